@@ -1,1 +1,3 @@
-//! Skeleton.
+//! Every decision of the scheduler, and nothing else: no clock, no socket, no thread.
+#![forbid(unsafe_code)]
+pub mod event;

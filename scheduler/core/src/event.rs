@@ -1,0 +1,98 @@
+//! What the core is told, and what it wants done.
+use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+
+/// A connection of a tenant. Never used twice within one run of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub u64);
+
+/// What happened. Spurious and repeated events change nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection said hello. `holds`: it is running GPU work now.
+    Joined {
+        tenant: TenantId,
+        holds: bool,
+    },
+    /// The connection is gone.
+    Left {
+        tenant: TenantId,
+    },
+    /// The tenant uses this device from now on.
+    Device {
+        tenant: TenantId,
+        device: DeviceId,
+        capacity: Bytes,
+    },
+    Memory {
+        tenant: TenantId,
+        device: DeviceId,
+        allocated: Bytes,
+        resident: Bytes,
+        immovable: Bytes,
+    },
+    Requested {
+        tenant: TenantId,
+    },
+    Ready {
+        tenant: TenantId,
+        ready: Ready,
+    },
+    Released {
+        tenant: TenantId,
+        released: Released,
+    },
+    DrainCancelled {
+        tenant: TenantId,
+        lease: LeaseId,
+    },
+    SetQuantum(Nanos),
+    SetEvict(Evict),
+    SetEnabled(bool),
+    /// Time has passed; deadlines may be due.
+    Tick,
+}
+
+/// What to do about it, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Grant {
+        tenant: TenantId,
+        grant: Grant,
+    },
+    Revoke {
+        tenant: TenantId,
+        revoke: Revoke,
+    },
+    Contended {
+        tenant: TenantId,
+        contended: bool,
+    },
+    Enabled {
+        tenant: TenantId,
+        enabled: bool,
+    },
+    /// The tenant did not answer a revocation in time, or could not drain: it lost its turn, and
+    /// the others go on beside it.
+    Stuck {
+        tenant: TenantId,
+        lease: LeaseId,
+        why: Stuck,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    NoAnswer,
+    CannotDrain,
+}
+
+/// What a tenant that loses its turn has to move out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evict {
+    /// What the next one lacks.
+    #[default]
+    Pressure,
+    Always,
+    Never,
+}

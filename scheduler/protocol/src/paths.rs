@@ -1,0 +1,15 @@
+//! Where the sockets lie, below the runtime directory.
+
+/// The runtime directory unless `--runtime-dir` moves it.
+pub const RUNTIME_DIR: &str = "/run/nvshare";
+/// The directory that is bound into containers. A directory and not the socket, because a bound
+/// socket is dead after the scheduler's restart.
+pub const TENANTS_DIR: &str = "tenants";
+/// The tenants' socket, in [`TENANTS_DIR`].
+pub const TENANT_SOCKET: &str = "scheduler.sock";
+/// The operators' socket, in the runtime directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// Where the tenants' socket lies on the host by default.
+pub const DEFAULT_TENANT_SOCKET: &str = "/run/nvshare/tenants/scheduler.sock";
+/// Where the tenants' directory is bound inside a container.
+pub const CONTAINER_TENANTS_DIR: &str = "/dev/nvshare/run";

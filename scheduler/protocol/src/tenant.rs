@@ -1,0 +1,189 @@
+//! Tenant and scheduler: every message, named by its direction.
+use crate::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
+use minicbor::{Decode, Encode};
+
+/// From a tenant's library to the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToScheduler {
+    /// The first message of a connection, exactly once.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    /// The process has a context on this device from now on, and wants it with every grant.
+    #[n(1)]
+    Device(#[n(0)] Device),
+    /// What the process has on one device. Sent when it changed, at most every few milliseconds.
+    #[n(2)]
+    Memory(#[n(0)] Memory),
+    /// Work waits at the gate: a grant of all devices named so far, please. Repeating it changes nothing.
+    #[n(3)]
+    Request,
+    /// Answer to [`ToTenant::Grant`]: the memory is back and the gate is open.
+    #[n(4)]
+    Ready(#[n(0)] Ready),
+    /// The gate is shut, nothing is in flight, what had to move has moved. Answers a
+    /// [`ToTenant::Revoke`], or comes of the tenant's own accord when it has nothing to do.
+    #[n(5)]
+    Released(#[n(0)] Released),
+    /// Answer to [`ToTenant::Revoke`]: the submitted work did not end within the bound; the gate is
+    /// open again and the lease still held.
+    #[n(6)]
+    DrainCancelled(#[n(0)] LeaseId),
+    /// Something that an operator should know, such as CUDA calls made around the library.
+    #[n(7)]
+    Report(#[n(0)] String),
+}
+
+/// From the scheduler to a tenant's library.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToTenant {
+    /// Answer to [`ToScheduler::Hello`].
+    #[n(0)]
+    Welcome(#[n(0)] Welcome),
+    /// The devices are this tenant's: bring memory back, answer [`ToScheduler::Ready`], run.
+    #[n(1)]
+    Grant(#[n(0)] Grant),
+    /// Stop: shut the gate, drain, move out, answer [`ToScheduler::Released`] or
+    /// [`ToScheduler::DrainCancelled`].
+    #[n(2)]
+    Revoke(#[n(0)] Revoke),
+    /// Whether anybody waits for a device that this tenant holds. While true, the tenant releases
+    /// as soon as it has nothing to do.
+    #[n(3)]
+    Contended(#[n(0)] bool),
+    /// The scheduler is switched on or off. Off: everybody runs, nobody asks.
+    #[n(4)]
+    Enabled(#[n(0)] bool),
+    /// The scheduler will not serve this connection, and closes it; the text names the limit or fault.
+    #[n(5)]
+    Refused(#[n(0)] String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// [`crate::VERSION`] of the library's build.
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub instance: InstanceId,
+    /// What the process calls itself: the last part of its program's path, at most 64 bytes.
+    #[n(2)]
+    pub program: String,
+    /// The library's package version.
+    #[n(3)]
+    pub library: String,
+    /// The residency engine, `managed` or `swap`.
+    #[n(4)]
+    pub engine: String,
+    /// True when the process is running GPU work now: it kept its lease through a restart of the
+    /// scheduler, or ran without one. [`ToScheduler::Device`] and [`ToScheduler::Memory`] follow.
+    #[n(5)]
+    pub holds: bool,
+    /// Its pid in its own pid namespace; the kernel tells the scheduler the host's.
+    #[n(6)]
+    pub pid: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Device {
+    #[n(0)]
+    pub device: DeviceId,
+    /// The whole memory of the device.
+    #[n(1)]
+    pub capacity: Bytes,
+    /// As `cuDeviceGetName` tells it, at most 96 bytes.
+    #[n(2)]
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Memory {
+    #[n(0)]
+    pub device: DeviceId,
+    /// Everything that the application has allocated on the device.
+    #[n(1)]
+    pub allocated: Bytes,
+    /// The part of it that lies on the device now, as far as the library knows.
+    #[n(2)]
+    pub resident: Bytes,
+    /// The part of it that can never be moved out.
+    #[n(3)]
+    pub immovable: Bytes,
+}
+
+/// A number of bytes on one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Share {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub bytes: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Ready {
+    #[n(0)]
+    pub lease: LeaseId,
+    /// What was brought in.
+    #[n(1)]
+    pub fetched: Vec<Share>,
+    /// From the grant's arrival to the opening of the gate.
+    #[n(2)]
+    pub took: Nanos,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Released {
+    /// The lease given back; of the last one granted, or 0 by a tenant that held without a grant.
+    #[n(0)]
+    pub lease: LeaseId,
+    /// What was moved out.
+    #[n(1)]
+    pub evicted: Vec<Share>,
+    /// From the revocation's arrival until nothing of this process was in flight.
+    #[n(2)]
+    pub drain: Nanos,
+    /// From then until the memory was moved out.
+    #[n(3)]
+    pub evict: Nanos,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Welcome {
+    /// [`crate::VERSION`] of the scheduler's build.
+    #[n(0)]
+    pub version: u32,
+    /// Whether the scheduler is switched on.
+    #[n(1)]
+    pub enabled: bool,
+    /// What the library keeps back of every device for contexts and the driver's own needs: an
+    /// application sees the card's total less this.
+    #[n(2)]
+    pub reserve: Bytes,
+    /// The tenant's limit on each device; none: the card less `reserve`.
+    #[n(3)]
+    pub limit: Option<Bytes>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Grant {
+    #[n(0)]
+    pub lease: LeaseId,
+    /// How much the tenant may have resident on each device.
+    #[n(1)]
+    pub budget: Vec<Share>,
+    /// Whether somebody waits already ([`ToTenant::Contended`]).
+    #[n(2)]
+    pub contended: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Revoke {
+    #[n(0)]
+    pub lease: LeaseId,
+    /// How much to move out of each device at least; `Bytes::MAX`: everything.
+    #[n(1)]
+    pub evict: Vec<Share>,
+    /// After this long without the work's end, the drain is cancelled.
+    #[n(2)]
+    pub drain_within: Nanos,
+}
