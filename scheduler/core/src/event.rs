@@ -46,6 +46,13 @@ pub enum Event {
         tenant: TenantId,
         lease: LeaseId,
     },
+    /// The holder has nothing to do: its turn is over as soon as somebody waits for one of its devices.
+    /// Withdrawn by the tenant's next message about this lease or its next grant; without anybody
+    /// waiting it changes nothing.
+    Idle {
+        tenant: TenantId,
+        lease: LeaseId,
+    },
     SetQuantum(Nanos),
     SetEvict(Evict),
     SetEnabled(bool),

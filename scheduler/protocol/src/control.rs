@@ -10,6 +10,10 @@ pub enum Request {
     SetQuantum {
         seconds: f64,
     },
+    /// What a tenant that loses its turn moves out: `pressure`, `always` or `never`.
+    SetEvict {
+        mode: String,
+    },
     On,
     Off,
     /// What was recorded of holds and hand-overs.

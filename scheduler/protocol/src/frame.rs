@@ -75,11 +75,19 @@ impl Reader {
         }
         let Some(body) = rest.get(..size) else { return Ok(None) };
         self.taken += HEADER + size;
-        match minicbor::decode(body) {
-            Ok(message) => Ok(Some(Received::Message(message))),
+        let mut decoder = minicbor::Decoder::new(body);
+        match decoder.decode() {
+            Ok(message) if decoder.position() == size => Ok(Some(Received::Message(message))),
+            Ok(_) => Err(Broken::Body(format!("{} bytes after its end", size - decoder.position()))),
             Err(error) if error.is_unknown_variant() => Ok(Some(Received::Unknown)),
             Err(error) => Err(Broken::Body(error.to_string())),
         }
+    }
+
+    /// The bytes of memory that this reader occupies for what it was fed.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Whether a frame has begun and not ended.

@@ -31,6 +31,10 @@ pub enum ToScheduler {
     /// Something that an operator should know, such as CUDA calls made around the library.
     #[n(7)]
     Report(#[n(0)] String),
+    /// Nothing has been submitted for a while and nothing is unfinished, while somebody waits: revoke
+    /// me. The lease is still held, so that the revocation can say what has to move out.
+    #[n(8)]
+    Idle(#[n(0)] LeaseId),
 }
 
 /// From the scheduler to a tenant's library.
