@@ -65,6 +65,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`Broken`], after which the stream is of no more use.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator has one type of item; this has the caller's"
+    )]
     pub fn next<M: for<'b> Decode<'b, ()>>(&mut self) -> Result<Option<Received<M>>, Broken> {
         let rest = &self.bytes[self.taken..];
         let Some((header, rest)) = rest.split_first_chunk::<HEADER>() else { return Ok(None) };

@@ -1,0 +1,71 @@
+//! One example of every message of version 1.
+use nvshare_protocol::tenant::*;
+use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
+
+pub const GPU: DeviceId = DeviceId(*b"0123456789abcdef");
+pub const PROCESS: InstanceId = InstanceId(*b"fedcba9876543210");
+
+pub fn share(bytes: u64) -> Share {
+    Share { device: GPU, bytes: Bytes(bytes) }
+}
+
+pub fn hello() -> Hello {
+    Hello {
+        version: 1,
+        instance: PROCESS,
+        program: "python3".into(),
+        library: "0.1.0".into(),
+        engine: "managed".into(),
+        holds: true,
+        pid: 4711,
+    }
+}
+
+pub fn to_scheduler() -> Vec<ToScheduler> {
+    vec![
+        ToScheduler::Hello(hello()),
+        ToScheduler::Device(Device { device: GPU, capacity: Bytes(16 << 30), name: "NVIDIA H200".into() }),
+        ToScheduler::Memory(Memory {
+            device: GPU,
+            allocated: Bytes(12 << 30),
+            resident: Bytes(2 << 20),
+            immovable: Bytes(1),
+        }),
+        ToScheduler::Request,
+        ToScheduler::Ready(Ready {
+            lease: LeaseId(3),
+            fetched: vec![share(12 << 30)],
+            took: Nanos(260_000_000),
+        }),
+        ToScheduler::Released(Released {
+            lease: LeaseId(3),
+            evicted: vec![share(u64::MAX), share(0)],
+            drain: Nanos(5),
+            evict: Nanos(1_000_000_000),
+        }),
+        ToScheduler::DrainCancelled(LeaseId(3)),
+        ToScheduler::Report("37 launches met no gate".into()),
+        ToScheduler::Idle(LeaseId(3)),
+    ]
+}
+
+pub fn to_tenant() -> Vec<ToTenant> {
+    vec![
+        ToTenant::Welcome(Welcome {
+            version: 1,
+            enabled: true,
+            reserve: Bytes(1 << 30),
+            limit: Some(Bytes(5)),
+        }),
+        ToTenant::Welcome(Welcome { version: 1, enabled: false, reserve: Bytes(0), limit: None }),
+        ToTenant::Grant(Grant { lease: LeaseId(4), budget: vec![share(14 << 30)], contended: true }),
+        ToTenant::Revoke(Revoke {
+            lease: LeaseId(4),
+            evict: vec![share(u64::MAX)],
+            drain_within: Nanos(2_000_000_000),
+        }),
+        ToTenant::Contended(true),
+        ToTenant::Enabled(false),
+        ToTenant::Refused("connections = 1024 is reached".into()),
+    ]
+}

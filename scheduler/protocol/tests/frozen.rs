@@ -1,0 +1,167 @@
+//! The bytes of every message of every version. Lines are only ever added: a library in a running
+//! container still speaks as it was built.
+mod common;
+use common::{to_scheduler, to_tenant};
+use minicbor::{Decode, Encode};
+use nvshare_protocol::frame::{self, Broken, Reader, Received};
+use nvshare_protocol::tenant::{ToScheduler, ToTenant};
+use std::fmt::Debug;
+
+const TO_SCHEDULER_1: &[&str] = &[
+    "300000008200818701506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267",
+    "2a0000008201818350303132333435363738396162636465661b00000004000000006b4e56494449412048323030",
+    "240000008202818450303132333435363738396162636465661b00000003000000001a0020000001",
+    "03000000820380",
+    "260000008204818303818250303132333435363738396162636465661b00000003000000001a0f7f4900",
+    "3a0000008205818403828250303132333435363738396162636465661bffffffffffffffff82503031323334353637383961626364656600051a3b9aca00",
+    "0400000082068103",
+    "1b000000820781773337206c61756e63686573206d6574206e6f2067617465",
+    "0400000082088103",
+];
+
+const TO_TENANT_1: &[&str] = &[
+    "0c0000008200818401f51a4000000005",
+    "070000008200818301f400",
+    "220000008201818304818250303132333435363738396162636465661b0000000380000000f5",
+    "260000008202818304818250303132333435363738396162636465661bffffffffffffffff1a77359400",
+    "04000000820381f5",
+    "04000000820481f4",
+    "22000000820581781d636f6e6e656374696f6e73203d20313032342069732072656163686564",
+];
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+}
+
+fn read<M: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<Option<Received<M>>, Broken> {
+    let mut reader = Reader::default();
+    reader.feed(bytes);
+    reader.next()
+}
+
+fn is_frozen<M>(messages: &[M], frozen: &[&str])
+where
+    M: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug + Clone,
+{
+    let written: Vec<String> = messages
+        .iter()
+        .map(|message| {
+            let mut out = Vec::new();
+            frame::write(message, &mut out);
+            hex(&out)
+        })
+        .collect();
+    assert_eq!(written, frozen, "this build writes other bytes than version 1 did");
+    for (message, line) in messages.iter().zip(frozen) {
+        assert_eq!(read(&bytes(line)), Ok(Some(Received::Message(message.clone()))), "{line}");
+    }
+}
+
+#[test]
+fn messages_to_the_scheduler_keep_their_bytes() {
+    is_frozen(&to_scheduler(), TO_SCHEDULER_1);
+}
+
+#[test]
+fn messages_to_a_tenant_keep_their_bytes() {
+    is_frozen(&to_tenant(), TO_TENANT_1);
+}
+
+/// A new variant breaks this match, and so asks for its example and its line above.
+#[test]
+fn every_message_has_an_example() {
+    let mut seen = [false; 9];
+    for message in to_scheduler() {
+        seen[match message {
+            ToScheduler::Hello(_) => 0,
+            ToScheduler::Device(_) => 1,
+            ToScheduler::Memory(_) => 2,
+            ToScheduler::Request => 3,
+            ToScheduler::Ready(_) => 4,
+            ToScheduler::Released(_) => 5,
+            ToScheduler::DrainCancelled(_) => 6,
+            ToScheduler::Report(_) => 7,
+            ToScheduler::Idle(_) => 8,
+        }] = true;
+    }
+    assert_eq!(seen, [true; 9]);
+    let mut seen = [false; 6];
+    for message in to_tenant() {
+        seen[match message {
+            ToTenant::Welcome(_) => 0,
+            ToTenant::Grant(_) => 1,
+            ToTenant::Revoke(_) => 2,
+            ToTenant::Contended(_) => 3,
+            ToTenant::Enabled(_) => 4,
+            ToTenant::Refused(_) => 5,
+        }] = true;
+    }
+    assert_eq!(seen, [true; 6]);
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut out = (body.len() as u32).to_le_bytes().to_vec();
+    out.extend_from_slice(body);
+    out
+}
+
+#[test]
+fn a_field_of_a_newer_version_is_skipped() {
+    let mut body = Vec::new();
+    let mut cbor = minicbor::Encoder::new(&mut body);
+    // Contended(true), then a map that no version 1 knows.
+    cbor.array(2).unwrap().u32(3).unwrap().array(2).unwrap().bool(true).unwrap();
+    cbor.map(1).unwrap().str("since").unwrap().begin_array().unwrap().u8(7).unwrap().end().unwrap();
+    assert_eq!(read(&framed(&body)), Ok(Some(Received::Message(ToTenant::Contended(true)))));
+
+    // Welcome without the optional limit, as a version without that field would say it.
+    let mut body = Vec::new();
+    let mut cbor = minicbor::Encoder::new(&mut body);
+    cbor.array(2).unwrap().u32(0).unwrap().array(1).unwrap().array(3).unwrap();
+    cbor.u32(1).unwrap().bool(true).unwrap().u64(9).unwrap();
+    let Ok(Some(Received::Message(ToTenant::Welcome(welcome)))) = read(&framed(&body)) else { panic!() };
+    assert_eq!((welcome.reserve.0, welcome.limit), (9, None));
+}
+
+#[test]
+fn a_message_of_a_newer_version_is_skipped_and_the_next_is_read() {
+    let mut body = Vec::new();
+    let mut cbor = minicbor::Encoder::new(&mut body);
+    cbor.array(2).unwrap().u32(99).unwrap().array(1).unwrap().str("news").unwrap();
+    let mut stream = framed(&body);
+    frame::write(&ToScheduler::Request, &mut stream);
+    let mut reader = Reader::default();
+    reader.feed(&stream);
+    assert_eq!(reader.next::<ToScheduler>(), Ok(Some(Received::Unknown)));
+    assert_eq!(reader.next(), Ok(Some(Received::Message(ToScheduler::Request))));
+    assert_eq!(reader.next::<ToScheduler>(), Ok(None));
+}
+
+#[test]
+fn what_is_no_message_breaks_the_stream_and_says_why() {
+    assert_eq!(read::<ToScheduler>(&[0; 4]), Err(Broken::Length(0)));
+    assert_eq!(read::<ToScheduler>(&u32::MAX.to_le_bytes()), Err(Broken::Length(u32::MAX)));
+    assert_eq!(
+        read::<ToScheduler>(&16_385_u32.to_le_bytes()).unwrap_err().to_string(),
+        "a frame of 16385 bytes (allowed: 1 to 16384)"
+    );
+    assert!(matches!(read::<ToScheduler>(&framed(b"GET / HTTP/1.1")), Err(Broken::Body(_))));
+    let mut body = Vec::new();
+    minicbor::encode(ToScheduler::Request, &mut body).unwrap();
+    body.extend([0, 0]);
+    let error = read::<ToScheduler>(&framed(&body)).unwrap_err();
+    assert_eq!(error.to_string(), "a frame that is no message: 2 bytes after its end");
+}
+
+#[test]
+fn a_list_that_announces_more_than_it_holds_costs_nothing() {
+    let mut body = Vec::new();
+    let mut cbor = minicbor::Encoder::new(&mut body);
+    cbor.array(2).unwrap().u32(4).unwrap().array(1).unwrap().array(3).unwrap();
+    cbor.u64(1).unwrap().array(1 << 60).unwrap();
+    assert!(matches!(read::<ToScheduler>(&framed(&body)), Err(Broken::Body(_))));
+}
