@@ -1,0 +1,133 @@
+//! Leases given, taken back and ended, and what the record says of it.
+use crate::Core;
+use crate::event::{Action, Stuck, TenantId};
+use crate::record::{Span, SpanKind};
+use crate::tenant::{Lease, Phase, Revocation, Stage, Step};
+use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
+use nvshare_protocol::{Bytes, LeaseId, Nanos};
+
+impl Core {
+    /// All its devices are the tenant's. The caller has made sure that nobody is in its way.
+    pub(crate) fn grant(&mut self, id: TenantId) {
+        let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) else { return };
+        let request = *request;
+        self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
+        self.leases += 1;
+        let mut lease = Lease::new(LeaseId(self.leases), self.now, SpanKind::Fetch);
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.grants += 1;
+        lease.held = tenant.devices.keys().copied().collect();
+        for device in &lease.held {
+            let Some(device) = self.devices.get_mut(device) else { continue };
+            device.queue.remove(&(request.place, id));
+            device.grant(id);
+            lease.contended |= !device.queue.is_empty();
+        }
+        let contended = lease.contended;
+        tenant.stage = Stage::Leased(Box::new(lease));
+        self.leased.insert(id);
+        let grant = Grant { lease: LeaseId(self.leases), budget: self.budget(id), contended };
+        self.actions.push(Action::Grant { tenant: id, grant });
+    }
+
+    /// Asks for the devices back, for the first time in this turn or once more.
+    pub(crate) fn revoke(&mut self, id: TenantId) {
+        let (now, evict) = (self.now, self.eviction(id));
+        self.enter(id, SpanKind::Drain, Bytes::ZERO);
+        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
+        let revocation =
+            lease.revocation.get_or_insert(Revocation { first: now, cancelled: 0, step: Step::Asked(now) });
+        revocation.step = Step::Asked(now);
+        let revoke = Revoke { lease: lease.id, evict, drain_within: self.settings.drain_bound };
+        self.actions.push(Action::Revoke { tenant: id, revoke });
+    }
+
+    /// The turn is lost: from now on its devices are free for others.
+    pub(crate) fn put_aside(&mut self, id: TenantId, why: Stuck) {
+        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
+        lease.stuck = true;
+        for device in std::mem::take(&mut lease.held) {
+            if let Some(device) = self.devices.get_mut(&device) {
+                device.holders.remove(&id);
+                device.beside.insert(id);
+            }
+        }
+        self.actions.push(Action::Stuck { tenant: id, lease: lease.id, why });
+    }
+
+    /// The tenant neither holds nor waits any more.
+    pub(crate) fn end_stage(&mut self, id: TenantId, released: Option<&Released>) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        match std::mem::take(&mut tenant.stage) {
+            Stage::Idle => {}
+            Stage::Waiting(request) => {
+                for device in tenant.devices.keys() {
+                    if let Some(device) = self.devices.get_mut(device) {
+                        device.queue.remove(&(request.place, id));
+                    }
+                }
+                self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
+            }
+            Stage::Leased(lease) => {
+                tenant.held = tenant.held.saturating_add(self.now.saturating_sub(lease.granted));
+                for device in tenant.devices.keys() {
+                    if let Some(device) = self.devices.get_mut(device) {
+                        device.holders.remove(&id);
+                        device.beside.remove(&id);
+                    }
+                }
+                self.leased.remove(&id);
+                self.write_end(id, &lease, released);
+            }
+        }
+    }
+
+    /// The lease's present phase ends, with what was moved in it, and another begins.
+    pub(crate) fn enter(&mut self, id: TenantId, kind: SpanKind, bytes: Bytes) {
+        let next = Phase { kind, start: self.now };
+        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
+        let past = std::mem::replace(&mut lease.phase, next);
+        let lease = lease.id;
+        self.write(id, Some(lease), past.kind, (past.start, next.start), bytes);
+    }
+
+    /// The last phase of a lease, split into drain and eviction as the tenant measured them.
+    fn write_end(&mut self, id: TenantId, lease: &Lease, released: Option<&Released>) {
+        let (phase, now) = (lease.phase, self.now);
+        let (drain, evict) = released.map_or((Nanos::ZERO, Nanos::ZERO), |r| (r.drain, r.evict));
+        let bytes = released.map_or(Bytes::ZERO, |r| sum(&r.evicted));
+        let evicts = Nanos(now.0.saturating_sub(evict.0).max(phase.start.0));
+        let drains = match phase.kind {
+            SpanKind::Drain => phase.start,
+            _ => Nanos(evicts.0.saturating_sub(drain.0).max(phase.start.0)),
+        };
+        if phase.kind != SpanKind::Drain {
+            self.write(id, Some(lease.id), phase.kind, (phase.start, drains), Bytes::ZERO);
+        }
+        if phase.kind == SpanKind::Drain || drains < evicts {
+            self.write(id, Some(lease.id), SpanKind::Drain, (drains, evicts), Bytes::ZERO);
+        }
+        if evicts < now || bytes > Bytes::ZERO {
+            self.write(id, Some(lease.id), SpanKind::Evict, (evicts, now), bytes);
+        }
+    }
+
+    fn write(
+        &mut self,
+        tenant: TenantId,
+        lease: Option<LeaseId>,
+        kind: SpanKind,
+        (start, end): (Nanos, Nanos),
+        bytes: Bytes,
+    ) {
+        let devices = self
+            .tenants
+            .get(&tenant)
+            .map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
+        self.record.push(Span { tenant, lease, devices, kind, start, end: Some(end), bytes });
+    }
+}
+
+pub(crate) fn sum(shares: &[Share]) -> Bytes {
+    shares.iter().fold(Bytes::ZERO, |sum, share| sum.saturating_add(share.bytes))
+}

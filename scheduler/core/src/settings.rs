@@ -1,0 +1,88 @@
+//! What an operator may set, and the bounds that follow from it.
+use crate::event::Evict;
+use nvshare_protocol::{Bytes, Nanos};
+
+/// The rules of the game. [`crate::Core::new`] brings every duration into its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a turn lasts while somebody waits, from the moment the memory is back. 1 ms to one day.
+    pub quantum: Nanos,
+    /// What the outgoing tenant has to move out.
+    pub evict: Evict,
+    /// What nobody may use of each device: contexts, the driver's own needs.
+    pub reserve: Bytes,
+    /// A tenant whose memory is not back this long after its grant begins its turn all the same.
+    /// 1 ms to one day.
+    pub fetch_bound: Nanos,
+    /// After this long without the end of its work, a tenant cancels a drain. 1 ms to one day.
+    pub drain_bound: Nanos,
+    /// What a tenant has beyond `drain_bound` to move its memory out and answer. 1 ms to one day.
+    pub evict_bound: Nanos,
+    /// How long after the first revocation of a turn a tenant that cancels its drains is waited for.
+    /// 1 ms to one day.
+    pub patience: Nanos,
+    /// How many finished spans are kept for the trace.
+    pub record: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            quantum: seconds(30),
+            evict: Evict::Pressure,
+            reserve: Bytes(512 << 20),
+            fetch_bound: seconds(60),
+            drain_bound: seconds(5),
+            evict_bound: seconds(30),
+            patience: seconds(10),
+            record: 4096,
+        }
+    }
+}
+
+/// The shortest and the longest duration that a setting may have.
+pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
+
+pub(crate) const fn seconds(n: u64) -> Nanos {
+    Nanos(n * Nanos::SECOND.0)
+}
+
+/// `duration`, brought into [`RANGE`].
+pub(crate) fn in_range(duration: Nanos) -> Nanos {
+    duration.clamp(RANGE.0, RANGE.1)
+}
+
+impl Settings {
+    pub(crate) fn checked(mut self) -> Self {
+        for duration in [
+            &mut self.quantum,
+            &mut self.fetch_bound,
+            &mut self.drain_bound,
+            &mut self.evict_bound,
+            &mut self.patience,
+        ] {
+            *duration = in_range(*duration);
+        }
+        self
+    }
+
+    /// How long after a revocation the tenant must have answered.
+    #[must_use]
+    pub const fn answer_bound(&self) -> Nanos {
+        self.drain_bound.saturating_add(self.evict_bound)
+    }
+
+    /// How long after the first revocation of its turn a tenant can go on keeping others out.
+    #[must_use]
+    pub fn leave_bound(&self) -> Nanos {
+        self.answer_bound().max(self.patience)
+    }
+
+    /// The promise: a tenant that is first in line for each of its devices is granted them within this
+    /// time, whatever the holders do. One with `n` older requests in line waits at most `n + 1` times as
+    /// long (a device that an older one names while it waits counts as one more).
+    #[must_use]
+    pub fn wait_bound(&self) -> Nanos {
+        self.fetch_bound.saturating_add(self.quantum).saturating_add(self.leave_bound())
+    }
+}
