@@ -1,0 +1,79 @@
+//! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
+use super::signals;
+use crate::gate::{Deadline, now_or_never};
+use crate::process::Process;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// A wait that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wait(u64);
+
+#[derive(Debug, Default)]
+struct Board {
+    asked: u64,
+    done: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Drain {
+    board: Arc<(Mutex<Board>, Condvar)>,
+}
+
+impl Drain {
+    pub fn spawn(process: &'static Process) -> std::io::Result<Self> {
+        let drain = Self::default();
+        let worker = drain.clone();
+        signals::spawn("nvshare-drain", move || worker.work(process))?;
+        Ok(drain)
+    }
+
+    fn work(&self, process: &'static Process) {
+        super::relax_capture();
+        let (board, changed) = &*self.board;
+        loop {
+            let asked = {
+                let mut guard = now_or_never(board.lock());
+                while guard.asked == guard.done {
+                    guard = now_or_never(changed.wait(guard));
+                }
+                guard.asked
+            };
+            for context in process.contexts.all() {
+                if let Some(entered) = context.enter() {
+                    // An error is the application's to see at its own next call: a context in error
+                    // has nothing unfinished.
+                    let _ = entered.synchronize();
+                }
+            }
+            now_or_never(board.lock()).done = asked;
+            changed.notify_all();
+        }
+    }
+
+    /// Begins to wait for everything submitted so far.
+    pub fn begin(&self) -> Wait {
+        let (board, changed) = &*self.board;
+        let mut guard = now_or_never(board.lock());
+        guard.asked += 1;
+        changed.notify_all();
+        Wait(guard.asked)
+    }
+
+    pub fn is_done(&self, wait: Wait) -> bool {
+        now_or_never(self.board.0.lock()).done >= wait.0
+    }
+
+    /// Waits for the wait; false after `bound`.
+    #[must_use]
+    pub fn finish(&self, wait: Wait, bound: Duration) -> bool {
+        let (board, changed) = &*self.board;
+        let deadline = Deadline::after(bound);
+        let mut guard = now_or_never(board.lock());
+        while guard.done < wait.0 {
+            let Some(left) = deadline.left() else { return false };
+            guard = now_or_never(changed.wait_timeout(guard, left)).0;
+        }
+        true
+    }
+}

@@ -1,0 +1,457 @@
+//! Who speaks with the scheduler: one thread that holds the lease, moves the memory and works the gate.
+//!
+//! It does one thing after the other. What it must not wait for without a bound, the end of submitted
+//! work, a thread of its own waits for (`drain`).
+#![allow(unsafe_code)] // one driver call, on our own threads
+mod bell;
+mod drain;
+mod idle;
+mod link;
+mod signals;
+
+use crate::process::Process;
+use crate::real::driver;
+use crate::residency::{self, Totals};
+use crate::{clock, log};
+use bell::Ear;
+pub use bell::{Bell, bell};
+use drain::Drain;
+use idle::Idleness;
+use link::Link;
+use nvshare_protocol::tenant::{
+    Device, Grant, Hello, Memory, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome,
+};
+use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos, VERSION};
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// With the scheduler gone, calls wait at the shut gate so long before they run unmanaged.
+pub const ORPHAN_BOUND: Duration = Duration::from_secs(10);
+/// How often a scheduler that was there a moment ago is looked for, and one that was not.
+const RETRY_SOON: Duration = Duration::from_millis(100);
+const RETRY_LATER: Duration = Duration::from_secs(1);
+/// After a refusal, which waiting alone seldom changes.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
+/// At most one report of changed memory in this time.
+const REPORT: Duration = Duration::from_millis(5);
+/// The bound of a drain that no revocation asked for.
+const OWN_DRAIN: Duration = Duration::from_secs(5);
+const FOREVER: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The gate is open and nobody is asked: no scheduler, or switched off.
+    Free,
+    /// The gate is shut, nothing waits at it.
+    Idle,
+    /// The gate is shut, the grant is asked for.
+    Waiting,
+    /// The gate is open by a grant.
+    Held,
+}
+
+struct Agent {
+    process: &'static Process,
+    instance: InstanceId,
+    ear: Ear,
+    drain: Drain,
+    link: Option<Link>,
+    /// The scheduler has answered our hello.
+    welcomed: bool,
+    /// What the hello said of our running work.
+    said_holds: bool,
+    phase: Phase,
+    lease: LeaseId,
+    contended: bool,
+    idleness: Idleness,
+    told_idle: bool,
+    told: BTreeMap<DeviceId, Option<Totals>>,
+    report_due: Instant,
+    next_attempt: Instant,
+    lost_at: Option<Instant>,
+    /// Since when calls have waited without a scheduler.
+    orphaned: Option<Instant>,
+    warned: bool,
+}
+
+/// Starts the agent. If it cannot start, or ever fails, the application runs as if we were not here.
+pub fn spawn(process: &'static Process, ear: Ear) {
+    let run = move || {
+        relax_capture();
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let drain = Drain::spawn(process)?;
+            Agent::new(process, ear, drain).run();
+            io::Result::Ok(())
+        }));
+        log::error!("the agent ended ({worked:?}): this process runs unmanaged");
+        process.gate.open();
+        process.greet();
+    };
+    if let Err(error) = signals::spawn("nvshare-agent", run) {
+        log::error!("cannot start a thread ({error}): this process runs unmanaged");
+        process.gate.open();
+        process.greet();
+    }
+}
+
+/// What this thread calls is then never a prohibited call of a capture that another thread has begun.
+fn relax_capture() {
+    let mut mode = nvshare_abi::CU_STREAM_CAPTURE_MODE_RELAXED;
+    // SAFETY: the pointer is to a local; the mode is this thread's own.
+    unsafe { driver::cuThreadExchangeStreamCaptureMode(&mut mode) };
+}
+
+impl Agent {
+    fn new(process: &'static Process, ear: Ear, drain: Drain) -> Self {
+        let now = clock::instant();
+        Self {
+            process,
+            instance: InstanceId(random()),
+            ear,
+            drain,
+            link: None,
+            welcomed: false,
+            said_holds: false,
+            phase: Phase::Idle,
+            lease: LeaseId(0),
+            contended: false,
+            idleness: Idleness::default(),
+            told_idle: false,
+            told: BTreeMap::new(),
+            report_due: now,
+            next_attempt: now,
+            lost_at: None,
+            orphaned: None,
+            warned: false,
+        }
+    }
+
+    fn run(mut self) -> ! {
+        loop {
+            self.look_for_scheduler();
+            if let Err(error) = self.tell() {
+                self.lose(&error);
+            }
+            self.watch();
+            let bound = self.next_wake();
+            if link::wait(&mut self.ear, self.link.as_ref(), bound)
+                && let Err(error) = self.listen()
+            {
+                self.lose(&error);
+            }
+        }
+    }
+
+    // --- the connection ---
+
+    fn look_for_scheduler(&mut self) {
+        let now = clock::instant();
+        if self.link.is_some() || now < self.next_attempt {
+            return;
+        }
+        let socket = &self.process.settings.socket;
+        let recent = self.lost_at.is_some_and(|lost| now.duration_since(lost) < ORPHAN_BOUND);
+        self.next_attempt = now + if recent { RETRY_SOON } else { RETRY_LATER };
+        let connected = Link::connect(socket).and_then(|mut link| {
+            self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
+            link.send(&ToScheduler::Hello(self.hello()))?;
+            Ok(link)
+        });
+        match connected {
+            Ok(link) => {
+                self.link = Some(link);
+                self.welcomed = false;
+            }
+            Err(error) => {
+                log::debug!("no scheduler at {}: {error}", socket.display());
+                if self.lost_at.is_none() {
+                    if !self.warned {
+                        self.warned = true;
+                        log::warning!(
+                            "no scheduler at {} ({error}): running unmanaged until there is one",
+                            socket.display()
+                        );
+                    }
+                    self.go_free();
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
+        Hello {
+            version: VERSION,
+            instance: self.instance,
+            program: program.to_string_lossy().chars().take(16).collect(),
+            library: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.process.engine.name().to_owned(),
+            holds: self.said_holds,
+            pid: std::process::id(),
+        }
+    }
+
+    /// The scheduler is gone. Who holds goes on; who waits, waits a bounded time for the next one.
+    fn lose(&mut self, error: &io::Error) {
+        self.link = None;
+        self.welcomed = false;
+        self.told.clear();
+        self.contended = false;
+        self.lease = LeaseId(0);
+        let now = clock::instant();
+        self.lost_at = Some(now);
+        self.next_attempt = now;
+        if self.phase == Phase::Waiting {
+            self.phase = Phase::Idle;
+        }
+        log::info!("lost the scheduler: {error}");
+    }
+
+    fn go_free(&mut self) {
+        self.phase = Phase::Free;
+        self.orphaned = None;
+        self.process.gate.open();
+        self.process.greet();
+    }
+
+    fn send(&mut self, message: &ToScheduler) -> io::Result<()> {
+        log::debug!("says {message:?}");
+        self.link.as_mut().map_or(Ok(()), |link| link.send(message))
+    }
+
+    // --- what we tell ---
+
+    fn tell(&mut self) -> io::Result<()> {
+        if !self.welcomed {
+            return Ok(());
+        }
+        for device in self.process.contexts.devices() {
+            if let std::collections::btree_map::Entry::Vacant(entry) = self.told.entry(device.id) {
+                entry.insert(None);
+                let name = device.name.chars().take(48).collect();
+                self.send(&ToScheduler::Device(Device {
+                    device: device.id,
+                    capacity: device.capacity,
+                    name,
+                }))?;
+            }
+        }
+        if clock::instant() >= self.report_due {
+            self.report()?;
+        }
+        if self.phase == Phase::Idle && self.process.gate.is_wanted() {
+            self.report()?;
+            self.send(&ToScheduler::Request)?;
+            self.phase = Phase::Waiting;
+        }
+        Ok(())
+    }
+
+    /// What this process has on each device, if it has changed.
+    fn report(&mut self) -> io::Result<()> {
+        let mut changed = Vec::new();
+        for (device, told) in &mut self.told {
+            let now = self.process.ledger.totals(*device);
+            if *told != Some(now) {
+                *told = Some(now);
+                changed.push(Memory {
+                    device: *device,
+                    allocated: Bytes(now.allocated),
+                    resident: Bytes(now.resident),
+                    immovable: Bytes(now.immovable),
+                });
+            }
+        }
+        if !changed.is_empty() {
+            self.report_due = clock::instant() + REPORT;
+        }
+        changed.into_iter().try_for_each(|memory| self.send(&ToScheduler::Memory(memory)))
+    }
+
+    // --- what passes with time ---
+
+    fn watch(&mut self) {
+        let now = clock::instant();
+        if self.phase == Phase::Held && self.contended && !self.told_idle && self.welcomed {
+            let (gate, drain) = (&self.process.gate, &self.drain);
+            if self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait)) {
+                self.told_idle = true;
+                let said = self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease)));
+                if let Err(error) = said {
+                    self.lose(&error);
+                }
+            }
+        }
+        if self.welcomed || self.phase != Phase::Idle || !self.process.gate.is_wanted() {
+            self.orphaned = None;
+            return;
+        }
+        let since = *self.orphaned.get_or_insert(now);
+        if now.duration_since(since) >= ORPHAN_BOUND {
+            log::warning!(
+                "no scheduler at {} for {} s: running unmanaged until there is one",
+                self.process.settings.socket.display(),
+                ORPHAN_BOUND.as_secs()
+            );
+            self.go_free();
+        }
+    }
+
+    fn next_wake(&self) -> Duration {
+        let now = clock::instant();
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let mut bound = FOREVER;
+        if self.link.is_none() {
+            bound = bound.min(until(self.next_attempt));
+        }
+        if let Some(since) = self.orphaned {
+            bound = bound.min(until(since + ORPHAN_BOUND));
+        }
+        if self.welcomed && self.report_due > now {
+            bound = bound.min(until(self.report_due));
+        }
+        if self.phase == Phase::Held && self.contended && !self.told_idle {
+            bound = bound.min(idle::TICK);
+        }
+        bound
+    }
+
+    // --- what we are told ---
+
+    fn listen(&mut self) -> io::Result<()> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        for message in link.receive()? {
+            log::debug!("hears {message:?}");
+            match message {
+                ToTenant::Welcome(welcome) => self.welcome(&welcome)?,
+                ToTenant::Grant(grant) => self.granted(&grant)?,
+                ToTenant::Revoke(revoke) => self.revoked(&revoke)?,
+                ToTenant::Contended(contended) => self.set_contended(contended),
+                ToTenant::Enabled(true) => self.switched_on()?,
+                ToTenant::Enabled(false) => self.go_free(),
+                ToTenant::Refused(why) => {
+                    log::warning!("the scheduler refused this process: {why}; running unmanaged");
+                    self.link = None;
+                    self.welcomed = false;
+                    self.next_attempt = clock::instant() + RETRY_REFUSED;
+                    self.go_free();
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_contended(&mut self, contended: bool) {
+        self.contended = contended;
+        self.told_idle = false;
+        self.idleness = Idleness::default();
+    }
+
+    fn welcome(&mut self, welcome: &Welcome) -> io::Result<()> {
+        self.process.set_terms(welcome.reserve, welcome.limit);
+        self.welcomed = true;
+        self.lost_at = None;
+        if self.warned {
+            log::info!("joined the scheduler at {}", self.process.settings.socket.display());
+        }
+        self.warned = false;
+        if !welcome.enabled {
+            self.go_free();
+        } else if self.said_holds {
+            self.phase = Phase::Held;
+            self.lease = LeaseId(0);
+            self.set_contended(false);
+        } else {
+            self.switched_on()?;
+        }
+        self.process.greet();
+        Ok(())
+    }
+
+    /// From running freely to taking turns. Work that does not end in time keeps its place: we come
+    /// back as somebody who holds.
+    fn switched_on(&mut self) -> io::Result<()> {
+        if self.phase == Phase::Free {
+            if !self.stop(OWN_DRAIN) {
+                self.process.gate.open();
+                return Err(io::Error::other("work goes on that cannot be stopped; joining again with it"));
+            }
+            self.phase = Phase::Idle;
+        }
+        Ok(())
+    }
+
+    fn granted(&mut self, grant: &Grant) -> io::Result<()> {
+        let Process { gate, contexts, ledger, engine, settings, .. } = self.process;
+        let start = clock::instant();
+        let fetched = if settings.prefetch && self.phase != Phase::Held {
+            residency::fetch(engine.as_ref(), contexts, ledger, &grant.budget)
+        } else {
+            Vec::new()
+        };
+        gate.open();
+        let took = clock::since(start);
+        self.phase = Phase::Held;
+        self.lease = grant.lease;
+        self.set_contended(grant.contended);
+        log::info!("granted: {} in {:.3} s", Amount(&fetched), took.as_secs_f64());
+        self.report()?;
+        self.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))
+    }
+
+    fn revoked(&mut self, revoke: &Revoke) -> io::Result<()> {
+        let Process { gate, contexts, ledger, engine, .. } = self.process;
+        let start = clock::instant();
+        if !self.stop(Duration::from_nanos(revoke.drain_within.0)) {
+            gate.open();
+            log::warning!(
+                "work did not end within {:.1} s of a revocation: it keeps the GPU for now",
+                revoke.drain_within.as_secs_f64()
+            );
+            return self.send(&ToScheduler::DrainCancelled(revoke.lease));
+        }
+        let drain = clock::since(start);
+        let evicted = residency::evict(engine.as_ref(), contexts, ledger, &revoke.evict);
+        let evict = Nanos(clock::since(start).0 - drain.0);
+        self.phase = Phase::Idle;
+        self.contended = false;
+        log::info!(
+            "released: drained in {:.3} s, {} out in {:.3} s",
+            drain.as_secs_f64(),
+            Amount(&evicted),
+            evict.as_secs_f64()
+        );
+        self.report()?;
+        self.send(&ToScheduler::Released(Released { lease: revoke.lease, evicted, drain, evict }))
+    }
+
+    /// Shuts the gate and waits until nothing of this process is in flight; false after `bound`, with the
+    /// gate still shut.
+    fn stop(&self, bound: Duration) -> bool {
+        let deadline = crate::gate::Deadline::after(bound);
+        self.process.gate.shut();
+        self.process.gate.wait_until_empty(bound)
+            && deadline.left().is_some_and(|left| self.drain.finish(self.drain.begin(), left))
+    }
+}
+
+/// For people.
+struct Amount<'a>(&'a [Share]);
+
+impl std::fmt::Display for Amount<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes: u64 = self.0.iter().map(|share| share.bytes.0).sum();
+        write!(f, "{:.2} GiB", bytes as f64 / (1 << 30) as f64)
+    }
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer's own length. Fewer bytes, or none on an old kernel, leave zeros: two processes
+    // of one name are told apart by their connections all the same.
+    unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), libc::GRND_NONBLOCK) };
+    bytes
+}

@@ -1,0 +1,70 @@
+//! Each row of the tables as a value: its name, its slot, and, for those we interpose, its export.
+use core::ffi::{CStr, c_void};
+
+macro_rules! names {
+    ($($sym:ident)*) => {
+        &[$(match CStr::from_bytes_with_nul(concat!(stringify!($sym), "\0").as_bytes()) {
+            Ok(name) => name,
+            Err(_) => unreachable!(),
+        }),*]
+    };
+}
+
+macro_rules! interposed {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {
+        /// One entry point that we interpose.
+        #[allow(non_camel_case_types, clippy::enum_variant_names)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(usize)]
+        pub enum Entry { $($sym),* }
+
+        impl Entry {
+            pub const ALL: &'static [Entry] = &[$(Entry::$sym),*];
+            const NAMES: &'static [&'static CStr] = names!($($sym)*);
+
+            /// What the application gets in the driver's place.
+            pub fn export(self) -> *mut c_void {
+                match self { $(Entry::$sym => crate::exports::$sym as *mut c_void),* }
+            }
+        }
+    };
+}
+nvshare_abi::cuda_table!(interposed);
+
+impl Entry {
+    pub const COUNT: usize = Self::ALL.len();
+
+    pub fn c_name(self) -> &'static CStr {
+        Self::NAMES[self as usize]
+    }
+
+    pub fn name(self) -> &'static str {
+        self.c_name().to_str().unwrap_or_default()
+    }
+
+    /// The entry exported under `name`, if we interpose it.
+    pub fn named(name: &CStr) -> Option<Entry> {
+        static BY_NAME: std::sync::OnceLock<Vec<Entry>> = std::sync::OnceLock::new();
+        let sorted = BY_NAME.get_or_init(|| {
+            let mut all = Self::ALL.to_vec();
+            all.sort_by_key(|entry| entry.c_name());
+            all
+        });
+        sorted.binary_search_by_key(&name, |entry| entry.c_name()).ok().map(|found| sorted[found])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_found_by_its_name_and_no_other_name_is() {
+        for entry in Entry::ALL {
+            assert_eq!(Entry::named(entry.c_name()), Some(*entry));
+        }
+        for name in [c"", c"cu", c"cuNoSuch", c"puts"] {
+            assert_eq!(Entry::named(name), None);
+        }
+    }
+}

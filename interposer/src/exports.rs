@@ -1,0 +1,30 @@
+//! The C face: one exported function per row, all alike.
+#![allow(non_snake_case, unsafe_code)] // C functions under NVIDIA's names that call the driver behind them
+#![allow(clippy::too_many_arguments)]
+use crate::{entry::Entry, gate, policy, real};
+use nvshare_abi::*;
+
+macro_rules! exports {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {$(
+        /// # Safety
+        /// As NVIDIA's function of the same name.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $sym($($arg: $ty),*) -> CUresult {
+            let address = real::address(Entry::$sym);
+            if address.is_null() {
+                return CUresult::NOT_FOUND;
+            }
+            // SAFETY: the address was looked up under this row's name, and the type is this row's
+            // signature, which is checked against NVIDIA's header.
+            let driver: unsafe extern "C-unwind" fn($($ty),*) -> CUresult =
+                unsafe { core::mem::transmute(address) };
+            gate::pass(
+                Entry::$sym,
+                // SAFETY: the caller's own arguments, passed on unchanged.
+                || unsafe { driver($($arg),*) },
+                || policy::$policy(Entry::$sym $(, $parg)*),
+            )
+        }
+    )*};
+}
+nvshare_abi::cuda_table!(exports);

@@ -1,0 +1,229 @@
+//! Where the application's submissions pass, and where they are held up.
+//!
+//! One atomic word says whether the way is open, how many calls are inside the driver, and how many
+//! have come. Whoever enters adds itself first and looks afterwards, so that shutting and entering are
+//! ordered by that one word: either the call sees the shut gate, or whoever shuts it sees the call.
+//! While the gate is open a passage is two atomic additions: no lock, no system call, no allocation.
+use super::sync::{AtomicU64, Condvar, Mutex, Ordering::*, now_or_never};
+use std::time::Duration;
+
+/// The calls inside the driver: bits 0 to 30.
+const INSIDE: u64 = (1 << 31) - 1;
+const SHUT: u64 = 1 << 31;
+/// The calls that ever came, modulo 2^32: the upper half.
+const PASSAGE: u64 = 1 << 32;
+
+#[derive(Debug)]
+pub struct Turnstile {
+    word: AtomicU64,
+    /// How many threads wait for the opening.
+    waiting: Mutex<u32>,
+    opened: Condvar,
+    emptied: Condvar,
+}
+
+/// A call on its way through the driver. Counted until dropped.
+#[must_use]
+#[derive(Debug)]
+pub struct Passage<'a>(&'a Turnstile);
+
+impl Drop for Passage<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Turnstile {
+    pub fn new_shut() -> Self {
+        Self {
+            word: AtomicU64::new(SHUT),
+            waiting: Mutex::new(0),
+            opened: Condvar::new(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    /// Passes, after the opening if the gate is shut; `knock` is called once before each wait, for
+    /// somebody has to hear that work is waiting.
+    #[inline]
+    pub fn pass(&self, knock: impl Fn()) -> Passage<'_> {
+        if self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0 { Passage(self) } else { self.wait(knock) }
+    }
+
+    #[cold]
+    fn wait(&self, knock: impl Fn()) -> Passage<'_> {
+        loop {
+            self.leave();
+            let mut waiting = now_or_never(self.waiting.lock());
+            if self.is_shut() {
+                *waiting += 1;
+                drop(waiting);
+                knock();
+                waiting = now_or_never(self.waiting.lock());
+                while self.is_shut() {
+                    waiting = now_or_never(self.opened.wait(waiting));
+                }
+                *waiting -= 1;
+            }
+            drop(waiting);
+            if self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0 {
+                return Passage(self);
+            }
+        }
+    }
+
+    #[inline]
+    fn leave(&self) {
+        let before = self.word.fetch_sub(1, Release);
+        if before & SHUT != 0 && before & INSIDE == 1 {
+            let _order = now_or_never(self.waiting.lock());
+            self.emptied.notify_all();
+        }
+    }
+
+    pub fn is_shut(&self) -> bool {
+        self.word.load(Acquire) & SHUT != 0
+    }
+
+    pub fn shut(&self) {
+        self.word.fetch_or(SHUT, AcqRel);
+    }
+
+    pub fn open(&self) {
+        let _order = now_or_never(self.waiting.lock());
+        self.word.fetch_and(!SHUT, AcqRel);
+        self.opened.notify_all();
+    }
+
+    /// Waits, with the gate shut, until no call is inside the driver; false after `bound`.
+    #[must_use]
+    pub fn wait_until_empty(&self, bound: Duration) -> bool {
+        let deadline = super::sync::Deadline::after(bound);
+        let mut order = now_or_never(self.waiting.lock());
+        while self.word.load(Acquire) & INSIDE != 0 {
+            let Some(left) = deadline.left() else { return false };
+            order = super::sync::wait_timeout(&self.emptied, order, left);
+        }
+        true
+    }
+
+    /// Whether a call waits for the opening.
+    pub fn is_wanted(&self) -> bool {
+        *now_or_never(self.waiting.lock()) > 0
+    }
+
+    /// How many calls have come so far (modulo 2^32), or none while one is inside the driver.
+    pub fn quiet_at(&self) -> Option<u32> {
+        let word = self.word.load(Acquire);
+        (word & INSIDE == 0).then_some((word >> 32) as u32)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn an_open_gate_counts_and_lets_pass() {
+        let gate = Turnstile::new_shut();
+        gate.open();
+        let passage = gate.pass(|| unreachable!("open"));
+        assert_eq!(gate.quiet_at(), None);
+        drop(passage);
+        assert_eq!(gate.quiet_at(), Some(1));
+    }
+
+    #[test]
+    fn a_shut_gate_knocks_and_passes_after_the_opening() {
+        let gate = Turnstile::new_shut();
+        let (knocked, knocks) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| drop(gate.pass(|| knocked.send(()).unwrap())));
+            knocks.recv_timeout(LONG).unwrap();
+            assert!(gate.is_wanted());
+            gate.open();
+            thread.join().unwrap();
+        });
+        assert!(!gate.is_wanted());
+    }
+
+    #[test]
+    fn shutting_waits_for_the_calls_inside() {
+        let gate = Turnstile::new_shut();
+        gate.open();
+        let passage = gate.pass(|| ());
+        gate.shut();
+        assert!(!gate.wait_until_empty(Duration::from_millis(1)));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| gate.wait_until_empty(LONG));
+            drop(passage);
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn nothing_is_inside_after_a_shutting_that_became_empty() {
+        let gate = Turnstile::new_shut();
+        let inside = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let _passage = gate.pass(|| ());
+                        inside.fetch_add(1, SeqCst);
+                        inside.fetch_sub(1, SeqCst);
+                    }
+                });
+            }
+            for _ in 0..200 {
+                gate.open();
+                std::thread::yield_now();
+                gate.shut();
+                assert!(gate.wait_until_empty(LONG));
+                assert_eq!(inside.load(SeqCst), 0);
+            }
+            gate.open();
+        });
+    }
+}
+
+/// Every interleaving of two calls with a shutting and an opening.
+#[cfg(loom)]
+mod model {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+
+    #[test]
+    fn after_a_shutting_that_became_empty_nothing_is_inside_and_nobody_is_forgotten() {
+        loom::model(|| {
+            let gate = Arc::new(Turnstile::new_shut());
+            gate.open();
+            let inside = Arc::new(AtomicU32::new(0));
+            let released = Arc::new(AtomicBool::new(false));
+            let callers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (gate, inside, released) = (gate.clone(), inside.clone(), released.clone());
+                    loom::thread::spawn(move || {
+                        let _passage = gate.pass(|| ());
+                        inside.fetch_add(1, SeqCst);
+                        assert!(!released.load(SeqCst), "work reached the GPU after released was said");
+                        inside.fetch_sub(1, SeqCst);
+                    })
+                })
+                .collect();
+            gate.shut();
+            assert!(gate.wait_until_empty(Duration::MAX));
+            released.store(true, SeqCst);
+            assert_eq!(inside.load(SeqCst), 0);
+            released.store(false, SeqCst);
+            gate.open();
+            callers.into_iter().for_each(|caller| caller.join().unwrap());
+        });
+    }
+}

@@ -1,0 +1,133 @@
+//! What we keep for this process, from its `cuInit` to its end or fork.
+#![allow(unsafe_code)] // fork handlers and the descriptors they close
+use crate::agent::{self, Bell};
+use crate::contexts::Contexts;
+use crate::gate::{Turnstile, now_or_never};
+use crate::residency::{Engine, Ledger, Managed};
+use crate::settings::Settings;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// How long `cuInit` waits for the first word with the scheduler.
+const GREETING: Duration = Duration::from_secs(1);
+/// Held back of every device while no scheduler has said how much.
+const DEFAULT_RESERVE: Bytes = Bytes(1 << 30);
+
+pub struct Process {
+    pub settings: Settings,
+    pub gate: Turnstile,
+    pub contexts: Contexts,
+    pub ledger: Ledger,
+    pub engine: Box<dyn Engine>,
+    pub bell: Bell,
+    reserve: AtomicU64,
+    /// The scheduler's limit for this tenant; `u64::MAX`: none.
+    limit: AtomicU64,
+    greeted: Mutex<bool>,
+    greeting: Condvar,
+}
+
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
+
+/// The descriptors of ours that a forked child must not keep open: the scheduler tells by the closing
+/// of the connection that a tenant is gone.
+pub static DESCRIPTORS: [AtomicI32; 3] = [const { AtomicI32::new(-1) }; 3];
+
+/// None before CUDA is initialised in this process.
+#[inline]
+pub fn current() -> Option<&'static Process> {
+    // SAFETY: null, or a box that `start` has leaked.
+    unsafe { PROCESS.load(Acquire).as_ref() }
+}
+
+/// CUDA is initialised: begin, once.
+pub fn start() {
+    if current().is_some() {
+        return;
+    }
+    let settings = Settings::of_this_process();
+    let (bell, ear) = match agent::bell() {
+        Ok(pair) => pair,
+        Err(error) => {
+            crate::log::error!("cannot make a socket pair ({error}): this process runs unmanaged");
+            return;
+        }
+    };
+    let process = Box::into_raw(Box::new(Process {
+        settings,
+        gate: Turnstile::new_shut(),
+        contexts: Contexts::default(),
+        ledger: Ledger::default(),
+        engine: Box::new(Managed),
+        bell,
+        reserve: AtomicU64::new(DEFAULT_RESERVE.0),
+        limit: AtomicU64::new(u64::MAX),
+        greeted: Mutex::new(false),
+        greeting: Condvar::new(),
+    }));
+    if PROCESS.compare_exchange(null_mut(), process, AcqRel, Acquire).is_err() {
+        // SAFETY: just made by Box::into_raw, and published to nobody.
+        drop(unsafe { Box::from_raw(process) });
+        return;
+    }
+    static HANDLERS: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the handler only stores to atomics and closes descriptors.
+    HANDLERS.call_once(|| drop(unsafe { libc::pthread_atfork(None, None, Some(in_child)) }));
+    // SAFETY: published, and never freed.
+    let process: &'static Process = unsafe { &*process };
+    agent::spawn(process, ear);
+    let greeted = now_or_never(process.greeted.lock());
+    drop(now_or_never(process.greeting.wait_timeout_while(greeted, GREETING, |greeted| !*greeted)));
+}
+
+/// A forked child starts clean. The parent's state stays behind untouched: its locks may be held by
+/// threads that the child does not have.
+extern "C" fn in_child() {
+    PROCESS.store(null_mut(), Release);
+    for descriptor in &DESCRIPTORS {
+        let fd = descriptor.swap(-1, AcqRel);
+        if fd >= 0 {
+            // SAFETY: ours; no thread of this child uses it any more.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+impl Process {
+    /// The first word with the scheduler is spoken, or there is none to speak with.
+    pub fn greet(&self) {
+        *now_or_never(self.greeted.lock()) = true;
+        self.greeting.notify_all();
+    }
+
+    /// What the scheduler said of this tenant's memory.
+    pub fn set_terms(&self, reserve: Bytes, limit: Option<Bytes>) {
+        self.reserve.store(reserve.0, Relaxed);
+        self.limit.store(limit.map_or(u64::MAX, |limit| limit.0), Relaxed);
+    }
+
+    /// The memory that the application sees on a device of `capacity`.
+    pub fn visible(&self, capacity: Bytes) -> u64 {
+        let reserve = self.reserve.load(Relaxed).min(capacity.0 / 4);
+        (capacity.0 - reserve).min(self.limit().unwrap_or(u64::MAX))
+    }
+
+    /// The tenant's limit, by its own setting or the scheduler's, whichever is less.
+    pub fn limit(&self) -> Option<u64> {
+        let own = self.settings.limit.unwrap_or(Bytes::MAX).0;
+        Some(own.min(self.limit.load(Relaxed))).filter(|limit| *limit != u64::MAX)
+    }
+
+    /// The most that may be allocated on a device, if there is a bound.
+    pub fn bound(&self, capacity: Bytes) -> Option<u64> {
+        (!self.settings.oversubscribe).then(|| self.visible(capacity))
+    }
+
+    /// What is left of [`Self::visible`].
+    pub fn free(&self, device: DeviceId, capacity: Bytes) -> u64 {
+        self.visible(capacity).saturating_sub(self.ledger.charged(device))
+    }
+}
