@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The product from outside: a world of real processes over a simulated or a real GPU.
+pub mod cuda;
+pub mod world;

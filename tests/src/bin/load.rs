@@ -1,0 +1,75 @@
+//! A tenant: fills memory, adds one to every word of it over and over, checks every word at the end.
+use anyhow::Result;
+use clap::Parser;
+use nvshare_tests::cuda::{Cuda, Lookup};
+use serde_json::json;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+#[derive(Parser)]
+struct Args {
+    /// Memory to work on, in bytes, in `--blocks` allocations.
+    #[arg(long)]
+    bytes: usize,
+    #[arg(long, default_value_t = 3)]
+    blocks: usize,
+    /// Stop after so many steps (a step adds one to every word).
+    #[arg(long, default_value_t = u32::MAX)]
+    steps: u32,
+    /// Stop after so many seconds of wall time.
+    #[arg(long, default_value_t = f64::INFINITY)]
+    seconds: f64,
+    /// Rest so long after each step, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    rest_ms: u64,
+    /// After the steps, stay without work until stdin closes.
+    #[arg(long)]
+    stay: bool,
+    #[arg(long, value_enum, default_value_t)]
+    lookup: Lookup,
+}
+
+/// One line of JSON on stdout.
+fn say(line: &serde_json::Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let cuda = Cuda::load(args.lookup)?;
+    cuda.begin()?;
+    let (fill, add_one) = (cuda.function("fill")?, cuda.function("add_one")?);
+    let words = args.bytes / args.blocks / 4;
+    let blocks = (0..args.blocks).map(|_| cuda.allocate(words * 4)).collect::<Result<Vec<_>>>()?;
+    let (free, total) = cuda.memory()?;
+    say(&json!({ "allocated": words * 4 * args.blocks, "free": free, "total": total }))?;
+    for (seed, block) in blocks.iter().enumerate() {
+        cuda.launch(fill, &mut [*block, seed as u64, words as u64])?;
+    }
+    cuda.synchronize()?;
+    let start = Instant::now();
+    let mut steps = 0;
+    while steps < args.steps && start.elapsed().as_secs_f64() < args.seconds {
+        for block in &blocks {
+            cuda.launch(add_one, &mut [*block, words as u64])?;
+        }
+        cuda.synchronize()?;
+        steps += 1;
+        say(&json!({ "step": steps, "seconds": start.elapsed().as_secs_f64() }))?;
+        std::thread::sleep(Duration::from_millis(args.rest_ms));
+    }
+    if args.stay {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    }
+    let mut wrong = 0;
+    for (seed, block) in blocks.iter().enumerate() {
+        wrong += cuda.count_wrong(*block, words, seed as u32 + steps)?;
+        cuda.free(*block)?;
+    }
+    say(&json!({ "steps": steps, "wrong": wrong, "words": words * args.blocks }))?;
+    anyhow::ensure!(wrong == 0, "{wrong} words are wrong");
+    Ok(())
+}
