@@ -22,6 +22,8 @@
 //! * Switched off, nobody holds and nobody waits; requests are not remembered.
 #![forbid(unsafe_code)]
 pub mod event;
+pub mod parse;
+pub mod print;
 pub mod record;
 pub mod settings;
 pub mod snapshot;
@@ -32,9 +34,11 @@ mod device;
 mod hold;
 mod membership;
 mod memory;
+mod replay;
 mod tenant;
 mod turns;
 
+pub use replay::replay;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use tenant::{MAX_DEVICES, Memory};

@@ -1,6 +1,5 @@
 //! Who is there, and what it has named.
 use crate::Core;
-use crate::device::Device;
 use crate::event::{Action, TenantId};
 use crate::record::SpanKind;
 use crate::tenant::{Lease, MAX_DEVICES, Memory, Request, Stage, Tenant};
@@ -42,8 +41,10 @@ impl Core {
             }
             self.leased.insert(id);
         }
-        let device =
-            self.devices.entry(device_id).or_insert_with(|| Device { capacity, ..Device::default() });
+        let device = self.devices.entry(device_id).or_default();
+        if device.capacity == Bytes::ZERO {
+            device.capacity = capacity;
+        }
         device.named += 1;
         match &mut tenant.stage {
             Stage::Idle => {}
