@@ -36,6 +36,8 @@ mod membership;
 mod memory;
 mod replay;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 pub use replay::replay;

@@ -25,10 +25,10 @@ impl Core {
         for id in granted {
             self.grant(id);
         }
+        self.tell_contention();
         for id in blocked {
             self.make_way(id);
         }
-        self.tell_contention();
     }
 
     /// A lease whose revocation waits for an answer, or for another attempt.

@@ -1,0 +1,98 @@
+//! The stated bounds, reached and not passed.
+use super::operations::{Lease, Op, World};
+use super::{device, gib, tenant};
+use crate::event::{Action, Event};
+use crate::{Core, MAX_DEVICES, Settings};
+use nvshare_protocol::Nanos;
+
+fn two_tenants() -> World {
+    let mut world = World::new(Settings::default());
+    for who in [1, 2] {
+        world.apply(&Op::Join { who, holds: false });
+        world.apply(&Op::Name { who, device: 0 });
+        world.apply(&Op::Request { who });
+    }
+    world
+}
+
+fn holds(world: &World, who: u64) -> bool {
+    world.core.lease(tenant(who)).is_some_and(|lease| !lease.stuck)
+}
+
+#[test]
+fn a_tenant_that_never_says_a_word_keeps_the_next_one_for_the_bound() {
+    let mut world = two_tenants();
+    let bound = world.core.settings().wait_bound();
+    assert_eq!(bound, Nanos(125 * Nanos::SECOND.0), "60 s to fetch, 30 s of turn, 35 s to answer");
+    world.wait(bound.saturating_sub(Nanos(1)));
+    assert!(!holds(&world, 2));
+    world.wait(Nanos(1));
+    assert!(holds(&world, 2) && !holds(&world, 1));
+}
+
+#[test]
+fn a_tenant_that_cancels_every_drain_loses_its_turn_with_the_patience() {
+    let mut world = two_tenants();
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    world.wait(Nanos(30 * Nanos::SECOND.0));
+    for _ in 0..99 {
+        world.apply(&Op::Cancel { who: 1, lease: Lease::Its });
+        world.wait(Nanos::from_millis(100));
+    }
+    assert!(!holds(&world, 2));
+    world.wait(Nanos::from_millis(100));
+    assert!(holds(&world, 2));
+}
+
+#[test]
+fn a_tenant_that_comes_back_again_and_again_does_not_keep_others_out() {
+    let mut world = two_tenants();
+    world.apply(&Op::Leave { who: 1 });
+    assert!(holds(&world, 2));
+    for who in [3, 4, 5] {
+        world.apply(&Op::Join { who, holds: true });
+        world.apply(&Op::Name { who, device: 0 });
+        world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+    }
+    world.apply(&Op::Leave { who: 2 });
+    assert!(holds(&world, 3), "in the order of arrival");
+}
+
+#[test]
+fn a_tenant_has_at_most_so_many_devices_and_forgotten_ones_do_not_pile_up() {
+    let mut core = Core::new(Settings::default());
+    for round in 0..4 {
+        core.handle(Nanos::ZERO, Event::Joined { tenant: tenant(round), holds: false });
+        for n in 0..=255_u8 {
+            let mut device = device(n);
+            device.0[0] = round as u8;
+            core.handle(Nanos::ZERO, Event::Device { tenant: tenant(round), device, capacity: gib(16) });
+        }
+        assert_eq!(core.tenants[&tenant(round)].devices.len(), MAX_DEVICES);
+        core.handle(Nanos::ZERO, Event::Left { tenant: tenant(round) });
+    }
+    assert!(core.devices.len() <= MAX_DEVICES, "{} devices", core.devices.len());
+}
+
+#[test]
+fn settings_out_of_range_are_brought_into_it() {
+    let zero =
+        Settings { quantum: Nanos(0), drain_bound: Nanos(0), evict_bound: Nanos::MAX, ..Settings::default() };
+    let mut core = Core::new(zero);
+    assert_eq!(core.settings().quantum, Nanos::from_millis(1));
+    assert_eq!(core.settings().drain_bound, Nanos::from_millis(1));
+    assert_eq!(core.settings().evict_bound, Nanos(86_400 * Nanos::SECOND.0));
+    core.handle(Nanos::ZERO, Event::SetQuantum(Nanos::MAX));
+    assert_eq!(core.settings().quantum, Nanos(86_400 * Nanos::SECOND.0));
+}
+
+#[test]
+fn time_that_runs_back_does_not() {
+    let mut world = two_tenants();
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    world.wait(Nanos(29 * Nanos::SECOND.0));
+    world.tell(Event::Tick);
+    assert_eq!(world.core.handle(Nanos::ZERO, Event::Tick), []);
+    let revoked = world.core.handle(Nanos(30 * Nanos::SECOND.0), Event::Tick);
+    assert!(matches!(revoked[..], [Action::Revoke { .. }]), "{revoked:?}");
+}

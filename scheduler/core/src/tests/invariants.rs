@@ -1,0 +1,75 @@
+//! What is true after every event, found out the long way round.
+use crate::Core;
+use crate::event::TenantId;
+use crate::tenant::{Stage, Tenant};
+use nvshare_protocol::DeviceId;
+
+/// # Panics
+/// If something is not as it must be.
+pub fn verify_invariants(core: &Core) {
+    for (&id, tenant) in &core.tenants {
+        verify_tenant(core, id, tenant);
+    }
+    for (&id, device) in &core.devices {
+        assert!(device.holders.len() <= 1, "{id} has the holders {:?}", device.holders);
+        let named = core.tenants.values().filter_map(|tenant| tenant.devices.get(&id));
+        let sum = named.clone().fold((0, 0, 0), |sum, memory| {
+            let wide = |bytes: nvshare_protocol::Bytes| u128::from(bytes.0);
+            (sum.0 + wide(memory.allocated), sum.1 + wide(memory.resident), sum.2 + wide(memory.immovable))
+        });
+        assert_eq!((device.allocated, device.resident, device.immovable), sum, "{id}");
+        assert_eq!(device.named, named.count(), "{id}");
+        for other in device.holders.iter().chain(&device.beside) {
+            assert!(core.leased.contains(other), "{other:?} is at {id} without a lease");
+        }
+        for &(place, other) in &device.queue {
+            let waits = |stage: &Stage| matches!(stage, Stage::Waiting(request) if request.place == place);
+            assert!(core.tenants.get(&other).is_some_and(|tenant| waits(&tenant.stage)), "{other:?} at {id}");
+        }
+    }
+    assert!(core.leased.iter().all(|id| core.lease(*id).is_some()));
+    let deadline = core.next_deadline();
+    assert!(deadline.is_none_or(|at| at > core.now), "due at {deadline:?}, and it is {:?}", core.now);
+    let anybody_waits = core.devices.values().any(|device| !device.queue.is_empty());
+    assert!(!anybody_waits || deadline.is_some(), "somebody waits for something that never comes");
+    assert!(core.actions.is_empty());
+}
+
+fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
+    let devices = || tenant.devices.keys().map(|device| (device, &core.devices[device]));
+    match &tenant.stage {
+        Stage::Idle => {
+            assert!(
+                devices().all(|(_, device)| !device.holders.contains(&id) && !device.beside.contains(&id))
+            );
+            assert!(!core.leased.contains(&id));
+        }
+        Stage::Waiting(request) => {
+            assert!(core.enabled, "{id:?} waits while switched off");
+            assert!(!core.leased.contains(&id));
+            assert!(devices().all(|(_, device)| device.queue.contains(&(request.place, id))));
+            let obstructed = |device: &DeviceId| {
+                let older = |other: &Tenant| {
+                    let before = matches!(&other.stage, Stage::Waiting(r) if r.place < request.place);
+                    before && other.devices.contains_key(device)
+                };
+                !core.devices[device].holders.is_empty() || core.tenants.values().any(older)
+            };
+            let held_up = tenant.devices.is_empty() || tenant.devices.keys().any(obstructed);
+            assert!(held_up, "{id:?} could be granted its devices and waits");
+        }
+        Stage::Leased(lease) => {
+            assert!(core.enabled, "{id:?} has a lease while switched off");
+            assert!(core.leased.contains(&id));
+            for (name, device) in devices() {
+                assert_eq!(device.holders.contains(&id), lease.held.contains(name), "{id:?} {name}");
+                assert_eq!(device.beside.contains(&id), !lease.held.contains(name), "{id:?} {name}");
+            }
+            let whole = lease.held.len() == tenant.devices.len();
+            assert!(whole || lease.revocation.is_some(), "{id:?} is half granted");
+            assert!(!lease.stuck || lease.held.is_empty(), "{id:?} is stuck and keeps others out");
+            let wanted = lease.held.iter().any(|device| !core.devices[device].queue.is_empty());
+            assert!(lease.held.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The core under random operations, with its invariants checked after each, and under virtual tenants
+//! in virtual time.
+mod bounds;
+mod clients;
+mod invariants;
+mod operations;
+mod spans;
+
+use crate::event::TenantId;
+use nvshare_protocol::{Bytes, DeviceId};
+
+const GIB: u64 = 1 << 30;
+
+fn device(n: u8) -> DeviceId {
+    let mut id = DeviceId::default();
+    id.0[15] = n;
+    id
+}
+
+fn tenant(n: u64) -> TenantId {
+    TenantId(n)
+}
+
+fn gib(n: u64) -> Bytes {
+    Bytes(n * GIB)
+}

@@ -1,0 +1,278 @@
+//! Random operations. A bug becomes a short list of them.
+use super::invariants::verify_invariants;
+use super::{device, tenant};
+use crate::event::{Action, Event, Evict, TenantId};
+use crate::settings::Settings;
+use crate::tenant::Stage;
+use crate::{Core, print, replay};
+use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a tenant, an operator or time may do. Tenants are 0 to 7, devices 0 to 3.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Join {
+        who: u64,
+        holds: bool,
+    },
+    Leave {
+        who: u64,
+    },
+    Name {
+        who: u64,
+        device: u8,
+    },
+    Report {
+        who: u64,
+        device: u8,
+        allocated: u64,
+        resident: u64,
+        immovable: u64,
+    },
+    Request {
+        who: u64,
+    },
+    Ready {
+        who: u64,
+        lease: Lease,
+    },
+    Release {
+        who: u64,
+        lease: Lease,
+        evicted: u64,
+    },
+    Cancel {
+        who: u64,
+        lease: Lease,
+    },
+    Idle {
+        who: u64,
+        lease: Lease,
+    },
+    SetQuantum(u64),
+    SetEvict(Evict),
+    SetEnabled(bool),
+    /// Time passes, with a tick at every deadline on the way. In milliseconds.
+    Wait(u64),
+    /// A tick that nobody asked for.
+    Tick,
+}
+
+/// Which lease a tenant speaks of.
+#[derive(Clone, Copy, Debug)]
+pub enum Lease {
+    Its,
+    Other(u64),
+}
+
+fn operation() -> impl Strategy<Value = Op> {
+    let who = || 0..8_u64;
+    let at = || 0..4_u8;
+    let bytes = || prop_oneof![9 => (0..40_u64).prop_map(|n| n << 30), 1 => any::<u64>()];
+    let lease = || prop_oneof![9 => Just(Lease::Its), 1 => (0..9_u64).prop_map(Lease::Other)];
+    let evict = prop_oneof![Just(Evict::Pressure), Just(Evict::Always), Just(Evict::Never)];
+    prop_oneof![
+        6 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, holds)| Op::Join { who, holds }),
+        2 => who().prop_map(|who| Op::Leave { who }),
+        8 => (who(), at()).prop_map(|(who, device)| Op::Name { who, device }),
+        4 => (who(), at(), bytes(), bytes(), bytes()).prop_map(|(who, device, allocated, resident, immovable)| {
+            Op::Report { who, device, allocated, resident, immovable }
+        }),
+        14 => who().prop_map(|who| Op::Request { who }),
+        8 => (who(), lease()).prop_map(|(who, lease)| Op::Ready { who, lease }),
+        8 => (who(), lease(), bytes()).prop_map(|(who, lease, evicted)| Op::Release { who, lease, evicted }),
+        4 => (who(), lease()).prop_map(|(who, lease)| Op::Cancel { who, lease }),
+        3 => (who(), lease()).prop_map(|(who, lease)| Op::Idle { who, lease }),
+        1 => (0..30_000_u64).prop_map(Op::SetQuantum),
+        1 => evict.prop_map(Op::SetEvict),
+        1 => prop::bool::weighted(0.7).prop_map(Op::SetEnabled),
+        12 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(Op::Wait),
+        1 => Just(Op::Tick),
+    ]
+}
+
+/// The core, and what an outsider remembers of it.
+pub struct World {
+    pub core: Core,
+    pub now: Nanos,
+    log: String,
+    /// Asked for a grant and has not had it yet.
+    pending: BTreeSet<TenantId>,
+    /// Since when each waiting tenant has been first in line, and for what.
+    first: BTreeMap<TenantId, (Nanos, Vec<DeviceId>)>,
+}
+
+impl World {
+    pub fn new(settings: Settings) -> Self {
+        let core = Core::new(settings);
+        let log = print::settings(Nanos::ZERO, core.settings()) + "\n";
+        Self { core, now: Nanos::ZERO, log, pending: BTreeSet::new(), first: BTreeMap::new() }
+    }
+
+    pub fn tell(&mut self, event: Event) -> Vec<Action> {
+        self.remember(&event);
+        self.log += &(print::event(self.now, &event) + "\n");
+        let actions = self.core.handle(self.now, event);
+        for action in &actions {
+            self.log += &(print::action(self.now, action) + "\n");
+            self.witness(action);
+        }
+        verify_invariants(&self.core);
+        for id in &self.pending {
+            let stage = &self.core.tenants[id].stage;
+            let kept = matches!(stage, Stage::Waiting(_)) || matches!(stage, Stage::Leased(l) if l.again);
+            assert!(kept, "the request of {id:?} is lost");
+        }
+        self.nobody_waits_too_long();
+        actions
+    }
+
+    fn remember(&mut self, event: &Event) {
+        match event {
+            Event::Left { tenant } => {
+                self.pending.remove(tenant);
+            }
+            Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
+            Event::Requested { tenant } if self.core.enabled() => {
+                let granted = self.core.lease(*tenant).is_some_and(|lease| lease.revocation.is_none());
+                if self.core.tenants.contains_key(tenant) && !granted {
+                    self.pending.insert(*tenant);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn witness(&mut self, action: &Action) {
+        let (Action::Grant { tenant, .. }
+        | Action::Revoke { tenant, .. }
+        | Action::Contended { tenant, .. }
+        | Action::Enabled { tenant, .. }
+        | Action::Stuck { tenant, .. }) = action;
+        assert!(self.core.tenants.contains_key(tenant), "{action:?} is for one that has left");
+        if let Action::Grant { tenant, grant } = action {
+            self.pending.remove(tenant);
+            let devices: Vec<DeviceId> = grant.budget.iter().map(|share| share.device).collect();
+            let named: Vec<DeviceId> = self.core.tenants[tenant].devices.keys().copied().collect();
+            assert_eq!(devices, named, "{tenant:?} was granted something else than it named");
+        }
+    }
+
+    fn nobody_waits_too_long(&mut self) {
+        let next = self.core.next_in_line();
+        self.first.retain(|id, _| next.contains(id));
+        for id in next {
+            let devices: Vec<DeviceId> = self.core.tenants[&id].devices.keys().copied().collect();
+            let entry = self.first.entry(id).or_insert_with(|| (self.now, devices.clone()));
+            if entry.1 != devices {
+                *entry = (self.now, devices);
+            }
+            let waited = self.now.saturating_sub(entry.0);
+            // The quantum may have been longer when a turn began.
+            let settings = Settings { quantum: Settings::default().quantum, ..self.core.settings().clone() };
+            assert!(waited <= settings.wait_bound(), "{id:?} has been next for {waited:?}");
+        }
+    }
+
+    /// Lets time pass, with a tick at every deadline.
+    pub fn wait(&mut self, time: Nanos) {
+        let end = self.now.saturating_add(time);
+        while let Some(due) = self.core.next_deadline().filter(|&due| due <= end) {
+            self.now = due;
+            self.tell(Event::Tick);
+        }
+        self.now = end;
+    }
+
+    pub fn apply(&mut self, op: &Op) {
+        let its = |who: u64, lease: Lease, core: &Core| match lease {
+            Lease::Its => core.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
+            Lease::Other(n) => LeaseId(n),
+        };
+        let event = match *op {
+            Op::Join { who, holds } => Event::Joined { tenant: tenant(who), holds },
+            Op::Leave { who } => Event::Left { tenant: tenant(who) },
+            Op::Name { who, device: n } => {
+                Event::Device { tenant: tenant(who), device: device(n), capacity: Bytes(16 << 30) }
+            }
+            Op::Report { who, device: n, allocated, resident, immovable } => Event::Memory {
+                tenant: tenant(who),
+                device: device(n),
+                allocated: Bytes(allocated),
+                resident: Bytes(resident),
+                immovable: Bytes(immovable),
+            },
+            Op::Request { who } => Event::Requested { tenant: tenant(who) },
+            Op::Ready { who, lease } => {
+                let ready = Ready { lease: its(who, lease, &self.core), fetched: vec![], took: Nanos::ZERO };
+                Event::Ready { tenant: tenant(who), ready }
+            }
+            Op::Release { who, lease, evicted } => {
+                let lease = its(who, lease, &self.core);
+                let evicted = vec![Share { device: device(0), bytes: Bytes(evicted) }];
+                let evict = Nanos(evicted[0].bytes.0 / 16);
+                let released = Released { lease, evicted, drain: Nanos::from_millis(20), evict };
+                Event::Released { tenant: tenant(who), released }
+            }
+            Op::Cancel { who, lease } => {
+                Event::DrainCancelled { tenant: tenant(who), lease: its(who, lease, &self.core) }
+            }
+            Op::Idle { who, lease } => {
+                Event::Idle { tenant: tenant(who), lease: its(who, lease, &self.core) }
+            }
+            Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
+            Op::SetEvict(evict) => Event::SetEvict(evict),
+            Op::SetEnabled(enabled) => Event::SetEnabled(enabled),
+            Op::Wait(millis) => return self.wait(Nanos::from_millis(millis)),
+            Op::Tick => Event::Tick,
+        };
+        self.tell(event);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn random_operations_keep_every_invariant(ops in prop::collection::vec(operation(), 1..150)) {
+        let mut world = World::new(Settings { record: 50, ..Settings::default() });
+        for op in &ops {
+            world.apply(op);
+        }
+        // From here on every tenant is silent: all that wait are served all the same.
+        let waiting = |world: &World| world.core.tenants.values().filter(|tenant| {
+            matches!(tenant.stage, Stage::Waiting(_)) && !tenant.devices.is_empty()
+        }).count() as u64;
+        let n = waiting(&world);
+        let bound = Settings::default().wait_bound();
+        world.wait(Nanos(bound.0 * n));
+        prop_assert_eq!(waiting(&world), 0);
+        prop_assert!(world.core.spans().count() <= 50);
+        // The log tells the same story to another core.
+        prop_assert_eq!(replay(&world.log).unwrap(), world.log);
+    }
+}
+
+#[test]
+fn events_of_tenants_that_nobody_knows_change_nothing() {
+    let mut world = World::new(Settings::default());
+    let before = format!("{:?}", world.core);
+    for who in [0, 3] {
+        for op in [
+            Op::Leave { who },
+            Op::Name { who, device: 0 },
+            Op::Report { who, device: 0, allocated: 1, resident: 1, immovable: 1 },
+            Op::Request { who },
+            Op::Ready { who, lease: Lease::Its },
+            Op::Release { who, lease: Lease::Its, evicted: 1 },
+            Op::Cancel { who, lease: Lease::Other(1) },
+            Op::Idle { who, lease: Lease::Its },
+            Op::Tick,
+        ] {
+            world.apply(&op);
+            assert_eq!(format!("{:?}", world.core), before, "{op:?}");
+        }
+    }
+}
