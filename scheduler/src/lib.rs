@@ -1,1 +1,20 @@
-//! Skeleton.
+//! The hands of the scheduler: sockets, clock, log and settings around [`nvshare_core`], which
+//! decides; and `nvsharectl`, which shows it to an operator.
+//!
+//! One thread. Each tenant's connection is a task ([`tenants::connection`]) that validates what comes
+//! in and puts it into one bounded queue; one loop ([`daemon`]) hands it to the core and carries the
+//! actions out. Nothing that a peer does or leaves undone makes the loop wait.
+#![forbid(unsafe_code)]
+pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod ctl;
+pub mod daemon;
+pub mod identity;
+pub mod logging;
+pub mod notify;
+pub mod seldom;
+pub mod settings;
+pub mod sockets;
+pub mod tenants;
+pub mod text;

@@ -1,1 +1,6 @@
-fn main(){}
+//! The daemon that hands GPUs round.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nvshare_scheduler::cli::main()
+}

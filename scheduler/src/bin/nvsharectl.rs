@@ -1,1 +1,6 @@
-fn main(){}
+//! The operator's command line.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nvshare_scheduler::ctl::main()
+}

@@ -1,0 +1,125 @@
+//! What an operator asks, answered from the core's picture and the members' names.
+use super::Daemon;
+use crate::settings::from_seconds;
+use nvshare_core::event::{Event, TenantId};
+use nvshare_core::snapshot::{DeviceView, TenantView};
+use nvshare_core::{Snapshot, parse, print, record};
+use nvshare_protocol::control::{DeviceStatus, Reply, Request, Span, Status, TenantStatus, Trace};
+
+impl Daemon {
+    pub(super) fn answer(&mut self, request: &Request) -> Reply {
+        let done = |message: String| {
+            tracing::info!("an operator: {message}");
+            Reply::Done { message }
+        };
+        match request {
+            Request::Status => Reply::Status(self.status()),
+            Request::Trace => Reply::Trace(self.spans()),
+            Request::SetQuantum { seconds } => match from_seconds(*seconds) {
+                Some(quantum) => {
+                    self.tell(Event::SetQuantum(quantum));
+                    done(format!("the quantum is {seconds} s"))
+                }
+                None => refused(format!(
+                    "quantum = {seconds} is not allowed (allowed: a number of seconds from 0.001 to 86400)"
+                )),
+            },
+            Request::SetEvict { mode } => match parse::evict(mode) {
+                Some(evict) => {
+                    self.tell(Event::SetEvict(evict));
+                    done(format!("evict is {mode}"))
+                }
+                None => {
+                    refused(format!("evict = {mode:?} is not allowed (allowed: pressure, always or never)"))
+                }
+            },
+            Request::On | Request::Off => {
+                let on = *request == Request::On;
+                self.tell(Event::SetEnabled(on));
+                let word = if on { "on: turns are taken" } else { "off: everybody runs" };
+                done(format!("the scheduler is {word}"))
+            }
+        }
+    }
+
+    /// The core's picture of now, and not of its last event.
+    fn picture(&mut self) -> Snapshot {
+        self.tell(Event::Tick);
+        self.core.snapshot()
+    }
+
+    fn status(&mut self) -> Status {
+        let picture = self.picture();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            enabled: picture.enabled,
+            quantum_seconds: picture.quantum.as_secs_f64(),
+            evict: print::evict_word(picture.evict).into(),
+            uptime_seconds: picture.now.as_secs_f64(),
+            devices: picture.devices.iter().map(|view| self.device_status(view)).collect(),
+            tenants: picture.tenants.iter().filter_map(|view| self.tenant_status(view)).collect(),
+        }
+    }
+
+    fn device_status(&self, view: &DeviceView) -> DeviceStatus {
+        let ids = |list: &[TenantId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
+        DeviceStatus {
+            uuid: view.id.to_string(),
+            name: self.registry.get(view.id).map(|known| known.name.clone()).unwrap_or_default(),
+            capacity_bytes: view.capacity.0,
+            allocated_bytes: view.allocated.0,
+            resident_bytes: view.resident.0,
+            holders: ids(&[&view.holders[..], &view.beside[..]].concat()),
+            waiting: ids(&view.waiting),
+            handovers: view.handovers,
+        }
+    }
+
+    fn tenant_status(&self, view: &TenantView) -> Option<TenantStatus> {
+        let member = self.members.get(view.id)?;
+        let sum = |part: fn(&nvshare_core::Memory) -> u64| {
+            view.memory.iter().fold(0u64, |sum, (_, memory)| sum.saturating_add(part(memory)))
+        };
+        Some(TenantStatus {
+            id: view.id.0,
+            pid: member.who.pid,
+            uid: member.who.uid,
+            program: member.hello.program.clone(),
+            container: member.who.short().map(str::to_owned),
+            state: view.state.as_str().into(),
+            devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
+            allocated_bytes: sum(|memory| memory.allocated.0),
+            resident_bytes: sum(|memory| memory.resident.0),
+            immovable_bytes: sum(|memory| memory.immovable.0),
+            held_seconds: view.held.as_secs_f64(),
+            grants: view.grants,
+            library: member.hello.library.clone(),
+            engine: member.hello.engine.clone(),
+            report: member.report.clone(),
+        })
+    }
+
+    fn spans(&mut self) -> Trace {
+        let picture = self.picture();
+        let spans = self.core.spans().chain(&picture.open).map(|span| self.span(span)).collect();
+        Trace { spans, dropped: picture.dropped }
+    }
+
+    fn span(&self, span: &record::Span) -> Span {
+        let (pid, label) = self.members.known(span.tenant);
+        Span {
+            tenant: span.tenant.0,
+            pid,
+            label,
+            devices: span.devices.iter().map(ToString::to_string).collect(),
+            kind: span.kind.as_str().into(),
+            start: span.start.as_secs_f64(),
+            end: span.end.map(|end| end.as_secs_f64()),
+            bytes: span.bytes.0,
+        }
+    }
+}
+
+fn refused(message: String) -> Reply {
+    Reply::Error { message }
+}

@@ -1,0 +1,139 @@
+//! The configuration file and the flags that override it.
+use super::table::{TABLE, find};
+use super::{Settings, Wrong};
+use std::io;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Read where it exists, unless `--config` names another.
+pub const DEFAULT_FILE: &str = "/etc/nvshare/config.toml";
+
+/// One flag that overrides a setting: its name, the setting, what was given.
+pub type Flag<'a> = (&'static str, (&'static str, &'static str), &'a str);
+
+/// The text of the file; none where the default file is missing.
+///
+/// # Errors
+/// A file that was named and is missing, or cannot be read.
+pub fn source(named: Option<&Path>) -> Result<Option<String>, Wrong> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(error) => Err(Wrong(vec![format!("{}: cannot be read: {error}", path.display())])),
+    }
+}
+
+/// The settings of `text`, a file shown as `file` in errors, and of the flags.
+///
+/// # Errors
+/// Everything that is wrong, not only the first.
+pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<Settings, Wrong> {
+    let mut settings = Settings::default();
+    let mut wrong = Vec::new();
+    match text.parse::<Table>() {
+        Ok(document) => read(&mut settings, &document, file, &mut wrong),
+        Err(error) => wrong.push(format!("{file}: {}", error.to_string().trim_end())),
+    }
+    for (flag, (section, key), given) in flags {
+        let Some(row) = find(section, key) else { continue };
+        let value = given
+            .parse::<i64>()
+            .map(Value::Integer)
+            .or_else(|_| given.parse::<f64>().map(Value::Float))
+            .unwrap_or_else(|_| Value::String((*given).to_owned()));
+        if (row.set)(&mut settings, &value).is_none() {
+            wrong.push(format!("{flag} {given} is not allowed (allowed: {})", row.allowed));
+        }
+    }
+    if wrong.is_empty() { Ok(settings) } else { Err(Wrong(wrong)) }
+}
+
+fn read(settings: &mut Settings, document: &Table, file: &str, wrong: &mut Vec<String>) {
+    for (section, entries) in document {
+        let known: Vec<&str> = TABLE.iter().filter(|row| row.section == section).map(|row| row.key).collect();
+        if known.is_empty() {
+            wrong.push(format!("{file}: [{section}] is no section (known: {})", section_names()));
+            continue;
+        }
+        let Value::Table(entries) = entries else {
+            wrong.push(format!(
+                "{file}: {section} = {entries} is not allowed (allowed: a section, [{section}])"
+            ));
+            continue;
+        };
+        for (key, value) in entries {
+            match find(section, key) {
+                None => wrong
+                    .push(format!("{file}: [{section}] {key} is no setting (known: {})", known.join(", "))),
+                Some(row) if (row.set)(settings, value).is_none() => wrong.push(format!(
+                    "{file}: [{section}] {key} = {value} is not allowed (allowed: {})",
+                    row.allowed
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn section_names() -> String {
+    let mut names: Vec<String> = TABLE.iter().map(|row| format!("[{}]", row.section)).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use nvshare_core::print::evict_word;
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        let printed = Settings::default().print();
+        assert_eq!(load(&printed, "x", &[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_sample_is_the_default_commented_or_not() {
+        assert_eq!(load(&sample(), "x", &[]).unwrap(), Settings::default());
+        let uncommented: String = sample()
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+            .fold(String::new(), |text, line| text + line + "\n");
+        assert_eq!(load(&uncommented, "x", &[]).unwrap(), Settings::default());
+        assert_eq!(
+            uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
+            TABLE.len()
+        );
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let flags: [Flag; 2] =
+            [("--quantum", ("scheduler", "quantum"), "0.5"), ("--evict", ("scheduler", "evict"), "always")];
+        let settings = load("[scheduler]\nquantum = 7\n", "x", &flags).unwrap();
+        assert_eq!(settings.core.quantum.as_secs_f64(), 0.5);
+        assert_eq!(evict_word(settings.core.evict), "always");
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let text = "limit = 3\n[scheduler]\nquantum = \"soon\"\nevict = \"sometimes\"\nquantom = 1\n\
+                    [memory]\nreserve = \"1 bit\"\n[sockets]\ntenant_mode = \"0777\"\n";
+        let flags: [Flag; 1] = [("--quantum", ("scheduler", "quantum"), "-1")];
+        let wrong = load(text, "c.toml", &flags).unwrap_err().0;
+        assert_eq!(
+            wrong,
+            [
+                "c.toml: [limit] is no section (known: [scheduler], [memory], [limits], [sockets])",
+                "c.toml: [memory] reserve = \"1 bit\" is not allowed (allowed: a size such as \"512MiB\" or \"1.5GiB\", at most \"64GiB\")",
+                "c.toml: [scheduler] evict = \"sometimes\" is not allowed (allowed: \"pressure\", \"always\" or \"never\")",
+                "c.toml: [scheduler] quantom is no setting (known: quantum, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, trace_spans)",
+                "c.toml: [scheduler] quantum = \"soon\" is not allowed (allowed: a number of seconds from 0.001 to 86400)",
+                "c.toml: [sockets] tenant_mode = \"0777\" is not allowed (allowed: an octal mode from \"0600\" to \"0666\", in quotes)",
+                "--quantum -1 is not allowed (allowed: a number of seconds from 0.001 to 86400)",
+            ]
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What an operator may set: one table ([`table::TABLE`]) from which the file is read, the sample is
+//! written, the flags are checked and the effective settings are printed.
+mod file;
+pub mod table;
+mod value;
+
+pub use file::{DEFAULT_FILE, Flag, load, source};
+pub use value::from_seconds;
+
+use crate::tenants::limits::Limits;
+use nvshare_protocol::{Bytes, Nanos};
+use std::fmt;
+
+/// The settings in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The rules of the game.
+    pub core: nvshare_core::Settings,
+    /// Whether turns are taken from the start.
+    pub enabled: bool,
+    pub connections: Limits,
+    /// Within this time a connection has said hello, and a message that has begun has ended.
+    pub hello_timeout: Nanos,
+    pub messages_per_second: u64,
+    /// Mode of the tenants' socket.
+    pub tenant_mode: u32,
+    /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
+    pub control_group: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            core: nvshare_core::Settings { reserve: Bytes(1 << 30), ..nvshare_core::Settings::default() },
+            enabled: true,
+            connections: Limits { total: 1024, per_user: 512, per_container: 256 },
+            hello_timeout: Nanos::from_millis(5_000),
+            messages_per_second: 1000,
+            tenant_mode: 0o666,
+            control_group: None,
+        }
+    }
+}
+
+/// Everything that is wrong, each with what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong(pub Vec<String>);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+impl std::error::Error for Wrong {}
+
+impl Settings {
+    /// The effective settings as a configuration file.
+    #[must_use]
+    pub fn print(&self) -> String {
+        sections(|row| format!("{} = {}\n", row.key, (row.show)(self)))
+    }
+}
+
+/// The file that is shipped: every setting with its meaning, what is allowed and its default.
+#[must_use]
+pub fn sample() -> String {
+    let defaults = Settings::default();
+    let head = "# The settings of nvshare-scheduler. What is commented out is the default.\n\
+                # `nvshare-scheduler --check` tells whether this file is right.\n\n";
+    let body = sections(|row| {
+        let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
+        format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))
+    });
+    format!("{head}{body}")
+}
+
+fn sections(line: impl Fn(&table::Setting) -> String) -> String {
+    let mut out = String::new();
+    let mut section = "";
+    for row in table::TABLE {
+        if row.section != section {
+            section = row.section;
+            let gap = if out.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}[{section}]\n"));
+        }
+        out.push_str(&line(row));
+    }
+    out
+}

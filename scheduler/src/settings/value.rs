@@ -1,0 +1,116 @@
+//! Values of settings: read where they are allowed, written as they are read.
+use nvshare_protocol::{Bytes, Nanos};
+use std::ops::RangeInclusive;
+use toml::Value;
+
+/// A number of seconds within the core's range.
+pub fn duration(value: &Value) -> Option<Nanos> {
+    let seconds = match value {
+        Value::Integer(n) => *n as f64,
+        Value::Float(n) => *n,
+        _ => return None,
+    };
+    from_seconds(seconds)
+}
+
+/// `seconds`, where that is from a millisecond to a day.
+pub fn from_seconds(seconds: f64) -> Option<Nanos> {
+    let (least, most) = nvshare_core::settings::RANGE;
+    let allowed = least.as_secs_f64()..=most.as_secs_f64();
+    allowed.contains(&seconds).then(|| Nanos((seconds * 1e9).round() as u64))
+}
+
+pub fn seconds(time: Nanos) -> String {
+    time.as_secs_f64().to_string()
+}
+
+pub fn boolean(value: &Value) -> Option<bool> {
+    value.as_bool()
+}
+
+pub fn count(value: &Value, allowed: RangeInclusive<u64>) -> Option<u64> {
+    u64::try_from(value.as_integer()?).ok().filter(|n| allowed.contains(n))
+}
+
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// A size with its unit, at most 64 GiB.
+pub fn size(value: &Value) -> Option<Bytes> {
+    let text = value.as_str()?.trim();
+    let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let number = number.trim();
+    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let bytes = number.parse::<f64>().ok().filter(|_| plain)? * unit as f64;
+    (bytes <= (64u64 << 30) as f64).then_some(Bytes(bytes as u64))
+}
+
+/// In the largest unit that divides it.
+pub fn whole_size(Bytes(n): Bytes) -> String {
+    let (name, unit) = UNITS.into_iter().find(|(_, unit)| n % unit == 0 && n >= *unit).unwrap_or(("B", 1));
+    quoted(&format!("{}{name}", n / unit))
+}
+
+pub fn mode(value: &Value) -> Option<u32> {
+    let text = value.as_str()?;
+    let mode = u32::from_str_radix(text, 8).ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))?;
+    // Reading a socket means nothing; without writing, its owner cannot connect.
+    (mode & !0o666 == 0 && mode & 0o600 == 0o600).then_some(mode)
+}
+
+pub fn octal(mode: u32) -> String {
+    quoted(&format!("{mode:04o}"))
+}
+
+/// A name; empty: none.
+pub fn name(value: &Value) -> Option<Option<String>> {
+    let text = value.as_str()?;
+    let fits = text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    fits.then(|| (!text.is_empty()).then(|| text.to_owned()))
+}
+
+pub fn show_name(name: Option<&str>) -> String {
+    quoted(name.unwrap_or(""))
+}
+
+pub fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit_and_a_bound() {
+        let read = |text: &str| size(&Value::String(text.into())).map(|bytes| bytes.0);
+        assert_eq!(read("1GiB"), Some(1 << 30));
+        assert_eq!(read("1.5 GiB"), Some(3 << 29));
+        assert_eq!(read("0B"), Some(0));
+        for wrong in ["", "1", "GiB", "-1GiB", "1e3GiB", "infGiB", "65GiB", "1GB", "1.2.3MiB"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        assert_eq!(size(&Value::Integer(5)), None);
+        assert_eq!(whole_size(Bytes(1 << 30)), "\"1GiB\"");
+        assert_eq!(whole_size(Bytes(3 << 29)), "\"1536MiB\"");
+        assert_eq!(whole_size(Bytes(0)), "\"0B\"");
+    }
+
+    #[test]
+    fn durations_are_finite_and_within_a_day() {
+        assert_eq!(duration(&Value::Float(0.05)), Some(Nanos(50_000_000)));
+        assert_eq!(duration(&Value::Integer(30)), Some(Nanos(30_000_000_000)));
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, 86_401.0, 1e-9] {
+            assert_eq!(duration(&Value::Float(wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal_and_execute_nothing() {
+        let read = |text: &str| mode(&Value::String(text.into()));
+        assert_eq!(read("0666"), Some(0o666));
+        assert_eq!(read("600"), Some(0o600));
+        for wrong in ["0777", "0", "+666", "rw", "", "0x1b6", "7777777777777"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One tenant's connection: one task that never waits for anything but its own next step, so that a
+//! peer that is slow, silent, loud or wrong costs itself and nobody else.
+use super::limits::Seat;
+use super::rate::Bucket;
+use super::told::{Joined, Told};
+use super::{accept, validate};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::seldom::Seldom;
+use crate::text;
+use nvshare_core::event::TenantId;
+use nvshare_protocol::Nanos;
+use nvshare_protocol::frame::{self, Reader, Received};
+use nvshare_protocol::tenant::{ToScheduler, ToTenant};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// What all connections have in common.
+#[derive(Debug)]
+pub struct Shared {
+    pub clock: Clock,
+    pub seldom: Seldom,
+    pub queue: mpsc::Sender<Told>,
+    pub hello_timeout: Nanos,
+    pub messages_per_second: u64,
+    /// The number of the last tenant.
+    pub tenants: AtomicU64,
+}
+
+/// Messages that the loop may have ahead of a connection's task.
+pub const OUTBOUND: usize = 256;
+/// Bytes beyond the kernel's own buffer that a peer may leave unread.
+const UNREAD: usize = 32 * 1024;
+/// How long a peer with a full buffer may read nothing.
+const STALL: Nanos = Nanos::from_millis(10_000);
+
+/// Why a connection is over.
+#[derive(Debug)]
+enum End {
+    /// The peer closed it.
+    Closed,
+    /// The loop closed it.
+    Dismissed,
+    /// The peer broke a rule.
+    Fault(String),
+}
+
+struct Connection {
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    reader: Reader,
+    bucket: Bucket,
+    /// None until the hello.
+    tenant: Option<TenantId>,
+    who: Identity,
+    /// The loop's end of `inbound`, until it is handed over with the hello.
+    outbound: Option<mpsc::Sender<ToTenant>>,
+    inbound: mpsc::Receiver<ToTenant>,
+    /// To be put into the queue before anything more is read.
+    pending: Option<Told>,
+    out: Vec<u8>,
+    /// Since when a message has been on its way in; the hello, before it.
+    unfinished: Option<Nanos>,
+    /// Since when nothing could be written.
+    stalled: Option<Nanos>,
+}
+
+/// Serves one connection to its end. `_seat` is its place among the limits.
+pub async fn serve(stream: UnixStream, who: Identity, _seat: Seat, shared: Arc<Shared>) {
+    let (outbound, inbound) = mpsc::channel(OUTBOUND);
+    let now = shared.clock.now();
+    let mut connection = Connection {
+        stream,
+        reader: Reader::default(),
+        bucket: Bucket::new(shared.messages_per_second, now),
+        tenant: None,
+        who,
+        outbound: Some(outbound),
+        inbound,
+        pending: None,
+        out: Vec::new(),
+        unfinished: Some(now),
+        stalled: None,
+        shared,
+    };
+    let end = connection.run().await;
+    connection.finish(end).await;
+}
+
+impl Connection {
+    async fn run(&mut self) -> End {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let deadline = self.deadline();
+            let step = tokio::select! {
+                permit = shared.queue.reserve(), if self.pending.is_some() => {
+                    let (Ok(permit), Some(told)) = (permit, self.pending.take()) else { return End::Dismissed };
+                    permit.send(told);
+                    self.understand()
+                }
+                message = self.inbound.recv() => match message {
+                    Some(message) => self.say(&message),
+                    None => return End::Dismissed,
+                },
+                _ = self.stream.writable(), if !self.out.is_empty() => self.write(),
+                _ = self.stream.readable(), if self.pending.is_none() => self.read(),
+                () = shared.clock.until(deadline) => self.late(),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Nanos> {
+        // While the loop is behind, the peer is not to blame.
+        let hello = self.unfinished.filter(|_| self.pending.is_none());
+        let hello = hello.map(|since| since.saturating_add(self.shared.hello_timeout));
+        let stall = self.stalled.map(|since| since.saturating_add(STALL));
+        hello.into_iter().chain(stall).min()
+    }
+
+    fn late(&self) -> Result<(), End> {
+        let bound = text::seconds(self.shared.hello_timeout);
+        Err(End::Fault(
+            if self.stalled.is_some_and(|since| self.shared.clock.now() >= since.saturating_add(STALL)) {
+                format!("it has read nothing for {}", text::seconds(STALL))
+            } else if self.tenant.is_none() {
+                format!("no hello within {bound}")
+            } else {
+                format!("a message was not ended within {bound}")
+            },
+        ))
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        let mut bytes = [0; 4096];
+        match self.stream.try_read(&mut bytes) {
+            Ok(0) if self.reader.is_midway() => Err(End::Fault("closed within a message".into())),
+            Ok(0) => Err(End::Closed),
+            Ok(n) => {
+                self.reader.feed(&bytes[..n]);
+                self.understand()
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(End::Closed),
+        }
+    }
+
+    /// Takes frames out of the reader until one has to go into the queue.
+    fn understand(&mut self) -> Result<(), End> {
+        let mut taken = false;
+        while self.pending.is_none() {
+            let frame = self.reader.next().map_err(|broken| End::Fault(broken.to_string()))?;
+            let Some(frame) = frame else { break };
+            taken = true;
+            if !self.bucket.take(self.shared.clock.now()) {
+                return Err(End::Fault(format!(
+                    "more than [limits] messages_per_second = {}",
+                    self.shared.messages_per_second
+                )));
+            }
+            if let Received::Message(message) = frame {
+                self.pending = Some(self.told(message).map_err(End::Fault)?);
+            }
+        }
+        // Before the hello the time runs on, whatever else is said.
+        if self.tenant.is_some() {
+            let since = self.unfinished.filter(|_| !taken).unwrap_or(self.shared.clock.now());
+            self.unfinished = self.reader.is_midway().then_some(since);
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, message: ToScheduler) -> Result<Told, String> {
+        let Some(tenant) = self.tenant else {
+            let ToScheduler::Hello(hello) = message else {
+                return Err("the first message is no hello".into());
+            };
+            let hello = validate::hello(hello)?;
+            let tenant = TenantId(self.shared.tenants.fetch_add(1, Ordering::Relaxed) + 1);
+            self.tenant = Some(tenant);
+            let outbound = self.outbound.take().ok_or("a second hello")?;
+            return Ok(Told::Joined(Box::new(Joined { tenant, who: self.who.clone(), hello, outbound })));
+        };
+        validate::message(message).map(|message| Told::Said(tenant, message))
+    }
+
+    fn say(&mut self, message: &ToTenant) -> Result<(), End> {
+        frame::write(message, &mut self.out);
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), End> {
+        while !self.out.is_empty() {
+            match self.stream.try_write(&self.out) {
+                Ok(n) => {
+                    self.out.drain(..n);
+                    self.stalled = None;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert(self.shared.clock.now());
+                    break;
+                }
+                Err(_) => return Err(End::Closed),
+            }
+        }
+        if self.out.len() > UNREAD {
+            return Err(End::Fault(format!("it leaves more than {UNREAD} bytes unread")));
+        }
+        Ok(())
+    }
+
+    /// Tells the peer why, the log where a person should look, and the loop that the tenant is gone.
+    async fn finish(mut self, end: End) {
+        let why = match end {
+            End::Closed | End::Dismissed => None,
+            End::Fault(why) => Some(why),
+        };
+        if let (Some(why), true) = (&why, self.out.is_empty()) {
+            accept::refuse(&self.stream, why);
+        }
+        self.inbound.close();
+        drop(self.stream);
+        // A hello that is still on its way to the loop never gets there.
+        let born = self.tenant.filter(|_| !matches!(self.pending, Some(Told::Joined(_))));
+        if let Some(tenant) = born {
+            let _ = self.shared.queue.send(Told::Left(tenant, why)).await;
+        } else if let Some(why) = why {
+            let Identity { pid, uid, .. } = self.who;
+            self.shared.seldom.warn(&format!("closed a connection of pid {pid} uid {uid}: {why}"));
+        }
+    }
+}

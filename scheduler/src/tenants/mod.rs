@@ -1,0 +1,8 @@
+//! Tenants: their connections, what they may say, and what the daemon knows of them.
+pub mod accept;
+pub mod connection;
+pub mod limits;
+pub mod rate;
+pub mod registry;
+pub mod told;
+pub mod validate;

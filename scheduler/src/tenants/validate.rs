@@ -1,0 +1,113 @@
+//! What a tenant may say. What passes here cannot harm the core, the log or a terminal.
+use crate::text::clean;
+use nvshare_protocol::Bytes;
+use nvshare_protocol::tenant::{Device, Hello, Memory, ToScheduler};
+
+/// No device has more, and 4096 devices of 64 tenants' sums stay within 64 bits.
+const MOST: Bytes = Bytes(1 << 46);
+
+/// The longest words, in characters; what is longer is cut.
+pub const PROGRAM: usize = 64;
+const DEVICE_NAME: usize = 96;
+const VERSION: usize = 32;
+const REPORT: usize = 256;
+
+/// The hello of a connection.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn hello(hello: Hello) -> Result<Hello, String> {
+    if hello.version == 0 {
+        return Err("a hello of version 0 (allowed: 1 and more)".into());
+    }
+    Ok(Hello {
+        program: clean(&hello.program, PROGRAM),
+        library: clean(&hello.library, VERSION),
+        engine: clean(&hello.engine, VERSION),
+        ..hello
+    })
+}
+
+/// Anything after the hello.
+///
+/// # Errors
+/// What is wrong with it. The connection is lost: our own libraries do not say such things.
+pub fn message(message: ToScheduler) -> Result<ToScheduler, String> {
+    Ok(match message {
+        ToScheduler::Hello(_) => return Err("a second hello".into()),
+        ToScheduler::Device(told) => ToScheduler::Device(device(told)?),
+        ToScheduler::Memory(told) => ToScheduler::Memory(memory(told)),
+        ToScheduler::Report(text) => ToScheduler::Report(clean(&text, REPORT)),
+        plain @ (ToScheduler::Request
+        | ToScheduler::Ready(_)
+        | ToScheduler::Released(_)
+        | ToScheduler::DrainCancelled(_)
+        | ToScheduler::Idle(_)) => plain,
+    })
+}
+
+fn device(told: Device) -> Result<Device, String> {
+    if told.capacity == Bytes::ZERO || told.capacity > MOST {
+        let device = told.device;
+        return Err(format!("{device} of {} bytes (allowed: 1 to {})", told.capacity.0, MOST.0));
+    }
+    Ok(Device { name: clean(&told.name, DEVICE_NAME), ..told })
+}
+
+fn memory(told: Memory) -> Memory {
+    let allocated = told.allocated.min(MOST);
+    let part = |bytes: Bytes| bytes.min(allocated);
+    Memory { allocated, resident: part(told.resident), immovable: part(told.immovable), ..told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nvshare_protocol::{DeviceId, InstanceId};
+
+    fn a_hello() -> Hello {
+        Hello {
+            version: 1,
+            instance: InstanceId::default(),
+            program: "p\u{1b}[31m".into(),
+            library: "9".repeat(100),
+            engine: "managed".into(),
+            holds: false,
+            pid: 1,
+        }
+    }
+
+    #[test]
+    fn words_are_cleaned_and_cut() {
+        let hello = hello(a_hello()).unwrap();
+        assert_eq!(hello.program, "p?[31m");
+        assert_eq!(hello.library.chars().count(), 32);
+        let ToScheduler::Report(text) = message(ToScheduler::Report("x\ny".into())).unwrap() else {
+            panic!()
+        };
+        assert_eq!(text, "x?y");
+    }
+
+    #[test]
+    fn what_no_library_of_ours_says_is_refused() {
+        assert!(hello(Hello { version: 0, ..a_hello() }).is_err());
+        assert_eq!(message(ToScheduler::Hello(a_hello())), Err("a second hello".into()));
+        for capacity in [0, u64::MAX] {
+            let device =
+                Device { device: DeviceId::default(), capacity: Bytes(capacity), name: String::new() };
+            assert!(message(ToScheduler::Device(device)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_part_is_no_more_than_the_whole() {
+        let told = Memory {
+            device: DeviceId::default(),
+            allocated: Bytes(5),
+            resident: Bytes(9),
+            immovable: Bytes::MAX,
+        };
+        let memory = memory(told);
+        assert_eq!((memory.allocated, memory.resident, memory.immovable), (Bytes(5), Bytes(5), Bytes(5)));
+    }
+}
