@@ -1,1 +1,26 @@
-//! Skeleton.
+//! How a container gets the library and the scheduler's socket.
+//!
+//! Three programs, one library: [`exec`] is the OCI runtime shim, [`hook`] the OCI hook, [`ctk`] the set-up
+//! tool. What they share, from the outside in:
+//!
+//! * [`argv`] reads a low-level runtime's command line, [`bundle`] a bundle's files;
+//! * [`which`] decides whether a container is ours, [`rootfs`] looks at what its libc can load;
+//! * [`inject`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
+//! * [`config`] and [`names`] are the tables: every setting, every name.
+//!
+//! Invariants: `edit` and `which` do no I/O. Nothing here prints while a container starts: without a
+//! terminal, standard output and error are the container's own.
+
+pub mod argv;
+pub mod bundle;
+pub mod config;
+pub mod ctk;
+pub mod edit;
+pub mod exec;
+pub mod hook;
+pub mod inject;
+pub mod lowlevel;
+pub mod names;
+pub mod report;
+pub mod rootfs;
+pub mod which;

@@ -1,0 +1,200 @@
+//! The command lines of runc, crun and youki, as far as we need to understand them.
+//!
+//! runc reads options as Go's `flag` package does (`-bundle x`, `--bundle=x`, options before the container's
+//! name); crun and youki as getopt and clap do (`-bx`, `-df x`, options after the name too). One reader
+//! understands both: where they differ, the other program would refuse the line anyway, and it is the
+//! runtime below that judges, since it gets every word as it came.
+
+mod options;
+
+use options::{Opt, find_long, find_short};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// What a command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// `--log`: where the engine looks for an error's text.
+    pub log: Option<PathBuf>,
+    /// `--log-format json` was given.
+    pub log_json: bool,
+    /// The global options that say which containers are meant (`--root` and the like), as they came.
+    pub scope: Vec<OsString>,
+    pub action: Action,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// `create`, `run` or `restore`: there is a bundle to look at.
+    Start { bundle: Option<PathBuf>, config: Option<PathBuf> },
+    /// `exec` of a process document in a container.
+    Exec { process: PathBuf, container: OsString },
+    /// Everything else, requests for help among them.
+    #[default]
+    Other,
+}
+
+/// Reads the words after the program's name. Never fails: what is not understood is [`Action::Other`].
+pub fn parse(words: &[OsString]) -> Call {
+    let mut call = Call::default();
+    let mut words = Words { words, next: 0, permute: false };
+    let mut global = Seen::default();
+    let Some(command) = words.options(options::GLOBAL, &mut global) else {
+        return call;
+    };
+    for (option, text, as_given) in global.values {
+        match option.long {
+            "log" => call.log = Some(PathBuf::from(text)),
+            "log-format" => call.log_json = text == "json",
+            _ if option.scope => call.scope.extend(as_given),
+            _ => {}
+        }
+    }
+    if global.help {
+        return call;
+    }
+    call.action = match command.as_bytes() {
+        b"create" | b"run" | b"restore" => start(&mut words),
+        b"exec" => exec(&mut words),
+        _ => Action::Other,
+    };
+    call
+}
+
+fn start(words: &mut Words) -> Action {
+    let mut seen = Seen::default();
+    words.permute = true;
+    let container = words.options(options::START, &mut seen);
+    if seen.help || container.is_none() {
+        return Action::Other;
+    }
+    Action::Start {
+        bundle: seen.last("bundle").map(PathBuf::from),
+        config: seen.last("config").map(PathBuf::from),
+    }
+}
+
+fn exec(words: &mut Words) -> Action {
+    let mut seen = Seen::default();
+    let container = words.options(options::EXEC, &mut seen);
+    match (seen.help, container, seen.last("process")) {
+        (false, Some(container), Some(process)) => {
+            Action::Exec { process: process.into(), container: container.to_owned() }
+        }
+        _ => Action::Other,
+    }
+}
+
+/// The options met so far.
+#[derive(Default)]
+struct Seen {
+    help: bool,
+    /// Option, value, the words it was given as.
+    values: Vec<(&'static Opt, OsString, Vec<OsString>)>,
+}
+
+impl Seen {
+    fn last(&self, long: &str) -> Option<&OsStr> {
+        self.values
+            .iter()
+            .rev()
+            .find(|(option, ..)| option.long == long)
+            .map(|(_, value, _)| value.as_os_str())
+    }
+}
+
+struct Words<'a> {
+    words: &'a [OsString],
+    next: usize,
+    /// Options may follow the first plain word.
+    permute: bool,
+}
+
+impl<'a> Words<'a> {
+    fn take(&mut self) -> Option<&'a OsString> {
+        let word = self.words.get(self.next)?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// Reads options up to the first plain word (or, permuting, to the end) and returns that word.
+    fn options(&mut self, table: &'static [Opt], seen: &mut Seen) -> Option<&'a OsStr> {
+        let mut plain = None;
+        while let Some(word) = self.take() {
+            let bytes = word.as_bytes();
+            if bytes == b"--" {
+                return plain.or_else(|| self.take().map(OsString::as_os_str));
+            }
+            if bytes.len() < 2 || bytes[0] != b'-' {
+                plain = plain.or(Some(word.as_os_str()));
+                if !self.permute {
+                    return plain;
+                }
+                continue;
+            }
+            self.option(word, table, seen);
+        }
+        plain
+    }
+
+    fn option(&mut self, word: &'a OsString, table: &'static [Opt], seen: &mut Seen) {
+        let bytes = word.as_bytes();
+        let double = bytes.starts_with(b"--");
+        let name = if double { &bytes[2..] } else { &bytes[1..] };
+        let (name, value) = match name.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&name[..at], Some(&name[at + 1..])),
+            None => (name, None),
+        };
+        if matches!(name, b"help" | b"h" | b"?" | b"usage" | b"version" | b"v" | b"V") {
+            seen.help = true;
+            return;
+        }
+        if let Some(option) = find_long(table, name) {
+            self.value(option, value, word, seen);
+        } else if !double {
+            self.short_options(word, &bytes[1..], table, seen);
+        }
+    }
+
+    /// `-b x`, `-bx`, `-b=x`, and flags before it: `-db x`.
+    fn short_options(
+        &mut self,
+        word: &'a OsString,
+        letters: &'a [u8],
+        table: &'static [Opt],
+        seen: &mut Seen,
+    ) {
+        for (at, letter) in letters.iter().enumerate() {
+            let Some(option) = find_short(table, *letter) else {
+                return;
+            };
+            if option.takes_value {
+                let rest = &letters[at + 1..];
+                let rest = rest.strip_prefix(b"=").unwrap_or(rest);
+                let attached = (letters.len() > at + 1).then_some(rest);
+                return self.value(option, attached, word, seen);
+            }
+            self.value(option, None, word, seen);
+        }
+    }
+
+    fn value(&mut self, option: &'static Opt, attached: Option<&[u8]>, word: &OsString, seen: &mut Seen) {
+        let mut as_given = vec![word.clone()];
+        let value = match attached {
+            Some(value) => OsStr::from_bytes(value).to_owned(),
+            None if option.takes_value => match self.take() {
+                Some(next) => {
+                    as_given.push(next.clone());
+                    next.clone()
+                }
+                None => return,
+            },
+            None => OsString::new(),
+        };
+        seen.values.push((option, value, as_given));
+    }
+}
+
+#[cfg(test)]
+mod tests;

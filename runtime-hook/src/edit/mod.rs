@@ -1,0 +1,133 @@
+//! The edit of a config.json: a plan goes in, a document comes out. No I/O, no judgement.
+
+mod env;
+pub(crate) mod mounts;
+
+pub use env::preload_list;
+pub use mounts::{free_place, may_hold_mountpoint};
+
+use crate::config::Settings;
+use crate::names;
+use crate::which;
+use serde_json::{Map, Value, json};
+
+/// What to put into a container. All paths of the host are absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The library on the host.
+    pub library: String,
+    /// The tenants' directory on the host.
+    pub tenants_dir: String,
+    /// Where both go in the container.
+    pub place: String,
+    /// Set `LD_PRELOAD`.
+    pub env: bool,
+    /// The merged `/etc/ld.so.preload` on the host.
+    pub preload_file: Option<String>,
+}
+
+impl Plan {
+    pub fn library_inside(&self) -> String {
+        format!("{}/{}", self.place, names::LIBRARY_NAME)
+    }
+
+    pub fn socket_inside(&self) -> String {
+        socket_inside(&self.place)
+    }
+
+    /// The value of `io.nvshare.injected`.
+    pub fn mark(&self) -> String {
+        let methods = match (self.env, &self.preload_file) {
+            (true, Some(_)) => "env+file",
+            (true, None) => "env",
+            (false, _) => "file",
+        };
+        format!("{methods} {}", self.place)
+    }
+}
+
+fn socket_inside(place: &str) -> String {
+    format!("{place}/{}/{}", names::PLACE_RUN, names::TENANT_SOCKET)
+}
+
+/// Carries out the plan on a config.json. On an error the document may be half edited and must be dropped.
+/// Doing it twice is doing it once.
+///
+/// # Errors
+/// A part of the document that has to be extended is not what the OCI specification says; the message names it.
+pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), String> {
+    let annotations = annotations(spec);
+    let top = spec.as_object_mut().ok_or("the document is not an object")?;
+    mounts::add(top, plan)?;
+    if let Some(process) = top.get_mut("process") {
+        let process = process.as_object_mut().ok_or("`process` is not an object")?;
+        process_env(process, plan.env.then(|| plan.library_inside()), &plan.place, &annotations, settings)?;
+    }
+    let annotations = top.entry("annotations").or_insert_with(|| json!({}));
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    let annotations = annotations.as_object_mut().ok_or("`annotations` is not an object")?;
+    annotations.insert(names::INJECTED_ANNOTATION.into(), plan.mark().into());
+    Ok(())
+}
+
+/// Edits the process document of an `exec` in a container whose annotations are `annotations`. Returns false
+/// if there is nothing to do: the container is not ours, or its programs are reached without environment.
+pub fn inject_exec(
+    process: &mut Value,
+    annotations: &Map<String, Value>,
+    settings: &Settings,
+) -> Result<bool, String> {
+    let Some(mark) = annotations.get(names::INJECTED_ANNOTATION).and_then(Value::as_str) else {
+        return Ok(false);
+    };
+    let (methods, place) = mark.split_once(' ').unwrap_or((mark, names::PLACE));
+    if !place.starts_with('/') || place.contains([':', ' ', '\n']) {
+        return Err(format!("annotation {} names no place: `{mark}`", names::INJECTED_ANNOTATION));
+    }
+    let library =
+        methods.split('+').any(|method| method == "env").then(|| format!("{place}/{}", names::LIBRARY_NAME));
+    let process = process.as_object_mut().ok_or("the process document is not an object")?;
+    process_env(process, library, place, annotations, settings)?;
+    Ok(true)
+}
+
+fn process_env(
+    process: &mut Map<String, Value>,
+    library: Option<String>,
+    place: &str,
+    annotations: &Map<String, Value>,
+    settings: &Settings,
+) -> Result<(), String> {
+    let entries = process.entry("env").or_insert_with(|| json!([]));
+    if entries.is_null() {
+        *entries = json!([]);
+    }
+    let entries = entries.as_array_mut().ok_or("`process.env` is not a list")?;
+    if let Some(library) = library {
+        env::preload(entries, &library);
+    }
+    env::set(entries, names::SOCKET_VARIABLE, &socket_inside(place));
+    for knob in &names::KNOBS {
+        match annotations.get(knob.annotation).and_then(Value::as_str) {
+            Some(value) => env::set(entries, knob.variable, value),
+            None if !settings.may_set(knob.word) => env::remove(entries, knob.variable),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn annotations(spec: &Value) -> Map<String, Value> {
+    spec.get("annotations").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// Whether a document already has our mounts, by the CDI device for example.
+pub fn has_mounts(spec: &Value, place: &str) -> bool {
+    let library = format!("{place}/{}", names::LIBRARY_NAME);
+    which::mounts(spec).any(|(destination, _)| destination == library)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use super::*;
+use oci_spec::runtime::Spec;
+use proptest::prelude::*;
+
+fn plan() -> Plan {
+    Plan {
+        library: "/usr/lib/nvshare/libnvshare.so".into(),
+        tenants_dir: "/run/nvshare/tenants".into(),
+        place: "/dev/nvshare".into(),
+        env: true,
+        preload_file: Some("/bundle/nvshare-ld.so.preload".into()),
+    }
+}
+
+fn typical() -> Value {
+    let mut spec = serde_json::to_value(Spec::default()).unwrap();
+    spec["process"]["env"] = json!(["PATH=/bin", "TERM=xterm"]);
+    spec
+}
+
+#[test]
+fn an_edited_document_is_still_a_runtime_specification() {
+    let mut spec = typical();
+    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    let read: Spec = serde_json::from_value(spec.clone()).unwrap();
+    let mounts = read.mounts().as_ref().unwrap();
+    let ours: Vec<_> = mounts.iter().rev().take(3).map(|m| m.destination().display().to_string()).collect();
+    assert_eq!(ours, ["/etc/ld.so.preload", "/dev/nvshare/run", "/dev/nvshare/libnvshare.so"]);
+    let env = read.process().as_ref().unwrap().env().clone().unwrap();
+    assert!(env.contains(&"LD_PRELOAD=/dev/nvshare/libnvshare.so".to_string()));
+    assert!(env.contains(&"NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock".to_string()));
+    assert_eq!(which::annotation(&spec, names::INJECTED_ANNOTATION), Some("env+file /dev/nvshare"));
+}
+
+#[test]
+fn a_users_preload_is_kept_behind_ours() {
+    let mut spec = typical();
+    spec["process"]["env"] = json!(["LD_PRELOAD=/a.so /b.so", "X=1", "LD_PRELOAD=/c.so"]);
+    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    assert_eq!(
+        spec["process"]["env"],
+        json!([
+            "LD_PRELOAD=/dev/nvshare/libnvshare.so:/a.so /b.so",
+            "X=1",
+            "LD_PRELOAD=/dev/nvshare/libnvshare.so:/c.so",
+            "NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock",
+        ])
+    );
+}
+
+#[test]
+fn annotations_set_the_tenant_and_overrule_variables() {
+    let mut spec = typical();
+    spec["process"]["env"] = json!(["NVSHARE_MEM_LIMIT=1GiB", "NVSHARE_WEIGHT=9", "NVSHARE_MEM_LIMIT=2GiB"]);
+    spec["annotations"] = json!({"io.nvshare.mem-limit": "8GiB"});
+    let settings = Settings { image_may_set: vec![], ..Settings::default() };
+    inject(&mut spec, &Plan { env: false, ..plan() }, &settings).unwrap();
+    assert_eq!(
+        spec["process"]["env"],
+        json!(["NVSHARE_MEM_LIMIT=8GiB", "NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"])
+    );
+}
+
+#[test]
+fn exec_gets_what_the_container_got() {
+    let mut spec = typical();
+    spec["annotations"] = json!({"io.nvshare.weight": "3"});
+    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    let annotations = spec["annotations"].as_object().unwrap().clone();
+    let mut process = json!({"args": ["sh"], "env": ["LD_PRELOAD=/u.so"]});
+    assert_eq!(inject_exec(&mut process, &annotations, &Settings::default()), Ok(true));
+    let expected = json!([
+        "LD_PRELOAD=/dev/nvshare/libnvshare.so:/u.so",
+        "NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock",
+        "NVSHARE_WEIGHT=3"
+    ]);
+    assert_eq!(process["env"], expected);
+    assert_eq!(inject_exec(&mut process, &Map::new(), &Settings::default()), Ok(false));
+}
+
+#[test]
+fn numbers_and_fields_that_we_do_not_know_survive() {
+    let text = r#"{"zz":{"deep":[18446744073709551615,-9223372036854775808,1e400,1.10,123456789012345678901234567890]},"process":{"env":[]},"aa":null}"#;
+    let mut spec: Value = serde_json::from_str(text).unwrap();
+    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    let after = spec.to_string();
+    let unknown = r#"{"zz":{"deep":[18446744073709551615,-9223372036854775808,1e+400,1.10,123456789012345678901234567890]},"#;
+    assert!(after.starts_with(unknown) || after.starts_with(&unknown.replace("1e+400", "1e400")), "{after}");
+    assert!(after.contains(r#""aa":null"#));
+}
+
+#[test]
+fn the_place_avoids_what_is_shared_with_the_host() {
+    let at = |mounts: Value| free_place(&json!({ "mounts": mounts }));
+    let dev = json!({"destination": "/dev", "type": "tmpfs"});
+    let bind = |path: &str| json!({"destination": path, "type": "bind", "source": path});
+    assert_eq!(at(json!([dev])), "/dev/nvshare");
+    assert_eq!(at(json!([dev, bind("/dev/shm")])), "/dev/nvshare");
+    assert_eq!(at(json!([dev, bind("/dev")])), "/run/nvshare");
+    assert_eq!(at(json!([bind("/dev/"), bind("/run")])), "/.nvshare");
+    assert_eq!(at(json!([{"destination": "/dev", "type": "none", "options": ["rbind"]}])), "/run/nvshare");
+    assert_eq!(at(json!([])), "/run/nvshare");
+}
+
+#[test]
+fn what_is_not_a_specification_is_an_error_and_names_the_part() {
+    for (spec, part) in [
+        (json!([]), "the document"),
+        (json!({"mounts": 3}), "`mounts`"),
+        (json!({"process": "x"}), "`process`"),
+        (json!({"process": {"env": {}}}), "`process.env`"),
+        (json!({"annotations": []}), "`annotations`"),
+    ] {
+        let error = inject(&mut spec.clone(), &plan(), &Settings::default()).unwrap_err();
+        assert!(error.starts_with(part), "{spec}: {error}");
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let key = prop::sample::select(vec![
+        "mounts",
+        "destination",
+        "options",
+        "type",
+        "process",
+        "env",
+        "annotations",
+        "hooks",
+        "prestart",
+        "linux",
+        "devices",
+        "path",
+        "root",
+        "source",
+        "io.nvshare.injected",
+        "io.nvshare.weight",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        prop::sample::select(vec!["/dev", "bind", "LD_PRELOAD=", "LD_PRELOAD=x:y", "NVSHARE_WEIGHT=1", ""])
+            .prop_map(Value::from),
+        ".{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..6).prop_map(|pairs| {
+                Value::Object(pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn twice_is_once_and_nothing_panics(spec in any_json()) {
+        let settings = Settings::default();
+        let _ = which::decide(&spec, &settings);
+        let _ = free_place(&spec);
+        let mut once = spec.clone();
+        if inject(&mut once, &plan(), &settings).is_ok() {
+            let mut twice = once.clone();
+            prop_assert!(inject(&mut twice, &plan(), &settings).is_ok());
+            prop_assert_eq!(twice, once);
+        }
+        let mut process = spec.clone();
+        let marked = json!({"io.nvshare.injected": "env /dev/nvshare"});
+        let _ = inject_exec(&mut process, marked.as_object().unwrap(), &settings);
+    }
+}

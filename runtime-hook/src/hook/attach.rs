@@ -1,0 +1,116 @@
+//! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
+
+use super::trees::Tree;
+use crate::config::Settings;
+use crate::names;
+use crate::rootfs::{self, Found, Libc, Preload, View, open_directory};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// What to bring in from the host, taken hold of before the host is left.
+#[derive(Debug)]
+pub struct Sources {
+    library: Tree,
+    tenants: Tree,
+}
+
+impl Sources {
+    pub fn of_host(settings: &Settings) -> Result<Sources> {
+        let tenants = &settings.tenants_dir;
+        if !tenants.is_dir() {
+            bail!("the socket's directory {} is missing; start nvshare-scheduler", tenants.display());
+        }
+        Ok(Sources { library: Tree::of_host(&settings.library)?, tenants: Tree::of_host(tenants)? })
+    }
+}
+
+/// Puts the sources below `place` (without sources they are there already) and the merged
+/// `/etc/ld.so.preload` over the image's. The inner error: this image cannot load the library.
+pub fn attach(
+    root: &Path,
+    place: &str,
+    sources: Option<Sources>,
+    needed: (u32, u32),
+) -> Result<Result<(), String>> {
+    let view = View::of_root(open_directory(root)?);
+    match rootfs::look(&view) {
+        Libc::Glibc(version) | Libc::GlibcAndMusl(version) if version >= needed => {}
+        other => return Ok(Err(format!("the image cannot load the library: {other:?}"))),
+    }
+    let old = match rootfs::preload(&view) {
+        Preload::Missing => String::new(),
+        Preload::Text(text) => text,
+        Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", names::ETC_PRELOAD))),
+    };
+    let target = match preload_target(&view)? {
+        Ok(target) => target,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    if let Some(sources) = sources {
+        let directory = make_directories(&view, place)?;
+        let library = make_file(&directory, names::LIBRARY_NAME)?;
+        sources.library.set_down(library.as_fd(), true)?;
+        let run = make_directory(&directory, names::PLACE_RUN)?;
+        sources.tenants.set_down(run.as_fd(), false)?;
+    }
+    let merged = rootfs::merged_preload(&old, &format!("{place}/{}", names::LIBRARY_NAME));
+    if merged != old {
+        Tree::of_text(&merged)?.set_down(target.as_fd(), false)?;
+    }
+    Ok(Ok(()))
+}
+
+/// The file to mount over, made if it is missing and its directory is the image's own.
+fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
+    if let Ok(found) = view.find(names::ETC_PRELOAD) {
+        return Ok(Ok(found.fd));
+    }
+    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("an absolute path");
+    let etc: Found = match view.find(directory) {
+        Ok(found) if found.is_directory() => found,
+        Ok(_) => return Ok(Err(format!("{directory} is no directory"))),
+        Err(error) => return Ok(Err(format!("{directory}: {error}"))),
+    };
+    if fstat(&etc.fd)?.st_dev != fstat(view.root())?.st_dev {
+        return Ok(Err(format!("{} would be made in a volume", names::ETC_PRELOAD)));
+    }
+    Ok(make_file(&etc.fd, name).map_err(|error| format!("{}: {error:#}", names::ETC_PRELOAD)))
+}
+
+/// Walks to `path` in the image, making what is missing below the last directory that exists.
+fn make_directories(view: &View, path: &str) -> Result<OwnedFd> {
+    let (parent, name) = path.rsplit_once('/').context("not an absolute path")?;
+    let parent = if parent.is_empty() { "/" } else { parent };
+    let found = view.find(parent).with_context(|| format!("{parent} in the container"))?;
+    make_directory(&found.fd, name)
+}
+
+fn make_directory(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make {name} in the container")),
+    }
+    open_beneath(parent, name, OFlags::PATH | OFlags::DIRECTORY)
+}
+
+/// Makes a mount point; one that is there must not be a symlink.
+fn make_file(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o644);
+    match openat2(parent, name, flags, mode, beneath()) {
+        Ok(_) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make {name} in the container")),
+    }
+    open_beneath(parent, name, OFlags::PATH)
+}
+
+fn open_beneath(parent: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd> {
+    openat2(parent, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), beneath())
+        .with_context(|| format!("cannot open {name} in the container"))
+}
+
+fn beneath() -> ResolveFlags {
+    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+}

@@ -1,0 +1,37 @@
+//! The OCI hook, one face a stage. None of them can set environment but `precreate`: the runtime has parsed
+//! config.json before the others run, so those use `/etc/ld.so.preload`.
+
+mod attach;
+mod capabilities;
+mod namespaces;
+mod precreate;
+mod stages;
+mod state;
+mod trees;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: nvshare-hook precreate | createContainer | createRuntime | prestart\n\n\
+    An OCI hook: the engine starts it, and gives it the container's document or state on standard input.\n";
+
+/// The whole of `nvshare-hook`.
+pub fn main() -> ExitCode {
+    let stage = std::env::args().nth(1).unwrap_or_default();
+    match stage.as_str() {
+        "precreate" => precreate::run(),
+        "createContainer" => stages::run(stages::Where::Inside),
+        "createRuntime" | "prestart" => stages::run(stages::Where::Host),
+        "--version" => {
+            println!("nvshare-hook {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        "--help" | "-h" => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprint!("nvshare-hook: unknown stage `{stage}`\n{USAGE}");
+            ExitCode::FAILURE
+        }
+    }
+}

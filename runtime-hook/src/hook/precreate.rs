@@ -1,0 +1,82 @@
+//! podman's `precreate` stage: a config.json on standard input, the one to be used on standard output.
+//!
+//! An exit other than 0 or an empty answer stops every container of the machine, so on any doubt the answer
+//! is the question, byte for byte.
+
+use super::capabilities;
+use crate::config::{self, OnError, Settings};
+use crate::inject::{self, Outcome, Scratch};
+use crate::{names, report, which};
+use anyhow::{Result, anyhow};
+use caps::Capability;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut input = Vec::new();
+    let whole = std::io::stdin().read_to_end(&mut input).is_ok();
+    capabilities::keep(&[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE]);
+    let loaded = config::load(&config::path());
+    let settings = loaded.settings;
+    let edited = if !whole {
+        Err(anyhow!("standard input ended early"))
+    } else if let Some(error) = loaded.error {
+        Err(anyhow!("{error}"))
+    } else {
+        catch_unwind(|| edit(&input, &settings))
+            .unwrap_or_else(|_| Err(anyhow!("a defect in nvshare-hook itself")))
+    };
+    let output = match edited {
+        Ok(Some(output)) => output,
+        Ok(None) => input,
+        Err(error) => {
+            report::warn(&settings, "", &format!("precreate: not managed: {error:#}"));
+            if settings.on_error == OnError::Fail {
+                eprintln!("nvshare-hook: {error:#}");
+                return ExitCode::FAILURE;
+            }
+            input
+        }
+    };
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(&output).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The new document, or `None` for the old one.
+fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
+    // A document that we cannot read is the engine's to complain about.
+    let Ok(mut spec) = serde_json::from_slice::<Value>(input) else {
+        return Ok(None);
+    };
+    let bundle = std::env::current_dir()?;
+    let scratch = scratch();
+    match inject::inject(&mut spec, &bundle, Scratch::Shared(&scratch), settings)? {
+        Outcome::Untouched(_) => Ok(None),
+        Outcome::Unmanaged(reason) => {
+            let root = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
+            report::warn(settings, root, &format!("not managed: {reason}"));
+            Ok(None)
+        }
+        Outcome::Managed(_) => Ok(Some(serde_json::to_vec(&spec)?)),
+    }
+}
+
+/// Where merged files of this user's containers go.
+fn scratch() -> PathBuf {
+    if rustix::process::geteuid().is_root()
+        && rustix::fs::access(names::RUNTIME_DIR, rustix::fs::Access::WRITE_OK).is_ok()
+    {
+        return Path::new(names::RUNTIME_DIR).join("preload");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        Some(directory) if directory.is_absolute() => directory.join("nvshare"),
+        _ => Path::new(names::RUNTIME_DIR).join("preload"),
+    }
+}

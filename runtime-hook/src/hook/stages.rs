@@ -1,0 +1,86 @@
+//! The stages that work on a container whose mounts are made and whose root is not changed yet.
+//! `createContainer` runs in its namespaces; `createRuntime` and `prestart` run on the host and enter them.
+
+use super::attach::{self, Sources};
+use super::{capabilities, namespaces, state};
+use crate::bundle::JsonFile;
+use crate::config::{self, OnError, Settings};
+use crate::which::{self, Verdict};
+use crate::{names, report};
+use anyhow::{Context, Result, bail};
+use caps::Capability as Cap;
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Where the engine starts the hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    Host,
+    Inside,
+}
+
+pub fn run(place: Where) -> ExitCode {
+    let mut input = Vec::new();
+    let _ = std::io::stdin().take(1 << 20).read_to_end(&mut input);
+    match place {
+        Where::Inside => {
+            capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH])
+        }
+        Where::Host => capabilities::keep(&[
+            Cap::CAP_SYS_ADMIN,
+            Cap::CAP_DAC_OVERRIDE,
+            Cap::CAP_DAC_READ_SEARCH,
+            Cap::CAP_SYS_CHROOT,
+            Cap::CAP_SYS_PTRACE,
+            Cap::CAP_SETUID,
+            Cap::CAP_SETGID,
+        ]),
+    }
+    let state = state::parse(&input);
+    let loaded = config::load(&config::path());
+    let settings = loaded.settings;
+    let done = match loaded.error {
+        Some(error) => Err(anyhow::anyhow!("{error}")),
+        None => work(place, &state, &settings),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::warn(&settings, &state.container, &format!("not managed: {error:#}"));
+            match settings.on_error {
+                OnError::RunUnmanaged => ExitCode::SUCCESS,
+                OnError::Fail => {
+                    eprintln!("nvshare-hook: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}
+
+fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
+    let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
+    let spec = JsonFile::read(&bundle.join("config.json"))?.value;
+    if !matches!(which::decide(&spec, settings), Verdict::Ours(_)) {
+        return Ok(());
+    }
+    let root = which::text(spec.get("root").context("config.json names no root")?, "path");
+    let root = bundle.join(root);
+    let needed = crate::inject::glibc_needed(settings)?;
+    let cdi = which::has_cdi_mounts(&spec);
+    let sources = if cdi { None } else { Some(Sources::of_host(settings)?) };
+    if place == Where::Host {
+        match state.pid {
+            Some(pid) if pid > 1 => namespaces::enter(pid)?,
+            other => bail!("the engine's state names no process to enter (pid {other:?})"),
+        }
+        capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
+    }
+    let inside = if cdi { names::PLACE } else { crate::edit::free_place(&spec) };
+    let outcome = attach::attach(Path::new(&root), inside, sources, needed)?;
+    if let Err(reason) = outcome {
+        report::warn(settings, &state.container, &format!("not managed: {reason}"));
+    }
+    Ok(())
+}

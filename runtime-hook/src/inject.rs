@@ -1,0 +1,278 @@
+//! From a container's document and files to a plan, and the plan carried out on the document.
+
+use crate::bundle::write_whole;
+use crate::config::{Method, Settings};
+use crate::edit::{self, Plan};
+use crate::names;
+use crate::rootfs::{self, Libc, Preload, View};
+use crate::which::{self, Verdict};
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What became of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not one of ours; the document is as it was.
+    Untouched(&'static str),
+    /// One of ours that cannot load the library, and why; the document is as it was.
+    Unmanaged(String),
+    /// The document has been edited.
+    Managed(Plan),
+}
+
+/// Where a merged `/etc/ld.so.preload` may be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Scratch<'a> {
+    /// Beside the bundle's files, gone with them.
+    Bundle(&'a Path),
+    /// In a directory of all containers, one file a text.
+    Shared(&'a Path),
+}
+
+/// Edits `spec` if the container is ours.
+///
+/// # Errors
+/// A container of ours cannot be managed because something is wrong on this host or with the document. The
+/// document must then be dropped.
+pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
+    match which::decide(spec, settings) {
+        Verdict::Already => return Ok(Outcome::Untouched("already injected")),
+        Verdict::NotOurs(reason) => return Ok(Outcome::Untouched(reason)),
+        Verdict::Ours(_) => {}
+    }
+    let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
+    let methods = match methods(&view, settings)? {
+        Ok(methods) => methods,
+        Err(reason) => return Ok(Outcome::Unmanaged(reason)),
+    };
+    host_is_ready(settings)?;
+    let place = if which::has_cdi_mounts(spec) { names::PLACE } else { edit::free_place(spec) };
+    let mut plan = Plan {
+        library: utf8(&settings.library)?,
+        tenants_dir: utf8(&settings.tenants_dir)?,
+        place: place.into(),
+        env: methods.env,
+        preload_file: None,
+    };
+    if let Some(text) = methods.file {
+        let merged = rootfs::merged_preload(&text, &plan.library_inside());
+        plan.preload_file = Some(utf8(&preload_file(&merged, scratch, settings)?)?);
+    }
+    edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
+    Ok(Outcome::Managed(plan))
+}
+
+struct Methods {
+    env: bool,
+    /// The image's own `/etc/ld.so.preload`, empty if it has none, where the file can be had.
+    file: Option<String>,
+}
+
+/// The methods that reach this container's programs without harming any; or why there are none.
+fn methods(view: &View, settings: &Settings) -> Result<Result<Methods, String>> {
+    let (version, env) = match rootfs::look(view) {
+        Libc::Glibc(version) => (version, true),
+        // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
+        Libc::GlibcAndMusl(version) => (version, false),
+        Libc::Musl => return Ok(Err("the image's programs use musl, which cannot load the library".into())),
+        Libc::Unknown => return Ok(Err("the version of the image's glibc cannot be told".into())),
+        Libc::Neither => return Ok(Err("the image has no dynamic loader that we know".into())),
+    };
+    let needed = glibc_needed(settings)?;
+    if version < needed {
+        let ((major, minor), (least_major, least_minor)) = (version, needed);
+        let reason = format!("the image's glibc {major}.{minor} is older than {least_major}.{least_minor}");
+        return Ok(Err(reason));
+    }
+    let env = env && settings.preload != Method::File;
+    let file = if settings.preload == Method::Env { Err("it is switched off".into()) } else { file(view) };
+    match file {
+        Err(reason) if !env => {
+            let path = names::ETC_PRELOAD;
+            Ok(Err(format!("LD_PRELOAD cannot be used and {path} cannot either: {reason}")))
+        }
+        file => Ok(Ok(Methods { env, file: file.ok() })),
+    }
+}
+
+/// The oldest glibc that can load the library.
+pub fn glibc_needed(settings: &Settings) -> Result<(u32, u32)> {
+    let needed = rootfs::glibc_needed(&settings.library)
+        .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))?;
+    Ok(needed.unwrap_or(names::GLIBC_FLOOR))
+}
+
+/// The text that the image has at `/etc/ld.so.preload`, or why nothing can be mounted there.
+fn file(view: &View) -> Result<String, String> {
+    match rootfs::preload(view) {
+        Preload::Text(text) => Ok(text),
+        Preload::Unusable(reason) => Err(reason),
+        Preload::Missing => {
+            let ground = view.ground(names::ETC_PRELOAD).map_err(|error| error.to_string())?;
+            if !ground.is_directory() {
+                return Err("its directory is none".into());
+            }
+            if ground.in_bind {
+                return Err("it would be made in a directory of the host".into());
+            }
+            let flags = fstatvfs(&ground.fd).map_err(|error| error.to_string())?.f_flag;
+            if flags.contains(StatVfsMountFlags::RDONLY) {
+                return Err("the rootfs is read-only and lacks it".into());
+            }
+            Ok(String::new())
+        }
+    }
+}
+
+/// What has to be right on the host before a container can be pointed to it.
+fn host_is_ready(settings: &Settings) -> Result<()> {
+    let library = &settings.library;
+    let flags = statvfs(library).with_context(|| format!("the library {}", library.display()))?.f_flag;
+    if flags.contains(StatVfsMountFlags::NOEXEC) {
+        bail!(
+            "the library {} lies on a filesystem mounted noexec; move it and set `library`",
+            library.display()
+        );
+    }
+    let tenants = &settings.tenants_dir;
+    if !tenants.is_dir() {
+        bail!(
+            "the socket's directory {} is missing; start nvshare-scheduler or set `tenants_dir`",
+            tenants.display()
+        );
+    }
+    Ok(())
+}
+
+fn preload_file(text: &str, scratch: Scratch, settings: &Settings) -> Result<PathBuf> {
+    let prepared = settings.library.with_file_name(names::PRELOAD_NAME);
+    if std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
+        return Ok(prepared);
+    }
+    let path = match scratch {
+        Scratch::Bundle(bundle) => bundle.join("nvshare-ld.so.preload"),
+        Scratch::Shared(directory) => {
+            use std::hash::{DefaultHasher, Hash, Hasher};
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            let made = std::fs::create_dir_all(directory);
+            made.with_context(|| format!("cannot make {}", directory.display()))?;
+            directory.join(format!("{:016x}.preload", hasher.finish()))
+        }
+    };
+    write_whole(&path, text.as_bytes(), 0o644, None)?;
+    Ok(path)
+}
+
+fn utf8(path: &Path) -> Result<String> {
+    path.to_str().map(String::from).with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    const LIBC: &str = "GNU C Library stable release version 2.40.\n";
+
+    struct Ground {
+        dir: tempfile::TempDir,
+        settings: Settings,
+    }
+
+    impl Ground {
+        /// A host with everything in place and a rootfs with a new glibc. The library is this test itself,
+        /// the one ELF file that is sure to be here.
+        fn new() -> Ground {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("rootfs");
+            for made in ["etc", "lib", "lib64"] {
+                fs::create_dir_all(root.join(made)).unwrap();
+            }
+            for file in ["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1", "lib/libc.so.6"] {
+                fs::write(root.join(file), LIBC).unwrap();
+            }
+            fs::create_dir(dir.path().join("tenants")).unwrap();
+            let settings = Settings {
+                library: std::env::current_exe().unwrap(),
+                tenants_dir: dir.path().join("tenants"),
+                ..Settings::default()
+            };
+            Ground { dir, settings }
+        }
+
+        fn spec(&self) -> Value {
+            json!({
+                "root": {"path": "rootfs"},
+                "process": {"env": ["NVIDIA_VISIBLE_DEVICES=all"]},
+                "mounts": [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
+            })
+        }
+
+        fn inject(&self, spec: &mut Value) -> Result<Outcome> {
+            inject(spec, self.dir.path(), Scratch::Bundle(self.dir.path()), &self.settings)
+        }
+    }
+
+    #[test]
+    fn both_methods_where_both_can_be_had() {
+        let ground = Ground::new();
+        fs::write(ground.dir.path().join("rootfs/etc/ld.so.preload"), "/image.so\n").unwrap();
+        let Outcome::Managed(plan) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        assert_eq!(plan.mark(), "env+file /dev/nvshare");
+        let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
+        assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
+    }
+
+    #[test]
+    fn env_alone_where_etc_is_the_hosts() {
+        let ground = Ground::new();
+        let etc = ground.dir.path().join("host-etc");
+        fs::create_dir(&etc).unwrap();
+        let mut spec = ground.spec();
+        spec["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"destination": "/etc", "type": "bind", "source": etc}));
+        let Outcome::Managed(plan) = ground.inject(&mut spec).unwrap() else { panic!() };
+        assert_eq!(plan.mark(), "env /dev/nvshare");
+        let dangling = Ground::new();
+        symlink("/elsewhere/x", dangling.dir.path().join("rootfs/etc/ld.so.preload")).unwrap();
+        let Outcome::Managed(plan) = dangling.inject(&mut dangling.spec()).unwrap() else { panic!() };
+        assert_eq!(plan.mark(), "env+file /dev/nvshare");
+    }
+
+    #[test]
+    fn file_alone_where_musl_lives_beside_glibc() {
+        let ground = Ground::new();
+        fs::write(ground.dir.path().join("rootfs/lib/ld-musl-x86_64.so.1"), "").unwrap();
+        let Outcome::Managed(plan) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        assert_eq!(plan.mark(), "file /dev/nvshare");
+    }
+
+    #[test]
+    fn what_cannot_load_the_library_is_left_alone() {
+        let ground = Ground::new();
+        fs::write(ground.dir.path().join("rootfs/lib/libc.so.6"), LIBC.replace("2.40", "2.2")).unwrap();
+        let mut spec = ground.spec();
+        let Outcome::Unmanaged(reason) = ground.inject(&mut spec).unwrap() else { panic!() };
+        assert!(reason.starts_with("the image's glibc 2.2 is older than 2."), "{reason}");
+        assert_eq!(spec, ground.spec());
+    }
+
+    #[test]
+    fn what_is_wrong_on_the_host_is_an_error_with_advice() {
+        let mut ground = Ground::new();
+        ground.settings.tenants_dir = "/nonexistent".into();
+        let error = format!("{:#}", ground.inject(&mut ground.spec()).unwrap_err());
+        assert!(error.contains("/nonexistent is missing; start nvshare-scheduler"), "{error}");
+        ground.settings.library = "/nonexistent.so".into();
+        let error = format!("{:#}", ground.inject(&mut ground.spec()).unwrap_err());
+        assert!(error.contains("/nonexistent.so") && error.contains("install nvshare"), "{error}");
+        assert_eq!(ground.inject(&mut json!({})).unwrap(), Outcome::Untouched("no sign of a GPU"));
+    }
+}

@@ -1,0 +1,127 @@
+//! The runtime below: the first of a list that exists and is neither ourselves nor one that led to us.
+
+use crate::config::Settings;
+use crate::names;
+use anyhow::{Result, bail};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Searched after the engine's own `PATH`, which may be empty.
+const DIRECTORIES: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The runtime below, and the guard to hand to it.
+#[derive(Debug)]
+pub struct LowLevel {
+    path: PathBuf,
+    chain: OsString,
+}
+
+/// Finds the runtime below. A guard variable lists those that this start has been through, so two shims
+/// that name each other end at the next runtime of the list.
+///
+/// # Errors
+/// None is left; the message lists what was looked for.
+pub fn find(settings: &Settings) -> Result<LowLevel> {
+    let chain = std::env::var_os(names::GUARD_VARIABLE).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> =
+        std::env::split_paths(&path).chain(DIRECTORIES.iter().map(PathBuf::from)).collect();
+    let passed: Vec<_> = std::env::split_paths(&chain).filter_map(|path| identity(&path)).collect();
+    let ourselves = identity(Path::new("/proc/self/exe"));
+    match choose(&settings.low_level_runtimes, &directories, |file| {
+        ourselves == Some(file) || passed.contains(&file)
+    }) {
+        Some(path) => {
+            let mut bytes = chain.into_vec();
+            if !bytes.is_empty() {
+                bytes.push(b':');
+            }
+            bytes.extend_from_slice(path.as_os_str().as_bytes());
+            Ok(LowLevel { path, chain: OsString::from_vec(bytes) })
+        }
+        None => bail!(
+            "no low-level runtime found: looked for {} in PATH and the usual directories{}; install one or set \
+             `low_level_runtimes`",
+            settings.low_level_runtimes.join(", "),
+            if chain.is_empty() { String::new() } else { format!(", leaving out {}", chain.display()) }
+        ),
+    }
+}
+
+/// A file's device and inode.
+type Identity = (u64, u64);
+
+fn choose(names: &[String], directories: &[PathBuf], refused: impl Fn(Identity) -> bool) -> Option<PathBuf> {
+    let fits = |path: &PathBuf| identity(path).is_some_and(|file| !refused(file));
+    names.iter().find_map(|name| {
+        if name.contains('/') {
+            return Some(PathBuf::from(name)).filter(fits);
+        }
+        directories.iter().filter(|directory| directory.is_absolute()).map(|dir| dir.join(name)).find(fits)
+    })
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let runs = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+    runs.then(|| (metadata.dev(), metadata.ino()))
+}
+
+impl LowLevel {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.env(names::GUARD_VARIABLE, &self.chain);
+        command
+    }
+
+    /// Becomes the runtime below: same process, descriptors and words. Returns only if that fails.
+    pub fn exec(&self, name: &OsStr, words: &[OsString]) -> std::io::Error {
+        self.command().arg0(name).args(words).exec()
+    }
+
+    /// What the runtime below says about a container, quietly.
+    pub fn state(&self, scope: &[OsString], container: &OsStr) -> Option<serde_json::Value> {
+        let mut command = self.command();
+        command.args(scope).arg("state").arg(container).stdin(Stdio::null()).stderr(Stdio::null());
+        let output = command.output().ok()?;
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(path: &Path) {
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn the_first_that_exists_and_is_not_refused() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        program(&a.path().join("runc"));
+        program(&b.path().join("runc"));
+        program(&b.path().join("crun"));
+        std::fs::write(a.path().join("crun"), "no program").unwrap();
+        let directories = [a.path().to_owned(), b.path().to_owned(), PathBuf::from("relative")];
+        let names = ["missing", "runc", "crun"].map(String::from);
+        assert_eq!(choose(&names, &directories, |_| false), Some(a.path().join("runc")));
+        let ours = identity(&a.path().join("runc")).unwrap();
+        assert_eq!(choose(&names, &directories, |file| file == ours), Some(b.path().join("runc")));
+        let link = a.path().join("alias");
+        std::os::unix::fs::symlink(a.path().join("runc"), &link).unwrap();
+        let absolute = [link.display().to_string(), "crun".into()];
+        assert_eq!(choose(&absolute, &directories, |file| file == ours), Some(b.path().join("crun")));
+        assert_eq!(choose(&names, &[], |_| false), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Every name that users, images and other programs meet.
+
+pub use nvshare_protocol::paths::{CONTAINER_TENANTS_DIR, RUNTIME_DIR, TENANT_SOCKET, TENANTS_DIR};
+
+/// Where the settings lie unless [`CONFIG_VARIABLE`] says otherwise.
+pub const CONFIG_FILE: &str = "/etc/nvshare/config.toml";
+/// Moves the settings file, for tests. Read from the engine's environment, never from the container's.
+pub const CONFIG_VARIABLE: &str = "NVSHARE_CONFIG_FILE";
+/// The library on the host.
+pub const LIBRARY: &str = "/usr/lib/nvshare/libnvshare.so";
+/// The library's name in a container.
+pub const LIBRARY_NAME: &str = "libnvshare.so";
+/// A prepared `/etc/ld.so.preload` beside the library, for images that have none of their own.
+pub const PRELOAD_NAME: &str = "ld.so.preload";
+/// The dynamic loader's list of libraries for every program.
+pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
+
+/// Where our mounts go in a container: `/dev` is a tmpfs there, so nothing is left behind in the image.
+pub const PLACE: &str = "/dev/nvshare";
+/// The places to use when something other than a tmpfs is mounted at `/dev`.
+pub const OTHER_PLACES: [&str; 2] = ["/run/nvshare", "/.nvshare"];
+/// The tenants' directory below the place.
+pub const PLACE_RUN: &str = "run";
+
+/// Tells the library where the scheduler is.
+pub const SOCKET_VARIABLE: &str = "NVSHARE_SOCKET";
+/// Says yes or no to being managed, as a variable and as an annotation.
+pub const ENABLE_VARIABLE: &str = "NVSHARE_ENABLE";
+pub const ENABLE_ANNOTATION: &str = "io.nvshare.enable";
+/// Set by us: the methods used and the place, `env+file /dev/nvshare`.
+pub const INJECTED_ANNOTATION: &str = "io.nvshare.injected";
+/// Set by us for the runtime below: which runtimes this start has been through.
+pub const GUARD_VARIABLE: &str = "NVSHARE_RUNTIME_CHAIN";
+
+/// What a container's author may set about the tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knob {
+    /// Its word in `image_may_set`.
+    pub word: &'static str,
+    pub annotation: &'static str,
+    pub variable: &'static str,
+}
+
+pub const KNOBS: [Knob; 3] = [
+    Knob { word: "mem-limit", annotation: "io.nvshare.mem-limit", variable: "NVSHARE_MEM_LIMIT" },
+    Knob { word: "weight", annotation: "io.nvshare.weight", variable: "NVSHARE_WEIGHT" },
+    Knob { word: "engine", annotation: "io.nvshare.engine", variable: "NVSHARE_ENGINE" },
+];
+
+/// The oldest glibc that a library without version needs of its own would be tried on.
+pub const GLIBC_FLOOR: (u32, u32) = (2, 17);

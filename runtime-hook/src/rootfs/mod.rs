@@ -1,0 +1,61 @@
+//! A look into a container's files before it starts.
+
+mod libc_kind;
+mod needs;
+mod view;
+
+pub use libc_kind::{Libc, look};
+pub use needs::{glibc_needed, newest_glibc};
+pub use view::{Found, View, open_directory};
+
+use std::io::{self, Read};
+
+/// The most bytes of an `/etc/ld.so.preload` that are believed to be one.
+const PRELOAD_LIMIT: u64 = 64 * 1024;
+
+/// What lies at `/etc/ld.so.preload`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Preload {
+    /// Nothing; whether a mount point can be made is the directory's affair.
+    Missing,
+    /// A file with this text.
+    Text(String),
+    /// Something that we will not mount over, with the reason.
+    Unusable(String),
+}
+
+pub fn preload(view: &View) -> Preload {
+    match view.find(crate::names::ETC_PRELOAD) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Preload::Missing,
+        Err(error) => Preload::Unusable(error.to_string()),
+        Ok(found) => match read_text(&found) {
+            Ok(text) => Preload::Text(text),
+            Err(error) => Preload::Unusable(error.to_string()),
+        },
+    }
+}
+
+fn read_text(found: &Found) -> io::Result<String> {
+    let mut text = String::new();
+    let read = found.open()?.take(PRELOAD_LIMIT + 1).read_to_string(&mut text)?;
+    if read as u64 > PRELOAD_LIMIT {
+        return Err(io::Error::other("longer than 64 KiB"));
+    }
+    Ok(text)
+}
+
+/// The text of a merged `/etc/ld.so.preload`: ours first, every entry and comment of the image behind it.
+pub fn merged_preload(text: &str, library: &str) -> String {
+    let listed = text.lines().any(|line| {
+        let entries = line.split('#').next().unwrap_or_default();
+        entries.split([':', ' ', '\t']).any(|entry| entry == library)
+    });
+    match (listed, text.is_empty()) {
+        (true, _) => text.to_owned(),
+        (false, true) => format!("{library}\n"),
+        (false, false) => format!("{library}\n{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Paths as the container will see them: in its rootfs, and below the binds of its config.json.
+//!
+//! One component at a time, each opened below the one before it with `openat2` and never followed: a symlink
+//! is read and continued from the container's own root. So nothing in an image leads out of it, also across
+//! the binds, which `RESOLVE_IN_ROOT` on a whole path would not know of.
+
+use crate::edit::mounts::is_bind;
+use crate::which;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+const SYMLINK_LIMIT: usize = 40;
+
+/// A root directory and what will be mounted over it, in that order.
+#[derive(Debug)]
+pub struct View {
+    root: OwnedFd,
+    mounts: Vec<(PathBuf, Over)>,
+}
+
+#[derive(Debug)]
+enum Over {
+    Bind(PathBuf),
+    /// A filesystem that does not exist yet, so nothing is in it.
+    Fresh,
+}
+
+/// A place in a view.
+#[derive(Debug)]
+pub struct Found {
+    /// Opened with `O_PATH`.
+    pub fd: OwnedFd,
+    /// It lies in a bind of config.json, so it may be the host's own.
+    pub in_bind: bool,
+    kind: FileType,
+}
+
+impl Found {
+    /// Opens a regular file for reading.
+    pub fn open(&self) -> io::Result<File> {
+        if self.kind != FileType::RegularFile {
+            return Err(io::Error::other("not a regular file"));
+        }
+        File::open(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
+    }
+
+    pub fn is_directory(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+
+    /// The names in a directory.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let directory = openat2(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty(), beneath())?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::new(directory)? {
+            names.push(OsString::from_vec(entry?.file_name().to_bytes().to_vec()));
+        }
+        Ok(names)
+    }
+}
+
+struct Step {
+    fd: OwnedFd,
+    path: PathBuf,
+    /// How many of the mounts are below this step and can no longer be met.
+    passed: usize,
+    in_bind: bool,
+}
+
+impl View {
+    /// The tree below an open directory, as it is.
+    pub fn of_root(root: OwnedFd) -> View {
+        View { root, mounts: Vec::new() }
+    }
+
+    /// The container of a config.json in `bundle`, before any of its mounts has been made.
+    pub fn of_spec(bundle: &Path, spec: &Value) -> io::Result<View> {
+        let path = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
+        if path.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "config.json names no root.path"));
+        }
+        let mut view = View::of_root(open_directory(&bundle.join(path))?);
+        for (destination, mount) in which::mounts(spec) {
+            let over = if is_bind(mount) {
+                Over::Bind(bundle.join(which::text(mount, "source")))
+            } else {
+                Over::Fresh
+            };
+            let destination = view.lexical(destination);
+            view.mounts.push((destination, over));
+        }
+        Ok(view)
+    }
+
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Follows a path, symlinks included.
+    ///
+    /// # Errors
+    /// `NotFound` for what is not there, the kernel's words for the rest.
+    pub fn find(&self, path: &str) -> io::Result<Found> {
+        let (step, rest) = self.walk(Path::new(path))?;
+        if let Some(missing) = rest {
+            return Err(missing);
+        }
+        let kind = FileType::from_raw_mode(fstat(&step.fd)?.st_mode);
+        Ok(Found { fd: step.fd, in_bind: step.in_bind, kind })
+    }
+
+    /// The deepest thing on the way to `path` that exists: where a missing rest of it would be made.
+    pub fn ground(&self, path: &str) -> io::Result<Found> {
+        let (step, _) = self.walk(Path::new(path))?;
+        let kind = FileType::from_raw_mode(fstat(&step.fd)?.st_mode);
+        Ok(Found { fd: step.fd, in_bind: step.in_bind, kind })
+    }
+
+    /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
+    fn lexical(&self, destination: &str) -> PathBuf {
+        let mut path = PathBuf::from(destination);
+        let mut tail = PathBuf::new();
+        loop {
+            if let Ok((step, None)) = self.walk(&path) {
+                return if tail.as_os_str().is_empty() { step.path } else { step.path.join(tail) };
+            }
+            let Some(name) = path.file_name().map(OsString::from) else {
+                return PathBuf::from(destination);
+            };
+            tail = if tail.as_os_str().is_empty() { name.into() } else { Path::new(&name).join(tail) };
+            path.pop();
+        }
+    }
+
+    /// The step that a path leads to, or the deepest one and why it went no further.
+    fn walk(&self, path: &Path) -> io::Result<(Step, Option<io::Error>)> {
+        let mut todo: VecDeque<OsString> = names(path).collect();
+        let mut steps = vec![self.start()?];
+        let mut symlinks = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == ".." {
+                if steps.len() > 1 {
+                    steps.pop();
+                }
+                continue;
+            }
+            let here = steps.last().expect("the root is never popped");
+            match self.enter(here, &name) {
+                Err(error) => return Ok((steps.pop().expect("not empty"), Some(error))),
+                Ok(step) => {
+                    let is_link = FileType::from_raw_mode(fstat(&step.fd)?.st_mode) == FileType::Symlink;
+                    if !is_link {
+                        steps.push(step);
+                        continue;
+                    }
+                    symlinks += 1;
+                    if symlinks > SYMLINK_LIMIT {
+                        return Err(rustix::io::Errno::LOOP.into());
+                    }
+                    let target = readlinkat(&step.fd, "", Vec::new())?;
+                    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+                    if target.is_absolute() {
+                        steps = vec![self.start()?];
+                    }
+                    for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
+                        todo.push_front(name);
+                    }
+                }
+            }
+        }
+        Ok((steps.pop().expect("not empty"), None))
+    }
+
+    fn start(&self) -> io::Result<Step> {
+        let root = Step { fd: self.root.try_clone()?, path: "/".into(), passed: 0, in_bind: false };
+        self.mounted_over(root)
+    }
+
+    fn enter(&self, here: &Step, name: &OsString) -> io::Result<Step> {
+        let path = here.path.join(name);
+        if let Some(over) = self.over(&path, here.passed) {
+            return self.open_over(over, path);
+        }
+        if name.as_bytes().contains(&0) {
+            return Err(rustix::io::Errno::INVAL.into());
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat2(&here.fd, name.as_os_str(), flags, Mode::empty(), beneath())?;
+        Ok(Step { fd, path, passed: here.passed, in_bind: here.in_bind })
+    }
+
+    fn mounted_over(&self, step: Step) -> io::Result<Step> {
+        match self.over(&step.path, step.passed) {
+            Some(over) => self.open_over(over, step.path),
+            None => Ok(step),
+        }
+    }
+
+    /// The last mount exactly at `path`, if it comes after the one that we stand in.
+    fn over(&self, path: &Path, passed: usize) -> Option<usize> {
+        self.mounts.iter().rposition(|(at, _)| at == path).filter(|index| *index >= passed)
+    }
+
+    fn open_over(&self, index: usize, path: PathBuf) -> io::Result<Step> {
+        match &self.mounts[index].1 {
+            Over::Fresh => Err(io::ErrorKind::NotFound.into()),
+            Over::Bind(source) => {
+                let fd = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                Ok(Step { fd, path, passed: index + 1, in_bind: true })
+            }
+        }
+    }
+}
+
+fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    })
+}
+
+fn beneath() -> ResolveFlags {
+    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+}
+
+/// Opens a directory of the host for looking below it.
+pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+        io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", path.display()))
+    })
+}

@@ -1,0 +1,175 @@
+//! Which containers are ours. A decision on the document alone.
+
+use crate::config::Settings;
+use crate::names;
+use serde_json::Value;
+
+/// The answer, with its reason for the log and for `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Ours(&'static str),
+    NotOurs(&'static str),
+    /// An earlier pass of ours (another shim, the `precreate` hook) has been here.
+    Already,
+}
+
+/// Judges a config.json. An explicit annotation decides before an explicit variable, and that before what
+/// the container looks like.
+pub fn decide(spec: &Value, settings: &Settings) -> Verdict {
+    if annotation(spec, names::INJECTED_ANNOTATION).is_some() {
+        return Verdict::Already;
+    }
+    match annotation(spec, names::ENABLE_ANNOTATION).and_then(yes_or_no) {
+        Some(true) => return Verdict::Ours("annotation io.nvshare.enable"),
+        Some(false) => return Verdict::NotOurs("annotation io.nvshare.enable"),
+        None => {}
+    }
+    match variable(spec, names::ENABLE_VARIABLE).and_then(yes_or_no) {
+        Some(true) if settings.may_set("enable") => return Verdict::Ours("variable NVSHARE_ENABLE"),
+        Some(false) if settings.may_set("disable") => return Verdict::NotOurs("variable NVSHARE_ENABLE"),
+        _ => {}
+    }
+    if names::KNOBS.iter().any(|knob| annotation(spec, knob.annotation).is_some()) {
+        return Verdict::Ours("an io.nvshare annotation");
+    }
+    if has_cdi_mounts(spec) {
+        return Verdict::Ours("CDI device nvshare.io/gpu");
+    }
+    if let Some(devices) = variable(spec, "NVIDIA_VISIBLE_DEVICES")
+        && !matches!(devices, "" | "void" | "none")
+    {
+        return Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES");
+    }
+    if list(spec, "/linux/devices").any(|device| is_gpu_node(text(device, "path"))) {
+        return Verdict::Ours("a GPU among the devices");
+    }
+    if mounts(spec).any(|(destination, mount)| {
+        is_gpu_node(destination)
+            || is_gpu_node(text(mount, "source"))
+            || destination.starts_with("/var/run/nvidia-container-devices/")
+    }) {
+        return Verdict::Ours("a GPU among the mounts");
+    }
+    let stages = ["/hooks/prestart", "/hooks/createRuntime", "/hooks/createContainer"];
+    let mut hooks = stages.iter().flat_map(|stage| list(spec, stage));
+    if hooks.any(|hook| is_nvidia_hook(text(hook, "path"))) {
+        return Verdict::Ours("an nvidia hook");
+    }
+    Verdict::NotOurs("no sign of a GPU")
+}
+
+/// `io.nvshare.injected` and the other annotations, if they are strings.
+pub fn annotation<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
+    spec.get("annotations")?.get(name)?.as_str()
+}
+
+/// The value of a variable of the container's process; the last one of a name wins.
+pub fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
+    let variables = spec.get("process")?.get("env")?.as_array()?;
+    variables.iter().rev().find_map(|entry| entry.as_str()?.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Destination (without a trailing slash) and object of each mount.
+pub fn mounts(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    list(spec, "/mounts").map(|mount| {
+        let destination = text(mount, "destination");
+        let trimmed = destination.trim_end_matches('/');
+        (if trimmed.is_empty() && !destination.is_empty() { "/" } else { trimmed }, mount)
+    })
+}
+
+/// The mounts of our CDI device are there; the rest is for us to add.
+pub fn has_cdi_mounts(spec: &Value) -> bool {
+    let library = format!("{}/{}", names::PLACE, names::LIBRARY_NAME);
+    mounts(spec).any(|(destination, _)| destination == library)
+}
+
+fn list<'a>(spec: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    spec.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+pub(crate) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_gpu_node(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/dev/nvidia") else {
+        return false;
+    };
+    rest == "ctl" || (!rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_nvidia_hook(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    ["nvidia-container-runtime-hook", "nvidia-container-toolkit", "nvidia-ctk", "nvidia-cdi-hook"]
+        .iter()
+        .any(|known| name.strip_suffix(".real").unwrap_or(name) == *known)
+}
+
+fn yes_or_no(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with_env(entries: &[&str]) -> Value {
+        json!({"process": {"env": entries}})
+    }
+
+    #[test]
+    fn what_makes_a_gpu_container() {
+        let settings = Settings::default();
+        for (spec, ours) in [
+            (with_env(&["NVIDIA_VISIBLE_DEVICES=all"]), true),
+            (with_env(&["NVIDIA_VISIBLE_DEVICES=0", "NVIDIA_VISIBLE_DEVICES=void"]), false),
+            (with_env(&["NVIDIA_VISIBLE_DEVICES=none", "NVIDIA_VISIBLE_DEVICES=GPU-x"]), true),
+            (with_env(&["NVIDIA_VISIBLE_DEVICES="]), false),
+            (with_env(&["NVIDIA_VISIBLE_DEVICES_X=all"]), false),
+            (json!({"linux": {"devices": [{"path": "/dev/nvidia0"}]}}), true),
+            (json!({"linux": {"devices": [{"path": "/dev/nvidiactl"}]}}), true),
+            (
+                json!({"linux": {"devices": [{"path": "/dev/nvidia-modeset"}, {"path": "/dev/nvidia"}]}}),
+                false,
+            ),
+            (
+                json!({"mounts": [{"destination": "/var/run/nvidia-container-devices/all", "source": "/dev/null"}]}),
+                true,
+            ),
+            (json!({"mounts": [{"destination": "/dev/nvidia1", "source": "/dev/nvidia1"}]}), true),
+            (json!({"mounts": [{"destination": "/dev/nvshare/libnvshare.so", "source": "/x"}]}), true),
+            (json!({"hooks": {"prestart": [{"path": "/usr/bin/nvidia-container-runtime-hook"}]}}), true),
+            (json!({"hooks": {"createContainer": [{"path": "/usr/bin/other"}]}}), false),
+            (json!({}), false),
+            (json!({"process": 3, "mounts": "x", "linux": [], "annotations": null, "hooks": 1}), false),
+        ] {
+            assert_eq!(matches!(decide(&spec, &settings), Verdict::Ours(_)), ours, "{spec}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_word_decides_first_and_the_annotation_before_the_variable() {
+        let settings = Settings::default();
+        let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
+        assert_eq!(decide(&spec, &settings), Verdict::NotOurs("variable NVSHARE_ENABLE"));
+        spec["annotations"] = json!({"io.nvshare.enable": "true"});
+        assert_eq!(decide(&spec, &settings), Verdict::Ours("annotation io.nvshare.enable"));
+        spec["annotations"] = json!({"io.nvshare.injected": "env /dev/nvshare"});
+        assert_eq!(decide(&spec, &settings), Verdict::Already);
+    }
+
+    #[test]
+    fn an_image_opts_out_only_where_the_policy_lets_it() {
+        let settings = Settings { image_may_set: vec!["enable".into()], ..Settings::default() };
+        let out = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
+        assert_eq!(decide(&out, &settings), Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES"));
+        let into = with_env(&["NVSHARE_ENABLE=1"]);
+        assert_eq!(decide(&into, &settings), Verdict::Ours("variable NVSHARE_ENABLE"));
+    }
+}
