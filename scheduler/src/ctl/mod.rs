@@ -1,3 +1,92 @@
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! `nvsharectl`: asks the scheduler and shows the answer.
+mod args;
+mod client;
+mod perfetto;
+mod table;
+
+use crate::text::to_stdout;
+use args::{Args, Command, Setting, Switch};
+use clap::{CommandFactory, Parser};
+use client::{Client, Failed};
+use nvshare_protocol::control::{Reply, Request};
+use std::process::ExitCode;
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(code) => code,
+        Err(failed) => {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("nvsharectl: {failed}\n").as_bytes(),
+            );
+            ExitCode::from(failed.code())
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failed> {
+    let requests = changes(args);
+    if requests.is_empty() && args.command.is_none() {
+        let _ = to_stdout(&Args::command().render_help().to_string());
+        return Ok(ExitCode::from(2));
+    }
+    let mut client = Client::connect(&args.socket())?;
+    for request in requests {
+        if let Reply::Done { message } = client.ask(&request)? {
+            print(&format!("{message}\n"))?;
+        }
+    }
+    match &args.command {
+        Some(Command::Status { json }) => {
+            let status = client.status()?;
+            print(&if *json { pretty(&status)? } else { table::status(&status) })?;
+        }
+        Some(Command::Trace { output }) => {
+            let trace = client.trace()?;
+            let text = serde_json::to_string(&perfetto::events(&trace, &client.status()?));
+            let text = text.map_err(|error| Failed::Broken(error.to_string()))? + "\n";
+            match output {
+                None => print(&text)?,
+                Some(file) => {
+                    std::fs::write(file, text).map_err(|error| {
+                        Failed::Output(format!("{}: cannot be written: {error}", file.display()))
+                    })?;
+                    print(&format!("{}: open it in https://ui.perfetto.dev\n", file.display()))?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line wants changed: flags of the C nvshare first, then a command.
+fn changes(args: &Args) -> Vec<Request> {
+    let switch = |to: Switch| if to == Switch::On { Request::On } else { Request::Off };
+    let command = match &args.command {
+        Some(Command::On) => Some(Request::On),
+        Some(Command::Off) => Some(Request::Off),
+        Some(Command::Set { setting: Setting::Tq { seconds } }) => {
+            Some(Request::SetQuantum { seconds: *seconds })
+        }
+        Some(Command::Set { setting: Setting::Evict { mode } }) => {
+            Some(Request::SetEvict { mode: mode.clone() })
+        }
+        Some(Command::Status { .. } | Command::Trace { .. }) | None => None,
+    };
+    let quantum = args.set_tq.map(|seconds| Request::SetQuantum { seconds });
+    quantum.into_iter().chain(args.anti_thrash.map(switch)).chain(command).collect()
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<String, Failed> {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .map_err(|error| Failed::Broken(error.to_string()))
+}
+
+fn print(text: &str) -> Result<(), Failed> {
+    to_stdout(text).map_err(|error| Failed::Output(format!("standard output cannot be written to: {error}")))
 }

@@ -49,8 +49,7 @@ impl Daemon {
             ToScheduler::Hello(_) => return,
             ToScheduler::Device(device) => return self.device(tenant, device),
             ToScheduler::Report(text) => {
-                if member.report.as_ref() != Some(&text) {
-                    member.report = Some(text.clone());
+                if member.reports(text.clone()) {
                     self.shared.seldom.warn(&format!("{} reports: {text}", self.members.name(tenant)));
                 }
                 return;
@@ -64,11 +63,15 @@ impl Daemon {
             },
             ToScheduler::Request => Event::Requested { tenant },
             ToScheduler::Ready(ready) => {
-                self.log_fetch(tenant, &ready);
+                if member.fetched(ready.lease) {
+                    self.log_fetch(tenant, &ready);
+                }
                 Event::Ready { tenant, ready }
             }
             ToScheduler::Released(released) => {
-                self.log_release(tenant, &released);
+                if member.released(released.lease) {
+                    self.log_release(tenant, &released);
+                }
                 Event::Released { tenant, released }
             }
             ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
@@ -162,7 +165,12 @@ impl Daemon {
     /// Fails where the tenant's queue is full.
     fn carry_out(&mut self, action: Action) -> Result<(), TenantId> {
         let (tenant, message) = match action {
-            Action::Grant { tenant, grant } => (tenant, ToTenant::Grant(grant)),
+            Action::Grant { tenant, grant } => {
+                if let Some(member) = self.members.get_mut(tenant) {
+                    member.granted(grant.lease);
+                }
+                (tenant, ToTenant::Grant(grant))
+            }
             Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
             Action::Enabled { tenant, enabled } => (tenant, ToTenant::Enabled(enabled)),

@@ -2,8 +2,8 @@
 use crate::identity::Identity;
 use crate::tenants::told::{Joined, Outbound};
 use nvshare_core::event::TenantId;
-use nvshare_protocol::DeviceId;
 use nvshare_protocol::tenant::Hello;
+use nvshare_protocol::{DeviceId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// One tenant.
@@ -13,6 +13,17 @@ pub struct Member {
     pub outbound: Outbound,
     pub devices: BTreeSet<DeviceId>,
     pub report: Option<String>,
+    /// Reports that may still go into the log; the last one is always shown to operators.
+    reports_left: u8,
+    /// The grant whose fetch or release has not been logged: each is logged once.
+    lease: Option<(LeaseId, Logged)>,
+}
+
+/// What of a grant is in the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Logged {
+    Grant,
+    Fetch,
 }
 
 impl Member {
@@ -21,6 +32,32 @@ impl Member {
         let Self { who, hello, .. } = self;
         let container = who.short().map(|id| format!(", container {id}")).unwrap_or_default();
         format!("{}, pid {}{container}", hello.program, who.pid)
+    }
+
+    /// Whether `report` is news for the log.
+    pub fn reports(&mut self, report: String) -> bool {
+        let news = self.reports_left > 0 && self.report.as_ref() != Some(&report);
+        self.reports_left -= u8::from(news);
+        self.report = Some(report);
+        news
+    }
+
+    pub fn granted(&mut self, lease: LeaseId) {
+        self.lease = Some((lease, Logged::Grant));
+    }
+
+    /// Whether this is the first word about the fetch of its grant.
+    pub fn fetched(&mut self, lease: LeaseId) -> bool {
+        let first = self.lease == Some((lease, Logged::Grant));
+        if first {
+            self.lease = Some((lease, Logged::Fetch));
+        }
+        first
+    }
+
+    /// Whether this is the first word about the release of its grant.
+    pub fn released(&mut self, lease: LeaseId) -> bool {
+        self.lease.take_if(|(held, _)| *held == lease).is_some()
     }
 }
 
@@ -40,7 +77,16 @@ impl Members {
 
     pub fn join(&mut self, joined: Joined) {
         let Joined { tenant, who, hello, outbound } = joined;
-        self.present.insert(tenant, Member { who, hello, outbound, devices: BTreeSet::new(), report: None });
+        let member = Member {
+            who,
+            hello,
+            outbound,
+            devices: BTreeSet::new(),
+            report: None,
+            reports_left: 16,
+            lease: None,
+        };
+        self.present.insert(tenant, member);
     }
 
     pub fn leave(&mut self, tenant: TenantId) -> Option<Member> {

@@ -1,0 +1,109 @@
+//! The command line of `nvsharectl`.
+use clap::{Parser, Subcommand, ValueEnum};
+use nvshare_protocol::paths::{CONTROL_SOCKET, RUNTIME_DIR};
+use std::path::PathBuf;
+
+/// Shows and steers the scheduler that hands GPUs round.
+///
+/// Exit codes: 0 done; 1 no scheduler can be reached, or its answer cannot be understood or written;
+/// 2 the command line is wrong; 3 the scheduler refused.
+#[derive(Debug, Parser)]
+#[command(name = "nvsharectl", version, args_conflicts_with_subcommands = false)]
+pub struct Args {
+    /// The scheduler's runtime directory
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR, global = true)]
+    runtime_dir: PathBuf,
+    /// The scheduler's control socket, instead of control.sock in the runtime directory
+    #[arg(long, value_name = "PATH", global = true)]
+    socket: Option<PathBuf>,
+    /// Set the time quantum, as the C nvshare's nvsharectl does
+    #[arg(short = 'T', long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub set_tq: Option<f64>,
+    /// Switch the scheduler on or off, as the C nvshare's nvsharectl does
+    #[arg(short = 'S', long, value_name = "on|off")]
+    pub anti_thrash: Option<Switch>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show GPUs and tenants
+    Status {
+        /// As JSON, with every field
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a rule until the scheduler is restarted
+    Set {
+        #[command(subcommand)]
+        setting: Setting,
+    },
+    /// Take turns
+    On,
+    /// Let everybody run
+    Off,
+    /// Write who held which GPU, and every hand-over, for ui.perfetto.dev
+    Trace {
+        /// File to write instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Setting {
+    /// The time quantum: how long a turn lasts while somebody else waits
+    Tq {
+        /// 0.001 to 86400
+        #[arg(allow_negative_numbers = true)]
+        seconds: f64,
+    },
+    /// What a tenant moves out of the GPU at the end of its turn
+    Evict {
+        /// pressure, always or never
+        mode: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+impl Args {
+    pub fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| self.runtime_dir.join(CONTROL_SOCKET))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_forms_of_the_c_nvshare_are_understood() {
+        for line in [&["nvsharectl", "-T", "15"][..], &["nvsharectl", "--set-tq=15"], &["nvsharectl", "-T15"]]
+        {
+            assert_eq!(Args::parse_from(line).set_tq, Some(15.0), "{line:?}");
+        }
+        for line in [&["nvsharectl", "-S", "off"][..], &["nvsharectl", "--anti-thrash=off"]] {
+            assert_eq!(Args::parse_from(line).anti_thrash, Some(Switch::Off), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_socket_is_in_the_runtime_directory_unless_it_is_named() {
+        let socket = |line: &[&str]| Args::parse_from(line).socket();
+        assert_eq!(socket(&["nvsharectl", "on"]), PathBuf::from("/run/nvshare/control.sock"));
+        assert_eq!(socket(&["nvsharectl", "on", "--runtime-dir", "/x"]), PathBuf::from("/x/control.sock"));
+        assert_eq!(socket(&["nvsharectl", "--socket", "/y.sock", "on"]), PathBuf::from("/y.sock"));
+    }
+}

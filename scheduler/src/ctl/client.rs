@@ -1,0 +1,122 @@
+//! The operator's end of the control socket.
+use nix::unistd::{Gid, Group};
+use nvshare_protocol::control::{Reply, Request, Status, Trace};
+use std::fmt;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the scheduler may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest answer, in bytes: a trace of every span that can be remembered.
+const MAX_REPLY: u64 = 256 << 20;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// The socket cannot be reached.
+    NoScheduler(String),
+    /// The answer cannot be understood.
+    Broken(String),
+    /// The answer cannot be written.
+    Output(String),
+    /// The scheduler will not.
+    Refused(String),
+}
+
+impl Failed {
+    /// The process's exit code.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::NoScheduler(_) | Self::Broken(_) | Self::Output(_) => 1,
+            Self::Refused(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoScheduler(why) | Self::Output(why) => f.write_str(why),
+            Self::Broken(why) => write!(
+                f,
+                "the scheduler's answer cannot be understood: {why}. Are nvsharectl and nvshare-scheduler of one version?"
+            ),
+            Self::Refused(why) => write!(f, "the scheduler refused: {why}"),
+        }
+    }
+}
+
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    pub fn connect(path: &Path) -> Result<Self, Failed> {
+        let stream = UnixStream::connect(path).map_err(|error| unreachable_socket(path, &error))?;
+        let timeouts = [stream.set_read_timeout(Some(PATIENCE)), stream.set_write_timeout(Some(PATIENCE))];
+        timeouts.into_iter().collect::<Result<(), _>>().map_err(|error| unreachable_socket(path, &error))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// The answer to `request`, unless it is an error.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply, Failed> {
+        let broken = |why: &dyn fmt::Display| Failed::Broken(why.to_string());
+        let mut line = serde_json::to_vec(request).map_err(|error| broken(&error))?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line).map_err(|error| silent(&error))?;
+        line.clear();
+        let read = self.stream.by_ref().take(MAX_REPLY).read_until(b'\n', &mut line);
+        if read.map_err(|error| silent(&error))? == 0 {
+            return Err(Failed::NoScheduler("the scheduler closed the connection: is it stopping?".into()));
+        }
+        match serde_json::from_slice(&line).map_err(|error| broken(&error))? {
+            Reply::Error { message } => Err(Failed::Refused(message)),
+            reply => Ok(reply),
+        }
+    }
+
+    pub fn status(&mut self) -> Result<Status, Failed> {
+        match self.ask(&Request::Status)? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(Failed::Broken("it answers something else than was asked".into())),
+        }
+    }
+
+    pub fn trace(&mut self) -> Result<Trace, Failed> {
+        match self.ask(&Request::Trace)? {
+            Reply::Trace(trace) => Ok(trace),
+            _ => Err(Failed::Broken("it answers something else than was asked".into())),
+        }
+    }
+}
+
+fn silent(error: &std::io::Error) -> Failed {
+    Failed::NoScheduler(match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("the scheduler has not answered within {} s", PATIENCE.as_secs())
+        }
+        _ => format!("the connection to the scheduler was lost: {error}"),
+    })
+}
+
+fn unreachable_socket(path: &Path, error: &std::io::Error) -> Failed {
+    let shown = path.display();
+    Failed::NoScheduler(match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
+            "no scheduler at {shown}: is nvshare-scheduler running (systemctl status nvshare-scheduler)? \
+             If it has another directory, name it by --runtime-dir"
+        ),
+        ErrorKind::PermissionDenied => {
+            let group = std::fs::metadata(path)
+                .ok()
+                .and_then(|found| Group::from_gid(Gid::from_raw(found.gid())).ok()?);
+            let group = group
+                .map_or_else(|| "the socket's group".into(), |group| format!("the group {}", group.name));
+            format!("permission denied at {shown}: run nvsharectl as root or as a member of {group}")
+        }
+        _ => format!("{shown}: cannot be connected to: {error}"),
+    })
+}
