@@ -8,12 +8,6 @@ use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// `CU_STREAM_NON_BLOCKING`: not ordered with the application's default stream.
-const NON_BLOCKING: c_uint = 1;
-/// `CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS`: managed memory can be moved in bulk.
-const CONCURRENT_MANAGED_ACCESS: CUdevice_attribute =
-    CUdevice_attribute::CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS;
-
 #[derive(Debug)]
 pub struct Device {
     pub ordinal: CUdevice,
@@ -63,7 +57,7 @@ impl Drop for Entered<'_> {
 }
 
 impl Entered<'_> {
-    /// Our own stream in this context.
+    /// Our own stream in this context, not ordered with the application's default stream.
     ///
     /// # Errors
     /// What the driver says when it cannot make one.
@@ -73,7 +67,7 @@ impl Entered<'_> {
         }
         let mut stream: CUstream = null_mut();
         // SAFETY: the context is current and the pointer is to a local.
-        match unsafe { driver::cuStreamCreate(&mut stream, NON_BLOCKING) } {
+        match unsafe { driver::cuStreamCreate(&mut stream, CU_STREAM_NON_BLOCKING) } {
             CUresult::SUCCESS => {
                 self.inner.stream = Some(stream as usize);
                 Ok(stream)
@@ -116,10 +110,10 @@ fn describe(ordinal: CUdevice) -> Option<Device> {
     // SAFETY: every pointer is to a local of the type and length that the call is given.
     let known = unsafe {
         let mut code = driver::cuDeviceGetUuid_v2(&mut uuid, ordinal);
-        if code == CUresult::NOT_FOUND {
+        if code == CUresult::ERROR_NOT_FOUND {
             code = driver::cuDeviceGetUuid(&mut uuid, ordinal);
         }
-        driver::cuDeviceGetAttribute(&mut movable, CONCURRENT_MANAGED_ACCESS, ordinal);
+        driver::cuDeviceGetAttribute(&mut movable, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, ordinal);
         driver::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, ordinal);
         code == CUresult::SUCCESS && driver::cuDeviceTotalMem_v2(&mut capacity, ordinal) == CUresult::SUCCESS
     };

@@ -12,12 +12,12 @@ macro_rules! exports {
         pub unsafe extern "C-unwind" fn $sym($($arg: $ty),*) -> CUresult {
             let address = real::address(Entry::$sym);
             if address.is_null() {
-                return CUresult::NOT_FOUND;
+                return CUresult::ERROR_NOT_FOUND;
             }
+            type Driver = unsafe extern "C-unwind" fn($($ty),*) -> CUresult;
             // SAFETY: the address was looked up under this row's name, and the type is this row's
             // signature, which is checked against NVIDIA's header.
-            let driver: unsafe extern "C-unwind" fn($($ty),*) -> CUresult =
-                unsafe { core::mem::transmute(address) };
+            let driver = unsafe { core::mem::transmute::<*mut core::ffi::c_void, Driver>(address) };
             gate::pass(
                 Entry::$sym,
                 // SAFETY: the caller's own arguments, passed on unchanged.

@@ -7,7 +7,6 @@ use crate::gate::{Gate, Nothing};
 use crate::process::{self, Process};
 use crate::real;
 use crate::residency::Allocation;
-use core::ffi::{c_char, c_int, c_uint, c_void};
 use nvshare_abi::*;
 use std::sync::Arc;
 
@@ -17,13 +16,18 @@ const PITCH: usize = 512;
 
 // --- birth and lookup ---
 
-pub fn init(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn init(_: Entry, _flags: c_uint) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     Gate::Admit(|result| {
         if result == CUresult::SUCCESS {
             process::start();
         }
         result
     })
+}
+
+/// In the table so that it is found at our address too; nothing to do with us.
+pub fn pass(_: Entry) -> Gate<Nothing> {
+    Gate::Pass
 }
 
 /// Lets the driver choose the function by its own version rules, then puts ours in its place.

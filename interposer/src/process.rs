@@ -74,8 +74,10 @@ pub fn start() {
         return;
     }
     static HANDLERS: std::sync::Once = std::sync::Once::new();
-    // SAFETY: the handler only stores to atomics and closes descriptors.
-    HANDLERS.call_once(|| drop(unsafe { libc::pthread_atfork(None, None, Some(in_child)) }));
+    HANDLERS.call_once(|| {
+        // SAFETY: the handler only stores to atomics and closes descriptors.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
     // SAFETY: published, and never freed.
     let process: &'static Process = unsafe { &*process };
     agent::spawn(process, ear);

@@ -70,7 +70,7 @@ pub mod driver {
 
     macro_rules! callers {
         ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {$(
-            /// NVIDIA's function of the same name; `CUresult::NOT_FOUND` if this driver lacks it.
+            /// NVIDIA's function of the same name; `CUresult::ERROR_NOT_FOUND` if this driver lacks it.
             pub unsafe fn $sym($($arg: $ty),*) -> CUresult {
                 static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
                 const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($sym), "\0").as_bytes()) {
@@ -79,12 +79,12 @@ pub mod driver {
                 };
                 let address = in_slot(&SLOT, || NAME);
                 if address.is_null() {
-                    return CUresult::NOT_FOUND;
+                    return CUresult::ERROR_NOT_FOUND;
                 }
+                type Driver = unsafe extern "C" fn($($ty),*) -> CUresult;
                 // SAFETY: the address was looked up under this row's name, and the type is this row's
                 // signature, which is checked against NVIDIA's header.
-                let function: unsafe extern "C" fn($($ty),*) -> CUresult =
-                    unsafe { core::mem::transmute(address) };
+                let function = unsafe { core::mem::transmute::<*mut c_void, Driver>(address) };
                 // SAFETY: the caller keeps this function's contract.
                 unsafe { function($($arg),*) }
             }

@@ -1,4 +1,5 @@
 //! The library's settings: environment variables, read once when the process initialises CUDA.
+#![allow(unsafe_code)] // getauxval
 use crate::log::{self, Level};
 use nvshare_protocol::{Bytes, paths};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub struct Settings {
 /// The settings by `get`, and a line for each value that is not allowed (its default then holds).
 pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings, Vec<String>) {
     let mut faults = Vec::new();
-    let mut parse = |name: &str| get(name).filter(|value| !value.is_empty());
+    let parse = |name: &str| get(name).filter(|value| !value.is_empty());
     let mut fault = |name: &str, value: &str| {
         let setting = TABLE.iter().find(|setting| setting.name == name).expect("a setting of the table");
         faults.push(format!(

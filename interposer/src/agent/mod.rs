@@ -79,12 +79,11 @@ struct Agent {
 pub fn spawn(process: &'static Process, ear: Ear) {
     let run = move || {
         relax_capture();
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let drain = Drain::spawn(process)?;
-            Agent::new(process, ear, drain).run();
-            io::Result::Ok(())
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match Drain::spawn(process) {
+            Ok(drain) => Agent::new(process, ear, drain).run(),
+            Err(error) => error,
         }));
-        log::error!("the agent ended ({worked:?}): this process runs unmanaged");
+        log::error!("the agent ended ({ended:?}): this process runs unmanaged");
         process.gate.open();
         process.greet();
     };

@@ -192,7 +192,7 @@ mod tests {
     }
 }
 
-/// Every interleaving of two calls with a shutting and an opening.
+/// The interleavings, with up to two preemptions, of two calls with a shutting and an opening.
 #[cfg(loom)]
 mod model {
     use super::*;
@@ -201,7 +201,9 @@ mod model {
 
     #[test]
     fn after_a_shutting_that_became_empty_nothing_is_inside_and_nobody_is_forgotten() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
             let gate = Arc::new(Turnstile::new_shut());
             gate.open();
             let inside = Arc::new(AtomicU32::new(0));

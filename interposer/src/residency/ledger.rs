@@ -55,9 +55,9 @@ impl Ledger {
     pub fn charge(&self, device: DeviceId, bytes: u64, limit: Option<u64>) -> Result<(), CUresult> {
         let mut inner = now_or_never(self.inner.lock());
         let charged = inner.charged.entry(device).or_default();
-        let sum = charged.checked_add(bytes).ok_or(CUresult::OUT_OF_MEMORY)?;
+        let sum = charged.checked_add(bytes).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         if limit.is_some_and(|limit| sum > limit) {
-            return Err(CUresult::OUT_OF_MEMORY);
+            return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         *charged = sum;
         Ok(())
@@ -175,8 +175,8 @@ mod tests {
     fn the_limit_is_a_sum_over_what_is_there() {
         let ledger = Ledger::default();
         ledger.charge(GPU, 60, Some(100)).unwrap();
-        assert_eq!(ledger.charge(GPU, 41, Some(100)), Err(CUresult::OUT_OF_MEMORY));
-        assert_eq!(ledger.charge(GPU, u64::MAX, None), Err(CUresult::OUT_OF_MEMORY));
+        assert_eq!(ledger.charge(GPU, 41, Some(100)), Err(CUresult::ERROR_OUT_OF_MEMORY));
+        assert_eq!(ledger.charge(GPU, u64::MAX, None), Err(CUresult::ERROR_OUT_OF_MEMORY));
         ledger.charge(GPU, 40, Some(100)).unwrap();
         ledger.refund(GPU, 60);
         assert_eq!(ledger.charged(GPU), 40);

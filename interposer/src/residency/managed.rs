@@ -10,10 +10,6 @@ use crate::real::driver;
 use nvshare_abi::*;
 use nvshare_protocol::Bytes;
 
-/// `CU_MEM_ATTACH_GLOBAL`: usable from every stream on every device, as plain memory is.
-const ATTACH_GLOBAL: c_uint = 1;
-/// `CU_DEVICE_CPU`: the host, as a place to prefetch to.
-const HOST: CUdevice = -1;
 /// One prefetch call's share.
 const PIECE: u64 = 64 << 20;
 
@@ -29,9 +25,10 @@ impl Engine for Managed {
         let mut start: CUdeviceptr = 0;
         if context.device.movable {
             // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
-            match unsafe { driver::cuMemAllocManaged(&mut start, bytes, ATTACH_GLOBAL) } {
+            // Usable from every stream on every device, as plain memory is.
+            match unsafe { driver::cuMemAllocManaged(&mut start, bytes, CU_MEM_ATTACH_GLOBAL) } {
                 CUresult::SUCCESS => return Ok((start, true)),
-                CUresult::NOT_SUPPORTED => {}
+                CUresult::ERROR_NOT_SUPPORTED => {}
                 code => return Err(code),
             }
         }
@@ -47,7 +44,7 @@ impl Engine for Managed {
     }
 
     fn evict(&self, context: &Context, ranges: &[Range]) -> Bytes {
-        move_all(context, ranges, HOST)
+        move_all(context, ranges, CU_DEVICE_CPU)
     }
 }
 
