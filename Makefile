@@ -42,6 +42,12 @@ test: build lib ## Run every test that needs no GPU
 	$(CARGO) test --workspace --locked
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
 
+.PHONY: gpu-pack
+gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine
+	mkdir -p build/gpu
+	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load demo) build/gpu/
+	strip build/gpu/*
+
 .PHONY: lint
 lint: setup ## Format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

@@ -58,6 +58,9 @@ driver! {
     mem_free: "cuMemFree_v2"(u64);
     mem_info: "cuMemGetInfo_v2"(*mut usize, *mut usize);
     copy_out: "cuMemcpyDtoH_v2"(*mut c_void, u64, usize);
+    event_create: "cuEventCreate"(*mut usize, c_uint);
+    event_record: "cuEventRecord"(usize, usize);
+    event_elapsed: "cuEventElapsedTime"(*mut f32, usize, usize);
     module_load: "cuModuleLoadData"(*mut usize, *const c_void);
     module_function: "cuModuleGetFunction"(*mut usize, usize, *const c_char);
     launch: "cuLaunchKernel"(usize, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, usize, *mut *mut c_void, *mut *mut c_void);
@@ -162,6 +165,35 @@ impl Cuda {
     pub fn synchronize(&self) -> Result<()> {
         // SAFETY: no arguments.
         check("cuCtxSynchronize", unsafe { (self.ctx_synchronize)() })
+    }
+
+    /// # Errors
+    /// What the driver says.
+    pub fn event(&self) -> Result<usize> {
+        let mut event = 0;
+        // SAFETY: pointer to a local.
+        check("cuEventCreate", unsafe { (self.event_create)(&mut event, 0) })?;
+        Ok(event)
+    }
+
+    /// Records on the default stream.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn record(&self, event: usize) -> Result<()> {
+        // SAFETY: an event of ours, and the default stream.
+        check("cuEventRecord", unsafe { (self.event_record)(event, 0) })
+    }
+
+    /// The GPU's time between two recorded events, in seconds.
+    ///
+    /// # Errors
+    /// What the driver says, for instance that they have not happened.
+    pub fn seconds_between(&self, start: usize, end: usize) -> Result<f64> {
+        let mut millis = 0.0;
+        // SAFETY: pointer to a local.
+        check("cuEventElapsedTime", unsafe { (self.event_elapsed)(&mut millis, start, end) })?;
+        Ok(f64::from(millis) / 1e3)
     }
 
     /// How many of the `count` words at `pointer` are not `expected`.

@@ -1,3 +1,4 @@
 //! The product from outside: a world of real processes over a simulated or a real GPU.
 pub mod cuda;
+pub mod demo;
 pub mod world;

@@ -223,7 +223,7 @@ impl Drop for Scheduler {
 pub struct Tenant {
     child: Child,
     stdin: Option<ChildStdin>,
-    lines: mpsc::Receiver<Value>,
+    lines: mpsc::Receiver<(Instant, Value)>,
 }
 
 impl Tenant {
@@ -237,7 +237,7 @@ impl Tenant {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if send.send(value).is_err() {
+                if send.send((Instant::now(), value)).is_err() {
                     break;
                 }
             }
@@ -256,36 +256,38 @@ impl Tenant {
     /// If the tenant ends or is silent before.
     pub fn next(&self, key: &str) -> Result<Value> {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).with_context(|| format!("waiting for {key:?}"))?;
+            let (_, line) = self.lines.recv_timeout(PATIENCE).with_context(|| format!("waiting for {key:?}"))?;
             if let Some(value) = line.get(key) {
                 return Ok(value.clone());
             }
         }
     }
 
-    /// Lines that have come and not been taken.
-    #[must_use]
-    pub fn drain(&self) -> Vec<Value> {
-        self.lines.try_iter().collect()
-    }
-
     /// Closes stdin, waits for the end, and returns the last line.
     ///
     /// # Errors
     /// If it does not end, or not well.
-    pub fn finish(mut self) -> Result<Value> {
+    pub fn finish(self) -> Result<Value> {
+        self.finish_with_lines()?.pop().map(|(_, line)| line).context("the tenant has said nothing")
+    }
+
+    /// As [`Self::finish`], with every line not yet taken and when it came.
+    ///
+    /// # Errors
+    /// If it does not end, or not well.
+    pub fn finish_with_lines(mut self) -> Result<Vec<(Instant, Value)>> {
         drop(self.stdin.take());
-        let mut last = Value::Null;
+        let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE * 4) {
-                Ok(line) => last = line,
+                Ok(line) => lines.push(line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => bail!("the tenant does not end; last: {last}"),
+                Err(mpsc::RecvTimeoutError::Timeout) => bail!("the tenant does not end; last: {:?}", lines.last()),
             }
         }
         let status = self.child.wait()?;
-        ensure!(status.success(), "the tenant ended with {status}; last: {last}");
-        Ok(last)
+        ensure!(status.success(), "the tenant ended with {status}; last: {:?}", lines.last());
+        Ok(lines)
     }
 
     /// # Errors
