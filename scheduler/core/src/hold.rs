@@ -12,6 +12,7 @@ impl Core {
         let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) else { return };
         let request = *request;
         self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
+        self.leave_line(id, request.place);
         self.leases += 1;
         let mut lease = Lease::new(LeaseId(self.leases), self.now, SpanKind::Fetch);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
@@ -19,7 +20,6 @@ impl Core {
         lease.held = tenant.devices.keys().copied().collect();
         for device in &lease.held {
             let Some(device) = self.devices.get_mut(device) else { continue };
-            device.queue.remove(&(request.place, id));
             device.grant(id);
             lease.contended |= !device.queue.is_empty();
         }
@@ -61,11 +61,7 @@ impl Core {
         match std::mem::take(&mut tenant.stage) {
             Stage::Idle => {}
             Stage::Waiting(request) => {
-                for device in tenant.devices.keys() {
-                    if let Some(device) = self.devices.get_mut(device) {
-                        device.queue.remove(&(request.place, id));
-                    }
-                }
+                self.leave_line(id, request.place);
                 self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
             }
             Stage::Leased(lease) => {

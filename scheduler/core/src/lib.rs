@@ -32,6 +32,7 @@ mod admission;
 mod answers;
 mod device;
 mod hold;
+mod line;
 mod membership;
 mod memory;
 mod replay;
@@ -63,6 +64,8 @@ pub struct Core {
     devices: BTreeMap<DeviceId, Device>,
     /// The tenants with a lease.
     leased: BTreeSet<TenantId>,
+    /// The waiting tenants for whose devices no older request waits, oldest first.
+    next: BTreeSet<(u64, TenantId)>,
     /// How many requests have come.
     arrivals: u64,
     /// How many leases have been granted.
@@ -82,6 +85,7 @@ impl Core {
             tenants: BTreeMap::new(),
             devices: BTreeMap::new(),
             leased: BTreeSet::new(),
+            next: BTreeSet::new(),
             arrivals: 0,
             leases: 0,
             record: Record::new(settings.record),

@@ -49,7 +49,8 @@ impl Core {
         match &mut tenant.stage {
             Stage::Idle => {}
             Stage::Waiting(request) => {
-                device.queue.insert((request.place, id));
+                let entry = (request.place, id);
+                self.line_up(device_id, entry);
             }
             Stage::Leased(lease) if lease.revocation.is_none() && device.is_free() => {
                 lease.held.insert(device_id);
@@ -101,10 +102,9 @@ impl Core {
         self.arrivals += 1;
         let request = Request { place: self.arrivals, since: self.now };
         tenant.stage = Stage::Waiting(request);
-        for device_id in tenant.devices.keys() {
-            if let Some(device) = self.devices.get_mut(device_id) {
-                device.queue.insert((request.place, id));
-            }
+        let devices: Vec<DeviceId> = tenant.devices.keys().copied().collect();
+        for device in devices {
+            self.line_up(device, (request.place, id));
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Tenant {
     /// It said that it is running, and has not yet said where.
     pub resumes: bool,
     pub stage: Stage,
+    /// Of how many devices it is first in line.
+    pub leads: usize,
     /// Time with a lease, without the present one.
     pub held: Nanos,
     pub grants: u64,

@@ -9,7 +9,7 @@ impl Core {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
         let leases = self.leased.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
-        let turns = self.next_in_line().into_iter().filter_map(|id| self.way_is_clear_at(id));
+        let turns = self.next.iter().filter_map(|&(_, id)| self.way_is_clear_at(id));
         leases.chain(turns).min()
     }
 
@@ -19,13 +19,14 @@ impl Core {
         for id in leased {
             self.overdue(id);
         }
-        let next = self.next_in_line();
-        let (granted, blocked): (Vec<_>, Vec<_>) =
-            next.into_iter().partition(|&id| self.in_the_way(id).is_empty());
-        for id in granted {
-            self.grant(id);
+        let next: Vec<TenantId> = self.next.iter().map(|&(_, id)| id).collect();
+        for id in next {
+            if self.in_the_way(id).next().is_none() {
+                self.grant(id);
+            }
         }
         self.tell_contention();
+        let blocked: Vec<TenantId> = self.next.iter().map(|&(_, id)| id).collect();
         for id in blocked {
             self.make_way(id);
         }
@@ -65,7 +66,8 @@ impl Core {
         if self.way_is_clear_at(id).is_none_or(|at| at > self.now) {
             return;
         }
-        for holder in self.in_the_way(id) {
+        let holders: Vec<TenantId> = self.in_the_way(id).collect();
+        for holder in holders {
             if self.lease(holder).is_some_and(|lease| lease.revocation.is_none()) {
                 self.revoke(holder);
             }

@@ -3,6 +3,7 @@ use crate::Core;
 use crate::event::TenantId;
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::DeviceId;
+use std::collections::BTreeSet;
 
 /// # Panics
 /// If something is not as it must be.
@@ -27,12 +28,23 @@ pub fn verify_invariants(core: &Core) {
             assert!(core.tenants.get(&other).is_some_and(|tenant| waits(&tenant.stage)), "{other:?} at {id}");
         }
     }
+    let next: BTreeSet<TenantId> = core.next.iter().map(|&(_, id)| id).collect();
+    assert_eq!(next, first_in_line(core));
     assert!(core.leased.iter().all(|id| core.lease(*id).is_some()));
     let deadline = core.next_deadline();
     assert!(deadline.is_none_or(|at| at > core.now), "due at {deadline:?}, and it is {:?}", core.now);
     let anybody_waits = core.devices.values().any(|device| !device.queue.is_empty());
     assert!(!anybody_waits || deadline.is_some(), "somebody waits for something that never comes");
     assert!(core.actions.is_empty());
+}
+
+/// The waiting tenants of whose devices every one has them first in its queue.
+fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
+    let leads = |id: TenantId, device: &DeviceId| {
+        core.devices[device].queue.first().is_some_and(|&(_, first)| first == id)
+    };
+    let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
+    tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
 
 fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {

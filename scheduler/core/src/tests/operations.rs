@@ -161,7 +161,7 @@ impl World {
     }
 
     fn nobody_waits_too_long(&mut self) {
-        let next = self.core.next_in_line();
+        let next: Vec<TenantId> = self.core.next.iter().map(|&(_, id)| id).collect();
         self.first.retain(|id, _| next.contains(id));
         for id in next {
             let devices: Vec<DeviceId> = self.core.tenants[&id].devices.keys().copied().collect();
