@@ -25,7 +25,9 @@ pub fn built() -> Result<PathBuf> {
         .skip(1)
         .find(|dir| dir.join("libnvshare.so").is_file() && dir.join("nvshare-scheduler").is_file())
         .map(Path::to_path_buf)
-        .with_context(|| format!("no libnvshare.so and nvshare-scheduler above {}: run `make build`", exe.display()))
+        .with_context(|| {
+            format!("no libnvshare.so and nvshare-scheduler above {}: run `make build`", exe.display())
+        })
 }
 
 /// True when the real driver is to be used.
@@ -89,7 +91,8 @@ impl World {
     /// If it does not.
     pub fn scheduler(&self, arguments: &[&str]) -> Result<Scheduler> {
         std::fs::create_dir_all(self.runtime_dir())?;
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("scheduler.log"))?;
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("scheduler.log"))?;
         let child = self
             .program("nvshare-scheduler")
             .arg("--runtime-dir")
@@ -99,8 +102,11 @@ impl World {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let mut scheduler =
-            Scheduler { child, control: self.runtime_dir().join(paths::CONTROL_SOCKET), log: self.dir().join("scheduler.log") };
+        let mut scheduler = Scheduler {
+            child,
+            control: self.runtime_dir().join(paths::CONTROL_SOCKET),
+            log: self.dir().join("scheduler.log"),
+        };
         until("the scheduler answers", || {
             if let Some(status) = scheduler.child.try_wait()? {
                 bail!("the scheduler ended ({status}): {}", scheduler.log());
@@ -126,7 +132,8 @@ impl World {
     /// If the file for stderr cannot be made.
     pub fn native(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Command::new(program);
-        let stderr = std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("tenants.log"))?;
+        let stderr =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("tenants.log"))?;
         command.envs(self.card.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         Ok(command)
@@ -256,7 +263,8 @@ impl Tenant {
     /// If the tenant ends or is silent before.
     pub fn next(&self, key: &str) -> Result<Value> {
         loop {
-            let (_, line) = self.lines.recv_timeout(PATIENCE).with_context(|| format!("waiting for {key:?}"))?;
+            let (_, line) =
+                self.lines.recv_timeout(PATIENCE).with_context(|| format!("waiting for {key:?}"))?;
             if let Some(value) = line.get(key) {
                 return Ok(value.clone());
             }
@@ -282,7 +290,9 @@ impl Tenant {
             match self.lines.recv_timeout(PATIENCE * 4) {
                 Ok(line) => lines.push(line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => bail!("the tenant does not end; last: {:?}", lines.last()),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    bail!("the tenant does not end; last: {:?}", lines.last())
+                }
             }
         }
         let status = self.child.wait()?;

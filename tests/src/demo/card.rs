@@ -32,7 +32,9 @@ impl Card {
                  Two tenants of 12 GiB, turns of {quantum} s, {length} s in all; one real second is {TIME_SCALE} simulated ones."
             )
         } else {
-            format!("The real GPU. Two tenants of 12 GiB, turns of {quantum} s, {length} s in all; each moves out whole.")
+            format!(
+                "The real GPU. Two tenants of 12 GiB, turns of {quantum} s, {length} s in all; each moves out whole."
+            )
         }
     }
 

@@ -38,7 +38,8 @@ pub fn run(picture: &Path) -> Result<()> {
     let card = Card::at_hand();
     println!("{}\n", card.describe());
     let alone = step_alone(&card)?;
-    let outcomes = [turns(&card, "demand paging", "off", alone)?, turns(&card, "bulk prefetch", "on", alone)?];
+    let outcomes =
+        [turns(&card, "demand paging", "off", alone)?, turns(&card, "bulk prefetch", "on", alone)?];
     println!(
         "{:<16} {:>14} {:>13} {:>7} {:>22}",
         "memory by", "s / hand-over", "useful share", "turns", "data"
@@ -65,14 +66,20 @@ fn step_alone(card: &Card) -> Result<f64> {
     let mut command = world.native(built()?.join("load"))?;
     command.args(["--bytes", &card.tenant_bytes().to_string(), "--steps", "5"]);
     let lines = Tenant::spawn(command)?.finish_with_lines()?;
-    median(lines.iter().filter_map(|(_, line)| line.get("gpu_seconds")?.as_f64())).context("no step was timed")
+    median(lines.iter().filter_map(|(_, line)| line.get("gpu_seconds")?.as_f64()))
+        .context("no step was timed")
 }
 
 fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<Outcome> {
     let world = World::new(&card.settings())?;
-    let scheduler = world.scheduler(&["--quantum", &card.wall(card.quantum).to_string(), "--evict", "always"])?;
-    let arguments =
-        ["--bytes".to_owned(), card.tenant_bytes().to_string(), "--seconds".to_owned(), card.wall(card.length).to_string()];
+    let scheduler =
+        world.scheduler(&["--quantum", &card.wall(card.quantum).to_string(), "--evict", "always"])?;
+    let arguments = [
+        "--bytes".to_owned(),
+        card.tenant_bytes().to_string(),
+        "--seconds".to_owned(),
+        card.wall(card.length).to_string(),
+    ];
     let arguments = arguments.each_ref().map(String::as_str);
     let tenants = [(); 2].map(|()| world.load(&arguments, &[("NVSHARE_PREFETCH", prefetch)]));
     let mut lines = Vec::new();
@@ -82,16 +89,20 @@ fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<
     let spans = scheduler.trace()?.spans;
     let steps: Vec<Vec<(Instant, f64)>> = lines.iter().map(|lines| steps(lines)).collect();
     // Both are at work between the later one's first step and the earlier one's last.
-    let begin = steps.iter().filter_map(|steps| steps.first()).map(|s| s.0).max().context("no step was made")?;
+    let begin =
+        steps.iter().filter_map(|steps| steps.first()).map(|s| s.0).max().context("no step was made")?;
     let end = steps.iter().filter_map(|steps| steps.last()).map(|s| s.0).min().context("no step was made")?;
     let inside = |at: Instant| at > begin && at <= end;
     let made = steps.iter().flatten().filter(|(at, _)| inside(*at)).count();
     let passed = card.card_seconds(end.saturating_duration_since(begin).as_secs_f64());
     let hand_over = if prefetch == "on" {
         // The first grant finds nothing to bring.
-        median(spans.iter().filter(|span| span.kind == "fetch" && span.bytes > 0).filter_map(|span| {
-            Some(card.card_seconds(span.end? - span.start))
-        }))
+        median(
+            spans
+                .iter()
+                .filter(|span| span.kind == "fetch" && span.bytes > 0)
+                .filter_map(|span| Some(card.card_seconds(span.end? - span.start))),
+        )
     } else {
         median(steps.iter().flatten().map(|(_, seconds)| seconds - alone).filter(|more| *more > alone))
     };
@@ -100,10 +111,7 @@ fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<
         hand_over: hand_over.context("no memory was handed over: were there turns?")?,
         useful: made as f64 * alone / passed,
         turns: spans.iter().filter(|span| span.kind == "run").count(),
-        words_checked: lines
-            .iter()
-            .filter_map(|lines| lines.last()?.1.get("words")?.as_u64())
-            .sum(),
+        words_checked: lines.iter().filter_map(|lines| lines.last()?.1.get("words")?.as_u64()).sum(),
         spans,
     })
 }

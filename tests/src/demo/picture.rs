@@ -53,7 +53,8 @@ pub fn draw(card: &Card, outcomes: &[Outcome], file: &Path) -> Result<()> {
             }
         }
         top += 10.0 + tenants.len() as f64 * LANE;
-        document = document.add(text(LEFT, top + 8.0, &format!("0 to {:.0} s", card.card_seconds(last - first))));
+        document =
+            document.add(text(LEFT, top + 8.0, &format!("0 to {:.0} s", card.card_seconds(last - first))));
         top += 44.0;
     }
     for (place, (kind, colour)) in KINDS.iter().enumerate() {

@@ -1,0 +1,171 @@
+//! What bad input and trouble get: one line, and everybody else goes on.
+use anyhow::Result;
+use nvshare_tests::world::{Tenant, World, until};
+use std::process::Stdio;
+
+const REPORT: &[(&str, &str)] =
+    &[("FAKECUDA_CARD", "report"), ("FAKECUDA_BYTE_SCALE", "512"), ("FAKECUDA_TIME_SCALE", "25")];
+const BYTES: &str = "25165824";
+
+#[test]
+fn without_a_scheduler_one_warning_names_the_socket_and_the_program_runs_and_joins_later() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let tenant = world.load(&["--bytes", BYTES, "--seconds", "1000", "--rest-ms", "5"], &[])?;
+    tenant.next("step")?;
+    let log = world.tenants_log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("warn")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains(&format!("no scheduler at {}", world.socket().display())), "{log}");
+    let scheduler = world.scheduler(&["--quantum", "0.3"])?;
+    until("the tenant joins as a holder", || {
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| tenant.state == "running"))
+    })?;
+    tenant.next("step")?;
+    Ok(())
+}
+
+#[test]
+fn nobody_dies_hangs_or_loses_data_when_the_scheduler_does() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let arguments = ["--quantum", "0.3", "--evict", "always"];
+    let mut scheduler = world.scheduler(&arguments)?;
+    let tenants = [(); 2].map(|()| world.load(&["--bytes", BYTES, "--seconds", "6"], &[]));
+    let [first, second] = tenants;
+    let (first, second) = (first?, second?);
+    first.next("step")?;
+    second.next("step")?;
+    scheduler.kill()?;
+    let scheduler = world.scheduler(&arguments)?;
+    until("both are back", || Ok(scheduler.status()?.tenants.len() == 2))?;
+    assert_eq!(first.finish()?["wrong"], 0);
+    assert_eq!(second.finish()?["wrong"], 0);
+    let runs = scheduler.trace()?.spans.iter().filter(|span| span.kind == "run").count();
+    assert!(runs >= 3, "turns go on under the new scheduler: {runs}");
+    Ok(())
+}
+
+#[test]
+fn a_waiting_tenant_runs_unmanaged_when_no_scheduler_comes_back() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let mut scheduler = world.scheduler(&["--quantum", "3600"])?;
+    let holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    holder.next("step")?;
+    let waiter = world.load(&["--bytes", BYTES, "--steps", "2"], &[])?;
+    until("the second waits", || {
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| tenant.state == "waiting"))
+    })?;
+    scheduler.kill()?;
+    assert_eq!(waiter.finish()?["wrong"], 0);
+    assert!(world.tenants_log().contains("running unmanaged until there is one"), "{}", world.tenants_log());
+    Ok(())
+}
+
+#[test]
+fn a_tenant_killed_while_holding_frees_the_gpu_at_once() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&["--quantum", "3600"])?;
+    let mut holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    holder.next("step")?;
+    let waiter = world.load(&["--bytes", BYTES, "--steps", "3"], &[])?;
+    until("the second waits", || {
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| tenant.state == "waiting"))
+    })?;
+    holder.kill()?;
+    assert_eq!(waiter.finish()?["wrong"], 0);
+    Ok(())
+}
+
+#[test]
+fn a_prefetch_that_fails_costs_time_and_no_data() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let _scheduler = world.scheduler(&["--quantum", "0.3", "--evict", "always"])?;
+    let failing = [("FAKECUDA_FAIL", "cuMemPrefetchAsync:1:2")];
+    let tenants = [(); 2].map(|()| world.load(&["--bytes", BYTES, "--seconds", "3"], &failing));
+    for tenant in tenants {
+        assert_eq!(tenant?.finish()?["wrong"], 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn off_lets_everybody_run_and_on_makes_them_take_turns_again() -> Result<()> {
+    use nvshare_protocol::control::Request;
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&["--quantum", "3600"])?;
+    let holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    holder.next("step")?;
+    let waiter = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    until("the second waits", || {
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| tenant.state == "waiting"))
+    })?;
+    scheduler.ask(&Request::Off)?;
+    waiter.next("step")?;
+    scheduler.ask(&Request::SetQuantum { seconds: 0.3 })?;
+    scheduler.ask(&Request::On)?;
+    until("turns are taken", || {
+        Ok(scheduler.trace()?.spans.iter().filter(|span| span.kind == "run").count() >= 5)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let _scheduler = world.scheduler(&[])?;
+    let last =
+        world.load(&["--bytes", BYTES, "--steps", "1"], &[("NVSHARE_PREFETCH", "perhaps")])?.finish()?;
+    assert_eq!(last["wrong"], 0);
+    let log = world.tenants_log();
+    assert!(log.contains("NVSHARE_PREFETCH=\"perhaps\" is not allowed (allowed: on, off)"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn the_limit_is_what_the_application_sees_and_may_have() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let _scheduler = world.scheduler(&[])?;
+    let tenant = world.load(&["--bytes", "8388600", "--steps", "1"], &[("NVSHARE_MEM_LIMIT", "16MiB")])?;
+    assert_eq!(tenant.next("allocated")?, 8_388_600);
+    tenant.finish()?;
+    let refused =
+        world.load(&["--bytes", BYTES, "--steps", "1"], &[("NVSHARE_MEM_LIMIT", "16MiB")])?.finish();
+    assert!(refused.is_err());
+    assert!(world.tenants_log().contains("CUDA error 2"), "{}", world.tenants_log());
+    Ok(())
+}
+
+#[test]
+fn without_cuda_the_library_is_silent_and_harmless() -> Result<()> {
+    let world = World::new(REPORT)?;
+    for (program, arguments) in [
+        ("/bin/true", vec![]),
+        ("/bin/sh", vec!["-c", "echo a; /bin/true | cat; (exit 0)"]),
+        ("/usr/bin/env", vec![]),
+    ] {
+        let run = |preload: bool| -> Result<_> {
+            let mut command = if preload { world.command(program)? } else { world.native(program)? };
+            command.args(&arguments).stdin(Stdio::null()).stderr(Stdio::piped());
+            command.env_remove("LD_LIBRARY_PATH").env("NVSHARE_SOCKET", world.socket());
+            let output = command.output()?;
+            let stdout = String::from_utf8(output.stdout)?;
+            let lines: Vec<_> =
+                stdout.lines().filter(|l| !l.starts_with("LD_PRELOAD=")).map(str::to_owned).collect();
+            Ok((output.status.code(), lines, String::from_utf8(output.stderr)?))
+        };
+        assert_eq!(run(true)?, run(false)?, "{program}");
+        assert_eq!(run(true)?.2, "");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_that_asks_for_a_driver_where_there_is_none_gets_the_same_answer() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let mut command = world.command(nvshare_tests::world::built()?.join("load"))?;
+    command.args(["--bytes", BYTES]).env_remove("LD_LIBRARY_PATH");
+    let refused = Tenant::spawn(command)?.finish();
+    assert!(refused.is_err());
+    let log = world.tenants_log();
+    assert!(log.contains("libcuda.so.1") && !log.contains("nvshare["), "{log}");
+    Ok(())
+}
