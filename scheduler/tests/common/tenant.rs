@@ -1,0 +1,131 @@
+//! A tenant's library, by script.
+use super::PATIENCE;
+use nvshare_protocol::frame::{self, Reader, Received};
+use nvshare_protocol::tenant::*;
+use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+pub const GPU: DeviceId = DeviceId(*b"0123456789abcdef");
+
+pub fn hello(program: &str) -> Hello {
+    Hello {
+        version: 1,
+        instance: InstanceId([7; 16]),
+        program: program.into(),
+        library: "0.1.0".into(),
+        engine: "managed".into(),
+        holds: false,
+        pid: 1,
+    }
+}
+
+/// A card of 16 GiB.
+pub fn device(device: DeviceId) -> Device {
+    Device { device, capacity: Bytes(16 << 30), name: "Test Card".into() }
+}
+
+pub struct Tenant {
+    pub stream: UnixStream,
+    reader: Reader,
+}
+
+impl Tenant {
+    /// A connection that has said nothing.
+    pub fn silent(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, reader: Reader::default() }
+    }
+
+    /// One that has said hello and was welcomed.
+    pub fn join(socket: &Path, program: &str) -> Self {
+        let mut tenant = Self::silent(socket);
+        tenant.say(&ToScheduler::Hello(hello(program)));
+        assert!(matches!(tenant.hear(), ToTenant::Welcome(_)));
+        tenant
+    }
+
+    /// One with 12 GiB on [`GPU`], that asks for it.
+    pub fn with_work(socket: &Path, program: &str) -> Self {
+        let mut tenant = Self::join(socket, program);
+        tenant.say(&ToScheduler::Device(device(GPU)));
+        let allocated = Bytes(12 << 30);
+        tenant.say(&ToScheduler::Memory(Memory {
+            device: GPU,
+            allocated,
+            resident: Bytes(0),
+            immovable: Bytes(0),
+        }));
+        tenant.say(&ToScheduler::Request);
+        tenant
+    }
+
+    pub fn say(&mut self, message: &ToScheduler) {
+        let mut out = Vec::new();
+        frame::write(message, &mut out);
+        self.stream.write_all(&out).unwrap();
+    }
+
+    /// The next message; none: the connection is closed.
+    pub fn next(&mut self) -> Option<ToTenant> {
+        loop {
+            if let Some(frame) = self.reader.next().expect("the scheduler speaks the language") {
+                let Received::Message(message) = frame else { continue };
+                return Some(message);
+            }
+            let mut bytes = [0; 4096];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Ok(n) => self.reader.feed(&bytes[..n]),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    pub fn hear(&mut self) -> ToTenant {
+        self.next().expect("the connection is open")
+    }
+
+    /// The next grant; what else is said before it does not matter here.
+    pub fn granted(&mut self) -> Grant {
+        loop {
+            if let ToTenant::Grant(grant) = self.hear() {
+                return grant;
+            }
+        }
+    }
+
+    pub fn revoked(&mut self) -> Revoke {
+        loop {
+            if let ToTenant::Revoke(revoke) = self.hear() {
+                return revoke;
+            }
+        }
+    }
+
+    /// What it was refused with, at its end.
+    pub fn refused(&mut self) -> String {
+        let mut why = None;
+        while let Some(message) = self.next() {
+            if let ToTenant::Refused(text) = message {
+                why = Some(text);
+            }
+        }
+        why.expect("a reason before the end")
+    }
+
+    pub fn ready(&mut self, lease: LeaseId) {
+        let fetched = vec![Share { device: GPU, bytes: Bytes(12_900_000_000) }];
+        self.say(&ToScheduler::Ready(Ready { lease, fetched, took: Nanos(258_000_000) }));
+    }
+
+    pub fn released(&mut self, lease: LeaseId) {
+        let evicted = vec![Share { device: GPU, bytes: Bytes(8_000_000_000) }];
+        let (drain, evict) = (Nanos(1_000_000), Nanos(160_000_000));
+        self.say(&ToScheduler::Released(Released { lease, evicted, drain, evict }));
+    }
+}

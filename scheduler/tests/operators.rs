@@ -1,0 +1,160 @@
+//! The control socket and `nvsharectl`.
+mod common;
+use common::{Daemon, GPU, Tenant, ctl};
+use nvshare_protocol::control::{Reply, Request, Status};
+use nvshare_protocol::tenant::ToTenant;
+use serde_json::Value;
+use std::process::Output;
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn error(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+#[test]
+fn requests_are_answered_one_by_one_and_garbage_with_an_error() {
+    let daemon = Daemon::start("");
+    let mut operator = daemon.operator();
+    assert!(matches!(operator.ask(&Request::Status), Reply::Status(_)));
+    for garbage in ["{}\n", "\n", "\u{0}\n", "{\"ask\":\"fly\"}\n", "[1,2\n"] {
+        operator.send(garbage.as_bytes());
+        let Reply::Error { message } = operator.receive() else { panic!() };
+        assert!(message.starts_with("this is no request: "), "{message}");
+    }
+    operator.send(b"{\"ask\":\"on\"}\n{\"ask\":\"off\"}\n");
+    assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is on: turns are taken".into() });
+    assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is off: everybody runs".into() });
+    let Reply::Error { message } = operator.ask(&Request::SetQuantum { seconds: 0.0 }) else { panic!() };
+    assert_eq!(message, "quantum = 0 is not allowed (allowed: a number of seconds from 0.001 to 86400)");
+    operator.send(&[b'x'; 70_000]);
+    let Reply::Error { message } = operator.receive() else { panic!() };
+    assert_eq!(message, "a request is longer than 65536 bytes, the most that is allowed");
+    assert!(operator.is_closed());
+    assert!(matches!(daemon.operator().ask(&Request::Status), Reply::Status(_)));
+}
+
+#[test]
+fn status_is_a_table_or_json() {
+    let daemon = Daemon::start("");
+    let text = out(&daemon.ctl(&["status"]));
+    assert!(text.starts_with("scheduler on, quantum 30 s, evict pressure, up "), "{text}");
+    assert!(text.ends_with("\nno GPU: no tenant has named one yet\n\nno tenant\n"), "{text}");
+    let mut tenant = Tenant::with_work(&daemon.tenant_socket(), "train");
+    let lease = tenant.granted().lease;
+    tenant.ready(lease);
+    let text = out(&daemon.ctl(&["status"]));
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows[3],
+        [&GPU.to_string()[..], "Test", "Card", "16.0", "GiB", "12.0", "GiB", "0", "1", "-", "0"],
+        "{text}"
+    );
+    let pid = std::process::id().to_string();
+    assert_eq!((rows[6][0], rows[6][1], rows[6][3]), ("1", &pid[..], "train"), "{text}");
+    let status: Status = serde_json::from_str(&out(&daemon.ctl(&["status", "--json"]))).unwrap();
+    assert_eq!((status.tenants[0].pid, &status.tenants[0].program[..]), (std::process::id(), "train"));
+    assert_eq!((status.devices[0].capacity_bytes, status.devices[0].allocated_bytes), (16 << 30, 12 << 30));
+}
+
+#[test]
+fn rules_are_changed_by_new_commands_and_old_flags() {
+    let daemon = Daemon::start("");
+    let mut tenant = Tenant::join(&daemon.tenant_socket(), "one");
+    let quantum = || daemon.status().quantum_seconds;
+    assert_eq!(out(&daemon.ctl(&["set", "tq", "0.25"])), "the quantum is 0.25 s\n");
+    assert_eq!(quantum(), 0.25);
+    assert_eq!(out(&daemon.ctl(&["-T", "15"])), "the quantum is 15 s\n");
+    assert_eq!(quantum(), 15.0);
+    assert_eq!(out(&daemon.ctl(&["--set-tq=16"])), "the quantum is 16 s\n");
+    assert_eq!(quantum(), 16.0);
+    assert_eq!(out(&daemon.ctl(&["set", "evict", "never"])), "evict is never\n");
+    assert_eq!(daemon.status().evict, "never");
+    assert_eq!(out(&daemon.ctl(&["-S", "off"])), "the scheduler is off: everybody runs\n");
+    assert_eq!(tenant.hear(), ToTenant::Enabled(false));
+    assert_eq!(out(&daemon.ctl(&["--anti-thrash=on"])), "the scheduler is on: turns are taken\n");
+    assert_eq!(tenant.hear(), ToTenant::Enabled(true));
+    out(&daemon.ctl(&["off"]));
+    assert!(!daemon.status().enabled);
+    out(&daemon.ctl(&["on"]));
+    assert!(daemon.status().enabled);
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_by_name() {
+    let daemon = Daemon::start("");
+    let allowed = "is not allowed (allowed: a number of seconds from 0.001 to 86400)";
+    for args in [&["set", "tq", "-1"][..], &["-T", "-1"]] {
+        assert_eq!(
+            error(&daemon.ctl(args)),
+            (3, format!("nvsharectl: the scheduler refused: quantum = -1 {allowed}\n"))
+        );
+    }
+    assert_eq!(
+        error(&daemon.ctl(&["set", "evict", "sometimes"])),
+        (
+            3,
+            "nvsharectl: the scheduler refused: evict = \"sometimes\" is not allowed (allowed: pressure, always or never)\n"
+                .into()
+        )
+    );
+    assert_eq!(error(&daemon.ctl(&["-S", "maybe"])).0, 2);
+    assert_eq!(error(&daemon.ctl(&["fly"])).0, 2);
+    assert_eq!(daemon.ctl(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn without_a_scheduler_the_error_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, words) = error(&ctl(dir.path(), &["status"]));
+    assert_eq!(code, 1);
+    let expected = format!(
+        "nvsharectl: no scheduler at {}/control.sock: is nvshare-scheduler running (systemctl status nvshare-scheduler)? \
+         If it has another directory, name it by --runtime-dir\n",
+        dir.path().display()
+    );
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn a_trace_has_the_spans_of_every_turn() {
+    let daemon = Daemon::start("[scheduler]\nquantum = 0.02\n");
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.ready(lease);
+    let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
+    let lease = one.revoked().lease;
+    one.released(lease);
+    let lease = two.granted().lease;
+    two.ready(lease);
+    drop(one);
+    let file = daemon.setup.path("trace.json");
+    let words = out(&daemon.ctl(&["trace", "--output", file.to_str().unwrap()]));
+    assert_eq!(words, format!("{}: open it in https://ui.perfetto.dev\n", file.display()));
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let events = document["traceEvents"].as_array().unwrap();
+    let of = |tenant: u64| -> Vec<&str> {
+        let spans = events.iter().filter(|event| event["ph"] == "X" && event["tid"] == tenant);
+        spans.map(|event| event["name"].as_str().unwrap()).collect()
+    };
+    // One asked for a free GPU, so that it has not waited; its last moment may be a span of nothing.
+    assert_eq!(
+        of(1).iter().filter(|kind| **kind != "wait").collect::<Vec<_>>(),
+        [&"fetch", &"run", &"drain", &"evict"]
+    );
+    assert_eq!(of(2), ["wait", "fetch", "run"]);
+    let fetch = events.iter().find(|event| event["name"] == "fetch").unwrap();
+    assert_eq!(fetch["args"]["bytes"], 12_900_000_000u64);
+    assert!(fetch["args"]["GB/s"].is_number());
+    let names: Vec<_> = events.iter().filter_map(|event| event["args"]["name"].as_str()).collect();
+    assert!(names.contains(&&format!("{GPU} Test Card")[..]), "{names:?}");
+    let pid = std::process::id();
+    assert!(
+        names.contains(&&format!("tenant 1: one, pid {pid}")[..]),
+        "a name outlives its process: {names:?}"
+    );
+    assert_eq!(out(&daemon.ctl(&["trace"])).lines().count(), 1);
+}
