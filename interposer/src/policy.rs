@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // results are written through the application's pointers
 use crate::contexts::{Context, Device};
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing};
+use crate::gate::{Gate, Nothing, Passage};
 use crate::process::{self, Process};
 use crate::real;
 use crate::residency::Allocation;
@@ -250,11 +250,21 @@ pub fn device_total(
 #[inline]
 pub fn submit(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
-    let passage = process.gate.pass(|| process.bell.ring());
+    let Some(passage) = process.gate.try_pass().or_else(|| queue(process)) else { return Gate::Pass };
     Gate::Admit(move |result| {
         drop(passage);
         result
     })
+}
+
+/// Waits for the grant. Not without a device to be granted: where none is known and the thread has no
+/// context, the driver refuses the work itself.
+#[cold]
+fn queue(process: &Process) -> Option<Passage<'_>> {
+    if here(process).is_none() && process.contexts.devices().is_empty() {
+        return None;
+    }
+    Some(process.gate.pass(|| process.bell.ring()))
 }
 
 /// Waiting submits nothing.

@@ -386,10 +386,9 @@ impl Agent {
     fn granted(&mut self, grant: &Grant) -> io::Result<()> {
         let Process { gate, contexts, ledger, engine, settings, .. } = self.process;
         let start = clock::instant();
-        let fetched = if settings.prefetch && self.phase != Phase::Held {
-            residency::fetch(engine.as_ref(), contexts, ledger, &grant.budget)
-        } else {
-            Vec::new()
+        let fetched = match self.phase {
+            Phase::Held => Vec::new(),
+            _ => residency::fetch(engine.as_ref(), contexts, ledger, &grant.budget, settings.prefetch),
         };
         gate.open();
         let took = clock::since(start);

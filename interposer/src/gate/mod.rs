@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 mod sync;
 mod turnstile;
 pub use sync::{Deadline, now_or_never};
-pub use turnstile::Turnstile;
+pub use turnstile::{Passage, Turnstile};
 
 /// What happens to one call of the application's.
 #[must_use]

@@ -44,17 +44,20 @@ impl Turnstile {
         }
     }
 
-    /// Passes, after the opening if the gate is shut; `knock` is called once before each wait, for
-    /// somebody has to hear that work is waiting.
+    /// Passes if the gate is open.
     #[inline]
-    pub fn pass(&self, knock: impl Fn()) -> Passage<'_> {
-        if self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0 { Passage(self) } else { self.wait(knock) }
+    pub fn try_pass(&self) -> Option<Passage<'_>> {
+        let passage = Passage(self);
+        (self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0).then_some(passage)
     }
 
-    #[cold]
-    fn wait(&self, knock: impl Fn()) -> Passage<'_> {
+    /// Passes, after the opening if the gate is shut; `knock` is called before each wait, for somebody
+    /// has to hear that work is waiting.
+    pub fn pass(&self, knock: impl Fn()) -> Passage<'_> {
         loop {
-            self.leave();
+            if let Some(passage) = self.try_pass() {
+                return passage;
+            }
             let mut waiting = now_or_never(self.waiting.lock());
             if self.is_shut() {
                 *waiting += 1;
@@ -65,10 +68,6 @@ impl Turnstile {
                     waiting = now_or_never(self.opened.wait(waiting));
                 }
                 *waiting -= 1;
-            }
-            drop(waiting);
-            if self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0 {
-                return Passage(self);
             }
         }
     }

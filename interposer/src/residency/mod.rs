@@ -27,12 +27,19 @@ pub trait Engine: Send + Sync {
     fn evict(&self, context: &Context, ranges: &[Range]) -> Bytes;
 }
 
-/// Brings back what belongs on each device, most recently used first, within its budget.
-pub fn fetch(engine: &dyn Engine, contexts: &Contexts, ledger: &Ledger, budget: &[Share]) -> Vec<Share> {
+/// Brings back what belongs on each device, most recently used first, within its budget. Without
+/// `bulk` nothing is brought, and counted as there all the same: the kernels' page faults will bring it.
+pub fn fetch(
+    engine: &dyn Engine,
+    contexts: &Contexts,
+    ledger: &Ledger,
+    budget: &[Share],
+    bulk: bool,
+) -> Vec<Share> {
     each(contexts, budget, |context, bytes| {
         let ranges = plan::fetch(&ledger.on(context.device.id), bytes);
         let missing = ledger.missing(&ranges);
-        let fetched = engine.fetch(context, &ranges);
+        let fetched = if bulk { engine.fetch(context, &ranges) } else { Bytes::ZERO };
         ledger.arrived(&ranges);
         Bytes(fetched.0.min(missing.0))
     })
