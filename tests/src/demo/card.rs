@@ -15,13 +15,20 @@ pub struct Card {
 }
 
 impl Card {
-    /// The real GPU where there is one, else the report's.
+    /// The real GPU with `NVSHARE_TEST_GPU=1`, else the report's.
+    #[must_use]
     pub fn at_hand() -> Self {
         if crate::world::real_gpu() {
             Self { simulated: false, quantum: 2.0, length: 20.0 }
         } else {
-            Self { simulated: true, quantum: 30.0, length: 450.0 }
+            Self::simulated()
         }
+    }
+
+    /// The report's card.
+    #[must_use]
+    pub fn simulated() -> Self {
+        Self { simulated: true, quantum: 30.0, length: 450.0 }
     }
 
     pub fn describe(&self) -> String {

@@ -5,7 +5,7 @@ mod picture;
 
 use crate::world::{Tenant, World, built};
 use anyhow::{Context as _, Result};
-use card::Card;
+pub use card::Card;
 use nvshare_protocol::control::Span;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use std::time::Instant;
 
 /// What came out of one run, in seconds of the card's own time.
 #[derive(Debug)]
-struct Outcome {
-    name: &'static str,
+pub struct Outcome {
+    pub name: &'static str,
     /// Memory back on the device after a grant: the median over the turns.
-    hand_over: f64,
+    pub hand_over: f64,
     /// What the two tenants did, in the time that one alone needs for it, over the time that passed.
-    useful: f64,
-    turns: usize,
-    words_checked: u64,
+    pub useful: f64,
+    pub turns: usize,
+    pub words_checked: u64,
     spans: Vec<Span>,
 }
 
@@ -58,6 +58,15 @@ pub fn run(picture: &Path) -> Result<()> {
     let shown = picture.canonicalize().unwrap_or_else(|_| picture.to_path_buf());
     println!("\ntimeline: {}", shown.display());
     Ok(())
+}
+
+/// Demand paging, then bulk prefetch.
+///
+/// # Errors
+/// If a process does not do its part, or data is wrong.
+pub fn measure(card: &Card) -> Result<[Outcome; 2]> {
+    let alone = step_alone(card)?;
+    Ok([turns(card, "demand paging", "off", alone)?, turns(card, "bulk prefetch", "on", alone)?])
 }
 
 /// The GPU's seconds for one step of a tenant that is alone, without nvshare.
