@@ -30,11 +30,8 @@ fn main() {
 
     let mut stubs = String::new();
     for name in exported.iter().filter(|name| !written.contains(**name)) {
-        writeln!(
-            stubs,
-            "#[unsafe(no_mangle)] extern \"C\" fn {name}() -> CUresult {{ stub(\"{name}\") }}"
-        )
-        .unwrap();
+        writeln!(stubs, "#[unsafe(no_mangle)] pub extern \"C\" fn {name}() -> CUresult {{ stub(\"{name}\") }}")
+            .unwrap();
     }
     fs::write(Path::new(&out).join("stubs.rs"), stubs).expect("write stubs.rs");
 
@@ -77,7 +74,7 @@ fn written() -> BTreeSet<String> {
             let is_symbol = |s: &&str| {
                 s.starts_with("cu")
                     && s[2..].starts_with(|c: char| c.is_ascii_uppercase())
-                    && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                    && s.chars().all(|c: char| c.is_ascii_alphanumeric() || c == '_')
             };
             if symbols.iter().all(is_symbol) {
                 names.extend(symbols.into_iter().map(str::to_owned));

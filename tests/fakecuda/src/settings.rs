@@ -85,7 +85,9 @@ pub fn read(env: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
             _ => None,
         };
         let value = digits.parse::<u64>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1 << shift));
-        value.filter(|n| *n > 0).ok_or_else(|| format!("{name}={text}: a number of bytes, as 4096, 512MiB, 16GiB"))
+        value
+            .filter(|n| *n > 0)
+            .ok_or_else(|| format!("{name}={text}: a number of bytes, as 4096, 512MiB, 16GiB"))
     };
     let path = |name: &str| Some(text(name)).filter(|t| !t.is_empty()).map(PathBuf::from);
     let micros = |name: &str| number(name).map(|n| (n * 1e3) as u64);

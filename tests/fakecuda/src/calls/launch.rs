@@ -1,0 +1,69 @@
+//! Kernels, graphs, host functions.
+use crate::driver::Outcome;
+use crate::sim::process::Process;
+use crate::sim::stream::Default;
+use crate::sim::work::Work;
+use nvshare_abi::*;
+
+/// Launches a function. Arguments are read now, as a real driver does it.
+///
+/// # Safety
+/// `params` points to a pointer for each of the kernel's parameters.
+unsafe fn launch(f: CUfunction, stream: CUstream, params: *mut *mut c_void, on: Default) -> Outcome {
+    let process = Process::get()?;
+    process.context()?;
+    let kernel = process.inner().modules.functions.get(&(f as usize)).copied();
+    let kernel = kernel.ok_or(CUresult::ERROR_INVALID_HANDLE)?;
+    let sizes = kernel.parameters();
+    if params.is_null() && !sizes.is_empty() {
+        // Arguments packed into a buffer (`extra`) are not simulated.
+        return Err(CUresult::ERROR_NOT_SUPPORTED);
+    }
+    let mut args = Vec::with_capacity(sizes.len());
+    for (at, size) in sizes.iter().enumerate() {
+        // SAFETY: the caller's promise; each argument is read in its own size.
+        args.push(unsafe {
+            let argument = *params.add(at);
+            if *size == 4 {
+                u64::from(*argument.cast::<u32>())
+            } else {
+                argument.cast::<u64>().read_unaligned()
+            }
+        });
+    }
+    process.submit(stream as usize, on, Work::Kernel { kernel, args }).map(|_| ())
+}
+
+driver! {
+    cuLaunchKernel | cuLaunchKernel_ptsz(f: CUfunction, gx: c_uint, gy: c_uint, gz: c_uint, bx: c_uint, by: c_uint, bz: c_uint, _shared: c_uint, stream: CUstream, params: *mut *mut c_void, _extra: *mut *mut c_void) |on| {
+        if [gx, gy, gz, bx, by, bz].contains(&0) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        launch(f, stream, params, on)
+    }
+
+    cuLaunchKernelEx | cuLaunchKernelEx_ptsz(config: *const CUlaunchConfig, f: CUfunction, params: *mut *mut c_void, _extra: *mut *mut c_void) |on| {
+        if config.is_null() {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        launch(f, (*config).hStream, params, on)
+    }
+
+    cuLaunchCooperativeKernel | cuLaunchCooperativeKernel_ptsz(f: CUfunction, _gx: c_uint, _gy: c_uint, _gz: c_uint, _bx: c_uint, _by: c_uint, _bz: c_uint, _shared: c_uint, stream: CUstream, params: *mut *mut c_void) |on| {
+        launch(f, stream, params, on)
+    }
+
+    cuLaunchHostFunc | cuLaunchHostFunc_ptsz(stream: CUstream, function: CUhostFn, user_data: *mut c_void) |on| {
+        let process = Process::get()?;
+        process.submit(stream as usize, on, Work::Host { function, data: user_data as usize }).map(|_| ())
+    }
+
+    cuGraphLaunch | cuGraphLaunch_ptsz(graph: CUgraphExec, stream: CUstream) |on| {
+        Process::get()?.launch_graph(graph as usize, stream as usize, on)
+    }
+
+    cuGraphUpload | cuGraphUpload_ptsz(graph: CUgraphExec, _stream: CUstream) |_| {
+        let known = Process::get()?.inner().graphs.execs.contains_key(&(graph as usize));
+        if known { Ok(()) } else { Err(CUresult::ERROR_INVALID_HANDLE) }
+    }
+}

@@ -1,0 +1,108 @@
+//! Contexts: primary and made ones, and which is current on a thread.
+use crate::sim::process::Process;
+use nvshare_abi::CUresult;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+pub struct Context {
+    pub device: usize,
+}
+
+#[derive(Default)]
+pub struct Contexts {
+    pub live: BTreeMap<usize, Context>,
+    /// By device: the handle, and how often it was retained.
+    pub primary: BTreeMap<usize, (usize, u32)>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The handle of the context that is current on this thread; 0 is none.
+pub fn current() -> usize {
+    CURRENT.try_with(|stack| stack.borrow().last().copied().unwrap_or(0)).unwrap_or(0)
+}
+
+/// Replaces the top of this thread's stack; 0 removes it.
+pub fn set_current(context: usize) {
+    CURRENT.with_borrow_mut(|stack| {
+        stack.pop();
+        if context != 0 {
+            stack.push(context);
+        }
+    });
+}
+
+pub fn push(context: usize) {
+    CURRENT.with_borrow_mut(|stack| stack.push(context));
+}
+
+pub fn pop() -> Option<usize> {
+    CURRENT.with_borrow_mut(Vec::pop)
+}
+
+impl Process {
+    /// The current context and its device.
+    pub fn context(&self) -> Result<(usize, usize), CUresult> {
+        let current = current();
+        match self.inner().contexts.live.get(&current) {
+            Some(context) => Ok((current, context.device)),
+            None if current == 0 => Err(CUresult::ERROR_INVALID_CONTEXT),
+            None => Err(CUresult::ERROR_CONTEXT_IS_DESTROYED),
+        }
+    }
+
+    pub fn create_context(&self, device: usize) -> usize {
+        let mut inner = self.inner();
+        let handle = inner.handle();
+        inner.contexts.live.insert(handle, Context { device });
+        handle
+    }
+
+    /// Ends a context: waits for its work, then frees what it allocated.
+    pub fn destroy_context(&self, context: usize) -> Result<(), CUresult> {
+        if !self.inner().contexts.live.contains_key(&context) {
+            return Err(CUresult::ERROR_INVALID_CONTEXT);
+        }
+        let _ = self.synchronize(context);
+        let allocations = self.inner().memory.of_context(context);
+        for start in allocations {
+            self.free(start)?;
+        }
+        let mut inner = self.inner();
+        inner.contexts.live.remove(&context);
+        inner.streams.forget(context);
+        Ok(())
+    }
+
+    pub fn retain_primary(&self, device: usize) -> usize {
+        if let Some((handle, count)) = self.inner().contexts.primary.get_mut(&device) {
+            *count += 1;
+            return *handle;
+        }
+        let handle = self.create_context(device);
+        self.inner().contexts.primary.insert(device, (handle, 1));
+        handle
+    }
+
+    pub fn release_primary(&self, device: usize) -> Result<(), CUresult> {
+        let mut inner = self.inner();
+        let (handle, count) =
+            inner.contexts.primary.get_mut(&device).ok_or(CUresult::ERROR_INVALID_CONTEXT)?;
+        *count -= 1;
+        if *count > 0 {
+            return Ok(());
+        }
+        let handle = *handle;
+        inner.contexts.primary.remove(&device);
+        drop(inner);
+        self.destroy_context(handle)
+    }
+
+    /// Ends the primary context whoever holds it.
+    pub fn reset_primary(&self, device: usize) -> Result<(), CUresult> {
+        let removed = self.inner().contexts.primary.remove(&device);
+        removed.map_or(Ok(()), |(handle, _)| self.destroy_context(handle))
+    }
+}
