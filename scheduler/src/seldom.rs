@@ -3,7 +3,7 @@ use crate::clock::Clock;
 use nvshare_protocol::Nanos;
 use std::sync::{Mutex, PoisonError};
 
-/// At most [`Seldom::MOST`] lines in any second; the first one after a pause tells how many were not written.
+/// At most a hundred lines in any second; the first one after a pause tells how many were not written.
 #[derive(Debug)]
 pub struct Seldom {
     clock: Clock,

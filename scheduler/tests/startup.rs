@@ -1,6 +1,7 @@
 //! Starting, refusing to start, and stopping.
 mod common;
 use common::{Daemon, Setup, Tenant};
+use nvshare_protocol::tenant::ToScheduler;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -36,15 +37,8 @@ fn the_mode_of_the_tenants_socket_can_be_set() {
 #[test]
 fn a_second_scheduler_is_refused_and_the_first_goes_on() {
     let first = Daemon::start("");
-    let second = Setup::new("").args(&["--runtime-dir", first.run_dir().to_str().unwrap()]);
-    let mut command = second.command();
-    // The helper's own --runtime-dir would come twice.
-    command = {
-        let mut plain = std::process::Command::new(command.get_program());
-        plain.arg("--runtime-dir").arg(first.run_dir()).arg("--config").arg(second.path("config.toml"));
-        plain
-    };
-    let output = command.output().unwrap();
+    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_nvshare-scheduler"));
+    let output = second.arg("--runtime-dir").arg(first.run_dir()).output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     let expected = format!(
@@ -135,4 +129,21 @@ fn a_trace_on_a_full_disk_is_given_up_with_one_warning() {
     Tenant::with_work(&daemon.tenant_socket(), "one").granted();
     daemon.logs("--trace /dev/full: cannot be written to");
     assert_eq!(daemon.count("cannot be written to"), 1);
+}
+
+#[test]
+fn without_file_descriptors_new_connections_wait_and_old_ones_are_served() {
+    let mut setup = Setup::new("[limits]\nhello_timeout_seconds = 60\n");
+    setup.open_files = Some(40);
+    let mut daemon = setup.start();
+    daemon.logs("[limits] connections = 1024 needs 1088 file descriptors and only 40 are allowed");
+    let mut member = Tenant::join(&daemon.tenant_socket(), "member");
+    let silent: Vec<Tenant> = (0..60).map(|_| Tenant::silent(&daemon.tenant_socket())).collect();
+    daemon.logs("a tenant's connection cannot be accepted yet");
+    member.say(&ToScheduler::Device(common::device(common::GPU)));
+    member.say(&ToScheduler::Request);
+    member.granted();
+    assert!(daemon.count("cannot be accepted yet") < 20, "it does not spin");
+    drop(silent);
+    Tenant::join(&daemon.tenant_socket(), "late");
 }

@@ -38,7 +38,10 @@ impl Daemon {
             if holds { ", running" } else { "" }
         );
         self.members.join(joined);
-        self.shared.seldom.info(&format!("{} joined: {details}", self.members.name(tenant)));
+        let line = format!("{} joined: {details}", self.members.name(tenant));
+        self.shared.seldom.info(&line);
+        // A remark, for whoever reads the trace.
+        self.record(&format!("# {line}\n"));
         self.tell(Event::Joined { tenant, holds });
     }
 

@@ -15,12 +15,14 @@ const CTL: &str = env!("CARGO_BIN_EXE_nvsharectl");
 pub struct Setup {
     pub config: String,
     pub args: Vec<String>,
+    /// The most file descriptors that it may have.
+    pub open_files: Option<u32>,
     pub dir: tempfile::TempDir,
 }
 
 impl Setup {
     pub fn new(config: &str) -> Self {
-        Self { config: config.into(), args: Vec::new(), dir: tempfile::tempdir().unwrap() }
+        Self { config: config.into(), args: Vec::new(), open_files: None, dir: tempfile::tempdir().unwrap() }
     }
 
     pub fn args(mut self, args: &[&str]) -> Self {
@@ -36,6 +38,10 @@ impl Setup {
         let config = self.path("config.toml");
         std::fs::write(&config, &self.config).unwrap();
         let mut command = Command::new(DAEMON);
+        if let Some(most) = self.open_files {
+            command = Command::new("sh");
+            command.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\"")).arg(DAEMON);
+        }
         command.arg("--runtime-dir").arg(self.path("run")).arg("--config").arg(config).args(&self.args);
         command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
