@@ -81,12 +81,12 @@ fn run(args: &Args) -> Result<()> {
     }
     let _log = logging::start(args.log.as_deref()).map_err(|why| Wrong(vec![why]))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.context("the event loop cannot be started")?.block_on(async {
+    // An error is told by `main`, whatever the log's filter is.
+    runtime.context("the event loop cannot be started")?.block_on(async {
         file_descriptors(&settings);
         daemon::open(&args.runtime_dir, args.trace.as_deref(), settings)?.serve().await;
         Ok(())
-    });
-    served.inspect_err(|error: &anyhow::Error| tracing::error!("{error:#}"))
+    })
 }
 
 /// The one path to the settings, for `--check` and for running.

@@ -46,7 +46,7 @@ fn a_second_scheduler_is_refused_and_the_first_goes_on() {
         first.pid(),
         first.run_dir().display()
     );
-    assert!(words.ends_with(&expected), "{words}");
+    assert_eq!(words, expected);
     Tenant::join(&first.tenant_socket(), "one");
 }
 

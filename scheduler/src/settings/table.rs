@@ -156,7 +156,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "sockets",
         key: "control_group",
-        about: "The group whose members may use nvsharectl. Empty: nvshare where that group exists.",
+        about: "The group whose members may use nvsharectl; the daemon's user must be one of them, or root.\n\
+                Empty: nvshare where that group exists.",
         allowed: "the name of a group of this machine, or \"\"",
         set: |s, v| put(&mut s.control_group, name(v)),
         show: |s| show_name(s.control_group.as_deref()),
