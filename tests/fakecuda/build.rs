@@ -30,8 +30,11 @@ fn main() {
 
     let mut stubs = String::new();
     for name in exported.iter().filter(|name| !written.contains(**name)) {
-        writeln!(stubs, "#[unsafe(no_mangle)] pub extern \"C\" fn {name}() -> CUresult {{ stub(\"{name}\") }}")
-            .unwrap();
+        writeln!(
+            stubs,
+            "#[unsafe(no_mangle)] pub extern \"C\" fn {name}() -> CUresult {{ stub(\"{name}\") }}"
+        )
+        .unwrap();
     }
     fs::write(Path::new(&out).join("stubs.rs"), stubs).expect("write stubs.rs");
 

@@ -118,3 +118,38 @@ pub fn read(env: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         dir: path("FAKECUDA_DIR"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_report_s_card_needs_47_seconds_for_12_gib_of_faults() {
+        let card = given(&[("FAKECUDA_CARD", "report")]).unwrap();
+        let seconds = card.fault_nanos_per_byte * (12_u64 << 30) as f64 / 1e9;
+        assert!((seconds - 47.186).abs() < 0.001, "{seconds}");
+        assert_eq!(card.memory, 16 << 30);
+    }
+
+    #[test]
+    fn one_copy_rate_means_both_directions_unless_both_are_given() {
+        let both = given(&[("FAKECUDA_CARD", "h200"), ("FAKECUDA_COPY_GBPS", "10")]).unwrap();
+        assert_eq!((both.copy_in, both.copy_out, both.managed_out), (10e9, 10e9, 10e9));
+        let out = given(&[("FAKECUDA_COPY_GBPS", "10"), ("FAKECUDA_COPY_OUT_GBPS", "5")]).unwrap();
+        assert_eq!((out.copy_in, out.copy_out), (10e9, 5e9));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed() {
+        let wrong = |name, value| given(&[(name, value)]).unwrap_err();
+        assert_eq!(wrong("FAKECUDA_CARD", "a100"), "FAKECUDA_CARD=a100: one of report, h200");
+        assert!(wrong("FAKECUDA_MEMORY", "12GB").starts_with("FAKECUDA_MEMORY=12GB: a number of bytes"));
+        assert!(wrong("FAKECUDA_TIME_SCALE", "0").starts_with("FAKECUDA_TIME_SCALE=0: a number above 0"));
+        assert!(wrong("FAKECUDA_FAIL", "cuInit").starts_with("FAKECUDA_FAIL=cuInit: symbol:nth:code"));
+        assert!(wrong("FAKECUDA_DEVICES", "9").ends_with("at most 8"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Calls and their errors, each in a process of its own, as a driver is one per process.
+#![allow(unsafe_code)]
+mod support;
+use support::{Cuda, is_role, run};
+
+/// A test that runs its body in a child process with these settings.
+macro_rules! in_a_process {
+    ($( $name:ident ( $($setting:literal = $value:literal),* ) $body:block )*) => {$(
+        #[test]
+        fn $name() {
+            if is_role(stringify!($name)) { $body } else { run(stringify!($name), &[$(($setting, $value)),*]); }
+        }
+    )*};
+}
+
+in_a_process! {
+    calls_before_init_and_without_a_context_are_refused() {
+        let cuda = Cuda::open();
+        let mut out = 0_u64;
+        assert_eq!(call!(cuda, "cuDeviceGetCount", &mut out as *mut u64), 3);
+        ok!(cuda, "cuInit", 0);
+        assert_eq!(cuda.plain(4096), Err(201));
+    }
+
+    a_forked_child_is_not_initialised() {
+        let cuda = Cuda::begin();
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        let status = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::_exit(call!(cuda, "cuCtxSynchronize") as i32);
+            }
+            let mut status = 0;
+            libc::waitpid(child, &mut status, 0);
+            libc::WEXITSTATUS(status)
+        };
+        assert_eq!(status, 3);
+        cuda.synchronize();
+    }
+
+    vector_add_adds() {
+        let cuda = Cuda::begin();
+        let add = cuda.function("vector_add");
+        let host: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+        let [a, b, c] = [(); 3].map(|()| cuda.plain(4000).unwrap());
+        ok!(cuda, "cuMemcpyHtoD_v2", a, host.as_ptr(), 4000);
+        ok!(cuda, "cuMemcpyDtoD_v2", b, a, 4000);
+        assert_eq!(cuda.launch(add, 0, &[c, a, b, 1000]), 0);
+        let mut sums = vec![0_f32; 1000];
+        ok!(cuda, "cuMemcpyDtoH_v2", sums.as_mut_ptr(), c, 4000);
+        assert!(sums.iter().enumerate().all(|(i, sum)| *sum == 2.0 * i as f32));
+    }
+
+    a_wrong_address_is_refused_and_in_a_kernel_breaks_the_context() {
+        let cuda = Cuda::begin();
+        assert_eq!(call!(cuda, "cuMemFree_v2", 4096), 1);
+        assert_eq!(call!(cuda, "cuMemsetD8_v2", 4096, 0, 1), 1);
+        let fill = cuda.function("fill");
+        assert_eq!(cuda.launch(fill, 0, &[4096, 0, 1]), 0);
+        assert_eq!(call!(cuda, "cuCtxSynchronize"), 700);
+    }
+
+    a_planned_failure_comes_at_its_call("FAKECUDA_FAIL" = "cuMemAllocManaged:2:801,cuMemPrefetchAsync:1:2") {
+        let cuda = Cuda::begin();
+        let at = cuda.managed(4096);
+        let mut other = 0_u64;
+        assert_eq!(call!(cuda, "cuMemAllocManaged", &mut other as *mut u64, 4096, 1), 801);
+        cuda.managed(4096);
+        assert_eq!(call!(cuda, "cuMemPrefetchAsync_ptsz", at, 4096, 0, 0), 2);
+        cuda.prefetch(at, 4096, 0, 0);
+    }
+
+    streams_wait_for_events_and_the_null_stream_for_blocking_ones("FAKECUDA_TIME_SCALE" = "50") {
+        let cuda = Cuda::begin();
+        let spin = cuda.function("spin");
+        let (a, b) = (cuda.stream(), cuda.stream());
+        let start = cuda.mark(a);
+        assert_eq!(cuda.launch(spin, a, &[2_000_000_000]), 0);
+        let middle = cuda.mark(a);
+        ok!(cuda, "cuStreamWaitEvent", b, middle, 0);
+        let end = cuda.mark(b);
+        assert_eq!(call!(cuda, "cuStreamQuery", a), 600);
+        ok!(cuda, "cuStreamSynchronize", b);
+        assert!((cuda.seconds(start, end) - 2.0).abs() < 0.01);
+        let mut blocking = 0_u64;
+        ok!(cuda, "cuStreamCreate", &mut blocking as *mut u64, 0);
+        let start = cuda.mark(blocking);
+        assert_eq!(cuda.launch(spin, blocking, &[1_000_000_000]), 0);
+        let end = cuda.mark(0);
+        cuda.synchronize();
+        assert!(cuda.seconds(start, end) > 0.999);
+    }
+
+    a_kernel_waits_for_a_flag_of_the_host() {
+        let cuda = Cuda::begin();
+        let wait = cuda.function("wait_flag");
+        let mut at = 0_u64;
+        ok!(cuda, "cuMemHostAlloc", &mut at as *mut u64, 4096, 0);
+        assert_eq!(cuda.launch(wait, 0, &[at]), 0);
+        assert_eq!(call!(cuda, "cuStreamQuery", 0), 600);
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        unsafe { (at as *mut u32).write_volatile(1) };
+        cuda.synchronize();
+    }
+
+    a_captured_graph_runs_when_launched() {
+        let cuda = Cuda::begin();
+        let (fill, add_one, stream) = (cuda.function("fill"), cuda.function("add_one"), cuda.stream());
+        let at = cuda.plain(400).unwrap();
+        assert_eq!(cuda.launch(fill, stream, &[at, 5, 100]), 0);
+        let (mut graph, mut exec) = (0_u64, 0_u64);
+        ok!(cuda, "cuStreamBeginCapture_v2", stream, 0);
+        assert_eq!(cuda.launch(add_one, stream, &[at, 100]), 0);
+        assert_eq!(cuda.launch(add_one, stream, &[at, 100]), 0);
+        ok!(cuda, "cuStreamEndCapture", stream, &mut graph as *mut u64);
+        ok!(cuda, "cuGraphInstantiateWithFlags", &mut exec as *mut u64, graph, 0);
+        ok!(cuda, "cuGraphLaunch", exec, stream);
+        ok!(cuda, "cuGraphLaunch", exec, stream);
+        cuda.synchronize();
+        let mut words = [0_u32; 100];
+        ok!(cuda, "cuMemcpyDtoH_v2", words.as_mut_ptr(), at, 400);
+        assert_eq!(words, [9; 100]);
+    }
+
+    a_prohibited_call_ends_a_global_capture_unless_the_thread_is_relaxed() {
+        let cuda = Cuda::begin();
+        let stream = cuda.stream();
+        let mut graph = 0_u64;
+        ok!(cuda, "cuStreamBeginCapture_v2", stream, 0);
+        let mut mode = 2_u32;
+        ok!(cuda, "cuThreadExchangeStreamCaptureMode", &mut mode as *mut u32);
+        cuda.synchronize();
+        cuda.plain(4096).unwrap();
+        ok!(cuda, "cuThreadExchangeStreamCaptureMode", &mut mode as *mut u32);
+        assert_eq!(cuda.plain(4096), Err(900));
+        assert_eq!(call!(cuda, "cuStreamEndCapture", stream, &mut graph as *mut u64), 901);
+        assert_eq!(graph, 0);
+    }
+
+    managed_memory_is_the_hosts_too_and_known_as_managed() {
+        let cuda = Cuda::begin();
+        let at = cuda.managed(4096);
+        let (mut managed, mut base, mut size) = (0_u8, 0_u64, 0_u64);
+        ok!(cuda, "cuPointerGetAttribute", &mut managed as *mut u8, 8, at + 5);
+        ok!(cuda, "cuMemGetAddressRange_v2", &mut base as *mut u64, &mut size as *mut u64, at + 5);
+        assert_eq!((managed, base, size), (1, at, 4096));
+        let fill = cuda.function("fill");
+        assert_eq!(cuda.launch(fill, 0, &[at, 3, 1024]), 0);
+        cuda.synchronize();
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        let word = unsafe { (at as *const u32).read_volatile() };
+        assert_eq!(word, 3);
+    }
+}
