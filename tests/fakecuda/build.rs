@@ -20,6 +20,9 @@ const MORE: &[Row] = nvshare_abi::cuda_more!(rows);
 
 fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
+    // As a real driver does: its lookup gives its own addresses, also where a preloaded library exports the
+    // same names.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     println!("cargo::rerun-if-changed={RECORDING}");
     println!("cargo::rerun-if-changed=src/calls");
     println!("cargo::rerun-if-changed=build.rs");

@@ -73,3 +73,24 @@ fn all_674_symbols_are_exported_each_at_an_address_of_its_own() {
 fn what_is_not_simulated_says_so() {
     assert_eq!(call!(Cuda::open(), "cuArrayCreate_v2", 0, 0), 801);
 }
+
+#[test]
+fn a_preloaded_library_does_not_stand_in_for_the_driver_s_own_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, library) = (dir.path().join("preload.c"), dir.path().join("preload.so"));
+    std::fs::write(&source, "int cuInit(unsigned flags) { return 77 + flags; }\n").unwrap();
+    let cc =
+        std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(cc.expect("run cc").success());
+    support::run("looks_up_under_a_preload", &[("LD_PRELOAD", library.to_str().unwrap())]);
+}
+
+#[test]
+fn looks_up_under_a_preload() {
+    if support::is_role("looks_up_under_a_preload") {
+        let cuda = Cuda::open();
+        let (code, _, address) = ask(&cuda, "cuInit", 0, 12080);
+        assert_eq!((code, address), (0, cuda.address("cuInit") as u64));
+        ok!(cuda, "cuInit", 0);
+    }
+}
