@@ -23,6 +23,8 @@ fn main() {
     // As a real driver does: its lookup gives its own addresses, also where a preloaded library exports the
     // same names.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    // Its thread goes on after a dlclose.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo::rerun-if-changed={RECORDING}");
     println!("cargo::rerun-if-changed=src/calls");
     println!("cargo::rerun-if-changed=build.rs");
