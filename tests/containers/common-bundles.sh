@@ -1,0 +1,164 @@
+# What every low-level runtime has to show.
+settings "low_level_runtimes = [\"$low_level\"]"
+global=("${global[@]:-}"); [ -n "${global[0]}" ] || global=()
+echo "# $($low_level --version | head -1)"
+loaded_both="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+
+shows "$low_level: a GPU container is managed" "$managed $loaded_both" run_bundle "$(bundle b debian)"
+shows "$low_level: distroless-like" "$managed" run_bundle "$(bundle b distroless)"
+shows "$low_level: read-only rootfs" "$managed" run_bundle "$(bundle b debian '.root.readonly = true')"
+shows "$low_level: another user" "$managed uid=1000" \
+    run_bundle "$(bundle b debian '.process.user = {uid: 1000, gid: 1000}')"
+settings "low_level_runtimes = [\"$low_level\"]
+preload = \"env\""
+shows "$low_level: preload = env" "$managed $loaded_both" run_bundle "$(bundle b debian)"
+settings "low_level_runtimes = [\"$low_level\"]"
+settings "low_level_runtimes = [\"$low_level\"]
+preload = \"file\""
+shows "$low_level: preload = file" "$managed LD_PRELOAD=-" run_bundle "$(bundle b debian)"
+settings "low_level_runtimes = [\"$low_level\"]"
+
+for image in musl static old; do
+    : >"$log"
+    shows "$low_level: $image starts as if we were not there" "$unmanaged" run_bundle "$(bundle b $image)"
+    check "$low_level: $image: one warning in our log" test "$(wc -l <"$log")" = 1
+done
+shows "$low_level: glibc and musl in one image: a program of glibc" "$managed LD_PRELOAD=-" \
+    run_bundle "$(bundle b both)"
+shows "$low_level: glibc and musl in one image: a program of musl starts" "loaded=0" \
+    run_bundle "$(bundle b both '.process.args = ["/bin/show-musl"]')"
+
+shows "$low_level: the user's LD_PRELOAD is kept" \
+    "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+    run_bundle "$(bundle b preloading '.process.env += ["LD_PRELOAD=/usr/lib/libother.so"]')"
+directory=$(bundle b preloading '.process.args = ["/bin/grep", "-c", "r-xp.*libother", "/proc/self/maps"]')
+shows "$low_level: the image's ld.so.preload is kept" "1" run_bundle "$directory"
+check "$low_level: the image's own file is as it was" \
+    test "$(cat "$directory/rootfs/etc/ld.so.preload")" = /usr/lib/libother.so
+
+# Read-only for good: env alone, and no mount point can be made.
+directory=$(bundle b debian)
+mount --bind "$directory/rootfs" "$directory/rootfs" && mount -o remount,bind,ro "$directory/rootfs"
+shows "$low_level: a rootfs mounted read-only" "$managed" run_bundle "$directory"
+check "$low_level: ... by LD_PRELOAD alone" grep -q '"io.nvshare.injected":"env /dev/nvshare"' "$directory/config.json"
+umount "$directory/rootfs"
+
+# Volumes of the host as the whole userland.
+volumes='[["/usr","/lib","/lib64","/bin","/etc"][] | {destination: ., source: ., type: "bind", options: ["rbind","ro"]}]'
+directory=$(bundle b static ".mounts += $volumes | .process.args = [\"$work/images/show\"]
+    | .mounts += [{destination: \"$work/images\", source: \"$work/images\", type: \"bind\", options: [\"bind\"]}]")
+shows "$low_level: the host's directories as volumes" "$managed" run_bundle "$directory"
+check "$low_level: nothing is left in the host's /etc" test ! -e /etc/ld.so.preload
+
+# Not ours.
+for edit in '.process.env |= map(select(startswith("NVIDIA") | not))' \
+    '.process.env += ["NVSHARE_ENABLE=0"]' '.annotations["io.nvshare.enable"] = "false"' \
+    '.process.env += ["NVIDIA_VISIBLE_DEVICES=void"]'; do
+    directory=$(bundle b debian "$edit")
+    cp "$directory/config.json" "$work/before.json"
+    shows "$low_level: not ours: ${edit:0:60}" "$unmanaged" run_bundle "$directory"
+    check "$low_level: ... its config.json is byte for byte as it was" cmp "$work/before.json" "$directory/config.json"
+    check "$low_level: ... and its rootfs too" diff -r --no-dereference "$work/images/debian" "$directory/rootfs"
+done
+
+shows "$low_level: annotations set limit and weight" "$managed NVSHARE_MEM_LIMIT=8GiB NVSHARE_WEIGHT=3" run_bundle \
+    "$(bundle b debian '.annotations = {"io.nvshare.mem-limit": "8GiB", "io.nvshare.weight": "3"}')"
+
+# Hostile images: nothing outside may change.
+outside=$work/outside; mkdir -p "$outside"; echo untouched >"$outside/x"
+up=../../../../../../../../../../..
+# What changes outside under $1, a command that runs a bundle made hostile by $2. Old runtimes themselves
+# follow a /dev that leads out of the image, so the bare one is the measure.
+traces() {
+    local runner=$1 directory
+    rm -rf "$outside"; mkdir -p "$outside"; echo untouched >"$outside/x"
+    directory=$(bundle b debian)
+    (cd "$directory/rootfs" && eval "$2")
+    $runner "$directory" >"$work/said" 2>&1 </dev/null
+    find "$outside" -printf '%P %y %s %l\n' | sort; ls -d /tmp/ld.so.preload 2>/dev/null
+}
+bare() { $low_level --root "$work/state" "${global[@]}" run --bundle "$1" "c$$-$RANDOM"; }
+hostile() {
+    local name=$1 without with
+    without=$(traces bare "$2"); with=$(traces run_bundle "$2")
+    check "$low_level: hostile $name: nothing outside changes" diff <(echo "$without") <(echo "$with")
+    if [ "$3" = starts ]; then check "$low_level: hostile $name: it starts" grep -q '^loaded=' "$work/said"; fi
+}
+hostile "etc/ld.so.preload -> outside" "ln -s $outside/x etc/ld.so.preload" starts
+hostile "etc/ld.so.preload -> ../outside" "ln -s $up$outside/x etc/ld.so.preload" starts
+hostile "etc/ld.so.preload -> new file" "ln -s $up$outside/new etc/ld.so.preload" starts
+hostile "etc -> /tmp" "rm -r etc; ln -s /tmp etc" starts
+hostile "etc -> ../outside" "rm -r etc; ln -s $up$outside etc" starts
+hostile "dev -> outside" "rmdir dev; ln -s $up$outside dev" may
+hostile "etc/ld.so.preload is a directory" "mkdir etc/ld.so.preload" starts
+hostile "etc/ld.so.preload -> itself" "ln -s ld.so.preload etc/ld.so.preload" starts
+hostile "lib64 -> outside" "ln -sfn $up$outside lib64" may
+hostile "etc/ld.so.preload -> /proc/1/mem" "ln -s /proc/1/mem etc/ld.so.preload" may
+
+# exec: programs that are started later.
+directory=$(bundle e debian '.process.args = ["/bin/show", "wait"]')
+id=exec$$
+nvshare-runtime --root "$work/state" "${global[@]}" run --detach --bundle "$directory" $id </dev/null >"$work/said" 2>&1
+jq -n '{terminal: false, user: {uid: 0, gid: 0}, cwd: "/", args: ["/bin/show"], env: ["PATH=/bin"]}' >"$work/process.json"
+shows "$low_level: exec of a process document is managed" "$managed $loaded_both" \
+    nvshare-runtime --root "$work/state" "${global[@]}" exec --process "$work/process.json" $id
+shows "$low_level: exec of words is managed" "$managed" \
+    nvshare-runtime --root "$work/state" "${global[@]}" exec $id /bin/show
+nvshare-runtime --root "$work/state" "${global[@]}" delete --force $id >/dev/null 2>&1
+
+# Errors: named to the engine, or unmanaged.
+faults() {
+    local name=$1 setting=$2 expected=$3 directory
+    directory=$(bundle f debian)
+    cp "$directory/config.json" "$work/before.json"
+    settings "$setting
+on_error = \"fail\""
+    nvshare-runtime --root "$work/state" --log "$work/engine.log" --log-format json "${global[@]}" \
+        run --bundle "$directory" f$$ >"$work/said" 2>&1 </dev/null
+    local rc=$?
+    check "$low_level: $name: on_error = fail fails" test $rc -ne 0 -a ! -s "$work/said"
+    check "$low_level: $name: the engine is told" \
+        jq -e --arg text "$expected" 'select(.level == "error") | .msg | contains($text)' "$work/engine.log"
+    check "$low_level: $name: config.json is whole" cmp "$work/before.json" "$directory/config.json"
+    settings "$setting
+on_error = \"run-unmanaged\"
+low_level_runtimes = [\"$low_level\"]"
+    shows "$low_level: $name: on_error = run-unmanaged runs" "$unmanaged" run_bundle "$directory"
+    rm -f "$work/engine.log"
+}
+faults "missing library" 'library = "/nonexistent.so"' /nonexistent.so
+faults "missing socket directory" 'tenants_dir = "/run/nvshare/gone"' "start nvshare-scheduler"
+settings 'nonsense = 1
+on_error = "fail"'
+nvshare-runtime --log "$work/engine.log" --log-format json run --bundle "$(bundle f debian)" f$$ >/dev/null 2>&1 </dev/null
+check "$low_level: broken configuration is named" grep -q 'unknown key `nonsense`' "$work/engine.log"
+settings "low_level_runtimes = [\"$low_level\"]"
+
+# Two shims that name each other.
+cp /usr/bin/nvshare-runtime /usr/bin/other-shim
+settings "low_level_runtimes = [\"other-shim\", \"nvshare-runtime\", \"$low_level\"]"
+shows "$low_level: two shims that name each other end at the runtime" "$managed" run_bundle "$(bundle b debian)"
+settings "low_level_runtimes = [\"$low_level\"]"
+
+# The prestart face, for bundles that nobody edits.
+for stage in prestart createRuntime; do
+    hooks=".hooks = {$stage: [{path: \"/usr/bin/nvshare-hook\", args: [\"nvshare-hook\", \"$stage\"]}]}"
+    directory=$(bundle h debian "$hooks")
+    shows "$low_level: $stage hook" "$managed LD_PRELOAD=-" $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
+    check "$low_level: ... leaves no mount on the host" sh -c "! grep -q '$directory' /proc/self/mountinfo"
+done
+for wicked in "ln -s $up$outside/new etc/ld.so.preload" "rm -r etc; ln -s $up$outside etc" "ln -s $outside/x etc/ld.so.preload"; do
+    directory=$(bundle h debian "$hooks")
+    (cd "$directory/rootfs" && eval "$wicked")
+    rm -rf "$outside"; mkdir -p "$outside"; echo untouched >"$outside/x"
+    shows "$low_level: hook, hostile: $wicked: it starts" "uid=0" $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
+    check "$low_level: hook, hostile: nothing outside changes" test "$(ls -A "$outside")$(cat "$outside/x")" = xuntouched
+done
+cdi='.mounts += [{destination: "/dev/nvshare/libnvshare.so", source: "/usr/lib/nvshare/libnvshare.so", type: "bind", options: ["bind", "ro", "nosuid", "nodev"]},
+    {destination: "/dev/nvshare/run", source: "/run/nvshare/tenants", type: "bind", options: ["rbind", "ro", "nosuid", "nodev", "noexec"]}]
+    | .hooks = {createContainer: [{path: "/usr/bin/nvshare-hook", args: ["nvshare-hook", "createContainer"]}]}'
+shows "$low_level: createContainer hook with the CDI mounts" "$managed LD_PRELOAD=-" \
+    $low_level --root "$work/state" "${global[@]}" run --bundle "$(bundle h debian "$cdi")" h$$
+shows "$low_level: ... and the shim at the same time" "$managed" run_bundle "$(bundle h debian "$cdi")"
+shows "$low_level: ... on musl" "loaded=0" \
+    $low_level --root "$work/state" "${global[@]}" run --bundle "$(bundle h musl "$cdi")" h$$

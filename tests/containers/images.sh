@@ -1,0 +1,50 @@
+# Root file systems made on the spot.
+
+# with_libs TREE PROGRAM...: copies programs of this machine and the libraries that they need.
+with_libs() {
+    local tree=$1 program library; shift
+    mkdir -p "$tree"/{usr/bin,usr/lib64,usr/lib,etc,dev,proc,sys,tmp,run,var}
+    chmod 1777 "$tree/tmp"
+    ln -sfn usr/bin "$tree/bin"; ln -sfn usr/lib "$tree/lib"; ln -sfn usr/lib64 "$tree/lib64"
+    for program; do
+        cp -L "$program" "$tree/usr/bin/"
+        for library in $(ldd "$program" | grep -o '/[^ ]*'); do
+            mkdir -p "$tree/usr/$(dirname "${library#/usr}")"
+            cp -L "$library" "$tree/usr/${library#/usr}"
+        done
+    done
+    printf 'root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' >"$tree/etc/passwd"
+}
+
+make_images() {
+    local images=$1
+    gcc -O1 -o "$images/show" "$here/show.c"
+    gcc -O1 -static -o "$images/show-static" "$here/show.c"
+    musl-gcc -O1 -o "$images/show-musl" "$here/show.c"
+    ln -sf "$images/show" "$images/show-glibc"
+
+    # A Debian, as far as sh and a few tools go.
+    with_libs "$images/debian" /bin/sh /bin/cat /bin/ls /bin/sleep /bin/grep /usr/bin/id "$images/show"
+    # Nothing but one program and its libraries.
+    with_libs "$images/distroless" "$images/show"
+    # Nothing but one static program.
+    mkdir -p "$images/static"/{dev,proc,sys,etc,bin}
+    cp "$images/show-static" "$images/static/bin/show"
+    # musl.
+    mkdir -p "$images/musl"/{dev,proc,sys,etc,bin,lib,tmp}
+    cp "$images/show-musl" "$images/musl/bin/show"
+    cp -L /lib/ld-musl-*.so.1 "$images/musl/lib/"
+    # glibc and musl in one image; the program is of musl.
+    cp -a "$images/debian" "$images/both"
+    cp -L /lib/ld-musl-*.so.1 "$images/both/usr/lib/"
+    cp "$images/show-musl" "$images/both/usr/bin/show-musl"
+    # A glibc whose own text says that it is older than the library needs. It is not run.
+    cp -a "$images/distroless" "$images/old"
+    local libc; libc=$(find "$images/old/usr" -name libc.so.6)
+    sed -i 's/ release version 2\.[0-9]*\./ release version 2.1.\x00/' "$libc"
+    cp "$images/show-static" "$images/old/usr/bin/show"
+    # Entries of the image's own.
+    cp -a "$images/debian" "$images/preloading"
+    gcc -shared -fPIC -o "$images/preloading/usr/lib/libother.so" -xc - <<<'int other_marker(void) { return 2; }'
+    echo /usr/lib/libother.so >"$images/preloading/etc/ld.so.preload"
+}

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Containers started by real engines. Runs as root on any Debian; installs what it needs.
+#
+#   tests/containers/run.sh [CASES...]      CASES: runc crun docker podman rootless speed (all by default)
+#
+#   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
+#   NVSHARE_LIBRARY   a libnvshare.so to load (default: a stand-in, compiled here)
+#
+# Nothing of the machine is changed but the packages: everything happens in a mount namespace, with the
+# package's files laid over /usr and /etc.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/tap.sh"
+. "$here/images.sh"
+
+if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
+    [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
+    needed=(runc crun dockerd podman musl-gcc jq newuidmap gcc conmon)
+    packages=(runc crun docker.io podman musl-tools musl jq uidmap gcc libc6-dev conmon)
+    for command in "${needed[@]}"; do
+        command -v "$command" >/dev/null && continue
+        export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+        apt-get update -qq >/dev/null 2>&1
+        apt-get install -y --no-install-recommends "${packages[@]}" >/dev/null 2>&1 \
+            || { echo "Bail out! cannot install ${packages[*]}"; exit 1; }
+        break
+    done
+    exec env NVSHARE_TEST_INSIDE=1 unshare --mount --propagation private bash "$here/run.sh" "$@"
+fi
+
+work=$(mktemp -d /var/tmp/nvshare-containers.XXXXXX)
+children=()
+cleanup() {
+    local pid
+    for pid in "${children[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${children[@]}"; do wait "$pid" 2>/dev/null; done
+    cd /; umount -l /usr /etc /run 2>/dev/null
+    rm -rf --one-file-system "$work" 2>/dev/null
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+target=${CARGO_TARGET_DIR:-$here/../../target}
+bin=${NVSHARE_BIN:-}
+for directory in "$target/release" "$target/debug"; do
+    [ -z "$bin" ] && [ -x "$directory/nvshare-runtime" ] && bin=$directory
+done
+[ -n "$bin" ] || { echo "Bail out! build nvshare-runtime-hook first or set NVSHARE_BIN"; exit 1; }
+
+# A machine with the package's files in place.
+for directory in usr etc; do
+    mkdir -p "$work/over/$directory/up" "$work/over/$directory/work"
+    mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$work/over/$directory/up,workdir=$work/over/$directory/work" "/$directory" \
+        || { echo "Bail out! cannot lay a writable copy over /$directory"; exit 1; }
+done
+mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
+mkdir -p /run/lock /run/nvshare/tenants /usr/lib/nvshare /etc/nvshare /usr/share/containers/oci/hooks.d
+chmod 755 "$work"
+install -m755 "$bin"/nvshare-{runtime,hook,ctk} /usr/bin/
+if [ -n "${NVSHARE_LIBRARY:-}" ]; then
+    install -m644 "$NVSHARE_LIBRARY" /usr/lib/nvshare/libnvshare.so
+else
+    gcc -shared -fPIC -o /usr/lib/nvshare/libnvshare.so "$here/marker.c"
+fi
+log=$work/runtime.log
+settings() { printf '[runtime]\nlog_file = "%s"\n%s\n' "$log" "${1:-}" >/etc/nvshare/config.toml; }
+settings
+
+mkdir "$work/images"
+make_images "$work/images" || { echo "Bail out! cannot make images"; exit 1; }
+# With musl beside glibc this machine itself would be an image of both kinds.
+rm -f /usr/lib/ld-musl-*
+"$work/images/show" serve /run/nvshare/tenants/scheduler.sock &
+children+=($!)
+
+managed="loaded=1 connect=ok"
+unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
+
+for case in ${*:-runc crun docker podman rootless speed}; do
+    echo "# $case"
+    . "$here/case-$case.sh"
+done
+summary
