@@ -5,6 +5,7 @@ use crate::contexts::Contexts;
 use crate::gate::{Turnstile, now_or_never};
 use crate::residency::{Engine, Ledger, Managed};
 use crate::settings::Settings;
+use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
@@ -113,8 +114,8 @@ impl Process {
 
     /// The memory that the application sees on a device of `capacity`.
     pub fn visible(&self, capacity: Bytes) -> u64 {
-        let reserve = self.reserve.load(Relaxed).min(capacity.0 / 4);
-        (capacity.0 - reserve).min(self.limit().unwrap_or(u64::MAX))
+        let usable = usable(capacity, Bytes(self.reserve.load(Relaxed))).0;
+        usable.min(self.limit().unwrap_or(u64::MAX))
     }
 
     /// The tenant's limit, by its own setting or the scheduler's, whichever is less.

@@ -65,16 +65,18 @@ fn an_idle_tenant_gives_way_long_before_its_quantum_ends() -> Result<()> {
 
 #[test]
 fn only_what_the_next_tenant_lacks_moves_out_under_pressure() -> Result<()> {
+    // 12 GiB of the card are for tenants: two of 8 GiB lack 4 at each turn.
+    let eight_gib = TWELVE_GIB / 12 * 8;
     let world = World::new(REPORT)?;
     let scheduler = world.scheduler(&["--quantum", "0.3", "--evict", "pressure"])?;
-    let tenants = [(); 2].map(|()| world.load(&["--bytes", &bytes(), "--seconds", "3"], &[]));
+    let tenants = [(); 2].map(|()| world.load(&["--bytes", &eight_gib.to_string(), "--seconds", "3"], &[]));
     for tenant in tenants {
         right(&tenant?.finish()?);
     }
     let spans = scheduler.trace()?.spans;
     let evicted: Vec<_> = spans.iter().filter(|span| span.kind == "evict" && span.bytes > 0).collect();
     assert!(!evicted.is_empty(), "{spans:#?}");
-    assert!(evicted.iter().all(|span| span.bytes < TWELVE_GIB), "{evicted:#?}");
+    assert!(evicted.iter().all(|span| span.bytes <= eight_gib / 2 + eight_gib / 20), "{evicted:#?}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use crate::Core;
 use crate::event::{Evict, TenantId};
 use crate::tenant::Memory;
-use nvshare_protocol::tenant::Share;
+use nvshare_protocol::tenant::{Share, usable};
 use nvshare_protocol::{Bytes, DeviceId};
 
 impl Core {
@@ -39,7 +39,7 @@ impl Core {
     }
 
     fn usable(&self, device: DeviceId) -> Bytes {
-        self.devices[&device].capacity.saturating_sub(self.settings.reserve)
+        usable(self.devices[&device].capacity, self.settings.reserve)
     }
 
     /// The device less what cannot be moved for this tenant.

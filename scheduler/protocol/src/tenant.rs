@@ -191,3 +191,11 @@ pub struct Revoke {
     #[n(2)]
     pub drain_within: Nanos,
 }
+
+/// What tenants may use of a device: its capacity less the reserve, which is at most a quarter of it.
+/// Library and scheduler count alike.
+#[must_use]
+pub const fn usable(capacity: Bytes, reserve: Bytes) -> Bytes {
+    let most = capacity.0 / 4;
+    Bytes(capacity.0 - if reserve.0 < most { reserve.0 } else { most })
+}
