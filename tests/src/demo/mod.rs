@@ -97,9 +97,10 @@ fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<
     }
     let spans = scheduler.trace()?.spans;
     let steps: Vec<Vec<(Instant, f64)>> = lines.iter().map(|lines| steps(lines)).collect();
-    // Both are at work between the later one's first step and the earlier one's last.
-    let begin =
-        steps.iter().filter_map(|steps| steps.first()).map(|s| s.0).max().context("no step was made")?;
+    // Turns as they go on: from the end of the later tenant's first turn, whose memory was new and had not
+    // to come back, to the earlier one's last step.
+    let begin = steps.iter().filter_map(|steps| first_turn_ends(steps, card.wall(card.quantum) / 2.0)).max();
+    let begin = begin.context("no turns were taken")?;
     let end = steps.iter().filter_map(|steps| steps.last()).map(|s| s.0).min().context("no step was made")?;
     let inside = |at: Instant| at > begin && at <= end;
     let made = steps.iter().flatten().filter(|(at, _)| inside(*at)).count();
@@ -123,6 +124,11 @@ fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<
         words_checked: lines.iter().filter_map(|lines| lines.last()?.1.get("words")?.as_u64()).sum(),
         spans,
     })
+}
+
+/// The step before the first rest longer than `rest` seconds.
+fn first_turn_ends(steps: &[(Instant, f64)], rest: f64) -> Option<Instant> {
+    steps.windows(2).find(|pair| (pair[1].0 - pair[0].0).as_secs_f64() > rest).map(|pair| pair[0].0)
 }
 
 fn steps(lines: &[(Instant, Value)]) -> Vec<(Instant, f64)> {
