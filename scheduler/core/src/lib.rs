@@ -9,7 +9,8 @@
 //!
 //! * A tenant is granted all the devices it has named, together, or none. Requests stand in line in
 //!   the order of their arrival. A tenant is next when no older request wants one of its devices; it
-//!   is granted when nobody holds one of them.
+//!   is granted when nobody holds one of them. A request of a tenant that has named no device is
+//!   remembered, and stands in line from the first one on.
 //! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
@@ -41,7 +42,7 @@ mod tenant;
 mod tests;
 mod turns;
 
-pub use replay::replay;
+pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use tenant::{MAX_DEVICES, Memory};

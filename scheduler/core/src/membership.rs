@@ -49,6 +49,11 @@ impl Core {
         match &mut tenant.stage {
             Stage::Idle => {}
             Stage::Waiting(request) => {
+                if tenant.devices.len() == 1 {
+                    // It has stood in no line so far, and must not come before those who have.
+                    self.arrivals += 1;
+                    request.place = self.arrivals;
+                }
                 let entry = (request.place, id);
                 self.line_up(device_id, entry);
             }

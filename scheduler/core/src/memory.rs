@@ -59,9 +59,7 @@ impl Core {
         let holder = at.holders.iter().find(|&&holder| holder != id);
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
-        let at_most =
-            u128::from(self.usable(device).0).saturating_sub(at.immovable - u128::from(has.immovable.0));
-        let lacks = u128::from(has.allocated.0).min(at_most).saturating_sub(u128::from(has.resident.0));
+        let lacks = u128::from(has.allocated.saturating_sub(has.resident).0);
         let needed = (lacks + at.resident).saturating_sub(u128::from(self.usable(device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }

@@ -31,6 +31,18 @@ fn a_tenant_that_never_says_a_word_keeps_the_next_one_for_the_bound() {
 }
 
 #[test]
+fn a_tenant_that_is_ready_too_late_gains_nothing() {
+    let mut world = two_tenants();
+    world.wait(Nanos(80 * Nanos::SECOND.0));
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    let revoked = |world: &World| world.core.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some());
+    world.wait(Nanos(10 * Nanos::SECOND.0 - 1));
+    assert!(!revoked(&world));
+    world.wait(Nanos(1));
+    assert!(revoked(&world));
+}
+
+#[test]
 fn a_tenant_that_cancels_every_drain_loses_its_turn_with_the_patience() {
     let mut world = two_tenants();
     world.apply(&Op::Ready { who: 1, lease: Lease::Its });
@@ -56,6 +68,39 @@ fn a_tenant_that_comes_back_again_and_again_does_not_keep_others_out() {
     }
     world.apply(&Op::Leave { who: 2 });
     assert!(holds(&world, 3), "in the order of arrival");
+}
+
+#[test]
+fn a_device_that_somebody_waits_for_is_not_free_for_one_who_holds_another() {
+    let mut world = World::new(Settings::default());
+    for (who, devices) in [(1, &[0][..]), (2, &[2]), (3, &[0, 1])] {
+        world.apply(&Op::Join { who, holds: false });
+        devices.iter().for_each(|&device| world.apply(&Op::Name { who, device }));
+        world.apply(&Op::Request { who });
+    }
+    assert!(holds(&world, 1) && holds(&world, 2) && !holds(&world, 3));
+    world.apply(&Op::Name { who: 2, device: 1 });
+    let lease = world.core.lease(tenant(2)).unwrap();
+    assert!(lease.revocation.is_some() && lease.again);
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    assert!(holds(&world, 3), "it need not wait for the one that came upon its device");
+}
+
+#[test]
+fn a_request_without_a_device_does_not_come_before_those_that_stood_in_line() {
+    let mut world = World::new(Settings::default());
+    for who in [0, 6, 3] {
+        world.apply(&Op::Join { who, holds: false });
+        world.apply(&Op::Request { who });
+        if who > 0 {
+            world.apply(&Op::Name { who, device: 2 });
+        }
+    }
+    world.apply(&Op::Name { who: 3, device: 1 });
+    world.apply(&Op::Name { who: 0, device: 1 });
+    assert!(!holds(&world, 0), "3 is next for device 1");
+    world.apply(&Op::Release { who: 6, lease: Lease::Its, evicted: 0 });
+    assert!(holds(&world, 3));
 }
 
 #[test]

@@ -88,6 +88,7 @@ impl Simulation {
             self.now = planned.min(due);
             if due < planned {
                 self.tell(Event::Tick);
+                assert!(self.core.next_deadline().is_none_or(|next| next > due), "time stands still");
             } else if let Some(Reverse((_, _, who, deed))) = self.agenda.pop() {
                 self.act(who, deed);
             }

@@ -1,7 +1,9 @@
 //! The core under random operations, with its invariants checked after each, and under virtual tenants
 //! in virtual time.
 mod bounds;
+mod budgets;
 mod clients;
+mod idleness;
 mod invariants;
 mod operations;
 mod spans;
