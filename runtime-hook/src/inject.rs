@@ -109,21 +109,33 @@ fn file(view: &View) -> Result<String, String> {
     match rootfs::preload(view) {
         Preload::Text(text) => Ok(text),
         Preload::Unusable(reason) => Err(reason),
-        Preload::Missing => {
-            let ground = view.ground(names::ETC_PRELOAD).map_err(|error| error.to_string())?;
-            if !ground.is_directory() {
-                return Err("its directory is none".into());
+        Preload::Missing => mountpoint(view).map(|()| String::new()),
+    }
+}
+
+/// Whether the runtime below can make the missing `/etc/ld.so.preload`. Runtimes differ in what they do with
+/// a symlink that leads nowhere: crun 1.8 refuses to start.
+fn mountpoint(view: &View) -> Result<(), String> {
+    let mut home = view.find("/").map_err(|error| error.to_string())?;
+    for name in ["etc", "ld.so.preload"] {
+        let path = if name == "etc" { "/etc" } else { names::ETC_PRELOAD };
+        match view.find(path) {
+            Ok(found) if found.is_directory() => home = found,
+            Ok(_) => return Err(format!("{path} is no directory")),
+            Err(_) if home.names().map_err(|error| error.to_string())?.iter().any(|known| known == name) => {
+                return Err(format!("{path} is a symlink that leads nowhere"));
             }
-            if ground.in_bind {
-                return Err("it would be made in a directory of the host".into());
-            }
-            let flags = fstatvfs(&ground.fd).map_err(|error| error.to_string())?.f_flag;
-            if flags.contains(StatVfsMountFlags::RDONLY) {
-                return Err("the rootfs is read-only and lacks it".into());
-            }
-            Ok(String::new())
+            Err(_) => break,
         }
     }
+    if home.in_bind {
+        return Err("it would be made in a directory of the host".into());
+    }
+    let flags = fstatvfs(&home.fd).map_err(|error| error.to_string())?.f_flag;
+    if flags.contains(StatVfsMountFlags::RDONLY) {
+        return Err("the rootfs is read-only and lacks it".into());
+    }
+    Ok(())
 }
 
 /// What has to be right on the host before a container can be pointed to it.
@@ -229,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn env_alone_where_etc_is_the_hosts() {
+    fn env_alone_where_the_file_would_be_made_on_the_host_or_nowhere() {
         let ground = Ground::new();
         let etc = ground.dir.path().join("host-etc");
         fs::create_dir(&etc).unwrap();
@@ -243,7 +255,7 @@ mod tests {
         let dangling = Ground::new();
         symlink("/elsewhere/x", dangling.dir.path().join("rootfs/etc/ld.so.preload")).unwrap();
         let Outcome::Managed(plan) = dangling.inject(&mut dangling.spec()).unwrap() else { panic!() };
-        assert_eq!(plan.mark(), "env+file /dev/nvshare");
+        assert_eq!(plan.mark(), "env /dev/nvshare");
     }
 
     #[test]

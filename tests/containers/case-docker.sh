@@ -1,0 +1,78 @@
+# A private dockerd.
+docker_case() {
+    local said id i
+    settings
+    mkdir -p "$work/docker" /etc/docker
+    nvshare-ctk runtime configure --runtime=docker --config "$work/docker/daemon.json" >"$work/said" 2>&1 \
+        || { not_ok "docker: nvshare-ctk runtime configure: $(cat "$work/said")"; return; }
+    ok "docker: nvshare-ctk runtime configure"
+    dockerd --config-file "$work/docker/daemon.json" --data-root "$work/docker/data" --exec-root /run/nvd \
+        --pidfile "$work/docker/pid" -H unix:///run/nvd.sock --bridge none --iptables=false --ip6tables=false \
+        >"$work/docker/log" 2>&1 &
+    children+=($!)
+    docker=(docker -H unix:///run/nvd.sock)
+    export DOCKER_CONFIG=$work/docker
+    for i in $(seq 150); do "${docker[@]}" info >/dev/null 2>&1 && break; sleep 0.2; done
+    "${docker[@]}" info >/dev/null 2>&1 \
+        || { skip "docker" "dockerd does not start here: $(grep -v level=info "$work/docker/log" | tail -1)"; return; }
+    echo "# dockerd $("${docker[@]}" version --format '{{.Server.Version}}')"
+    for image in debian distroless static musl preloading; do
+        tar -C "$work/images/$image" -c . | "${docker[@]}" import - "test/$image" >/dev/null || not_ok "docker import $image"
+    done
+    run=("${docker[@]}" run --rm --network none --runtime=nvshare)
+    gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
+    inside="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+
+    shows "docker: run --runtime=nvshare" "$managed $inside" "${run[@]}" "${gpu[@]}" test/debian show
+    shows "docker: distroless-like" "$managed" "${run[@]}" "${gpu[@]}" test/distroless show
+    shows "docker: static" "$unmanaged" "${run[@]}" "${gpu[@]}" test/static show
+    shows "docker: musl" "$unmanaged" "${run[@]}" "${gpu[@]}" test/musl show
+    shows "docker: --read-only" "$managed" "${run[@]}" "${gpu[@]}" --read-only test/debian show
+    shows "docker: --user 1000" "$managed uid=1000" "${run[@]}" "${gpu[@]}" --user 1000 test/debian show
+    shows "docker: --privileged" "$managed" "${run[@]}" "${gpu[@]}" --privileged test/debian show
+    shows "docker: --cap-drop ALL, no new privileges" "$managed" \
+        "${run[@]}" "${gpu[@]}" --cap-drop ALL --security-opt no-new-privileges test/debian show
+    shows "docker: -v /dev:/dev" "loaded=1 connect=ok LD_PRELOAD=/run/nvshare/libnvshare.so" \
+        "${run[@]}" "${gpu[@]}" -v /dev:/dev test/debian show
+    check "docker: ... leaves nothing in the host's /dev" test ! -e /dev/nvshare
+    shows "docker: the user's LD_PRELOAD" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+        "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
+    shows "docker: the image's ld.so.preload" 1 \
+        "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    shows "docker: limits by variable" "$managed NVSHARE_MEM_LIMIT=4GiB" \
+        "${run[@]}" "${gpu[@]}" -e NVSHARE_MEM_LIMIT=4GiB test/debian show
+    shows "docker: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
+    shows "docker: NVSHARE_ENABLE=0" "$unmanaged" "${run[@]}" "${gpu[@]}" -e NVSHARE_ENABLE=0 test/debian show
+    shows "docker: NVSHARE_ENABLE=1 is enough" "$managed" "${run[@]}" -e NVSHARE_ENABLE=1 test/debian show
+
+    id=$("${run[@]}" "${gpu[@]}" -d test/debian show wait)
+    shows "docker: exec" "$managed $inside" "${docker[@]}" exec "$id" show
+    shows "docker: exec as a user" "$managed uid=1000" "${docker[@]}" exec -u 1000 "$id" show
+    shows "docker: exec with an LD_PRELOAD of its own" "$managed" \
+        "${docker[@]}" exec -e LD_PRELOAD=/usr/lib/libnone.so "$id" show
+    check "docker: restarting the scheduler does not strand it" restart_scheduler_and "${docker[@]}" exec "$id" show
+    "${docker[@]}" rm -f "$id" >/dev/null
+
+    "${run[@]}" --name plain test/debian show >/dev/null 2>&1
+    "${docker[@]}" run --network none --runtime=nvshare --name d1 test/debian true >/dev/null 2>&1
+    "${docker[@]}" run --network none --name d2 test/debian true >/dev/null 2>&1
+    check "docker: not ours: docker diff as without us" diff <("${docker[@]}" diff d1) <("${docker[@]}" diff d2)
+    "${docker[@]}" rm d1 d2 >/dev/null
+
+    settings 'library = "/nonexistent.so"
+on_error = "fail"'
+    said=$("${run[@]}" "${gpu[@]}" test/debian show 2>&1); i=$?
+    check "docker: an error of ours is shown by docker run" test $i = 125
+    check "docker: ... in our words" grep -q 'nvshare-runtime: the library cannot be used: /nonexistent.so' <<<"$said"
+    settings
+}
+
+# The scheduler's socket goes and comes back; then the command is tried.
+restart_scheduler_and() {
+    rm /run/nvshare/tenants/scheduler.sock
+    "$work/images/show" serve /run/nvshare/tenants/scheduler.sock &
+    children+=($!)
+    for _ in $(seq 50); do [ -S /run/nvshare/tenants/scheduler.sock ] && break; sleep 0.1; done
+    has "$("$@" 2>&1)" loaded=1 connect=ok
+}
+docker_case

@@ -1,3 +1,145 @@
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The set-up tool, in the manner of nvidia-ctk: the same words do the same things.
+
+mod cdi;
+mod containerd;
+mod docker;
+mod doctor;
+mod engines;
+mod podman;
+mod toml_tables;
+
+use crate::bundle::write_whole;
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use engines::{Change, Engine};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sets up nvshare for container engines.
+#[derive(Debug, Parser)]
+#[command(name = "nvshare-ctk", version)]
+pub struct Command {
+    #[command(subcommand)]
+    command: Top,
+}
+
+#[derive(Debug, Subcommand)]
+enum Top {
+    /// Register nvshare-runtime with an engine.
+    #[command(subcommand)]
+    Runtime(Runtime),
+    /// The Container Device Interface.
+    #[command(subcommand)]
+    Cdi(Cdi),
+    /// Check the installation and say what is wrong and what to do.
+    Doctor {
+        /// Also judge whether the library loads in this root file system.
+        #[arg(long, value_name = "DIRECTORY")]
+        rootfs: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Runtime {
+    /// Add the runtime `nvshare` to an engine's configuration.
+    Configure {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Use it for containers that name no runtime.
+        #[arg(long)]
+        set_as_default: bool,
+        /// The shim.
+        #[arg(long, default_value = "/usr/bin/nvshare-runtime")]
+        path: String,
+    },
+    /// Take it out again.
+    Unconfigure {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    #[arg(long, value_enum, default_value = "docker")]
+    runtime: Engine,
+    /// The engine's configuration file, if not in its usual place.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the file as it would be and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Cdi {
+    /// Write the specification of the device nvshare.io/gpu=shared.
+    Generate {
+        /// `-` prints it.
+        #[arg(long, default_value = "/etc/cdi/nvshare.json")]
+        output: PathBuf,
+    },
+}
+
+/// The whole of `nvshare-ctk`.
+pub fn main() -> ExitCode {
+    match carry_out(Command::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("nvshare-ctk: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<ExitCode> {
+    match command.command {
+        Top::Runtime(Runtime::Configure { file, set_as_default, path }) => {
+            change(&file, Change::Configure { path, set_as_default })?
+        }
+        Top::Runtime(Runtime::Unconfigure { file }) => change(&file, Change::Unconfigure)?,
+        Top::Cdi(Cdi::Generate { output }) => {
+            let text = cdi::specification(&crate::config::load(&crate::config::path()).settings);
+            if output.as_os_str() == "-" {
+                print!("{text}");
+            } else {
+                write(&output, &text)?;
+                eprintln!("wrote {}", output.display());
+            }
+        }
+        Top::Doctor { rootfs } => return Ok(doctor::run(rootfs.as_deref())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn change(file: &ConfigFile, change: Change) -> Result<()> {
+    let path = file.config.clone().unwrap_or_else(|| file.runtime.usual_file().into());
+    let before = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let text = before.clone().unwrap_or_default();
+    let after = file.runtime.change(&text, &change).with_context(|| path.display().to_string())?;
+    if file.dry_run {
+        print!("{after}");
+    } else if after == text {
+        eprintln!("{}: nothing to change", path.display());
+    } else {
+        write(&path, &after)?;
+        eprintln!("{}: changed. {}", path.display(), file.runtime.advice());
+    }
+    Ok(())
+}
+
+/// Replaces a configuration file, keeping the mode of the old one.
+fn write(path: &std::path::Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let old = std::fs::metadata(&path).ok();
+    let mode = old.as_ref().map_or(0o644, |old| old.permissions().mode() & 0o7777);
+    write_whole(&path, text.as_bytes(), mode, old.map(|old| (old.uid(), old.gid())))
 }

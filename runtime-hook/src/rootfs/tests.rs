@@ -82,8 +82,14 @@ fn what_is_no_text_file_is_not_read() {
     assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::remove_dir(image.path().join("etc/ld.so.preload")).unwrap();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    rustix::fs::mknodat(rustix::fs::CWD, image.path().join("etc/ld.so.preload"), rustix::fs::FileType::Fifo, mode, 0)
-        .unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        image.path().join("etc/ld.so.preload"),
+        rustix::fs::FileType::Fifo,
+        mode,
+        0,
+    )
+    .unwrap();
     assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::remove_file(image.path().join("etc/ld.so.preload")).unwrap();
     fs::write(image.path().join("etc/ld.so.preload"), vec![b'x'; 70_000]).unwrap();

@@ -116,13 +116,6 @@ impl View {
         Ok(Found { fd: step.fd, in_bind: step.in_bind, kind })
     }
 
-    /// The deepest thing on the way to `path` that exists: where a missing rest of it would be made.
-    pub fn ground(&self, path: &str) -> io::Result<Found> {
-        let (step, _) = self.walk(Path::new(path))?;
-        let kind = FileType::from_raw_mode(fstat(&step.fd)?.st_mode);
-        Ok(Found { fd: step.fd, in_bind: step.in_bind, kind })
-    }
-
     /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
     fn lexical(&self, destination: &str) -> PathBuf {
         let mut path = PathBuf::from(destination);

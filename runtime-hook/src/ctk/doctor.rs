@@ -1,0 +1,176 @@
+//! Looks at the installation as a container's start would and says in plain words what is wrong.
+
+use crate::config::{self, Settings};
+use crate::rootfs::{self, Libc, View, open_directory};
+use crate::{lowlevel, names};
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What a check found.
+#[derive(Debug)]
+enum Finding {
+    Good(String),
+    /// Worth a look; containers start all the same.
+    Note(String),
+    /// Containers will not be managed.
+    Bad(String),
+}
+use Finding::{Bad, Good, Note};
+
+/// Prints every finding; fails if one is bad.
+pub fn run(root: Option<&Path>) -> ExitCode {
+    let loaded = config::load(&config::path());
+    let settings = loaded.settings;
+    let mut findings = vec![match loaded.error {
+        Some(error) => Bad(format!("settings: {error}; correct the file")),
+        None => Good(format!("settings: {}", config::path().display())),
+    }];
+    findings.push(library(&settings));
+    findings.push(socket(&settings));
+    findings.push(match lowlevel::find(&settings) {
+        Ok(found) => Good(format!("low-level runtime: {}", found.path().display())),
+        Err(error) => Bad(format!("{error:#}")),
+    });
+    findings.push(driver());
+    findings.push(podman_hook());
+    findings.extend(selinux());
+    findings.extend(root.map(|root| image(root, &settings)));
+    let mut bad = 0;
+    for finding in &findings {
+        match finding {
+            Good(text) => println!("ok    {text}"),
+            Note(text) => println!("note  {text}"),
+            Bad(text) => {
+                bad += 1;
+                println!("BAD   {text}")
+            }
+        }
+    }
+    println!("{}", if bad == 0 { "Nothing is wrong.".into() } else { format!("{bad} to correct.") });
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn library(settings: &Settings) -> Finding {
+    let path = settings.library.display();
+    let needed = match rootfs::glibc_needed(&settings.library) {
+        Ok(needed) => needed.unwrap_or(names::GLIBC_FLOOR),
+        Err(error) => return Bad(format!("library: {error}; install nvshare or set `library`")),
+    };
+    match statvfs(&settings.library) {
+        Ok(found) if found.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
+            Bad(format!("library: {path} lies on a filesystem mounted noexec; move it and set `library`"))
+        }
+        Ok(_) => Good(format!("library: {path}, loads with glibc {}.{} or newer", needed.0, needed.1)),
+        Err(error) => Bad(format!("library: {path}: {error}")),
+    }
+}
+
+fn socket(settings: &Settings) -> Finding {
+    let path = settings.tenants_dir.join(names::TENANT_SOCKET);
+    let shown = path.display();
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && settings.tenants_dir.is_dir() => {
+            return Bad(format!("scheduler: {shown} is missing; systemctl start nvshare-scheduler"));
+        }
+        Err(error) => {
+            return Bad(format!("scheduler: {shown}: {error}; systemctl start nvshare-scheduler"));
+        }
+        Ok(found) if found.is_dir() => {
+            return Bad(format!(
+                "scheduler: {shown} is a directory where a socket should be: an engine made it for a bind whose \
+                 source was missing; rmdir it and restart nvshare-scheduler"
+            ));
+        }
+        Ok(found) if !found.file_type().is_socket() => {
+            return Bad(format!("scheduler: {shown} is no socket; remove it and restart nvshare-scheduler"));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(&path) {
+        Ok(_) => Good(format!("scheduler: answers at {shown}")),
+        Err(error) => Bad(format!("scheduler: {shown}: {error}; systemctl restart nvshare-scheduler")),
+    }
+}
+
+fn driver() -> Finding {
+    let directories = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib",
+        "/usr/local/lib",
+    ];
+    let found =
+        directories.iter().map(|directory| Path::new(directory).join("libcuda.so.1")).find(|f| f.exists());
+    match found {
+        Some(path) => Good(format!("driver: {}", path.display())),
+        None => Note(
+            "driver: no libcuda.so.1 in the usual directories; install NVIDIA's driver, or ignore this if it \
+             lies elsewhere"
+                .into(),
+        ),
+    }
+}
+
+fn podman_hook() -> Finding {
+    let file = "/usr/share/containers/oci/hooks.d/50-nvshare.json";
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return Note(format!(
+            "podman: {file} is missing; only `--runtime nvshare` manages podman's containers"
+        ));
+    };
+    let path = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|hook| hook.pointer("/hook/path")?.as_str().map(String::from));
+    match path {
+        None => {
+            Bad(format!("podman: {file} is broken, which stops every container of podman; install it again"))
+        }
+        Some(path) if !Path::new(&path).exists() => {
+            Bad(format!("podman: {path} is missing, so podman passes over {file}; install nvshare again"))
+        }
+        Some(_) => Good(format!("podman: {file}")),
+    }
+}
+
+fn selinux() -> Option<Finding> {
+    let enforcing = std::fs::read_to_string("/sys/fs/selinux/enforce").ok()?.trim() == "1";
+    enforcing.then(|| {
+        Note(
+            "SELinux is enforcing: containers may be denied `connectto` on the scheduler's socket; see `ausearch -m \
+             avc` and run those containers with --security-opt label=type:spc_t, or add a policy module"
+                .into(),
+        )
+    })
+}
+
+fn image(root: &Path, settings: &Settings) -> Finding {
+    let shown = root.display();
+    let view = match open_directory(root) {
+        Ok(root) => View::of_root(root),
+        Err(error) => return Bad(format!("rootfs: {error}")),
+    };
+    let needed = rootfs::glibc_needed(&settings.library).ok().flatten().unwrap_or(names::GLIBC_FLOOR);
+    match rootfs::look(&view) {
+        Libc::Glibc(version) | Libc::GlibcAndMusl(version) if version < needed => Bad(format!(
+            "rootfs: {shown} has glibc {}.{}, the library needs {}.{}; use a newer image",
+            version.0, version.1, needed.0, needed.1
+        )),
+        Libc::Glibc(version) => Good(format!("rootfs: {shown} has glibc {}.{}", version.0, version.1)),
+        Libc::GlibcAndMusl(version) => Good(format!(
+            "rootfs: {shown} has glibc {}.{} and musl; programs of glibc are managed",
+            version.0, version.1
+        )),
+        Libc::Musl => {
+            Bad(format!("rootfs: {shown} uses musl, which cannot load the library; use an image with glibc"))
+        }
+        Libc::Unknown => Bad(format!("rootfs: {shown} has a glibc whose version cannot be told")),
+        Libc::Neither => {
+            Bad(format!("rootfs: {shown} has no dynamic loader; static programs cannot be managed"))
+        }
+    }
+}
