@@ -1,9 +1,10 @@
-//! Operator and scheduler: one JSON object a line, a request and its reply in turn.
+//! Operator and scheduler: one JSON value a line, a request and its reply in turn: `"status"`,
+//! `{"set-quantum":{"seconds":2.5}}`.
 use serde::{Deserialize, Serialize};
 
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
     /// The time quantum, in seconds: more than 0, at most 86,400.
@@ -22,7 +23,7 @@ pub enum Request {
 
 /// What the scheduler answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Reply {
     Status(Status),
     Trace(Trace),

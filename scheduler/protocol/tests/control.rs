@@ -4,12 +4,12 @@ use nvshare_protocol::control::{Reply, Request, Span, Status, TenantStatus, Trac
 #[test]
 fn every_request_has_its_line() {
     let table = [
-        (Request::Status, r#"{"ask":"status"}"#),
-        (Request::SetQuantum { seconds: 0.5 }, r#"{"ask":"set-quantum","seconds":0.5}"#),
-        (Request::SetEvict { mode: "always".into() }, r#"{"ask":"set-evict","mode":"always"}"#),
-        (Request::On, r#"{"ask":"on"}"#),
-        (Request::Off, r#"{"ask":"off"}"#),
-        (Request::Trace, r#"{"ask":"trace"}"#),
+        (Request::Status, r#""status""#),
+        (Request::SetQuantum { seconds: 0.5 }, r#"{"set-quantum":{"seconds":0.5}}"#),
+        (Request::SetEvict { mode: "always".into() }, r#"{"set-evict":{"mode":"always"}}"#),
+        (Request::On, r#""on""#),
+        (Request::Off, r#""off""#),
+        (Request::Trace, r#""trace""#),
     ];
     for (request, line) in table {
         assert_eq!(serde_json::to_string(&request).unwrap(), line);
@@ -19,9 +19,7 @@ fn every_request_has_its_line() {
 
 #[test]
 fn a_request_that_is_misspelt_is_an_error() {
-    for line in
-        [r#"{"ask":"statu"}"#, r#"{"ask":"set-quantum"}"#, r#"{"ask":"set-quantum","second":1}"#, "7", "{}"]
-    {
+    for line in [r#""statu""#, r#""set-quantum""#, r#"{"set-quantum":{"second":1}}"#, "7", "{}"] {
         assert!(serde_json::from_str::<Request>(line).is_err(), "{line}");
     }
 }
