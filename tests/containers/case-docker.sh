@@ -29,7 +29,11 @@ docker_case() {
     shows "docker: musl" "$unmanaged" "${run[@]}" "${gpu[@]}" test/musl show
     shows "docker: --read-only" "$managed" "${run[@]}" "${gpu[@]}" --read-only test/debian show
     shows "docker: --user 1000" "$managed uid=1000" "${run[@]}" "${gpu[@]}" --user 1000 test/debian show
-    shows "docker: --privileged" "$managed" "${run[@]}" "${gpu[@]}" --privileged test/debian show
+    if "${docker[@]}" run --rm --network none --privileged test/debian true >/dev/null 2>&1; then
+        shows "docker: --privileged" "$managed" "${run[@]}" "${gpu[@]}" --privileged test/debian show
+    else
+        skip "docker: --privileged" "this machine does not let runc alone start one"
+    fi
     shows "docker: --cap-drop ALL, no new privileges" "$managed" \
         "${run[@]}" "${gpu[@]}" --cap-drop ALL --security-opt no-new-privileges test/debian show
     shows "docker: -v /dev:/dev" "loaded=1 connect=ok LD_PRELOAD=/run/nvshare/libnvshare.so" \
@@ -50,10 +54,10 @@ docker_case() {
     shows "docker: exec as a user" "$managed uid=1000" "${docker[@]}" exec -u 1000 "$id" show
     shows "docker: exec with an LD_PRELOAD of its own" "$managed" \
         "${docker[@]}" exec -e LD_PRELOAD=/usr/lib/libnone.so "$id" show
-    check "docker: restarting the scheduler does not strand it" restart_scheduler_and "${docker[@]}" exec "$id" show
-    "${docker[@]}" rm -f "$id" >/dev/null
+    restart_scheduler
+    shows "docker: restarting the scheduler does not strand it" "$managed" "${docker[@]}" exec "$id" show
+    "${docker[@]}" rm -f "$id" >/dev/null 2>&1
 
-    "${run[@]}" --name plain test/debian show >/dev/null 2>&1
     "${docker[@]}" run --network none --runtime=nvshare --name d1 test/debian true >/dev/null 2>&1
     "${docker[@]}" run --network none --name d2 test/debian true >/dev/null 2>&1
     check "docker: not ours: docker diff as without us" diff <("${docker[@]}" diff d1) <("${docker[@]}" diff d2)
@@ -67,12 +71,4 @@ on_error = "fail"'
     settings
 }
 
-# The scheduler's socket goes and comes back; then the command is tried.
-restart_scheduler_and() {
-    rm /run/nvshare/tenants/scheduler.sock
-    "$work/images/show" serve /run/nvshare/tenants/scheduler.sock &
-    children+=($!)
-    for _ in $(seq 50); do [ -S /run/nvshare/tenants/scheduler.sock ] && break; sleep 0.1; done
-    has "$("$@" 2>&1)" loaded=1 connect=ok
-}
 docker_case

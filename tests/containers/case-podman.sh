@@ -1,0 +1,80 @@
+# podman: its precreate hook with runc and crun, and the shim by `--runtime`. It asks for cgroup2.
+podman_case() {
+    local low_level id engine
+    settings
+    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    mkdir -p "$work/podman"
+    engine=(podman --root "$work/podman/root" --runroot "$work/podman/run" --tmpdir "$work/podman/tmp"
+        --cgroup-manager cgroupfs --events-backend file --storage-driver vfs)
+    printf '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
+    echo "# $("${engine[@]}" --version)"
+    for image in debian distroless static musl preloading; do
+        tar -C "$work/images/$image" -c . | "${engine[@]}" import - "test/$image" >"$work/said" 2>&1 \
+            || { not_ok "podman import $image: $(tail -1 "$work/said")"; return; }
+    done
+    gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
+    options=(--network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
+    inside="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+    # runc finds its controllers where this machine has them; crun wants cgroup2, and here none of it.
+    podman=("${engine[@]}" --runtime runc)
+    run=("${podman[@]}" run --rm "${options[@]}")
+    if said=$("${run[@]}" test/debian true 2>&1 </dev/null); then
+        podman_with "podman, hook, runc"
+    else
+        skip "podman with runc" "it starts no container here: $(tail -1 <<<"$said")"
+    fi
+    cgroup2 || { skip "podman with crun" "no cgroup2 on this kernel"; return; }
+    podman=("${engine[@]}" --runtime crun)
+    run=("${podman[@]}" run --rm --cgroups=disabled "${options[@]}")
+    if said=$("${run[@]}" test/debian true 2>&1 </dev/null); then
+        podman_with "podman, hook, crun"
+    else
+        skip "podman with crun" "it starts no container here: $(tail -1 <<<"$said")"
+        return
+    fi
+    # A hooks.d of which one file is broken stops podman; ours must never be that one.
+    echo '[runtime' >/etc/nvshare/config.toml
+    shows "podman, hook: broken settings stop nothing" "$unmanaged" "${run[@]}" "${gpu[@]}" test/debian show
+    settings
+    nvshare-ctk runtime configure --runtime=podman >/dev/null 2>&1
+    rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    own_cgroup
+    settings 'low_level_runtimes = ["runc"]'
+    podman=("${engine[@]}" --runtime nvshare)
+    run=("${podman[@]}" run --rm "${options[@]}")
+    podman_with "podman --runtime nvshare"
+    settings 'low_level_runtimes = ["runc"]
+library = "/nonexistent.so"
+on_error = "fail"'
+    said=$("${run[@]}" "${gpu[@]}" test/debian show 2>&1 </dev/null)
+    check "podman --runtime nvshare: an error of ours is shown" grep -q '/nonexistent.so' <<<"$said"
+    settings
+}
+
+podman_with() {
+    local name=$1 id
+    shows "$name: run" "$managed $inside" "${run[@]}" "${gpu[@]}" test/debian show
+    shows "$name: distroless-like" "$managed" "${run[@]}" "${gpu[@]}" test/distroless show
+    shows "$name: static" "$unmanaged" "${run[@]}" "${gpu[@]}" test/static show
+    shows "$name: musl" "$unmanaged" "${run[@]}" "${gpu[@]}" test/musl show
+    shows "$name: --read-only" "$managed" "${run[@]}" "${gpu[@]}" --read-only test/debian show
+    shows "$name: --user 1000" "$managed uid=1000" "${run[@]}" "${gpu[@]}" --user 1000 test/debian show
+    shows "$name: --uidmap" "$managed" \
+        "${run[@]}" "${gpu[@]}" --uidmap 0:100000:5000 --gidmap 0:100000:5000 test/debian show
+    shows "$name: the user's LD_PRELOAD" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+        "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
+    shows "$name: the image's ld.so.preload" 1 \
+        "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    shows "$name: an annotation sets the limit" "$managed NVSHARE_MEM_LIMIT=2GiB" \
+        "${run[@]}" "${gpu[@]}" --annotation io.nvshare.mem-limit=2GiB test/debian show
+    shows "$name: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
+    shows "$name: annotation io.nvshare.enable=false" "$unmanaged" \
+        "${run[@]}" "${gpu[@]}" --annotation io.nvshare.enable=false test/debian show
+    id=$("${run[@]}" "${gpu[@]}" -d test/debian show wait 2>/dev/null)
+    shows "$name: exec" "$managed" "${podman[@]}" exec "$id" show
+    shows "$name: exec as a user" "$managed uid=1000" "${podman[@]}" exec --user 1000 "$id" show
+    restart_scheduler
+    shows "$name: restarting the scheduler does not strand it" "$managed" "${podman[@]}" exec "$id" show
+    "${podman[@]}" rm -f -t 0 "$id" >/dev/null 2>&1
+}
+podman_case

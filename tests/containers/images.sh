@@ -24,7 +24,7 @@ make_images() {
     ln -sf "$images/show" "$images/show-glibc"
 
     # A Debian, as far as sh and a few tools go.
-    with_libs "$images/debian" /bin/sh /bin/cat /bin/ls /bin/sleep /bin/grep /usr/bin/id "$images/show"
+    with_libs "$images/debian" /bin/sh /bin/true /bin/cat /bin/ls /bin/sleep /bin/grep /usr/bin/id "$images/show"
     # Nothing but one program and its libraries.
     with_libs "$images/distroless" "$images/show"
     # Nothing but one static program.

@@ -6,8 +6,8 @@
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
 #   NVSHARE_LIBRARY   a libnvshare.so to load (default: a stand-in, compiled here)
 #
-# Nothing of the machine is changed but the packages: everything happens in a mount namespace, with the
-# package's files laid over /usr and /etc.
+# Nothing of the machine is changed but the packages: everything happens in a mount and a process namespace,
+# with the package's files laid over /usr and /etc, and ends with this script.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/tap.sh"
@@ -25,7 +25,8 @@ if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
             || { echo "Bail out! cannot install ${packages[*]}"; exit 1; }
         break
     done
-    exec env NVSHARE_TEST_INSIDE=1 unshare --mount --propagation private bash "$here/run.sh" "$@"
+    exec env NVSHARE_TEST_INSIDE=1 unshare --mount --propagation private --pid --fork --mount-proc --kill-child \
+        bash "$here/run.sh" "$@"
 fi
 
 work=$(mktemp -d /var/tmp/nvshare-containers.XXXXXX)
@@ -56,6 +57,9 @@ done
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mkdir -p /run/lock /run/nvshare/tenants /usr/lib/nvshare /etc/nvshare /usr/share/containers/oci/hooks.d
 chmod 755 "$work"
+mkdir /run/own-cgroup && mount --rbind /sys/fs/cgroup /run/own-cgroup
+cgroup2() { umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup; }
+own_cgroup() { umount -R /sys/fs/cgroup && mount --rbind /run/own-cgroup /sys/fs/cgroup; }
 install -m755 "$bin"/nvshare-{runtime,hook,ctk} /usr/bin/
 if [ -n "${NVSHARE_LIBRARY:-}" ]; then
     install -m644 "$NVSHARE_LIBRARY" /usr/lib/nvshare/libnvshare.so
@@ -70,8 +74,17 @@ mkdir "$work/images"
 make_images "$work/images" || { echo "Bail out! cannot make images"; exit 1; }
 # With musl beside glibc this machine itself would be an image of both kinds.
 rm -f /usr/lib/ld-musl-*
-"$work/images/show" serve /run/nvshare/tenants/scheduler.sock &
-children+=($!)
+start_scheduler() {
+    "$work/images/show" serve /run/nvshare/tenants/scheduler.sock >/dev/null 2>&1 &
+    scheduler=$!
+    for _ in $(seq 100); do [ -S /run/nvshare/tenants/scheduler.sock ] && return; sleep 0.05; done
+}
+restart_scheduler() {
+    kill "$scheduler"; wait "$scheduler" 2>/dev/null
+    rm -f /run/nvshare/tenants/scheduler.sock
+    start_scheduler
+}
+start_scheduler
 
 managed="loaded=1 connect=ok"
 unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
@@ -79,5 +92,6 @@ unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
 for case in ${*:-runc crun docker podman rootless speed}; do
     echo "# $case"
     . "$here/case-$case.sh"
+    own_cgroup
 done
 summary
