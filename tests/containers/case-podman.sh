@@ -36,6 +36,16 @@ podman_case() {
     echo '[runtime' >/etc/nvshare/config.toml
     shows "podman, hook: broken settings stop nothing" "$unmanaged" "${run[@]}" "${gpu[@]}" test/debian show
     settings
+    rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    check "nvshare-ctk cdi generate" nvshare-ctk cdi generate
+    shows "podman, CDI, crun: --device nvshare.io/gpu=shared" "$managed LD_PRELOAD=-" \
+        "${run[@]}" --device nvshare.io/gpu=shared test/debian show
+    shows "podman, CDI, crun: musl" "loaded=0" "${run[@]}" --device nvshare.io/gpu=shared test/musl show
+    shows "podman, CDI, crun: the image's ld.so.preload" 1 "${run[@]}" --device nvshare.io/gpu=shared \
+        test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    shows "podman, CDI and hook together" "$managed $inside" \
+        "${run[@]}" --device nvshare.io/gpu=shared test/debian show
     nvshare-ctk runtime configure --runtime=podman >/dev/null 2>&1
     rm /usr/share/containers/oci/hooks.d/50-nvshare.json
     own_cgroup

@@ -1,0 +1,37 @@
+# podman of a user without rights, with the hook.
+rootless_case() {
+    local home=$work/home said
+    settings
+    cgroup2 || { skip "rootless podman" "no cgroup2 on this kernel"; return; }
+    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    useradd --uid 4321 --no-create-home tenant 2>/dev/null
+    grep -q '^tenant:' /etc/subuid || { echo tenant:200000:65536 >>/etc/subuid; echo tenant:200000:65536 >>/etc/subgid; }
+    printf '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
+    mkdir -p "$home/run"; chown -R tenant "$home"; chmod 700 "$home/run"
+    # podman of a user reads no default directory of hooks: it has to be named, here or in containers.conf.
+    mkdir -p "$home/.config/containers"
+    printf '[engine]\nhooks_dir = ["/usr/share/containers/oci/hooks.d"]\n' >"$home/.config/containers/containers.conf"
+    chown -R tenant "$home"
+    user=(setpriv --reuid tenant --regid tenant --clear-groups
+        env HOME="$home" XDG_RUNTIME_DIR="$home/run" USER=tenant
+        podman --cgroup-manager cgroupfs --events-backend file --storage-driver vfs --runtime crun)
+    cd /
+    for image in debian preloading; do
+        tar -C "$work/images/$image" -c . >"$work/$image.tar"; chmod 644 "$work/$image.tar"
+        said=$("${user[@]}" import "$work/$image.tar" "test/$image" 2>&1) \
+            || { skip "rootless podman" "it imports nothing here: $(tail -1 <<<"$said")"; return; }
+    done
+    run=("${user[@]}" run --rm --network none --cgroups=disabled --ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
+    said=$("${run[@]}" test/debian true 2>&1) \
+        || { skip "rootless podman" "it starts no container here: $(tail -1 <<<"$said")"; return; }
+    gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
+    shows "rootless podman: run" "$managed uid=0" "${run[@]}" "${gpu[@]}" test/debian show
+    shows "rootless podman: --user 1000" "$managed uid=1000" "${run[@]}" "${gpu[@]}" --user 1000 test/debian show
+    shows "rootless podman: the image's ld.so.preload" 1 \
+        "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    shows "rootless podman: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
+    nvshare-ctk cdi generate 2>/dev/null; rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    shows "rootless podman: --device nvshare.io/gpu=shared" "$managed" \
+        "${run[@]}" --device nvshare.io/gpu=shared test/debian show
+}
+rootless_case

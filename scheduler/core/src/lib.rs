@@ -3,7 +3,7 @@
 //! Whoever has the sockets tells [`Core::handle`] what happened and carries out the actions that it
 //! returns, in their order; it calls again with [`event::Event::Tick`] no later than
 //! [`Core::next_deadline`]. The same events at the same times give the same actions, so that a log
-//! of them ([`print`](mod@print)) replays ([`replay`]).
+//! of them ([`print`](mod@print)) replays ([`replay()`]).
 //!
 //! # The rules
 //!
