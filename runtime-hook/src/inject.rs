@@ -4,7 +4,8 @@ use crate::bundle::write_whole;
 use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
-use crate::rootfs::{self, Libc, Preload, View};
+use crate::report;
+use crate::rootfs::{self, Libc, Needs, Preload, View};
 use crate::which::{self, Verdict};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
@@ -58,7 +59,12 @@ pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Sett
     };
     if let Some(text) = methods.file {
         let merged = rootfs::merged_preload(&text, &plan.library_inside());
-        plan.preload_file = Some(utf8(&preload_file(&merged, scratch, settings)?)?);
+        match preload_file(&merged, scratch, settings).and_then(|path| utf8(&path)) {
+            Ok(path) => plan.preload_file = Some(path),
+            Err(error) if !plan.env => return Err(error),
+            // LD_PRELOAD alone reaches all but setuid programs and podman's `exec`.
+            Err(error) => report::warn(settings, place, &format!("managed by LD_PRELOAD alone: {error:#}")),
+        }
     }
     edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
     Ok(Outcome::Managed(plan))
@@ -80,10 +86,7 @@ fn methods(view: &View, settings: &Settings) -> Result<Result<Methods, String>> 
         Libc::Unknown => return Ok(Err("the version of the image's glibc cannot be told".into())),
         Libc::Neither => return Ok(Err("the image has no dynamic loader that we know".into())),
     };
-    let needed = glibc_needed(settings)?;
-    if version < needed {
-        let ((major, minor), (least_major, least_minor)) = (version, needed);
-        let reason = format!("the image's glibc {major}.{minor} is older than {least_major}.{least_minor}");
+    if let Some(reason) = needs(settings)?.missing_in(view, version) {
         return Ok(Err(reason));
     }
     let env = env && settings.preload != Method::File;
@@ -97,11 +100,10 @@ fn methods(view: &View, settings: &Settings) -> Result<Result<Methods, String>> 
     }
 }
 
-/// The oldest glibc that can load the library.
-pub fn glibc_needed(settings: &Settings) -> Result<(u32, u32)> {
-    let needed = rootfs::glibc_needed(&settings.library)
-        .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))?;
-    Ok(needed.unwrap_or(names::GLIBC_FLOOR))
+/// What the library needs of an image.
+pub fn needs(settings: &Settings) -> Result<Needs> {
+    Needs::of(&settings.library)
+        .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))
 }
 
 /// The text that the image has at `/etc/ld.so.preload`, or why nothing can be mounted there.
@@ -205,7 +207,8 @@ mod tests {
             for made in ["etc", "lib", "lib64"] {
                 fs::create_dir_all(root.join(made)).unwrap();
             }
-            for file in ["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1", "lib/libc.so.6"] {
+            let libraries = ["lib/libc.so.6", "lib/libgcc_s.so.1", "lib/libm.so.6"];
+            for file in ["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1"].iter().chain(&libraries) {
                 fs::write(root.join(file), LIBC).unwrap();
             }
             fs::create_dir(dir.path().join("tenants")).unwrap();
@@ -272,8 +275,12 @@ mod tests {
         fs::write(ground.dir.path().join("rootfs/lib/libc.so.6"), LIBC.replace("2.40", "2.2")).unwrap();
         let mut spec = ground.spec();
         let Outcome::Unmanaged(reason) = ground.inject(&mut spec).unwrap() else { panic!() };
-        assert!(reason.starts_with("the image's glibc 2.2 is older than 2."), "{reason}");
+        assert!(reason.starts_with("the image's glibc 2.2 is older than the library needs, 2."), "{reason}");
         assert_eq!(spec, ground.spec());
+        let ground = Ground::new();
+        fs::remove_file(ground.dir.path().join("rootfs/lib/libgcc_s.so.1")).unwrap();
+        let Outcome::Unmanaged(reason) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        assert_eq!(reason, "the library needs libgcc_s.so.1, which the image lacks");
     }
 
     #[test]

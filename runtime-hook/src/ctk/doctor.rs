@@ -1,7 +1,7 @@
 //! Looks at the installation as a container's start would and says in plain words what is wrong.
 
 use crate::config::{self, Settings};
-use crate::rootfs::{self, Libc, View, open_directory};
+use crate::rootfs::{self, Libc, Needs, View, open_directory};
 use crate::{lowlevel, names};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
@@ -56,15 +56,17 @@ pub fn run(root: Option<&Path>) -> ExitCode {
 
 fn library(settings: &Settings) -> Finding {
     let path = settings.library.display();
-    let needed = match rootfs::glibc_needed(&settings.library) {
-        Ok(needed) => needed.unwrap_or(names::GLIBC_FLOOR),
+    let needs = match Needs::of(&settings.library) {
+        Ok(needs) => needs,
         Err(error) => return Bad(format!("library: {error}; install nvshare or set `library`")),
     };
     match statvfs(&settings.library) {
         Ok(found) if found.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
             Bad(format!("library: {path} lies on a filesystem mounted noexec; move it and set `library`"))
         }
-        Ok(_) => Good(format!("library: {path}, loads with glibc {}.{} or newer", needed.0, needed.1)),
+        Ok(_) => {
+            Good(format!("library: {path}, loads with glibc {}.{} or newer", needs.glibc.0, needs.glibc.1))
+        }
         Err(error) => Bad(format!("library: {path}: {error}")),
     }
 }
@@ -154,12 +156,14 @@ fn image(root: &Path, settings: &Settings) -> Finding {
         Ok(root) => View::of_root(root),
         Err(error) => return Bad(format!("rootfs: {error}")),
     };
-    let needed = rootfs::glibc_needed(&settings.library).ok().flatten().unwrap_or(names::GLIBC_FLOOR);
-    match rootfs::look(&view) {
-        Libc::Glibc(version) | Libc::GlibcAndMusl(version) if version < needed => Bad(format!(
-            "rootfs: {shown} has glibc {}.{}, the library needs {}.{}; use a newer image",
-            version.0, version.1, needed.0, needed.1
-        )),
+    let libc = rootfs::look(&view);
+    if let Libc::Glibc(version) | Libc::GlibcAndMusl(version) = libc {
+        let missing = Needs::of(&settings.library).ok().and_then(|needs| needs.missing_in(&view, version));
+        if let Some(reason) = missing {
+            return Bad(format!("rootfs: {shown}: {reason}; use another image"));
+        }
+    }
+    match libc {
         Libc::Glibc(version) => Good(format!("rootfs: {shown} has glibc {}.{}", version.0, version.1)),
         Libc::GlibcAndMusl(version) => Good(format!(
             "rootfs: {shown} has glibc {}.{} and musl; programs of glibc are managed",

@@ -3,7 +3,7 @@
 use super::trees::Tree;
 use crate::config::Settings;
 use crate::names;
-use crate::rootfs::{self, Found, Libc, Preload, View, open_directory};
+use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2};
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,11 +32,15 @@ pub fn attach(
     root: &Path,
     place: &str,
     sources: Option<Sources>,
-    needed: (u32, u32),
+    needs: &Needs,
 ) -> Result<Result<(), String>> {
     let view = View::of_root(open_directory(root)?);
     match rootfs::look(&view) {
-        Libc::Glibc(version) | Libc::GlibcAndMusl(version) if version >= needed => {}
+        Libc::Glibc(version) | Libc::GlibcAndMusl(version) => {
+            if let Some(reason) = needs.missing_in(&view, version) {
+                return Ok(Err(reason));
+            }
+        }
         other => return Ok(Err(format!("the image cannot load the library: {other:?}"))),
     }
     let old = match rootfs::preload(&view) {

@@ -56,8 +56,9 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     };
     let bundle = std::env::current_dir()?;
-    let scratch = scratch();
-    match inject::inject(&mut spec, &bundle, Scratch::Shared(&scratch), settings)? {
+    let (own, shared) = (containers_own(&spec), scratch());
+    let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
+    match inject::inject(&mut spec, &bundle, scratch, settings)? {
         Outcome::Untouched(_) => Ok(None),
         Outcome::Unmanaged(reason) => {
             let root = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
@@ -68,7 +69,14 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Where merged files of this user's containers go.
+/// The directory in which podman keeps this container's own small files, to be removed with it.
+fn containers_own(spec: &Value) -> Option<PathBuf> {
+    let (_, mount) = which::mounts(spec).find(|(destination, _)| *destination == "/run/.containerenv")?;
+    let directory = Path::new(which::text(mount, "source")).parent()?.to_owned();
+    rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).ok().map(|()| directory)
+}
+
+/// Where merged files of this user's containers go if podman says no better place.
 fn scratch() -> PathBuf {
     if rustix::process::geteuid().is_root()
         && rustix::fs::access(names::RUNTIME_DIR, rustix::fs::Access::WRITE_OK).is_ok()

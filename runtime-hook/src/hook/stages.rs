@@ -67,7 +67,7 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
     }
     let root = which::text(spec.get("root").context("config.json names no root")?, "path");
     let root = bundle.join(root);
-    let needed = crate::inject::glibc_needed(settings)?;
+    let needs = crate::inject::needs(settings)?;
     let cdi = which::has_cdi_mounts(&spec);
     let sources = if cdi { None } else { Some(Sources::of_host(settings)?) };
     if place == Where::Host {
@@ -78,7 +78,7 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
         capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
     }
     let inside = if cdi { names::PLACE } else { crate::edit::free_place(&spec) };
-    let outcome = attach::attach(Path::new(&root), inside, sources, needed)?;
+    let outcome = attach::attach(Path::new(&root), inside, sources, &needs)?;
     if let Err(reason) = outcome {
         report::warn(settings, &state.container, &format!("not managed: {reason}"));
     }

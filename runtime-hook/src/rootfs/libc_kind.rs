@@ -21,12 +21,12 @@ pub enum Libc {
 #[cfg(target_arch = "x86_64")]
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 #[cfg(target_arch = "x86_64")]
-const DIRECTORIES: [&str; 6] =
+pub(super) const DIRECTORIES: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib", "/usr/lib"];
 #[cfg(target_arch = "aarch64")]
 const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
 #[cfg(target_arch = "aarch64")]
-const DIRECTORIES: [&str; 6] =
+pub(super) const DIRECTORIES: [&str; 6] =
     ["/lib/aarch64-linux-gnu", "/lib64", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/lib", "/usr/lib"];
 
 /// A glibc is about 2 MB; more than this is not one.

@@ -5,7 +5,7 @@ mod needs;
 mod view;
 
 pub use libc_kind::{Libc, look};
-pub use needs::{glibc_needed, newest_glibc};
+pub use needs::{Needs, newest_glibc};
 pub use view::{Found, View, open_directory};
 
 use std::io::{self, Read};

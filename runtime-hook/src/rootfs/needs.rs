@@ -1,36 +1,71 @@
-//! Which glibc the library itself needs: an older one refuses to start any program with it.
+//! What the library itself needs: where that is missing, the loader refuses to start any program with it.
 
-use object::elf::FileHeader64;
-use object::read::elf::{FileHeader, SectionHeader};
+use super::view::View;
+use object::elf::{DT_NEEDED, FileHeader64};
+use object::read::elf::{Dyn, FileHeader};
 use object::{Endianness, ReadCache, ReadRef};
 use std::fs::File;
 use std::path::Path;
 
-/// The newest `GLIBC_x.y` that an ELF file asks for, `None` if it asks for none.
-///
-/// # Errors
-/// The file cannot be read or is not a 64-bit ELF file; the message names it.
-pub fn glibc_needed(path: &Path) -> Result<Option<(u32, u32)>, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let cache = ReadCache::new(file);
-    versions(&cache).map_err(|error| format!("{}: {error}", path.display()))
+/// An ELF file's wishes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The newest `GLIBC_x.y` that it asks for.
+    pub glibc: (u32, u32),
+    /// The libraries that it is linked with.
+    pub libraries: Vec<String>,
 }
 
-fn versions<'data>(data: impl ReadRef<'data>) -> object::read::Result<Option<(u32, u32)>> {
+impl Needs {
+    /// Reads them from an ELF file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not a 64-bit ELF file; the message names it.
+    pub fn of(path: &Path) -> Result<Needs, String> {
+        let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let cache = ReadCache::new(file);
+        read(&cache).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Why an image with this glibc does not have what is needed, if it does not.
+    pub fn missing_in(&self, view: &View, version: (u32, u32)) -> Option<String> {
+        if version < self.glibc {
+            let ((major, minor), (least_major, least_minor)) = (version, self.glibc);
+            return Some(format!(
+                "the image's glibc {major}.{minor} is older than the library needs, {least_major}.{least_minor}"
+            ));
+        }
+        let has = |name: &str| {
+            super::libc_kind::DIRECTORIES.iter().any(|dir| view.find(&format!("{dir}/{name}")).is_ok())
+        };
+        let missing = self.libraries.iter().find(|name| !name.starts_with("ld-linux") && !has(name))?;
+        Some(format!("the library needs {missing}, which the image lacks"))
+    }
+}
+
+fn read<'data>(data: impl ReadRef<'data>) -> object::read::Result<Needs> {
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, data)?;
-    let Some((mut needs, link)) = sections.gnu_verneed(endian, data)? else {
-        return Ok(None);
-    };
-    let strings = sections.section(link)?.strings(endian, data)?.unwrap_or_default();
-    let mut names = Vec::new();
-    while let Some((_, mut versions)) = needs.next()? {
-        while let Some(version) = versions.next()? {
-            names.push(version.name(endian, strings)?);
+    let mut needs = Needs { glibc: crate::names::GLIBC_FLOOR, libraries: Vec::new() };
+    if let Some((mut files, link)) = sections.gnu_verneed(endian, data)? {
+        let strings = sections.strings(endian, data, link)?;
+        let mut names = Vec::new();
+        while let Some((_, mut versions)) = files.next()? {
+            while let Some(version) = versions.next()? {
+                names.push(version.name(endian, strings)?);
+            }
+        }
+        needs.glibc = newest_glibc(names).unwrap_or_default().max(crate::names::GLIBC_FLOOR);
+    }
+    if let Some((entries, link)) = sections.dynamic(endian, data)? {
+        let strings = sections.strings(endian, data, link)?;
+        for entry in entries.iter().filter(|entry| entry.tag32(endian) == Some(DT_NEEDED)) {
+            let name = entry.val32(endian).and_then(|offset| strings.get(offset).ok());
+            needs.libraries.push(String::from_utf8_lossy(name.unwrap_or_default()).into_owned());
         }
     }
-    Ok(newest_glibc(names))
+    Ok(needs)
 }
 
 /// The newest of names like `GLIBC_2.2.5`; others are passed over.
