@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use libloading::os::unix::Library;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 /// The kernels that the simulated driver executes and a real one compiles.
 pub const KERNELS: &str = include_str!("../fakecuda/kernels.ptx");
@@ -56,6 +57,8 @@ driver! {
     ctx_synchronize: "cuCtxSynchronize"();
     mem_alloc: "cuMemAlloc_v2"(*mut u64, usize);
     mem_free: "cuMemFree_v2"(u64);
+    host_alloc: "cuMemHostAlloc"(*mut *mut c_void, usize, c_uint);
+    stream_create: "cuStreamCreate"(*mut usize, c_uint);
     mem_info: "cuMemGetInfo_v2"(*mut usize, *mut usize);
     copy_out: "cuMemcpyDtoH_v2"(*mut c_void, u64, usize);
     event_create: "cuEventCreate"(*mut usize, c_uint);
@@ -130,6 +133,31 @@ impl Cuda {
         Ok(pointer)
     }
 
+    /// A word in host memory that kernels can read while we write it.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn shared_word(&self) -> Result<&'static AtomicU32> {
+        let mut pointer = null_mut();
+        // SAFETY: pointer to a local.
+        check("cuMemHostAlloc", unsafe { (self.host_alloc)(&mut pointer, 4096, 0) })?;
+        // SAFETY: 4096 bytes, aligned to a page, never freed.
+        let word: &'static AtomicU32 = unsafe { &*pointer.cast::<AtomicU32>() };
+        word.store(0, SeqCst);
+        Ok(word)
+    }
+
+    /// A stream that is not ordered with the default one.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn stream(&self) -> Result<usize> {
+        let mut stream = 0;
+        // SAFETY: pointer to a local.
+        check("cuStreamCreate", unsafe { (self.stream_create)(&mut stream, 1) })?;
+        Ok(stream)
+    }
+
     /// # Errors
     /// What the driver says.
     pub fn free(&self, pointer: u64) -> Result<()> {
@@ -153,10 +181,18 @@ impl Cuda {
     /// # Errors
     /// What the driver says.
     pub fn launch(&self, function: usize, arguments: &mut [u64]) -> Result<()> {
+        self.launch_on(0, function, arguments)
+    }
+
+    /// As [`Self::launch`], on a stream.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn launch_on(&self, stream: usize, function: usize, arguments: &mut [u64]) -> Result<()> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|a| (a as *mut u64).cast()).collect();
         // SAFETY: one pointer for each parameter of the kernel, to 8 bytes each.
         check("cuLaunchKernel", unsafe {
-            (self.launch)(function, 512, 1, 1, 256, 1, 1, 0, 0, pointers.as_mut_ptr(), null_mut())
+            (self.launch)(function, 512, 1, 1, 256, 1, 1, 0, stream, pointers.as_mut_ptr(), null_mut())
         })
     }
 

@@ -169,3 +169,25 @@ fn a_program_that_asks_for_a_driver_where_there_is_none_gets_the_same_answer() -
     assert!(log.contains("libcuda.so.1") && !log.contains("nvshare["), "{log}");
     Ok(())
 }
+
+#[test]
+fn a_kernel_that_waits_for_a_thread_at_the_gate_costs_a_cancelled_drain_and_no_deadlock() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let config = world.dir().join("config.toml");
+    std::fs::write(&config, "[scheduler]\nquantum = 0.3\ndrain_seconds = 0.3\npatience_seconds = 1\n")?;
+    let scheduler = world.scheduler(&["--config", &config.display().to_string()])?;
+    let mut command = world.command(nvshare_tests::world::built()?.join("knot"))?;
+    command.arg("4");
+    let knot = Tenant::spawn(command)?;
+    knot.next("tied")?;
+    let other = world.load(&["--bytes", BYTES, "--steps", "3"], &[])?;
+    assert_eq!(other.finish()?["wrong"], 0);
+    assert_eq!(knot.finish()?["untied"], true);
+    assert!(world.tenants_log().contains("work did not end within 0.3 s"), "{}", world.tenants_log());
+    assert!(
+        scheduler.log().contains("cannot drain") || scheduler.log().contains("did not end"),
+        "{}",
+        scheduler.log()
+    );
+    Ok(())
+}
