@@ -42,6 +42,10 @@ test: build lib ## Run every test that needs no GPU
 	$(CARGO) test --workspace --locked
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
 
+.PHONY: bench
+bench: release ## What the gate adds to a launch, beside bare calls
+	$(CARGO) bench -p nvshare-tests --locked
+
 .PHONY: gpu-pack
 gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine
 	mkdir -p build/gpu
