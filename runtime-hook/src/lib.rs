@@ -11,6 +11,8 @@
 //! Invariants: `edit` and `which` do no I/O. Nothing here prints while a container starts: without a
 //! terminal, standard output and error are the container's own.
 
+#![forbid(unsafe_code)]
+
 pub mod argv;
 pub mod bundle;
 pub mod config;

@@ -72,3 +72,4 @@ on_error = "fail"'
 }
 
 docker_case
+unset DOCKER_CONFIG

@@ -5,7 +5,8 @@ directory=$(bundle s static '.process.args = ["/bin/show"] | .process.env = []')
 once() {
     local from
     from=$(date +%s%N)
-    "$1" --root "$work/state" run --bundle "$directory" "s$$" >/dev/null 2>&1 </dev/null
+    "$1" --root "$work/state" run --bundle "$directory" "s$$" >"$work/said" 2>&1 </dev/null \
+        || { not_ok "speed: $1 starts no container: $(tail -1 "$work/said")"; return; }
     echo $((($(date +%s%N) - from) / 1000)) >>"$work/times-$1"
 }
 for _ in $(seq 50); do once runc; once nvshare-runtime; done

@@ -8,7 +8,7 @@ with_libs() {
     ln -sfn usr/bin "$tree/bin"; ln -sfn usr/lib "$tree/lib"; ln -sfn usr/lib64 "$tree/lib64"
     for program; do
         cp -L "$program" "$tree/usr/bin/"
-        for library in $(ldd "$program" | grep -o '/[^ ]*'); do
+        for library in $(ldd "$program" ${NVSHARE_LIBRARY:-} | grep -o '^\s.*' | grep -o '/[^ ]*'); do
             mkdir -p "$tree/usr/$(dirname "${library#/usr}")"
             cp -L "$library" "$tree/usr/${library#/usr}"
         done

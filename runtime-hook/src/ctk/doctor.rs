@@ -144,7 +144,7 @@ fn selinux() -> Option<Finding> {
     enforcing.then(|| {
         Note(
             "SELinux is enforcing: containers may be denied `connectto` on the scheduler's socket; see `ausearch -m \
-             avc` and run those containers with --security-opt label=type:spc_t, or add a policy module"
+             avc` and run those containers with --security-opt label=disable, or add a policy module"
                 .into(),
         )
     })
