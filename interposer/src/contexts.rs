@@ -5,7 +5,7 @@ use crate::real::driver;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Device {
     pub name: String,
     /// Whether managed memory can be prefetched on this device.
     pub movable: bool,
+    /// The handle of its primary context, which the driver gives out again after a reset.
+    primary: AtomicUsize,
 }
 
 /// One context, until it is destroyed.
@@ -23,7 +25,6 @@ pub struct Device {
 pub struct Context {
     raw: usize,
     pub device: Arc<Device>,
-    primary: bool,
     /// How often a primary context was retained and not released.
     users: AtomicU32,
     /// Held while we work in the context, and while it is being destroyed.
@@ -99,6 +100,10 @@ impl Context {
             .then_some(Entered { inner })
     }
 
+    fn is_primary(&self) -> bool {
+        self.device.primary.load(Relaxed) == self.raw
+    }
+
     fn bury(&self) {
         now_or_never(self.inner.lock()).alive = false;
     }
@@ -124,6 +129,7 @@ fn describe(ordinal: CUdevice) -> Option<Device> {
         capacity: Bytes(capacity as u64),
         name: String::from_utf8_lossy(&name).into_owned(),
         movable: movable != 0,
+        primary: AtomicUsize::new(0),
     })
 }
 
@@ -140,21 +146,25 @@ impl Contexts {
     }
 
     /// Notes a context; true if its device is new to us.
-    pub fn add(&self, raw: CUcontext, ordinal: CUdevice, primary: bool) -> bool {
+    pub fn add(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let raw = raw as usize;
-        if let Some(known) = now_or_never(self.list.lock()).iter().find(|context| context.raw == raw) {
-            known.users.fetch_add(1, Relaxed);
-            return false;
+        let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
+        let mut list = now_or_never(self.list.lock());
+        if !list.iter().any(|context| context.raw == raw) {
+            let inner = Mutex::new(Inner { alive: true, stream: None });
+            list.push(Arc::new(Context { raw, device, users: AtomicU32::new(0), inner }));
         }
-        let Some((device, new)) = self.device(ordinal) else { return false };
-        let inner = Mutex::new(Inner { alive: true, stream: None });
-        now_or_never(self.list.lock()).push(Arc::new(Context {
-            raw,
-            device,
-            primary,
-            users: AtomicU32::new(1),
-            inner,
-        }));
+        new
+    }
+
+    /// Notes one more user of a device's primary context; true if the device is new to us.
+    pub fn retain_primary(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
+        let new = self.add(raw, ordinal);
+        let list = now_or_never(self.list.lock());
+        if let Some(context) = list.iter().find(|context| context.raw == raw as usize) {
+            context.device.primary.store(context.raw, Relaxed);
+            context.users.fetch_add(1, Relaxed);
+        }
         new
     }
 
@@ -165,16 +175,19 @@ impl Contexts {
 
     /// Forgets a device's primary context, and says which it was.
     pub fn remove_primary(&self, ordinal: CUdevice) -> Option<usize> {
-        self.take(|context| context.primary && context.device.ordinal == ordinal)
+        self.take(|context| context.is_primary() && context.device.ordinal == ordinal)
     }
 
     /// Whether the primary context's next release is its last, so far as this process's own calls tell.
     pub fn is_last_user(&self, ordinal: CUdevice) -> bool {
         let list = now_or_never(self.list.lock());
-        let Some(primary) = list.iter().find(|c| c.primary && c.device.ordinal == ordinal) else {
+        let Some(primary) = list.iter().find(|c| c.is_primary() && c.device.ordinal == ordinal) else {
             return false;
         };
-        primary.users.fetch_sub(1, Relaxed) <= 1
+        primary
+            .users
+            .fetch_update(Relaxed, Relaxed, |users| Some(users.saturating_sub(1)))
+            .is_ok_and(|users| users <= 1)
     }
 
     fn take(&self, which: impl Fn(&Context) -> bool) -> Option<usize> {
@@ -217,7 +230,7 @@ impl Contexts {
         if unsafe { driver::cuCtxGetDevice(&mut ordinal) } != CUresult::SUCCESS {
             return None;
         }
-        let new = self.add(raw, ordinal, false);
+        let new = self.add(raw, ordinal);
         known(&now_or_never(self.list.lock())).map(|context| (context, new))
     }
 }

@@ -50,16 +50,20 @@ pub fn lookup(
 
 // --- contexts ---
 
-fn note_context(pctx: *mut CUcontext, device: CUdevice, primary: bool) -> impl FnOnce(CUresult) -> CUresult {
-    move |result| {
+/// Notes the context that the driver has made or given, by `note`, which says whether its device is new.
+fn note_context(
+    pctx: *mut CUcontext,
+    note: impl FnOnce(&Process, CUcontext) -> bool,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
             // SAFETY: the driver has just written through this pointer and reported success.
-            if process.contexts.add(unsafe { *pctx }, device, primary) {
+            if note(process, unsafe { *pctx }) {
                 process.bell.ring();
             }
         }
         result
-    }
+    })
 }
 
 pub fn context_created(
@@ -67,7 +71,7 @@ pub fn context_created(
     pctx: *mut CUcontext,
     device: CUdevice,
 ) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(note_context(pctx, device, false))
+    note_context(pctx, move |process, context| process.contexts.add(context, device))
 }
 
 pub fn primary_retained(
@@ -75,7 +79,7 @@ pub fn primary_retained(
     pctx: *mut CUcontext,
     device: CUdevice,
 ) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(note_context(pctx, device, true))
+    note_context(pctx, move |process, context| process.contexts.retain_primary(context, device))
 }
 
 pub fn context_destroyed(_: Entry, context: CUcontext) -> Gate<Nothing> {
@@ -196,10 +200,13 @@ pub fn allocate_managed(_: Entry, dptr: *mut CUdeviceptr, bytes: usize, flags: c
 }
 
 pub fn free(_: Entry, dptr: CUdeviceptr) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let taken = process::current().and_then(|process| Some((process, process.ledger.take(dptr)?)));
     Gate::Admit(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
-            && process.ledger.remove(dptr)
-        {
+        if let Some((process, taken)) = taken {
+            match result {
+                CUresult::SUCCESS => process.ledger.refund(taken.0, taken.1.bytes),
+                _ => process.ledger.put_back(taken),
+            }
             process.bell.ring();
         }
         result

@@ -81,6 +81,7 @@ pub fn start() {
     });
     // SAFETY: published, and never freed.
     let process: &'static Process = unsafe { &*process };
+    ear.publish(&process.bell);
     agent::spawn(process, ear);
     let greeted = now_or_never(process.greeted.lock());
     drop(now_or_never(process.greeting.wait_timeout_while(greeted, GREETING, |greeted| !*greeted)));

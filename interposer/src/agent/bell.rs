@@ -23,8 +23,6 @@ pub struct Ear {
 pub fn bell() -> io::Result<(Bell, Ear)> {
     let (line, ear) = UnixStream::pair()?;
     ear.set_nonblocking(true)?;
-    DESCRIPTORS[0].store(line.as_raw_fd(), Release);
-    DESCRIPTORS[1].store(ear.as_raw_fd(), Release);
     let rung = std::sync::Arc::new(AtomicBool::new(false));
     Ok((Bell { rung: rung.clone(), line }, Ear { rung, line: ear }))
 }
@@ -46,7 +44,19 @@ impl Bell {
     }
 }
 
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let _ = DESCRIPTORS[1].compare_exchange(self.descriptor(), -1, AcqRel, Acquire);
+    }
+}
+
 impl Ear {
+    /// This pair is the process's own from now on: a forked child closes it.
+    pub fn publish(&self, bell: &Bell) {
+        DESCRIPTORS[0].store(bell.line.as_raw_fd(), Release);
+        DESCRIPTORS[1].store(self.descriptor(), Release);
+    }
+
     pub fn descriptor(&self) -> RawFd {
         self.line.as_raw_fd()
     }

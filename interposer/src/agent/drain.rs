@@ -2,8 +2,19 @@
 use super::signals;
 use crate::gate::{Deadline, now_or_never};
 use crate::process::Process;
+use nvshare_abi::CUresult;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+
+/// A context with a capture going on is asked again after this long: nothing tells of a capture's end.
+const CAPTURE_PAUSE: Duration = Duration::from_millis(2);
+
+/// Whether the driver did not wait because of a capture. Any other error is the application's to see at
+/// its own next call: a context in error has nothing unfinished.
+fn is_capturing(code: CUresult) -> bool {
+    (CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED.0..=CUresult::ERROR_STREAM_CAPTURE_WRONG_THREAD.0)
+        .contains(&code.0)
+}
 
 /// A wait that was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +51,11 @@ impl Drain {
                 guard.asked
             };
             for context in process.contexts.all() {
-                if let Some(entered) = context.enter() {
-                    // An error is the application's to see at its own next call: a context in error
-                    // has nothing unfinished.
-                    let _ = entered.synchronize();
+                // The context is entered anew each time, so that nobody waits for us between two tries.
+                while let Some(code) = context.enter().map(|entered| entered.synchronize())
+                    && is_capturing(code)
+                {
+                    std::thread::sleep(CAPTURE_PAUSE);
                 }
             }
             now_or_never(board.lock()).done = asked;

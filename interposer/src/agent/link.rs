@@ -1,11 +1,12 @@
 //! The connection to the scheduler.
-#![allow(unsafe_code)] // poll(2)
+#![allow(unsafe_code)] // poll(2), and a connect(2) with a bound
 use super::bell::Ear;
 use crate::process::DESCRIPTORS;
 use nvshare_protocol::frame::{self, Received};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering::Release;
@@ -22,10 +23,16 @@ pub struct Link {
 
 impl Link {
     pub fn connect(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_write_timeout(Some(SEND_BOUND))?;
-        DESCRIPTORS[2].store(stream.as_raw_fd(), Release);
-        Ok(Self { stream, reader: frame::Reader::default() })
+        let link = Self { stream: unconnected()?, reader: frame::Reader::default() };
+        // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
+        link.stream.set_write_timeout(Some(SEND_BOUND))?;
+        DESCRIPTORS[2].store(link.stream.as_raw_fd(), Release);
+        let (address, length) = address(socket)?;
+        // SAFETY: an initialised address of that length, and our own socket.
+        match unsafe { libc::connect(link.stream.as_raw_fd(), (&raw const address).cast(), length) } {
+            0 => Ok(link),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     pub fn send(&mut self, message: &ToScheduler) -> io::Result<()> {
@@ -59,8 +66,37 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        // Ends the connection for a child too that was forked before it could close its copy.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
         DESCRIPTORS[2].store(-1, Release);
     }
+}
+
+fn unconnected() -> io::Result<UnixStream> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made, and nobody else's.
+    Ok(unsafe { UnixStream::from_raw_fd(fd) })
+}
+
+fn address(socket: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    let path = socket.as_os_str().as_bytes();
+    // SAFETY: all zeros is a valid value of this plain structure.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    if path.len() >= address.sun_path.len() || path.contains(&0) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path is too long for a socket (107 bytes)",
+        ));
+    }
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = *from as libc::c_char;
+    }
+    Ok((address, size_of::<libc::sockaddr_un>() as libc::socklen_t))
 }
 
 /// Waits for the bell, for the scheduler's word, or for `bound`; true if the scheduler has said something.

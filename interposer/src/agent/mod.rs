@@ -57,8 +57,9 @@ struct Agent {
     ear: Ear,
     drain: Drain,
     link: Option<Link>,
-    /// The scheduler has answered our hello.
+    /// The scheduler has answered our hello, and when it last did.
     welcomed: bool,
+    welcomed_at: Instant,
     /// What the hello said of our running work.
     said_holds: bool,
     phase: Phase,
@@ -68,6 +69,8 @@ struct Agent {
     told_idle: bool,
     told: BTreeMap<DeviceId, Option<Totals>>,
     report_due: Instant,
+    /// A look at the memory's sums was put off until then.
+    report_owed: bool,
     next_attempt: Instant,
     lost_at: Option<Instant>,
     /// Since when calls have waited without a scheduler.
@@ -111,6 +114,7 @@ impl Agent {
             drain,
             link: None,
             welcomed: false,
+            welcomed_at: now,
             said_holds: false,
             phase: Phase::Idle,
             lease: LeaseId(0),
@@ -119,6 +123,7 @@ impl Agent {
             told_idle: false,
             told: BTreeMap::new(),
             report_due: now,
+            report_owed: false,
             next_attempt: now,
             lost_at: None,
             orphaned: None,
@@ -194,18 +199,22 @@ impl Agent {
 
     /// The scheduler is gone. Who holds goes on; who waits, waits a bounded time for the next one.
     fn lose(&mut self, error: &io::Error) {
-        self.link = None;
-        self.welcomed = false;
-        self.told.clear();
-        self.contended = false;
-        self.lease = LeaseId(0);
         let now = clock::instant();
         self.lost_at = Some(now);
-        self.next_attempt = now;
+        // A scheduler that never welcomes us is not asked at every turn of the loop.
+        self.next_attempt = if self.welcomed { now } else { now + RETRY_SOON };
+        self.disconnect();
+        log::info!("lost the scheduler: {error}");
+    }
+
+    fn disconnect(&mut self) {
+        self.link = None;
+        self.welcomed = false;
+        self.contended = false;
+        self.lease = LeaseId(0);
         if self.phase == Phase::Waiting {
             self.phase = Phase::Idle;
         }
-        log::info!("lost the scheduler: {error}");
     }
 
     fn go_free(&mut self) {
@@ -237,7 +246,8 @@ impl Agent {
                 }))?;
             }
         }
-        if clock::instant() >= self.report_due {
+        self.report_owed = clock::instant() < self.report_due;
+        if !self.report_owed {
             self.report()?;
         }
         if self.phase == Phase::Idle && self.process.gate.is_wanted() {
@@ -283,8 +293,12 @@ impl Agent {
                 }
             }
         }
-        if self.welcomed || self.phase != Phase::Idle || !self.process.gate.is_wanted() {
+        let steady = self.welcomed && now.duration_since(self.welcomed_at) >= ORPHAN_BOUND;
+        let waits = matches!(self.phase, Phase::Idle | Phase::Waiting) && self.process.gate.is_wanted();
+        if steady || !waits {
             self.orphaned = None;
+        }
+        if self.welcomed || !waits {
             return;
         }
         let since = *self.orphaned.get_or_insert(now);
@@ -305,10 +319,10 @@ impl Agent {
         if self.link.is_none() {
             bound = bound.min(until(self.next_attempt));
         }
-        if let Some(since) = self.orphaned {
+        if let Some(since) = self.orphaned.filter(|_| !self.welcomed) {
             bound = bound.min(until(since + ORPHAN_BOUND));
         }
-        if self.welcomed && self.report_due > now {
+        if self.welcomed && self.report_owed {
             bound = bound.min(until(self.report_due));
         }
         if self.phase == Phase::Held && self.contended && !self.told_idle {
@@ -332,8 +346,7 @@ impl Agent {
                 ToTenant::Enabled(false) => self.go_free(),
                 ToTenant::Refused(why) => {
                     log::warning!("the scheduler refused this process: {why}; running unmanaged");
-                    self.link = None;
-                    self.welcomed = false;
+                    self.disconnect();
                     self.next_attempt = clock::instant() + RETRY_REFUSED;
                     self.go_free();
                     return Ok(());
@@ -352,6 +365,8 @@ impl Agent {
     fn welcome(&mut self, welcome: &Welcome) -> io::Result<()> {
         self.process.set_terms(welcome.reserve, welcome.limit);
         self.welcomed = true;
+        self.welcomed_at = clock::instant();
+        self.told.clear();
         self.lost_at = None;
         if self.warned {
             log::info!("joined the scheduler at {}", self.process.settings.socket.display());
@@ -405,6 +420,7 @@ impl Agent {
         let start = clock::instant();
         if !self.stop(Duration::from_nanos(revoke.drain_within.0)) {
             gate.open();
+            self.set_contended(self.contended);
             log::warning!(
                 "work did not end within {:.1} s of a revocation: it keeps the GPU for now",
                 revoke.drain_within.as_secs_f64()

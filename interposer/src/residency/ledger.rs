@@ -80,12 +80,15 @@ impl Ledger {
         }
     }
 
-    /// Forgets the allocation at `start`; false if it is none of ours.
-    pub fn remove(&self, start: u64) -> bool {
-        let mut inner = now_or_never(self.inner.lock());
-        let Some((device, allocation)) = inner.allocations.remove(&start) else { return false };
-        inner.refund(device, allocation.bytes);
-        true
+    /// Takes out the allocation at `start`, if it is one of ours, before the driver frees it: afterwards
+    /// the address may be somebody else's at once. It stays charged until [`Self::refund`].
+    pub fn take(&self, start: u64) -> Option<(DeviceId, Allocation)> {
+        now_or_never(self.inner.lock()).allocations.remove(&start)
+    }
+
+    /// Puts back what was taken out: the driver did not free it.
+    pub fn put_back(&self, (device, allocation): (DeviceId, Allocation)) {
+        now_or_never(self.inner.lock()).allocations.insert(allocation.start, (device, allocation));
     }
 
     /// Forgets everything that goes with a context that is gone.
@@ -186,8 +189,12 @@ mod tests {
     fn what_is_freed_is_given_back_once() {
         let ledger = Ledger::default();
         made(&ledger, 0x1000, 64);
-        assert!(ledger.remove(0x1000));
-        assert!(!ledger.remove(0x1000));
+        let taken = ledger.take(0x1000).unwrap();
+        assert!(ledger.take(0x1000).is_none());
+        assert_eq!(ledger.totals(GPU).allocated, 64, "charged until the driver has freed it");
+        ledger.put_back(taken);
+        let (device, allocation) = ledger.take(0x1000).unwrap();
+        ledger.refund(device, allocation.bytes);
         assert_eq!(ledger.totals(GPU), Totals::default());
     }
 

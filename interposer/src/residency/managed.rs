@@ -8,7 +8,6 @@ use crate::contexts::Context;
 use crate::log;
 use crate::real::driver;
 use nvshare_abi::*;
-use nvshare_protocol::Bytes;
 
 /// One prefetch call's share.
 const PIECE: u64 = 64 << 20;
@@ -39,27 +38,27 @@ impl Engine for Managed {
         }
     }
 
-    fn fetch(&self, context: &Context, ranges: &[Range]) -> Bytes {
+    fn fetch(&self, context: &Context, ranges: &[Range]) -> Vec<Range> {
         move_all(context, ranges, context.device.ordinal)
     }
 
-    fn evict(&self, context: &Context, ranges: &[Range]) -> Bytes {
+    fn evict(&self, context: &Context, ranges: &[Range]) -> Vec<Range> {
         move_all(context, ranges, CU_DEVICE_CPU)
     }
 }
 
 /// Prefetches every piece to `place` on our own stream and waits. A piece that cannot be prefetched
-/// (the application freed it a moment ago) is left out.
-fn move_all(context: &Context, ranges: &[Range], place: CUdevice) -> Bytes {
-    let Some(mut entered) = context.enter() else { return Bytes::ZERO };
+/// (the application freed it a moment ago) is left out; all are, if the wait fails.
+fn move_all(context: &Context, ranges: &[Range], place: CUdevice) -> Vec<Range> {
+    let Some(mut entered) = context.enter() else { return Vec::new() };
     let stream = match entered.stream() {
         Ok(stream) => stream,
         Err(code) => {
             log::warning!("no stream to move memory on (CUDA error {}): it moves by page faults", code.0);
-            return Bytes::ZERO;
+            return Vec::new();
         }
     };
-    let (mut moved, mut refused) = (0, None);
+    let (mut moved, mut refused) = (Vec::new(), None);
     for range in ranges {
         let mut start = range.start;
         let end = range.start + range.bytes;
@@ -67,7 +66,7 @@ fn move_all(context: &Context, ranges: &[Range], place: CUdevice) -> Bytes {
             let bytes = (end - start).min(PIECE);
             // SAFETY: only addresses; the driver answers with an error where no managed memory lies.
             match unsafe { driver::cuMemPrefetchAsync(start, bytes as usize, place, stream) } {
-                CUresult::SUCCESS => moved += bytes,
+                CUresult::SUCCESS => moved.push(Range { start, bytes }),
                 code => refused = Some(code),
             }
             start += bytes;
@@ -81,5 +80,5 @@ fn move_all(context: &Context, ranges: &[Range], place: CUdevice) -> Bytes {
             code.0
         );
     }
-    Bytes(moved)
+    if done == CUresult::SUCCESS { moved } else { Vec::new() }
 }

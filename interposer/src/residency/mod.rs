@@ -22,9 +22,9 @@ pub trait Engine: Send + Sync {
     fn allocate(&self, context: &Context, bytes: usize) -> Result<(CUdeviceptr, bool), CUresult>;
     /// Brings ranges to the device and waits for them. Returns what came; what did not comes by page
     /// faults or not at all, as the engine's kind has it.
-    fn fetch(&self, context: &Context, ranges: &[Range]) -> Bytes;
-    /// Moves ranges out of the device and waits for them. Returns what went.
-    fn evict(&self, context: &Context, ranges: &[Range]) -> Bytes;
+    fn fetch(&self, context: &Context, ranges: &[Range]) -> Vec<Range>;
+    /// Moves ranges out of the device and waits for them. Returns what went: no more is booked as gone.
+    fn evict(&self, context: &Context, ranges: &[Range]) -> Vec<Range>;
 }
 
 /// Brings back what belongs on each device, most recently used first, within its budget. Without
@@ -39,7 +39,7 @@ pub fn fetch(
     each(contexts, budget, |context, bytes| {
         let ranges = plan::fetch(&ledger.on(context.device.id), bytes);
         let missing = ledger.missing(&ranges);
-        let fetched = if bulk { engine.fetch(context, &ranges) } else { Bytes::ZERO };
+        let fetched = if bulk { plan::sum(&engine.fetch(context, &ranges)) } else { Bytes::ZERO };
         ledger.arrived(&ranges);
         Bytes(fetched.0.min(missing.0))
     })
@@ -53,8 +53,8 @@ pub fn evict(engine: &dyn Engine, contexts: &Contexts, ledger: &Ledger, wanted: 
             return Bytes::ZERO;
         }
         let gone = engine.evict(context, &ranges);
-        ledger.left(&ranges);
-        gone
+        ledger.left(&gone);
+        plan::sum(&gone)
     })
 }
 

@@ -42,6 +42,10 @@ pub fn evict(allocations: &[Allocation], wanted: Bytes) -> Vec<Range> {
     ranges
 }
 
+pub fn sum(ranges: &[Range]) -> Bytes {
+    Bytes(ranges.iter().map(|range| range.bytes).sum())
+}
+
 fn immovable(allocations: &[Allocation]) -> u64 {
     allocations.iter().filter(|a| !a.movable).map(|a| a.bytes).sum()
 }
