@@ -33,6 +33,11 @@ lib: setup ## Build libnvshare.so on its glibc floor of 2.17
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(CARGO) zigbuild --release --locked -p nvshare-interposer --target $(FLOOR).2.17
 	tests/check-floor.sh $(TARGET)/$(FLOOR)/release/libnvshare.so
 
+.PHONY: test-containers
+test-containers: build lib ## Containers started by real engines, as root (installs runc, crun, docker, podman)
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_BIN=$(abspath $(TARGET))/debug \
+	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so bash tests/containers/run.sh
+
 .PHONY: demo
 demo: release ## Two tenants on one GPU: demand paging beside bulk prefetch, in under a minute
 	$(TARGET)/release/demo
@@ -41,6 +46,7 @@ demo: release ## Two tenants on one GPU: demand paging beside bulk prefetch, in 
 test: build lib ## Run every test that needs no GPU
 	$(CARGO) test --workspace --locked
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
+	$(MAKE) test-containers
 
 .PHONY: bench
 bench: release ## What the gate adds to a launch, beside bare calls

@@ -55,6 +55,8 @@ for directory in usr etc; do
         || { echo "Bail out! cannot lay a writable copy over /$directory"; exit 1; }
 done
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
+# podman keeps its locks here; one held by a run that was stopped would stop all later ones.
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
 mkdir -p /run/lock /run/nvshare/tenants /usr/lib/nvshare /etc/nvshare /usr/share/containers/oci/hooks.d
 chmod 755 "$work"
 mkdir /run/own-cgroup && mount --rbind /sys/fs/cgroup /run/own-cgroup
