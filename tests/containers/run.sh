@@ -1,7 +1,7 @@
 #!/bin/bash
 # Containers started by real engines. Runs as root on any Debian; installs what it needs.
 #
-#   tests/containers/run.sh [CASES...]      CASES: speed runc crun docker podman rootless (all by default)
+#   tests/containers/run.sh [CASES...]      CASES: speed runc crun docker turns podman rootless (all by default)
 #
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
 #   NVSHARE_LIBRARY   a libnvshare.so to load (default: a stand-in, compiled here)
@@ -91,7 +91,7 @@ start_scheduler
 managed="loaded=1 connect=ok"
 unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
 
-for case in ${*:-speed runc crun docker podman rootless}; do
+for case in ${*:-speed runc crun docker turns podman rootless}; do
     echo "# $case"
     . "$here/case-$case.sh"
     own_cgroup

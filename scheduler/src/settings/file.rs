@@ -51,6 +51,9 @@ pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<Settings, Wron
 
 fn read(settings: &mut Settings, document: &Table, file: &str, wrong: &mut Vec<String>) {
     for (section, entries) in document {
+        if section == RUNTIME_SECTION {
+            continue;
+        }
         let known: Vec<&str> = TABLE.iter().filter(|row| row.section == section).map(|row| row.key).collect();
         if known.is_empty() {
             wrong.push(format!("{file}: [{section}] is no section (known: {})", section_names()));
@@ -76,6 +79,9 @@ fn read(settings: &mut Settings, document: &Table, file: &str, wrong: &mut Vec<S
     }
 }
 
+/// The container programs' part of the same file; they check it themselves.
+const RUNTIME_SECTION: &str = "runtime";
+
 fn section_names() -> String {
     let mut names: Vec<String> = TABLE.iter().map(|row| format!("[{}]", row.section)).collect();
     names.dedup();
@@ -87,6 +93,12 @@ mod tests {
     use super::super::sample;
     use super::*;
     use nvshare_core::print::evict_word;
+
+    #[test]
+    fn the_container_programs_section_is_theirs() {
+        let document = "[runtime]\non_error = \"fail\"\n[scheduler]\nquantum = 7\n";
+        assert!(load(document, "c.toml", &[]).is_ok());
+    }
 
     #[test]
     fn what_is_printed_reads_back() {
