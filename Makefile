@@ -35,7 +35,9 @@ lib: setup ## Build libnvshare.so on its glibc floor of 2.17
 
 .PHONY: test-containers
 test-containers: build lib ## Containers started by real engines, as root (installs runc, crun, docker, podman)
-	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_BIN=$(abspath $(TARGET))/debug \
+	$(CARGO) build --release --locked -p nvshare-runtime-hook
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_BIN=$(abspath $(TARGET))/release \
+	  NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so bash tests/containers/run.sh
 
 .PHONY: demo

@@ -1,7 +1,7 @@
 # Two containers on one simulated GPU take turns through the real scheduler. Needs the dockerd of case docker
 # and the real library.
 turns_case() {
-    local name tenants=(first second) card="$work/card"
+    local name tenants=(first second) card="$work/card" bin=${NVSHARE_WORLD:-$bin}
     [ -n "${NVSHARE_LIBRARY:-}" ] && "${docker[@]:-false}" info >/dev/null 2>&1 \
         || { skip "docker: two containers take turns" "no dockerd, or a stand-in for the library"; return; }
     settings

@@ -4,6 +4,7 @@
 #   tests/containers/run.sh [CASES...]      CASES: speed runc crun docker turns podman rootless (all by default)
 #
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
+#   NVSHARE_WORLD     directory of nvshare-scheduler, nvsharectl, load, libfakecuda.so (default: NVSHARE_BIN)
 #   NVSHARE_LIBRARY   a libnvshare.so to load (default: a stand-in, compiled here)
 #
 # Nothing of the machine is changed but the packages: everything happens in a mount and a process namespace,
