@@ -51,8 +51,9 @@ test: build lib ## Run every test that needs no GPU
 	$(MAKE) test-containers
 
 .PHONY: bench
-bench: release ## What the gate adds to a launch, beside bare calls
+bench: release ## What the gate adds to a launch; the daemon with a thousand tenants
 	$(CARGO) bench -p nvshare-tests --locked
+	$(CARGO) test --release --locked -p nvshare-scheduler --test scale -- --ignored --nocapture
 
 .PHONY: gpu-pack
 gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine

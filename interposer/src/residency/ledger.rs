@@ -12,7 +12,8 @@ pub struct Allocation {
     pub start: u64,
     pub bytes: u64,
     pub resident: u64,
-    /// Rises with every allocation and use that we see.
+    /// Rises with every allocation: the newest counts as the most recently used, for what kernels use is
+    /// not seen.
     pub stamp: u64,
     pub movable: bool,
     /// The context that it goes with.
