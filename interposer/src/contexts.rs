@@ -1,12 +1,13 @@
 //! The devices this process uses, and its contexts on them.
 #![allow(unsafe_code)] // it asks the driver about devices and enters contexts
+use crate::captures::is_refusal;
 use crate::gate::now_or_never;
 use crate::real::driver;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 #[derive(Debug)]
 pub struct Device {
@@ -16,6 +17,8 @@ pub struct Device {
     pub name: String,
     /// Whether managed memory can be prefetched on this device.
     pub movable: bool,
+    /// Whether physical memory can be mapped on this device.
+    pub pieces: bool,
     /// The handle of its primary context, which the driver gives out again after a reset.
     primary: AtomicUsize,
 }
@@ -27,27 +30,51 @@ pub struct Context {
     pub device: Arc<Device>,
     /// How often a primary context was retained and not released.
     users: AtomicU32,
-    /// Held while we work in the context, and while it is being destroyed.
+    /// Whether it still exists: read while we work or wait in it, written when it is to be destroyed.
+    life: RwLock<bool>,
+    /// Held while we work in the context.
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug)]
+/// What we have made in a context, at first need.
+#[derive(Debug, Default)]
 struct Inner {
-    alive: bool,
-    /// Our own stream in it, made at first need.
+    /// Our own stream.
     stream: Option<usize>,
+    /// Events that are free.
+    events: Vec<usize>,
+    /// One event for each [`Purpose`].
+    recorded: [Option<usize>; 2],
+}
+
+/// Why all work of a context is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To wait for its end.
+    Drain,
+    /// To see how long it takes.
+    Pace,
 }
 
 #[derive(Debug, Default)]
 pub struct Contexts {
     list: Mutex<Vec<Arc<Context>>>,
+    /// Green contexts and the contexts made of them.
+    green: Mutex<Vec<(usize, usize)>>,
     devices: Mutex<Vec<Arc<Device>>>,
+    /// How many of these there are.
+    used: AtomicUsize,
 }
 
 /// A context that is current on this thread until dropped.
 pub struct Entered<'a> {
     inner: MutexGuard<'a, Inner>,
+    _life: RwLockReadGuard<'a, bool>,
 }
+
+/// A point in a stream of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(Option<usize>);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
@@ -77,10 +104,37 @@ impl Entered<'_> {
         }
     }
 
-    /// Waits for all work submitted in this context.
-    pub fn synchronize(&self) -> CUresult {
-        // SAFETY: the context is current.
-        unsafe { driver::cuCtxSynchronize() }
+    fn event(&mut self) -> Result<usize, CUresult> {
+        if let Some(event) = self.inner.events.pop() {
+            return Ok(event);
+        }
+        let mut event: CUevent = null_mut();
+        // A thread that waits for it sleeps, and does not take a core from the application.
+        // SAFETY: the context is current and the pointer is to a local.
+        match unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC) } {
+            CUresult::SUCCESS => Ok(event as usize),
+            code => Err(code),
+        }
+    }
+
+    /// Marks the point that our stream has been given work to.
+    pub fn mark(&mut self, stream: CUstream) -> Mark {
+        let recorded = |event: &usize| {
+            // SAFETY: an event and a stream of the context that is current.
+            unsafe { driver::cuEventRecord(*event as CUevent, stream) == CUresult::SUCCESS }
+        };
+        Mark(self.event().ok().filter(recorded))
+    }
+
+    /// Waits until the stream has passed the mark.
+    pub fn passed(&mut self, mark: Mark, stream: CUstream) -> CUresult {
+        let Some(event) = mark.0 else {
+            // SAFETY: our own stream of the context that is current.
+            return unsafe { driver::cuStreamSynchronize(stream) };
+        };
+        self.inner.events.push(event);
+        // SAFETY: an event of ours that was recorded.
+        unsafe { driver::cuEventSynchronize(event as CUevent) }
     }
 }
 
@@ -89,29 +143,105 @@ impl Context {
         self.raw
     }
 
-    /// Makes the context current on this thread; `None` once it is gone.
-    pub fn enter(&self) -> Option<Entered<'_>> {
-        let inner = now_or_never(self.inner.lock());
-        if !inner.alive {
-            return None;
-        }
-        // SAFETY: the context is alive, and stays so while `inner` is locked.
-        (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
-            .then_some(Entered { inner })
+    fn new(raw: usize, device: Arc<Device>) -> Self {
+        Self { raw, device, users: AtomicU32::new(0), life: RwLock::new(true), inner: Mutex::default() }
     }
 
-    fn is_primary(&self) -> bool {
+    /// Alive until the guard is dropped; `None` once it is gone.
+    fn alive(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        Some(now_or_never(self.life.read())).filter(|alive| **alive)
+    }
+
+    /// Makes the context current on this thread; `None` once it is gone.
+    pub fn enter(&self) -> Option<Entered<'_>> {
+        let life = self.alive()?;
+        let inner = now_or_never(self.inner.lock());
+        // Made only on success: its end takes the context off this thread again.
+        // SAFETY: the context is alive, and stays so while `life` is held.
+        (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
+            .then(|| Entered { inner, _life: life })
+    }
+
+    /// Marks all work submitted in this context so far, whatever stream it is in. Not beside a capture: see
+    /// [`crate::captures`].
+    pub fn record(&self, purpose: Purpose) -> CUresult {
+        let Some(mut entered) = self.enter() else { return CUresult::ERROR_CONTEXT_IS_DESTROYED };
+        let event = match entered.inner.recorded[purpose as usize] {
+            Some(event) => event,
+            None => match entered.event() {
+                Ok(event) => event,
+                Err(code) => return code,
+            },
+        };
+        entered.inner.recorded[purpose as usize] = Some(event);
+        // SAFETY: a live context and an event of it.
+        unsafe { driver::cuCtxRecordEvent(self.raw as CUcontext, event as CUevent) }
+    }
+
+    /// Asks (`cuEventQuery`) or waits (`cuEventSynchronize`) for what was last recorded, without keeping others out.
+    fn recorded(&self, purpose: Purpose, ask: unsafe fn(CUevent) -> CUresult) -> CUresult {
+        let Some(_life) = self.alive() else { return CUresult::SUCCESS };
+        let event = now_or_never(self.inner.lock()).recorded[purpose as usize];
+        // SAFETY: an event of a live context.
+        event.map_or(CUresult::SUCCESS, |event| unsafe { ask(event as CUevent) })
+    }
+
+    /// Whether what was last recorded is still unfinished.
+    pub fn is_unfinished(&self, purpose: Purpose) -> bool {
+        self.recorded(purpose, driver::cuEventQuery) == CUresult::ERROR_NOT_READY
+    }
+
+    /// Waits for the end of what was last recorded. A context in error has nothing unfinished.
+    pub fn finish(&self, purpose: Purpose) {
+        self.recorded(purpose, driver::cuEventSynchronize);
+    }
+
+    /// Waits for all work submitted in this context, without keeping others out.
+    pub fn synchronize(&self) -> CUresult {
+        // SAFETY: no arguments; a context is current.
+        self.within(|| unsafe { driver::cuCtxSynchronize() }).unwrap_or(CUresult::SUCCESS)
+    }
+
+    /// Does `act` while this context is current on this thread, without keeping others out; the driver's error if it
+    /// cannot be, none if it is gone.
+    pub fn within(&self, act: impl FnOnce() -> CUresult) -> Option<CUresult> {
+        let _life = self.alive()?;
+        // SAFETY: the context is alive while `_life` is held.
+        let pushed = unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) };
+        if pushed != CUresult::SUCCESS {
+            return Some(pushed);
+        }
+        let done = act();
+        let mut popped = null_mut();
+        // SAFETY: pushed above, on this thread.
+        unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
+        Some(done)
+    }
+
+    /// Whether the driver refuses all work here since an error of the application's.
+    fn is_broken(&self) -> bool {
+        let Some(mut entered) = self.enter() else { return false };
+        let code = match entered.stream() {
+            // SAFETY: our own stream of the context that is current.
+            Ok(stream) => unsafe { driver::cuStreamQuery(stream) },
+            Err(code) => code,
+        };
+        code != CUresult::SUCCESS && code != CUresult::ERROR_NOT_READY && !is_refusal(code)
+    }
+
+    /// Whether it is known to be its device's primary context.
+    pub fn is_primary(&self) -> bool {
         self.device.primary.load(Relaxed) == self.raw
     }
 
     fn bury(&self) {
-        now_or_never(self.inner.lock()).alive = false;
+        *now_or_never(self.life.write()) = false;
     }
 }
 
 fn describe(ordinal: CUdevice) -> Option<Device> {
     let mut uuid = CUuuid { bytes: [0; 16] };
-    let (mut capacity, mut movable, mut name) = (0, 0, [0; 96]);
+    let (mut capacity, mut movable, mut pieces, mut name) = (0, 0, 0, [0; 96]);
     // SAFETY: every pointer is to a local of the type and length that the call is given.
     let known = unsafe {
         let mut code = driver::cuDeviceGetUuid_v2(&mut uuid, ordinal);
@@ -119,6 +249,11 @@ fn describe(ordinal: CUdevice) -> Option<Device> {
             code = driver::cuDeviceGetUuid(&mut uuid, ordinal);
         }
         driver::cuDeviceGetAttribute(&mut movable, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, ordinal);
+        driver::cuDeviceGetAttribute(
+            &mut pieces,
+            CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
+            ordinal,
+        );
         driver::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, ordinal);
         code == CUresult::SUCCESS && driver::cuDeviceTotalMem_v2(&mut capacity, ordinal) == CUresult::SUCCESS
     };
@@ -129,20 +264,28 @@ fn describe(ordinal: CUdevice) -> Option<Device> {
         capacity: Bytes(capacity as u64),
         name: String::from_utf8_lossy(&name).into_owned(),
         movable: movable != 0,
+        pieces: pieces != 0,
         primary: AtomicUsize::new(0),
     })
 }
 
 impl Contexts {
     /// The device at `ordinal`, and whether this is the first time that it is used.
-    fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
+    pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
         let mut devices = now_or_never(self.devices.lock());
         if let Some(device) = devices.iter().find(|device| device.ordinal == ordinal) {
             return Some((device.clone(), false));
         }
         let device = Arc::new(describe(ordinal)?);
         devices.push(device.clone());
+        self.used.store(devices.len(), Relaxed);
         Some((device, true))
+    }
+
+    /// Whether this process uses more than one device.
+    #[inline]
+    pub fn are_several(&self) -> bool {
+        self.used.load(Relaxed) > 1
     }
 
     /// Notes a context; true if its device is new to us.
@@ -151,8 +294,7 @@ impl Contexts {
         let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
         let mut list = now_or_never(self.list.lock());
         if !list.iter().any(|context| context.raw == raw) {
-            let inner = Mutex::new(Inner { alive: true, stream: None });
-            list.push(Arc::new(Context { raw, device, users: AtomicU32::new(0), inner }));
+            list.push(Arc::new(Context::new(raw, device)));
         }
         new
     }
@@ -169,12 +311,37 @@ impl Contexts {
     }
 
     /// Forgets a context, before the driver destroys it; waits while we work in it.
-    pub fn remove(&self, raw: CUcontext) {
-        self.take(|context| context.raw == raw as usize);
+    pub fn remove(&self, raw: CUcontext) -> Option<Arc<Context>> {
+        self.take(|context| context.raw == raw as usize)
     }
 
-    /// Forgets a device's primary context, and says which it was.
-    pub fn remove_primary(&self, ordinal: CUdevice) -> Option<usize> {
+    /// The driver has not destroyed what was removed.
+    pub fn put_back(&self, removed: &Context) {
+        let again = Context::new(removed.raw, removed.device.clone());
+        again.users.store(removed.users.load(Relaxed), Relaxed);
+        let mut list = now_or_never(self.list.lock());
+        list.retain(|context| context.raw != removed.raw);
+        list.push(Arc::new(again));
+    }
+
+    /// Notes what context was made of a green one.
+    pub fn add_green(&self, green: CUgreenCtx, raw: CUcontext) {
+        now_or_never(self.green.lock()).push((green as usize, raw as usize));
+    }
+
+    /// The contexts made of a green one.
+    pub fn of_green(&self, green: CUgreenCtx) -> Vec<usize> {
+        let all = now_or_never(self.green.lock());
+        all.iter().filter(|(known, _)| *known == green as usize).map(|(_, raw)| *raw).collect()
+    }
+
+    /// A green context is gone.
+    pub fn forget_green(&self, green: CUgreenCtx) {
+        now_or_never(self.green.lock()).retain(|(known, _)| *known != green as usize);
+    }
+
+    /// Forgets a device's primary context, before the driver ends it; waits while we work in it.
+    pub fn remove_primary(&self, ordinal: CUdevice) -> Option<Arc<Context>> {
         self.take(|context| context.is_primary() && context.device.ordinal == ordinal)
     }
 
@@ -190,18 +357,51 @@ impl Contexts {
             .is_ok_and(|users| users <= 1)
     }
 
-    fn take(&self, which: impl Fn(&Context) -> bool) -> Option<usize> {
+    fn take(&self, which: impl Fn(&Context) -> bool) -> Option<Arc<Context>> {
         let taken = {
             let mut list = now_or_never(self.list.lock());
             let at = list.iter().position(|context| which(context))?;
             list.swap_remove(at)
         };
         taken.bury();
-        Some(taken.raw)
+        Some(taken)
+    }
+
+    /// The context of that handle, if we know it.
+    pub fn named(&self, raw: usize) -> Option<Arc<Context>> {
+        now_or_never(self.list.lock()).iter().find(|context| context.raw == raw).cloned()
+    }
+
+    /// The context of that handle, noted if it was made where we did not see it.
+    pub fn known(&self, raw: CUcontext) -> Option<Arc<Context>> {
+        let known = self.named(raw as usize);
+        known.or_else(|| {
+            let mut popped = null_mut();
+            // SAFETY: the application's own handle, which the driver checks; it is popped where it was pushed.
+            if unsafe { driver::cuCtxPushCurrent_v2(raw) } != CUresult::SUCCESS {
+                return None;
+            }
+            let current = self.current();
+            // SAFETY: as above.
+            unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
+            current.map(|(context, _)| context)
+        })
     }
 
     pub fn all(&self) -> Vec<Arc<Context>> {
         now_or_never(self.list.lock()).clone()
+    }
+
+    /// Whether no context takes work any more: then no memory can be brought back, and no kernel misses it. The
+    /// application must get to hear of its error.
+    pub fn are_broken(&self) -> bool {
+        let all = self.all();
+        !all.is_empty() && all.iter().all(|context| context.is_broken())
+    }
+
+    /// Whether no context is known to be alive.
+    pub fn is_empty(&self) -> bool {
+        now_or_never(self.list.lock()).is_empty()
     }
 
     pub fn devices(&self) -> Vec<Arc<Device>> {

@@ -1,19 +1,25 @@
 //! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
 //! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
-//! we keep), `agent` (who talks to the scheduler), `residency` (how memory moves), `find` (dlsym).
+//! we keep), `agent` (who talks to the scheduler), `residency` (how memory moves), `ipc` (what other
+//! processes open), `find` (dlsym).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded.
 mod agent;
+mod around;
+mod captures;
 mod clock;
 mod contexts;
+mod descriptors;
 mod entry;
 mod exports;
 mod find;
 mod gate;
+mod ipc;
 mod log;
 mod policy;
 mod process;
 mod real;
 mod residency;
 mod settings;
+mod stream;

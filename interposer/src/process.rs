@@ -1,12 +1,17 @@
 //! What we keep for this process, from its `cuInit` to its end or fork.
 #![allow(unsafe_code)] // fork handlers and the descriptors they close
 use crate::agent::{self, Bell};
+use crate::around::Around;
+use crate::captures::Captures;
 use crate::contexts::Contexts;
 use crate::gate::{Turnstile, now_or_never};
-use crate::residency::{Engine, Ledger, Managed};
+use crate::ipc::Ipc;
+use crate::residency::Memory;
 use crate::settings::Settings;
+use nvshare_abi::CUdevice;
 use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeMap;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
 use std::sync::{Condvar, Mutex};
@@ -21,8 +26,12 @@ pub struct Process {
     pub settings: Settings,
     pub gate: Turnstile,
     pub contexts: Contexts,
-    pub ledger: Ledger,
-    pub engine: Box<dyn Engine>,
+    pub captures: Captures,
+    pub around: Around,
+    pub memory: Memory,
+    pub ipc: Ipc,
+    /// By handle: the pools whose device is known.
+    pools: Mutex<BTreeMap<usize, Pool>>,
     pub bell: Bell,
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant; `u64::MAX`: none.
@@ -31,11 +40,20 @@ pub struct Process {
     greeting: Condvar,
 }
 
+/// A pool of stream-ordered memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// The ordinal of its device; none for a pool of the host.
+    pub device: Option<CUdevice>,
+    /// Whether it is the driver's alone, because others may be given it.
+    pub foreign: bool,
+}
+
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 
 /// The descriptors of ours that a forked child must not keep open: the scheduler tells by the closing
-/// of the connection that a tenant is gone.
-pub static DESCRIPTORS: [AtomicI32; 3] = [const { AtomicI32::new(-1) }; 3];
+/// of the connection that a tenant is gone, and swap space is free when nobody has its file.
+pub static DESCRIPTORS: [AtomicI32; 5] = [const { AtomicI32::new(-1) }; 5];
 
 /// None before CUDA is initialised in this process.
 #[inline]
@@ -58,11 +76,14 @@ pub fn start() {
         }
     };
     let process = Box::into_raw(Box::new(Process {
+        memory: Memory::new(settings.engine),
+        ipc: Ipc::default(),
         settings,
         gate: Turnstile::new_shut(),
         contexts: Contexts::default(),
-        ledger: Ledger::default(),
-        engine: Box::new(Managed),
+        captures: Captures::default(),
+        around: Around::default(),
+        pools: Mutex::default(),
         bell,
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
@@ -82,6 +103,7 @@ pub fn start() {
     // SAFETY: published, and never freed.
     let process: &'static Process = unsafe { &*process };
     ear.publish(&process.bell);
+    process.around.check();
     agent::spawn(process, ear);
     let greeted = now_or_never(process.greeted.lock());
     drop(now_or_never(process.greeting.wait_timeout_while(greeted, GREETING, |greeted| !*greeted)));
@@ -132,6 +154,18 @@ impl Process {
 
     /// What is left of [`Self::visible`].
     pub fn free(&self, device: DeviceId, capacity: Bytes) -> u64 {
-        self.visible(capacity).saturating_sub(self.ledger.charged(device))
+        self.visible(capacity).saturating_sub(self.memory.charged(device))
+    }
+
+    pub fn pool(&self, pool: usize) -> Option<Pool> {
+        now_or_never(self.pools.lock()).get(&pool).copied()
+    }
+
+    pub fn note_pool(&self, pool: usize, what: Pool) {
+        now_or_never(self.pools.lock()).insert(pool, what);
+    }
+
+    pub fn forget_pool(&self, pool: usize) {
+        now_or_never(self.pools.lock()).remove(&pool);
     }
 }

@@ -18,6 +18,7 @@ const LOG: &str = "NVSHARE_LOG";
 const ENGINE: &str = "NVSHARE_ENGINE";
 const MEM_LIMIT: &str = "NVSHARE_MEM_LIMIT";
 const PREFETCH: &str = "NVSHARE_PREFETCH";
+const WEIGHT: &str = "NVSHARE_WEIGHT";
 const DEBUG: &str = "NVSHARE_DEBUG";
 const OVERSUB: &str = "NVSHARE_ENABLE_SINGLE_OVERSUB";
 
@@ -25,18 +26,43 @@ const OVERSUB: &str = "NVSHARE_ENABLE_SINGLE_OVERSUB";
 pub const TABLE: &[Setting] = &[
     Setting { name: SOCKET, allowed: "an absolute path", default: "/dev/nvshare/run/scheduler.sock in a container, else /run/nvshare/tenants/scheduler.sock", meaning: "the scheduler's socket for tenants" },
     Setting { name: LOG, allowed: "off, error, warn, info, debug", default: "warn", meaning: "what the library says on stderr" },
-    Setting { name: ENGINE, allowed: "managed", default: "managed", meaning: "how memory is moved out and back" },
+    Setting { name: ENGINE, allowed: "auto, swap, managed, plain", default: "auto", meaning: "how memory is moved out and back; auto: swap where device and scheduler offer it, else managed; plain: not at all" },
     Setting { name: MEM_LIMIT, allowed: "bytes, or a number with KiB, MiB, GiB or TiB", default: "none", meaning: "the most that the process may allocate on each device" },
+    Setting { name: WEIGHT, allowed: "1 to 1000", default: "the scheduler's", meaning: "the share of the GPU's time beside others, as far as the scheduler allows" },
     Setting { name: PREFETCH, allowed: "on, off", default: "on", meaning: "off: memory comes back by page faults, for comparison" },
     Setting { name: DEBUG, allowed: "0, 1", default: "0", meaning: "1: as NVSHARE_LOG=debug (the C nvshare's name)" },
     Setting { name: OVERSUB, allowed: "0, 1", default: "0", meaning: "1: the process may allocate more than the card has (the C nvshare's name)" },
 ];
+
+/// What new allocations are to be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    Auto,
+    Swap,
+    Managed,
+    Plain,
+}
+
+impl EngineChoice {
+    const ALL: [Self; 4] = [Self::Auto, Self::Swap, Self::Managed, Self::Plain];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Swap => "swap",
+            Self::Managed => "managed",
+            Self::Plain => "plain",
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub socket: PathBuf,
     pub level: Level,
     pub limit: Option<Bytes>,
+    pub engine: EngineChoice,
+    pub weight: Option<u32>,
     pub prefetch: bool,
     pub oversubscribe: bool,
 }
@@ -96,11 +122,24 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
         }
         bytes
     });
-    if let Some(value) = parse(ENGINE).filter(|value| value != "managed") {
-        fault(ENGINE, &value);
-    }
+    let weight = parse(WEIGHT).and_then(|value| {
+        let weight = value.parse().ok().filter(|weight| (1..=1000).contains(weight));
+        if weight.is_none() {
+            fault(WEIGHT, &value);
+        }
+        weight
+    });
+    let engine = match parse(ENGINE) {
+        None => EngineChoice::Auto,
+        Some(value) => {
+            EngineChoice::ALL.into_iter().find(|choice| choice.name() == value).unwrap_or_else(|| {
+                fault(ENGINE, &value);
+                EngineChoice::Auto
+            })
+        }
+    };
     let level = if debug { Level::Debug } else { level };
-    (Settings { socket, level, limit, prefetch, oversubscribe }, faults)
+    (Settings { socket, level, limit, engine, weight, prefetch, oversubscribe }, faults)
 }
 
 /// `1536`, `1536MiB`, `1.5 GiB`: more than 0, at most 2^62.

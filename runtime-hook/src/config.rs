@@ -2,7 +2,7 @@
 
 use crate::names;
 use std::path::{Path, PathBuf};
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item};
 
 /// What happens to a container that should have been managed and cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,11 @@ pub fn path() -> PathBuf {
 pub fn load(path: &Path) -> Loaded {
     match std::fs::read_to_string(path) {
         Ok(text) => {
-            let mut loaded = parse(&text);
+            // A defect in reading this file would otherwise stop every container of the machine.
+            let mut loaded = std::panic::catch_unwind(|| parse(&text)).unwrap_or_else(|_| Loaded {
+                settings: Settings::default(),
+                error: Some("a defect in nvshare itself while reading it".into()),
+            });
             loaded.error = loaded.error.map(|error| format!("{}: {error}", path.display()));
             loaded
         }
@@ -180,36 +184,48 @@ fn absolute(key: &str, item: &Item) -> Result<PathBuf, String> {
     }
 }
 
-/// A section that says all of the defaults, for `nvshare-ctk` and the manual.
-pub fn sample() -> String {
-    let defaults = Settings::default();
-    let mut section = Table::new();
-    section.insert("on_error", toml_edit::value("run-unmanaged"));
-    section.insert("preload", toml_edit::value("auto"));
-    let list = |words: &[String]| words.iter().collect::<toml_edit::Array>();
-    section.insert("low_level_runtimes", toml_edit::value(list(&defaults.low_level_runtimes)));
-    section.insert("image_may_set", toml_edit::value(list(&defaults.image_may_set)));
-    for (key, path) in [
-        ("library", &defaults.library),
-        ("tenants_dir", &defaults.tenants_dir),
-        ("log_file", &defaults.log_file),
-    ] {
-        section.insert(key, toml_edit::value(path.display().to_string()));
-    }
-    let mut document = DocumentMut::new();
-    document.insert("runtime", Item::Table(section));
-    document.to_string()
-}
+/// The section as it ships: every key with its meaning, what is allowed, and its default commented out.
+pub const SAMPLE: &str = include_str!("config.sample.toml");
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// toml_edit 0.23 panicked at a dotted key below an array that does not end.
     #[test]
-    fn the_sample_says_the_defaults() {
-        let loaded = parse(&sample());
+    fn a_file_of_nonsense_is_an_error() {
+        for text in ["a = [\nb = 1\na.b = 2\n", "a = [\0{ [\na = \0]\na. b", "a = {\na.b = 1"] {
+            assert!(parse(text).error.is_some_and(|error| error.starts_with("not TOML")), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_sample_says_every_default() {
+        let said: String = SAMPLE
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let keys: Vec<_> = said.parse::<DocumentMut>().unwrap()["runtime"]
+            .as_table()
+            .unwrap()
+            .iter()
+            .map(|(key, _)| key.to_owned())
+            .collect();
+        let known = [
+            "on_error",
+            "preload",
+            "low_level_runtimes",
+            "image_may_set",
+            "library",
+            "tenants_dir",
+            "log_file",
+        ];
+        assert_eq!(keys, known);
+        let loaded = parse(&said);
         assert_eq!(loaded.error, None);
         assert_eq!(loaded.settings, Settings::default());
+        assert_eq!(parse(SAMPLE).settings, Settings::default());
     }
 
     #[test]

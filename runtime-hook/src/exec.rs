@@ -26,7 +26,9 @@ pub fn main() -> ExitCode {
         if let Err(error) = prepare(&call, &settings, loaded.error, &low_level) {
             match settings.on_error {
                 OnError::Fail => return Err(error),
-                OnError::RunUnmanaged => report::warn(&settings, "", &format!("not managed: {error:#}")),
+                OnError::RunUnmanaged => {
+                    report::warn(&settings, &named(&call), &format!("not managed: {error:#}"));
+                }
             }
         }
         let error = low_level.exec(low_level.path().as_os_str(), &words);
@@ -36,6 +38,18 @@ pub fn main() -> ExitCode {
         report::fatal(&call, &format!("{error:#}"));
     }
     ExitCode::FAILURE
+}
+
+/// What a warning about this call is headed with: the bundle, as far as the command line tells it.
+fn named(call: &Call) -> String {
+    match &call.action {
+        Action::Start { bundle, .. } => {
+            let bundle = bundle.as_deref().unwrap_or(Path::new("."));
+            std::path::absolute(bundle).unwrap_or_else(|_| bundle.to_owned()).display().to_string()
+        }
+        Action::Exec { container, .. } => container.display().to_string(),
+        Action::Other => String::new(),
+    }
 }
 
 fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level: &LowLevel) -> Result<()> {
@@ -64,7 +78,12 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> R
         Outcome::Unmanaged(reason) => {
             report::warn(settings, &file.directory().display().to_string(), &format!("not managed: {reason}"))
         }
-        Outcome::Managed(_) => file.replace()?,
+        Outcome::Managed { lacks, .. } => {
+            file.replace()?;
+            if let Some(lacks) = lacks {
+                report::warn(settings, &file.directory().display().to_string(), &lacks);
+            }
+        }
     }
     Ok(())
 }

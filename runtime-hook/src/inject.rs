@@ -4,7 +4,6 @@ use crate::bundle::write_whole;
 use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
-use crate::report;
 use crate::rootfs::{self, Libc, Needs, Preload, View};
 use crate::which::{self, Verdict};
 use anyhow::{Context, Result, anyhow, bail};
@@ -19,8 +18,8 @@ pub enum Outcome {
     Untouched(&'static str),
     /// One of ours that cannot load the library, and why; the document is as it was.
     Unmanaged(String),
-    /// The document has been edited.
-    Managed(Plan),
+    /// The document has been edited; what could not be had is for the log, once the edit is in use.
+    Managed { plan: Plan, lacks: Option<String> },
 }
 
 /// Where a merged `/etc/ld.so.preload` may be written.
@@ -57,17 +56,18 @@ pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Sett
         env: methods.env,
         preload_file: None,
     };
+    let mut lacks = None;
     if let Some(text) = methods.file {
         let merged = rootfs::merged_preload(&text, &plan.library_inside());
         match preload_file(&merged, scratch, settings).and_then(|path| utf8(&path)) {
             Ok(path) => plan.preload_file = Some(path),
             Err(error) if !plan.env => return Err(error),
             // LD_PRELOAD alone reaches all but setuid programs and podman's `exec`.
-            Err(error) => report::warn(settings, place, &format!("managed by LD_PRELOAD alone: {error:#}")),
+            Err(error) => lacks = Some(format!("managed by LD_PRELOAD alone: {error:#}")),
         }
     }
     edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
-    Ok(Outcome::Managed(plan))
+    Ok(Outcome::Managed { plan, lacks })
 }
 
 struct Methods {
@@ -237,7 +237,7 @@ mod tests {
     fn both_methods_where_both_can_be_had() {
         let ground = Ground::new();
         fs::write(ground.dir.path().join("rootfs/etc/ld.so.preload"), "/image.so\n").unwrap();
-        let Outcome::Managed(plan) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "env+file /dev/nvshare");
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
@@ -253,11 +253,11 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .push(json!({"destination": "/etc", "type": "bind", "source": etc}));
-        let Outcome::Managed(plan) = ground.inject(&mut spec).unwrap() else { panic!() };
+        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "env /dev/nvshare");
         let dangling = Ground::new();
         symlink("/elsewhere/x", dangling.dir.path().join("rootfs/etc/ld.so.preload")).unwrap();
-        let Outcome::Managed(plan) = dangling.inject(&mut dangling.spec()).unwrap() else { panic!() };
+        let Outcome::Managed { plan, .. } = dangling.inject(&mut dangling.spec()).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "env /dev/nvshare");
     }
 
@@ -265,7 +265,7 @@ mod tests {
     fn file_alone_where_musl_lives_beside_glibc() {
         let ground = Ground::new();
         fs::write(ground.dir.path().join("rootfs/lib/ld-musl-x86_64.so.1"), "").unwrap();
-        let Outcome::Managed(plan) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "file /dev/nvshare");
     }
 

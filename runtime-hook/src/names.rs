@@ -19,6 +19,11 @@ pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
 pub const PLACE: &str = "/dev/nvshare";
 /// The places to use when something other than a tmpfs is mounted at `/dev`.
 pub const OTHER_PLACES: [&str; 2] = ["/run/nvshare", "/.nvshare"];
+/// Whether a path is a place of ours: whoever starts a container can write anything into its annotations.
+pub fn is_place(path: &str) -> bool {
+    path == PLACE || OTHER_PLACES.contains(&path)
+}
+
 /// The tenants' directory below the place.
 pub const PLACE_RUN: &str = "run";
 

@@ -1,5 +1,6 @@
 //! Who is at the other end of a socket: told by the kernel, never by the peer.
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::fmt;
 use std::os::fd::AsFd;
 
 /// The peer of a connection, as the host sees it.
@@ -31,6 +32,13 @@ impl Identity {
     #[must_use]
     pub fn short(&self) -> Option<&str> {
         self.container.as_deref().map(|id| &id[..12])
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}, uid {}", self.pid, self.uid)?;
+        self.short().map_or(Ok(()), |id| write!(f, ", container {id}"))
     }
 }
 
@@ -97,6 +105,13 @@ mod tests {
         let inner = ID.replace('0', "e");
         let cgroup = format!("0::/docker/{ID}/docker/{inner}");
         assert_eq!(container(&cgroup), Some(inner));
+    }
+
+    #[test]
+    fn logs_name_the_container() {
+        let who = Identity { pid: 7, uid: 1000, container: Some(ID.into()) };
+        assert_eq!(who.to_string(), "pid 7, uid 1000, container 4f1d3c0b5a69");
+        assert_eq!(Identity { container: None, ..who }.to_string(), "pid 7, uid 1000");
     }
 
     #[test]

@@ -3,18 +3,23 @@
 //!
 //! One thread. Each tenant's connection is a task ([`tenants::connection`]) that validates what comes
 //! in and puts it into one bounded queue; one loop ([`daemon`]) hands it to the core and carries the
-//! actions out. Nothing that a peer does or leaves undone makes the loop wait.
-#![forbid(unsafe_code)]
+//! actions out. Nothing that a peer does or leaves undone makes the loop wait. What may block by itself has a
+//! thread of its own: the log, the allocation of swap space, NVML.
+#![deny(unsafe_code)]
 pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod ctl;
 pub mod daemon;
+pub mod feed;
 pub mod identity;
 pub mod logging;
+pub mod metrics;
 pub mod notify;
+pub mod outside;
 pub mod seldom;
 pub mod settings;
 pub mod sockets;
+pub mod swap;
 pub mod tenants;
 pub mod text;

@@ -20,6 +20,8 @@ const GROUP: &str = "nvshare";
 #[derive(Debug)]
 pub struct RuntimeDir {
     path: PathBuf,
+    /// Whether another scheduler had it before.
+    pub inherited: bool,
     _lock: Flock<File>,
 }
 
@@ -70,10 +72,12 @@ impl RuntimeDir {
             }
             Err((_, error)) => bail!("{} cannot be locked: {error}", lock.display()),
         };
+        // Each one leaves its pid.
+        let inherited = held.metadata().is_ok_and(|found| found.len() > 0);
         held.set_len(0)
             .and_then(|()| writeln!(held, "{}", std::process::id()))
             .with_context(|| format!("{} cannot be written", lock.display()))?;
-        Ok(Self { path: path.to_owned(), _lock: held })
+        Ok(Self { path: path.to_owned(), inherited, _lock: held })
     }
 
     /// The tenants' socket.
@@ -91,13 +95,20 @@ impl RuntimeDir {
     /// # Errors
     /// As [`Self::tenants`], and a named group that does not exist.
     pub fn operators(&self, group: Option<&str>) -> Result<Listening> {
-        let found = Group::from_name(group.unwrap_or(GROUP)).ok().flatten();
-        if let (Some(name), None) = (group, &found) {
-            bail!("[sockets] control_group = {name:?} is not allowed: this machine has no such group");
-        }
-        let found = found.map(|found| (found, group.is_some()));
-        listen(&self.path.join(CONTROL_SOCKET), 0o660, found)
+        shared(&self.path.join(CONTROL_SOCKET), group)
     }
+}
+
+/// A socket for root, the daemon's user and `group`.
+///
+/// # Errors
+/// Where something stands in its place, it cannot be made, or a named group does not exist.
+pub fn shared(path: &Path, group: Option<&str>) -> Result<Listening> {
+    let found = Group::from_name(group.unwrap_or(GROUP)).ok().flatten();
+    if let (Some(name), None) = (group, &found) {
+        bail!("[sockets] control_group = {name:?} is not allowed: this machine has no such group");
+    }
+    listen(path, 0o660, found.map(|found| (found, group.is_some())))
 }
 
 fn directory(path: &Path) -> Result<()> {
@@ -219,8 +230,9 @@ mod tests {
             error.starts_with(&format!("another nvshare-scheduler (pid {}) serves", std::process::id())),
             "{error}"
         );
+        assert!(!first.inherited);
         drop(first);
-        RuntimeDir::claim(dir.path()).unwrap();
+        assert!(RuntimeDir::claim(dir.path()).unwrap().inherited);
     }
 
     #[test]

@@ -47,6 +47,24 @@ pub fn seconds(time: Nanos) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
 
+/// To the tenth of a second below a minute; then in two units.
+#[must_use]
+pub fn time(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        3600..86_400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+/// A quantum: `0.5 s`, or `auto (2.0 s)`.
+#[must_use]
+pub fn quantum(seconds: f64, auto: bool) -> String {
+    if auto { format!("auto ({seconds:.1} s)") } else { format!("{seconds} s") }
+}
+
 /// `moved` in `took` as GB/s; nothing for a time too short to divide by.
 #[must_use]
 pub fn rate(Bytes(moved): Bytes, took: Nanos) -> Option<f64> {
@@ -86,5 +104,15 @@ mod tests {
         assert_eq!(seconds(Nanos(260_400_000)), "0.260 s");
         assert_eq!(rate(Bytes(12_900_000_000), Nanos(258_000_000)), Some(50.0));
         assert_eq!(rate(Bytes(1), Nanos(0)), None);
+        assert_eq!((quantum(0.25, false), quantum(2.0, true)), ("0.25 s".into(), "auto (2.0 s)".into()));
+    }
+
+    #[test]
+    fn times_have_two_units() {
+        for (seconds, text) in
+            [(59.94, "59.9 s"), (61.0, "1 min 1 s"), (7322.0, "2 h 2 min"), (90_000.0, "1 d 1 h")]
+        {
+            assert_eq!(time(seconds), text);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The control socket and `nvsharectl`.
 mod common;
-use common::{Daemon, GPU, Tenant, ctl};
-use nvshare_protocol::control::{Reply, Request, Status};
-use nvshare_protocol::tenant::ToTenant;
+use common::{Daemon, GPU, Tenant, ctl, hello};
+use nvshare_protocol::Bytes;
+use nvshare_protocol::control::{Quantum, Reply, Request, Status};
+use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use serde_json::Value;
 use std::process::Output;
 
@@ -28,8 +29,13 @@ fn requests_are_answered_one_by_one_and_garbage_with_an_error() {
     operator.send(b"\"on\"\n\"off\"\n");
     assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is on: turns are taken".into() });
     assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is off: everybody runs".into() });
-    let Reply::Error { message } = operator.ask(&Request::SetQuantum { seconds: 0.0 }) else { panic!() };
-    assert_eq!(message, "quantum = 0 is not allowed (allowed: a number of seconds from 0.001 to 86400)");
+    let Reply::Error { message } = operator.ask(&Request::SetQuantum(Quantum::Seconds(0.0))) else {
+        panic!()
+    };
+    assert_eq!(
+        message,
+        "quantum = 0 is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)"
+    );
     operator.send(&[b'x'; 70_000]);
     let Reply::Error { message } = operator.receive() else { panic!() };
     assert_eq!(message, "a request is longer than 65536 bytes, the most that is allowed");
@@ -39,18 +45,35 @@ fn requests_are_answered_one_by_one_and_garbage_with_an_error() {
 
 #[test]
 fn status_is_a_table_or_json() {
-    let daemon = Daemon::start("");
+    let mut daemon = Daemon::start("");
     let text = out(&daemon.ctl(&["status"]));
-    assert!(text.starts_with("scheduler on, quantum 30 s, evict pressure, up "), "{text}");
+    assert!(text.starts_with("scheduler on, quantum auto (2.0 s), evict pressure, up "), "{text}");
     assert!(text.ends_with("\nno GPU: no tenant has named one yet\n\nno tenant\n"), "{text}");
     let mut tenant = Tenant::with_work(&daemon.tenant_socket(), "train");
     let lease = tenant.granted().lease;
     tenant.ready(lease);
+    daemon.logs("has the GPU: fetched");
     let text = out(&daemon.ctl(&["status"]));
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
         rows[3],
-        [&GPU.to_string()[..], "Test", "Card", "16.0", "GiB", "12.0", "GiB", "0", "1", "-", "0"],
+        [
+            &GPU.to_string()[..],
+            "Test",
+            "Card",
+            "16.0",
+            "GiB",
+            "12.0",
+            "GiB",
+            "0",
+            "0",
+            "1",
+            "-",
+            "0",
+            "-",
+            "50.0",
+            "GB/s"
+        ],
         "{text}"
     );
     let pid = std::process::id().to_string();
@@ -58,6 +81,33 @@ fn status_is_a_table_or_json() {
     let status: Status = serde_json::from_str(&out(&daemon.ctl(&["status", "--json"]))).unwrap();
     assert_eq!((status.tenants[0].pid, &status.tenants[0].program[..]), (std::process::id(), "train"));
     assert_eq!((status.devices[0].capacity_bytes, status.devices[0].allocated_bytes), (16 << 30, 12 << 30));
+}
+
+#[test]
+fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
+    let mut daemon = Daemon::start("");
+    // A first grant takes the GPU over from nobody. Out 0.161 s, in 0.258 s, and a turn is 20 times that.
+    let mut other = Tenant::with_work(&daemon.tenant_socket(), "other");
+    let lease = other.granted().lease;
+    other.ready(lease);
+    let mut tenant = Tenant::silent(&daemon.tenant_socket());
+    let (weight, limit, swap) = (Some(3), Some(Bytes(14 << 30)), Some(Bytes(6 << 30)));
+    tenant.say(&ToScheduler::Hello(Hello { weight, limit, swap, ..hello("wishes") }));
+    tenant.has(Bytes(12 << 30), Bytes(0));
+    tenant.say(&ToScheduler::Request);
+    while other.hear() != ToTenant::Contended(true) {}
+    other.say(&ToScheduler::Idle(lease));
+    let lease = other.revoked().lease;
+    other.released(lease);
+    let lease = tenant.granted().lease;
+    tenant.ready(lease);
+    daemon.logs(&format!("(wishes, pid {}) has the GPU: fetched", std::process::id()));
+    let status = daemon.status();
+    let row = &status.tenants[1];
+    assert_eq!((row.weight, row.limit_bytes, row.swap_bytes), (3, Some(14 << 30), 6 << 30));
+    let gpu = &status.devices[0];
+    assert_eq!((gpu.fetch_cost_seconds, gpu.fetch_rate, gpu.quantum_seconds), (0.258, 50_000_000_000, 8.38));
+    assert_eq!((status.quantum_seconds, status.quantum_auto), (8.38, true));
 }
 
 #[test]
@@ -71,6 +121,12 @@ fn rules_are_changed_by_new_commands_and_old_flags() {
     assert_eq!(quantum(), 15.0);
     assert_eq!(out(&daemon.ctl(&["--set-tq=16"])), "the quantum is 16 s\n");
     assert_eq!(quantum(), 16.0);
+    let auto = "the quantum is auto: it follows the cost of a hand-over\n";
+    for args in [&["set", "tq", "auto"][..], &["-T", "auto"]] {
+        out(&daemon.ctl(&["-T", "15"]));
+        assert_eq!(out(&daemon.ctl(args)), auto);
+        assert!(daemon.status().quantum_auto);
+    }
     assert_eq!(out(&daemon.ctl(&["set", "evict", "never"])), "evict is never\n");
     assert_eq!(daemon.status().evict, "never");
     assert_eq!(out(&daemon.ctl(&["-S", "off"])), "the scheduler is off: everybody runs\n");
@@ -86,7 +142,7 @@ fn rules_are_changed_by_new_commands_and_old_flags() {
 #[test]
 fn what_is_not_allowed_is_refused_by_name() {
     let daemon = Daemon::start("");
-    let allowed = "is not allowed (allowed: a number of seconds from 0.001 to 86400)";
+    let allowed = "is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)";
     for args in [&["set", "tq", "-1"][..], &["-T", "-1"]] {
         assert_eq!(
             error(&daemon.ctl(args)),
@@ -102,6 +158,7 @@ fn what_is_not_allowed_is_refused_by_name() {
         )
     );
     assert_eq!(error(&daemon.ctl(&["-S", "maybe"])).0, 2);
+    assert_eq!(error(&daemon.ctl(&["set", "tq", "soon"])).0, 2);
     assert_eq!(error(&daemon.ctl(&["fly"])).0, 2);
     assert_eq!(daemon.ctl(&[]).status.code(), Some(2));
 }
@@ -121,7 +178,7 @@ fn without_a_scheduler_the_error_says_what_to_do() {
 
 #[test]
 fn a_trace_has_the_spans_of_every_turn() {
-    let daemon = Daemon::start("[scheduler]\nquantum = 0.02\n");
+    let mut daemon = Daemon::start("[scheduler]\nquantum = 0.02\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
     let lease = one.granted().lease;
     one.ready(lease);
@@ -130,6 +187,7 @@ fn a_trace_has_the_spans_of_every_turn() {
     one.released(lease);
     let lease = two.granted().lease;
     two.ready(lease);
+    daemon.logs_times("has the GPU", 2);
     drop(one);
     let file = daemon.setup.path("trace.json");
     let words = out(&daemon.ctl(&["trace", "--output", file.to_str().unwrap()]));

@@ -3,7 +3,7 @@ mod common;
 use common::{Daemon, GPU, Tenant, device, hello};
 use nvshare_protocol::frame::MAX_BODY;
 use nvshare_protocol::tenant::{Hello, Released, ToScheduler, ToTenant};
-use nvshare_protocol::{DeviceId, LeaseId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -161,10 +161,10 @@ fn a_tenant_that_does_not_read_loses_its_connection() {
 
 #[test]
 fn the_limit_that_is_reached_is_named() {
-    let mut daemon = Daemon::start("[limits]\nconnections = 3\nconnections_per_user = 2\n");
+    let mut daemon = Daemon::start("[limits]\ntenants = 3\ntenants_per_user = 2\n");
     let one = Tenant::join(&daemon.tenant_socket(), "one");
     let _two = Tenant::join(&daemon.tenant_socket(), "two");
-    let why = "the limit [limits] connections_per_user = 2 is reached";
+    let why = "the limit [limits] tenants_per_user = 2 is reached";
     assert_eq!(Tenant::silent(&daemon.tenant_socket()).refused(), why);
     assert!(daemon.logs(why).contains("refused pid"));
     drop(one);
@@ -172,6 +172,35 @@ fn the_limit_that_is_reached_is_named() {
     daemon.logs(" left");
     // Its place is free as soon as its task has ended, which is no later than its line.
     Tenant::join(&daemon.tenant_socket(), "three");
+}
+
+#[test]
+fn what_a_tenant_may_allocate_is_the_least_of_its_wish_and_the_operators_limits() {
+    let mut daemon = Daemon::start("[limits]\nmemory_per_tenant = \"8GiB\"\nmemory_per_user = \"10GiB\"\n");
+    let socket = daemon.tenant_socket();
+    let join = |program: &str, wish: Option<u64>| {
+        let mut tenant = Tenant::silent(&socket);
+        let limit = wish.map(|gib| Bytes(gib << 30));
+        tenant.say(&ToScheduler::Hello(Hello { limit, ..hello(program) }));
+        let ToTenant::Welcome(welcome) = tenant.hear() else { panic!() };
+        (tenant, welcome.limit.map(|limit| limit.0 >> 30))
+    };
+    let (modest, limit) = join("modest", Some(1));
+    assert_eq!(limit, Some(1));
+    let (_first, limit) = join("first", None);
+    assert_eq!(limit, Some(8));
+    assert!(daemon.logs("(first, ").contains(", limit 8.0 GiB"));
+    let (_second, limit) = join("second", Some(64));
+    assert_eq!(limit, Some(1), "what is left for the user");
+    let (_third, limit) = join("third", None);
+    assert_eq!(limit, Some(0));
+    let line = daemon.logs("cannot allocate: [limits] memory_per_user = \"10GiB\" is used up by others");
+    assert!(line.contains("WARN") && line.contains("(third, "), "{line}");
+    let limits: Vec<_> = daemon.status().tenants.iter().map(|tenant| tenant.limit_bytes).collect();
+    assert_eq!(limits, [Some(1 << 30), Some(8 << 30), Some(1 << 30), Some(0)]);
+    drop(modest);
+    daemon.logs(" left");
+    assert_eq!(join("fourth", None).1, Some(1));
 }
 
 #[test]

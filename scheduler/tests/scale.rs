@@ -17,7 +17,7 @@ fn resident(pid: u32) -> u64 {
 #[test]
 #[ignore = "a measurement, for a release build on a quiet machine"]
 fn a_thousand_tenants_are_answered_in_time_and_in_little_memory() {
-    let limits = "connections = 1100\nconnections_per_user = 1100\nconnections_per_container = 1100\n";
+    let limits = "tenants = 1100\ntenants_per_user = 1100\ntenants_per_container = 1100\n";
     let daemon = Daemon::start(&format!("[limits]\n{limits}messages_per_second = 100000\n"));
     let mut tenants: Vec<Tenant> = (0..TENANTS)
         .map(|n| {

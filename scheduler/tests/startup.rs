@@ -95,7 +95,7 @@ fn systemd_is_told_of_the_start_the_life_and_the_end() {
         let n = socket.recv(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes[..n]).into_owned()
     };
-    assert!(hear().starts_with("READY=1\nSTATUS=ready: the scheduler is on, quantum 30 s"));
+    assert!(hear().starts_with("READY=1\nSTATUS=ready: the scheduler is on, quantum auto (2.0 s)"));
     assert!(hear().starts_with("WATCHDOG=1"));
     assert!(hear().starts_with("WATCHDOG=1"));
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
@@ -136,7 +136,7 @@ fn without_file_descriptors_new_connections_wait_and_old_ones_are_served() {
     let mut setup = Setup::new("[limits]\nhello_timeout_seconds = 60\n");
     setup.open_files = Some(40);
     let mut daemon = setup.start();
-    daemon.logs("[limits] connections = 1024 needs 1088 file descriptors and only 40 are allowed");
+    daemon.logs("[limits] tenants = 1024 needs 2176 file descriptors and only 40 are allowed");
     let mut member = Tenant::join(&daemon.tenant_socket(), "member");
     let silent: Vec<Tenant> = (0..60).map(|_| Tenant::silent(&daemon.tenant_socket())).collect();
     daemon.logs("a tenant's connection cannot be accepted yet");

@@ -64,7 +64,7 @@ fn after_a_crash_the_next_scheduler_knows_who_holds() {
     daemon.logs("removing the socket of a scheduler that is gone");
     let mut one = Tenant::silent(&daemon.tenant_socket());
     one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
-    one.say(&ToScheduler::Device(device(common::GPU)));
+    one.has(Bytes(12 << 30), Bytes(12 << 30));
     while !matches!(one.hear(), ToTenant::Welcome(_)) {}
     let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
     while one.hear() != ToTenant::Contended(true) {}
@@ -72,6 +72,30 @@ fn after_a_crash_the_next_scheduler_knows_who_holds() {
     assert_eq!((&status.devices[0].holders, &status.devices[0].waiting), (&vec![1], &vec![2]));
     drop(one);
     two.granted();
+}
+
+#[test]
+fn after_a_restart_those_who_wait_do_not_come_before_those_who_hold() {
+    let start: [fn(Daemon) -> Setup; 2] = [Daemon::kill, |daemon| daemon.stop().1];
+    for end in start {
+        let daemon = end(Daemon::start("[scheduler]\nquantum = 3600\n")).start();
+        // The one that waited is back first.
+        let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
+        let mut one = Tenant::silent(&daemon.tenant_socket());
+        one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
+        one.has(Bytes(12 << 30), Bytes(12 << 30));
+        while one.hear() != ToTenant::Contended(true) {}
+        let status = daemon.status();
+        assert_eq!((&status.devices[0].holders, &status.devices[0].waiting), (&vec![2], &vec![1]));
+        drop(one);
+        two.granted();
+        // Where nobody comes back, it waits for the grace alone.
+        let setup = end(daemon);
+        let begun = Instant::now();
+        let daemon = setup.start();
+        Tenant::with_work(&daemon.tenant_socket(), "two").granted();
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
 }
 
 #[test]
@@ -86,6 +110,22 @@ fn a_holder_with_nothing_to_do_gives_way() {
     assert_eq!(one.revoked().lease, lease);
     one.released(lease);
     two.granted();
+}
+
+#[test]
+fn a_library_of_the_first_version_is_not_asked_to_move_out_beside_its_turns() {
+    let daemon = Daemon::start(FAST);
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.has(Bytes(12 << 30), Bytes(12 << 30));
+    one.ready(lease);
+    let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
+    let revoke = one.revoked();
+    // It moves nothing, and the driver has to.
+    let begun = Instant::now();
+    one.released(revoke.lease);
+    two.granted();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -105,13 +145,51 @@ fn a_tenant_that_never_answers_is_passed_by() {
 }
 
 #[test]
+fn one_that_swaps_is_not_granted_what_a_tenant_that_does_not_leave_keeps_and_an_operator_reads_who_that_is() {
+    let config = "[scheduler]\nquantum = 0.01\ndrain_seconds = 0.05\nevict_seconds = 0.05\npatience_seconds = 0.05\n\
+         [swap]\nbudget = \"1GiB\"\n";
+    let mut daemon = Daemon::start(config);
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.tells(Bytes(12 << 30), Bytes(12 << 30));
+    one.ready(lease);
+    let mut two = Tenant::silent(&daemon.tenant_socket());
+    let engine = "swap".into();
+    two.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { version: 2, engine, ..hello("two") }));
+    two.say(&ToScheduler::SwapWanted(Bytes(1 << 30)));
+    two.has(Bytes(8 << 30), Bytes(0));
+    two.say(&ToScheduler::Request);
+    let line = daemon.logs("do not fit on");
+    let names = [
+        "WARN",
+        "tenant 2 (two, pid ",
+        "8.6 GB do not fit on GPU-",
+        "; tenant 1 (one, pid ",
+        "keeps 12.9 GB",
+    ];
+    assert!(names.iter().all(|name| line.contains(name)), "{line}");
+    let states: Vec<_> = daemon.status().tenants.into_iter().map(|tenant| tenant.state).collect();
+    assert_eq!(states, ["unresponsive", "waiting"]);
+    // What fits beside it runs, and is not disturbed.
+    let mut three = Tenant::join(&daemon.tenant_socket(), "three");
+    three.has(Bytes(1 << 30), Bytes(0));
+    three.say(&ToScheduler::Request);
+    let lease = three.granted().lease;
+    three.ready(lease);
+    drop((one, three));
+    two.granted();
+    assert_eq!(daemon.count("do not fit on"), 1);
+}
+
+#[test]
 fn a_tenant_that_runs_since_before_keeps_its_device() {
     let daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
     let mut one = Tenant::silent(&daemon.tenant_socket());
     one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
-    one.say(&ToScheduler::Device(device(common::GPU)));
+    one.has(Bytes(12 << 30), Bytes(12 << 30));
     let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
     while one.hear() != ToTenant::Contended(true) {}
+    one.has(Bytes(12 << 30), Bytes(0));
     one.released(LeaseId(0));
     two.granted();
 }
@@ -122,7 +200,10 @@ fn switched_off_from_the_start_tenants_are_told() {
     let mut tenant = Tenant::silent(&daemon.tenant_socket());
     tenant.say(&ToScheduler::Hello(hello("one")));
     let ToTenant::Welcome(welcome) = tenant.hear() else { panic!() };
-    assert_eq!((welcome.version, welcome.enabled, welcome.reserve), (1, false, Bytes(2 << 30)));
+    assert_eq!(
+        (welcome.version, welcome.enabled, welcome.reserve),
+        (nvshare_protocol::VERSION, false, Bytes(2 << 30))
+    );
 }
 
 #[test]

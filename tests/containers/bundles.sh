@@ -18,5 +18,5 @@ bundle() {
 # run_bundle BUNDLE [WORDS]: runs it to its end under the low-level runtime of this case.
 run_bundle() {
     local directory=$1; shift
-    nvshare-runtime --root "$work/state" "${global[@]}" run --bundle "$directory" "$@" "c$$-$RANDOM"
+    timeout 10 nvshare-runtime --root "$work/state" "${global[@]}" run --bundle "$directory" "$@" "c$$-$RANDOM"
 }

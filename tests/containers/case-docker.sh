@@ -1,6 +1,6 @@
 # A private dockerd.
 docker_case() {
-    local said id i
+    local id i
     settings
     mkdir -p "$work/docker" /etc/docker
     nvshare-ctk runtime configure --runtime=docker --config "$work/docker/daemon.json" >"$work/said" 2>&1 \
@@ -63,12 +63,7 @@ docker_case() {
     check "docker: not ours: docker diff as without us" diff <("${docker[@]}" diff d1) <("${docker[@]}" diff d2)
     "${docker[@]}" rm d1 d2 >/dev/null
 
-    settings 'library = "/nonexistent.so"
-on_error = "fail"'
-    said=$("${run[@]}" "${gpu[@]}" test/debian show 2>&1); i=$?
-    check "docker: an error of ours is shown by docker run" test $i = 125
-    check "docker: ... in our words" grep -q 'nvshare-runtime: the library cannot be used: /nonexistent.so' <<<"$said"
-    settings
+    engine_faults docker 125 nvshare-runtime
 }
 
 docker_case

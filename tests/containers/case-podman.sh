@@ -35,7 +35,7 @@ podman_case() {
     # A hooks.d of which one file is broken stops podman; ours must never be that one.
     echo '[runtime' >/etc/nvshare/config.toml
     shows "podman, hook: broken settings stop nothing" "$unmanaged" "${run[@]}" "${gpu[@]}" test/debian show
-    settings
+    engine_faults "podman, hook, crun" "126 127" nvshare-hook
     rm /usr/share/containers/oci/hooks.d/50-nvshare.json
     check "nvshare-ctk cdi generate" nvshare-ctk cdi generate
     shows "podman, CDI, crun: --device nvshare.io/gpu=shared" "$managed LD_PRELOAD=-" \
@@ -53,11 +53,7 @@ podman_case() {
     podman=("${engine[@]}" --runtime nvshare)
     run=("${podman[@]}" run --rm "${options[@]}")
     podman_with "podman --runtime nvshare"
-    settings 'low_level_runtimes = ["runc"]
-library = "/nonexistent.so"
-on_error = "fail"'
-    said=$("${run[@]}" "${gpu[@]}" test/debian show 2>&1 </dev/null)
-    check "podman --runtime nvshare: an error of ours is shown" grep -q '/nonexistent.so' <<<"$said"
+    engine_faults "podman --runtime nvshare" "126 127" nvshare-runtime 'low_level_runtimes = ["runc"]'
     settings
 }
 

@@ -6,6 +6,14 @@ loaded_both="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/r
 
 shows "$low_level: a GPU container is managed" "$managed $loaded_both" run_bundle "$(bundle b debian)"
 shows "$low_level: distroless-like" "$managed" run_bundle "$(bundle b distroless)"
+if [ -d "$work/images/debian11" ]; then
+    shows "$low_level: glibc 2.31" "loaded=1 LD_PRELOAD=/dev/nvshare/libnvshare.so" run_bundle "$(bundle b debian11)"
+else
+    skip "$low_level: glibc 2.31" "Debian 11 cannot be fetched: $(tail -1 "$work/debian11.log")"
+fi
+# LD_PRELOAD is nothing to the loader of a setuid program; /etc/ld.so.preload is.
+shows "$low_level: a setuid program" "$managed uid=0" \
+    run_bundle "$(bundle b setuid '.process.user = {uid: 1000, gid: 1000} | .process.noNewPrivileges = false')"
 shows "$low_level: read-only rootfs" "$managed" run_bundle "$(bundle b debian '.root.readonly = true')"
 shows "$low_level: another user" "$managed uid=1000" \
     run_bundle "$(bundle b debian '.process.user = {uid: 1000, gid: 1000}')"
@@ -77,7 +85,7 @@ traces() {
     $runner "$directory" >"$work/said" 2>&1 </dev/null
     find "$outside" -printf '%P %y %s %l\n' | sort; ls -d /tmp/ld.so.preload 2>/dev/null
 }
-bare() { $low_level --root "$work/state" "${global[@]}" run --bundle "$1" "c$$-$RANDOM"; }
+bare() { timeout 10 $low_level --root "$work/state" "${global[@]}" run --bundle "$1" "c$$-$RANDOM"; }
 hostile() {
     local name=$1 without with
     without=$(traces bare "$2"); with=$(traces run_bundle "$2")
@@ -95,6 +103,28 @@ hostile "etc/ld.so.preload -> itself" "ln -s ld.so.preload etc/ld.so.preload" st
 hostile "lib64 -> outside" "ln -sfn $up$outside lib64" may
 hostile "etc/ld.so.preload -> /proc/1/mem" "ln -s /proc/1/mem etc/ld.so.preload" may
 
+# restore: what is restored has been managed since its start, or becomes so.
+directory=$(bundle r debian)
+printf '#!/bin/sh\ncp config.json seen.json\nprintf "%%s\\n" "$@" >words\n' >"$work/recorder"; chmod 755 "$work/recorder"
+settings "low_level_runtimes = [\"$work/recorder\"]"
+(cd "$directory" && nvshare-runtime --root /r restore --image-path /i c1)
+check "$low_level: restore is a start" grep -q '"io.nvshare.injected":"env+file /dev/nvshare"' "$directory/seen.json"
+check "$low_level: restore's words are handed on" test "$(xargs <"$directory/words")" = "--root /r restore --image-path /i c1"
+settings "low_level_runtimes = [\"$low_level\"]"
+if criu check >"$work/said" 2>&1; then
+    directory=$(bundle r debian '.process.args = ["/bin/show", "wait"]')
+    id=restored$$
+    nvshare-runtime --root "$work/state" "${global[@]}" run --detach --bundle "$directory" $id </dev/null >"$work/said" 2>&1
+    check "$low_level: checkpoint" nvshare-runtime --root "$work/state" "${global[@]}" checkpoint --image-path "$work/checkpoint" $id
+    check "$low_level: restore" nvshare-runtime --root "$work/state" "${global[@]}" restore --detach --bundle "$directory" \
+        --image-path "$work/checkpoint" $id
+    shows "$low_level: exec in what was restored" "$managed" \
+        nvshare-runtime --root "$work/state" "${global[@]}" exec $id /bin/show
+    nvshare-runtime --root "$work/state" "${global[@]}" delete --force $id >/dev/null 2>&1
+else
+    skip "$low_level: checkpoint and restore" "criu does not work here: $(grep -m 1 . "$work/said")"
+fi
+
 # exec: programs that are started later.
 directory=$(bundle e debian '.process.args = ["/bin/show", "wait"]')
 id=exec$$
@@ -107,31 +137,79 @@ shows "$low_level: exec of words is managed" "$managed" \
 nvshare-runtime --root "$work/state" "${global[@]}" delete --force $id >/dev/null 2>&1
 
 # Errors: named to the engine, or unmanaged.
-faults() {
-    local name=$1 setting=$2 expected=$3 directory
-    directory=$(bundle f debian)
-    cp "$directory/config.json" "$work/before.json"
+# fault NAME SETTING TEXT BUNDLE: with `on_error = "fail"` the engine is told TEXT and the container says nothing.
+fault_fails() {
+    local name=$1 setting=$2 expected=$3 directory=$4 rc
+    rm -f "$work/engine.log"
     settings "$setting
-on_error = \"fail\""
+on_error = \"fail\"
+low_level_runtimes = [\"$low_level\"]"
     nvshare-runtime --root "$work/state" --log "$work/engine.log" --log-format json "${global[@]}" \
         run --bundle "$directory" f$$ >"$work/said" 2>&1 </dev/null
-    local rc=$?
+    rc=$?
     check "$low_level: $name: on_error = fail fails" test $rc -ne 0 -a ! -s "$work/said"
     check "$low_level: $name: the engine is told" \
         jq -e --arg text "$expected" 'select(.level == "error") | .msg | contains($text)' "$work/engine.log"
-    check "$low_level: $name: config.json is whole" cmp "$work/before.json" "$directory/config.json"
-    settings "$setting
+}
+# usage: fault_runs NAME SETTING BUNDLE: with `on_error = "run-unmanaged"` it starts as if we were not there.
+fault_runs() {
+    : >"$log"
+    settings "$2
 on_error = \"run-unmanaged\"
 low_level_runtimes = [\"$low_level\"]"
-    shows "$low_level: $name: on_error = run-unmanaged runs" "$unmanaged" run_bundle "$directory"
-    rm -f "$work/engine.log"
+    shows "$low_level: $1: on_error = run-unmanaged runs" "$unmanaged" run_bundle "$3"
+    check "$low_level: $1: ... and our log says why, once" test "$(wc -l <"$log")" = 1
+}
+faults() {
+    local directory
+    directory=$(bundle f debian)
+    cp "$directory/config.json" "$work/before.json"
+    fault_fails "$1" "$2" "$3" "$directory"
+    check "$low_level: $1: config.json is whole" cmp "$work/before.json" "$directory/config.json"
+    fault_runs "$1" "$2" "$directory"
+    check "$low_level: $1: config.json is still whole" cmp "$work/before.json" "$directory/config.json"
 }
 faults "missing library" 'library = "/nonexistent.so"' /nonexistent.so
 faults "missing socket directory" 'tenants_dir = "/run/nvshare/gone"' "start nvshare-scheduler"
-settings 'nonsense = 1
-on_error = "fail"'
-nvshare-runtime --log "$work/engine.log" --log-format json run --bundle "$(bundle f debian)" f$$ >/dev/null 2>&1 </dev/null
-check "$low_level: broken configuration is named" grep -q 'unknown key `nonsense`' "$work/engine.log"
+echo "no library" >"$work/text.so"
+faults "a library that is none" "library = \"$work/text.so\"" "$work/text.so"
+faults "broken configuration" 'nonsense = 1' 'unknown key `nonsense`'
+
+# A bundle that cannot be written: read-only, and on a full disk.
+directory=$(bundle f debian ".root.path = \"$work/bundles/whole\"")
+rm -rf "$work/bundles/whole"; mv "$directory/rootfs" "$work/bundles/whole"
+cp "$directory/config.json" "$work/before.json"
+mount --bind "$directory" "$directory" && mount -o remount,bind,ro "$directory"
+fault_fails "read-only bundle" "" "$directory/config.json" "$directory"
+fault_runs "read-only bundle" "" "$directory"
+umount "$directory"
+mkdir -p "$work/full"; mount -t tmpfs -o size=64k tmpfs "$work/full"
+cp "$work/before.json" "$work/full/config.json"
+head -c 64k /dev/zero >"$work/full/filler" 2>/dev/null
+fault_fails "full disk" "" "$work/full/config.json" "$work/full"
+fault_runs "full disk" "" "$work/full"
+check "$low_level: full disk: config.json is whole, nothing else is left" \
+    sh -c "cmp '$work/before.json' '$work/full/config.json' && test \"\$(ls -A '$work/full')\" = 'config.json
+filler'"
+umount "$work/full"
+
+# A config.json that cannot be read: we say so, or the runtime below does in its own words.
+unreadable() {
+    local directory without with
+    directory=$(bundle f debian)
+    (cd "$directory" && eval "$1")
+    fault_fails "config.json: $1" "" "$2" "$directory"
+    settings "low_level_runtimes = [\"$low_level\"]"
+    without=$(bare "$directory" 2>&1 </dev/null | sed 's/time="[^"]*"//; s/^[0-9TZ:.-]*//')
+    with=$(run_bundle "$directory" 2>&1 </dev/null | sed 's/time="[^"]*"//; s/^[0-9TZ:.-]*//')
+    check "$low_level: config.json: $1: on_error = run-unmanaged leaves it to the runtime" \
+        test -n "$with" -a "$with" = "$without"
+}
+unreadable 'rm config.json' "cannot read"
+unreadable 'echo "{" >config.json' "is not JSON"
+unreadable ': >config.json' "is not JSON"
+unreadable 'rm config.json; mkdir config.json' "is not a file"
+unreadable 'rm config.json; ln -s config.json config.json' "cannot read"
 settings "low_level_runtimes = [\"$low_level\"]"
 
 # Two shims that name each other.

@@ -16,6 +16,27 @@ with_libs() {
     printf 'root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' >"$tree/etc/passwd"
 }
 
+# debian11 TREE: sh, grep and glibc 2.31 of Debian 11, fetched from the archive; a script takes show's place.
+debian11() {
+    local tree=$1 apt=$work/apt package
+    mkdir -p "$apt"/{lists/partial,archives/partial,packages} "$tree"/{dev,proc,sys,tmp,run}
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bullseye main" >"$apt/sources.list"
+    local options=(-qq -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists="$apt/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$apt"
+        -o Acquire::Languages=none -o APT::Sandbox::User=root)
+    timeout 60 apt-get "${options[@]}" update && (cd "$apt/packages" \
+        && timeout 60 apt-get "${options[@]}" download libc6 libgcc-s1 dash grep libpcre3) || return 1
+    for package in "$apt"/packages/*.deb; do dpkg -x "$package" "$tree"; done
+    rm -rf "$tree"/usr/share
+    ln -s dash "$tree/bin/sh"
+    cat >"$tree/bin/show" <<'SHOW'
+#!/bin/sh
+echo "LD_PRELOAD=${LD_PRELOAD:--}"
+echo "loaded=$(grep -c 'r-xp.*libnvshare.so' /proc/self/maps)"
+SHOW
+    chmod 755 "$tree/bin/show"
+} >"$work/debian11.log" 2>&1
+
 make_images() {
     local images=$1
     gcc -O1 -o "$images/show" "$here/show.c"
@@ -43,6 +64,10 @@ make_images() {
     local libc; libc=$(find "$images/old/usr" -name libc.so.6)
     sed -i 's/ release version 2\.[0-9]*\./ release version 2.1.\x00/' "$libc"
     cp "$images/show-static" "$images/old/usr/bin/show"
+    debian11 "$images/debian11" || rm -rf "$images/debian11"
+    # A program that runs as another user than it is started by.
+    cp -a "$images/debian" "$images/setuid"
+    chmod u+s "$images/setuid/usr/bin/show"
     # Entries of the image's own.
     cp -a "$images/debian" "$images/preloading"
     gcc -shared -fPIC -o "$images/preloading/usr/lib/libother.so" -xc - <<<'int other_marker(void) { return 2; }'

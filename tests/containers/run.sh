@@ -1,7 +1,8 @@
 #!/bin/bash
 # Containers started by real engines. Runs as root on any Debian; installs what it needs.
 #
-#   tests/containers/run.sh [CASES...]      CASES: speed runc crun docker turns podman rootless (all by default)
+#   tests/containers/run.sh [CASES...]      CASES: speed runc crun youki docker turns containerd podman rootless documents
+#                                          (all by default)
 #
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
 #   NVSHARE_WORLD     directory of nvshare-scheduler, nvsharectl, load, libfakecuda.so (default: NVSHARE_BIN)
@@ -13,15 +14,18 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/tap.sh"
 . "$here/images.sh"
+. "$here/engine-faults.sh"
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
-    needed=(runc crun dockerd podman musl-gcc jq newuidmap gcc conmon)
-    packages=(runc crun docker.io podman musl-tools musl jq uidmap gcc libc6-dev conmon)
+    needed=(runc crun dockerd docker containerd ctr podman musl-gcc jq newuidmap gcc conmon)
+    packages=(runc crun docker.io containerd podman musl-tools musl jq uidmap gcc libc6-dev conmon)
     for command in "${needed[@]}"; do
         command -v "$command" >/dev/null && continue
         export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
         apt-get update -qq >/dev/null 2>&1
+        # Newer Debians have the client in a package of its own.
+        apt-cache show docker-cli >/dev/null 2>&1 && packages+=(docker-cli)
         apt-get install -y --no-install-recommends "${packages[@]}" >/dev/null 2>&1 \
             || { echo "Bail out! cannot install ${packages[*]}"; exit 1; }
         break
@@ -92,7 +96,7 @@ start_scheduler
 managed="loaded=1 connect=ok"
 unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
 
-for case in ${*:-speed runc crun docker turns podman rootless}; do
+for case in ${*:-speed runc crun youki docker turns containerd podman rootless documents}; do
     echo "# $case"
     . "$here/case-$case.sh"
     own_cgroup

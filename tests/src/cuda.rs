@@ -100,14 +100,30 @@ impl Cuda {
     /// # Errors
     /// What the driver says.
     pub fn begin(&self) -> Result<()> {
+        self.begin_on(0).map(|_| ())
+    }
+
+    /// The same with the device of that number; its context.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn begin_on(&self, number: c_int) -> Result<usize> {
         let (mut device, mut context) = (0, 0);
         // SAFETY: pointers to locals.
         unsafe {
             check("cuInit", (self.init)(0))?;
-            check("cuDeviceGet", (self.device_get)(&mut device, 0))?;
+            check("cuDeviceGet", (self.device_get)(&mut device, number))?;
             check("cuDevicePrimaryCtxRetain", (self.primary_retain)(&mut context, device))?;
-            check("cuCtxSetCurrent", (self.ctx_set_current)(context))
         }
+        self.make_current(context)?;
+        Ok(context)
+    }
+
+    /// # Errors
+    /// What the driver says.
+    pub fn make_current(&self, context: usize) -> Result<()> {
+        // SAFETY: a handle; the driver checks it.
+        check("cuCtxSetCurrent", unsafe { (self.ctx_set_current)(context) })
     }
 
     /// # Errors

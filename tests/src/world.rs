@@ -85,6 +85,17 @@ impl World {
         Command::new(self.built.join(name))
     }
 
+    /// Starts the scheduler with a configuration of its own and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn scheduler_with(&self, config: &str, arguments: &[&str]) -> Result<Scheduler> {
+        let file = self.dir().join("config.toml");
+        std::fs::write(&file, config)?;
+        let file = file.display().to_string();
+        self.scheduler(&[&["--config", &file], arguments].concat())
+    }
+
     /// Starts the scheduler and waits until it answers.
     ///
     /// # Errors
@@ -214,6 +225,30 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Ends it as a service manager does.
+    ///
+    /// # Errors
+    /// If it does not end well.
+    pub fn stop(&mut self) -> Result<()> {
+        let told = Command::new("kill").arg(self.pid().to_string()).status()?;
+        let ended = self.child.wait()?;
+        ensure!(told.success() && ended.success(), "the scheduler ended with {ended}: {}", self.log());
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Grants to another tenant than the last, of all devices.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn handovers(&self) -> Result<u64> {
+        Ok(self.status()?.devices.iter().map(|device| device.handovers).sum())
+    }
+
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -269,6 +304,11 @@ impl Tenant {
                 return Ok(value.clone());
             }
         }
+    }
+
+    /// Forgets what it has said so far.
+    pub fn pass_over(&self) {
+        self.lines.try_iter().for_each(drop);
     }
 
     /// Closes stdin, waits for the end, and returns the last line.

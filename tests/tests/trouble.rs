@@ -3,8 +3,12 @@ use anyhow::Result;
 use nvshare_tests::world::{Tenant, World, until};
 use std::process::Stdio;
 
-const REPORT: &[(&str, &str)] =
-    &[("FAKECUDA_CARD", "report"), ("FAKECUDA_BYTE_SCALE", "512"), ("FAKECUDA_TIME_SCALE", "25")];
+const REPORT: &[(&str, &str)] = &[
+    ("FAKECUDA_CARD", "report"),
+    ("FAKECUDA_BYTE_SCALE", "512"),
+    ("FAKECUDA_TIME_SCALE", "25"),
+    ("NVSHARE_ENGINE", "managed"),
+];
 const BYTES: &str = "25165824";
 
 #[test]
@@ -89,7 +93,7 @@ fn a_prefetch_that_fails_costs_time_and_no_data() -> Result<()> {
 
 #[test]
 fn off_lets_everybody_run_and_on_makes_them_take_turns_again() -> Result<()> {
-    use nvshare_protocol::control::Request;
+    use nvshare_protocol::control::{Quantum, Request};
     let world = World::new(REPORT)?;
     let scheduler = world.scheduler(&["--quantum", "3600"])?;
     let holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
@@ -100,7 +104,7 @@ fn off_lets_everybody_run_and_on_makes_them_take_turns_again() -> Result<()> {
     })?;
     scheduler.ask(&Request::Off)?;
     waiter.next("step")?;
-    scheduler.ask(&Request::SetQuantum { seconds: 0.3 })?;
+    scheduler.ask(&Request::SetQuantum(Quantum::Seconds(0.3)))?;
     scheduler.ask(&Request::On)?;
     until("turns are taken", || {
         Ok(scheduler.trace()?.spans.iter().filter(|span| span.kind == "run").count() >= 5)

@@ -5,9 +5,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod passing;
 mod result;
 mod table;
 mod types;
 
+pub use passing::{PASSING, Passing};
 pub use result::{CUresult, RESULTS};
 pub use types::*;

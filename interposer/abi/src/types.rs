@@ -8,10 +8,13 @@
 pub use core::ffi::{c_char, c_float, c_int, c_longlong, c_uchar, c_uint, c_ulonglong, c_ushort, c_void};
 
 pub use cuda_driver_sys::{
-    CUDA_EXTERNAL_SEMAPHORE_SIGNAL_PARAMS, CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, CUDA_LAUNCH_PARAMS,
-    CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUarray, CUcontext, CUdevice, CUdeviceptr, CUevent,
-    CUexternalSemaphore, CUfunction, CUgraph, CUgraphExec, CUhostFn, CUmodule, CUstream,
-    CUstreamBatchMemOpParams, CUuuid, cuuint32_t, cuuint64_t,
+    CUDA_ARRAY_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR, CUDA_EXTERNAL_SEMAPHORE_SIGNAL_PARAMS,
+    CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, CUDA_KERNEL_NODE_PARAMS, CUDA_LAUNCH_PARAMS, CUDA_MEMCPY2D,
+    CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUDA_MEMSET_NODE_PARAMS, CUDA_RESOURCE_DESC, CUDA_RESOURCE_VIEW_DESC,
+    CUDA_TEXTURE_DESC, CUarray, CUcontext, CUdevice, CUdeviceptr, CUevent, CUexternalSemaphore, CUfunction,
+    CUgraph, CUgraphExec, CUgraphNode, CUhostFn, CUipcEventHandle, CUipcMemHandle,
+    CUmemGenericAllocationHandle, CUmipmappedArray, CUmodule, CUstream, CUstreamBatchMemOpParams,
+    CUtexObject, CUtexref, CUuuid, cuuint32_t, cuuint64_t,
 };
 
 macro_rules! enumerations {
@@ -23,7 +26,8 @@ macro_rules! enumerations {
 enumerations! {
     CUdevice_attribute, CUdriverProcAddressQueryResult, CUjit_option, CUlibraryOption, CUmem_advise,
     CUmem_range_attribute, CUmemLocationType, CUmemcpySrcAccessOrder, CUpointer_attribute, CUstreamCaptureMode,
-    CUstreamCaptureStatus,
+    CUstreamCaptureStatus, CUmemAllocationHandleType, CUmemAllocationType, CUmemAllocationGranularity_flags,
+    CUmemAccess_flags, CUmemPool_attribute, CUmemRangeHandleType, CUgraphExecUpdateResult,
 }
 
 macro_rules! opaque {
@@ -34,6 +38,14 @@ macro_rules! opaque {
     )*};
 }
 opaque! {
+    /// What stands behind a [`CUgreenCtx`].
+    CUgreenCtx_st,
+    /// What stands behind a [`CUmemoryPool`].
+    CUmemPoolHandle_st,
+    /// What another process needs to find an allocation of a shared pool.
+    CUmemPoolPtrExportData,
+    /// What an edge of a graph carries (CUDA 12.3).
+    CUgraphEdgeData,
     /// A 2D copy with 32-bit addresses (before CUDA 3.2).
     CUDA_MEMCPY2D_v1,
     /// A 3D copy with 32-bit addresses (before CUDA 3.2).
@@ -50,6 +62,14 @@ opaque! {
     CUkern_st,
     /// What stands behind a [`CUlibrary`].
     CUlib_st,
+    /// What a node of a graph does (CUDA 12.2).
+    CUgraphNodeParams,
+    /// How a graph is instantiated (CUDA 12.0).
+    CUDA_GRAPH_INSTANTIATE_PARAMS,
+    /// What came of an update of a graph (CUDA 12.0).
+    CUgraphExecUpdateResultInfo,
+    /// The stream memory operations of a node of a graph (CUDA 11.7).
+    CUDA_BATCH_MEM_OP_NODE_PARAMS,
     /// A launch attribute (CUDA 11.8).
     CUlaunchAttribute,
 }
@@ -58,6 +78,13 @@ opaque! {
 pub type CUkernel = *mut CUkern_st;
 /// A library of kernels, not bound to a context (CUDA 12.0).
 pub type CUlibrary = *mut CUlib_st;
+/// A context with a part of the device's multiprocessors (CUDA 12.4).
+pub type CUgreenCtx = *mut CUgreenCtx_st;
+/// A pool of stream-ordered memory (CUDA 11.2).
+pub type CUmemoryPool = *mut CUmemPoolHandle_st;
+/// A host function of the old kind. `cuda-driver-sys` has it with a status that is an `enum`.
+pub type CUstreamCallback =
+    Option<unsafe extern "C" fn(stream: CUstream, status: crate::CUresult, data: *mut c_void)>;
 /// A device address before CUDA 3.2.
 pub type CUdeviceptr_v1 = c_uint;
 
@@ -69,6 +96,69 @@ pub struct CUmemLocation {
     pub r#type: CUmemLocationType,
     /// The device's ordinal or the NUMA node, by type.
     pub id: c_int,
+}
+
+/// What physical memory is asked for (CUDA 10.2; `usage` since 11.1).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(non_snake_case)]
+pub struct CUmemAllocationProp {
+    /// `CU_MEM_ALLOCATION_TYPE_PINNED`, or what a newer driver allows.
+    pub r#type: CUmemAllocationType,
+    /// A set of the kinds of handle by which it may be shared; 0: none.
+    pub requestedHandleTypes: CUmemAllocationHandleType,
+    /// Where it lies.
+    pub location: CUmemLocation,
+    /// For Windows: a pointer.
+    pub win32HandleMetaData: usize,
+    /// More wishes.
+    pub allocFlags: CUmemAllocationFlags,
+}
+
+/// A part of [`CUmemAllocationProp`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(non_snake_case)]
+pub struct CUmemAllocationFlags {
+    /// Whether it may be compressible.
+    pub compressionType: c_uchar,
+    /// Whether other devices on the bus may write to it.
+    pub gpuDirectRDMACapable: c_uchar,
+    /// A set of uses.
+    pub usage: c_ushort,
+    /// Zero.
+    pub reserved: [c_uchar; 4],
+}
+
+/// Who may access a range of addresses, and how.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CUmemAccessDesc {
+    /// A device, or the host.
+    pub location: CUmemLocation,
+    /// One of the `CU_MEM_ACCESS_FLAGS_*`.
+    pub flags: CUmemAccess_flags,
+}
+
+/// What a pool is made with (CUDA 11.2; `maxSize` since 12.2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_snake_case)]
+pub struct CUmemPoolProps {
+    /// `CU_MEM_ALLOCATION_TYPE_PINNED`, or what a newer driver allows.
+    pub allocType: CUmemAllocationType,
+    /// A set of the kinds of handle by which it may be shared; 0: none.
+    pub handleTypes: CUmemAllocationHandleType,
+    /// Where it lies.
+    pub location: CUmemLocation,
+    /// For Windows: a pointer.
+    pub win32SecurityAttributes: usize,
+    /// The most that it may hold, bytes; 0: as the driver likes.
+    pub maxSize: usize,
+    /// A set of uses.
+    pub usage: c_ushort,
+    /// Zero.
+    pub reserved: [c_uchar; 54],
 }
 
 /// Shape and stream of a `cuLaunchKernelEx` (CUDA 11.8).
@@ -131,6 +221,7 @@ constants! {
     CU_EVENT_DEFAULT: c_uint = 0;
     CU_EVENT_BLOCKING_SYNC: c_uint = 1;
     CU_EVENT_DISABLE_TIMING: c_uint = 2;
+    CU_EVENT_INTERPROCESS: c_uint = 4;
     CU_STREAM_CAPTURE_MODE_GLOBAL: CUstreamCaptureMode = 0;
     CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: CUstreamCaptureMode = 1;
     CU_STREAM_CAPTURE_MODE_RELAXED: CUstreamCaptureMode = 2;
@@ -160,6 +251,27 @@ constants! {
     CU_MEM_ADVISE_SET_READ_MOSTLY: CUmem_advise = 1;
     CU_MEM_ADVISE_SET_PREFERRED_LOCATION: CUmem_advise = 3;
     CU_MEM_ADVISE_SET_ACCESSED_BY: CUmem_advise = 5;
+    CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED: CUdevice_attribute = 102;
+    CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: CUpointer_attribute = 6;
+    CU_POINTER_ATTRIBUTE_BUFFER_ID: CUpointer_attribute = 7;
+    CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE: CUpointer_attribute = 10;
+    CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: CUpointer_attribute = 11;
+    CU_POINTER_ATTRIBUTE_RANGE_SIZE: CUpointer_attribute = 12;
+    CU_POINTER_ATTRIBUTE_MAPPED: CUpointer_attribute = 13;
+    CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: CUpointer_attribute = 14;
+    CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: CUpointer_attribute = 16;
+    CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: CUpointer_attribute = 17;
+    CU_MEMHOSTREGISTER_PORTABLE: c_uint = 1;
+    CU_MEMORYTYPE_DEVICE: c_uint = 2;
+    CU_MEM_ALLOCATION_TYPE_PINNED: CUmemAllocationType = 1;
+    CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR: CUmemAllocationHandleType = 1;
+    CU_MEM_ACCESS_FLAGS_PROT_READWRITE: CUmemAccess_flags = 3;
+    CU_MEM_ALLOC_GRANULARITY_MINIMUM: CUmemAllocationGranularity_flags = 0;
+    CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: CUmemPool_attribute = 4;
+    CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: CUmemPool_attribute = 5;
+    CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH: CUmemPool_attribute = 6;
+    CU_MEMPOOL_ATTR_USED_MEM_CURRENT: CUmemPool_attribute = 7;
+    CU_MEMPOOL_ATTR_USED_MEM_HIGH: CUmemPool_attribute = 8;
     CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION: CUmem_range_attribute = 4;
 }
 

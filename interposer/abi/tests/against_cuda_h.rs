@@ -7,7 +7,9 @@ use std::mem::{offset_of, size_of};
 use std::path::PathBuf;
 use std::process::Command;
 
-use nvshare_abi::{CUlaunchConfig, CUmemLocation, CUmemcpyAttributes};
+use nvshare_abi::{
+    CUlaunchConfig, CUmemAccessDesc, CUmemAllocationProp, CUmemLocation, CUmemPoolProps, CUmemcpyAttributes,
+};
 
 type Row = (&'static str, &'static [&'static str]);
 macro_rules! rows {
@@ -128,6 +130,15 @@ fn structures() -> String {
     let mut c = String::new();
     layout! { c,
         CUmemLocation { r#type as "type", id as "id" }
+        CUmemAllocationProp {
+            r#type as "type", requestedHandleTypes as "requestedHandleTypes", location as "location",
+            win32HandleMetaData as "win32HandleMetaData", allocFlags as "allocFlags",
+        }
+        CUmemAccessDesc { location as "location", flags as "flags" }
+        CUmemPoolProps {
+            allocType as "allocType", handleTypes as "handleTypes", location as "location",
+            win32SecurityAttributes as "win32SecurityAttributes", maxSize as "maxSize", reserved as "reserved",
+        }
         CUlaunchConfig {
             gridDimX as "gridDimX", gridDimY as "gridDimY", gridDimZ as "gridDimZ", blockDimX as "blockDimX",
             blockDimY as "blockDimY", blockDimZ as "blockDimZ", sharedMemBytes as "sharedMemBytes",

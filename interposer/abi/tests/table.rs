@@ -43,3 +43,36 @@ fn every_exported_launch_copy_fill_and_prefetch_is_interposed() {
         .collect();
     assert!(missing.is_empty(), "work that no row of the table covers: {missing:?}");
 }
+
+/// The names that `cuda.h` declares, with those that its macros make of them for per-thread default streams.
+fn declared(version: &str) -> BTreeSet<String> {
+    let folder = std::env::var("CUDA_HEADERS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/cuda-headers").into());
+    let header = std::fs::read_to_string(format!("{folder}/{version}/cuda.h")).expect(
+        "NVIDIA's header: run `make setup`, or set CUDA_HEADERS to a folder with 12/cuda.h and 13/cuda.h",
+    );
+    header
+        .split("CUDAAPI ")
+        .skip(1)
+        .filter_map(|text| Some(text.split_once('(')?.0.trim().to_owned()))
+        .filter(|name| name.starts_with("cu") && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn every_name_is_decided_once_in_the_table_or_in_the_list_of_those_that_pass() {
+    let passing: Vec<&str> = nvshare_abi::PASSING.iter().flat_map(|group| group.names).copied().collect();
+    let mut seen = BTreeSet::new();
+    let twice: Vec<_> = INTERPOSED.iter().chain(&passing).filter(|name| !seen.insert(**name)).collect();
+    assert!(twice.is_empty(), "decided twice: {twice:?}");
+    let undecided: Vec<_> = exported()
+        .into_iter()
+        .map(str::to_owned)
+        .chain(declared("12"))
+        .chain(declared("13"))
+        .filter(|name| !seen.contains(name.as_str()))
+        .collect();
+    assert!(undecided.is_empty(), "in a driver or a header, and decided nowhere: {undecided:?}");
+    let strangers: Vec<_> = seen.into_iter().filter(|name| !exported().contains(name)).collect();
+    assert!(strangers.is_empty(), "decided, and in no driver: {strangers:?}");
+}

@@ -1,19 +1,36 @@
 //! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
 use super::signals;
+use crate::captures::is_refusal;
+use crate::contexts::{Context, Purpose};
 use crate::gate::{Deadline, now_or_never};
 use crate::process::Process;
 use nvshare_abi::CUresult;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// A context with a capture going on is asked again after this long: nothing tells of a capture's end.
+/// A context with a capture that we did not see begin is asked again after this long: nothing tells of its end.
 const CAPTURE_PAUSE: Duration = Duration::from_millis(2);
 
-/// Whether the driver did not wait because of a capture. Any other error is the application's to see at
-/// its own next call: a context in error has nothing unfinished.
-fn is_capturing(code: CUresult) -> bool {
-    (CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED.0..=CUresult::ERROR_STREAM_CAPTURE_WRONG_THREAD.0)
-        .contains(&code.0)
+/// Waits for everything submitted in the context, between captures.
+fn finish(process: &Process, context: &Context) {
+    loop {
+        process.captures.wait_for_none();
+        match process.captures.while_none(|| context.record(Purpose::Drain)) {
+            None => {}
+            Some(CUresult::SUCCESS) => return context.finish(Purpose::Drain),
+            // A driver older than CUDA 12.5: a capture that wants to begin waits.
+            Some(CUresult::ERROR_NOT_FOUND | CUresult::ERROR_NOT_SUPPORTED) => {
+                match process.captures.while_none(|| context.synchronize()) {
+                    Some(code) if is_refusal(code) => std::thread::sleep(CAPTURE_PAUSE),
+                    Some(_) => return,
+                    None => {}
+                }
+            }
+            Some(code) if is_refusal(code) => std::thread::sleep(CAPTURE_PAUSE),
+            // The application sees it at its own next call: a context in error has nothing unfinished.
+            Some(_) => return,
+        }
+    }
 }
 
 /// A wait that was asked for.
@@ -50,16 +67,11 @@ impl Drain {
                 }
                 guard.asked
             };
-            for context in process.contexts.all() {
-                // The context is entered anew each time, so that nobody waits for us between two tries.
-                while let Some(code) = context.enter().map(|entered| entered.synchronize())
-                    && is_capturing(code)
-                {
-                    std::thread::sleep(CAPTURE_PAUSE);
-                }
-            }
+            process.contexts.all().iter().for_each(|context| finish(process, context));
             now_or_never(board.lock()).done = asked;
             changed.notify_all();
+            // Who judges the idleness need not look for it.
+            process.bell.ring();
         }
     }
 

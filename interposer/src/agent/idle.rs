@@ -1,38 +1,53 @@
-//! Whether this process has nothing to do: a pure judgement over its own submissions.
+//! Whether this process has nothing to do: a pure judgement over its own submissions, and over how long it paused between
+//! them before.
 use super::drain::Wait;
 use std::time::{Duration, Instant};
 
 /// How often to look while somebody waits.
 pub const TICK: Duration = Duration::from_millis(5);
-/// So long without a submission, before and again after its work has ended, makes a process idle.
+/// So long without a submission makes a process idle, once its work has ended.
 const GRACE: Duration = Duration::from_millis(20);
+/// At least so long after the work's end, in which the next work would come.
+const REST: Duration = Duration::from_millis(5);
+/// No pause is waited for beyond this, for a holder without work gives way within 100 ms.
+const MOST: Duration = Duration::from_millis(80);
+/// A process that was found idle so often without being wrong is found so by its own pauses.
+const KNOWN_AFTER: u32 = 2;
+/// Who wants the GPU again so soon was not idle.
+const WRONG_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Busy,
-    /// No submission since then, but perhaps unfinished work.
+    /// No submission since then, but perhaps unfinished work, whose end is awaited from the second such look on.
     Quiet {
         count: u32,
         since: Instant,
-    },
-    /// Waiting for the work's end.
-    Ending {
-        count: u32,
-        wait: Wait,
+        wait: Option<Wait>,
     },
     /// The work has ended at that time.
     Ended {
         count: u32,
         since: Instant,
+        ended: Instant,
     },
 }
 
 #[derive(Debug)]
-pub struct Idleness(Stage);
+pub struct Idleness {
+    stage: Stage,
+    /// The longest pause between the end of its work and its next submission, of late: a hand-over costs more than
+    /// such a pause, as a rule.
+    pause: Duration,
+    /// How often it was found idle since it last was wrongly.
+    found: u32,
+    /// When that was, and when its work had ended.
+    found_at: Option<(Instant, Instant)>,
+}
 
 impl Default for Idleness {
     fn default() -> Self {
-        Self(Stage::Busy)
+        Self { stage: Stage::Busy, pause: Duration::ZERO, found: 0, found_at: None }
     }
 }
 
@@ -47,29 +62,60 @@ impl Idleness {
         is_done: impl FnOnce(Wait) -> bool,
     ) -> bool {
         let quiet = |seen: u32| count == Some(seen);
-        self.0 = match self.0 {
-            Stage::Quiet { count, since } if quiet(count) => {
-                if now.duration_since(since) < GRACE {
-                    return false;
-                }
-                Stage::Ending { count, wait: begin() }
+        match self.stage {
+            Stage::Quiet { count, since, wait } if quiet(count) => {
+                let wait = wait.unwrap_or_else(begin);
+                self.stage = if is_done(wait) {
+                    Stage::Ended { count, since, ended: now }
+                } else {
+                    Stage::Quiet { count, since, wait: Some(wait) }
+                };
             }
-            Stage::Ending { count, wait } if quiet(count) => {
-                if !is_done(wait) {
-                    return false;
+            Stage::Ended { count, since, ended } if quiet(count) => {
+                if now >= self.idle_at(since, ended) {
+                    self.stage = Stage::Busy;
+                    self.found += 1;
+                    self.found_at = Some((now, ended));
+                    self.pause = self.pause * 3 / 4;
+                    return true;
                 }
-                Stage::Ended { count, since: now }
             }
-            Stage::Ended { count, since } if quiet(count) => {
-                if now.duration_since(since) < GRACE {
-                    return false;
+            stage => {
+                if let Stage::Ended { ended, .. } = stage {
+                    self.pause = self.pause.max(now.duration_since(ended));
                 }
-                self.0 = Stage::Busy;
-                return true;
+                self.stage =
+                    count.map_or(Stage::Busy, |count| Stage::Quiet { count, since: now, wait: None });
             }
-            _ => count.map_or(Stage::Busy, |count| Stage::Quiet { count, since: now }),
-        };
+        }
         false
+    }
+
+    fn idle_at(&self, since: Instant, ended: Instant) -> Instant {
+        let known = ended + (self.pause * 3 / 2).clamp(REST, MOST);
+        if self.found >= KNOWN_AFTER { known } else { known.max(since + GRACE) }
+    }
+
+    /// When the next look is due. The end of the work may come before.
+    pub fn due(&self, now: Instant) -> Instant {
+        match self.stage {
+            Stage::Ended { since, ended, .. } => self.idle_at(since, ended).min(now + TICK),
+            _ => now + TICK,
+        }
+    }
+
+    /// Looks begin anew; what is known of the process stays.
+    pub fn restart(&mut self) {
+        self.stage = Stage::Busy;
+    }
+
+    /// The process wants the GPU.
+    pub fn wakes(&mut self, now: Instant) {
+        let Some((found_at, ended)) = self.found_at.take() else { return };
+        if now.duration_since(found_at) < WRONG_WITHIN {
+            self.found = 0;
+            self.pause = self.pause.max(now.duration_since(ended));
+        }
     }
 }
 
@@ -77,14 +123,29 @@ impl Idleness {
 mod tests {
     use super::*;
 
-    /// Looks every tick; returns after how many milliseconds the process was found idle, if at all.
-    fn found_idle(counts: impl Fn(u64) -> Option<u32>, work_ends_at: u64) -> Option<u64> {
+    /// Looks whenever that is due; returns after how many milliseconds the process was found idle, if at all.
+    fn found_by(
+        idleness: &mut Idleness,
+        counts: impl Fn(u64) -> Option<u32>,
+        is_done: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
         let start = crate::clock::instant();
-        let mut idleness = Idleness::default();
-        (0..500).step_by(TICK.as_millis() as usize).find(|millis| {
-            let now = start + Duration::from_millis(*millis);
-            idleness.look(now, counts(*millis), Wait::default, |_| *millis >= work_ends_at)
-        })
+        idleness.restart();
+        let mut now = start;
+        loop {
+            let millis = now.duration_since(start).as_millis() as u64;
+            if millis > 500 {
+                return None;
+            }
+            if idleness.look(now, counts(millis), Wait::default, |_| is_done(millis)) {
+                return Some(millis);
+            }
+            now = idleness.due(now);
+        }
+    }
+
+    fn found_idle(counts: impl Fn(u64) -> Option<u32>, work_ends_at: u64) -> Option<u64> {
+        found_by(&mut Idleness::default(), counts, |millis| millis >= work_ends_at)
     }
 
     #[test]
@@ -93,14 +154,61 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_work_is_waited_for() {
-        let found = found_idle(|_| Some(3), 200).unwrap();
-        assert!((200..300).contains(&found), "{found}");
+    fn unfinished_work_is_waited_for_and_its_end_is_rested_on() {
+        assert_eq!(found_idle(|_| Some(3), 200), Some(205));
     }
 
     #[test]
     fn a_process_that_submits_or_is_in_the_driver_is_not_idle() {
         assert_eq!(found_idle(|millis| Some((millis / 15) as u32), 0), None);
         assert_eq!(found_idle(|_| None, 0), None);
+    }
+
+    /// Submits every 10 ms, each time 6 ms after the end of its work, until 100 ms.
+    fn with_pauses(idleness: &mut Idleness) -> u64 {
+        let counts = |millis: u64| Some((millis.min(100) / 10) as u32);
+        found_by(idleness, counts, |millis| millis >= 100 || millis % 10 >= 5).unwrap()
+    }
+
+    #[test]
+    fn a_process_without_pauses_is_found_sooner_once_that_is_known() {
+        let mut idleness = Idleness::default();
+        let burst = |idleness: &mut Idleness| {
+            // The last of its work is submitted just before the end.
+            found_by(idleness, |millis| Some((millis.min(38) / 2) as u32), |millis| millis >= 40).unwrap()
+        };
+        let first = burst(&mut idleness);
+        assert!((58..=65).contains(&first), "{first}");
+        burst(&mut idleness);
+        let known = burst(&mut idleness);
+        assert!((45..=50).contains(&known), "{known}");
+    }
+
+    #[test]
+    fn a_process_with_pauses_is_not_found_within_one() {
+        let mut idleness = Idleness::default();
+        let times: Vec<u64> = (0..3).map(|_| with_pauses(&mut idleness)).collect();
+        assert!(times.iter().all(|time| *time >= 105), "{times:?}");
+    }
+
+    #[test]
+    fn a_wrong_judgement_is_made_once() {
+        // A step of 10 ms, of which the last work ends after 5, and 40 ms until the next.
+        let mut idleness = Idleness::default();
+        let step = |idleness: &mut Idleness| {
+            let counts = |millis: u64| Some(u32::from(millis >= 2));
+            found_by(idleness, counts, |millis| millis >= 5).unwrap()
+        };
+        let first = step(&mut idleness);
+        assert!(first < 40, "{first}: nothing is known of its pauses");
+        let (found_at, ended) = idleness.found_at.unwrap();
+        idleness.wakes(ended + Duration::from_millis(40));
+        assert_eq!((idleness.found, idleness.pause), (0, Duration::from_millis(40)));
+        let next = step(&mut idleness);
+        assert!((60..=75).contains(&next), "{next}: one and a half of its pauses");
+        idleness.wakes(found_at + Duration::from_secs(1));
+        assert_eq!(idleness.found, 1, "who sleeps for long was idle");
+        idleness.pause = Duration::from_secs(1);
+        assert!(step(&mut idleness) < 100, "the promise holds whatever its pauses are");
     }
 }

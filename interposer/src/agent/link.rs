@@ -1,11 +1,12 @@
 //! The connection to the scheduler.
 #![allow(unsafe_code)] // poll(2), and a connect(2) with a bound
 use super::bell::Ear;
+use crate::descriptors;
 use crate::process::DESCRIPTORS;
 use nvshare_protocol::frame::{self, Received};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,11 +20,13 @@ const SEND_BOUND: Duration = Duration::from_secs(2);
 pub struct Link {
     stream: UnixStream,
     reader: frame::Reader,
+    /// A file that came before the message that it belongs to was whole.
+    file: Option<OwnedFd>,
 }
 
 impl Link {
     pub fn connect(socket: &Path) -> io::Result<Self> {
-        let link = Self { stream: unconnected()?, reader: frame::Reader::default() };
+        let link = Self { stream: unconnected()?, reader: frame::Reader::default(), file: None };
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         link.stream.set_write_timeout(Some(SEND_BOUND))?;
         DESCRIPTORS[2].store(link.stream.as_raw_fd(), Release);
@@ -42,9 +45,15 @@ impl Link {
     }
 
     /// Reads once, without waiting longer than for what `wait` has announced.
-    pub fn receive(&mut self) -> io::Result<Vec<ToTenant>> {
+    ///
+    /// A file that came along goes with the first message that can carry one.
+    pub fn receive(&mut self) -> io::Result<Vec<(ToTenant, Option<OwnedFd>)>> {
         let mut bytes = [0; 4096];
-        match self.stream.read(&mut bytes)? {
+        let (read, file) = descriptors::receive(self.stream.as_raw_fd(), &mut bytes)?;
+        if file.is_some() {
+            self.file = file;
+        }
+        match read {
             0 => {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
@@ -56,7 +65,10 @@ impl Link {
         let mut messages = Vec::new();
         while let Some(received) = self.reader.next().map_err(io::Error::other)? {
             match received {
-                Received::Message(message) => messages.push(message),
+                Received::Message(message) => {
+                    let file = if matches!(message, ToTenant::Swap(_)) { self.file.take() } else { None };
+                    messages.push((message, file));
+                }
                 Received::Unknown => crate::log::debug!("a message of a newer scheduler, skipped"),
             }
         }

@@ -5,9 +5,14 @@
 #![allow(unsafe_code)] // one driver call, on our own threads
 mod bell;
 mod drain;
+mod free;
 mod idle;
 mod link;
+mod pace;
+mod prepare;
+mod remake;
 mod signals;
+mod tell;
 mod turn;
 
 use crate::process::Process;
@@ -17,10 +22,13 @@ use crate::{clock, log};
 use bell::Ear;
 pub use bell::{Bell, bell};
 use drain::Drain;
+use free::abandon;
 use idle::Idleness;
 use link::Link;
-use nvshare_protocol::tenant::{Device, Hello, Memory, ToScheduler};
+use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
+use pace::Pace;
+pub use signals::spawn as spawn_quietly;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -34,6 +42,12 @@ const RETRY_LATER: Duration = Duration::from_secs(1);
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// At most one report of changed memory in this time.
 const REPORT: Duration = Duration::from_millis(5);
+/// How soon memory that did not come back is tried again: somebody outside nvshare may use the card.
+const RETRY_ROOM: Duration = Duration::from_millis(100);
+/// At most one word about what stays on a device in this time.
+const STAYING: Duration = Duration::from_secs(10);
+/// With the gate shut and nothing of ours under way, the devices are idle within this time.
+const STRAY: Duration = Duration::from_millis(20);
 /// The bound of a drain that no revocation asked for.
 const OWN_DRAIN: Duration = Duration::from_secs(5);
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -48,6 +62,8 @@ enum Phase {
     Waiting,
     /// The gate is open by a grant.
     Held,
+    /// As free, but memory is still away: the gate is shut until it is back.
+    Short,
 }
 
 struct Agent {
@@ -56,7 +72,8 @@ struct Agent {
     ear: Ear,
     drain: Drain,
     link: Option<Link>,
-    /// The scheduler has answered our hello, and when it last did.
+    /// The version of the scheduler's language, and whether and when it has answered our hello.
+    speaks: u32,
     welcomed: bool,
     welcomed_at: Instant,
     /// What the hello said of our running work.
@@ -66,8 +83,19 @@ struct Agent {
     contended: bool,
     idleness: Idleness,
     told_idle: bool,
+    pace: Pace,
+    /// When the grant may be asked for again, after one for which the memory did not come back.
+    not_before: Option<Instant>,
     told: BTreeMap<DeviceId, Option<Totals>>,
     report_due: Instant,
+    /// When swap space is looked after again.
+    prepare_due: Instant,
+    /// When memory without swap space is looked for again, if there may be any.
+    lodge_due: Option<Instant>,
+    /// That memory finds no room has been said, and it is not back yet.
+    told_short: bool,
+    /// When it may be said again what stays on a device, and why.
+    staying_due: Instant,
     /// A look at the memory's sums was put off until then.
     report_owed: bool,
     next_attempt: Instant,
@@ -86,13 +114,11 @@ pub fn spawn(process: &'static Process, ear: Ear) {
             Err(error) => error,
         }));
         log::error!("the agent ended ({ended:?}): this process runs unmanaged");
-        process.gate.open();
-        process.greet();
+        abandon(process);
     };
     if let Err(error) = signals::spawn("nvshare-agent", run) {
         log::error!("cannot start a thread ({error}): this process runs unmanaged");
-        process.gate.open();
-        process.greet();
+        abandon(process);
     }
 }
 
@@ -112,6 +138,7 @@ impl Agent {
             ear,
             drain,
             link: None,
+            speaks: 0,
             welcomed: false,
             welcomed_at: now,
             said_holds: false,
@@ -120,8 +147,14 @@ impl Agent {
             contended: false,
             idleness: Idleness::default(),
             told_idle: false,
+            pace: Pace::default(),
+            not_before: None,
+            told_short: false,
             told: BTreeMap::new(),
             report_due: now,
+            prepare_due: now,
+            lodge_due: None,
+            staying_due: now,
             report_owed: false,
             next_attempt: now,
             lost_at: None,
@@ -190,9 +223,12 @@ impl Agent {
             instance: self.instance,
             program: program.to_string_lossy().chars().take(16).collect(),
             library: env!("CARGO_PKG_VERSION").to_owned(),
-            engine: self.process.engine.name().to_owned(),
+            engine: self.process.memory.engine_name().to_owned(),
             holds: self.said_holds,
             pid: std::process::id(),
+            weight: self.process.settings.weight,
+            limit: self.process.settings.limit,
+            swap: Some(Bytes(self.process.memory.space.held())).filter(|held| *held != Bytes::ZERO),
         }
     }
 
@@ -211,16 +247,29 @@ impl Agent {
         self.welcomed = false;
         self.contended = false;
         self.lease = LeaseId(0);
+        self.process.memory.space.close();
+        self.process.memory.set_supervised(false);
+        self.unpace();
         if self.phase == Phase::Waiting {
             self.phase = Phase::Idle;
         }
     }
 
-    fn go_free(&mut self) {
-        self.phase = Phase::Free;
-        self.orphaned = None;
-        self.process.gate.open();
-        self.process.greet();
+    fn unpace(&mut self) {
+        self.pace.release();
+        if self.phase == Phase::Held {
+            self.process.gate.open();
+        }
+    }
+
+    /// Opens the gate to who holds: for a ration at a time, while somebody waits.
+    fn open_gate(&mut self) {
+        self.pace.release();
+        if self.contended {
+            self.pace.look(self.process, clock::instant());
+        } else {
+            self.process.gate.open();
+        }
     }
 
     fn send(&mut self, message: &ToScheduler) -> io::Result<()> {
@@ -228,61 +277,33 @@ impl Agent {
         self.link.as_mut().map_or(Ok(()), |link| link.send(message))
     }
 
-    // --- what we tell ---
-
-    fn tell(&mut self) -> io::Result<()> {
-        if !self.welcomed {
-            return Ok(());
-        }
-        for device in self.process.contexts.devices() {
-            if let std::collections::btree_map::Entry::Vacant(entry) = self.told.entry(device.id) {
-                entry.insert(None);
-                let name = device.name.chars().take(48).collect();
-                self.send(&ToScheduler::Device(Device {
-                    device: device.id,
-                    capacity: device.capacity,
-                    name,
-                }))?;
-            }
-        }
-        self.report_owed = clock::instant() < self.report_due;
-        if !self.report_owed {
-            self.report()?;
-        }
-        if self.phase == Phase::Idle && self.process.gate.is_wanted() {
-            self.report()?;
-            self.send(&ToScheduler::Request)?;
-            self.phase = Phase::Waiting;
-        }
-        Ok(())
-    }
-
-    /// What this process has on each device, if it has changed.
-    fn report(&mut self) -> io::Result<()> {
-        let mut changed = Vec::new();
-        for (device, told) in &mut self.told {
-            let now = self.process.ledger.totals(*device);
-            if *told != Some(now) {
-                *told = Some(now);
-                changed.push(Memory {
-                    device: *device,
-                    allocated: Bytes(now.allocated),
-                    resident: Bytes(now.resident),
-                    immovable: Bytes(now.immovable),
-                });
-            }
-        }
-        if !changed.is_empty() {
-            self.report_due = clock::instant() + REPORT;
-        }
-        changed.into_iter().try_for_each(|memory| self.send(&ToScheduler::Memory(memory)))
-    }
-
     // --- what passes with time ---
 
     fn watch(&mut self) {
         let now = clock::instant();
-        if self.phase == Phase::Held && self.contended && !self.told_idle && self.welcomed {
+        if self.phase == Phase::Short && self.not_before.is_none_or(|at| now >= at) {
+            self.go_free();
+        }
+        if self.phase == Phase::Held && self.contended && self.welcomed {
+            self.pace.look(self.process, now);
+        }
+        if self.process.memory.remakes()
+            && let Err(error) = self.remake()
+        {
+            self.lose(&error);
+        }
+        if self.prepares() && now >= self.prepare_due {
+            self.prepare_swap_space();
+        }
+        if self.welcomed && self.lodge_due.is_some_and(|at| now >= at) {
+            self.lodge(true);
+        }
+        if self.phase == Phase::Held
+            && self.contended
+            && !self.told_idle
+            && self.welcomed
+            && !self.process.gate.is_shut()
+        {
             let (gate, drain) = (&self.process.gate, &self.drain);
             if self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait)) {
                 self.told_idle = true;
@@ -324,8 +345,19 @@ impl Agent {
         if self.welcomed && self.report_owed {
             bound = bound.min(until(self.report_due));
         }
-        if self.phase == Phase::Held && self.contended && !self.told_idle {
-            bound = bound.min(idle::TICK);
+        if let Some(at) =
+            self.not_before.filter(|_| self.phase == Phase::Short || self.process.gate.is_wanted())
+        {
+            bound = bound.min(until(at));
+        }
+        if self.phase == Phase::Held && self.contended {
+            bound = bound.min(until(self.idleness.due(now)));
+        }
+        if self.prepares() {
+            bound = bound.min(until(self.prepare_due));
+        }
+        if let Some(at) = self.lodge_due.filter(|_| self.welcomed) {
+            bound = bound.min(until(at));
         }
         bound
     }

@@ -1,23 +1,30 @@
 //! What the scheduler tells us, and what we do about it.
-use super::idle::Idleness;
-use super::{Agent, OWN_DRAIN, Phase, RETRY_REFUSED};
+use super::{Agent, OWN_DRAIN, Phase, RETRY_REFUSED, RETRY_ROOM, STRAY};
+use crate::contexts::Purpose;
 use crate::process::Process;
-use crate::{clock, log, residency};
+use crate::{clock, log};
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome};
-use nvshare_protocol::{LeaseId, Nanos};
+use nvshare_protocol::{Bytes, LeaseId, Nanos};
 use std::io;
 use std::time::Duration;
+
+/// The version of the scheduler's language that has swap space, and the one that knows of refused memory.
+const SWAP_SINCE: u32 = 2;
+pub(super) const REFUSED_SINCE: u32 = 3;
 
 impl Agent {
     pub(super) fn listen(&mut self) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
-        for message in link.receive()? {
+        for (message, file) in link.receive()? {
             log::debug!("hears {message:?}");
             match message {
                 ToTenant::Welcome(welcome) => self.welcome(&welcome)?,
                 ToTenant::Grant(grant) => self.granted(&grant)?,
                 ToTenant::Revoke(revoke) => self.revoked(&revoke)?,
                 ToTenant::Contended(contended) => self.set_contended(contended),
+                ToTenant::Evict(shares) => self.evict(&shares)?,
+                ToTenant::Fetch(shares) => self.fetch_ahead(&shares)?,
+                ToTenant::Swap(bytes) => self.swap_granted(bytes, file),
                 ToTenant::Enabled(true) => self.switched_on()?,
                 ToTenant::Enabled(false) => self.go_free(),
                 ToTenant::Refused(why) => {
@@ -34,13 +41,17 @@ impl Agent {
 
     pub(super) fn set_contended(&mut self, contended: bool) {
         self.contended = contended;
+        if !contended {
+            self.unpace();
+        }
         self.told_idle = false;
-        self.idleness = Idleness::default();
+        self.idleness.restart();
     }
 
     fn welcome(&mut self, welcome: &Welcome) -> io::Result<()> {
         self.process.set_terms(welcome.reserve, welcome.limit);
         self.welcomed = true;
+        self.speaks = welcome.version;
         self.welcomed_at = clock::instant();
         self.told.clear();
         self.lost_at = None;
@@ -57,8 +68,23 @@ impl Agent {
         } else {
             self.switched_on()?;
         }
-        self.process.greet();
+        self.process.memory.set_supervised(welcome.enabled);
+        // The greeting is over with the answer about swap space.
+        if welcome.version < SWAP_SINCE || !self.process.memory.space.open() {
+            self.lodge(true);
+            self.process.greet();
+        }
         Ok(())
+    }
+
+    fn swap_granted(&mut self, bytes: Bytes, file: Option<std::os::fd::OwnedFd>) {
+        let all = self.process.memory.space.granted(bytes.0, file).unwrap_or_else(|error| {
+            log::warning!("swap space cannot be mapped: {error}");
+            false
+        });
+        // Also for what has none yet. What was refused is not asked for at once.
+        self.lodge(all);
+        self.process.greet();
     }
 
     /// From running freely to taking turns. Work that does not end in time keeps its place: we come
@@ -69,45 +95,115 @@ impl Agent {
                 self.process.gate.open();
                 return Err(io::Error::other("work goes on that cannot be stopped; joining again with it"));
             }
+            self.process.memory.dismiss();
             self.phase = Phase::Idle;
         }
+        if self.phase == Phase::Short {
+            self.phase = Phase::Idle;
+        }
+        self.process.memory.set_supervised(true);
         Ok(())
     }
 
     fn granted(&mut self, grant: &Grant) -> io::Result<()> {
-        let Process { gate, contexts, ledger, engine, settings, .. } = self.process;
         let start = clock::instant();
-        let fetched = match self.phase {
-            Phase::Held => Vec::new(),
-            _ => residency::fetch(engine.as_ref(), contexts, ledger, &grant.budget, settings.prefetch),
-        };
-        gate.open();
+        let mut fetched = Vec::new();
+        if self.phase != Phase::Held {
+            fetched = self.fetch(&grant.budget)?;
+            // What was allocated meanwhile.
+            while !self.process.memory.admit() {
+                let more = self.fetch(&grant.budget)?;
+                if more.iter().all(|share| share.bytes == Bytes::ZERO) {
+                    if self.process.contexts.are_broken() {
+                        break;
+                    }
+                    return self.no_room(grant.lease);
+                }
+                add(&mut fetched, &more);
+            }
+        }
+        self.found_room(true);
+        self.set_contended(grant.contended);
+        self.open_gate();
         let took = clock::since(start);
         self.phase = Phase::Held;
         self.lease = grant.lease;
-        self.set_contended(grant.contended);
         log::info!("granted: {} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.report()?;
         self.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))
     }
 
-    fn revoked(&mut self, revoke: &Revoke) -> io::Result<()> {
-        let Process { gate, contexts, ledger, engine, .. } = self.process;
+    /// Kernels must not run while memory is away. The turn is given back, and asked for again soon.
+    pub(super) fn no_room(&mut self, lease: LeaseId) -> io::Result<()> {
+        self.found_room(false);
+        self.phase = Phase::Idle;
+        self.not_before = Some(clock::instant() + RETRY_ROOM);
+        self.report()?;
+        self.tell_refusals()?;
+        let (evicted, drain, evict) = (Vec::new(), Nanos(0), Nanos(0));
+        self.send(&ToScheduler::Released(Released { lease, evicted, drain, evict }))
+    }
+
+    /// Memory comes in before the grant, or beside it.
+    fn fetch_ahead(&mut self, budget: &[Share]) -> io::Result<()> {
         let start = clock::instant();
+        let fetched = self.fetch(budget)?;
+        log::info!("fetched ahead: {} in {:.3} s", Amount(&fetched), clock::since(start).as_secs_f64());
+        self.report()
+    }
+
+    fn fetch(&mut self, budget: &[Share]) -> io::Result<Vec<Share>> {
+        let Process { contexts, memory, settings, .. } = self.process;
+        let mut told = Ok(());
+        let fetched = memory.fetch(contexts, budget, settings.prefetch, || tell(&mut told, || self.report()));
+        told.map(|()| fetched)
+    }
+
+    /// Memory that this process left on the devices goes, while it does not hold them.
+    fn evict(&mut self, wanted: &[Share]) -> io::Result<()> {
+        let mut evicted = Vec::new();
+        if matches!(self.phase, Phase::Idle | Phase::Waiting) {
+            let start = clock::instant();
+            evicted = self.move_out(wanted)?;
+            log::info!("moved out: {} in {:.3} s", Amount(&evicted), clock::since(start).as_secs_f64());
+        }
+        self.report()?;
+        self.send(&ToScheduler::Evicted(evicted))
+    }
+
+    fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
+        let Process { contexts, memory, .. } = self.process;
+        memory.dismiss();
+        let mut told = Ok(());
+        let evicted = memory.evict(contexts, wanted, || tell(&mut told, || self.report()));
+        told.map(|()| evicted)
+    }
+
+    fn revoked(&mut self, revoke: &Revoke) -> io::Result<()> {
+        let start = clock::instant();
+        if self.phase != Phase::Held {
+            // It crossed our own giving back of the lease.
+            let (lease, drain, evict) = (revoke.lease, Nanos(0), Nanos(0));
+            return self.send(&ToScheduler::Released(Released { lease, evicted: Vec::new(), drain, evict }));
+        }
+        self.pace.release();
         if !self.stop(Duration::from_nanos(revoke.drain_within.0)) {
-            gate.open();
             self.set_contended(self.contended);
+            self.open_gate();
             log::warning!(
                 "work did not end within {:.1} s of a revocation: it keeps the GPU for now",
                 revoke.drain_within.as_secs_f64()
             );
             return self.send(&ToScheduler::DrainCancelled(revoke.lease));
         }
-        let drain = clock::since(start);
-        let evicted = residency::evict(engine.as_ref(), contexts, ledger, &revoke.evict);
-        let evict = Nanos(clock::since(start).0 - drain.0);
+        // Also if the scheduler is lost while memory moves.
         self.phase = Phase::Idle;
         self.contended = false;
+        let drain = clock::since(start);
+        self.process.memory.reclaim(self.process, false);
+        let evicted = self.move_out(&revoke.evict)?;
+        let evict = Nanos(clock::since(start).0 - drain.0);
+        self.look_for_strays();
         log::info!(
             "released: drained in {:.3} s, {} out in {:.3} s",
             drain.as_secs_f64(),
@@ -118,13 +214,42 @@ impl Agent {
         self.send(&ToScheduler::Released(Released { lease: revoke.lease, evicted, drain, evict }))
     }
 
+    /// Work on the devices, though the gate is shut and nothing of ours is under way, came around us.
+    fn look_for_strays(&self) {
+        if self.drain.finish(self.drain.begin(), STRAY) {
+            return;
+        }
+        // On a busy host our own thread may be late. Beside a capture nothing can be asked of a context.
+        let contexts = self.process.contexts.all();
+        let works = || contexts.iter().any(|context| context.is_unfinished(Purpose::Drain));
+        if self.process.captures.while_none(works) == Some(true) {
+            self.process.around.stray();
+        }
+    }
+
     /// Shuts the gate and waits until nothing of this process is in flight; false after `bound`, with the
     /// gate still shut.
-    fn stop(&self, bound: Duration) -> bool {
+    pub(super) fn stop(&self, bound: Duration) -> bool {
         let deadline = crate::gate::Deadline::after(bound);
         self.process.gate.shut();
         self.process.gate.wait_until_empty(bound)
             && deadline.left().is_some_and(|left| self.drain.finish(self.drain.begin(), left))
+    }
+}
+
+/// Keeps the first error of those that a callback cannot return.
+fn tell(told: &mut io::Result<()>, report: impl FnOnce() -> io::Result<()>) {
+    if told.is_ok() {
+        *told = report();
+    }
+}
+
+fn add(sum: &mut Vec<Share>, more: &[Share]) {
+    for share in more {
+        match sum.iter_mut().find(|known| known.device == share.device) {
+            Some(known) => known.bytes.0 += share.bytes.0,
+            None => sum.push(*share),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod sync;
 mod turnstile;
+pub use std::sync::MutexGuard;
 pub use sync::{Deadline, now_or_never};
 pub use turnstile::{Passage, Turnstile};
 
@@ -32,7 +33,8 @@ struct Inside;
 impl Inside {
     #[inline]
     fn enter() -> Option<Self> {
-        INSIDE.try_with(|inside| (!inside.replace(true)).then_some(Inside)).ok().flatten()
+        // Made only on success: its end clears the mark, which a call within a call must leave.
+        INSIDE.try_with(|inside| (!inside.replace(true)).then(|| Inside)).ok().flatten()
     }
 }
 

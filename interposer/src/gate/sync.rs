@@ -3,9 +3,13 @@ use std::sync::LockResult;
 use std::time::Duration;
 
 #[cfg(loom)]
-pub use loom::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64, atomic::Ordering};
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(loom)]
+pub use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
-pub use std::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64, atomic::Ordering};
+pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+pub use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// The lock's content, also after a panic elsewhere: what we guard is right between any two statements.
 pub fn now_or_never<T>(result: LockResult<T>) -> T {

@@ -4,11 +4,15 @@
 //! have come. Whoever enters adds itself first and looks afterwards, so that shutting and entering are
 //! ordered by that one word: either the call sees the shut gate, or whoever shuts it sees the call.
 //! While the gate is open a passage is two atomic additions: no lock, no system call, no allocation.
-use super::sync::{AtomicU64, Condvar, Mutex, Ordering::*, now_or_never};
+//!
+//! It can be opened for so many calls only, and the first one beyond shuts it.
+use super::sync::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, now_or_never};
 use std::time::Duration;
 
-/// The calls inside the driver: bits 0 to 30.
-const INSIDE: u64 = (1 << 31) - 1;
+/// The calls inside the driver: bits 0 to 29.
+const INSIDE: u64 = (1 << 30) - 1;
+/// It is open up to a call only.
+const RATIONED: u64 = 1 << 30;
 const SHUT: u64 = 1 << 31;
 /// The calls that ever came, modulo 2^32: the upper half.
 const PASSAGE: u64 = 1 << 32;
@@ -16,6 +20,8 @@ const PASSAGE: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct Turnstile {
     word: AtomicU64,
+    /// The first call that does not pass a rationed gate, as they are counted in the word.
+    last: AtomicU32,
     /// How many threads wait for the opening.
     waiting: Mutex<u32>,
     opened: Condvar,
@@ -38,6 +44,7 @@ impl Turnstile {
     pub fn new_shut() -> Self {
         Self {
             word: AtomicU64::new(SHUT),
+            last: AtomicU32::new(0),
             waiting: Mutex::new(0),
             opened: Condvar::new(),
             emptied: Condvar::new(),
@@ -48,7 +55,24 @@ impl Turnstile {
     #[inline]
     pub fn try_pass(&self) -> Option<Passage<'_>> {
         let passage = Passage(self);
-        (self.word.fetch_add(PASSAGE + 1, Acquire) & SHUT == 0).then_some(passage)
+        let before = self.word.fetch_add(PASSAGE + 1, Acquire);
+        (before & (SHUT | RATIONED) == 0 || self.is_within(before)).then_some(passage)
+    }
+
+    /// Whether a call may pass that found the gate shut or rationed. The first that may not shuts it, unless it is not
+    /// rationed any more.
+    #[cold]
+    fn is_within(&self, before: u64) -> bool {
+        if before & SHUT != 0 {
+            return false;
+        }
+        let left = self.last.load(Acquire).wrapping_sub((before >> 32) as u32);
+        let within = left.cast_signed() > 0;
+        if !within {
+            let shut = |word| (word & RATIONED != 0).then_some(word | SHUT);
+            let _ = self.word.fetch_update(AcqRel, Acquire, shut);
+        }
+        within
     }
 
     /// Passes, after the opening if the gate is shut; `knock` is called before each wait, for somebody
@@ -91,6 +115,16 @@ impl Turnstile {
 
     pub fn open(&self) {
         let _order = now_or_never(self.waiting.lock());
+        self.word.fetch_and(!(SHUT | RATIONED), AcqRel);
+        self.opened.notify_all();
+    }
+
+    /// Opens for about so many calls from now on, less than 2^31.
+    pub fn open_for(&self, calls: u32) {
+        let _order = now_or_never(self.waiting.lock());
+        let come = (self.word.load(Acquire) >> 32) as u32;
+        self.last.store(come.wrapping_add(calls), Release);
+        self.word.fetch_or(RATIONED, AcqRel);
         self.word.fetch_and(!SHUT, AcqRel);
         self.opened.notify_all();
     }
@@ -149,6 +183,33 @@ mod tests {
             thread.join().unwrap();
         });
         assert!(!gate.is_wanted());
+    }
+
+    #[test]
+    fn a_rationed_gate_shuts_behind_the_last_call() {
+        let gate = Turnstile::new_shut();
+        gate.open_for(3);
+        (0..3).for_each(|_| drop(gate.pass(|| panic!("they pass"))));
+        assert!(!gate.is_shut());
+        assert!(gate.try_pass().is_none() && gate.is_shut());
+        gate.open_for(1);
+        assert!(gate.try_pass().is_some());
+        gate.open();
+        (0..10).for_each(|_| drop(gate.pass(|| panic!("nothing is rationed"))));
+    }
+
+    #[test]
+    fn a_call_beyond_the_ration_knocks_and_passes_after_the_opening() {
+        let gate = Turnstile::new_shut();
+        gate.open_for(1);
+        drop(gate.pass(|| ()));
+        let (knocked, knocks) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| drop(gate.pass(|| knocked.send(()).unwrap())));
+            knocks.recv_timeout(LONG).unwrap();
+            gate.open_for(4);
+            thread.join().unwrap();
+        });
     }
 
     #[test]
@@ -225,6 +286,27 @@ mod model {
             released.store(false, SeqCst);
             gate.open();
             callers.into_iter().for_each(|caller| caller.join().unwrap());
+        });
+    }
+
+    /// A gate that shuts itself, while it is opened again and for good.
+    #[test]
+    fn nobody_is_forgotten_at_a_rationed_gate() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let gate = Arc::new(Turnstile::new_shut());
+            gate.open_for(1);
+            let callers: Vec<_> = (0..2)
+                .map(|_| {
+                    let gate = gate.clone();
+                    loom::thread::spawn(move || drop(gate.pass(|| ())))
+                })
+                .collect();
+            gate.open_for(1);
+            gate.open();
+            callers.into_iter().for_each(|caller| caller.join().unwrap());
+            assert!(!gate.is_shut(), "it was opened for good");
         });
     }
 }

@@ -1,69 +1,183 @@
 //! Where the application's memory lies, and how it moves.
-use crate::contexts::{Context, Contexts};
-use nvshare_abi::{CUdeviceptr, CUresult};
-use nvshare_protocol::Bytes;
+//!
+//! Reading order: `book` (what there is), `piece` (memory that keeps its addresses while it is away), `space` (where
+//! its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical` (what the application's
+//! calls do), `export` (what other processes open), `stream_order` (what is freed in a stream's order), `leave` (what
+//! goes with a context), `peers` (who else may access it), `transfer` (how memory moves), `plan` (which managed memory
+//! does).
+use crate::contexts::Device;
+use crate::gate::now_or_never;
+use crate::settings::EngineChoice;
+use book::Book;
+use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
-mod ledger;
-mod managed;
+mod allocate;
+mod arena;
+mod book;
+mod export;
+mod facts;
+mod free;
+mod leave;
+mod peers;
+mod physical;
+mod piece;
 mod plan;
-pub use ledger::{Allocation, Ledger, Totals};
-pub use managed::Managed;
-pub use plan::Range;
+mod space;
+mod stream_order;
+mod transfer;
+pub use allocate::Wish;
+pub use book::{Fixed, Totals};
+pub use facts::{Known, Stay};
+pub use leave::Leaving;
+pub use peers::By;
+pub use physical::is_ours;
+pub use piece::{GRANULE, check, own_access};
+pub use space::Space;
 
-/// How memory is allocated, moved out and brought back.
-pub trait Engine: Send + Sync {
+/// What plain allocations are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Managed memory: moved by prefetches, and by page faults where those did not suffice.
+    Managed,
+    /// Pieces of physical memory at fixed addresses, moved by copies.
+    Swap,
+    /// The driver's own plain memory, which stays.
+    Plain,
+}
+
+impl Engine {
     /// Its name in the settings and to the scheduler.
-    fn name(&self) -> &'static str;
-    /// Memory in the current context, and whether it can be moved.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Managed => "managed",
+            Self::Swap => "swap",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// All device memory of this process.
+#[derive(Debug)]
+pub struct Memory {
+    book: Mutex<Book>,
+    /// Memory has come or gone.
+    moved: Condvar,
+    pub space: Space,
+    choice: EngineChoice,
+    engine: OnceLock<Engine>,
+    /// Whether a scheduler can make room for us.
+    supervised: AtomicBool,
+    freed: Mutex<stream_order::Freed>,
+    /// Held while what streams have freed is asked for.
+    reclaiming: Mutex<()>,
+    /// Read while a call of the application's must find memory where it is, written while it leaves.
+    leaving: RwLock<()>,
+}
+
+impl Memory {
+    pub fn new(choice: EngineChoice) -> Self {
+        Self {
+            book: Mutex::default(),
+            moved: Condvar::new(),
+            space: Space::default(),
+            choice,
+            engine: OnceLock::new(),
+            supervised: AtomicBool::new(false),
+            freed: Mutex::default(),
+            reclaiming: Mutex::default(),
+            leaving: RwLock::default(),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        now_or_never(self.book.lock())
+    }
+
+    /// What new allocations are made of: decided at the first, and the same from then on.
+    pub fn engine(&self, pieces_work: bool, managed_works: bool) -> Engine {
+        *self.engine.get_or_init(|| {
+            let engine = match self.choice {
+                EngineChoice::Plain => Engine::Plain,
+                // Without swap space nothing could ever leave.
+                EngineChoice::Swap if pieces_work && self.space.offered() != Some(false) => Engine::Swap,
+                EngineChoice::Auto if pieces_work && self.space.offered() == Some(true) => Engine::Swap,
+                _ if managed_works => Engine::Managed,
+                _ => Engine::Plain,
+            };
+            crate::log::info!("the engine of this process is {}", engine.name());
+            engine
+        })
+    }
+
+    /// As [`Self::engine`], for a device.
+    pub fn engine_on(&self, device: &Device) -> Engine {
+        self.engine(device.pieces, device.movable)
+    }
+
+    /// The engine's name as far as it is decided, else the setting's.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.get().map_or(self.choice.name(), |engine| engine.name())
+    }
+
+    pub fn set_supervised(&self, supervised: bool) {
+        self.supervised.store(supervised, Release);
+        self.moved.notify_all();
+    }
+
+    fn is_supervised(&self) -> bool {
+        self.supervised.load(Acquire)
+    }
+
+    pub fn charged(&self, device: DeviceId) -> u64 {
+        self.book().charged(device)
+    }
+
+    pub fn totals(&self, device: DeviceId) -> Totals {
+        self.book().totals(device)
+    }
+
+    /// On each device, the smallest memory that the driver has refused since this was last asked.
+    pub fn refused(&self) -> Vec<Share> {
+        let refused = std::mem::take(&mut self.book().refused);
+        refused.into_iter().map(|(device, bytes)| Share { device, bytes: Bytes(bytes) }).collect()
+    }
+
+    /// What cannot leave the device, in words: reason and bytes.
+    pub fn staying(&self, device: DeviceId) -> Vec<(&'static str, u64)> {
+        self.book().staying(device).into_iter().collect()
+    }
+
+    /// Counts memory that stays where it is, before the driver makes it.
     ///
     /// # Errors
-    /// The code for the application.
-    fn allocate(&self, context: &Context, bytes: usize) -> Result<(CUdeviceptr, bool), CUresult>;
-    /// Brings ranges to the device and waits for them. Returns what came; what did not comes by page
-    /// faults or not at all, as the engine's kind has it.
-    fn fetch(&self, context: &Context, ranges: &[Range]) -> Vec<Range>;
-    /// Moves ranges out of the device and waits for them. Returns what went: no more is booked as gone.
-    fn evict(&self, context: &Context, ranges: &[Range]) -> Vec<Range>;
-}
+    /// `OUT_OF_MEMORY`, with nothing counted.
+    pub fn charge(&self, device: DeviceId, bytes: u64, limit: Option<u64>) -> Result<(), CUresult> {
+        self.book().charge(device, bytes, limit)
+    }
 
-/// Brings back what belongs on each device, most recently used first, within its budget. Without
-/// `bulk` nothing is brought, and counted as there all the same: the kernels' page faults will bring it.
-pub fn fetch(
-    engine: &dyn Engine,
-    contexts: &Contexts,
-    ledger: &Ledger,
-    budget: &[Share],
-    bulk: bool,
-) -> Vec<Share> {
-    each(contexts, budget, |context, bytes| {
-        let ranges = plan::fetch(&ledger.on(context.device.id), bytes);
-        let missing = ledger.missing(&ranges);
-        let fetched = if bulk { plan::sum(&engine.fetch(context, &ranges)) } else { Bytes::ZERO };
-        ledger.arrived(&ranges);
-        Bytes(fetched.0.min(missing.0))
-    })
-}
+    pub fn refund(&self, device: DeviceId, bytes: u64) {
+        self.book().refund(device, bytes);
+    }
 
-/// Moves at least so many bytes out of each device, least recently used first.
-pub fn evict(engine: &dyn Engine, contexts: &Contexts, ledger: &Ledger, wanted: &[Share]) -> Vec<Share> {
-    each(contexts, wanted, |context, bytes| {
-        let ranges = plan::evict(&ledger.on(context.device.id), bytes);
-        if ranges.is_empty() {
-            return Bytes::ZERO;
+    /// The driver has made what was charged.
+    pub fn fix(&self, key: usize, fixed: Fixed) {
+        self.book().fix(key, fixed);
+    }
+
+    /// It goes; what was counted of it.
+    pub fn unfix(&self, key: usize) -> Option<Fixed> {
+        self.book().unfix(key)
+    }
+
+    /// It has stayed.
+    pub fn fix_again(&self, key: usize, fixed: Fixed) {
+        let mut book = self.book();
+        if book.charge(fixed.device, fixed.bytes, None).is_ok() {
+            book.fix(key, fixed);
         }
-        let gone = engine.evict(context, &ranges);
-        ledger.left(&gone);
-        plan::sum(&gone)
-    })
-}
-
-fn each(contexts: &Contexts, shares: &[Share], mut act: impl FnMut(&Context, Bytes) -> Bytes) -> Vec<Share> {
-    shares
-        .iter()
-        .filter_map(|share| {
-            let context = contexts.on(share.device)?;
-            Some(Share { device: share.device, bytes: act(&context, share.bytes) })
-        })
-        .collect()
+    }
 }

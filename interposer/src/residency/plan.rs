@@ -1,8 +1,17 @@
-//! Which bytes move: a pure choice over the ledger's allocations.
-use super::Allocation;
+//! Which bytes of managed memory move: a pure choice.
 use nvshare_protocol::Bytes;
 
-/// A stretch of one allocation.
+/// Managed memory of one extent. Its resident part is its beginning, as far as we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub start: u64,
+    pub bytes: u64,
+    pub resident: u64,
+    /// The newest counts as the most recently used.
+    pub stamp: u64,
+}
+
+/// A part of one stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     pub start: u64,
@@ -11,32 +20,32 @@ pub struct Range {
 
 /// What to bring in: first what is believed to be there (a driver under pressure evicts what it touched
 /// longest ago, which else could be our own), then the rest, most recently used first.
-pub fn fetch(allocations: &[Allocation], budget: Bytes) -> Vec<Range> {
-    let mut left = budget.0.saturating_sub(immovable(allocations));
-    let mut order: Vec<_> = allocations.iter().filter(|a| a.movable).collect();
+pub fn fetch(stretches: &[Stretch], budget: Bytes) -> Vec<Range> {
+    let mut left = budget.0;
+    let mut order: Vec<_> = stretches.iter().collect();
     order.sort_by_key(|a| (a.resident == 0, core::cmp::Reverse(a.stamp)));
     let mut ranges = Vec::with_capacity(order.len());
-    for allocation in order {
-        let bytes = allocation.bytes.min(left);
+    for stretch in order {
+        let bytes = stretch.bytes.min(left);
         left -= bytes;
         if bytes > 0 {
-            ranges.push(Range { start: allocation.start, bytes });
+            ranges.push(Range { start: stretch.start, bytes });
         }
     }
     ranges
 }
 
 /// What to move out: least recently used first, each from its end, until `wanted` is reached.
-pub fn evict(allocations: &[Allocation], wanted: Bytes) -> Vec<Range> {
+pub fn evict(stretches: &[Stretch], wanted: Bytes) -> Vec<Range> {
     let mut left = wanted.0;
-    let mut order: Vec<_> = allocations.iter().filter(|a| a.movable && a.resident > 0).collect();
+    let mut order: Vec<_> = stretches.iter().filter(|a| a.resident > 0).collect();
     order.sort_by_key(|a| a.stamp);
     let mut ranges = Vec::new();
-    for allocation in order {
-        let bytes = allocation.resident.min(left);
+    for stretch in order {
+        let bytes = stretch.resident.min(left);
         left -= bytes;
         if bytes > 0 {
-            ranges.push(Range { start: allocation.start + allocation.resident - bytes, bytes });
+            ranges.push(Range { start: stretch.start + stretch.resident - bytes, bytes });
         }
     }
     ranges
@@ -46,21 +55,17 @@ pub fn sum(ranges: &[Range]) -> Bytes {
     Bytes(ranges.iter().map(|range| range.bytes).sum())
 }
 
-fn immovable(allocations: &[Allocation]) -> u64 {
-    allocations.iter().filter(|a| !a.movable).map(|a| a.bytes).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allocation(start: u64, bytes: u64, resident: u64, stamp: u64) -> Allocation {
-        Allocation { start, bytes, resident, stamp, movable: true, context: 1 }
+    fn stretch(start: u64, bytes: u64, resident: u64, stamp: u64) -> Stretch {
+        Stretch { start, bytes, resident, stamp }
     }
 
     #[test]
     fn the_most_recently_used_come_first_and_the_budget_holds() {
-        let all = [allocation(0, 10, 0, 1), allocation(100, 10, 0, 3), allocation(200, 10, 0, 2)];
+        let all = [stretch(0, 10, 0, 1), stretch(100, 10, 0, 3), stretch(200, 10, 0, 2)];
         let ranges = fetch(&all, Bytes(25));
         let expected = [(100, 10), (200, 10), (0, 5)].map(|(start, bytes)| Range { start, bytes });
         assert_eq!(ranges, expected);
@@ -68,21 +73,13 @@ mod tests {
 
     #[test]
     fn what_is_there_is_touched_before_the_rest_comes() {
-        let all = [allocation(0, 10, 10, 1), allocation(100, 10, 0, 3)];
+        let all = [stretch(0, 10, 10, 1), stretch(100, 10, 0, 3)];
         assert_eq!(fetch(&all, Bytes(30))[0].start, 0);
     }
 
     #[test]
-    fn what_cannot_move_counts_against_the_budget_and_stays() {
-        let fixed = Allocation { movable: false, ..allocation(0, 10, 10, 1) };
-        let all = [fixed, allocation(100, 10, 4, 3)];
-        assert_eq!(fetch(&all, Bytes(15)), [Range { start: 100, bytes: 5 }]);
-        assert_eq!(evict(&all, Bytes::MAX), [Range { start: 100, bytes: 4 }]);
-    }
-
-    #[test]
     fn the_least_recently_used_leave_first_from_their_end_and_no_more_than_wanted() {
-        let all = [allocation(0, 10, 10, 5), allocation(100, 10, 10, 1)];
+        let all = [stretch(0, 10, 10, 5), stretch(100, 10, 10, 1)];
         assert_eq!(evict(&all, Bytes(13)), [Range { start: 100, bytes: 10 }, Range { start: 7, bytes: 3 }]);
         assert_eq!(evict(&all, Bytes::ZERO), []);
     }

@@ -31,6 +31,11 @@ impl Engine {
         }
     }
 
+    /// Whether nobody but us writes the usual file, so that it goes with the last thing in it.
+    pub fn usual_file_is_ours(self) -> bool {
+        matches!(self, Engine::Crio | Engine::Podman)
+    }
+
     /// The text of a configuration after a change. What the change does not concern stays as it is, and a
     /// change that has been made already gives the same text.
     ///

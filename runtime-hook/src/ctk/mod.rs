@@ -4,7 +4,7 @@ mod cdi;
 mod containerd;
 mod docker;
 mod doctor;
-mod engines;
+pub mod engines;
 mod podman;
 mod toml_tables;
 
@@ -61,6 +61,7 @@ enum Runtime {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
+    /// The engine.
     #[arg(long, value_enum, default_value = "docker")]
     runtime: Engine,
     /// The engine's configuration file, if not in its usual place.
@@ -126,7 +127,11 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
     } else if after == text {
         eprintln!("{}: nothing to change", path.display());
     } else {
-        write(&path, &after)?;
+        if after.trim().is_empty() && file.config.is_none() && file.runtime.usual_file_is_ours() {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        } else {
+            write(&path, &after)?;
+        }
         eprintln!("{}: changed. {}", path.display(), file.runtime.advice());
     }
     Ok(())

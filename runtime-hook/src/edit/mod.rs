@@ -83,7 +83,7 @@ pub fn inject_exec(
         return Ok(false);
     };
     let (methods, place) = mark.split_once(' ').unwrap_or((mark, names::PLACE));
-    if !place.starts_with('/') || place.contains([':', ' ', '\n']) {
+    if !names::is_place(place) {
         return Err(format!("annotation {} names no place: `{mark}`", names::INJECTED_ANNOTATION));
     }
     let library =

@@ -79,6 +79,24 @@ fn exec_gets_what_the_container_got() {
 }
 
 #[test]
+fn a_mark_that_names_no_place_of_ours_is_refused() {
+    for place in ["/elsewhere", "/dev/nvshare/..", "/run/nvshare\t", "/run/nvshare\0", "relative", ""] {
+        let annotations = json!({"io.nvshare.injected": format!("env {place}")});
+        let mut process = json!({"env": []});
+        let refused = inject_exec(&mut process, annotations.as_object().unwrap(), &Settings::default());
+        assert!(refused.unwrap_err().contains("names no place"), "{place:?}");
+    }
+    for place in ["/dev/nvshare", "/run/nvshare", "/.nvshare"] {
+        let annotations = json!({"io.nvshare.injected": format!("env {place}")});
+        let mut process = json!({"env": []});
+        assert_eq!(
+            inject_exec(&mut process, annotations.as_object().unwrap(), &Settings::default()),
+            Ok(true)
+        );
+    }
+}
+
+#[test]
 fn numbers_and_fields_that_we_do_not_know_survive() {
     let text = r#"{"zz":{"deep":[18446744073709551615,-9223372036854775808,1e400,1.10,123456789012345678901234567890]},"process":{"env":[]},"aa":null}"#;
     let mut spec: Value = serde_json::from_str(text).unwrap();

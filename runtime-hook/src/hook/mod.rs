@@ -6,7 +6,7 @@ mod capabilities;
 mod namespaces;
 mod precreate;
 mod stages;
-mod state;
+pub mod state;
 mod trees;
 
 use std::process::ExitCode;

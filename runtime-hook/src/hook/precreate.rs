@@ -61,12 +61,21 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     match inject::inject(&mut spec, &bundle, scratch, settings)? {
         Outcome::Untouched(_) => Ok(None),
         Outcome::Unmanaged(reason) => {
-            let root = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
-            report::warn(settings, root, &format!("not managed: {reason}"));
+            report::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
             Ok(None)
         }
-        Outcome::Managed(_) => Ok(Some(serde_json::to_vec(&spec)?)),
+        Outcome::Managed { lacks, .. } => {
+            if let Some(lacks) = lacks {
+                report::warn(settings, root_of(&spec), &lacks);
+            }
+            Ok(Some(serde_json::to_vec(&spec)?))
+        }
     }
+}
+
+/// What a warning about this container is headed with.
+fn root_of(spec: &Value) -> &str {
+    which::text(spec.get("root").unwrap_or(&Value::Null), "path")
 }
 
 /// The directory in which podman keeps this container's own small files, to be removed with it.

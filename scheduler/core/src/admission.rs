@@ -1,26 +1,131 @@
-//! Who may hold at the same time. Everything else asks here: letting tenants that fit
-//! together run together changes [`Core::in_the_way`], and nothing about turns.
+//! Who may hold at the same time, and until when. Everything else asks here.
 use crate::Core;
-use crate::event::TenantId;
-use crate::tenant::{Lease, Stage};
-use nvshare_protocol::Nanos;
+use crate::event::{Evict, TenantId};
+use crate::lease::Lease;
+use crate::settings::{AUTO_FACTOR, AUTO_RANGE, seconds};
+use crate::tenant::{Stage, Tenant};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use std::collections::BTreeSet;
 
 impl Core {
-    /// The holders that must be gone before the tenant can be granted its devices. One that has several
-    /// of them comes several times.
-    pub(crate) fn in_the_way(&self, tenant: TenantId) -> impl Iterator<Item = TenantId> {
+    /// Whether tenants that fit on a device together run together at present.
+    pub(crate) fn shares(&self) -> bool {
+        self.settings.share && self.settings.evict != Evict::Always
+    }
+
+    /// Until when the tenant waits for those who may hold its devices since before this run. Where tenants share devices
+    /// there may be more of them than have said so.
+    pub(crate) fn grace(&self, tenant: TenantId) -> Option<Nanos> {
+        if self.settings.grace <= self.now {
+            return None;
+        }
+        let mut devices = self.tenants.get(&tenant)?.devices.keys();
+        let known = !self.shares() && devices.all(|device| self.devices[device].regained);
+        (!known).then_some(self.settings.grace)
+    }
+
+    /// The holders that must be gone before the tenant can be granted its devices.
+    pub(crate) fn in_the_way(&self, tenant: TenantId) -> BTreeSet<TenantId> {
         let devices = self.tenants.get(&tenant).into_iter().flat_map(|tenant| tenant.devices.keys());
-        devices.flat_map(|device| &self.devices[device].holders).copied().filter(move |&id| id != tenant)
+        devices.flat_map(|device| self.too_many(*device, tenant)).collect()
+    }
+
+    /// The holders that must leave the device so that the tenant fits beside the rest: those whose turns end first.
+    pub(crate) fn too_many(&self, device: DeviceId, tenant: TenantId) -> Vec<TenantId> {
+        let at = &self.devices[&device];
+        if !self.shares() {
+            return at.holders.iter().copied().filter(|&id| id != tenant).collect();
+        }
+        let (own, fixed) = if at.holders.contains(&tenant) {
+            (Bytes::ZERO, Bytes::ZERO)
+        } else {
+            (self.memory(tenant, device).allocated, self.standing(tenant, device).fixed)
+        };
+        let usable = self.for_holders(device, fixed);
+        let mut sum = at.standings.allocated + u128::from(own.0);
+        let mut leaving = Vec::new();
+        for &(.., other) in at.standings.turns.iter().filter(|(.., other)| *other != tenant) {
+            if sum <= usable {
+                break;
+            }
+            sum -= u128::from(self.memory(other, device).allocated.0);
+            leaving.push(other);
+        }
+        leaving
+    }
+
+    /// What the holders may have of the device together, with one of whose memory so much is fixed: what is fixed of
+    /// others is not there for them.
+    fn for_holders(&self, device: DeviceId, fixed: Bytes) -> u128 {
+        let standings = &self.devices[&device].standings;
+        let others = standings.fixed.saturating_sub(standings.immovable + u128::from(fixed.0));
+        u128::from(self.usable(device).0).saturating_sub(others)
+    }
+
+    /// Whether a tenant that is running already may have the device too: nobody waits, and it fits. Who comes back after
+    /// a restart comes before those who wait.
+    pub(crate) fn may_join(&self, tenant: TenantId, device: DeviceId) -> bool {
+        let back = self.now < self.settings.grace && self.lease(tenant).is_some_and(|l| l.id == LeaseId(0));
+        (back || self.devices[&device].queue.is_empty()) && self.too_many(device, tenant).is_empty()
+    }
+
+    /// Whether the holders together are larger than the device.
+    pub(crate) fn is_outgrown(&self, device: DeviceId) -> bool {
+        let at = &self.devices[&device];
+        self.shares()
+            && at.holders.len() > 1
+            && at.standings.allocated > self.for_holders(device, Bytes::ZERO)
     }
 
     /// When every turn is over that stands between the tenant and its devices. None: nobody is left
     /// to be revoked.
-    pub(crate) fn way_is_clear_at(&self, tenant: TenantId) -> Option<Nanos> {
-        self.in_the_way(tenant)
-            .filter_map(|id| self.lease(id))
-            .filter(|lease| lease.revocation.is_none())
-            .map(|lease| lease.turn_end(&self.settings))
-            .max()
+    pub(crate) fn way_is_clear_at(&self, tenant: TenantId, way: &BTreeSet<TenantId>) -> Option<Nanos> {
+        let eager = match self.tenants.get(&tenant).map(|tenant| &tenant.stage) {
+            Some(Stage::Waiting(request)) if request.eager => Some(request.since),
+            _ => None,
+        };
+        let holders = way.iter().filter_map(|id| self.tenants.get(id));
+        let staying = holders.filter_map(Tenant::lease).filter(|lease| lease.revocation.is_none());
+        let ends = staying.map(|lease| {
+            let end = lease.turn_end();
+            eager.map_or(end, |since| end.min(lease.slice_end.max(since)))
+        });
+        ends.max()
+    }
+
+    /// The tenant's turn, should it have one, lasts as long as the settings, its weight and what hand-overs cost say now.
+    pub(crate) fn measure_turn(&mut self, id: TenantId) {
+        let Some(tenant) = self.tenants.get(&id) else { return };
+        let Some(lease) = tenant.lease() else { return };
+        let quantum = lease.goes_on.map_or_else(|| self.quantum(tenant), |turn| turn.rest);
+        let slice_end = self.slice_end(lease);
+        if let Some(lease) = self.tenants.get_mut(&id).and_then(Tenant::lease_mut) {
+            (lease.quantum, lease.slice_end) = (quantum, slice_end);
+        }
+        self.changed(id);
+    }
+
+    /// The same of all tenants.
+    pub(crate) fn measure_turns(&mut self) {
+        let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.measure_turn(id));
+    }
+
+    /// How long a turn of weight 1 lasts where a hand-over costs so much.
+    pub(crate) fn turn(&self, cost: Option<Nanos>) -> Nanos {
+        match cost {
+            Some(cost) if self.settings.auto && cost > Nanos::ZERO => {
+                Nanos(cost.0.saturating_mul(AUTO_FACTOR)).clamp(AUTO_RANGE.0, AUTO_RANGE.1)
+            }
+            _ if self.settings.auto => seconds(2),
+            _ => self.settings.quantum,
+        }
+    }
+
+    /// How long the tenant's turns last.
+    fn quantum(&self, tenant: &Tenant) -> Nanos {
+        let quantum = self.turn(tenant.devices.keys().map(|device| self.devices[device].cost()).max());
+        Nanos(quantum.0.saturating_mul(tenant.weight()))
     }
 
     /// Whether anybody waits for a device that this lease keeps.

@@ -2,10 +2,11 @@
 use crate::Core;
 use crate::event::TenantId;
 use crate::hold::sum;
+use crate::lease::{Lease, Step};
 use crate::record::SpanKind;
-use crate::tenant::{Lease, Step};
 use nvshare_protocol::LeaseId;
 use nvshare_protocol::tenant::{Ready, Released};
+use std::collections::BTreeSet;
 
 impl Core {
     /// The lease that an answer speaks of, if the tenant has it.
@@ -18,8 +19,25 @@ impl Core {
         let Some(lease) = self.lease_of(id, ready.lease).filter(|lease| lease.ready.is_none()) else {
             return;
         };
-        lease.idle = false;
+        lease.idle = None;
         lease.ready = Some(now);
+        let (held, moved) = (lease.held.clone(), sum(&ready.fetched).0);
+        // Part of it may have been told to come before the grant.
+        let took = ready.took.max(now.saturating_sub(lease.granted));
+        let takes_over = lease.takes_over;
+        for device in held {
+            if let Some(device) = self.devices.get_mut(&device) {
+                if takes_over {
+                    device.cost.0 = average(device.cost.0, took);
+                }
+                if moved >= 256 << 20 && ready.took > nvshare_protocol::Nanos::ZERO {
+                    let rate = u128::from(moved) * 1_000_000_000 / u128::from(ready.took.0);
+                    device.rate = u64::try_from(rate).unwrap_or(u64::MAX);
+                }
+            }
+        }
+        self.measure_turn(id);
+        let Some(lease) = self.lease_of(id, ready.lease) else { return };
         if lease.phase.kind == SpanKind::Fetch {
             self.enter(id, SpanKind::Run, sum(&ready.fetched));
         }
@@ -27,14 +45,24 @@ impl Core {
 
     /// Its turn is over as long as somebody waits. A cancelled drain is tried again at once.
     pub(crate) fn idle(&mut self, id: TenantId, lease: LeaseId) {
+        self.touch(id);
         let now = self.now;
         let contended = self.lease(id).is_some_and(|lease| self.is_contended(lease));
         let Some(lease) = self.lease_of(id, lease) else { return };
         match lease.revocation.as_mut().map(|revocation| &mut revocation.step) {
-            None => lease.idle = contended,
+            None => {
+                lease.idle = contended.then_some(now);
+                lease.slept |= contended;
+            }
             Some(Step::Cancelled(retry)) => *retry = now.min(*retry),
             Some(Step::Asked(_)) => {}
         }
+        for device in lease.held.clone() {
+            if let Some(device) = self.devices.get_mut(&device) {
+                device.haste.end(id, now);
+            }
+        }
+        self.changed(id);
     }
 
     pub(crate) fn released(&mut self, id: TenantId, released: &Released) {
@@ -43,23 +71,48 @@ impl Core {
         }
         let Some(lease) = self.lease_of(id, released.lease) else { return };
         let again = lease.again;
+        let held = if lease.revocation.is_some() { lease.held.clone() } else { BTreeSet::new() };
+        for device in held {
+            if let Some(device) = self.devices.get_mut(&device) {
+                device.cost.1 = average(device.cost.1, released.drain.saturating_add(released.evict));
+            }
+        }
+        if self.settings.overlap && self.settings.evict == crate::event::Evict::Always {
+            self.sweeps.insert(id);
+        }
         self.end_stage(id, Some(released));
         if again {
             self.enqueue(id);
         }
     }
 
+    pub(crate) fn weigh(&mut self, id: TenantId, weight: u32) {
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.weight = weight.clamp(1, crate::settings::MAX_WEIGHT);
+        }
+        self.measure_turn(id);
+        self.changed(id);
+    }
+
     /// It keeps its lease; it is asked again after a while, unless by then nobody waits.
     pub(crate) fn drain_cancelled(&mut self, id: TenantId, lease: LeaseId) {
+        self.touch(id);
         let now = self.now;
         let Some(lease) = self.lease_of(id, lease) else { return };
-        lease.idle = false;
+        lease.idle = None;
         let Some(revocation) = lease.revocation.as_mut() else { return };
         if matches!(revocation.step, Step::Cancelled(_)) {
             return;
         }
         revocation.cancelled = revocation.cancelled.saturating_add(1);
         revocation.step = Step::Cancelled(now.saturating_add(revocation.backoff()));
+        self.let_stay(id);
         self.enter(id, SpanKind::Run, nvshare_protocol::Bytes::ZERO);
     }
+}
+
+/// Three parts of what was, one of what is new; the first as it is.
+fn average(was: nvshare_protocol::Nanos, new: nvshare_protocol::Nanos) -> nvshare_protocol::Nanos {
+    use nvshare_protocol::Nanos;
+    if was == Nanos::ZERO { new } else { Nanos(was.0 / 4 * 3 + new.0 / 4) }
 }

@@ -1,7 +1,10 @@
 //! One device: who has it, who waits for it, and how full it is.
 use crate::event::TenantId;
+use crate::haste::Haste;
+use crate::standing::Standings;
 use crate::tenant::Memory;
-use nvshare_protocol::Bytes;
+use crate::unseen::Unseen;
+use nvshare_protocol::{Bytes, Nanos};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,17 @@ pub(crate) struct Device {
     pub allocated: u128,
     pub resident: u128,
     pub immovable: u128,
+    /// What programs outside of nvshare use.
+    pub outside: Bytes,
+    pub unseen: Unseen,
+    /// The cost of the last hand-overs, averaged: bringing in, and draining and moving out.
+    pub cost: (Nanos, Nanos),
+    /// How fast memory came in last, bytes a second; 0: not known.
+    pub rate: u64,
+    /// Those who came before others.
+    pub haste: Haste,
+    /// Somebody who held it since before this run has said so.
+    pub regained: bool,
     /// Who keeps it from others. At most one while devices are handed round one tenant at a time.
     pub holders: BTreeSet<TenantId>,
     /// Who has a lease and does not keep it from others: the stuck, and those that must leave because
@@ -20,6 +34,11 @@ pub(crate) struct Device {
     pub beside: BTreeSet<TenantId>,
     /// By order of arrival.
     pub queue: BTreeSet<(u64, TenantId)>,
+    /// Whether its holders were told that somebody waits.
+    pub contended: bool,
+    pub standings: Standings,
+    /// When the next decision is due here.
+    pub due: Option<Nanos>,
     /// Who was granted it last.
     pub last: Option<TenantId>,
     /// Grants to another tenant than the last.
@@ -27,6 +46,11 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// What a hand-over costs, both ways.
+    pub fn cost(&self) -> Nanos {
+        self.cost.0.saturating_add(self.cost.1)
+    }
+
     pub fn add(&mut self, memory: &Memory) {
         self.allocated += u128::from(memory.allocated.0);
         self.resident += u128::from(memory.resident.0);
@@ -39,16 +63,12 @@ impl Device {
         self.immovable -= u128::from(memory.immovable.0);
     }
 
-    /// Whether a tenant that is running already may have it too.
-    pub fn is_free(&self) -> bool {
-        self.holders.is_empty() && self.queue.is_empty()
-    }
-
-    pub fn grant(&mut self, tenant: TenantId) {
+    /// The tenant is a holder; true if another was granted it last.
+    pub fn grant(&mut self, tenant: TenantId) -> bool {
         self.holders.insert(tenant);
-        if self.last.is_some_and(|last| last != tenant) {
-            self.handovers += 1;
-        }
+        let takes_over = self.last.is_some_and(|last| last != tenant);
+        self.handovers += u64::from(takes_over);
         self.last = Some(tenant);
+        takes_over
     }
 }

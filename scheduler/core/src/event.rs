@@ -1,5 +1,5 @@
 //! What the core is told, and what it wants done.
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke};
+use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 /// A connection of a tenant. Never used twice within one run of the daemon.
@@ -53,7 +53,33 @@ pub enum Event {
         tenant: TenantId,
         lease: LeaseId,
     },
+    /// What it was asked to move out beside its turns has gone, as far as it could.
+    Evicted {
+        tenant: TenantId,
+    },
+    /// Its turns last so many times as long as those of others. 1 to [`crate::settings::MAX_WEIGHT`].
+    Weight {
+        tenant: TenantId,
+        weight: u32,
+    },
+    /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
+    /// is there. From then on, for good.
+    Swaps {
+        tenant: TenantId,
+    },
+    /// What programs outside of nvshare use of the device.
+    Outside {
+        device: DeviceId,
+        bytes: Bytes,
+    },
+    /// The driver refused the tenant physical memory of at least so many bytes, though it is within its budget.
+    MemoryRefused {
+        tenant: TenantId,
+        device: DeviceId,
+        bytes: Bytes,
+    },
     SetQuantum(Nanos),
+    SetAuto,
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time has passed; deadlines may be due.
@@ -71,6 +97,16 @@ pub enum Action {
         tenant: TenantId,
         revoke: Revoke,
     },
+    /// It does not hold: so much of what it left has to move out now.
+    Evict {
+        tenant: TenantId,
+        shares: Vec<Share>,
+    },
+    /// So much may be resident: ahead of its grant, or because its budget has grown.
+    Fetch {
+        tenant: TenantId,
+        shares: Vec<Share>,
+    },
     Contended {
         tenant: TenantId,
         contended: bool,
@@ -78,6 +114,16 @@ pub enum Action {
     Enabled {
         tenant: TenantId,
         enabled: bool,
+    },
+    /// For an operator, once between two grants: the tenant waits aside, for beside what these keep there is not as much
+    /// as it has on the device. The largest first, at most three.
+    NoRoom {
+        tenant: TenantId,
+        device: DeviceId,
+        wants: Bytes,
+        /// What there is for tenants.
+        usable: Bytes,
+        kept: Vec<(TenantId, Bytes)>,
     },
     /// The tenant did not answer a revocation in time, or could not drain: it lost its turn, and
     /// the others go on beside it.
@@ -101,5 +147,6 @@ pub enum Evict {
     #[default]
     Pressure,
     Always,
+    /// Nothing that the driver can move; otherwise as [`Self::Pressure`].
     Never,
 }

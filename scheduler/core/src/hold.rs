@@ -1,8 +1,10 @@
 //! Leases given, taken back and ended, and what the record says of it.
 use crate::Core;
 use crate::event::{Action, Stuck, TenantId};
+use crate::haste::BrokenOff;
+use crate::lease::{Lease, Phase, Revocation, Step};
 use crate::record::{Span, SpanKind};
-use crate::tenant::{Lease, Phase, Revocation, Stage, Step};
+use crate::tenant::Stage;
 use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
@@ -14,18 +16,27 @@ impl Core {
         self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
         self.leave_line(id, request.place);
         self.leases += 1;
-        let mut lease = Lease::new(LeaseId(self.leases), self.now, SpanKind::Fetch);
+        let mut lease =
+            Lease::new(LeaseId(self.leases), self.now, self.settings.fetch_bound, SpanKind::Fetch);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.grants += 1;
+        tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
+        (tenant.stays, tenant.told_no_room) = (false, false);
+        tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
+        lease.goes_on = request.goes_on;
         for device in &lease.held {
             let Some(device) = self.devices.get_mut(device) else { continue };
-            device.grant(id);
+            lease.takes_over |= device.grant(id);
+            if request.eager {
+                device.haste.begin(id, self.now);
+            }
             lease.contended |= !device.queue.is_empty();
         }
         let contended = lease.contended;
         tenant.stage = Stage::Leased(Box::new(lease));
-        self.leased.insert(id);
+        tenant.last_grant = self.leases;
+        self.measure_turn(id);
         let grant = Grant { lease: LeaseId(self.leases), budget: self.budget(id), contended };
         self.actions.push(Action::Grant { tenant: id, grant });
     }
@@ -38,7 +49,9 @@ impl Core {
         let revocation =
             lease.revocation.get_or_insert(Revocation { first: now, cancelled: 0, step: Step::Asked(now) });
         revocation.step = Step::Asked(now);
-        let revoke = Revoke { lease: lease.id, evict, drain_within: self.settings.drain_bound };
+        let lease = lease.id;
+        self.note_outgoing(id, &evict);
+        let revoke = Revoke { lease, evict, drain_within: self.settings.drain_bound };
         self.actions.push(Action::Revoke { tenant: id, revoke });
     }
 
@@ -52,30 +65,54 @@ impl Core {
                 device.beside.insert(id);
             }
         }
-        self.actions.push(Action::Stuck { tenant: id, lease: lease.id, why });
+        let lease = lease.id;
+        self.let_stay(id);
+        self.actions.push(Action::Stuck { tenant: id, lease, why });
     }
 
     /// The tenant neither holds nor waits any more.
     pub(crate) fn end_stage(&mut self, id: TenantId, released: Option<&Released>) {
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.fetching.clear();
         match std::mem::take(&mut tenant.stage) {
             Stage::Idle => {}
             Stage::Waiting(request) => {
+                tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
                 self.leave_line(id, request.place);
                 self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
             }
             Stage::Leased(lease) => {
-                tenant.held = tenant.held.saturating_add(self.now.saturating_sub(lease.granted));
+                let held = self.now.saturating_sub(lease.granted);
+                tenant.held = tenant.held.saturating_add(held);
+                let counts = lease.ready.filter(|_| lease.contended);
+                let stopped =
+                    self.now.saturating_sub(released.map_or(Nanos::ZERO, |released| released.evict));
+                let stopped = lease.idle.unwrap_or(stopped);
+                let counts = counts.map(|ready| stopped.saturating_sub(ready.max(lease.contended_since)));
+                tenant.recent.add(self.now, counts.unwrap_or_default());
+                tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
+                let told = lease.revocation.map(|revocation| revocation.first);
+                tenant.broken_off = told.map(|told| BrokenOff { rest: lease.rest, told, left: self.now });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);
                         device.beside.remove(&id);
+                        device.haste.end(id, self.now);
                     }
                 }
-                self.leased.remove(&id);
+                tenant.keeps.clear();
                 self.write_end(id, &lease, released);
             }
         }
+        self.changed(id);
+    }
+
+    /// What it was asked to move out does not count any more.
+    pub(crate) fn let_stay(&mut self, id: TenantId) {
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.keeps.clear();
+        }
+        self.changed(id);
     }
 
     /// The lease's present phase ends, with what was moved in it, and another begins.

@@ -11,15 +11,31 @@
 //!   the order of their arrival. A tenant is next when no older request wants one of its devices; it
 //!   is granted when nobody holds one of them. A request of a tenant that has named no device is
 //!   remembered, and stands in line from the first one on.
+//! * With [`Settings::share`], tenants that fit on a device together hold it together: only those are in the way
+//!   that must leave so that the next one fits. Under `evict=always` one has it at a time.
+//! * What idle tenants left behind moves out when it is in the way of one that could be granted its devices, or of a
+//!   holder that has grown. Nobody is granted a device before there is room for what it lacks, as long as others still
+//!   move out. Under `evict=never` all that is left to the driver, where the driver can.
+//! * A tenant that swaps ([`event::Event::Swaps`]) is not granted a device where there cannot be room for all that it has,
+//!   because of what others never move or because one does not leave. It waits aside, keeps nobody else waiting, and has
+//!   its place in line again when there can be room. If the room that others make comes too slowly, it goes last.
+//! * With [`Settings::overlap`], what is in the way moves out earlier, the next tenant brings memory in while the holder
+//!   still computes, and a turn's leftovers move out when the next has begun.
+//! * With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way to it before their turn is
+//!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
+//!   a device's time, and a holder that gave way keeps two fifths.
 //! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
 //! * A holder that says it is idle while somebody waits has had its turn.
 //! * A device named by a tenant that holds others joins its hold if nobody holds it or waits for it.
 //!   Otherwise the tenant is revoked and stands in line for the whole set.
+//! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
 //! * A tenant that says on joining that it is running holds what it names under lease 0, by the same rule.
 //! * Nobody keeps the next one waiting for longer than [`Settings::wait_bound`]: a tenant that does not
 //!   answer its revocation, or cannot drain, loses its turn and others go on beside it.
+//! * What tenants are refused within their budgets is taken by something that nobody told of: it counts as taken for
+//!   a while ([`UNSEEN_FOR`]), or until a tenant leaves.
 //! * Switched off, nobody holds and nobody waits; requests are not remembered.
 #![forbid(unsafe_code)]
 pub mod event;
@@ -31,28 +47,37 @@ pub mod snapshot;
 
 mod admission;
 mod answers;
+mod attention;
 mod device;
+mod haste;
 mod hold;
+mod lease;
 mod line;
 mod membership;
 mod memory;
+mod moves;
 mod replay;
+mod room;
+mod roster;
+mod standing;
 mod tenant;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod unseen;
 
 pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use tenant::{MAX_DEVICES, Memory};
+pub use unseen::UNSEEN_FOR;
 
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
 use record::{Record, Span};
+use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
-use tenant::Tenant;
 
 /// The scheduler's mind.
 #[derive(Clone, Debug)]
@@ -61,16 +86,18 @@ pub struct Core {
     enabled: bool,
     /// The time of the last event.
     now: Nanos,
-    tenants: BTreeMap<TenantId, Tenant>,
+    tenants: Roster,
     devices: BTreeMap<DeviceId, Device>,
-    /// The tenants with a lease.
-    leased: BTreeSet<TenantId>,
-    /// The waiting tenants for whose devices no older request waits, oldest first.
-    next: BTreeSet<(u64, TenantId)>,
+    /// The devices about which something has changed that may call for a decision.
+    touched: BTreeSet<DeviceId>,
+    /// When a decision about a device is due by itself.
+    wakes: BTreeSet<(Nanos, DeviceId)>,
     /// How many requests have come.
     arrivals: u64,
     /// How many leases have been granted.
     leases: u64,
+    /// The tenants that are to move everything out once the next turn has begun.
+    sweeps: BTreeSet<TenantId>,
     record: Record,
     actions: Vec<Action>,
 }
@@ -83,12 +110,13 @@ impl Core {
         Self {
             enabled: true,
             now: Nanos::ZERO,
-            tenants: BTreeMap::new(),
+            tenants: Roster::default(),
             devices: BTreeMap::new(),
-            leased: BTreeSet::new(),
-            next: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            wakes: BTreeSet::new(),
             arrivals: 0,
             leases: 0,
+            sweeps: BTreeSet::new(),
             record: Record::new(settings.record),
             actions: Vec::new(),
             settings,
@@ -111,8 +139,28 @@ impl Core {
             Event::Released { tenant, released } => self.released(tenant, &released),
             Event::DrainCancelled { tenant, lease } => self.drain_cancelled(tenant, lease),
             Event::Idle { tenant, lease } => self.idle(tenant, lease),
-            Event::SetQuantum(quantum) => self.settings.quantum = settings::in_range(quantum),
-            Event::SetEvict(evict) => self.settings.evict = evict,
+            Event::Evicted { tenant } => self.moved_out(tenant),
+            Event::Weight { tenant, weight } => self.weigh(tenant, weight),
+            Event::Swaps { tenant } => self.swaps(tenant),
+            Event::Outside { device, bytes } => self.outside(device, bytes),
+            Event::MemoryRefused { tenant, device, bytes } => self.memory_refused(tenant, device, bytes),
+            Event::SetQuantum(quantum) => {
+                self.settings.quantum = settings::in_range(quantum);
+                self.settings.auto = false;
+                self.measure_turns();
+                self.touch_all();
+            }
+            Event::SetAuto => {
+                self.settings.auto = true;
+                self.measure_turns();
+                self.touch_all();
+            }
+            Event::SetEvict(evict) => {
+                self.settings.evict = evict;
+                self.touch_all();
+                let devices: Vec<DeviceId> = self.devices.keys().copied().collect();
+                devices.into_iter().for_each(|device| self.shrunk(device));
+            }
             Event::SetEnabled(enabled) => self.set_enabled(enabled),
             Event::Tick => {}
         }

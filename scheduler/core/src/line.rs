@@ -1,15 +1,16 @@
-//! Who is next. A tenant is next when it is first in the line of every device that it has named; that is
-//! kept up to date with every coming and going, so that those who wait far behind cost nothing.
+//! Who is next. A tenant is next when it is first in the line of every device that it has named; how many lines it
+//! leads is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
-use crate::event::TenantId;
+use crate::event::{Action, TenantId};
+use crate::membership::LATER;
 use crate::tenant::Stage;
 use nvshare_protocol::DeviceId;
+use std::collections::BTreeSet;
 
 impl Core {
     /// The tenant stands in the device's line, at the place of its request.
     pub(crate) fn line_up(&mut self, device: DeviceId, entry: (u64, TenantId)) {
         self.change_line(device, entry, true);
-        self.reconsider(entry.1);
     }
 
     /// It stands in no line any more.
@@ -19,11 +20,10 @@ impl Core {
         for device in devices {
             self.change_line(device, (place, id), false);
         }
-        self.next.remove(&(place, id));
     }
 
-    fn change_line(&mut self, device: DeviceId, entry: (u64, TenantId), stands: bool) {
-        let Some(device) = self.devices.get_mut(&device) else { return };
+    fn change_line(&mut self, id: DeviceId, entry: (u64, TenantId), stands: bool) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
         let before = device.queue.first().copied();
         if stands {
             device.queue.insert(entry);
@@ -38,20 +38,78 @@ impl Core {
             let Some((_, id)) = first else { continue };
             if let Some(tenant) = self.tenants.get_mut(&id) {
                 tenant.leads = if leads { tenant.leads + 1 } else { tenant.leads.saturating_sub(1) };
-                self.reconsider(id);
+                if let Stage::Waiting(request) = &mut tenant.stage {
+                    request.clear = None;
+                }
+            }
+            self.touch(id);
+        }
+    }
+
+    /// There cannot be room for the tenant: it stands in no line until there can, and an operator is told who is in the way.
+    pub(crate) fn step_aside(&mut self, id: TenantId) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let Stage::Waiting(request) = &mut tenant.stage else { return };
+        request.aside = true;
+        let place = request.place;
+        let told = std::mem::replace(&mut tenant.told_no_room, true);
+        self.leave_line(id, place);
+        self.changed(id);
+        if told {
+            return;
+        }
+        let Some(tenant) = self.tenants.get(&id) else { return };
+        let lacks_room = |device: &&DeviceId| !self.could_have(**device, tenant.needs(**device));
+        let Some(&device) = tenant.devices.keys().find(lacks_room) else { return };
+        let others = self.devices[&device].standings.fixing.iter().rev().filter(|(_, other)| *other != id);
+        let kept = others.take(3).map(|(bytes, other)| (*other, *bytes)).collect();
+        let wants = self.memory(id, device).allocated;
+        let usable = self.usable(device);
+        self.actions.push(Action::NoRoom { tenant: id, device, wants, usable, kept });
+    }
+
+    /// Those that wait aside and for which there can be room now have their places back.
+    pub(crate) fn readmit(&mut self, devices: &BTreeSet<DeviceId>) {
+        for &device in devices {
+            let Some(at) = self.devices.get(&device) else { continue };
+            let here = at.standings.aside.iter().take_while(|(needs, _)| self.could_have(device, *needs));
+            let fit: Vec<TenantId> = here.map(|(_, id)| *id).filter(|id| self.could_fit(*id)).collect();
+            for id in fit {
+                let Some(tenant) = self.tenants.get_mut(&id) else { continue };
+                let Stage::Waiting(request) = &mut tenant.stage else { continue };
+                request.aside = false;
+                let place = request.place;
+                self.stand_at(id, place);
             }
         }
     }
 
-    /// Whether it is next, after a line or its set of devices has changed.
-    fn reconsider(&mut self, id: TenantId) {
-        let Some(tenant) = self.tenants.get(&id) else { return };
-        let Stage::Waiting(request) = &tenant.stage else { return };
-        let entry = (request.place, id);
-        if tenant.leads == tenant.devices.len() && tenant.leads > 0 {
-            self.next.insert(entry);
-        } else {
-            self.next.remove(&entry);
+    /// The room that others make for it comes too slowly: those behind it in line are served first.
+    pub(crate) fn go_last(&mut self, id: TenantId) {
+        let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) else { return };
+        self.leave_line(id, request.place);
+        self.arrivals += 1;
+        let place = LATER | self.arrivals;
+        if let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
+            (request.place, request.clear) = (place, None);
         }
+        self.stand_at(id, place);
+    }
+
+    /// It stands in the lines of all its devices.
+    pub(crate) fn stand_at(&mut self, id: TenantId, place: u64) {
+        let devices: Vec<DeviceId> =
+            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
+        devices.into_iter().for_each(|device| self.line_up(device, (place, id)));
+        self.changed(id);
+    }
+
+    /// Whether no older request stands before it in any of its lines.
+    pub(crate) fn is_next(&self, id: TenantId) -> bool {
+        self.tenants.get(&id).is_some_and(|tenant| {
+            matches!(tenant.stage, Stage::Waiting(_))
+                && tenant.leads > 0
+                && tenant.leads == tenant.devices.len()
+        })
     }
 }

@@ -1,27 +1,39 @@
 //! Who is there, and what it has named.
 use crate::Core;
 use crate::event::{Action, TenantId};
+use crate::lease::Lease;
 use crate::record::SpanKind;
-use crate::tenant::{Lease, MAX_DEVICES, Memory, Request, Stage, Tenant};
+use crate::tenant::{MAX_DEVICES, Memory, Request, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 
 /// Devices that nobody names any more are forgotten once more than this many are known.
 const REMEMBERED_DEVICES: usize = 64;
 
+/// The place in line of those who are not eager, and of those among them whose turn was broken off.
+pub(crate) const LATER: u64 = 1 << 63;
+const AGAIN: u64 = 1 << 62;
+
 impl Core {
     pub(crate) fn joined(&mut self, id: TenantId, holds: bool) {
         let resumes = holds && self.enabled;
-        self.tenants.entry(id).or_insert_with(|| Tenant { resumes, ..Tenant::default() });
+        self.tenants.add(id, Tenant { resumes, ..Tenant::default() });
     }
 
     pub(crate) fn left(&mut self, id: TenantId) {
         self.end_stage(id, None);
+        self.moved_out(id);
+        self.sweeps.remove(&id);
         let Some(tenant) = self.tenants.remove(&id) else { return };
-        for (device_id, memory) in tenant.devices {
+        for (&device_id, memory) in &tenant.devices {
+            self.forget_standing(id, &tenant, device_id);
+            self.touched.insert(device_id);
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
-            device.remove(&memory);
+            device.remove(memory);
             device.named -= 1;
+            // Its context goes too.
+            device.unseen.bytes = Bytes::ZERO;
             if device.named == 0 && self.devices.len() > REMEMBERED_DEVICES {
+                self.wake(device_id, None);
                 self.devices.remove(&device_id);
             }
         }
@@ -35,31 +47,45 @@ impl Core {
         }
         tenant.devices.insert(device_id, Memory::default());
         if std::mem::take(&mut tenant.resumes) {
-            tenant.stage = Stage::Leased(Box::new(Lease::new(LeaseId(0), self.now, SpanKind::Run)));
+            tenant.stage = Stage::Leased(Box::new(Lease::new(
+                LeaseId(0),
+                self.now,
+                self.settings.fetch_bound,
+                SpanKind::Run,
+            )));
             if let Some(lease) = tenant.lease_mut() {
                 lease.ready = Some(self.now);
             }
-            self.leased.insert(id);
         }
         let device = self.devices.entry(device_id).or_default();
         if device.capacity == Bytes::ZERO {
             device.capacity = capacity;
         }
         device.named += 1;
+        let joins = self.may_join(id, device_id);
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let Some(device) = self.devices.get_mut(&device_id) else { return };
         match &mut tenant.stage {
             Stage::Idle => {}
             Stage::Waiting(request) => {
                 if tenant.devices.len() == 1 {
                     // It has stood in no line so far, and must not come before those who have.
                     self.arrivals += 1;
-                    request.place = self.arrivals;
+                    request.place = LATER | self.arrivals;
                 }
-                let entry = (request.place, id);
-                self.line_up(device_id, entry);
+                let (entry, aside) = ((request.place, id), request.aside);
+                if !aside {
+                    self.line_up(device_id, entry);
+                }
             }
-            Stage::Leased(lease) if lease.revocation.is_none() && device.is_free() => {
+            Stage::Leased(lease) if lease.revocation.is_none() && joins => {
                 lease.held.insert(device_id);
+                device.regained |= lease.id == LeaseId(0);
                 device.grant(id);
+                if !device.queue.is_empty() && !lease.contended {
+                    (lease.contended, lease.contended_since) = (true, self.now);
+                    self.actions.push(Action::Contended { tenant: id, contended: true });
+                }
             }
             Stage::Leased(lease) => {
                 lease.again = true;
@@ -69,6 +95,16 @@ impl Core {
                 }
             }
         }
+        self.measure_turn(id);
+        self.changed(id);
+    }
+
+    /// Nobody but the tenant itself can move its memory, and its kernels run only where all of it is there.
+    pub(crate) fn swaps(&mut self, id: TenantId) {
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.swaps = true;
+        }
+        self.changed(id);
     }
 
     pub(crate) fn reported(
@@ -85,8 +121,13 @@ impl Core {
             return;
         };
         device.remove(memory);
+        let grown = allocated > memory.allocated;
         *memory = Memory::plausible(allocated, resident, immovable, device.capacity);
         device.add(memory);
+        self.changed(id);
+        if grown {
+            self.outgrown(id, device_id);
+        }
     }
 
     pub(crate) fn requested(&mut self, id: TenantId) {
@@ -103,21 +144,27 @@ impl Core {
 
     /// At the end of the line for each of its devices.
     pub(crate) fn enqueue(&mut self, id: TenantId) {
-        let Some(tenant) = self.tenants.get_mut(&id) else { return };
         self.arrivals += 1;
-        let request = Request { place: self.arrivals, since: self.now };
+        let (now, eager) = (self.now, self.is_eager(id));
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let goes_on = tenant.broken_off.take().filter(|turn| !eager && turn.goes_on(now));
+        // The eager stand before the others, and whose turn was broken off comes after them.
+        let class = match goes_on {
+            _ if eager => 0,
+            Some(_) => AGAIN,
+            None => LATER,
+        };
+        let place = class | self.arrivals;
+        let request = Request { place, since: now, clear: None, aside: false, eager, goes_on };
         tenant.stage = Stage::Waiting(request);
-        let devices: Vec<DeviceId> = tenant.devices.keys().copied().collect();
-        for device in devices {
-            self.line_up(device, (request.place, id));
-        }
+        self.stand_at(id, place);
     }
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {
         if std::mem::replace(&mut self.enabled, enabled) == enabled {
             return;
         }
-        let ids: Vec<TenantId> = self.tenants.keys().copied().collect();
+        let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
         for tenant in ids {
             self.end_stage(tenant, None);
             if let Some(tenant) = self.tenants.get_mut(&tenant) {

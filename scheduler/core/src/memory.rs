@@ -2,8 +2,8 @@
 //!
 //! A budget is what the device has less the reserve, less what nobody can move for the tenant: the
 //! others' immovable bytes, and all that lies there of those that go on beside it. What idle tenants
-//! have left behind counts as free, because the driver evicts it when room is needed: they cannot be
-//! asked to move, since only holders are revoked.
+//! have left behind counts as free: they are asked to move it out before the grant, and what they do not
+//! move the driver may, unless it is of the swap engine.
 use crate::Core;
 use crate::event::{Evict, TenantId};
 use crate::tenant::Memory;
@@ -25,42 +25,68 @@ impl Core {
         devices
             .map(|(&device, memory)| {
                 let bytes = match self.settings.evict {
+                    Evict::Never if !self.must_move(id) => Bytes::ZERO,
+                    // The rest goes when the next turn has begun.
+                    Evict::Always if self.settings.overlap => {
+                        self.shortfall(id, device).min(memory.movable())
+                    }
                     Evict::Always => Bytes::MAX,
-                    Evict::Never => Bytes::ZERO,
-                    Evict::Pressure => self.shortfall(id, device).min(memory.movable()),
+                    Evict::Never | Evict::Pressure => self.shortfall(id, device).min(memory.movable()),
                 };
                 Share { device, bytes }
             })
             .collect()
     }
 
-    fn memory(&self, id: TenantId, device: DeviceId) -> Memory {
+    /// Whether the tenant's memory gets out of the way by its own hand, and is not left to the driver.
+    pub(crate) fn must_move(&self, id: TenantId) -> bool {
+        self.settings.evict != Evict::Never || self.tenants.get(&id).is_some_and(|tenant| tenant.swaps)
+    }
+
+    pub(crate) fn memory(&self, id: TenantId, device: DeviceId) -> Memory {
         self.tenants.get(&id).and_then(|tenant| tenant.devices.get(&device)).copied().unwrap_or_default()
     }
 
-    fn usable(&self, device: DeviceId) -> Bytes {
-        usable(self.devices[&device].capacity, self.settings.reserve)
+    pub(crate) fn usable(&self, device: DeviceId) -> Bytes {
+        let at = &self.devices[&device];
+        let there = usable(at.capacity, self.settings.reserve).saturating_sub(at.outside);
+        there.min(self.settings.most).saturating_sub(self.unseen(device))
+    }
+
+    pub(crate) fn outside(&mut self, device: DeviceId, bytes: Bytes) {
+        let Some(at) = self.devices.get_mut(&device) else { return };
+        self.touched.insert(device);
+        at.outside = bytes.min(at.capacity);
+        self.shrunk(device);
+    }
+
+    /// Holders that fitted may not any more: all but the youngest leave, as far as must be.
+    pub(crate) fn shrunk(&mut self, device: DeviceId) {
+        let holders = self.devices.get(&device).into_iter().flat_map(|at| &at.holders).copied();
+        let youngest = holders.max_by_key(|id| self.lease(*id).map(|lease| lease.granted));
+        if let Some(id) = youngest {
+            self.outgrown(id, device);
+        }
     }
 
     /// The device less what cannot be moved for this tenant.
     fn room(&self, id: TenantId, device: DeviceId) -> Bytes {
-        let at = &self.devices[&device];
-        let beside = at.holders.iter().chain(&at.beside).filter(|&&other| other != id);
-        let others: u128 = beside.map(|&other| u128::from(self.memory(other, device).movable().0)).sum();
-        let immovable = at.immovable - u128::from(self.memory(id, device).immovable.0);
-        let taken = u64::try_from(others + immovable).unwrap_or(u64::MAX);
+        let others = self.devices[&device].standings.taken - u128::from(self.standing(id, device).taken.0);
+        let taken = u64::try_from(others + self.claimed(&[id], device)).unwrap_or(u64::MAX);
         self.usable(device).saturating_sub(Bytes(taken))
     }
 
     /// What the tenant that comes after this one (or goes on beside it) lacks on the device, beyond
-    /// what is free there.
+    /// what is free there and what others are moving out.
     fn shortfall(&self, id: TenantId, device: DeviceId) -> Bytes {
         let at = &self.devices[&device];
-        let holder = at.holders.iter().find(|&&holder| holder != id);
+        let holder = at.holders.iter().find(|&&holder| holder != id).filter(|_| !self.shares());
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
-        let lacks = u128::from(has.allocated.saturating_sub(has.resident).0);
-        let needed = (lacks + at.resident).saturating_sub(u128::from(self.usable(device).0));
+        let lacks = u128::from(has.lacks().0);
+        let there =
+            (at.resident + self.claimed(&[id, next], device)).saturating_sub(self.outgoing(id, device));
+        let needed = (lacks + there).saturating_sub(u128::from(self.usable(device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }
 }

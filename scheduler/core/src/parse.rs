@@ -57,6 +57,12 @@ fn settings(f: &mut Fields<'_>) -> Result<Settings, Fault> {
         evict_bound: f.take("evict-bound", nanos)?,
         patience: f.take("patience", nanos)?,
         record: f.take("record", |word| word.parse().ok())?,
+        // Not in logs of the first version.
+        auto: f.take_or("auto", boolean, false)?,
+        share: f.take_or("share", boolean, false)?,
+        overlap: f.take_or("overlap", boolean, false)?,
+        most: f.take_or("most", bytes, Bytes::MAX)?,
+        grace: f.take_or("grace", nanos, Nanos::ZERO)?,
     };
     f.end().map(|()| settings)
 }
@@ -91,6 +97,18 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
         }
         "drain-cancelled" => Event::DrainCancelled { tenant: f.tenant()?, lease: f.lease()? },
         "idle" => Event::Idle { tenant: f.tenant()?, lease: f.lease()? },
+        "evicted" => Event::Evicted { tenant: f.tenant()? },
+        "weight" => {
+            Event::Weight { tenant: f.tenant()?, weight: f.take("weight", |word| word.parse().ok())? }
+        }
+        "swaps" => Event::Swaps { tenant: f.tenant()? },
+        "outside" => Event::Outside { device: f.take("device", device)?, bytes: f.take("bytes", bytes)? },
+        "memory-refused" => Event::MemoryRefused {
+            tenant: f.tenant()?,
+            device: f.take("device", device)?,
+            bytes: f.take("bytes", bytes)?,
+        },
+        "set-auto" => Event::SetAuto,
         "set-quantum" => Event::SetQuantum(f.take("quantum", nanos)?),
         "set-evict" => Event::SetEvict(f.take("evict", evict)?),
         "set-enabled" => Event::SetEnabled(f.take("enabled", boolean)?),
@@ -113,6 +131,15 @@ impl<'a> Fields<'a> {
         let at = self.0.iter().position(|field| field.0 == name);
         let (_, value) = self.0.swap_remove(at.ok_or_else(|| Fault(format!("`{name}` is missing")))?);
         read(value).ok_or_else(|| Fault(format!("`{name}` cannot be `{value}`")))
+    }
+
+    fn take_or<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+        absent: T,
+    ) -> Result<T, Fault> {
+        if self.0.iter().any(|field| field.0 == name) { self.take(name, read) } else { Ok(absent) }
     }
 
     fn tenant(&mut self) -> Result<TenantId, Fault> {

@@ -30,10 +30,23 @@ pub fn action(now: Nanos, action: &Action) -> String {
 /// The line for the settings, with which a log begins.
 #[must_use]
 pub fn settings(now: Nanos, settings: &Settings) -> String {
-    let Settings { quantum, evict, reserve, fetch_bound, drain_bound, evict_bound, patience, record } =
-        settings;
+    let Settings {
+        quantum,
+        auto,
+        share,
+        overlap,
+        evict,
+        reserve,
+        most,
+        fetch_bound,
+        drain_bound,
+        evict_bound,
+        patience,
+        grace,
+        record,
+    } = settings;
     format!(
-        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record}",
+        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={}",
         Seconds(now),
         Seconds(*quantum),
         evict_word(*evict),
@@ -42,7 +55,13 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         Seconds(*drain_bound),
         Seconds(*evict_bound),
         Seconds(*patience),
+        bytes_word(*most),
+        Seconds(*grace),
     )
+}
+
+fn bytes_word(bytes: Bytes) -> String {
+    if bytes == Bytes::MAX { "max".into() } else { bytes.0.to_string() }
 }
 
 fn event_words(event: &Event) -> String {
@@ -76,6 +95,14 @@ fn event_words(event: &Event) -> String {
             format!("drain-cancelled tenant={} lease={}", tenant.0, lease.0)
         }
         Event::Idle { tenant, lease } => format!("idle tenant={} lease={}", tenant.0, lease.0),
+        Event::Evicted { tenant } => format!("evicted tenant={}", tenant.0),
+        Event::Weight { tenant, weight } => format!("weight tenant={} weight={weight}", tenant.0),
+        Event::Swaps { tenant } => format!("swaps tenant={}", tenant.0),
+        Event::Outside { device, bytes } => format!("outside device={device} bytes={}", bytes.0),
+        Event::MemoryRefused { tenant, device, bytes } => {
+            format!("memory-refused tenant={} device={device} bytes={}", tenant.0, bytes.0)
+        }
+        Event::SetAuto => "set-auto".to_owned(),
         Event::SetQuantum(quantum) => format!("set-quantum quantum={}", Seconds(*quantum)),
         Event::SetEvict(evict) => format!("set-evict evict={}", evict_word(*evict)),
         Event::SetEnabled(enabled) => format!("set-enabled enabled={enabled}"),
@@ -99,10 +126,17 @@ fn action_words(action: &Action) -> String {
             Shares(&revoke.evict),
             Seconds(revoke.drain_within)
         ),
+        Action::Evict { tenant, shares } => format!("evict tenant={} bytes={}", tenant.0, Shares(shares)),
+        Action::Fetch { tenant, shares } => format!("fetch tenant={} budget={}", tenant.0, Shares(shares)),
         Action::Contended { tenant, contended } => {
             format!("contended tenant={} contended={contended}", tenant.0)
         }
         Action::Enabled { tenant, enabled } => format!("enabled tenant={} enabled={enabled}", tenant.0),
+        Action::NoRoom { tenant, device, wants, usable, kept } => {
+            let kept: Vec<String> = kept.iter().map(|(id, bytes)| format!("{}:{}", id.0, bytes.0)).collect();
+            let (tenant, wants, usable, kept) = (tenant.0, wants.0, usable.0, kept.join(","));
+            format!("no-room tenant={tenant} device={device} wants={wants} usable={usable} kept=[{kept}]")
+        }
         Action::Stuck { tenant, lease, why } => {
             format!("stuck tenant={} lease={} why={}", tenant.0, lease.0, stuck_word(*why))
         }

@@ -7,10 +7,19 @@ use nvshare_protocol::{Bytes, Nanos};
 pub struct Settings {
     /// How long a turn lasts while somebody waits, from the moment the memory is back. 1 ms to one day.
     pub quantum: Nanos,
+    /// Whether the turn's length follows the cost of a hand-over instead: [`AUTO_FACTOR`] times what the last ones
+    /// cost on the device, within [`AUTO_RANGE`].
+    pub auto: bool,
+    /// Whether tenants that fit on a device together run together. Otherwise one has it at a time.
+    pub share: bool,
+    /// Whether memory moves beside the turns too: in ahead of a grant, out after a release.
+    pub overlap: bool,
     /// What the outgoing tenant has to move out.
     pub evict: Evict,
     /// What nobody may use of each device: contexts, the driver's own needs.
     pub reserve: Bytes,
+    /// What tenants together may have of each device, should that be less than what it has.
+    pub most: Bytes,
     /// A tenant whose memory is not back this long after its grant begins its turn all the same.
     /// 1 ms to one day.
     pub fetch_bound: Nanos,
@@ -21,6 +30,9 @@ pub struct Settings {
     /// How long after the first revocation of a turn a tenant that cancels its drains is waited for.
     /// 1 ms to one day.
     pub patience: Nanos,
+    /// For so long after the start nobody is granted a device, so that those who hold since before can say so first.
+    /// At most one day.
+    pub grace: Nanos,
     /// How many finished spans are kept for the trace.
     pub record: usize,
 }
@@ -29,12 +41,17 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             quantum: seconds(30),
+            auto: false,
+            share: false,
+            overlap: false,
             evict: Evict::Pressure,
             reserve: Bytes(512 << 20),
+            most: Bytes::MAX,
             fetch_bound: seconds(60),
             drain_bound: seconds(5),
             evict_bound: seconds(30),
             patience: seconds(10),
+            grace: Nanos::ZERO,
             record: 4096,
         }
     }
@@ -42,6 +59,13 @@ impl Default for Settings {
 
 /// The shortest and the longest duration that a setting may have.
 pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
+
+/// How many times the cost of a hand-over a turn lasts by itself: then hand-overs take a twentieth of the time.
+pub const AUTO_FACTOR: u64 = 20;
+/// The shortest and the longest turn by itself.
+pub const AUTO_RANGE: (Nanos, Nanos) = (seconds(1), seconds(30));
+/// The longest weight.
+pub const MAX_WEIGHT: u32 = 1000;
 
 pub(crate) const fn seconds(n: u64) -> Nanos {
     Nanos(n * Nanos::SECOND.0)
@@ -63,6 +87,7 @@ impl Settings {
         ] {
             *duration = in_range(*duration);
         }
+        self.grace = self.grace.min(RANGE.1);
         self
     }
 
@@ -78,11 +103,18 @@ impl Settings {
         self.answer_bound().max(self.patience)
     }
 
-    /// The promise: a tenant that is first in line for each of its devices is granted them within this
-    /// time, whatever the holders do. One with `n` older requests in line waits at most `n + 1` times as
-    /// long (a device that an older one names while it waits counts as one more).
+    /// The promise, once [`Self::grace`] is over: a tenant that is first in line for each of its devices is granted
+    /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
+    /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
+    /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
+    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. `heaviest` is the largest weight
+    /// among the holders.
     #[must_use]
-    pub fn wait_bound(&self) -> Nanos {
-        self.fetch_bound.saturating_add(self.quantum).saturating_add(self.leave_bound())
+    pub fn wait_bound(&self, heaviest: u32) -> Nanos {
+        let quantum = if self.auto { AUTO_RANGE.1 } else { self.quantum };
+        let turn = Nanos(quantum.0.saturating_mul(u64::from(heaviest)));
+        // Then leftovers may still be on their way out.
+        let bounds = self.leave_bound().saturating_add(self.evict_bound);
+        self.fetch_bound.saturating_add(turn).saturating_add(bounds)
     }
 }

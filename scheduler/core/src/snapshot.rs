@@ -1,8 +1,9 @@
 //! A picture of one moment, for whoever asks.
 use crate::Core;
 use crate::event::{Evict, TenantId};
+use crate::lease::Step;
 use crate::record::{Span, SpanKind};
-use crate::tenant::{Memory, Stage, Step, Tenant};
+use crate::tenant::{Memory, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 /// Everything at the time of the last event.
@@ -10,7 +11,10 @@ use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 pub struct Snapshot {
     pub now: Nanos,
     pub enabled: bool,
+    /// The length of a turn; where that follows from the cost of a hand-over, of one whose cost is not known.
     pub quantum: Nanos,
+    /// Whether it follows from the cost of a hand-over: [`DeviceView::quantum`].
+    pub auto: bool,
     pub evict: Evict,
     pub devices: Vec<DeviceView>,
     pub tenants: Vec<TenantView>,
@@ -28,6 +32,14 @@ pub struct DeviceView {
     pub allocated: Bytes,
     pub resident: Bytes,
     pub immovable: Bytes,
+    /// What programs outside of nvshare use.
+    pub outside: Bytes,
+    /// How long a turn of weight 1 lasts here.
+    pub quantum: Nanos,
+    /// What hand-overs have cost lately: bringing in, and draining and moving out.
+    pub cost: (Nanos, Nanos),
+    /// How fast memory came in last, bytes a second; 0: not known.
+    pub rate: u64,
     pub holders: Vec<TenantId>,
     /// Who has a lease and does not keep it from others: stuck, or on the way out.
     pub beside: Vec<TenantId>,
@@ -46,7 +58,11 @@ pub struct TenantView {
     pub memory: Vec<(DeviceId, Memory)>,
     /// Time with a lease, the present one included.
     pub held: Nanos,
+    /// Time in line, the present one included.
+    pub waited: Nanos,
     pub grants: u64,
+    /// Its turns last so many times as long as those of others.
+    pub weight: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +97,8 @@ impl Core {
         Snapshot {
             now: self.now,
             enabled: self.enabled,
-            quantum: self.settings.quantum,
+            quantum: self.turn(None),
+            auto: self.settings.auto,
             evict: self.settings.evict,
             devices: self.device_views(),
             tenants: self.tenants.iter().map(|(&id, tenant)| self.tenant_view(id, tenant)).collect(),
@@ -98,6 +115,10 @@ impl Core {
             allocated: bytes(device.allocated),
             resident: bytes(device.resident),
             immovable: bytes(device.immovable),
+            outside: device.outside,
+            quantum: self.turn(Some(device.cost())),
+            cost: device.cost,
+            rate: device.rate,
             holders: device.holders.iter().copied().collect(),
             beside: device.beside.iter().copied().collect(),
             waiting: device.queue.iter().map(|&(_, tenant)| tenant).collect(),
@@ -108,13 +129,19 @@ impl Core {
 
     fn tenant_view(&self, id: TenantId, tenant: &Tenant) -> TenantView {
         let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| self.now.saturating_sub(lease.granted));
+        let now_waited = match &tenant.stage {
+            Stage::Waiting(request) => self.now.saturating_sub(request.since),
+            _ => Nanos::ZERO,
+        };
         TenantView {
             id,
             state: state(tenant),
             lease: tenant.lease().map(|lease| lease.id),
             memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
             held: tenant.held.saturating_add(now_held),
+            waited: tenant.waited.saturating_add(now_waited),
             grants: tenant.grants,
+            weight: tenant.weight.max(1),
         }
     }
 }

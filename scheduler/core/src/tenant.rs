@@ -1,13 +1,12 @@
 //! One tenant: what it has, and where it stands in its turn.
-use crate::record::SpanKind;
-use crate::settings::{Settings, seconds};
-use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::haste::{BrokenOff, Recent};
+use crate::lease::Lease;
+use crate::standing::Standing;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
 
 /// More devices than this one tenant cannot name.
 pub const MAX_DEVICES: usize = 64;
-/// After the first cancelled drain, and at most between two revocations of one turn.
-const RETRY: (Nanos, Nanos) = (seconds(1), seconds(10));
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tenant {
@@ -20,7 +19,42 @@ pub(crate) struct Tenant {
     pub leads: usize,
     /// Time with a lease, without the present one.
     pub held: Nanos,
+    /// Time in line, without the present one.
+    pub waited: Nanos,
     pub grants: u64,
+    /// Turns last so many times as long.
+    pub weight: u32,
+    /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
+    pub recent: Recent,
+    /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
+    pub swaps: bool,
+    /// That there is no room for it has been told since its last grant.
+    pub told_no_room: bool,
+    /// In its last turn it had nothing to do for a while.
+    pub slept: bool,
+    /// Its last turn, if it was told to leave.
+    pub broken_off: Option<BrokenOff>,
+    /// Of what it was asked to move out of a device, holding or not: how much of its movable memory stays there.
+    pub keeps: BTreeMap<DeviceId, Bytes>,
+    /// Moving out beside its turns.
+    pub leaving: Option<Leaving>,
+    /// It was asked to move out and nothing went: it is not asked again before its next turn.
+    pub stays: bool,
+    /// What it was last told to bring in.
+    pub fetching: BTreeMap<DeviceId, Bytes>,
+    /// What its devices know of it.
+    pub standings: BTreeMap<DeviceId, Standing>,
+    /// Its last grant's number: who was granted long ago moves out first.
+    pub last_grant: u64,
+}
+
+/// A tenant moves memory out beside its turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    /// Until when it is waited for.
+    pub until: Nanos,
+    /// What it had on all devices when it was asked.
+    pub had: u128,
 }
 
 /// A tenant's bytes on one device.
@@ -38,6 +72,10 @@ impl Memory {
         let immovable = immovable.min(allocated).min(capacity);
         let resident = resident.min(allocated).min(capacity).max(immovable);
         Self { allocated, resident, immovable }
+    }
+
+    pub(crate) fn lacks(&self) -> Bytes {
+        self.allocated.saturating_sub(self.resident)
     }
 
     pub(crate) fn movable(&self) -> Bytes {
@@ -59,52 +97,79 @@ pub(crate) struct Request {
     /// The order of arrival over all devices.
     pub place: u64,
     pub since: Nanos,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Lease {
-    /// 0: a hold that began without a grant of this run.
-    pub id: LeaseId,
-    pub granted: Nanos,
-    pub ready: Option<Nanos>,
-    /// The devices that it keeps from others: all that the tenant has named, or fewer once it must leave.
-    pub held: BTreeSet<DeviceId>,
-    pub phase: Phase,
-    pub revocation: Option<Revocation>,
-    /// Its turn is lost; others go on beside it.
-    pub stuck: bool,
-    /// It said that it has nothing to do, while somebody waited.
-    pub idle: bool,
-    /// It wants another turn after this one.
-    pub again: bool,
-    /// What it was told last.
-    pub contended: bool,
-}
-
-/// What the lease is spent on at present.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Phase {
-    pub kind: SpanKind,
-    pub start: Nanos,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Revocation {
-    /// The first one of this turn.
-    pub first: Nanos,
-    pub cancelled: u32,
-    pub step: Step,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
-    /// Revoked then, not yet answered.
-    Asked(Nanos),
-    /// The drain was cancelled; to be revoked again then.
-    Cancelled(Nanos),
+    /// Since when nobody has been in its way but for memory that others are moving out.
+    pub clear: Option<Nanos>,
+    /// It stands in no line as long as there cannot be room for it, whoever leaves.
+    pub aside: bool,
+    /// It has used little lately, and holders give way to it before their turn is over.
+    pub eager: bool,
+    /// It is for the rest of this turn.
+    pub goes_on: Option<BrokenOff>,
 }
 
 impl Tenant {
+    pub fn weight(&self) -> u64 {
+        u64::from(self.weight.max(1))
+    }
+
+    /// Whether it can be asked to move out beside its turns.
+    pub fn may_move(&self) -> bool {
+        self.leaving.is_none() && !self.stays && self.lease().is_none()
+    }
+
+    /// What it was told to bring in to the device and has not yet.
+    pub fn incoming(&self, device: DeviceId) -> Bytes {
+        let resident = self.devices.get(&device).map_or(Bytes::ZERO, |memory| memory.resident);
+        self.fetching.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
+    }
+
+    /// What of its memory is there whatever others need: what cannot move, and all of it where the tenant does not leave.
+    pub fn fixed(&self, device: DeviceId) -> Bytes {
+        let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };
+        let remains = match self.lease() {
+            Some(lease) => lease.stuck,
+            // What others left behind, the driver can move.
+            None => self.stays && self.swaps,
+        };
+        if remains { memory.resident } else { memory.immovable }
+    }
+
+    /// What must find room there, beside all that is fixed, before its kernels run.
+    pub fn needs(&self, device: DeviceId) -> Bytes {
+        let Some(memory) = self.devices.get(&device).filter(|memory| memory.lacks() > Bytes::ZERO) else {
+            return Bytes::ZERO;
+        };
+        memory.allocated.saturating_sub(self.fixed(device))
+    }
+
+    /// What it may bring in to the device: what it was told to, and as a holder all that it lacks.
+    pub fn claim(&self, device: DeviceId, lacks: bool) -> Bytes {
+        let lacks = self.devices.get(&device).filter(|_| lacks).map_or(Bytes::ZERO, Memory::lacks);
+        lacks.max(self.incoming(device))
+    }
+
+    /// What it was asked to move out of the device and has not yet.
+    pub fn going(&self, device: DeviceId) -> Bytes {
+        self.keeps.get(&device).map_or(Bytes::ZERO, |keeps| self.movable_soon(device).saturating_sub(*keeps))
+    }
+
+    /// What it has there then, as far as it can be moved.
+    pub fn movable_soon(&self, device: DeviceId) -> Bytes {
+        let movable = self.devices.get(&device).map_or(Bytes::ZERO, Memory::movable);
+        movable.saturating_add(self.incoming(device))
+    }
+
+    /// What it has on all devices once it has brought in what it was told to.
+    pub fn resident_soon(&self) -> u128 {
+        let incoming = self.devices.keys().map(|device| u128::from(self.incoming(*device).0));
+        self.resident() + incoming.sum::<u128>()
+    }
+
+    /// What it has on all devices.
+    pub fn resident(&self) -> u128 {
+        self.devices.values().map(|memory| u128::from(memory.resident.0)).sum()
+    }
+
     pub fn lease(&self) -> Option<&Lease> {
         match &self.stage {
             Stage::Leased(lease) => Some(lease),
@@ -117,58 +182,5 @@ impl Tenant {
             Stage::Leased(lease) => Some(lease),
             _ => None,
         }
-    }
-}
-
-impl Lease {
-    pub fn new(id: LeaseId, now: Nanos, kind: SpanKind) -> Self {
-        Self {
-            id,
-            granted: now,
-            ready: None,
-            held: BTreeSet::new(),
-            phase: Phase { kind, start: now },
-            revocation: None,
-            stuck: false,
-            idle: false,
-            again: false,
-            contended: false,
-        }
-    }
-
-    /// Whether a message about `lease` means this one. A hold from before this run may bear the number
-    /// that an earlier scheduler gave it.
-    pub fn answers_to(&self, lease: LeaseId) -> bool {
-        self.id == lease || self.id == LeaseId::default()
-    }
-
-    /// When the turn is over, should anybody wait.
-    pub fn turn_end(&self, settings: &Settings) -> Nanos {
-        if self.idle {
-            return Nanos::ZERO;
-        }
-        let late = self.granted.saturating_add(settings.fetch_bound);
-        self.ready.map_or(late, |ready| ready.min(late)).saturating_add(settings.quantum)
-    }
-
-    /// The next time at which this lease asks for a decision by itself.
-    pub fn due(&self, settings: &Settings) -> Option<Nanos> {
-        let revocation = self.revocation?;
-        let step = match revocation.step {
-            Step::Asked(_) if self.stuck => None,
-            Step::Asked(at) => Some(at.saturating_add(settings.answer_bound())),
-            Step::Cancelled(retry) => Some(retry),
-        };
-        let patience = (!self.stuck && revocation.cancelled > 0)
-            .then(|| revocation.first.saturating_add(settings.patience));
-        step.into_iter().chain(patience).min()
-    }
-}
-
-impl Revocation {
-    /// How long to wait after the cancelled drains so far: 1, 2, 4, 8, 10, 10 … seconds.
-    pub fn backoff(&self) -> Nanos {
-        let doubled = RETRY.0.0 << self.cancelled.saturating_sub(1).min(8);
-        Nanos(doubled).min(RETRY.1)
     }
 }

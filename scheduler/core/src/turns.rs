@@ -1,34 +1,88 @@
 //! What time brings: turns that end, answers that do not come, and who goes on then.
 use crate::Core;
 use crate::event::{Action, Stuck, TenantId};
-use crate::tenant::Step;
-use nvshare_protocol::Nanos;
+use crate::lease::Step;
+use crate::tenant::Stage;
+use nvshare_protocol::{DeviceId, Nanos};
+use std::collections::BTreeSet;
 
 impl Core {
-    /// When the next decision is due without anything happening. Always after the last event's time.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Nanos> {
-        let leases = self.leased.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
-        let turns = self.next.iter().filter_map(|&(_, id)| self.way_is_clear_at(id));
-        leases.chain(turns).min()
-    }
-
     /// Decides all that can be decided at this time.
     pub(crate) fn settle(&mut self) {
-        let leased: Vec<TenantId> = self.leased.iter().copied().collect();
-        for id in leased {
-            self.overdue(id);
-        }
-        let next: Vec<TenantId> = self.next.iter().map(|&(_, id)| id).collect();
-        for id in next {
-            if self.in_the_way(id).next().is_none() {
-                self.grant(id);
+        while let Some(devices) = self.take_touched() {
+            for id in self.those_at(&devices, |standings| &standings.revoked) {
+                self.overdue(id);
+            }
+            self.forget_the_slow(&devices);
+            self.readmit(&devices);
+            while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
+            self.tell_contention(&devices);
+            self.sweep();
+            for (_, id) in self.next_at(&devices) {
+                self.make_way(id);
+            }
+            let lacking = self.those_at(&devices, |standings| &standings.lacking);
+            lacking.into_iter().for_each(|id| self.serve_holder(id));
+            for device in devices {
+                self.wake(device, self.next_due(device));
             }
         }
-        self.tell_contention();
-        let blocked: Vec<TenantId> = self.next.iter().map(|&(_, id)| id).collect();
-        for id in blocked {
-            self.make_way(id);
+    }
+
+    /// When something about the device is to be decided by itself.
+    pub(crate) fn next_due(&self, id: DeviceId) -> Option<Nanos> {
+        let device = self.devices.get(&id)?;
+        let leases = device.standings.revoked.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
+        let leaving =
+            device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.until));
+        let next = device.queue.first().filter(|(_, id)| self.is_next(*id)).into_iter();
+        let turns = next.flat_map(|&(_, id)| {
+            let clear_at = self.way_is_clear_at(id, &self.in_the_way(id));
+            let fetch = self.fetch_begins(id, clear_at).filter(|at| *at > self.now);
+            let room = self.room_bound(id).filter(|at| *at > self.now);
+            clear_at.into_iter().chain(fetch).chain(room).chain(self.grace(id))
+        });
+        let unseen = device.unseen.ends_after(self.now);
+        leases.chain(leaving).chain(turns).chain(unseen).min()
+    }
+
+    /// Whether the tenant that is next could be granted its devices, and has been.
+    fn grant_if_clear(&mut self, id: TenantId) -> bool {
+        if self.grace(id).is_some() {
+            return false;
+        }
+        let swaps = self.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
+        if swaps && !self.could_fit(id) {
+            self.step_aside(id);
+            return true;
+        }
+        let (now, clear) = (self.now, self.in_the_way(id).is_empty());
+        let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|t| &mut t.stage) else {
+            return false;
+        };
+        request.clear = request.clear.or(Some(now)).filter(|_| clear);
+        if !clear {
+            return false;
+        }
+        self.make_room(id);
+        if self.room_is_coming(id) {
+            if self.room_bound(id).is_some_and(|at| at > now) {
+                return false;
+            }
+            if swaps {
+                self.go_last(id);
+                return true;
+            }
+        }
+        self.grant(id);
+        true
+    }
+
+    /// Until when the tenant waits for others that move memory out, with nobody else in its way.
+    fn room_bound(&self, id: TenantId) -> Option<Nanos> {
+        match &self.tenants.get(&id)?.stage {
+            Stage::Waiting(request) => Some(request.clear?.saturating_add(self.settings.evict_bound)),
+            _ => None,
         }
     }
 
@@ -38,13 +92,15 @@ impl Core {
         let Some(revocation) = lease.revocation else { return };
         let stuck = lease.stuck;
         let must_leave = lease.held.len() < self.tenants[&id].devices.len();
-        let nobody_waits = !must_leave && !self.is_contended(lease);
+        let outgrown = lease.held.iter().any(|device| self.is_outgrown(*device));
+        let nobody_waits = !must_leave && !outgrown && !self.is_contended(lease);
         let due = lease.due(&self.settings).is_some_and(|due| due <= self.now);
         match revocation.step {
             Step::Cancelled(_) if nobody_waits => {
                 if let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) {
                     lease.revocation = None;
                 }
+                self.changed(id);
                 return;
             }
             _ if !due => return,
@@ -61,21 +117,54 @@ impl Core {
         }
     }
 
-    /// Revokes the holders in this tenant's way as soon as all of them have had their turn.
+    /// Revokes the holders in this tenant's way as soon as all of them have had their turn, and lets it bring in what
+    /// it can meanwhile.
     fn make_way(&mut self, id: TenantId) {
-        if self.way_is_clear_at(id).is_none_or(|at| at > self.now) {
+        let way = self.in_the_way(id);
+        if way.is_empty() && self.grace(id).is_some() {
             return;
         }
-        let holders: Vec<TenantId> = self.in_the_way(id).collect();
-        for holder in holders {
-            if self.lease(holder).is_some_and(|lease| lease.revocation.is_none()) {
-                self.revoke(holder);
+        let clear_at = self.way_is_clear_at(id, &way);
+        if self.settings.overlap {
+            self.make_room(id);
+        }
+        if self.fetch_begins(id, clear_at).is_some_and(|at| at <= self.now) {
+            self.fetch_ahead(id);
+        }
+        if clear_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        for holder in way {
+            let now = self.now;
+            let lease = self.tenants.get_mut(&holder).and_then(|tenant| tenant.lease_mut());
+            let Some(lease) = lease.filter(|lease| lease.revocation.is_none()) else { continue };
+            lease.rest = lease.turn_end().saturating_sub(now);
+            self.revoke(holder);
+        }
+    }
+
+    /// Holders that have grown beyond the device: all but the one that grew leave, as far as must be.
+    pub(crate) fn outgrown(&mut self, id: TenantId, device: DeviceId) {
+        if !self.shares() || !self.devices[&device].holders.contains(&id) {
+            return;
+        }
+        for other in self.too_many(device, id) {
+            if self.lease(other).is_some_and(|lease| lease.revocation.is_none()) {
+                self.revoke(other);
             }
         }
     }
 
-    fn tell_contention(&mut self) {
-        for &id in &self.leased {
+    fn tell_contention(&mut self, devices: &BTreeSet<DeviceId>) {
+        let mut told = BTreeSet::new();
+        for name in devices {
+            let Some(device) = self.devices.get_mut(name) else { continue };
+            let contended = !device.queue.is_empty();
+            if std::mem::replace(&mut device.contended, contended) != contended {
+                told.extend(device.holders.iter().copied());
+            }
+        }
+        for id in told {
             let Some(lease) = self.lease(id) else { continue };
             let contended = self.is_contended(lease);
             if lease.held.is_empty() || contended == lease.contended {
@@ -84,8 +173,10 @@ impl Core {
             self.actions.push(Action::Contended { tenant: id, contended });
             if let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) {
                 lease.contended = contended;
-                lease.idle &= contended;
+                lease.contended_since = self.now;
+                lease.idle = lease.idle.filter(|_| contended);
             }
+            self.changed(id);
         }
     }
 }

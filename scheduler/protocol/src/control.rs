@@ -1,5 +1,7 @@
 //! Operator and scheduler: one JSON value a line, a request and its reply in turn: `"status"`,
 //! `{"set-quantum":{"seconds":2.5}}`.
+//!
+//! A field that a peer of another version does not send has its default.
 use serde::{Deserialize, Serialize};
 
 /// What an operator asks.
@@ -7,10 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
-    /// The time quantum, in seconds: more than 0, at most 86,400.
-    SetQuantum {
-        seconds: f64,
-    },
+    SetQuantum(Quantum),
     /// What a tenant that loses its turn moves out: `pressure`, `always` or `never`.
     SetEvict {
         mode: String,
@@ -19,6 +18,19 @@ pub enum Request {
     Off,
     /// What was recorded of holds and hand-overs.
     Trace,
+    /// What happens from now on: answered by a [`Reply::Done`], then by one [`Reply::Event`] after the other until
+    /// the operator closes the connection.
+    Events,
+}
+
+/// How long turns last: `{"seconds":2.5}` or `"auto"`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantum {
+    /// 0.001 to 86,400.
+    Seconds(f64),
+    /// As follows from what hand-overs cost.
+    Auto,
 }
 
 /// What the scheduler answers.
@@ -27,16 +39,21 @@ pub enum Request {
 pub enum Reply {
     Status(Status),
     Trace(Trace),
+    Event(Event),
     Done { message: String },
     Error { message: String },
 }
 
 /// A picture of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     pub version: String,
     pub enabled: bool,
+    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices.
     pub quantum_seconds: f64,
+    /// Whether it follows from the cost of hand-overs.
+    pub quantum_auto: bool,
     pub evict: String,
     pub uptime_seconds: f64,
     pub devices: Vec<DeviceStatus>,
@@ -44,18 +61,29 @@ pub struct Status {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeviceStatus {
     pub uuid: String,
     pub name: String,
     pub capacity_bytes: u64,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
+    /// What programs outside of nvshare use.
+    pub outside_bytes: u64,
     pub holders: Vec<u64>,
     pub waiting: Vec<u64>,
     pub handovers: u64,
+    /// How long a turn of weight 1 lasts on it.
+    pub quantum_seconds: f64,
+    /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
+    pub fetch_cost_seconds: f64,
+    pub release_cost_seconds: f64,
+    /// How fast memory came in last, bytes a second; 0: not known.
+    pub fetch_rate: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TenantStatus {
     pub id: u64,
     /// Host pid.
@@ -72,7 +100,15 @@ pub struct TenantStatus {
     pub immovable_bytes: u64,
     /// Device time really held.
     pub held_seconds: f64,
+    /// Time in line.
+    pub waited_seconds: f64,
     pub grants: u64,
+    /// Its turns last so many times as long as those of others.
+    pub weight: u32,
+    /// The most that it may allocate on each device; none: the device less the reserve.
+    pub limit_bytes: Option<u64>,
+    /// Host memory that it may move its memory to.
+    pub swap_bytes: u64,
     pub library: String,
     pub engine: String,
     /// What the tenant reported last, for instance CUDA calls made around the library.
@@ -101,4 +137,36 @@ pub struct Span {
     pub end: Option<f64>,
     /// What was moved in it.
     pub bytes: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// Since the scheduler's start.
+    pub seconds: f64,
+    /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
+    /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
+    /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `report`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
+    /// nvshare use has changed), `set` (by an operator), `missed` (events that were not read in time).
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// What it may have (`granted`, `bring-in`), has moved or has to move, on all devices together; none of the latter:
+    /// everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }

@@ -35,6 +35,16 @@ pub enum ToScheduler {
     /// me. The lease is still held, so that the revocation can say what has to move out.
     #[n(8)]
     Idle(#[n(0)] LeaseId),
+    /// Answer to [`ToTenant::Evict`]: what was moved out. [`ToScheduler::Memory`] has told it before. Since version 2.
+    #[n(9)]
+    Evicted(#[n(0)] Vec<Share>),
+    /// So much swap space in all is wanted. Answered by [`ToTenant::Swap`]. Since version 2.
+    #[n(10)]
+    SwapWanted(#[n(0)] Bytes),
+    /// The device is fuller than the scheduler knows: within the tenant's budget, the driver refused physical memory of
+    /// at least so many bytes. [`ToScheduler::Memory`] has told before what is there. Since version 3.
+    #[n(11)]
+    MemoryRefused(#[n(0)] Share),
 }
 
 /// From the scheduler to a tenant's library.
@@ -60,6 +70,19 @@ pub enum ToTenant {
     /// The scheduler will not serve this connection, and closes it; the text names the limit or fault.
     #[n(5)]
     Refused(#[n(0)] String),
+    /// To a tenant that does not hold: at least so much of what it left on each device has to move out now.
+    /// Answered by [`ToScheduler::Memory`] as it goes, then [`ToScheduler::Evicted`]. Since version 2.
+    #[n(6)]
+    Evict(#[n(0)] Vec<Share>),
+    /// So much may be resident on each device: bring memory in, ahead of the grant with the gate still shut, or,
+    /// if the tenant holds, because its budget has grown. Answered by [`ToScheduler::Memory`]. Since version 2.
+    #[n(7)]
+    Fetch(#[n(0)] Vec<Share>),
+    /// The swap space that the tenant has now in all; less than it wanted is a refusal that loses nothing. When
+    /// the file is another than before, its descriptor comes with the frame's bytes (`SCM_RIGHTS`). Since
+    /// version 2.
+    #[n(8)]
+    Swap(#[n(0)] Bytes),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -85,6 +108,15 @@ pub struct Hello {
     /// Its pid in its own pid namespace; the kernel tells the scheduler the host's.
     #[n(6)]
     pub pid: u32,
+    /// Its share beside others, by its own wish. Since version 2.
+    #[n(7)]
+    pub weight: Option<u32>,
+    /// Its limit on each device, by its own wish. Since version 2.
+    #[n(8)]
+    pub limit: Option<Bytes>,
+    /// The swap space that it still has from a scheduler before this one. Since version 2.
+    #[n(9)]
+    pub swap: Option<Bytes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -1,7 +1,7 @@
 //! The bytes of every message of every version. Lines are only ever added: a library in a running
 //! container still speaks as it was built.
 mod common;
-use common::{to_scheduler, to_tenant};
+use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2};
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{self, Broken, Reader, Received};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
@@ -27,6 +27,20 @@ const TO_TENANT_1: &[&str] = &[
     "04000000820381f5",
     "04000000820481f4",
     "22000000820581781d636f6e6e656374696f6e73203d20313032342069732072656163686564",
+];
+
+const TO_SCHEDULER_2: &[&str] = &[
+    "3f0000008200818a02506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a40000000",
+    "1b000000820981818250303132333435363738396162636465661a00200000",
+    "0c000000820a811b0000000300000000",
+];
+
+const TO_SCHEDULER_3: &[&str] = &["1a000000820b818250303132333435363738396162636465661a04000000"];
+
+const TO_TENANT_2: &[&str] = &[
+    "1f000000820681818250303132333435363738396162636465661bffffffffffffffff",
+    "32000000820781828250303132333435363738396162636465661b000000010000000082503031323334353637383961626364656600",
+    "0c0000008208811b0000000300000000",
 ];
 
 fn hex(bytes: &[u8]) -> String {
@@ -55,7 +69,7 @@ where
             hex(&out)
         })
         .collect();
-    assert_eq!(written, frozen, "this build writes other bytes than version 1 did");
+    assert_eq!(written, frozen, "this build writes other bytes than that version did");
     for (message, line) in messages.iter().zip(frozen) {
         assert_eq!(read(&bytes(line)), Ok(Some(Received::Message(message.clone()))), "{line}");
     }
@@ -64,18 +78,21 @@ where
 #[test]
 fn messages_to_the_scheduler_keep_their_bytes() {
     is_frozen(&to_scheduler(), TO_SCHEDULER_1);
+    is_frozen(&to_scheduler_2(), TO_SCHEDULER_2);
+    is_frozen(&to_scheduler_3(), TO_SCHEDULER_3);
 }
 
 #[test]
 fn messages_to_a_tenant_keep_their_bytes() {
     is_frozen(&to_tenant(), TO_TENANT_1);
+    is_frozen(&to_tenant_2(), TO_TENANT_2);
 }
 
 /// A new variant breaks this match, and so asks for its example and its line above.
 #[test]
 fn every_message_has_an_example() {
-    let mut seen = [false; 9];
-    for message in to_scheduler() {
+    let mut seen = [false; 12];
+    for message in to_scheduler().into_iter().chain(to_scheduler_2()).chain(to_scheduler_3()) {
         seen[match message {
             ToScheduler::Hello(_) => 0,
             ToScheduler::Device(_) => 1,
@@ -86,11 +103,14 @@ fn every_message_has_an_example() {
             ToScheduler::DrainCancelled(_) => 6,
             ToScheduler::Report(_) => 7,
             ToScheduler::Idle(_) => 8,
+            ToScheduler::Evicted(_) => 9,
+            ToScheduler::SwapWanted(_) => 10,
+            ToScheduler::MemoryRefused(_) => 11,
         }] = true;
     }
-    assert_eq!(seen, [true; 9]);
-    let mut seen = [false; 6];
-    for message in to_tenant() {
+    assert_eq!(seen, [true; 12]);
+    let mut seen = [false; 9];
+    for message in to_tenant().into_iter().chain(to_tenant_2()) {
         seen[match message {
             ToTenant::Welcome(_) => 0,
             ToTenant::Grant(_) => 1,
@@ -98,9 +118,12 @@ fn every_message_has_an_example() {
             ToTenant::Contended(_) => 3,
             ToTenant::Enabled(_) => 4,
             ToTenant::Refused(_) => 5,
+            ToTenant::Evict(_) => 6,
+            ToTenant::Fetch(_) => 7,
+            ToTenant::Swap(_) => 8,
         }] = true;
     }
-    assert_eq!(seen, [true; 6]);
+    assert_eq!(seen, [true; 9]);
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Random messages come back as they were; random bytes cost one connection and nothing more.
 mod common;
-use common::{to_scheduler, to_tenant};
+use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2};
 use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
@@ -22,7 +22,19 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
             |(n, program, library, engine)| {
                 let (version, instance, holds, pid) = n;
                 let instance = InstanceId(instance);
-                ToScheduler::Hello(Hello { version, instance, program, library, engine, holds, pid })
+                let (weight, limit, swap) = (Some(pid), None, Some(Bytes(u64::from(version))));
+                ToScheduler::Hello(Hello {
+                    version,
+                    instance,
+                    program,
+                    library,
+                    engine,
+                    holds,
+                    pid,
+                    weight,
+                    limit,
+                    swap,
+                })
             }
         ),
         (device(), any::<u64>(), text()).prop_map(|(device, capacity, name)| ToScheduler::Device(Device {
@@ -49,6 +61,10 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
         any::<u64>().prop_map(|lease| ToScheduler::DrainCancelled(LeaseId(lease))),
         any::<u64>().prop_map(|lease| ToScheduler::Idle(LeaseId(lease))),
         ".{0,256}".prop_map(ToScheduler::Report),
+        shares().prop_map(ToScheduler::Evicted),
+        any::<u64>().prop_map(|bytes| ToScheduler::SwapWanted(Bytes(bytes))),
+        (device(), any::<u64>())
+            .prop_map(|(device, bytes)| ToScheduler::MemoryRefused(Share { device, bytes: Bytes(bytes) })),
     ]
 }
 
@@ -70,6 +86,9 @@ fn to_tenants() -> impl Strategy<Value = ToTenant> {
         any::<bool>().prop_map(ToTenant::Contended),
         any::<bool>().prop_map(ToTenant::Enabled),
         ".{0,256}".prop_map(ToTenant::Refused),
+        shares().prop_map(ToTenant::Evict),
+        shares().prop_map(ToTenant::Fetch),
+        any::<u64>().prop_map(|bytes| ToTenant::Swap(Bytes(bytes))),
     ]
 }
 
@@ -121,11 +140,11 @@ proptest! {
     #[test]
     fn one_wrong_byte_never_panics(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte: u8) {
         let mut stream = Vec::new();
-        to_scheduler().iter().for_each(|message| frame::write(message, &mut stream));
+        to_scheduler().iter().chain(&to_scheduler_2()).chain(&to_scheduler_3()).for_each(|message| frame::write(message, &mut stream));
         let place = at.index(stream.len());
         stream[place] = byte;
         in_pieces::<ToScheduler>(&stream, 64);
-        let messages = to_tenant();
+        let messages = [to_tenant(), to_tenant_2()].concat();
         let mut stream = Vec::new();
         frame::write(&messages[which.index(messages.len())], &mut stream);
         let place = at.index(stream.len());

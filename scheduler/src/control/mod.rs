@@ -1,9 +1,13 @@
 //! The operators' socket: one JSON object a line, a request and its reply in turn.
+mod follow;
+
 use crate::tenants::accept::BACK_OFF;
+use crate::tenants::connection::Shared;
+use follow::FOLLOWERS;
 use nvshare_protocol::control::{Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -21,16 +25,25 @@ const CONNECTIONS: usize = 32;
 /// How long one may take to ask, or to read the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a connection needs of the daemon.
+#[derive(Clone)]
+struct Ends {
+    ask: mpsc::Sender<Asked>,
+    shared: Arc<Shared>,
+    followers: Arc<Semaphore>,
+}
+
 /// Serves `listener` for ever.
-pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Asked>) {
+pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Asked>, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let ends = Ends { ask, shared, followers: Arc::new(Semaphore::new(FOLLOWERS)) };
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let ask = ask.clone();
+                let ends = ends.clone();
                 tokio::spawn(async move {
-                    converse(stream, ask).await;
+                    converse(stream, &ends).await;
                     drop(place);
                 });
             }
@@ -43,30 +56,38 @@ pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Asked>) {
 }
 
 /// Ends with the peer, at its first line that is too long, or when it takes too long.
-async fn converse(mut stream: UnixStream, ask: mpsc::Sender<Asked>) {
+async fn converse(mut stream: UnixStream, ends: &Ends) {
     let mut bytes = Vec::new();
     loop {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
-            Ok(Line::Whole(text)) => (reply(&text, &ask).await, false),
+            Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
+                Ok(Request::Events) => {
+                    let refused = follow::serve(&mut stream, &ends.shared.feed, &ends.followers).await;
+                    let Some(refused) = refused else { return };
+                    (refused, false)
+                }
+                Ok(request) => (reply(request, &ends.ask).await, false),
+                Err(why) => (error(format!("this is no request: {why}")), false),
+            },
             Ok(Line::TooLong) => {
                 (error(format!("a request is longer than {MAX_LINE} bytes, the most that is allowed")), true)
             }
             Ok(Line::End) | Err(_) => return,
         };
-        let Ok(mut text) = serde_json::to_vec(&reply) else { return };
-        text.push(b'\n');
-        let written = tokio::time::timeout(PATIENCE, stream.write_all(&text)).await;
-        if last || !matches!(written, Ok(Ok(()))) {
+        if !write(&mut stream, &reply).await || last {
             return;
         }
     }
 }
 
-async fn reply(line: &[u8], ask: &mpsc::Sender<Asked>) -> Reply {
-    let request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(why) => return error(format!("this is no request: {why}")),
-    };
+/// Whether the peer has read it in time.
+async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
+    let Ok(mut text) = serde_json::to_vec(reply) else { return false };
+    text.push(b'\n');
+    matches!(tokio::time::timeout(PATIENCE, to.write_all(&text)).await, Ok(Ok(())))
+}
+
+async fn reply(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
     let (answer, answered) = oneshot::channel();
     let sent = ask.send(Asked { request, answer }).await;
     match (sent, answered.await) {

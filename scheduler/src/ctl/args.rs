@@ -1,5 +1,6 @@
 //! The command line of `nvsharectl`.
 use clap::{Parser, Subcommand, ValueEnum};
+use nvshare_protocol::control::Quantum;
 use nvshare_protocol::paths::{CONTROL_SOCKET, RUNTIME_DIR};
 use std::path::PathBuf;
 
@@ -17,8 +18,8 @@ pub struct Args {
     #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
     /// Set the time quantum, as the C nvshare's nvsharectl does
-    #[arg(short = 'T', long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub set_tq: Option<f64>,
+    #[arg(short = 'T', long, value_name = "SECONDS|auto", value_parser = quantum, allow_negative_numbers = true)]
+    pub set_tq: Option<Quantum>,
     /// Switch the scheduler on or off, as the C nvshare's nvsharectl does
     #[arg(short = 'S', long, value_name = "on|off")]
     pub anti_thrash: Option<Switch>,
@@ -34,6 +35,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch GPUs and tenants, on a terminal
+    Top,
     /// Change a rule until the scheduler is restarted
     Set {
         #[command(subcommand)]
@@ -43,6 +46,12 @@ pub enum Command {
     On,
     /// Let everybody run
     Off,
+    /// Follow what happens, one line each, until stopped
+    Events {
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Write who held which GPU, and every hand-over, for ui.perfetto.dev
     Trace {
         /// File to write instead of standard output
@@ -55,9 +64,9 @@ pub enum Command {
 pub enum Setting {
     /// The time quantum: how long a turn lasts while somebody else waits
     Tq {
-        /// 0.001 to 86400
-        #[arg(allow_negative_numbers = true)]
-        seconds: f64,
+        /// 0.001 to 86400; auto: 20 times what a hand-over has cost lately, from 1 to 30 s
+        #[arg(value_name = "SECONDS|auto", value_parser = quantum, allow_negative_numbers = true)]
+        quantum: Quantum,
     },
     /// What a tenant moves out of the GPU at the end of its turn
     Evict {
@@ -70,6 +79,13 @@ pub enum Setting {
 pub enum Switch {
     On,
     Off,
+}
+
+fn quantum(text: &str) -> Result<Quantum, String> {
+    if text == "auto" {
+        return Ok(Quantum::Auto);
+    }
+    text.parse().map(Quantum::Seconds).map_err(|_| "neither a number of seconds nor auto".into())
 }
 
 impl Args {
@@ -92,8 +108,9 @@ mod tests {
     fn the_forms_of_the_c_nvshare_are_understood() {
         for line in [&["nvsharectl", "-T", "15"][..], &["nvsharectl", "--set-tq=15"], &["nvsharectl", "-T15"]]
         {
-            assert_eq!(Args::parse_from(line).set_tq, Some(15.0), "{line:?}");
+            assert_eq!(Args::parse_from(line).set_tq, Some(Quantum::Seconds(15.0)), "{line:?}");
         }
+        assert_eq!(Args::parse_from(["nvsharectl", "-Tauto"]).set_tq, Some(Quantum::Auto));
         for line in [&["nvsharectl", "-S", "off"][..], &["nvsharectl", "--anti-thrash=off"]] {
             assert_eq!(Args::parse_from(line).anti_thrash, Some(Switch::Off), "{line:?}");
         }

@@ -1,6 +1,6 @@
 //! The operator's end of the control socket.
 use nix::unistd::{Gid, Group};
-use nvshare_protocol::control::{Reply, Request, Status, Trace};
+use nvshare_protocol::control::{Event, Reply, Request, Status, Trace};
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -63,18 +63,40 @@ impl Client {
 
     /// The answer to `request`, unless it is an error.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, Failed> {
-        let broken = |why: &dyn fmt::Display| Failed::Broken(why.to_string());
-        let mut line = serde_json::to_vec(request).map_err(|error| broken(&error))?;
+        let mut line = serde_json::to_vec(request).map_err(|error| Failed::Broken(error.to_string()))?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(|error| silent(&error))?;
-        line.clear();
+        self.reply()
+    }
+
+    fn reply(&mut self) -> Result<Reply, Failed> {
+        let mut line = Vec::new();
         let read = self.stream.by_ref().take(MAX_REPLY).read_until(b'\n', &mut line);
         if read.map_err(|error| silent(&error))? == 0 {
             return Err(Failed::NoScheduler("the scheduler closed the connection: is it stopping?".into()));
         }
-        match serde_json::from_slice(&line).map_err(|error| broken(&error))? {
+        match serde_json::from_slice(&line).map_err(|error| Failed::Broken(error.to_string()))? {
             Reply::Error { message } => Err(Failed::Refused(message)),
             reply => Ok(reply),
+        }
+    }
+
+    /// Hands every event to `each` until that wants no more of them.
+    pub fn follow(&mut self, mut each: impl FnMut(Event) -> Result<bool, Failed>) -> Result<(), Failed> {
+        let mut reply = self.ask(&Request::Events)?;
+        // Nothing may happen for hours.
+        self.stream.get_ref().set_read_timeout(None).map_err(|error| silent(&error))?;
+        loop {
+            match reply {
+                Reply::Done { .. } => {}
+                Reply::Event(event) => {
+                    if !each(event)? {
+                        return Ok(());
+                    }
+                }
+                _ => return Err(Failed::Broken("it answers something else than was asked".into())),
+            }
+            reply = self.reply()?;
         }
     }
 

@@ -1,8 +1,10 @@
 //! `nvsharectl`: asks the scheduler and shows the answer.
-mod args;
+pub mod args;
 mod client;
+mod events;
 mod perfetto;
-mod table;
+pub mod table;
+mod top;
 
 use crate::text::to_stdout;
 use args::{Args, Command, Setting, Switch};
@@ -33,6 +35,9 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
         let _ = to_stdout(&Args::command().render_help().to_string());
         return Ok(ExitCode::from(2));
     }
+    if let Some(Command::Top) = args.command {
+        return top::run(&args.socket()).map(|()| ExitCode::SUCCESS);
+    }
     let mut client = Client::connect(&args.socket())?;
     for request in requests {
         if let Reply::Done { message } = client.ask(&request)? {
@@ -58,7 +63,8 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
                 }
             }
         }
-        _ => {}
+        Some(Command::Events { json }) => events::follow(&mut client, *json)?,
+        Some(Command::On | Command::Off | Command::Set { .. } | Command::Top) | None => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,15 +75,14 @@ fn changes(args: &Args) -> Vec<Request> {
     let command = match &args.command {
         Some(Command::On) => Some(Request::On),
         Some(Command::Off) => Some(Request::Off),
-        Some(Command::Set { setting: Setting::Tq { seconds } }) => {
-            Some(Request::SetQuantum { seconds: *seconds })
-        }
+        Some(Command::Set { setting: Setting::Tq { quantum } }) => Some(Request::SetQuantum(*quantum)),
         Some(Command::Set { setting: Setting::Evict { mode } }) => {
             Some(Request::SetEvict { mode: mode.clone() })
         }
-        Some(Command::Status { .. } | Command::Trace { .. }) | None => None,
+        Some(Command::Status { .. } | Command::Trace { .. } | Command::Events { .. } | Command::Top)
+        | None => None,
     };
-    let quantum = args.set_tq.map(|seconds| Request::SetQuantum { seconds });
+    let quantum = args.set_tq.map(Request::SetQuantum);
     quantum.into_iter().chain(args.anti_thrash.map(switch)).chain(command).collect()
 }
 

@@ -1,14 +1,14 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
-use crate::text::{clean, memory};
+use crate::text::{clean, memory, quantum, time};
 use comfy_table::{CellAlignment, Table};
-use nvshare_protocol::control::Status;
+use nvshare_protocol::control::{DeviceStatus, Status};
 
 /// What `nvsharectl status` prints.
 pub fn status(status: &Status) -> String {
     let word = if status.enabled { "on" } else { "off" };
     let mut out = format!(
-        "scheduler {word}, quantum {} s, evict {}, up {}, version {}\n\n",
-        status.quantum_seconds,
+        "scheduler {word}, quantum {}, evict {}, up {}, version {}\n\n",
+        quantum(status.quantum_seconds, status.quantum_auto),
         status.evict,
         time(status.uptime_seconds),
         status.version
@@ -24,14 +24,27 @@ pub fn status(status: &Status) -> String {
     if status.tenants.iter().any(|tenant| tenant.report.is_some()) {
         out.push('\n');
     }
-    out
+    // The scheduler may be of another version, with another idea of what it cleans.
+    out.lines().map(|line| clean(line, usize::MAX) + "\n").collect()
 }
 
 fn devices(status: &Status) -> String {
     if status.devices.is_empty() {
         return "no GPU: no tenant has named one yet\n".into();
     }
-    let head = ["GPU", "NAME", "MEMORY", "ALLOCATED", "RESIDENT", "HOLD", "WAIT", "HAND-OVERS"];
+    let head = [
+        "GPU",
+        "NAME",
+        "MEMORY",
+        "ALLOCATED",
+        "RESIDENT",
+        "OUTSIDE",
+        "HOLD",
+        "WAIT",
+        "HAND-OVERS",
+        "COST",
+        "RATE",
+    ];
     let rows = status.devices.iter().map(|device| {
         vec![
             device.uuid.clone(),
@@ -39,12 +52,15 @@ fn devices(status: &Status) -> String {
             memory(device.capacity_bytes),
             memory(device.allocated_bytes),
             memory(device.resident_bytes),
+            memory(device.outside_bytes),
             ids(&device.holders),
             ids(&device.waiting),
             device.handovers.to_string(),
+            cost(device),
+            rate(device),
         ]
     });
-    aligned(&head, &[2, 3, 4, 7], rows)
+    aligned(&head, &[2, 3, 4, 5, 8, 9, 10], rows)
 }
 
 fn tenants(status: &Status) -> String {
@@ -61,8 +77,11 @@ fn tenants(status: &Status) -> String {
         "GPU",
         "ALLOCATED",
         "RESIDENT",
+        "LIMIT",
+        "SWAP",
         "HELD",
         "GRANTS",
+        "WEIGHT",
     ];
     let rows = status.tenants.iter().map(|tenant| {
         let devices: Vec<&str> = tenant.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
@@ -76,11 +95,26 @@ fn tenants(status: &Status) -> String {
             or_dash(devices.join(",")),
             memory(tenant.allocated_bytes),
             memory(tenant.resident_bytes),
+            or_dash(tenant.limit_bytes.map(memory).unwrap_or_default()),
+            memory(tenant.swap_bytes),
             time(tenant.held_seconds),
             tenant.grants.to_string(),
+            tenant.weight.to_string(),
         ]
     });
-    aligned(&head, &[0, 1, 2, 7, 8, 9, 10], rows)
+    aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
+}
+
+/// What a hand-over costs, both ways together.
+fn cost(device: &DeviceStatus) -> String {
+    let seconds = device.fetch_cost_seconds + device.release_cost_seconds;
+    or_dash(if seconds > 0.0 { format!("{seconds:.2} s") } else { String::new() })
+}
+
+/// How fast memory comes in.
+fn rate(device: &DeviceStatus) -> String {
+    let rate = device.fetch_rate as f64 / 1e9;
+    or_dash(if rate > 0.0 { format!("{rate:.1} GB/s") } else { String::new() })
 }
 
 /// Columns two blanks apart; those in `right` hold numbers.
@@ -108,21 +142,10 @@ fn or_dash(text: String) -> String {
     if text.is_empty() { "-".into() } else { text }
 }
 
-/// To the tenth of a second below a minute; then in two units.
-fn time(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        3600..86_400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::{DeviceStatus, TenantStatus};
+    use nvshare_protocol::control::TenantStatus;
 
     #[test]
     fn a_status_reads_like_a_table() {
@@ -130,7 +153,8 @@ mod tests {
         let full = Status {
             version: "0.1.0".into(),
             enabled: true,
-            quantum_seconds: 0.5,
+            quantum_seconds: 2.0,
+            quantum_auto: true,
             evict: "pressure".into(),
             uptime_seconds: 3725.0,
             devices: vec![DeviceStatus {
@@ -139,9 +163,14 @@ mod tests {
                 capacity_bytes: 16 << 30,
                 allocated_bytes: 24 << 30,
                 resident_bytes: 12 << 30,
+                outside_bytes: 1 << 30,
                 holders: vec![1],
                 waiting: vec![2, 13],
                 handovers: 7,
+                quantum_seconds: 2.0,
+                fetch_cost_seconds: 0.26,
+                release_cost_seconds: 0.16,
+                fetch_rate: 50_000_000_000,
             }],
             tenants: vec![
                 TenantStatus {
@@ -156,6 +185,9 @@ mod tests {
                     resident_bytes: 12 << 30,
                     held_seconds: 61.0,
                     grants: 4,
+                    weight: 2,
+                    limit_bytes: Some(14 << 30),
+                    swap_bytes: 6 << 30,
                     report: Some("37 launches met no gate".into()),
                     ..TenantStatus::default()
                 },
@@ -164,23 +196,47 @@ mod tests {
                     pid: 9,
                     program: "train".into(),
                     state: "waiting".into(),
+                    weight: 1,
                     ..TenantStatus::default()
                 },
             ],
         };
         let expected = "\
-scheduler on, quantum 0.5 s, evict pressure, up 1 h 2 min, version 0.1.0
+scheduler on, quantum auto (2.0 s), evict pressure, up 1 h 2 min, version 0.1.0
 
-GPU                                       NAME           MEMORY  ALLOCATED  RESIDENT  HOLD  WAIT  HAND-OVERS
-GPU-30313233-3435-3637-3839-616263646566  NVIDIA H200  16.0 GiB   24.0 GiB  12.0 GiB  1     2,13           7
+GPU                                       NAME           MEMORY  ALLOCATED  RESIDENT  OUTSIDE  HOLD  WAIT  HAND-OVERS    COST       RATE
+GPU-30313233-3435-3637-3839-616263646566  NVIDIA H200  16.0 GiB   24.0 GiB  12.0 GiB  1.0 GiB  1     2,13           7  0.42 s  50.0 GB/s
 
-TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RESIDENT       HELD  GRANTS
-     1  4711  1000  python3  4f1d3c0b5a69  running  GPU-30313233   12.0 GiB  12.0 GiB  1 min 1 s       4
-    13     9     0  train    -             waiting  -                     0         0      0.0 s       0
+TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RESIDENT     LIMIT     SWAP       HELD  GRANTS  WEIGHT
+     1  4711  1000  python3  4f1d3c0b5a69  running  GPU-30313233   12.0 GiB  12.0 GiB  14.0 GiB  6.0 GiB  1 min 1 s       4       2
+    13     9     0  train    -             waiting  -                     0         0         -        0      0.0 s       0       1
 
 tenant 1 reports: 37 launches met no gate
 ";
         assert_eq!(status(&full), expected);
+    }
+
+    #[test]
+    fn nothing_in_it_steers_a_terminal() {
+        let evil = || String::from("a\u{1b}[2J\u{7f}b");
+        let device = DeviceStatus { uuid: evil(), name: evil(), ..DeviceStatus::default() };
+        let tenant = TenantStatus {
+            program: evil(),
+            container: Some(evil()),
+            state: evil(),
+            devices: vec![evil()],
+            report: Some(evil()),
+            ..TenantStatus::default()
+        };
+        let full = Status {
+            version: evil(),
+            evict: evil(),
+            devices: vec![device],
+            tenants: vec![tenant],
+            ..Status::default()
+        };
+        let text = status(&full);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]
@@ -189,14 +245,5 @@ tenant 1 reports: 37 launches met no gate
         let expected = "scheduler off, quantum 0 s, evict never, up 0.0 s, version 1\n\n\
                         no GPU: no tenant has named one yet\n\nno tenant\n";
         assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn times_have_two_units() {
-        for (seconds, text) in
-            [(59.94, "59.9 s"), (61.0, "1 min 1 s"), (7322.0, "2 h 2 min"), (90_000.0, "1 d 1 h")]
-        {
-            assert_eq!(time(seconds), text);
-        }
     }
 }

@@ -1,14 +1,19 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
-use super::members::Member;
+use super::members::{Member, Seen};
+use crate::settings::whole_size;
+use crate::swap::Granted;
 use crate::tenants::registry::Naming;
-use crate::tenants::told::{Joined, Told};
+use crate::tenants::told::{Joined, Out, Told};
 use crate::text;
-use nvshare_core::event::{Action, Event, Stuck, TenantId};
+use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::{MAX_DEVICES, print};
-use nvshare_protocol::tenant::{Device, Ready, Released, Share, ToScheduler, ToTenant, Welcome};
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::Bytes;
+use nvshare_protocol::tenant::{Device, Memory, Share, ToScheduler, ToTenant, Welcome};
 use tokio::sync::mpsc::error::TrySendError;
+
+/// The first version of the tenants' language in which memory moves beside turns.
+const MOVES_SINCE: u32 = 2;
 
 impl Daemon {
     pub(super) fn told(&mut self, told: Told) {
@@ -21,31 +26,62 @@ impl Daemon {
 
     fn joined(&mut self, joined: Joined) {
         let Joined { tenant, who, hello, outbound } = &joined;
-        let (tenant, holds) = (*tenant, hello.holds);
+        let (tenant, holds, weight) = (*tenant, hello.holds, hello.weight);
+        let promise = self.promises.make(who, hello.limit);
         let welcome = Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
             reserve: self.core.settings().reserve,
-            limit: None,
+            limit: promise.limit.into_iter().chain(self.usable()).min(),
         };
         // The channel is new and has room.
-        let _ = outbound.try_send(ToTenant::Welcome(welcome));
+        let _ = outbound.try_send(ToTenant::Welcome(welcome).into());
         let details = format!(
-            "uid {}, library {}, engine {}{}",
+            "uid {}, library {}, engine {}{}{}",
             who.uid,
             hello.library,
             hello.engine,
-            if holds { ", running" } else { "" }
+            if holds { ", running" } else { "" },
+            promise.limit.map(|limit| format!(", limit {}", text::memory(limit.0))).unwrap_or_default()
         );
-        self.members.join(joined);
+        let short = promise.by.filter(|_| promise.limit == Some(Bytes::ZERO));
+        let swap = self.swap.inherit(joined.hello.swap);
+        if self.members.is_empty() {
+            self.watch.want(true);
+        }
+        self.members.join(joined, swap, promise);
         let line = format!("{} joined: {details}", self.members.name(tenant));
         self.shared.seldom.info(&line);
+        if let Some((setting, ceiling)) = short {
+            let (name, ceiling) = (self.members.name(tenant), whole_size(ceiling));
+            self.shared.seldom.warn(&format!(
+                "{name} cannot allocate: [limits] {setting} = {ceiling} is used up by others"
+            ));
+        }
         // A remark, for whoever reads the trace.
         self.record(&format!("# {line}\n"));
+        self.news("joined", tenant, |event| event.text = Some(details));
         self.tell(Event::Joined { tenant, holds });
+        if let Some(weight) = weight {
+            self.tell(Event::Weight { tenant, weight });
+        }
+        self.tell_if_swaps(tenant);
+    }
+
+    /// The core hears once that the tenant's memory moves by the swap engine.
+    fn tell_if_swaps(&mut self, tenant: TenantId) {
+        if self.members.get_mut(tenant).is_some_and(Member::begins_to_swap) {
+            self.tell(Event::Swaps { tenant });
+        }
+    }
+
+    /// What tenants may have of a device, where that is set: nobody could ever hold more.
+    fn usable(&self) -> Option<Bytes> {
+        Some(self.core.settings().most).filter(|most| *most < Bytes::MAX)
     }
 
     fn said(&mut self, tenant: TenantId, message: ToScheduler) {
+        self.heard(tenant, &message);
         // What was in the queue when the tenant was dismissed.
         let Some(member) = self.members.get_mut(tenant) else { return };
         let event = match message {
@@ -57,35 +93,41 @@ impl Daemon {
                 }
                 return;
             }
-            ToScheduler::Memory(told) => Event::Memory {
-                tenant,
-                device: told.device,
-                allocated: told.allocated,
-                resident: told.resident,
-                immovable: told.immovable,
-            },
+            ToScheduler::Memory(told) => {
+                self.count_ahead(tenant, &told);
+                let Memory { device, allocated, resident, immovable } = told;
+                Event::Memory { tenant, device, allocated, resident, immovable }
+            }
             ToScheduler::Request => Event::Requested { tenant },
             ToScheduler::Ready(ready) => {
                 if member.fetched(ready.lease) {
                     self.log_fetch(tenant, &ready);
+                    self.count_fetch(tenant, &ready);
                 }
                 Event::Ready { tenant, ready }
             }
             ToScheduler::Released(released) => {
                 if member.released(released.lease) {
                     self.log_release(tenant, &released);
+                    self.count_release(tenant, &released);
                 }
                 Event::Released { tenant, released }
             }
             ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
             ToScheduler::Idle(lease) => Event::Idle { tenant, lease },
+            ToScheduler::Evicted(shares) => {
+                self.count_out(tenant, &shares);
+                Event::Evicted { tenant }
+            }
+            ToScheduler::SwapWanted(bytes) => return self.swap_wanted(tenant, bytes),
+            ToScheduler::MemoryRefused(share) => return self.memory_refused(tenant, share),
         };
         self.tell(event);
     }
 
     fn device(&mut self, tenant: TenantId, told: Device) {
         let Some(member) = self.members.get_mut(tenant) else { return };
-        if member.devices.contains(&told.device) {
+        if member.devices.contains_key(&told.device) {
             return;
         }
         if member.devices.len() >= MAX_DEVICES {
@@ -105,30 +147,76 @@ impl Daemon {
             Naming::Full => return self.dismiss(tenant, "the limit of 4096 devices in all is reached"),
         };
         if let Some(member) = self.members.get_mut(tenant) {
-            member.devices.insert(told.device);
+            member.devices.insert(told.device, Seen::default());
         }
         self.tell(Event::Device { tenant, device: told.device, capacity });
+    }
+
+    /// More is taken of a device than all tenants and NVML tell: contexts of processes, for the most part.
+    fn memory_refused(&mut self, tenant: TenantId, share: Share) {
+        let Some(member) = self.members.get(tenant) else { return };
+        if !member.devices.contains_key(&share.device) {
+            return;
+        }
+        let before = self.core.unseen(share.device);
+        self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
+        let unseen = self.core.unseen(share.device);
+        if unseen > before {
+            let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
+            self.shared.seldom.warn(&format!(
+                "{name} finds less room on {} than there should be: {unseen} of it are taken by contexts or by others; \
+                 [memory] reserve keeps room for them",
+                share.device
+            ));
+        }
+    }
+
+    fn swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        let granted = self.swap.grant(&mut member.swap, wanted).unwrap_or_else(|error| {
+            self.shared.seldom.warn(&format!("no swap space can be made: {error}"));
+            Granted { bytes: Bytes::ZERO, file: None, refused: false }
+        });
+        let out = Out { message: ToTenant::Swap(granted.bytes), file: granted.file };
+        let told = member.outbound.try_send(out);
+        if granted.refused && self.swap.total() > Bytes::ZERO {
+            let (name, total) = (self.members.name(tenant), text::bytes(self.swap.total()));
+            let wanted = text::bytes(wanted);
+            self.shared
+                .seldom
+                .warn(&format!("{name} wants {wanted} of swap space: [swap] budget = {total} is used up"));
+        }
+        if matches!(told, Err(TrySendError::Full(_))) {
+            return self.left(tenant, Some("it does not read what it is told"));
+        }
+        self.tell_if_swaps(tenant);
     }
 
     fn left(&mut self, tenant: TenantId, why: Option<&str>) {
         let name = self.members.name(tenant);
         let Some(member) = self.members.leave(tenant) else { return };
-        self.forget(&member);
+        if self.members.is_empty() {
+            self.watch.want(false);
+        }
+        self.swap.take_back(&member.swap);
+        self.promises.take_back(&member.promise);
+        self.gone(tenant, &member, why);
         match why {
             None => self.shared.seldom.info(&format!("{name} left")),
             Some(why) => self.shared.seldom.warn(&format!("{name} lost its connection: {why}")),
         }
         self.tell(Event::Left { tenant });
-    }
-
-    fn forget(&mut self, member: &Member) {
-        member.devices.iter().for_each(|&device| self.registry.release(device));
+        for &device in member.devices.keys() {
+            if self.registry.release(device) {
+                self.unused(device);
+            }
+        }
     }
 
     /// Closes a tenant's connection with a word about it.
     fn dismiss(&mut self, tenant: TenantId, why: &str) {
         if let Some(member) = self.members.get(tenant) {
-            let _ = member.outbound.try_send(ToTenant::Refused(why.to_owned()));
+            let _ = member.outbound.try_send(ToTenant::Refused(why.to_owned()).into());
         }
         self.left(tenant, Some(why));
     }
@@ -147,15 +235,23 @@ impl Daemon {
             actions.iter().for_each(|action| lines += &(print::action(now, action) + "\n"));
             self.record(&lines);
         }
-        let mut deaf = Vec::new();
+        let (mut deaf, mut old) = (Vec::new(), Vec::new());
         for action in actions {
-            if let Err(tenant) = self.carry_out(action) {
-                deaf.push(tenant);
+            match action {
+                Action::Evict { tenant, .. } if !self.can_move(tenant) => old.push(tenant),
+                action => deaf.extend(self.carry_out(action).err()),
             }
         }
+        // Nothing moves where the word for it is not known.
+        old.into_iter().for_each(|tenant| self.tell(Event::Evicted { tenant }));
         for tenant in deaf {
             self.left(tenant, Some("it does not read what it is told"));
         }
+    }
+
+    /// Whether its library knows [`ToTenant::Evict`].
+    fn can_move(&self, tenant: TenantId) -> bool {
+        self.members.get(tenant).is_none_or(|member| member.hello.version >= MOVES_SINCE)
     }
 
     pub(super) fn record(&mut self, lines: &str) {
@@ -167,6 +263,7 @@ impl Daemon {
 
     /// Fails where the tenant's queue is full.
     fn carry_out(&mut self, action: Action) -> Result<(), TenantId> {
+        self.decided(&action);
         let (tenant, message) = match action {
             Action::Grant { tenant, grant } => {
                 if let Some(member) = self.members.get_mut(tenant) {
@@ -175,49 +272,17 @@ impl Daemon {
                 (tenant, ToTenant::Grant(grant))
             }
             Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
+            Action::Evict { tenant, shares } => (tenant, ToTenant::Evict(shares)),
+            Action::Fetch { tenant, shares } => (tenant, ToTenant::Fetch(shares)),
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
             Action::Enabled { tenant, enabled } => (tenant, ToTenant::Enabled(enabled)),
-            Action::Stuck { tenant, lease, why } => {
-                let why = match why {
-                    Stuck::NoAnswer => "did not answer its revocation in time",
-                    Stuck::CannotDrain => "cannot end its work",
-                };
-                let name = self.members.name(tenant);
-                self.shared.seldom.warn(&format!("{name} {why} (lease {}): others run beside it", lease.0));
-                return Ok(());
-            }
+            Action::NoRoom { .. } | Action::Stuck { .. } => return Ok(()),
         };
         let Some(member) = self.members.get(tenant) else { return Ok(()) };
-        match member.outbound.try_send(message) {
+        match member.outbound.try_send(message.into()) {
             // A closed channel: the connection's own end is on its way to us.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
             Err(TrySendError::Full(_)) => Err(tenant),
         }
     }
-
-    fn log_fetch(&self, tenant: TenantId, ready: &Ready) {
-        self.log_move(tenant, "has the GPU: fetched", total(&ready.fetched), ready.took);
-    }
-
-    fn log_release(&self, tenant: TenantId, released: &Released) {
-        self.log_move(tenant, "gave the GPU back: moved out", total(&released.evicted), released.evict);
-    }
-
-    /// A hand-over that moved nothing is no news.
-    fn log_move(&self, tenant: TenantId, what: &str, moved: Bytes, took: Nanos) {
-        let line = || {
-            let rate = text::rate(moved, took).map(|rate| format!(" ({rate:.1} GB/s)")).unwrap_or_default();
-            let (name, bytes, seconds) = (self.members.name(tenant), text::bytes(moved), text::seconds(took));
-            format!("{name} {what} {bytes} in {seconds}{rate}")
-        };
-        if moved > Bytes::ZERO {
-            self.shared.seldom.info(&line());
-        } else if tracing::enabled!(tracing::Level::DEBUG) {
-            tracing::debug!("{}", line());
-        }
-    }
-}
-
-fn total(shares: &[Share]) -> Bytes {
-    shares.iter().fold(Bytes::ZERO, |sum, share| sum.saturating_add(share.bytes))
 }

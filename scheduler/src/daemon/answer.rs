@@ -1,28 +1,38 @@
 //! What an operator asks, answered from the core's picture and the members' names.
 use super::Daemon;
 use crate::settings::from_seconds;
+use crate::settings::table::QUANTUM;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, TenantView};
 use nvshare_core::{Snapshot, parse, print, record};
-use nvshare_protocol::control::{DeviceStatus, Reply, Request, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::DeviceId;
+use nvshare_protocol::control;
+use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
+use std::sync::Arc;
 
 impl Daemon {
     pub(super) fn answer(&mut self, request: &Request) -> Reply {
+        let shared = Arc::clone(&self.shared);
         let done = |message: String| {
             tracing::info!("an operator: {message}");
+            let text = Some(message.clone());
+            shared.feed.tell(|| control::Event { kind: "set".into(), text, ..control::Event::default() });
             Reply::Done { message }
         };
         match request {
             Request::Status => Reply::Status(self.status()),
             Request::Trace => Reply::Trace(self.spans()),
-            Request::SetQuantum { seconds } => match from_seconds(*seconds) {
+            Request::Events => refused("events are followed on a connection of their own".into()),
+            Request::SetQuantum(Quantum::Auto) => {
+                self.tell(Event::SetAuto);
+                done("the quantum is auto: it follows the cost of a hand-over".into())
+            }
+            Request::SetQuantum(Quantum::Seconds(seconds)) => match from_seconds(*seconds) {
                 Some(quantum) => {
                     self.tell(Event::SetQuantum(quantum));
                     done(format!("the quantum is {seconds} s"))
                 }
-                None => refused(format!(
-                    "quantum = {seconds} is not allowed (allowed: a number of seconds from 0.001 to 86400)"
-                )),
+                None => refused(format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})")),
             },
             Request::SetEvict { mode } => match parse::evict(mode) {
                 Some(evict) => {
@@ -49,16 +59,26 @@ impl Daemon {
     }
 
     fn status(&mut self) -> Status {
+        self.status_and_devices().0
+    }
+
+    /// The status, and its devices by id.
+    pub(super) fn status_and_devices(&mut self) -> (Status, Vec<DeviceId>) {
         let picture = self.picture();
-        Status {
+        let ids = picture.devices.iter().map(|view| view.id).collect();
+        let turns = picture.devices.iter().map(|view| view.quantum);
+        let quantum = turns.max().filter(|_| picture.auto).unwrap_or(picture.quantum);
+        let status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             enabled: picture.enabled,
-            quantum_seconds: picture.quantum.as_secs_f64(),
+            quantum_seconds: quantum.as_secs_f64(),
+            quantum_auto: picture.auto,
             evict: print::evict_word(picture.evict).into(),
             uptime_seconds: picture.now.as_secs_f64(),
             devices: picture.devices.iter().map(|view| self.device_status(view)).collect(),
             tenants: picture.tenants.iter().filter_map(|view| self.tenant_status(view)).collect(),
-        }
+        };
+        (status, ids)
     }
 
     fn device_status(&self, view: &DeviceView) -> DeviceStatus {
@@ -69,9 +89,14 @@ impl Daemon {
             capacity_bytes: view.capacity.0,
             allocated_bytes: view.allocated.0,
             resident_bytes: view.resident.0,
+            outside_bytes: view.outside.0,
             holders: ids(&[&view.holders[..], &view.beside[..]].concat()),
             waiting: ids(&view.waiting),
             handovers: view.handovers,
+            quantum_seconds: view.quantum.as_secs_f64(),
+            fetch_cost_seconds: view.cost.0.as_secs_f64(),
+            release_cost_seconds: view.cost.1.as_secs_f64(),
+            fetch_rate: view.rate,
         }
     }
 
@@ -92,7 +117,11 @@ impl Daemon {
             resident_bytes: sum(|memory| memory.resident.0),
             immovable_bytes: sum(|memory| memory.immovable.0),
             held_seconds: view.held.as_secs_f64(),
+            waited_seconds: view.waited.as_secs_f64(),
             grants: view.grants,
+            weight: view.weight,
+            limit_bytes: member.promise.limit.map(|limit| limit.0),
+            swap_bytes: member.swap.bytes().0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             report: member.report.clone(),

@@ -1,22 +1,39 @@
 //! Who is connected, and the names of those who were.
 use crate::identity::Identity;
+use crate::metrics::counts::Moved;
+use crate::swap::Swap;
+use crate::tenants::promises::Promise;
 use crate::tenants::told::{Joined, Outbound};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::Hello;
-use nvshare_protocol::{DeviceId, LeaseId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId};
+use std::collections::{BTreeMap, VecDeque};
 
 /// One tenant.
 pub struct Member {
     pub who: Identity,
     pub hello: Hello,
     pub outbound: Outbound,
-    pub devices: BTreeSet<DeviceId>,
+    pub devices: BTreeMap<DeviceId, Seen>,
+    pub moved: Moved,
+    pub swap: Swap,
+    pub promise: Promise,
     pub report: Option<String>,
     /// Reports that may still go into the log; the last one is always shown to operators.
     reports_left: u8,
     /// The grant whose fetch or release has not been logged: each is logged once.
     lease: Option<(LeaseId, Logged)>,
+    /// It has held since before this daemon.
+    resumed: bool,
+    /// The core knows that it swaps.
+    swaps: bool,
+}
+
+/// What a tenant told last of its memory on a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub allocated: Bytes,
+    pub resident: Bytes,
 }
 
 /// What of a grant is in the log.
@@ -32,6 +49,18 @@ impl Member {
         let Self { who, hello, .. } = self;
         let container = who.short().map(|id| format!(", container {id}")).unwrap_or_default();
         format!("{}, pid {}{container}", hello.program, who.pid)
+    }
+
+    /// Whether its gate may be open.
+    pub fn holds(&self) -> bool {
+        self.resumed || self.lease.is_some()
+    }
+
+    /// Whether it has become plain that its memory moves by the swap engine: that is what it takes wherever it has the
+    /// choice and swap space is there.
+    pub fn begins_to_swap(&mut self) -> bool {
+        let swaps = matches!(self.hello.engine.as_str(), "swap" | "auto") && self.swap.bytes() > Bytes::ZERO;
+        swaps && !std::mem::replace(&mut self.swaps, true)
     }
 
     /// Whether `report` is news for the log.
@@ -57,6 +86,7 @@ impl Member {
 
     /// Whether this is the first word about the release of its grant.
     pub fn released(&mut self, lease: LeaseId) -> bool {
+        self.resumed = false;
         self.lease.take_if(|(held, _)| *held == lease).is_some()
     }
 }
@@ -75,16 +105,21 @@ impl Members {
         Self { present: BTreeMap::new(), past: VecDeque::new(), remembered }
     }
 
-    pub fn join(&mut self, joined: Joined) {
+    pub fn join(&mut self, joined: Joined, swap: Swap, promise: Promise) {
         let Joined { tenant, who, hello, outbound } = joined;
         let member = Member {
+            outbound,
+            devices: BTreeMap::new(),
+            moved: Moved::default(),
+            resumed: hello.holds,
             who,
             hello,
-            outbound,
-            devices: BTreeSet::new(),
+            swap,
+            promise,
             report: None,
             reports_left: 16,
             lease: None,
+            swaps: false,
         };
         self.present.insert(tenant, member);
     }
@@ -104,6 +139,14 @@ impl Members {
 
     pub fn get_mut(&mut self, tenant: TenantId) -> Option<&mut Member> {
         self.present.get_mut(&tenant)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (TenantId, &Member)> {
+        self.present.iter().map(|(&tenant, member)| (tenant, member))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
     }
 
     /// `tenant 3 (python3, pid 4711)`.

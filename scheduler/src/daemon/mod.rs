@@ -1,7 +1,10 @@
 //! The one loop between the sockets and the core.
 mod act;
 mod answer;
+mod count;
 mod members;
+mod news;
+mod outside;
 mod run;
 mod trace_file;
 
@@ -9,11 +12,15 @@ pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
+use crate::outside::{Strangers, Watch};
 use crate::settings::Settings;
+use crate::swap::Budget;
 use crate::tenants::connection::Shared;
+use crate::tenants::promises::Promises;
 use crate::tenants::registry::Registry;
 use members::Members;
 use nvshare_core::Core;
+use nvshare_protocol::Nanos;
 use std::sync::Arc;
 
 /// Everything that the loop knows.
@@ -23,6 +30,12 @@ pub struct Daemon {
     settings: Settings,
     members: Members,
     registry: Registry,
+    swap: Budget,
+    promises: Promises,
+    strangers: Strangers,
+    watch: Watch,
     trace: Option<TraceFile>,
+    /// The last text for the metrics, and when it was made.
+    exposition: Option<(Nanos, Arc<str>)>,
     shared: Arc<Shared>,
 }

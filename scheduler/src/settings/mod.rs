@@ -5,9 +5,11 @@ pub mod table;
 mod value;
 
 pub use file::{DEFAULT_FILE, Flag, load, source};
-pub use value::from_seconds;
+pub use value::{from_seconds, whole_size};
 
+use crate::metrics::listen::Address;
 use crate::tenants::limits::Limits;
+use crate::tenants::promises::Ceilings;
 use nvshare_protocol::{Bytes, Nanos};
 use std::fmt;
 
@@ -18,26 +20,44 @@ pub struct Settings {
     pub core: nvshare_core::Settings,
     /// Whether turns are taken from the start.
     pub enabled: bool,
-    pub connections: Limits,
+    pub tenants: Limits,
+    /// What tenants may allocate on each device.
+    pub memory: Ceilings,
     /// Within this time a connection has said hello, and a message that has begun has ended.
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
+    /// What all tenants' swap space together may be; none: half of the host's memory.
+    pub swap: Option<Bytes>,
+    /// The library that tells what programs outside use of the devices.
+    pub nvml: Option<String>,
     /// Mode of the tenants' socket.
     pub tenant_mode: u32,
     /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
     pub control_group: Option<String>,
+    /// Where metrics are served; none: nowhere.
+    pub metrics: Option<Address>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            core: nvshare_core::Settings { reserve: Bytes(1 << 30), ..nvshare_core::Settings::default() },
+            core: nvshare_core::Settings {
+                reserve: Bytes(1 << 30),
+                auto: true,
+                share: true,
+                overlap: true,
+                ..nvshare_core::Settings::default()
+            },
             enabled: true,
-            connections: Limits { total: 1024, per_user: 512, per_container: 256 },
+            tenants: Limits { total: 1024, per_user: 512, per_container: 256 },
+            memory: Ceilings::default(),
             hello_timeout: Nanos::from_millis(5_000),
             messages_per_second: 1000,
+            swap: None,
+            nvml: Some("libnvidia-ml.so.1".into()),
             tenant_mode: 0o666,
             control_group: None,
+            metrics: None,
         }
     }
 }

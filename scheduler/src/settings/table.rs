@@ -1,9 +1,11 @@
 //! Every setting of the daemon.
 use super::Settings;
 use super::value::{
-    boolean, count, duration, mode, name, octal, quoted, seconds, show_name, size, whole_size,
+    address, boolean, budget, ceiling, count, duration, library, mode, name, octal, quoted, seconds,
+    show_address, show_ceiling, show_name, size, whole_size,
 };
 use nvshare_core::{parse, print::evict_word};
+use nvshare_protocol::Bytes;
 use toml::Value;
 
 /// One setting.
@@ -21,6 +23,9 @@ pub struct Setting {
 }
 
 const SECONDS: &str = "a number of seconds from 0.001 to 86400";
+/// What a quantum may be.
+pub const QUANTUM: &str = "\"auto\" or a number of seconds from 0.001 to 86400";
+const CEILING: &str = "\"none\" or a size such as \"8GiB\", from \"1MiB\" to \"16384GiB\"";
 const COUNT: &str = "a whole number from 1 to 65536";
 
 /// Hands a parsed value to its place.
@@ -29,21 +34,45 @@ fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     Some(())
 }
 
+fn quantum(settings: &mut Settings, value: &Value) -> Option<()> {
+    settings.core.auto = value.as_str() == Some("auto");
+    if settings.core.auto { Some(()) } else { put(&mut settings.core.quantum, duration(value)) }
+}
+
 /// In the order of the sample file, by section.
 pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "quantum",
-        about: "How long a turn lasts while somebody else waits, counted from the moment the memory is back.",
-        allowed: SECONDS,
-        set: |s, v| put(&mut s.core.quantum, duration(v)),
-        show: |s| seconds(s.core.quantum),
+        about: "How long a turn lasts while somebody else waits, counted from the moment the memory is back.\n\
+                auto: 20 times what a hand-over has cost on that GPU lately, from 1 to 30 s; 2 s until that is known.",
+        allowed: QUANTUM,
+        set: |s, v| quantum(s, v),
+        show: |s| if s.core.auto { quoted("auto") } else { seconds(s.core.quantum) },
+    },
+    Setting {
+        section: "scheduler",
+        key: "share",
+        about: "Whether tenants that fit on a GPU together run together instead of taking turns.",
+        allowed: "true or false",
+        set: |s, v| put(&mut s.core.share, boolean(v)),
+        show: |s| s.core.share.to_string(),
+    },
+    Setting {
+        section: "scheduler",
+        key: "overlap",
+        about: "Whether memory moves while others compute: ahead of a turn, after it, and out of the way of the next\n\
+                one; and whether a tenant that has used little lately is served before turns are over.",
+        allowed: "true or false",
+        set: |s, v| put(&mut s.core.overlap, boolean(v)),
+        show: |s| s.core.overlap.to_string(),
     },
     Setting {
         section: "scheduler",
         key: "evict",
         about: "What a tenant moves out of the GPU when its turn ends: what the next one lacks (pressure),\n\
-                everything (always), or nothing, leaving it to the driver (never).",
+                everything (always), or nothing, leaving it to the driver (never). The driver moves managed memory only:\n\
+                what a tenant of the swap engine has moves under never as under pressure.",
         allowed: "\"pressure\", \"always\" or \"never\"",
         set: |s, v| put(&mut s.core.evict, v.as_str().and_then(parse::evict)),
         show: |s| quoted(evict_word(s.core.evict)),
@@ -106,28 +135,81 @@ pub const TABLE: &[Setting] = &[
         show: |s| whole_size(s.core.reserve),
     },
     Setting {
-        section: "limits",
-        key: "connections",
-        about: "The most connections of tenants at a time.",
-        allowed: COUNT,
-        set: |s, v| put(&mut s.connections.total, count(v, 1..=65_536).map(|n| n as usize)),
-        show: |s| s.connections.total.to_string(),
+        section: "memory",
+        key: "usable",
+        about: "What all tenants together may have of every GPU at a time, and each tenant of its own, where something\n\
+                else needs the rest. auto: all but the reserve and what programs outside of nvshare use.",
+        allowed: "\"auto\" or a size such as \"32GiB\", at most \"16384GiB\"",
+        set: |s, v| put(&mut s.core.most, budget(v).map(|most| most.unwrap_or(Bytes::MAX))),
+        show: |s| if s.core.most == Bytes::MAX { quoted("auto") } else { whole_size(s.core.most) },
+    },
+    Setting {
+        section: "memory",
+        key: "nvml",
+        about: "The library of NVIDIA's driver that tells what programs outside of nvshare use of each GPU, which tenants\n\
+                then do without. Empty: it is not asked.",
+        allowed: "a library's name or its absolute path, or \"\"",
+        set: |s, v| put(&mut s.nvml, library(v)),
+        show: |s| show_name(s.nvml.as_deref()),
+    },
+    Setting {
+        section: "swap",
+        key: "budget",
+        about: "The most host memory that all tenants together may move their memory to. It counts against the\n\
+                daemon, not against the containers. auto: half of the host's; 0B: none, tenants use managed memory.",
+        allowed: "\"auto\" or a size such as \"64GiB\", at most \"16384GiB\"",
+        set: |s, v| put(&mut s.swap, budget(v)),
+        show: |s| s.swap.map_or_else(|| quoted("auto"), whole_size),
     },
     Setting {
         section: "limits",
-        key: "connections_per_user",
+        key: "tenants",
+        about: "The most tenants at a time. A tenant is a process with its connection.",
+        allowed: COUNT,
+        set: |s, v| put(&mut s.tenants.total, count(v, 1..=65_536).map(|n| n as usize)),
+        show: |s| s.tenants.total.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "tenants_per_user",
         about: "The most of them by one user of the host.",
         allowed: COUNT,
-        set: |s, v| put(&mut s.connections.per_user, count(v, 1..=65_536).map(|n| n as usize)),
-        show: |s| s.connections.per_user.to_string(),
+        set: |s, v| put(&mut s.tenants.per_user, count(v, 1..=65_536).map(|n| n as usize)),
+        show: |s| s.tenants.per_user.to_string(),
     },
     Setting {
         section: "limits",
-        key: "connections_per_container",
+        key: "tenants_per_container",
         about: "The most of them by one container.",
         allowed: COUNT,
-        set: |s, v| put(&mut s.connections.per_container, count(v, 1..=65_536).map(|n| n as usize)),
-        show: |s| s.connections.per_container.to_string(),
+        set: |s, v| put(&mut s.tenants.per_container, count(v, 1..=65_536).map(|n| n as usize)),
+        show: |s| s.tenants.per_container.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "memory_per_tenant",
+        about: "The most that one tenant may allocate on each GPU, if it does not wish for less (NVSHARE_MEM_LIMIT).",
+        allowed: CEILING,
+        set: |s, v| put(&mut s.memory.per_tenant, ceiling(v)),
+        show: |s| show_ceiling(s.memory.per_tenant),
+    },
+    Setting {
+        section: "limits",
+        key: "memory_per_user",
+        about: "The most that the tenants of one user of the host may allocate on each GPU together. Each is promised\n\
+                its part when it joins: what it wishes or memory_per_tenant, otherwise all that is left; one for which\n\
+                nothing is left cannot allocate.",
+        allowed: CEILING,
+        set: |s, v| put(&mut s.memory.per_user, ceiling(v)),
+        show: |s| show_ceiling(s.memory.per_user),
+    },
+    Setting {
+        section: "limits",
+        key: "memory_per_container",
+        about: "The same for the tenants of one container.",
+        allowed: CEILING,
+        set: |s, v| put(&mut s.memory.per_container, ceiling(v)),
+        show: |s| show_ceiling(s.memory.per_container),
     },
     Setting {
         section: "limits",
@@ -161,6 +243,15 @@ pub const TABLE: &[Setting] = &[
         allowed: "the name of a group of this machine, or \"\"",
         set: |s, v| put(&mut s.control_group, name(v)),
         show: |s| show_name(s.control_group.as_deref()),
+    },
+    Setting {
+        section: "metrics",
+        key: "listen",
+        about: "Where numbers for Prometheus are served (/metrics): an address and port, for which the unit's sandbox must\n\
+                be opened, or the path of a socket for the control group. Empty: nowhere.",
+        allowed: "an address such as \"127.0.0.1:9835\" or \"[::1]:9835\", an absolute path, or \"\"",
+        set: |s, v| put(&mut s.metrics, address(v)),
+        show: |s| show_address(s.metrics.as_ref()),
     },
 ];
 

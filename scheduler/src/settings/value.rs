@@ -1,4 +1,5 @@
 //! Values of settings: read where they are allowed, written as they are read.
+use crate::metrics::listen::Address;
 use nvshare_protocol::{Bytes, Nanos};
 use std::ops::RangeInclusive;
 use toml::Value;
@@ -36,12 +37,33 @@ const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 
 /// A size with its unit, at most 64 GiB.
 pub fn size(value: &Value) -> Option<Bytes> {
+    size_up_to(value, 64 << 30)
+}
+
+/// A size of at most 16 TiB; none: as the machine has it.
+pub fn budget(value: &Value) -> Option<Option<Bytes>> {
+    if value.as_str() == Some("auto") { Some(None) } else { size_up_to(value, 16 << 40).map(Some) }
+}
+
+/// A size from 1 MiB to 16 TiB; none: as much as there is.
+pub fn ceiling(value: &Value) -> Option<Option<Bytes>> {
+    if value.as_str() == Some("none") {
+        return Some(None);
+    }
+    size_up_to(value, 16 << 40).filter(|size| size.0 >= 1 << 20).map(Some)
+}
+
+pub fn show_ceiling(ceiling: Option<Bytes>) -> String {
+    ceiling.map_or_else(|| quoted("none"), whole_size)
+}
+
+fn size_up_to(value: &Value, most: u64) -> Option<Bytes> {
     let text = value.as_str()?.trim();
     let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
     let number = number.trim();
     let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let bytes = number.parse::<f64>().ok().filter(|_| plain)? * unit as f64;
-    (bytes <= (64u64 << 30) as f64).then_some(Bytes(bytes as u64))
+    (bytes <= most as f64).then_some(Bytes(bytes as u64))
 }
 
 /// In the largest unit that divides it.
@@ -68,8 +90,25 @@ pub fn name(value: &Value) -> Option<Option<String>> {
     fits.then(|| (!text.is_empty()).then(|| text.to_owned()))
 }
 
+/// A library, by name or absolute path; empty: none.
+pub fn library(value: &Value) -> Option<Option<String>> {
+    let text = value.as_str()?;
+    let fits = text.len() < 4096 && !text.contains('\0') && (text.starts_with('/') || !text.contains('/'));
+    fits.then(|| (!text.is_empty()).then(|| text.to_owned()))
+}
+
 pub fn show_name(name: Option<&str>) -> String {
     quoted(name.unwrap_or(""))
+}
+
+/// Where to listen; empty: nowhere.
+pub fn address(value: &Value) -> Option<Option<Address>> {
+    let text = value.as_str()?;
+    if text.is_empty() { Some(None) } else { Address::parse(text).map(Some) }
+}
+
+pub fn show_address(address: Option<&Address>) -> String {
+    quoted(&address.map(ToString::to_string).unwrap_or_default())
 }
 
 pub fn quoted(text: &str) -> String {
@@ -93,6 +132,21 @@ mod tests {
         assert_eq!(whole_size(Bytes(1 << 30)), "\"1GiB\"");
         assert_eq!(whole_size(Bytes(3 << 29)), "\"1536MiB\"");
         assert_eq!(whole_size(Bytes(0)), "\"0B\"");
+        let limit = |text: &str| ceiling(&Value::String(text.into()));
+        assert_eq!((limit("none"), limit("8GiB")), (Some(None), Some(Some(Bytes(8 << 30)))));
+        assert_eq!((limit("0B"), limit("any"), limit("17000GiB")), (None, None, None));
+    }
+
+    #[test]
+    fn libraries_have_a_name_or_an_absolute_path() {
+        let read = |text: &str| library(&Value::String(text.into()));
+        assert_eq!(read(""), Some(None));
+        for right in ["libnvidia-ml.so.1", "/opt/driver/libnvidia-ml.so.1"] {
+            assert_eq!(read(right), Some(Some(right.into())));
+        }
+        for wrong in ["./libnvidia-ml.so.1", "lib/x.so", "/x\0y"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use super::connection::{self, Shared};
 use super::limits::Seats;
 use crate::identity::Identity;
+use nvshare_protocol::control::Event;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToTenant;
 use std::sync::Arc;
@@ -37,7 +38,14 @@ fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) -> Result<(), S
         }
         Err(reached) => {
             refuse(&stream, &reached.to_string());
-            Err(format!("refused pid {} uid {}: {reached}", who.pid, who.uid))
+            shared.feed.tell(|| Event {
+                kind: "refused".into(),
+                pid: Some(who.pid),
+                container: who.short().map(str::to_owned),
+                text: Some(reached.to_string()),
+                ..Event::default()
+            });
+            Err(format!("refused {who}: {reached}"))
         }
     }
 }

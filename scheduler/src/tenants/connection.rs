@@ -2,19 +2,24 @@
 //! peer that is slow, silent, loud or wrong costs itself and nobody else.
 use super::limits::Seat;
 use super::rate::Bucket;
-use super::told::{Joined, Told};
+use super::told::{Joined, Out, Told};
 use super::{accept, validate};
 use crate::clock::Clock;
+use crate::feed::Feed;
 use crate::identity::Identity;
 use crate::seldom::Seldom;
 use crate::text;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Nanos;
 use nvshare_protocol::frame::{self, Reader, Received};
-use nvshare_protocol::tenant::{ToScheduler, ToTenant};
-use std::io::ErrorKind;
+use nvshare_protocol::tenant::ToScheduler;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -23,6 +28,7 @@ use tokio::sync::mpsc;
 pub struct Shared {
     pub clock: Clock,
     pub seldom: Seldom,
+    pub feed: Feed,
     pub queue: mpsc::Sender<Told>,
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
@@ -57,11 +63,13 @@ struct Connection {
     tenant: Option<TenantId>,
     who: Identity,
     /// The loop's end of `inbound`, until it is handed over with the hello.
-    outbound: Option<mpsc::Sender<ToTenant>>,
-    inbound: mpsc::Receiver<ToTenant>,
+    outbound: Option<mpsc::Sender<Out>>,
+    inbound: mpsc::Receiver<Out>,
     /// To be put into the queue before anything more is read.
     pending: Option<Told>,
     out: Vec<u8>,
+    /// Files that go with bytes of `out`, by their place in it.
+    files: VecDeque<(usize, Arc<OwnedFd>)>,
     /// Since when a message has been on its way in; the hello, before it.
     unfinished: Option<Nanos>,
     /// Since when nothing could be written.
@@ -82,12 +90,23 @@ pub async fn serve(stream: UnixStream, who: Identity, _seat: Seat, shared: Arc<S
         inbound,
         pending: None,
         out: Vec::new(),
+        files: VecDeque::new(),
         unfinished: Some(now),
         stalled: None,
         shared,
     };
     let end = connection.run().await;
     connection.finish(end).await;
+}
+
+/// As `try_write`, with a file.
+fn send_with(stream: &UnixStream, bytes: &[u8], file: &OwnedFd) -> std::io::Result<usize> {
+    let files = [file.as_raw_fd()];
+    stream.try_io(Interest::WRITABLE, || {
+        let control = [ControlMessage::ScmRights(&files)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        Ok(sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(bytes)], &control, flags, None)?)
+    })
 }
 
 impl Connection {
@@ -102,7 +121,7 @@ impl Connection {
                     self.understand()
                 }
                 message = self.inbound.recv() => match message {
-                    Some(message) => self.say(&message),
+                    Some(out) => self.say(out),
                     None => return End::Dismissed,
                 },
                 _ = self.stream.writable(), if !self.out.is_empty() => self.write(),
@@ -189,16 +208,26 @@ impl Connection {
         validate::message(message).map(|message| Told::Said(tenant, message))
     }
 
-    fn say(&mut self, message: &ToTenant) -> Result<(), End> {
-        frame::write(message, &mut self.out);
+    fn say(&mut self, out: Out) -> Result<(), End> {
+        self.files.extend(out.file.map(|file| (self.out.len(), file)));
+        frame::write(&out.message, &mut self.out);
         self.write()
     }
 
     fn write(&mut self) -> Result<(), End> {
         while !self.out.is_empty() {
-            match self.stream.try_write(&self.out) {
+            let written = match self.files.front() {
+                Some((0, file)) => send_with(&self.stream, &self.out, file),
+                next => self.stream.try_write(&self.out[..next.map_or(self.out.len(), |(at, _)| *at)]),
+            };
+            match written {
                 Ok(n) => {
                     self.out.drain(..n);
+                    self.files.retain_mut(|(at, _)| {
+                        let left = at.checked_sub(n).filter(|_| *at > 0);
+                        *at = left.unwrap_or_default();
+                        left.is_some()
+                    });
                     self.stalled = None;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -230,8 +259,7 @@ impl Connection {
         if let Some(tenant) = born {
             let _ = self.shared.queue.send(Told::Left(tenant, why)).await;
         } else if let Some(why) = why {
-            let Identity { pid, uid, .. } = self.who;
-            self.shared.seldom.warn(&format!("closed a connection of pid {pid} uid {uid}: {why}"));
+            self.shared.seldom.warn(&format!("closed a connection of {}: {why}", self.who));
         }
     }
 }

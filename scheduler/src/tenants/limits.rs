@@ -1,10 +1,10 @@
-//! How many connections there may be, in all and by one owner.
+//! How many tenants there may be, in all and by one owner. A tenant is its connection.
 use crate::identity::Identity;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most connections at a time.
+/// The most tenants at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub total: usize,
@@ -12,21 +12,22 @@ pub struct Limits {
     pub per_container: usize,
 }
 
+/// Whose a tenant is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Owner {
+pub(super) enum Owner {
     Everyone,
     User(u32),
     Container(String),
 }
 
-/// The connections that there are.
+/// The tenants that there are.
 #[derive(Clone, Debug)]
 pub struct Seats {
     limits: Limits,
     taken: Arc<Mutex<HashMap<Owner, usize>>>,
 }
 
-/// One connection's place; dropped, it is free again.
+/// One tenant's place; dropped, it is free again.
 #[derive(Debug)]
 pub struct Seat {
     owners: Vec<Owner>,
@@ -58,11 +59,11 @@ impl Seats {
     /// The first limit that has no place left.
     pub fn take(&self, who: &Identity) -> Result<Seat, Reached> {
         let mut rows = vec![
-            (Owner::Everyone, "connections", self.limits.total),
-            (Owner::User(who.uid), "connections_per_user", self.limits.per_user),
+            (Owner::Everyone, "tenants", self.limits.total),
+            (Owner::User(who.uid), "tenants_per_user", self.limits.per_user),
         ];
         if let Some(id) = &who.container {
-            rows.push((Owner::Container(id.clone()), "connections_per_container", self.limits.per_container));
+            rows.push((Owner::Container(id.clone()), "tenants_per_container", self.limits.per_container));
         }
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for (owner, setting, limit) in &rows {
@@ -106,14 +107,11 @@ mod tests {
         let seats = Seats::new(Limits { total: 4, per_user: 3, per_container: 2 });
         let mut kept: Vec<Seat> = (0..2).map(|_| seats.take(&who(1, Some("c"))).unwrap()).collect();
         let refused = |who: &Identity| seats.take(who).unwrap_err().to_string();
-        assert_eq!(
-            refused(&who(1, Some("c"))),
-            "the limit [limits] connections_per_container = 2 is reached"
-        );
+        assert_eq!(refused(&who(1, Some("c"))), "the limit [limits] tenants_per_container = 2 is reached");
         kept.push(seats.take(&who(1, None)).unwrap());
-        assert_eq!(refused(&who(1, None)), "the limit [limits] connections_per_user = 3 is reached");
+        assert_eq!(refused(&who(1, None)), "the limit [limits] tenants_per_user = 3 is reached");
         kept.push(seats.take(&who(2, None)).unwrap());
-        assert_eq!(refused(&who(3, None)), "the limit [limits] connections = 4 is reached");
+        assert_eq!(refused(&who(3, None)), "the limit [limits] tenants = 4 is reached");
     }
 
     #[test]

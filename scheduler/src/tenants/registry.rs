@@ -1,4 +1,5 @@
 //! The devices that tenants have named: what they are called and how large they are.
+use crate::metrics::counts::Counts;
 use nvshare_protocol::tenant::Device;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ pub const MOST: usize = 4096;
 pub struct Known {
     pub name: String,
     pub capacity: Bytes,
+    /// What has happened on it.
+    pub counts: Counts,
     /// Tenants that have named it.
     users: usize,
 }
@@ -42,20 +45,25 @@ impl Registry {
             }
         }
         let Device { capacity, ref name, .. } = *device;
-        let told = || Known { name: name.clone(), capacity, users: 0 };
+        let told = || Known { name: name.clone(), capacity, counts: Counts::default(), users: 0 };
         let known = self.devices.entry(device.device).or_insert_with(told);
         if known.users == 0 {
-            *known = told();
+            *known = Known { counts: std::mem::take(&mut known.counts), ..told() };
         }
         known.users += 1;
         if known.capacity == capacity { Naming::Known(capacity) } else { Naming::Differs(known.capacity) }
     }
 
-    /// One tenant that named `device` is gone.
-    pub fn release(&mut self, device: DeviceId) {
-        if let Some(known) = self.devices.get_mut(&device) {
-            known.users = known.users.saturating_sub(1);
-        }
+    /// One tenant that named `device` is gone. Whether it was the last.
+    pub fn release(&mut self, device: DeviceId) -> bool {
+        let Some(known) = self.devices.get_mut(&device) else { return false };
+        known.users = known.users.saturating_sub(1);
+        known.users == 0
+    }
+
+    /// What is counted of a device that is known.
+    pub fn counts(&mut self, device: DeviceId) -> Option<&mut Counts> {
+        self.devices.get_mut(&device).map(|known| &mut known.counts)
     }
 
     #[must_use]
@@ -79,8 +87,8 @@ mod tests {
         let mut registry = Registry::default();
         assert_eq!(registry.name(&device(1, 10)), Naming::Known(Bytes(10)));
         assert_eq!(registry.name(&device(1, 3)), Naming::Differs(Bytes(10)));
-        registry.release(device(1, 0).device);
-        registry.release(device(1, 0).device);
+        assert!(!registry.release(device(1, 0).device));
+        assert!(registry.release(device(1, 0).device), "the last one");
         assert_eq!(registry.name(&device(1, 3)), Naming::Known(Bytes(3)));
     }
 

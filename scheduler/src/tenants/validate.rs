@@ -42,7 +42,10 @@ pub fn message(message: ToScheduler) -> Result<ToScheduler, String> {
         | ToScheduler::Ready(_)
         | ToScheduler::Released(_)
         | ToScheduler::DrainCancelled(_)
-        | ToScheduler::Idle(_)) => plain,
+        | ToScheduler::Idle(_)
+        | ToScheduler::Evicted(_)
+        | ToScheduler::SwapWanted(_)
+        | ToScheduler::MemoryRefused(_)) => plain,
     })
 }
 
@@ -74,6 +77,9 @@ mod tests {
             engine: "managed".into(),
             holds: false,
             pid: 1,
+            weight: None,
+            limit: None,
+            swap: None,
         }
     }
 

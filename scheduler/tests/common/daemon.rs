@@ -96,14 +96,15 @@ impl Daemon {
 
     /// The first line of the log, from the beginning, with `words` in it; waits for it.
     pub fn logs(&mut self, words: &str) -> String {
+        self.logs_times(words, 1)
+    }
+
+    /// The `nth` such line, counted from 1.
+    pub fn logs_times(&mut self, words: &str, nth: usize) -> String {
         let end = Instant::now() + PATIENCE;
-        let mut at = 0;
         loop {
-            while let Some(line) = self.seen.get(at) {
-                if line.contains(words) {
-                    return line.clone();
-                }
-                at += 1;
+            if let Some(line) = self.seen.iter().filter(|line| line.contains(words)).nth(nth - 1) {
+                return line.clone();
             }
             let Ok(line) = self.log.recv_timeout(end.saturating_duration_since(Instant::now())) else {
                 panic!("no log line with {words:?} in:\n{}", self.seen.join("\n"));

@@ -3,7 +3,7 @@
 mod daemon;
 mod tenant;
 
-pub use daemon::{Daemon, Setup, ctl};
+pub use daemon::{Daemon, Operator, Setup, ctl};
 pub use tenant::{GPU, Tenant, device, hello};
 
 use std::time::Duration;

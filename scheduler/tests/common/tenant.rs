@@ -18,6 +18,9 @@ pub fn hello(program: &str) -> Hello {
         engine: "managed".into(),
         holds: false,
         pid: 1,
+        weight: None,
+        limit: None,
+        swap: None,
     }
 }
 
@@ -51,16 +54,20 @@ impl Tenant {
     /// One with 12 GiB on [`GPU`], that asks for it.
     pub fn with_work(socket: &Path, program: &str) -> Self {
         let mut tenant = Self::join(socket, program);
-        tenant.say(&ToScheduler::Device(device(GPU)));
-        let allocated = Bytes(12 << 30);
-        tenant.say(&ToScheduler::Memory(Memory {
-            device: GPU,
-            allocated,
-            resident: Bytes(0),
-            immovable: Bytes(0),
-        }));
+        tenant.has(Bytes(12 << 30), Bytes(0));
         tenant.say(&ToScheduler::Request);
         tenant
+    }
+
+    /// It uses the card, and has so much there.
+    pub fn has(&mut self, allocated: Bytes, resident: Bytes) {
+        self.say(&ToScheduler::Device(device(GPU)));
+        self.tells(allocated, resident);
+    }
+
+    /// What it has on the card that it uses.
+    pub fn tells(&mut self, allocated: Bytes, resident: Bytes) {
+        self.say(&ToScheduler::Memory(Memory { device: GPU, allocated, resident, immovable: Bytes(0) }));
     }
 
     pub fn say(&mut self, message: &ToScheduler) {

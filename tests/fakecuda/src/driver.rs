@@ -48,7 +48,13 @@ pub fn call(name: &'static str, body: impl FnOnce() -> Outcome) -> CUresult {
         if !free_of_init {
             Process::get()?;
         }
-        fail::planned(name)?;
+        if let Err(error) = fail::planned(name) {
+            if matches!(error, CUresult::ERROR_ILLEGAL_ADDRESS | CUresult::ERROR_LAUNCH_FAILED) {
+                // Such errors are never of one call only.
+                Process::get()?.inner().broken.get_or_insert(error);
+            }
+            return Err(error);
+        }
         body()
     };
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {

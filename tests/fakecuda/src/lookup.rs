@@ -39,7 +39,7 @@ pub fn answer(name: &str, flags: u64, version: i32) -> Answer {
             Answer { code: number(code), status: number(status), address: std::ptr::null() }
         }
         // Never asked for in the recording: an unknown name or version, as a driver answers it.
-        None => Answer { code: 500, status: 1, address: std::ptr::null() },
+        None => Answer { code: 0, status: 1, address: std::ptr::null() },
     }
 }
 

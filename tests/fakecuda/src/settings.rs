@@ -12,8 +12,10 @@ pub const TABLE: &[(&str, &str, &str, &str)] = &[
     ("FAKECUDA_MEMORY",           "16GiB",  "139GiB",  "a device's memory, simulated bytes"),
     ("FAKECUDA_BYTE_SCALE",       "1",      "1",       "simulated bytes for each byte that a program really allocates"),
     ("FAKECUDA_TIME_SCALE",       "1",      "1",       "simulated seconds in a second of wall time"),
+    ("FAKECUDA_CONTEXT_BYTES",    "",       "",        "what a context takes of its device, simulated bytes; none: nothing"),
     ("FAKECUDA_COPY_GBPS",        "16",     "50",      "copies and prefetches to the device, GB/s"),
     ("FAKECUDA_COPY_OUT_GBPS",    "16",     "55",      "copies to the host, GB/s"),
+    ("FAKECUDA_PAGEABLE_GBPS",    "",       "",        "copies from and to memory that is not page-locked, GB/s; none: as others"),
     ("FAKECUDA_MANAGED_OUT_GBPS", "16",     "14",      "managed memory moved to the host, GB/s"),
     ("FAKECUDA_FAULT_US",         "15",     "6.5536",  "one page fault, us"),
     ("FAKECUDA_FAULT_BYTES",      "4096",   "65536",   "bytes that one fault brings"),
@@ -32,10 +34,13 @@ pub struct Settings {
     /// Simulated bytes.
     pub memory: u64,
     pub byte_scale: u64,
+    /// Simulated bytes that a context takes.
+    pub context: u64,
     pub time_scale: f64,
-    /// Bytes per second, as the next three.
+    /// Bytes per second, as the next four.
     pub copy_in: f64,
     pub copy_out: f64,
+    pub pageable: f64,
     pub managed_out: f64,
     pub compute: f64,
     /// Simulated nanoseconds for a byte that comes by faults.
@@ -105,9 +110,17 @@ pub fn read(env: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         devices: devices.max(1),
         memory: bytes("FAKECUDA_MEMORY")?,
         byte_scale: bytes("FAKECUDA_BYTE_SCALE")?,
+        context: match text("FAKECUDA_CONTEXT_BYTES").as_str() {
+            "" => 0,
+            _ => bytes("FAKECUDA_CONTEXT_BYTES")?,
+        },
         time_scale: number("FAKECUDA_TIME_SCALE")?,
         copy_in: number("FAKECUDA_COPY_GBPS")? * 1e9,
         copy_out: rate("FAKECUDA_COPY_OUT_GBPS")? * 1e9,
+        pageable: match text("FAKECUDA_PAGEABLE_GBPS").as_str() {
+            "" => f64::INFINITY,
+            _ => number("FAKECUDA_PAGEABLE_GBPS")? * 1e9,
+        },
         managed_out: rate("FAKECUDA_MANAGED_OUT_GBPS")? * 1e9,
         compute: number("FAKECUDA_COMPUTE_GBPS")? * 1e9,
         fault_nanos_per_byte: number("FAKECUDA_FAULT_US")? * 1e3 / bytes("FAKECUDA_FAULT_BYTES")? as f64,

@@ -1,17 +1,7 @@
 //! Calls and their errors, each in a process of its own, as a driver is one per process.
 #![allow(unsafe_code)]
 mod support;
-use support::{Cuda, is_role, run};
-
-/// A test that runs its body in a child process with these settings.
-macro_rules! in_a_process {
-    ($( $name:ident ( $($setting:literal = $value:literal),* ) $body:block )*) => {$(
-        #[test]
-        fn $name() {
-            if is_role(stringify!($name)) { $body } else { run(stringify!($name), &[$(($setting, $value)),*]); }
-        }
-    )*};
-}
+use support::Cuda;
 
 in_a_process! {
     calls_before_init_and_without_a_context_are_refused() {
@@ -22,9 +12,26 @@ in_a_process! {
         assert_eq!(cuda.plain(4096), Err(201));
     }
 
+    contexts_of_the_first_version_are_contexts() {
+        let cuda = Cuda::begin();
+        let (mut primary, mut made, mut popped) = (0_u64, 0_u64, 0_u64);
+        ok!(cuda, "cuCtxGetCurrent", &mut primary as *mut u64);
+        ok!(cuda, "cuCtxCreate", &mut made as *mut u64, 0, 0);
+        let at = cuda.plain(4096).unwrap();
+        ok!(cuda, "cuCtxPopCurrent", &mut popped as *mut u64);
+        assert_eq!(popped, made);
+        ok!(cuda, "cuCtxPushCurrent", made);
+        ok!(cuda, "cuMemsetD8_v2", at, 1, 4096);
+        ok!(cuda, "cuCtxDestroy", made);
+        assert_eq!(call!(cuda, "cuMemsetD8_v2", at, 1, 4096), 1, "its memory went with it");
+        let mut current = 0_u64;
+        ok!(cuda, "cuCtxGetCurrent", &mut current as *mut u64);
+        assert_eq!(current, primary);
+    }
+
     a_forked_child_is_not_initialised() {
         let cuda = Cuda::begin();
-        #[allow(clippy::undocumented_unsafe_blocks)]
+        // SAFETY: this process has one thread, and its child only calls the driver and ends.
         let status = unsafe {
             let child = libc::fork();
             if child == 0 {
@@ -98,7 +105,7 @@ in_a_process! {
         ok!(cuda, "cuMemHostAlloc", &mut at as *mut u64, 4096, 0);
         assert_eq!(cuda.launch(wait, 0, &[at]), 0);
         assert_eq!(call!(cuda, "cuStreamQuery", 0), 600);
-        #[allow(clippy::undocumented_unsafe_blocks)]
+        // SAFETY: host memory that the driver has just given, which is mapped in this process.
         unsafe { (at as *mut u32).write_volatile(1) };
         cuda.synchronize();
     }
@@ -129,7 +136,7 @@ in_a_process! {
         ok!(cuda, "cuStreamBeginCapture_v2", stream, 0);
         let mut mode = 2_u32;
         ok!(cuda, "cuThreadExchangeStreamCaptureMode", &mut mode as *mut u32);
-        cuda.synchronize();
+        ok!(cuda, "cuStreamSynchronize", 0);
         cuda.plain(4096).unwrap();
         ok!(cuda, "cuThreadExchangeStreamCaptureMode", &mut mode as *mut u32);
         assert_eq!(cuda.plain(4096), Err(900));
@@ -137,17 +144,103 @@ in_a_process! {
         assert_eq!(graph, 0);
     }
 
+    a_call_for_the_whole_context_ends_every_capture() {
+        let cuda = Cuda::begin();
+        let (stream, event) = (cuda.stream(), cuda.mark(0));
+        let (mut mode, mut graph, mut context) = (2_u32, 0_u64, 0_u64);
+        ok!(cuda, "cuCtxGetCurrent", &mut context as *mut u64);
+        ok!(cuda, "cuThreadExchangeStreamCaptureMode", &mut mode as *mut u32);
+        for relaxed in [0, 1, 2] {
+            ok!(cuda, "cuStreamBeginCapture_v2", stream, relaxed);
+            assert_eq!(call!(cuda, "cuCtxRecordEvent", context, event), 900);
+            assert_eq!(call!(cuda, "cuStreamEndCapture", stream, &mut graph as *mut u64), 901);
+            ok!(cuda, "cuStreamBeginCapture_v2", stream, relaxed);
+            assert_eq!(call!(cuda, "cuCtxSynchronize"), 900);
+            assert_eq!(call!(cuda, "cuStreamEndCapture", stream, &mut graph as *mut u64), 901);
+        }
+        ok!(cuda, "cuCtxRecordEvent", context, event);
+    }
+
+    an_event_of_a_context_is_after_the_work_of_all_its_streams("FAKECUDA_TIME_SCALE" = "50") {
+        let cuda = Cuda::begin();
+        let (spin, streams) = (cuda.function("spin"), [cuda.stream(), cuda.stream(), 0]);
+        let mut context = 0_u64;
+        ok!(cuda, "cuCtxGetCurrent", &mut context as *mut u64);
+        let (start, event) = (cuda.mark(streams[0]), cuda.mark(streams[0]));
+        for stream in streams {
+            assert_eq!(cuda.launch(spin, stream, &[1_000_000_000]), 0);
+        }
+        ok!(cuda, "cuCtxRecordEvent", context, event);
+        assert_eq!(call!(cuda, "cuEventQuery", event), 600);
+        ok!(cuda, "cuEventSynchronize", event);
+        for stream in streams {
+            ok!(cuda, "cuStreamQuery", stream);
+        }
+        assert!(cuda.seconds(start, event) > 2.999, "kernels run one after the other");
+        assert_eq!(call!(cuda, "cuCtxRecordEvent", context, 5), 400);
+        assert_eq!(call!(cuda, "cuCtxRecordEvent", 5, event), 201);
+    }
+
+    copies_in_and_out_go_on_at_once_each_at_its_own_rate(
+        "FAKECUDA_BYTE_SCALE" = "1024", "FAKECUDA_COPY_GBPS" = "16", "FAKECUDA_COPY_OUT_GBPS" = "8"
+    ) {
+        const BYTES: u64 = 4 << 20;
+        let cuda = Cuda::begin();
+        let (a, b) = (cuda.plain(BYTES).unwrap(), cuda.plain(BYTES).unwrap());
+        let mut host = [0_u64; 2];
+        for at in &mut host {
+            ok!(cuda, "cuMemHostAlloc", at as *mut u64, BYTES, 0);
+        }
+        let (inward, outward) = (cuda.stream(), cuda.stream());
+        let starts = [cuda.mark(inward), cuda.mark(outward)];
+        ok!(cuda, "cuMemcpyHtoDAsync_v2", a, host[0], BYTES, inward);
+        ok!(cuda, "cuMemcpyDtoHAsync_v2", host[1], b, BYTES, outward);
+        let ends = [cuda.mark(inward), cuda.mark(outward)];
+        cuda.synchronize();
+        let both = (BYTES * 1024) as f64;
+        let near = |got: f64, expected: f64| assert!((got / expected - 1.0).abs() < 0.05, "{got} {expected}");
+        near(cuda.seconds(starts[0], ends[0]), both / 16e9);
+        near(cuda.seconds(starts[1], ends[1]), both / 8e9);
+        near(cuda.seconds(starts[0], ends[1]), both / 8e9);
+    }
+
+    memory_that_is_not_page_locked_is_copied_at_its_own_rate_until_it_is_registered(
+        "FAKECUDA_BYTE_SCALE" = "1024", "FAKECUDA_PAGEABLE_GBPS" = "4"
+    ) {
+        const BYTES: u64 = 1 << 20;
+        let cuda = Cuda::begin();
+        let (at, stream, host) = (cuda.plain(BYTES).unwrap(), cuda.stream(), vec![0_u8; BYTES as usize]);
+        let copy = || {
+            let start = cuda.mark(stream);
+            ok!(cuda, "cuMemcpyHtoDAsync_v2", at, host.as_ptr(), BYTES, stream);
+            let end = cuda.mark(stream);
+            cuda.synchronize();
+            cuda.seconds(start, end)
+        };
+        let simulated = (BYTES * 1024) as f64;
+        let near = |got: f64, expected: f64| assert!((got / expected - 1.0).abs() < 0.1, "{got} {expected}");
+        near(copy(), simulated / 4e9);
+        ok!(cuda, "cuMemHostRegister_v2", host.as_ptr(), BYTES, 1);
+        near(copy(), simulated / 16e9);
+        assert_eq!(call!(cuda, "cuMemHostRegister_v2", host.as_ptr() as u64 + 4096, BYTES, 0), 712);
+        let mut flags = 0_u32;
+        ok!(cuda, "cuMemHostGetFlags", &mut flags as *mut u32, host.as_ptr());
+        assert_eq!(flags, 3);
+        ok!(cuda, "cuMemHostUnregister", host.as_ptr());
+        assert_eq!(call!(cuda, "cuMemHostUnregister", host.as_ptr()), 713);
+    }
+
     managed_memory_is_the_hosts_too_and_known_as_managed() {
         let cuda = Cuda::begin();
         let at = cuda.managed(4096);
-        let (mut managed, mut base, mut size) = (0_u8, 0_u64, 0_u64);
-        ok!(cuda, "cuPointerGetAttribute", &mut managed as *mut u8, 8, at + 5);
+        let (mut managed, mut base, mut size) = (0_u32, 0_u64, 0_u64);
+        ok!(cuda, "cuPointerGetAttribute", &mut managed as *mut u32, 8, at + 5);
         ok!(cuda, "cuMemGetAddressRange_v2", &mut base as *mut u64, &mut size as *mut u64, at + 5);
         assert_eq!((managed, base, size), (1, at, 4096));
         let fill = cuda.function("fill");
         assert_eq!(cuda.launch(fill, 0, &[at, 3, 1024]), 0);
         cuda.synchronize();
-        #[allow(clippy::undocumented_unsafe_blocks)]
+        // SAFETY: managed memory that the driver has given, with nothing under way in it.
         let word = unsafe { (at as *const u32).read_volatile() };
         assert_eq!(word, 3);
     }

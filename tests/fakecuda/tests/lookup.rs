@@ -58,7 +58,7 @@ fn ask(cuda: &Cuda, name: &str, flags: u64, version: i32) -> (u32, u32, u64) {
 #[test]
 fn an_unknown_name_is_not_found() {
     let (code, status, address) = ask(&Cuda::open(), "cuNoSuchThing", 0, 12080);
-    assert_eq!((code, status, address), (500, 1, 0));
+    assert_eq!((code, status, address), (0, 1, 0));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn all_674_symbols_are_exported_each_at_an_address_of_its_own() {
 #[test]
 fn what_is_not_simulated_says_so() {
     let cuda = Cuda::open();
-    assert_eq!(call!(cuda, "cuArrayCreate_v2", 0, 0), 801);
+    assert_eq!(call!(cuda, "cuGreenCtxDestroy", 0), 801);
 }
 
 #[test]

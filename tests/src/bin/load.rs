@@ -4,6 +4,8 @@ use clap::Parser;
 use nvshare_tests::cuda::{Cuda, Lookup};
 use serde_json::json;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 #[derive(Parser)]
@@ -22,9 +24,21 @@ struct Args {
     /// Rest so long after each step, in milliseconds.
     #[arg(long, default_value_t = 0)]
     rest_ms: u64,
+    /// Let the GPU spin so long before each step's work, in nanoseconds of its own time. Counts as the step's.
+    #[arg(long, default_value_t = 0)]
+    spin: u64,
+    /// Submit so many steps before waiting for their end.
+    #[arg(long, default_value_t = 1)]
+    ahead: u32,
+    /// Allocate, fill and free so many bytes more in each step.
+    #[arg(long, default_value_t = 0)]
+    extra: usize,
     /// After the steps, stay without work until stdin closes.
     #[arg(long)]
     stay: bool,
+    /// Stop when stdin closes.
+    #[arg(long)]
+    until_closed: bool,
     #[arg(long, value_enum, default_value_t)]
     lookup: Lookup,
 }
@@ -42,6 +56,7 @@ fn main() -> Result<()> {
     let cuda = Cuda::load(args.lookup)?;
     cuda.begin()?;
     let (fill, add_one) = (cuda.function("fill")?, cuda.function("add_one")?);
+    let spin = cuda.function("spin")?;
     let words = args.bytes / args.blocks / 4;
     let blocks = (0..args.blocks).map(|_| cuda.allocate(words * 4)).collect::<Result<Vec<_>>>()?;
     let (free, total) = cuda.memory()?;
@@ -52,17 +67,36 @@ fn main() -> Result<()> {
     cuda.synchronize()?;
     let (before, after) = (cuda.event()?, cuda.event()?);
     let start = Instant::now();
+    let closed = Arc::new(AtomicBool::new(false));
+    if args.until_closed {
+        let closed = Arc::clone(&closed);
+        std::thread::spawn(move || {
+            // However it ends, nobody is there to say more.
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            closed.store(true, Relaxed);
+        });
+    }
     let mut steps = 0;
-    while steps < args.steps && start.elapsed().as_secs_f64() < args.seconds {
+    while steps < args.steps && start.elapsed().as_secs_f64() < args.seconds && !closed.load(Relaxed) {
         // A launch without work first: what is timed then begins after the wait at nvshare's gate.
         cuda.launch(fill, &mut [blocks[0], 0, 0])?;
         cuda.record(before)?;
-        for block in &blocks {
-            cuda.launch(add_one, &mut [*block, words as u64])?;
+        for _ in 0..args.ahead {
+            if args.spin > 0 {
+                cuda.launch(spin, &mut [args.spin])?;
+            }
+            for block in &blocks {
+                cuda.launch(add_one, &mut [*block, words as u64])?;
+            }
+        }
+        if args.extra > 0 {
+            let extra = cuda.allocate(args.extra)?;
+            cuda.launch(fill, &mut [extra, 0, args.extra as u64 / 4])?;
+            cuda.free(extra)?;
         }
         cuda.record(after)?;
         cuda.synchronize()?;
-        steps += 1;
+        steps += args.ahead;
         let gpu = cuda.seconds_between(before, after)?;
         say(&json!({ "step": steps, "seconds": start.elapsed().as_secs_f64(), "gpu_seconds": gpu }))?;
         std::thread::sleep(Duration::from_millis(args.rest_ms));
@@ -73,8 +107,9 @@ fn main() -> Result<()> {
     let mut wrong = 0;
     for (seed, block) in blocks.iter().enumerate() {
         wrong += cuda.count_wrong(*block, words, seed as u32 + steps)?;
-        cuda.free(*block)?;
     }
+    // Only now: what has to come back is the whole until all is checked.
+    blocks.iter().try_for_each(|block| cuda.free(*block))?;
     say(&json!({ "steps": steps, "wrong": wrong, "words": words * args.blocks }))?;
     anyhow::ensure!(wrong == 0, "{wrong} words are wrong");
     Ok(())

@@ -81,8 +81,10 @@ fn step_alone(card: &Card) -> Result<f64> {
 
 fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<Outcome> {
     let world = World::new(&card.settings())?;
-    let scheduler =
-        world.scheduler(&["--quantum", &card.wall(card.quantum).to_string(), "--evict", "always"])?;
+    // One thing after the other, so that a hand-over can be told from what goes on beside it.
+    let config = "[scheduler]\noverlap = false\n";
+    let quantum = card.wall(card.quantum).to_string();
+    let scheduler = world.scheduler_with(config, &["--quantum", &quantum, "--evict", "always"])?;
     let arguments = [
         "--bytes".to_owned(),
         card.tenant_bytes().to_string(),
@@ -90,7 +92,8 @@ fn turns(card: &Card, name: &'static str, prefetch: &str, alone: f64) -> Result<
         card.wall(card.length).to_string(),
     ];
     let arguments = arguments.each_ref().map(String::as_str);
-    let tenants = [(); 2].map(|()| world.load(&arguments, &[("NVSHARE_PREFETCH", prefetch)]));
+    let tenants = [(); 2]
+        .map(|()| world.load(&arguments, &[("NVSHARE_ENGINE", "managed"), ("NVSHARE_PREFETCH", prefetch)]));
     let mut lines = Vec::new();
     for tenant in tenants {
         lines.push(tenant?.finish_with_lines()?);

@@ -22,8 +22,14 @@ fn holds(world: &World, who: u64) -> bool {
 #[test]
 fn a_tenant_that_never_says_a_word_keeps_the_next_one_for_the_bound() {
     let mut world = two_tenants();
-    let bound = world.core.settings().wait_bound();
-    assert_eq!(bound, Nanos(125 * Nanos::SECOND.0), "60 s to fetch, 30 s of turn, 35 s to answer");
+    let bound = world.core.settings().wait_bound(1);
+    assert_eq!(
+        bound,
+        Nanos(155 * Nanos::SECOND.0),
+        "60 s to fetch, 30 s of turn, 35 s to answer, 30 s for room"
+    );
+    // Here nothing has to move out then.
+    let bound = bound.saturating_sub(world.core.settings().evict_bound);
     world.wait(bound.saturating_sub(Nanos(1)));
     assert!(!holds(&world, 2));
     world.wait(Nanos(1));
@@ -140,4 +146,39 @@ fn time_that_runs_back_does_not() {
     assert_eq!(world.core.handle(Nanos::ZERO, Event::Tick), []);
     let revoked = world.core.handle(Nanos(30 * Nanos::SECOND.0), Event::Tick);
     assert!(matches!(revoked[..], [Action::Revoke { .. }]), "{revoked:?}");
+}
+
+#[test]
+fn leftovers_that_leave_byte_by_byte_keep_the_next_one_for_the_bound() {
+    let mut world = World::new(Settings { overlap: true, ..Settings::default() });
+    let has = |world: &mut World, who, resident| {
+        world.apply(&Op::Report { who, device: 0, allocated: 12 << 30, resident, immovable: 0 });
+    };
+    for who in [1, 2] {
+        world.apply(&Op::Join { who, holds: false });
+        world.apply(&Op::Name { who, device: 0 });
+        has(&mut world, who, if who == 1 { 12 << 30 } else { 0 });
+    }
+    world.apply(&Op::Request { who: 2 });
+    for n in 1..60 {
+        assert_eq!(holds(&world, 2), n > 30, "second {n}");
+        world.wait(Nanos(Nanos::SECOND.0));
+        has(&mut world, 1, (12 << 30) - n);
+        world.apply(&Op::Evicted { who: 1 });
+    }
+}
+
+#[test]
+fn after_the_start_nobody_is_granted_a_device_before_the_grace_is_over() {
+    let grace = Nanos(Nanos::SECOND.0);
+    let mut world = World::new(Settings { grace, ..Settings::default() });
+    world.wait(Nanos(grace.0 / 2));
+    world.apply(&Op::Join { who: 1, holds: false });
+    world.apply(&Op::Name { who: 1, device: 0 });
+    world.apply(&Op::Request { who: 1 });
+    assert_eq!(world.core.next_deadline(), Some(grace));
+    world.wait(Nanos(grace.0 / 2 - 1));
+    assert!(!holds(&world, 1));
+    world.wait(Nanos(1));
+    assert!(holds(&world, 1));
 }

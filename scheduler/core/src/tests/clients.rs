@@ -171,7 +171,11 @@ impl Simulation {
                 assert!(self.clients[who].kind == Kind::Slow, "{who:?} answers in time");
                 self.users.retain(|_, user| user != who);
             }
-            Action::Contended { .. } | Action::Enabled { .. } => {}
+            Action::Evict { .. }
+            | Action::Fetch { .. }
+            | Action::Contended { .. }
+            | Action::NoRoom { .. }
+            | Action::Enabled { .. } => {}
         }
     }
 }
@@ -226,7 +230,7 @@ fn tenants_that_do_not_answer_cost_the_others_no_more_than_the_bound() {
         simulation.add(kind, vec![n % 2, 2 + n % 3], 0);
     }
     simulation.run(HOUR);
-    let bound = Nanos(12 * simulation.core.settings().wait_bound().0);
+    let bound = Nanos(12 * simulation.core.settings().wait_bound(1).0);
     for (id, client) in &simulation.clients {
         assert!(client.longest_wait <= bound, "{id:?} waited for {:?}", client.longest_wait);
         assert!(client.grants > 20, "{id:?} had {} turns", client.grants);

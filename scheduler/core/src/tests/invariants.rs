@@ -1,6 +1,8 @@
 //! What is true after every event, found out the long way round.
 use crate::Core;
+use crate::device::Device;
 use crate::event::TenantId;
+use crate::lease::Step;
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -8,34 +10,62 @@ use std::collections::BTreeSet;
 /// # Panics
 /// If something is not as it must be.
 pub fn verify_invariants(core: &Core) {
-    for (&id, tenant) in &core.tenants {
+    for (&id, tenant) in core.tenants.iter() {
         verify_tenant(core, id, tenant);
     }
     for (&id, device) in &core.devices {
-        assert!(device.holders.len() <= 1, "{id} has the holders {:?}", device.holders);
-        let named = core.tenants.values().filter_map(|tenant| tenant.devices.get(&id));
-        let sum = named.clone().fold((0, 0, 0), |sum, memory| {
+        let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
+        let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
+        let sum: u128 = staying.iter().map(|other| u128::from(core.memory(*other, id).allocated.0)).sum();
+        let fit = core.settings.share && sum <= u128::from(core.usable(id).0);
+        assert!(
+            staying.len() <= 1
+                || fit
+                || core.settings.share && core.settings.evict == crate::event::Evict::Always,
+            "{id} has the holders {:?}",
+            device.holders
+        );
+        let named = || core.tenants.iter().filter_map(|(_, tenant)| tenant.devices.get(&id));
+        let sum = named().fold((0, 0, 0), |sum, memory| {
             let wide = |bytes: nvshare_protocol::Bytes| u128::from(bytes.0);
             (sum.0 + wide(memory.allocated), sum.1 + wide(memory.resident), sum.2 + wide(memory.immovable))
         });
         assert_eq!((device.allocated, device.resident, device.immovable), sum, "{id}");
-        assert_eq!(device.named, named.count(), "{id}");
+        assert_eq!(device.named, named().count(), "{id}");
         for other in device.holders.iter().chain(&device.beside) {
-            assert!(core.leased.contains(other), "{other:?} is at {id} without a lease");
+            assert!(core.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
+        verify_indexes(core, id, device);
         for &(place, other) in &device.queue {
             let waits = |stage: &Stage| matches!(stage, Stage::Waiting(request) if request.place == place);
             assert!(core.tenants.get(&other).is_some_and(|tenant| waits(&tenant.stage)), "{other:?} at {id}");
         }
     }
-    let next: BTreeSet<TenantId> = core.next.iter().map(|&(_, id)| id).collect();
+    let next: BTreeSet<TenantId> =
+        core.tenants.iter().map(|(id, _)| *id).filter(|id| core.is_next(*id)).collect();
     assert_eq!(next, first_in_line(core));
-    assert!(core.leased.iter().all(|id| core.lease(*id).is_some()));
+    assert!(core.touched.is_empty());
     let deadline = core.next_deadline();
     assert!(deadline.is_none_or(|at| at > core.now), "due at {deadline:?}, and it is {:?}", core.now);
     let anybody_waits = core.devices.values().any(|device| !device.queue.is_empty());
     assert!(!anybody_waits || deadline.is_some(), "somebody waits for something that never comes");
     assert!(core.actions.is_empty());
+}
+
+/// What is kept up to date so that nobody has to look for it.
+fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
+    assert_eq!(device.standings, core.true_standings(id), "{id}");
+    let outgoing = &device.standings.outgoing;
+    let asked = |tenant: &Tenant| {
+        let revoked = tenant.lease().and_then(|lease| lease.revocation);
+        tenant.leaving.is_some() || revoked.is_some_and(|r| matches!(r.step, Step::Asked(_)))
+    };
+    assert!(outgoing.iter().all(|other| asked(&core.tenants[other])), "{id}: {outgoing:?}");
+    let due = core.next_due(id);
+    assert!(
+        due.is_none_or(|at| core.next_deadline().is_some_and(|next| next <= at)),
+        "{id} is due at {due:?}"
+    );
 }
 
 /// The waiting tenants of whose devices every one has them first in its queue.
@@ -54,25 +84,31 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             assert!(
                 devices().all(|(_, device)| !device.holders.contains(&id) && !device.beside.contains(&id))
             );
-            assert!(!core.leased.contains(&id));
         }
         Stage::Waiting(request) => {
             assert!(core.enabled, "{id:?} waits while switched off");
-            assert!(!core.leased.contains(&id));
-            assert!(devices().all(|(_, device)| device.queue.contains(&(request.place, id))));
+            let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
+            if request.aside {
+                assert!(tenant.swaps && !core.could_fit(id), "{id:?} waits aside and could have room");
+                assert!(!devices().any(lined_up), "{id:?} waits aside and in line");
+                return;
+            }
+            assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
                 let older = |other: &Tenant| {
                     let before = matches!(&other.stage, Stage::Waiting(r) if r.place < request.place);
                     before && other.devices.contains_key(device)
                 };
-                !core.devices[device].holders.is_empty() || core.tenants.values().any(older)
+                !core.too_many(*device, id).is_empty() || core.tenants.iter().any(|(_, other)| older(other))
             };
-            let held_up = tenant.devices.is_empty() || tenant.devices.keys().any(obstructed);
+            let held_up = core.grace(id).is_some()
+                || tenant.devices.is_empty()
+                || core.room_is_coming(id)
+                || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
         }
         Stage::Leased(lease) => {
             assert!(core.enabled, "{id:?} has a lease while switched off");
-            assert!(core.leased.contains(&id));
             for (name, device) in devices() {
                 assert_eq!(device.holders.contains(&id), lease.held.contains(name), "{id:?} {name}");
                 assert_eq!(device.beside.contains(&id), !lease.held.contains(name), "{id:?} {name}");

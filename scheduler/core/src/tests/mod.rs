@@ -3,10 +3,19 @@
 mod bounds;
 mod budgets;
 mod clients;
+mod cost;
+mod faults;
+mod figures;
 mod idleness;
+mod interactive;
 mod invariants;
+mod mixes;
 mod operations;
+mod sharing;
 mod spans;
+mod stuck;
+mod unseen;
+mod world;
 
 use crate::event::TenantId;
 use nvshare_protocol::{Bytes, DeviceId};

@@ -51,7 +51,29 @@ pub enum Op {
         who: u64,
         lease: Lease,
     },
+    /// What it was asked to move out beside its turns has gone, and it says so or not.
+    Evicted {
+        who: u64,
+    },
+    /// It moves its memory itself from then on.
+    Swap {
+        who: u64,
+    },
+    Weigh {
+        who: u64,
+        weight: u32,
+    },
+    Outside {
+        device: u8,
+        bytes: u64,
+    },
+    MemoryRefused {
+        who: u64,
+        device: u8,
+        bytes: u64,
+    },
     SetQuantum(u64),
+    SetAuto,
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time passes, with a tick at every deadline on the way. In milliseconds.
@@ -70,7 +92,8 @@ pub enum Lease {
 fn operation() -> impl Strategy<Value = Op> {
     let who = || 0..8_u64;
     let at = || 0..4_u8;
-    let bytes = || prop_oneof![9 => (0..40_u64).prop_map(|n| n << 30), 1 => any::<u64>()];
+    let bytes = || prop_oneof![6 => 0..8_u64, 3 => 0..40_u64].prop_map(|n| n << 30);
+    let bytes = || prop_oneof![9 => bytes(), 1 => any::<u64>()];
     let lease = || prop_oneof![9 => Just(Lease::Its), 1 => (0..9_u64).prop_map(Lease::Other)];
     let evict = prop_oneof![Just(Evict::Pressure), Just(Evict::Always), Just(Evict::Never)];
     prop_oneof![
@@ -85,6 +108,12 @@ fn operation() -> impl Strategy<Value = Op> {
         8 => (who(), lease(), bytes()).prop_map(|(who, lease, evicted)| Op::Release { who, lease, evicted }),
         4 => (who(), lease()).prop_map(|(who, lease)| Op::Cancel { who, lease }),
         3 => (who(), lease()).prop_map(|(who, lease)| Op::Idle { who, lease }),
+        4 => who().prop_map(|who| Op::Evicted { who }),
+        1 => who().prop_map(|who| Op::Swap { who }),
+        1 => (who(), 0..5_u32).prop_map(|(who, weight)| Op::Weigh { who, weight }),
+        1 => (at(), bytes()).prop_map(|(device, bytes)| Op::Outside { device, bytes }),
+        1 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::MemoryRefused { who, device, bytes }),
+        1 => Just(Op::SetAuto),
         1 => (0..30_000_u64).prop_map(Op::SetQuantum),
         1 => evict.prop_map(Op::SetEvict),
         1 => prop::bool::weighted(0.7).prop_map(Op::SetEnabled),
@@ -137,7 +166,7 @@ impl World {
             Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
             Event::Requested { tenant } if self.core.enabled() => {
                 let granted = self.core.lease(*tenant).is_some_and(|lease| lease.revocation.is_none());
-                if self.core.tenants.contains_key(tenant) && !granted {
+                if self.core.tenants.get(tenant).is_some() && !granted {
                     self.pending.insert(*tenant);
                 }
             }
@@ -148,10 +177,13 @@ impl World {
     fn witness(&mut self, action: &Action) {
         let (Action::Grant { tenant, .. }
         | Action::Revoke { tenant, .. }
+        | Action::Evict { tenant, .. }
+        | Action::Fetch { tenant, .. }
         | Action::Contended { tenant, .. }
         | Action::Enabled { tenant, .. }
+        | Action::NoRoom { tenant, .. }
         | Action::Stuck { tenant, .. }) = action;
-        assert!(self.core.tenants.contains_key(tenant), "{action:?} is for one that has left");
+        assert!(self.core.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
         if let Action::Grant { tenant, grant } = action {
             self.pending.remove(tenant);
             let devices: Vec<DeviceId> = grant.budget.iter().map(|share| share.device).collect();
@@ -161,7 +193,9 @@ impl World {
     }
 
     fn nobody_waits_too_long(&mut self) {
-        let next: Vec<TenantId> = self.core.next.iter().map(|&(_, id)| id).collect();
+        let next = self.core.tenants.iter().map(|(id, _)| *id).filter(|id| self.core.is_next(*id));
+        // Room that comes too slowly is waited for by those that swap.
+        let next: Vec<TenantId> = next.filter(|id| !self.core.tenants[id].swaps).collect();
         self.first.retain(|id, _| next.contains(id));
         for id in next {
             let devices: Vec<DeviceId> = self.core.tenants[&id].devices.keys().copied().collect();
@@ -172,7 +206,9 @@ impl World {
             let waited = self.now.saturating_sub(entry.0);
             // The quantum may have been longer when a turn began.
             let settings = Settings { quantum: Settings::default().quantum, ..self.core.settings().clone() };
-            assert!(waited <= settings.wait_bound(), "{id:?} has been next for {waited:?}");
+            let heaviest = self.core.heaviest();
+            let bound = settings.wait_bound(heaviest).saturating_add(settings.grace);
+            assert!(waited <= bound, "{id:?} has been next for {waited:?}");
         }
     }
 
@@ -222,6 +258,14 @@ impl World {
             Op::Idle { who, lease } => {
                 Event::Idle { tenant: tenant(who), lease: its(who, lease, &self.core) }
             }
+            Op::Evicted { who } => Event::Evicted { tenant: tenant(who) },
+            Op::Swap { who } => Event::Swaps { tenant: tenant(who) },
+            Op::Weigh { who, weight } => Event::Weight { tenant: tenant(who), weight },
+            Op::Outside { device: n, bytes } => Event::Outside { device: device(n), bytes: Bytes(bytes) },
+            Op::MemoryRefused { who, device: n, bytes } => {
+                Event::MemoryRefused { tenant: tenant(who), device: device(n), bytes: Bytes(bytes) }
+            }
+            Op::SetAuto => Event::SetAuto,
             Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
             Op::SetEvict(evict) => Event::SetEvict(evict),
             Op::SetEnabled(enabled) => Event::SetEnabled(enabled),
@@ -232,22 +276,33 @@ impl World {
     }
 }
 
+impl Core {
+    fn heaviest(&self) -> u32 {
+        self.tenants.iter().map(|(_, tenant)| tenant.weight).max().unwrap_or_default().max(1)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn random_operations_keep_every_invariant(ops in prop::collection::vec(operation(), 1..150)) {
-        let mut world = World::new(Settings { record: 50, ..Settings::default() });
+    fn random_operations_keep_every_invariant(
+        ops in prop::collection::vec(operation(), 1..150),
+        share in any::<bool>(),
+        overlap in any::<bool>(),
+        grace in prop_oneof![3 => Just(Nanos::ZERO), 1 => Just(Nanos(20 * Nanos::SECOND.0))],
+    ) {
+        let mut world = World::new(Settings { record: 50, share, overlap, grace, ..Settings::default() });
         for op in &ops {
             world.apply(op);
         }
         // From here on every tenant is silent: all that wait are served all the same.
-        let waiting = |world: &World| world.core.tenants.values().filter(|tenant| {
-            matches!(tenant.stage, Stage::Waiting(_)) && !tenant.devices.is_empty()
+        let waiting = |world: &World| world.core.tenants.iter().filter(|(_, tenant)| {
+            matches!(&tenant.stage, Stage::Waiting(request) if !request.aside) && !tenant.devices.is_empty()
         }).count() as u64;
         let n = waiting(&world);
-        let bound = Settings::default().wait_bound();
-        world.wait(Nanos(bound.0 * n));
+        let bound = Settings::default().wait_bound(world.core.heaviest());
+        world.wait(Nanos(bound.0 * n).saturating_add(grace));
         prop_assert_eq!(waiting(&world), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.

@@ -45,7 +45,9 @@ fn a_turn_is_wait_fetch_run_drain_evict() {
     at(&mut core, 31_750, Event::Tick);
     at(&mut core, 31_900, Event::DrainCancelled { tenant: tenant(1), lease: LeaseId(1) });
     at(&mut core, 32_900, Event::Tick);
-    let open = core.snapshot().open;
+    let picture = core.snapshot();
+    assert_eq!(picture.tenants[1].waited, Nanos::from_millis(30_900), "it still stands in line");
+    let open = picture.open;
     assert_eq!(
         open.iter().map(|span| (span.kind, span.end)).collect::<Vec<_>>(),
         [(Drain, None), (Wait, None)]
@@ -67,6 +69,14 @@ fn a_turn_is_wait_fetch_run_drain_evict() {
     let snapshot = core.snapshot();
     assert_eq!(snapshot.devices[0].handovers, 1);
     assert_eq!(snapshot.tenants[0].held, Nanos::from_millis(33_000));
+    let waited: Vec<_> = snapshot.tenants.iter().map(|tenant| tenant.waited).collect();
+    assert_eq!(waited, [Nanos::ZERO, Nanos::from_millis(32_000)]);
+    assert_eq!(
+        snapshot.devices[0].cost,
+        (Nanos::ZERO, Nanos::from_millis(1_000)),
+        "the first had it from nobody"
+    );
+    assert_eq!((snapshot.auto, snapshot.devices[0].quantum), (false, Settings::default().quantum));
     assert_eq!(snapshot.tenants.iter().map(|t| t.state).collect::<Vec<_>>(), [State::Idle, State::Fetching]);
     assert_eq!(snapshot.tenants.iter().map(|t| t.grants).collect::<Vec<_>>(), [1, 1]);
 }

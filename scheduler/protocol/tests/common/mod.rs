@@ -1,4 +1,4 @@
-//! One example of every message of version 1.
+//! One example of every message of every version.
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
 
@@ -18,7 +18,15 @@ pub fn hello() -> Hello {
         engine: "managed".into(),
         holds: true,
         pid: 4711,
+        weight: None,
+        limit: None,
+        swap: None,
     }
+}
+
+/// As version 2 says it.
+pub fn hello_2() -> Hello {
+    Hello { version: 2, weight: Some(3), limit: Some(Bytes(8 << 30)), swap: Some(Bytes(1 << 30)), ..hello() }
 }
 
 pub fn to_scheduler() -> Vec<ToScheduler> {
@@ -67,5 +75,28 @@ pub fn to_tenant() -> Vec<ToTenant> {
         ToTenant::Contended(true),
         ToTenant::Enabled(false),
         ToTenant::Refused("connections = 1024 is reached".into()),
+    ]
+}
+
+/// The words that version 2 added.
+pub fn to_scheduler_2() -> Vec<ToScheduler> {
+    vec![
+        ToScheduler::Hello(hello_2()),
+        ToScheduler::Evicted(vec![share(2 << 20)]),
+        ToScheduler::SwapWanted(Bytes(12 << 30)),
+    ]
+}
+
+/// The words that version 3 added.
+pub fn to_scheduler_3() -> Vec<ToScheduler> {
+    vec![ToScheduler::MemoryRefused(share(64 << 20))]
+}
+
+/// The words that version 2 added.
+pub fn to_tenant_2() -> Vec<ToTenant> {
+    vec![
+        ToTenant::Evict(vec![share(u64::MAX)]),
+        ToTenant::Fetch(vec![share(4 << 30), share(0)]),
+        ToTenant::Swap(Bytes(12 << 30)),
     ]
 }

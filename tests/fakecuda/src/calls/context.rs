@@ -6,13 +6,42 @@ use crate::sim::process::Process;
 use nvshare_abi::*;
 
 fn create(pctx: *mut CUcontext, dev: CUdevice) -> Result<(), CUresult> {
-    let handle = Process::get()?.create_context(number(dev)?);
+    let handle = Process::get()?.create_context(number(dev)?)?;
     context::push(handle);
     // SAFETY: the caller's pointer, by the promise of each `cuCtxCreate`.
     unsafe { put(pctx, handle as CUcontext) }
 }
 
+fn destroy(ctx: CUcontext) -> Result<(), CUresult> {
+    if context::current() == ctx as usize {
+        context::pop();
+    }
+    Process::get()?.destroy_context(ctx as usize, false)
+}
+
+/// The current context with its device, and the peer, which must be another.
+fn peers(peer: CUcontext) -> Result<(usize, usize, usize), CUresult> {
+    check(peer as usize, false)?;
+    let (context, device) = Process::get()?.context()?;
+    let different = context != peer as usize;
+    if different { Ok((context, device, peer as usize)) } else { Err(CUresult::ERROR_INVALID_CONTEXT) }
+}
+
+fn push(ctx: CUcontext) -> Result<(), CUresult> {
+    check(ctx as usize, false)?;
+    context::push(ctx as usize);
+    Ok(())
+}
+
+fn pop(pctx: *mut CUcontext) -> Result<(), CUresult> {
+    let popped = context::pop().ok_or(CUresult::ERROR_INVALID_CONTEXT)?;
+    // SAFETY: the caller's pointer, by the promise of each `cuCtxPopCurrent`.
+    if pctx.is_null() { Ok(()) } else { unsafe { put(pctx, popped as CUcontext) } }
+}
+
 driver! {
+    cuCtxCreate(pctx: *mut CUcontext, _flags: c_uint, dev: CUdevice) |_| { create(pctx, dev) }
+
     cuCtxCreate_v2(pctx: *mut CUcontext, _flags: c_uint, dev: CUdevice) |_| { create(pctx, dev) }
 
     cuCtxCreate_v3(pctx: *mut CUcontext, _entries: *mut CUexecAffinityParam, _count: c_int, _flags: c_uint, dev: CUdevice) |_| {
@@ -23,15 +52,12 @@ driver! {
         create(pctx, dev)
     }
 
-    cuCtxDestroy_v2(ctx: CUcontext) |_| {
-        if context::current() == ctx as usize {
-            context::pop();
-        }
-        Process::get()?.destroy_context(ctx as usize)
-    }
+    cuCtxDestroy(ctx: CUcontext) |_| { destroy(ctx) }
+
+    cuCtxDestroy_v2(ctx: CUcontext) |_| { destroy(ctx) }
 
     cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice) |_| {
-        put(pctx, Process::get()?.retain_primary(number(dev)?) as CUcontext)
+        put(pctx, Process::get()?.retain_primary(number(dev)?)? as CUcontext)
     }
 
     cuDevicePrimaryCtxRelease(dev: CUdevice) |_| { Process::get()?.release_primary(number(dev)?) }
@@ -50,18 +76,19 @@ driver! {
         Ok(())
     }
 
-    cuCtxPushCurrent_v2(ctx: CUcontext) |_| {
-        check(ctx as usize, false)?;
-        context::push(ctx as usize);
-        Ok(())
-    }
+    cuCtxPushCurrent(ctx: CUcontext) |_| { push(ctx) }
 
-    cuCtxPopCurrent_v2(pctx: *mut CUcontext) |_| {
-        let popped = context::pop().ok_or(CUresult::ERROR_INVALID_CONTEXT)?;
-        if pctx.is_null() { Ok(()) } else { put(pctx, popped as CUcontext) }
-    }
+    cuCtxPushCurrent_v2(ctx: CUcontext) |_| { push(ctx) }
+
+    cuCtxPopCurrent(pctx: *mut CUcontext) |_| { pop(pctx) }
+
+    cuCtxPopCurrent_v2(pctx: *mut CUcontext) |_| { pop(pctx) }
 
     cuCtxGetDevice(device: *mut CUdevice) |_| { put(device, Process::get()?.context()?.1 as CUdevice) }
+
+    cuCtxRecordEvent(ctx: CUcontext, event: CUevent) |_| {
+        Process::get()?.record_context(ctx as usize, event as usize)
+    }
 
     cuCtxGetApiVersion(ctx: CUcontext, version: *mut c_uint) |_| {
         check(ctx as usize, true)?;
@@ -79,10 +106,24 @@ driver! {
         put(greatest, -5)
     }
 
+    cuCtxEnablePeerAccess(peer: CUcontext, flags: c_uint) |_| {
+        let (context, device, peer) = peers(peer)?;
+        if flags != 0 {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        Process::get()?.inner().memory.peers.enable(context, device, peer)
+    }
+
+    cuCtxDisablePeerAccess(peer: CUcontext) |_| {
+        let (context, device, peer) = peers(peer)?;
+        Process::get()?.inner().memory.peers.disable(context, device, peer)
+    }
+
     cuCtxSynchronize() |_| {
         let process = Process::get()?;
         let (context, _) = process.context()?;
         process.prohibited()?;
+        process.inner().disturb(context)?;
         process.synchronize(context)
     }
 
@@ -90,6 +131,7 @@ driver! {
         let process = Process::get()?;
         check(ctx as usize, false)?;
         process.prohibited()?;
+        process.inner().disturb(ctx as usize)?;
         process.synchronize(ctx as usize)
     }
 }

@@ -1,62 +1,94 @@
-//! Copies and fills. Those from and to arrays, in three dimensions and in batches are not simulated.
+//! Linear copies and fills.
 use crate::driver::Outcome;
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
-use crate::sim::work::{self, Work};
+use crate::sim::work::{self, End, Work};
 use nvshare_abi::*;
 
 /// Whether the call returns before the work is done.
 #[derive(Clone, Copy, PartialEq)]
-enum When {
+pub(super) enum When {
     Now,
     Later,
 }
 use When::{Later, Now};
 
-struct Rect {
-    dst: u64,
-    dst_pitch: u64,
-    src: u64,
-    src_pitch: u64,
-    width: u64,
-    height: u64,
+/// Two ends, and the rows and slices between them.
+pub(super) struct Shape {
+    pub dst: End,
+    pub src: End,
+    pub width: u64,
+    pub height: u64,
+    pub depth: u64,
 }
 
-fn line(dst: u64, src: u64, bytes: usize) -> Rect {
-    Rect { dst, dst_pitch: 0, src, src_pitch: 0, width: bytes as u64, height: 1 }
+pub(super) fn line(dst: u64, src: u64, bytes: usize) -> Shape {
+    let end = |at| End { at, pitch: 0, slice: 0 };
+    Shape { dst: end(dst), src: end(src), width: bytes as u64, height: 1, depth: 1 }
 }
 
 /// Which ends of a copy are device addresses, and must be allocated.
 #[derive(Clone, Copy)]
-struct Ends {
-    dst: bool,
-    src: bool,
+pub(super) struct Ends {
+    pub dst: bool,
+    pub src: bool,
+    /// Whether the call names the contexts of both.
+    pub named: bool,
 }
-const IN: Ends = Ends { dst: true, src: false };
-const OUT: Ends = Ends { dst: false, src: true };
-const WITHIN: Ends = Ends { dst: true, src: true };
+const IN: Ends = Ends { dst: true, src: false, named: false };
+const OUT: Ends = Ends { dst: false, src: true, named: false };
+pub(super) const WITHIN: Ends = Ends { dst: true, src: true, named: false };
+const PEER: Ends = Ends { named: true, ..WITHIN };
 /// Unified addresses: either end may be anything.
-const ANY: Ends = Ends { dst: false, src: false };
+pub(super) const ANY: Ends = Ends { dst: false, src: false, named: false };
 
-fn copy(rect: Rect, ends: Ends, stream: CUstream, on: Default, when: When) -> Outcome {
-    let Rect { dst, dst_pitch, src, src_pitch, width, height } = rect;
+/// The work of a copy that moves anything.
+///
+/// # Errors
+/// `INVALID_VALUE` where a device's end is not there.
+pub(super) fn work(shape: &Shape, ends: Ends) -> Result<Work, CUresult> {
+    let Shape { dst, src, width, height, depth } = *shape;
     let process = Process::get()?;
-    process.context()?;
-    if width == 0 || height == 0 {
+    let inner = process.inner();
+    let missing = |end: End| !inner.memory.covers(end.at, end.span(width, height, depth));
+    if (ends.dst && missing(dst)) || (ends.src && missing(src)) {
+        return Err(CUresult::ERROR_INVALID_VALUE);
+    }
+    let pageable = inner.memory.is_unknown(dst.at) || inner.memory.is_unknown(src.at);
+    let direction = work::direction(&inner.memory, dst.at, src.at);
+    Ok(Work::Copy { dst, src, width, height, depth, direction, pageable, named: ends.named })
+}
+
+pub(super) fn copy(shape: Shape, ends: Ends, stream: CUstream, on: Default, when: When) -> Outcome {
+    let process = Process::get()?;
+    if stream.is_null() {
+        process.context()?;
+    }
+    if shape.width == 0 || shape.height == 0 || shape.depth == 0 {
         return Ok(());
     }
-    let (direction, pageable) = {
-        let inner = process.inner();
-        let span = |pitch: u64| pitch * (height - 1) + width;
-        let missing = |at, pitch| !inner.memory.covers(at, span(pitch));
-        if (ends.dst && missing(dst, dst_pitch)) || (ends.src && missing(src, src_pitch)) {
-            return Err(CUresult::ERROR_INVALID_VALUE);
-        }
-        let pageable = inner.memory.find(dst).is_none() || inner.memory.find(src).is_none();
-        (work::direction(&inner.memory, dst, src), pageable)
-    };
-    let work = Work::Copy { dst, dst_pitch, src, src_pitch, width, height, direction };
+    let work = work(&shape, ends)?;
+    let pageable = matches!(work, Work::Copy { pageable: true, .. });
     submit(process, work, stream, on, if pageable { Now } else { when }, when)
+}
+
+/// The work of a fill that fills anything.
+///
+/// # Errors
+/// `INVALID_VALUE` where it is not there, or not aligned.
+pub(super) fn filling(
+    dst: u64,
+    pitch: u64,
+    value: u32,
+    unit: u64,
+    width: u64,
+    height: u64,
+) -> Result<Work, CUresult> {
+    let there = Process::get()?.inner().memory.covers(dst, pitch * (height - 1) + width * unit);
+    if !there || !dst.is_multiple_of(unit) {
+        return Err(CUresult::ERROR_INVALID_VALUE);
+    }
+    Ok(Work::Set { dst, pitch, value, unit, width, height })
 }
 
 fn set(
@@ -70,16 +102,14 @@ fn set(
     when: When,
 ) -> Outcome {
     let process = Process::get()?;
-    process.context()?;
+    if stream.is_null() {
+        process.context()?;
+    }
     let (pitch, width, height) = (pitch as u64, width as u64, height as u64);
     if width == 0 || height == 0 {
         return Ok(());
     }
-    if !process.inner().memory.covers(dst, pitch * (height - 1) + width * unit) || !dst.is_multiple_of(unit) {
-        return Err(CUresult::ERROR_INVALID_VALUE);
-    }
-    let work = Work::Set { dst, pitch, value, unit, width, height };
-    submit(process, work, stream, on, when, when)
+    submit(process, filling(dst, pitch, value, unit, width, height)?, stream, on, when, when)
 }
 
 /// Submits; waits where the call is synchronous, or the memory pageable: a real driver has copied pageable
@@ -94,41 +124,8 @@ fn submit(process: &Process, work: Work, stream: CUstream, on: Default, when: Wh
     }
 }
 
-/// A 2D copy's description as a rectangle of addresses; arrays are not simulated.
-///
-/// # Safety
-/// `copy` points to a description.
-unsafe fn rect(copy: *const CUDA_MEMCPY2D) -> Result<(Rect, Ends), CUresult> {
-    // SAFETY: the caller's promise; the memory types are read as integers, as a caller may pass any.
-    let (c, dst_type, src_type) = unsafe {
-        let kind = |at: *const _| -> u32 { std::ptr::read(at as *const u32) };
-        let dst = kind(std::ptr::addr_of!((*copy).dstMemoryType).cast::<c_void>());
-        (copy, dst, kind(std::ptr::addr_of!((*copy).srcMemoryType).cast()))
-    };
-    let end = |kind: u32, host: u64, device: u64| match kind {
-        1 => Ok((host, false)),
-        2 => Ok((device, true)),
-        4 => Ok((device, false)),
-        _ => Err(CUresult::ERROR_NOT_SUPPORTED),
-    };
-    // SAFETY: plain fields of the description.
-    unsafe {
-        let (dst, dst_device) = end(dst_type, (*c).dstHost as u64, (*c).dstDevice)?;
-        let (src, src_device) = end(src_type, (*c).srcHost as u64, (*c).srcDevice)?;
-        let (width, height) = ((*c).WidthInBytes as u64, (*c).Height as u64);
-        let pitch = |pitch: usize| if pitch == 0 { width } else { pitch as u64 };
-        let (dst_pitch, src_pitch) = (pitch((*c).dstPitch), pitch((*c).srcPitch));
-        let dst = dst + (*c).dstY as u64 * dst_pitch + (*c).dstXInBytes as u64;
-        let src = src + (*c).srcY as u64 * src_pitch + (*c).srcXInBytes as u64;
-        Ok((
-            Rect { dst, dst_pitch, src, src_pitch, width, height },
-            Ends { dst: dst_device, src: src_device },
-        ))
-    }
-}
-
 /// The null stream: which one that is, `on` says.
-const NULL: CUstream = std::ptr::null_mut();
+pub(super) const NULL: CUstream = std::ptr::null_mut();
 
 driver! {
     cuMemcpy | cuMemcpy_ptds(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) |on| { copy(line(dst, src, bytes), ANY, NULL, on, Now) }
@@ -147,15 +144,9 @@ driver! {
 
     cuMemcpyDtoDAsync_v2 | cuMemcpyDtoDAsync_v2_ptsz(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) |on| { copy(line(dst, src, bytes), WITHIN, stream, on, Later) }
 
-    cuMemcpyPeer | cuMemcpyPeer_ptds(dst: CUdeviceptr, _dst_ctx: CUcontext, src: CUdeviceptr, _src_ctx: CUcontext, bytes: usize) |on| { copy(line(dst, src, bytes), WITHIN, NULL, on, Now) }
+    cuMemcpyPeer | cuMemcpyPeer_ptds(dst: CUdeviceptr, _dst_ctx: CUcontext, src: CUdeviceptr, _src_ctx: CUcontext, bytes: usize) |on| { copy(line(dst, src, bytes), PEER, NULL, on, Now) }
 
-    cuMemcpyPeerAsync | cuMemcpyPeerAsync_ptsz(dst: CUdeviceptr, _dst_ctx: CUcontext, src: CUdeviceptr, _src_ctx: CUcontext, bytes: usize, stream: CUstream) |on| { copy(line(dst, src, bytes), WITHIN, stream, on, Later) }
-
-    cuMemcpy2D_v2 | cuMemcpy2D_v2_ptds(description: *const CUDA_MEMCPY2D) |on| { let (rect, ends) = rect(description)?; copy(rect, ends, NULL, on, Now) }
-
-    cuMemcpy2DUnaligned_v2 | cuMemcpy2DUnaligned_v2_ptds(description: *const CUDA_MEMCPY2D) |on| { let (rect, ends) = rect(description)?; copy(rect, ends, NULL, on, Now) }
-
-    cuMemcpy2DAsync_v2 | cuMemcpy2DAsync_v2_ptsz(description: *const CUDA_MEMCPY2D, stream: CUstream) |on| { let (rect, ends) = rect(description)?; copy(rect, ends, stream, on, Later) }
+    cuMemcpyPeerAsync | cuMemcpyPeerAsync_ptsz(dst: CUdeviceptr, _dst_ctx: CUcontext, src: CUdeviceptr, _src_ctx: CUcontext, bytes: usize, stream: CUstream) |on| { copy(line(dst, src, bytes), PEER, stream, on, Later) }
 
     cuMemsetD8_v2 | cuMemsetD8_v2_ptds(dst: CUdeviceptr, value: c_uchar, n: usize) |on| { set(dst, 0, value.into(), 1, (n, 1), NULL, on, Now) }
 

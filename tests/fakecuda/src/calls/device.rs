@@ -20,6 +20,10 @@ fn uuid(device: usize) -> CUuuid {
 driver! {
     cuDeviceGet(device: *mut CUdevice, ordinal: c_int) |_| { put(device, number(ordinal)? as CUdevice) }
 
+    cuDeviceCanAccessPeer(can: *mut c_int, dev: CUdevice, peer: CUdevice) |_| {
+        put(can, c_int::from(number(dev)? != number(peer)?))
+    }
+
     cuDeviceGetCount(count: *mut c_int) |_| { put(count, settings().devices as c_int) }
 
     cuDeviceGetName(name: *mut c_char, len: c_int, dev: CUdevice) |_| {
@@ -59,7 +63,8 @@ driver! {
             CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT => 132,
             CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING
             | CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY
-            | CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS => 1,
+            | CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS
+            | CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED => 1,
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR => 9,
             _ => 0,
         })

@@ -5,14 +5,12 @@ use crate::sim::stream::Default;
 use crate::sim::work::Work;
 use nvshare_abi::*;
 
-/// Launches a function. Arguments are read now, as a real driver does it.
+/// The work of a kernel. Arguments are read now, as a real driver does it.
 ///
 /// # Safety
 /// `params` points to a pointer for each of the kernel's parameters.
-unsafe fn launch(f: CUfunction, stream: CUstream, params: *mut *mut c_void, on: Default) -> Outcome {
-    let process = Process::get()?;
-    process.context()?;
-    let kernel = process.inner().modules.functions.get(&(f as usize)).copied();
+pub(super) unsafe fn work(f: CUfunction, params: *mut *mut c_void) -> Result<Work, CUresult> {
+    let kernel = Process::get()?.inner().modules.functions.get(&(f as usize)).copied();
     let kernel = kernel.ok_or(CUresult::ERROR_INVALID_HANDLE)?;
     let sizes = kernel.parameters();
     if params.is_null() && !sizes.is_empty() {
@@ -31,7 +29,15 @@ unsafe fn launch(f: CUfunction, stream: CUstream, params: *mut *mut c_void, on: 
             }
         });
     }
-    process.submit(stream as usize, on, Work::Kernel { kernel, args }).map(|_| ())
+    Ok(Work::Kernel { kernel, args })
+}
+
+/// # Safety
+/// As of [`work`].
+unsafe fn launch(f: CUfunction, stream: CUstream, params: *mut *mut c_void, on: Default) -> Outcome {
+    // SAFETY: the caller's promise.
+    let work = unsafe { work(f, params)? };
+    Process::get()?.submit(stream as usize, on, work).map(|_| ())
 }
 
 driver! {

@@ -1,6 +1,6 @@
 //! Memory: plain, managed, page-locked; prefetch; what is known of an address.
 use crate::driver::{Outcome, put};
-use crate::sim::memory::{Allocation, Kind};
+use crate::sim::memory::Kind;
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
 use crate::sim::work::Work;
@@ -13,6 +13,7 @@ fn here() -> Result<(&'static Process, usize, usize), CUresult> {
     let process = Process::get()?;
     let (context, device) = process.context()?;
     process.prohibited()?;
+    process.inner().broken.map_or(Ok(()), Err)?;
     Ok((process, context, device))
 }
 
@@ -23,6 +24,9 @@ fn prefetch(dptr: CUdeviceptr, count: usize, to: Option<CUdevice>, stream: CUstr
     if !managed || !process.inner().memory.covers(dptr, count as u64) {
         return Err(CUresult::ERROR_INVALID_VALUE);
     }
+    if let Some(found) = process.inner().memory.managed(dptr) {
+        found.advice.prefetched = to.map_or(CU_DEVICE_CPU, |device| device as CUdevice);
+    }
     process.submit(stream as usize, on, Work::Prefetch { address: dptr, bytes: count as u64, to }).map(|_| ())
 }
 
@@ -30,33 +34,21 @@ fn place(location: CUmemLocation) -> Option<CUdevice> {
     (location.r#type == CU_MEM_LOCATION_TYPE_DEVICE).then_some(location.id)
 }
 
-fn host(pp: *mut *mut c_void, bytes: usize) -> Outcome {
+/// Portable, mapped, write-combined: what page-locked memory can be asked for with; mapped it is anyway.
+const HOST_FLAGS: c_uint = 7;
+const HOST_MAPPED: c_uint = 2;
+
+fn host(pp: *mut *mut c_void, bytes: usize, flags: c_uint) -> Outcome {
     let (process, context, _) = here()?;
-    let start = process.allocate_host(bytes as u64, context)?;
+    if flags & !HOST_FLAGS != 0 {
+        return Err(CUresult::ERROR_INVALID_VALUE);
+    }
+    let start = match bytes {
+        0 => 0,
+        _ => process.allocate_host(bytes as u64, flags | HOST_MAPPED, context)?,
+    };
     // SAFETY: the caller's pointer, by the promise of `cuMemHostAlloc`.
     unsafe { put(pp, start as *mut c_void) }
-}
-
-/// What is known of an address. The answers are as wide as `cuda.h` says for each attribute.
-fn attribute(data: *mut c_void, attribute: CUpointer_attribute, dptr: CUdeviceptr) -> Outcome {
-    let process = Process::get()?;
-    let inner = process.inner();
-    let found = inner.memory.find(dptr).ok_or(CUresult::ERROR_INVALID_VALUE)?;
-    let device = inner.contexts.live.get(&found.context).map_or(0, |context| context.device);
-    let on_host = matches!(found.kind, Kind::Host { .. });
-    let managed = matches!(found.kind, Kind::Managed { .. });
-    // SAFETY: the caller's pointer, for as many bytes as the attribute has.
-    unsafe {
-        match attribute {
-            CU_POINTER_ATTRIBUTE_CONTEXT => put(data.cast(), found.context),
-            CU_POINTER_ATTRIBUTE_MEMORY_TYPE => put(data.cast(), if on_host { 1_u32 } else { 2 }),
-            CU_POINTER_ATTRIBUTE_DEVICE_POINTER => put(data.cast(), dptr),
-            CU_POINTER_ATTRIBUTE_HOST_POINTER if on_host || managed => put(data.cast(), dptr),
-            CU_POINTER_ATTRIBUTE_IS_MANAGED => put(data.cast(), u8::from(managed)),
-            CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL => put(data.cast(), device as c_int),
-            _ => Err(CUresult::ERROR_INVALID_VALUE),
-        }
-    }
 }
 
 driver! {
@@ -65,7 +57,10 @@ driver! {
         put(dptr, process.allocate_plain(bytes as u64, device, context)?)
     }
 
-    cuMemAllocPitch_v2(dptr: *mut CUdeviceptr, pitch: *mut usize, width: usize, height: usize, _element: c_uint) |_| {
+    cuMemAllocPitch_v2(dptr: *mut CUdeviceptr, pitch: *mut usize, width: usize, height: usize, element: c_uint) |_| {
+        if !matches!(element, 4 | 8 | 16) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
         let (process, context, device) = here()?;
         let row = width.next_multiple_of(512);
         let bytes = row.checked_mul(height).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
@@ -82,13 +77,18 @@ driver! {
     }
 
     cuMemFree_v2(dptr: CUdeviceptr) |_| {
-        let (process, context, _) = here()?;
-        let known = process.inner().memory.find(dptr).is_some_and(|a| {
-            a.start == dptr && !matches!(a.kind, Kind::Host { .. })
-        });
-        if !known {
-            return if dptr == 0 { Ok(()) } else { Err(CUresult::ERROR_INVALID_VALUE) };
-        }
+        let process = Process::get()?;
+        process.prohibited()?;
+        let context = {
+            let inner = process.inner();
+            inner.broken.map_or(Ok(()), Err)?;
+            match inner.memory.find(dptr) {
+                Some(a) if a.start == dptr && matches!(a.kind, Kind::Graph { .. }) => return Ok(()),
+                Some(a) if a.start == dptr && a.is_the_devices() && !a.leaving => a.context,
+                None if dptr == 0 => return Ok(()),
+                _ => return Err(CUresult::ERROR_INVALID_VALUE),
+            }
+        };
         process.synchronize(context)?;
         process.free(dptr)
     }
@@ -101,9 +101,9 @@ driver! {
         put(total, all as usize)
     }
 
-    cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, _flags: c_uint) |_| { host(pp, bytes) }
+    cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) |_| { host(pp, bytes, flags) }
 
-    cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) |_| { host(pp, bytes) }
+    cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) |_| { host(pp, bytes, 0) }
 
     cuMemFreeHost(p: *mut c_void) |_| {
         let (process, context, _) = here()?;
@@ -115,20 +115,31 @@ driver! {
         process.free(p as u64)
     }
 
-    cuMemHostRegister_v2(p: *mut c_void, bytes: usize, _flags: c_uint) |_| {
+    cuMemHostGetFlags(flags: *mut c_uint, p: *mut c_void) |_| {
+        match Process::get()?.inner().memory.find(p as u64).map(|found| found.kind.clone()) {
+            Some(Kind::Host { flags: known, .. }) => put(flags, known),
+            _ => Err(CUresult::ERROR_INVALID_VALUE),
+        }
+    }
+
+    cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) |_| {
         let (process, context, _) = here()?;
+        // Portable, mapped, of a device's registers, read-only.
+        if p.is_null() || bytes == 0 || flags & !15 != 0 {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
         let mut inner = process.inner();
-        if inner.memory.find(p as u64).is_some() {
+        if inner.memory.overlaps(p as u64, bytes as u64) {
             return Err(CUresult::ERROR_HOST_MEMORY_ALREADY_REGISTERED);
         }
-        let kind = Kind::Host { mapped: false };
-        inner.memory.insert(Allocation { start: p as u64, bytes: bytes as u64, kind, context });
+        let kind = Kind::Host { mapped: false, flags: flags & HOST_FLAGS | HOST_MAPPED };
+        inner.memory.insert(p as u64, bytes as u64, kind, context);
         Ok(())
     }
 
     cuMemHostUnregister(p: *mut c_void) |_| {
         let (process, context, _) = here()?;
-        let known = process.inner().memory.find(p as u64).is_some_and(|a| a.kind == Kind::Host { mapped: false });
+        let known = process.inner().memory.find(p as u64).is_some_and(|a| matches!(a.kind, Kind::Host { mapped: false, .. }));
         if !known {
             return Err(CUresult::ERROR_HOST_MEMORY_NOT_REGISTERED);
         }
@@ -143,31 +154,24 @@ driver! {
         put(dptr, p as u64)
     }
 
-    cuPointerGetAttribute(data: *mut c_void, wanted: CUpointer_attribute, dptr: CUdeviceptr) |_| {
-        attribute(data, wanted, dptr)
+    cuMemAdvise(dptr: CUdeviceptr, _count: usize, advice: CUmem_advise, device: CUdevice) |_| { advise(dptr, advice, device) }
+
+    cuMemAdvise_v2(dptr: CUdeviceptr, _count: usize, advice: CUmem_advise, location: CUmemLocation) |_| {
+        advise(dptr, advice, place(location).unwrap_or(CU_DEVICE_CPU))
     }
 
-    cuPointerGetAttributes(count: c_uint, attributes: *mut CUpointer_attribute, data: *mut *mut c_void, dptr: CUdeviceptr) |_| {
-        // As the driver does it: an unknown address is no error here.
-        for at in 0..count as usize {
-            let _ = attribute(*data.add(at), *attributes.add(at), dptr);
-        }
-        Ok(())
-    }
-
-    cuMemGetAddressRange_v2(base: *mut CUdeviceptr, size: *mut usize, dptr: CUdeviceptr) |_| {
+    cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, _count: usize) |_| {
         let process = Process::get()?;
-        let inner = process.inner();
-        let found = inner.memory.find(dptr).ok_or(CUresult::ERROR_NOT_FOUND)?;
-        if !base.is_null() {
-            put(base, found.start)?;
-        }
-        if size.is_null() { Ok(()) } else { put(size, found.bytes as usize) }
+        let mut inner = process.inner();
+        let advice = inner.memory.managed(dptr).ok_or(CUresult::ERROR_INVALID_VALUE)?.advice;
+        let value = match attribute {
+            1 => advice.read_mostly.into(),
+            2 => advice.preferred,
+            CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION => advice.prefetched,
+            _ => return Err(CUresult::ERROR_NOT_SUPPORTED),
+        };
+        if size == 4 { put(data.cast(), value) } else { Err(CUresult::ERROR_INVALID_VALUE) }
     }
-
-    cuMemAdvise(dptr: CUdeviceptr, count: usize, _advice: CUmem_advise, _device: CUdevice) |_| { advise(dptr, count) }
-
-    cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, _advice: CUmem_advise, _location: CUmemLocation) |_| { advise(dptr, count) }
 
     cuMemPrefetchAsync | cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) |on| {
         prefetch(dptr, count, (dst != CU_DEVICE_CPU).then_some(dst), stream, on)
@@ -178,8 +182,18 @@ driver! {
     }
 }
 
-/// Taken and ignored: the device moves memory by touch, prefetch and pressure only.
-fn advise(dptr: CUdeviceptr, count: usize) -> Outcome {
-    let managed = Process::get()?.inner().memory.blocks(dptr, count as u64).is_some();
-    if managed { Ok(()) } else { Err(CUresult::ERROR_INVALID_VALUE) }
+/// Noted, and without effect: the device moves memory by touch, prefetch and pressure only.
+fn advise(dptr: CUdeviceptr, advice: CUmem_advise, device: CUdevice) -> Outcome {
+    let process = Process::get()?;
+    let mut inner = process.inner();
+    let noted = &mut inner.memory.managed(dptr).ok_or(CUresult::ERROR_INVALID_VALUE)?.advice;
+    match advice {
+        // What is asked for first is taken back by the number after it.
+        CU_MEM_ADVISE_SET_READ_MOSTLY | 2 => noted.read_mostly = advice == CU_MEM_ADVISE_SET_READ_MOSTLY,
+        CU_MEM_ADVISE_SET_PREFERRED_LOCATION => noted.preferred = device,
+        4 => noted.preferred = -2,
+        CU_MEM_ADVISE_SET_ACCESSED_BY | 6 => {}
+        _ => return Err(CUresult::ERROR_INVALID_VALUE),
+    }
+    Ok(())
 }

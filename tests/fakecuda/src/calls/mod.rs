@@ -1,22 +1,38 @@
 //! The C face: what each driver call means for the simulated device.
+mod array;
 mod context;
 mod copy;
+mod copy_shape;
 mod device;
 mod errors;
 mod graph;
 mod init;
+mod ipc;
 mod launch;
 mod memory;
 mod module;
+mod pointer;
+mod pool;
 mod stream;
+mod stream_word;
+mod texture;
+mod vmm;
 
+pub use array::*;
 pub use context::*;
 pub use copy::*;
+pub use copy_shape::*;
 pub use device::*;
 pub use errors::*;
 pub use graph::*;
 pub use init::*;
+pub use ipc::*;
 pub use launch::*;
 pub use memory::*;
 pub use module::*;
+pub use pointer::*;
+pub use pool::*;
 pub use stream::*;
+pub use stream_word::*;
+pub use texture::*;
+pub use vmm::*;

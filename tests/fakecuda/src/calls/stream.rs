@@ -7,8 +7,8 @@ use nvshare_abi::*;
 
 fn create(pstream: *mut CUstream, flags: c_uint) -> Outcome {
     let process = Process::get()?;
-    let (context, _) = process.context()?;
     let mut inner = process.inner();
+    let (context, _) = inner.context()?;
     let handle = inner.handle();
     let stream = Stream::new(context, flags & CU_STREAM_NON_BLOCKING == 0);
     inner.streams.all.insert(Key::Made(handle), stream);
@@ -18,9 +18,8 @@ fn create(pstream: *mut CUstream, flags: c_uint) -> Outcome {
 
 /// A sync or a question that no capture of the stream allows.
 fn uncaptured(process: &Process, stream: CUstream, on: Default) -> Result<Key, CUresult> {
-    let (context, _) = process.context()?;
     let mut inner = process.inner();
-    let key = inner.stream(stream as usize, on, context)?;
+    let key = inner.stream(stream as usize, on)?;
     if let Some(id) = inner.streams.all[&key].capture {
         inner.invalidate(id);
         return Err(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED);
@@ -30,17 +29,15 @@ fn uncaptured(process: &Process, stream: CUstream, on: Default) -> Result<Key, C
 
 fn record(event: CUevent, stream: CUstream, on: Default) -> Outcome {
     let process = Process::get()?;
-    let (context, _) = process.context()?;
     if !process.inner().streams.events.contains_key(&(event as usize)) {
         return Err(CUresult::ERROR_INVALID_HANDLE);
     }
     let mark = process.submit(stream as usize, on, Work::Nothing)?;
     let mut inner = process.inner();
-    let key = inner.stream(stream as usize, on, context)?;
+    let key = inner.stream(stream as usize, on)?;
     let capture = if mark.is_none() { inner.streams.all[&key].capture } else { None };
     let event = inner.streams.events.get_mut(&(event as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-    event.mark = mark;
-    event.capture = capture;
+    event.record(mark.into_iter().collect(), capture);
     Ok(())
 }
 
@@ -49,12 +46,32 @@ fn elapsed(milliseconds: *mut c_float, start: CUevent, end: CUevent) -> Outcome 
     let inner = process.inner();
     let ended = |event: CUevent| {
         let event = inner.streams.events.get(&(event as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        let mark = event.mark.as_ref().filter(|_| event.timing).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        mark.end().ok_or(CUresult::ERROR_NOT_READY)
+        if !event.timing || event.marks.is_empty() {
+            return Err(CUresult::ERROR_INVALID_HANDLE);
+        }
+        event.end().ok_or(CUresult::ERROR_NOT_READY)
     };
     let (start, end) = (ended(start)?, ended(end)?);
     // SAFETY: the caller's pointer, by the promise of `cuEventElapsedTime`.
     unsafe { put(milliseconds, ((end as f64 - start as f64) / 1e6) as c_float) }
+}
+
+fn destroy(stream: CUstream) -> Outcome {
+    let process = Process::get()?;
+    let key = Key::Made(stream as usize);
+    let mut inner = process.inner();
+    let found = inner.streams.all.get_mut(&key).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
+    found.doomed = true;
+    // Work that has been taken from the queue to be finished does not need the stream any more.
+    if found.queue.is_empty() {
+        inner.streams.all.remove(&key);
+    }
+    Ok(())
+}
+
+fn destroy_event(event: CUevent) -> Outcome {
+    let removed = Process::get()?.inner().streams.events.remove(&(event as usize));
+    removed.map(|_| ()).ok_or(CUresult::ERROR_INVALID_HANDLE)
 }
 
 driver! {
@@ -62,18 +79,9 @@ driver! {
 
     cuStreamCreateWithPriority(pstream: *mut CUstream, flags: c_uint, _priority: c_int) |_| { create(pstream, flags) }
 
-    cuStreamDestroy_v2(stream: CUstream) |_| {
-        let process = Process::get()?;
-        let key = Key::Made(stream as usize);
-        let mut inner = process.inner();
-        let found = inner.streams.all.get_mut(&key).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        found.doomed = true;
-        // Work that has been taken from the queue to be finished does not need the stream any more.
-        if found.queue.is_empty() {
-            inner.streams.all.remove(&key);
-        }
-        Ok(())
-    }
+    cuStreamDestroy(stream: CUstream) |_| { destroy(stream) }
+
+    cuStreamDestroy_v2(stream: CUstream) |_| { destroy(stream) }
 
     cuStreamSynchronize | cuStreamSynchronize_ptsz(stream: CUstream) |on| {
         let process = Process::get()?;
@@ -86,6 +94,7 @@ driver! {
     cuStreamQuery | cuStreamQuery_ptsz(stream: CUstream) |on| {
         let process = Process::get()?;
         let key = uncaptured(process, stream, on)?;
+        process.prohibited()?;
         let inner = process.inner();
         inner.broken.map_or(Ok(()), Err)?;
         let last = inner.streams.all.get(&key).and_then(|stream| stream.last.clone());
@@ -94,26 +103,25 @@ driver! {
 
     cuStreamGetCtx | cuStreamGetCtx_ptsz(stream: CUstream, pctx: *mut CUcontext) |on| {
         let process = Process::get()?;
-        let (context, _) = process.context()?;
         let mut inner = process.inner();
-        let key = inner.stream(stream as usize, on, context)?;
+        let key = inner.stream(stream as usize, on)?;
         put(pctx, inner.streams.all[&key].context as CUcontext)
     }
 
     cuStreamWaitEvent | cuStreamWaitEvent_ptsz(stream: CUstream, event: CUevent, _flags: c_uint) |on| {
         let process = Process::get()?;
-        let (context, _) = process.context()?;
         let mut inner = process.inner();
-        let key = inner.stream(stream as usize, on, context)?;
+        let key = inner.stream(stream as usize, on)?;
         let event = inner.streams.events.get(&(event as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        let (mark, capture) = (event.mark.clone(), event.capture);
+        let capture = event.capture;
+        let unfinished: Vec<_> = event.marks.iter().filter(|mark| mark.end().is_none()).cloned().collect();
         if capture.is_some() {
             // Waiting for a captured event joins the capture.
             inner.streams.all.get_mut(&key).expect("looked up above").capture = capture;
             return Ok(());
         }
-        if mark.as_ref().is_some_and(|mark| mark.end().is_none()) {
-            inner.enqueue(key, Work::Nothing, process.world.now(), mark);
+        if !unfinished.is_empty() {
+            inner.enqueue(key, Work::Nothing, process.world.now(), unfinished);
             process.bell.notify_all();
         }
         Ok(())
@@ -122,17 +130,19 @@ driver! {
     cuEventCreate(pevent: *mut CUevent, flags: c_uint) |_| {
         let process = Process::get()?;
         process.context()?;
+        // An event that others see has no time.
+        if flags & CU_EVENT_INTERPROCESS != 0 && flags & CU_EVENT_DISABLE_TIMING == 0 {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
         let mut inner = process.inner();
         let handle = inner.handle();
-        let timing = flags & CU_EVENT_DISABLE_TIMING == 0;
-        inner.streams.events.insert(handle, Event { timing, mark: None, capture: None });
+        inner.streams.events.insert(handle, Event::new(flags));
         put(pevent, handle as CUevent)
     }
 
-    cuEventDestroy_v2(event: CUevent) |_| {
-        let removed = Process::get()?.inner().streams.events.remove(&(event as usize));
-        removed.map(|_| ()).ok_or(CUresult::ERROR_INVALID_HANDLE)
-    }
+    cuEventDestroy(event: CUevent) |_| { destroy_event(event) }
+
+    cuEventDestroy_v2(event: CUevent) |_| { destroy_event(event) }
 
     cuEventRecord | cuEventRecord_ptsz(event: CUevent, stream: CUstream) |on| { record(event, stream, on) }
 
@@ -146,19 +156,18 @@ driver! {
         let inner = process.inner();
         inner.broken.map_or(Ok(()), Err)?;
         let event = inner.streams.events.get(&(event as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        let ended = event.mark.as_ref().is_none_or(|mark| mark.end().is_some());
-        if ended { Ok(()) } else { Err(CUresult::ERROR_NOT_READY) }
+        if event.end().is_some() { Ok(()) } else { Err(CUresult::ERROR_NOT_READY) }
     }
 
     cuEventSynchronize(event: CUevent) |_| {
         let process = Process::get()?;
         process.prohibited()?;
-        let mark = {
+        let marks = {
             let inner = process.inner();
             let found = inner.streams.events.get(&(event as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-            found.mark.clone()
+            found.marks.clone()
         };
-        process.wait_for(mark.as_slice())
+        process.wait_for(&marks)
     }
 
     cuEventElapsedTime(milliseconds: *mut c_float, start: CUevent, end: CUevent) |_| { elapsed(milliseconds, start, end) }

@@ -19,9 +19,12 @@ pub struct Capture {
 #[derive(Default)]
 pub struct Graphs {
     pub captures: BTreeMap<usize, Capture>,
-    pub graphs: BTreeMap<usize, Vec<Work>>,
-    pub execs: BTreeMap<usize, Vec<Work>>,
+    pub graphs: BTreeMap<usize, Nodes>,
+    pub execs: BTreeMap<usize, Nodes>,
 }
+
+/// The nodes of a graph, each with its handle, in an order in which they may run.
+pub type Nodes = Vec<(usize, Work)>;
 
 thread_local! {
     /// How this thread wants to be guarded while something captures.
@@ -52,6 +55,15 @@ impl Inner {
         }
         capture.nodes.push(work.clone());
         Ok(true)
+    }
+
+    /// For calls that concern all streams of a context: an error beside a capture in any of them, and the end of that
+    /// capture, whatever its mode and the thread's.
+    pub fn disturb(&mut self, context: usize) -> Result<(), CUresult> {
+        let of_it = self.streams.all.values().filter(|stream| stream.context == context);
+        let ids: Vec<_> = of_it.filter_map(|stream| stream.capture).collect();
+        ids.iter().for_each(|id| self.invalidate(*id));
+        if ids.is_empty() { Ok(()) } else { Err(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED) }
     }
 
     pub fn invalidate(&mut self, id: usize) {
@@ -95,9 +107,8 @@ impl Process {
         on: Default,
         mode: CUstreamCaptureMode,
     ) -> Result<(), CUresult> {
-        let (context, _) = self.context()?;
         let mut inner = self.inner();
-        let key = inner.stream(handle, on, context)?;
+        let key = inner.stream(handle, on)?;
         if matches!(key, Key::Legacy(_)) {
             return Err(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED);
         }
@@ -114,9 +125,8 @@ impl Process {
 
     /// Ends a capture; the handle of its graph.
     pub fn end_capture(&self, handle: usize, on: Default) -> Result<usize, CUresult> {
-        let (context, _) = self.context()?;
         let mut inner = self.inner();
-        let key = inner.stream(handle, on, context)?;
+        let key = inner.stream(handle, on)?;
         let id = inner.streams.all[&key].capture.ok_or(CUresult::ERROR_INVALID_VALUE)?;
         let capture = &inner.graphs.captures[&id];
         if capture.origin != key {
@@ -133,15 +143,16 @@ impl Process {
         if capture.invalid {
             return Err(CUresult::ERROR_STREAM_CAPTURE_INVALIDATED);
         }
+        let nodes = capture.nodes.into_iter().map(|work| (inner.handle(), work)).collect();
         let graph = inner.handle();
-        inner.graphs.graphs.insert(graph, capture.nodes);
+        inner.graphs.graphs.insert(graph, nodes);
         Ok(graph)
     }
 
     /// Submits all nodes of an instantiated graph.
     pub fn launch_graph(&self, exec: usize, handle: usize, on: Default) -> Result<(), CUresult> {
         let nodes = self.inner().graphs.execs.get(&exec).cloned().ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-        for work in nodes {
+        for (_, work) in nodes {
             self.submit(handle, on, work)?;
         }
         Ok(())

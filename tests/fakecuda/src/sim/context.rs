@@ -1,5 +1,6 @@
 //! Contexts: primary and made ones, and which is current on a thread.
-use crate::sim::process::Process;
+use crate::settings::settings;
+use crate::sim::process::{Inner, Process};
 use nvshare_abi::CUresult;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,48 +43,60 @@ pub fn pop() -> Option<usize> {
     CURRENT.with_borrow_mut(Vec::pop)
 }
 
-impl Process {
+impl Inner {
     /// The current context and its device.
     pub fn context(&self) -> Result<(usize, usize), CUresult> {
         let current = current();
-        match self.inner().contexts.live.get(&current) {
+        match self.contexts.live.get(&current) {
             Some(context) => Ok((current, context.device)),
             None if current == 0 => Err(CUresult::ERROR_INVALID_CONTEXT),
             None => Err(CUresult::ERROR_CONTEXT_IS_DESTROYED),
         }
     }
+}
 
-    pub fn create_context(&self, device: usize) -> usize {
+impl Process {
+    /// The current context and its device.
+    pub fn context(&self) -> Result<(usize, usize), CUresult> {
+        self.inner().context()
+    }
+
+    pub fn create_context(&self, device: usize) -> Result<usize, CUresult> {
+        self.take(device, settings().context)?;
         let mut inner = self.inner();
         let handle = inner.handle();
         inner.contexts.live.insert(handle, Context { device });
-        handle
+        Ok(handle)
     }
 
-    /// Ends a context: waits for its work, then frees what it allocated.
-    pub fn destroy_context(&self, context: usize) -> Result<(), CUresult> {
+    /// Ends a context: waits for its work, then frees what it allocated; with `reset` also what it took of pools.
+    pub fn destroy_context(&self, context: usize, reset: bool) -> Result<(), CUresult> {
         if !self.inner().contexts.live.contains_key(&context) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
         let _ = self.synchronize(context);
-        let allocations = self.inner().memory.of_context(context);
+        let allocations = self.inner().memory.of_context(context, reset);
+        self.inner().arrays.forget(&allocations);
         for start in allocations {
             self.free(start)?;
         }
         let mut inner = self.inner();
-        inner.contexts.live.remove(&context);
+        if let Some(Context { device }) = inner.contexts.live.remove(&context) {
+            self.give(device, settings().context);
+        }
         inner.streams.forget(context);
+        inner.memory.peers.forget(context);
         Ok(())
     }
 
-    pub fn retain_primary(&self, device: usize) -> usize {
+    pub fn retain_primary(&self, device: usize) -> Result<usize, CUresult> {
         if let Some((handle, count)) = self.inner().contexts.primary.get_mut(&device) {
             *count += 1;
-            return *handle;
+            return Ok(*handle);
         }
-        let handle = self.create_context(device);
+        let handle = self.create_context(device)?;
         self.inner().contexts.primary.insert(device, (handle, 1));
-        handle
+        Ok(handle)
     }
 
     pub fn release_primary(&self, device: usize) -> Result<(), CUresult> {
@@ -97,12 +110,12 @@ impl Process {
         let handle = *handle;
         inner.contexts.primary.remove(&device);
         drop(inner);
-        self.destroy_context(handle)
+        self.destroy_context(handle, true)
     }
 
     /// Ends the primary context whoever holds it.
     pub fn reset_primary(&self, device: usize) -> Result<(), CUresult> {
         let removed = self.inner().contexts.primary.remove(&device);
-        removed.map_or(Ok(()), |(handle, _)| self.destroy_context(handle))
+        removed.map_or(Ok(()), |(handle, _)| self.destroy_context(handle, true))
     }
 }

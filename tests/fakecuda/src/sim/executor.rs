@@ -4,15 +4,16 @@
 //! when what it waits for has ended and its engine is free, also where this thread comes late. So durations do
 //! not depend on how busy the host is.
 use crate::sim::clock;
-use crate::sim::kernels::Kernel;
+use crate::sim::course;
 use crate::sim::process::{Inner, Process};
 use crate::sim::stream::Key;
 use crate::sim::work::{self, Work};
+use nvshare_abi::CUresult;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
 /// How often a kernel looks at its flag, and a waiter whether the engine's user still lives.
-const LOOK: Duration = Duration::from_millis(5);
+pub const LOOK: Duration = Duration::from_millis(5);
 
 /// No nap is shorter: below, waking costs more than it is late.
 const SHORTEST: Duration = Duration::from_micros(20);
@@ -81,12 +82,14 @@ fn look(process: &Process, inner: &mut Inner, key: Key) -> Look {
     };
     let now = process.world.now();
     if let Some((_, end)) = op.running {
-        if let Work::Kernel { kernel: Kernel::WaitFlag, args } = &op.work
-            && broken.is_none()
-        {
-            // SAFETY: `begin` has checked that the flag lies in an allocation.
-            let flag = unsafe { std::ptr::read_volatile(args[0] as *const u32) };
-            return if flag != 0 { Look::Ended(now) } else { Look::Wait(LOOK) };
+        if op.work.awaits() && broken.is_none() {
+            if !work::is_valid(&op.work, memory, op.device) {
+                *broken = Some(CUresult::ERROR_ILLEGAL_ADDRESS);
+                return Look::Ended(now);
+            }
+            // SAFETY: just checked, and while `inner` is locked no memory is taken away.
+            let come = unsafe { op.work.has_come() };
+            return if come { Look::Ended(now) } else { Look::Wait(LOOK) };
         }
         return if end <= now { Look::Ended(end) } else { Look::Wait(clock::wall(end - now)) };
     }
@@ -94,10 +97,13 @@ fn look(process: &Process, inner: &mut Inner, key: Key) -> Look {
     for mark in &op.after {
         match mark.end() {
             Some(end) => ready = ready.max(end),
+            None if mark.is_foreign() => return Look::Wait(LOOK),
             None => return Look::Blocked,
         }
     }
-    if broken.is_some() || matches!(op.work, Work::Nothing | Work::Host { .. }) {
+    if broken.is_some()
+        || matches!(op.work, Work::Nothing | Work::Free { .. } | Work::Host { .. } | Work::Callback { .. })
+    {
         op.running = Some((ready, ready));
         return Look::Began;
     }
@@ -116,7 +122,7 @@ fn look(process: &Process, inner: &mut Inner, key: Key) -> Look {
     }
     let free_at = work::engine(&op.work, &mut shared.devices[op.device]).map_or(0, |e| e.free_at);
     let start = ready.max(free_at);
-    let nanos = match work::begin(&op.work, memory, &mut shared, op.device, slot, start) {
+    let nanos = match course::begin(&op.work, memory, &mut shared, op.device, slot, start) {
         Ok(nanos) => nanos,
         Err(error) => {
             *broken = Some(error);
@@ -143,11 +149,25 @@ fn finish<'a>(
     if stream.doomed && stream.queue.is_empty() {
         inner.streams.all.remove(&key);
     }
-    let broken = inner.broken.is_some();
-    if !broken && !matches!(op.work, Work::Nothing | Work::Prefetch { .. }) {
+    if let Work::Free { start } = op.work {
         drop(inner);
-        work::finish(&op.work);
+        // It was there at the call, and nobody else frees what is leaving but the end of its context.
+        let _ = process.free(start);
         inner = process.inner();
+    } else if inner.broken.is_none() && !matches!(op.work, Work::Nothing | Work::Prefetch { .. }) {
+        drop(inner);
+        // A host function may free memory itself; it touches none of the device's.
+        let layout =
+            (!matches!(op.work, Work::Host { .. } | Work::Callback { .. })).then(|| process.layout());
+        inner = process.inner();
+        if work::is_valid(&op.work, &inner.memory, op.device) {
+            drop(inner);
+            course::finish(&op.work);
+            inner = process.inner();
+        } else {
+            inner.broken = Some(CUresult::ERROR_ILLEGAL_ADDRESS);
+        }
+        drop(layout);
     }
     op.mark.set(end);
     process.bell.notify_all();

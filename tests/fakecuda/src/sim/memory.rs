@@ -1,10 +1,10 @@
-//! A process's allocations: real memory of the process behind each, and what it takes of the device.
+//! A process's allocations, by address.
 use crate::settings::settings;
-use crate::sim::process::Process;
-use crate::sim::residency;
+use crate::sim::mapping::Mappings;
+use crate::sim::peers::Peers;
 use crate::sim::shared::BLOCK;
-use nvshare_abi::CUresult;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::Range;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -13,32 +13,121 @@ pub enum Kind {
     Plain { device: usize },
     /// `cuMemAllocManaged`: these blocks of the shared state, here and there.
     Managed { blocks: Range<usize> },
+    /// Of a pool; so far into its file if others can be given it.
+    Pooled { device: usize, pool: usize, offset: u64 },
+    /// A captured allocation's: the graph has it for each of its launches.
+    Graph { device: usize },
+    /// Another process's, which counts it.
+    Imported,
     /// Page-locked host memory. `mapped` if we made it, and not only registered it.
-    Host { mapped: bool },
+    Host { mapped: bool, flags: u32 },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Allocation {
     pub start: u64,
     pub bytes: u64,
     pub kind: Kind,
     pub context: usize,
+    /// No other allocation of this process ever has it.
+    pub id: u64,
+    /// It is freed when a stream has come so far.
+    pub leaving: bool,
+    /// Where it lies since another process may be given it.
+    pub shared: Option<File>,
+    pub advice: Advice,
 }
 
-/// By address.
+/// What managed memory was advised of, with places as the driver tells them: -1 is the host, -2 none.
+#[derive(Clone, Copy, Debug)]
+pub struct Advice {
+    pub read_mostly: bool,
+    pub preferred: i32,
+    pub prefetched: i32,
+}
+
+impl Allocation {
+    /// Whether it is no host memory.
+    pub fn is_the_devices(&self) -> bool {
+        !matches!(self.kind, Kind::Host { .. })
+    }
+}
+
+/// By address, and what the program has mapped itself.
 #[derive(Default)]
-pub struct Allocations(BTreeMap<u64, Allocation>);
+pub struct Allocations {
+    all: BTreeMap<u64, Allocation>,
+    made: u64,
+    pub mappings: Mappings,
+    pub peers: Peers,
+    pub opened: Vec<crate::sim::ipc::Open>,
+}
 
 impl Allocations {
     /// The allocation in which an address lies.
     pub fn find(&self, address: u64) -> Option<&Allocation> {
-        let (_, found) = self.0.range(..=address).next_back()?;
+        let (_, found) = self.all.range(..=address).next_back()?;
         (address < found.start + found.bytes).then_some(found)
     }
 
-    /// Whether all of a range lies in one allocation.
+    /// The managed memory at an address.
+    pub fn managed(&mut self, address: u64) -> Option<&mut Allocation> {
+        let (_, found) = self.all.range_mut(..=address).next_back()?;
+        let inside = address < found.start + found.bytes;
+        (inside && matches!(found.kind, Kind::Managed { .. })).then_some(found)
+    }
+
+    /// The allocation that begins at an address.
+    pub fn at_start(&mut self, start: u64) -> Option<&mut Allocation> {
+        self.all.get_mut(&start)
+    }
+
+    /// Whether all of a range lies in one allocation, or is at least reserved, which is all that a call checks.
     pub fn covers(&self, address: u64, bytes: u64) -> bool {
-        self.find(address).is_some_and(|a| address.saturating_add(bytes) <= a.start + a.bytes)
+        let one = self.find(address).is_some_and(|a| address.saturating_add(bytes) <= a.start + a.bytes);
+        one || self.mappings.reservation(address).is_some()
+    }
+
+    /// Whether a device's kernels may touch all of a range: of another device's memory only what it was given access to.
+    pub fn is_accessible(&self, address: u64, bytes: u64, device: usize) -> bool {
+        let Some(a) = self.find(address) else { return self.mappings.is_accessible(address, bytes, device) };
+        let may = match a.kind {
+            Kind::Plain { device: owner } => owner == device || self.peers.reaches(device, a.context),
+            Kind::Pooled { device: owner, pool, .. } => {
+                owner == device || self.peers.reaches_pool(device, pool)
+            }
+            _ => true,
+        };
+        may && address.saturating_add(bytes) <= a.start + a.bytes
+    }
+
+    /// Whether a device's copies may touch all of a range. The driver goes by the host where a device has no access to
+    /// memory that it has allocated itself; with what the program has mapped, only in the calls that name both contexts.
+    pub fn is_copyable(&self, address: u64, bytes: u64, device: usize, named: bool) -> bool {
+        match self.find(address) {
+            Some(a) => address.saturating_add(bytes) <= a.start + a.bytes,
+            None if named => self.mappings.is_mapped(address, bytes),
+            None => self.mappings.is_accessible(address, bytes, device),
+        }
+    }
+
+    /// Whether the driver knows nothing of an address: the host's own memory.
+    pub fn is_unknown(&self, address: u64) -> bool {
+        self.find(address).is_none() && self.mappings.reservation(address).is_none()
+    }
+
+    /// Whether an address is the device's, or managed, and not the host's.
+    pub fn is_device(&self, address: u64) -> bool {
+        match self.find(address) {
+            Some(found) => found.is_the_devices(),
+            None => self.mappings.reservation(address).is_some(),
+        }
+    }
+
+    /// Whether a range and an allocation have a byte in common.
+    pub fn overlaps(&self, address: u64, bytes: u64) -> bool {
+        let before = self.all.range(..address.saturating_add(bytes)).next_back();
+        before.is_some_and(|(_, found)| found.start + found.bytes > address)
     }
 
     /// The blocks of managed memory that a range touches.
@@ -54,111 +143,23 @@ impl Allocations {
         Some(blocks.start + first as usize..(blocks.start + end as usize).min(blocks.end))
     }
 
-    pub fn insert(&mut self, allocation: Allocation) {
-        self.0.insert(allocation.start, allocation);
+    pub fn insert(&mut self, start: u64, bytes: u64, kind: Kind, context: usize) {
+        self.made += 1;
+        let advice = Advice { read_mostly: false, preferred: -2, prefetched: -2 };
+        self.all.insert(
+            start,
+            Allocation { start, bytes, kind, context, id: self.made, leaving: false, shared: None, advice },
+        );
     }
 
     pub fn remove(&mut self, start: u64) -> Option<Allocation> {
-        self.0.remove(&start)
+        self.all.remove(&start)
     }
 
-    pub fn of_context(&self, context: usize) -> Vec<u64> {
-        self.0.values().filter(|a| a.context == context).map(|a| a.start).collect()
-    }
-}
-
-/// Real memory for a device's or the host's use, zeroed.
-fn map(bytes: u64) -> Result<u64, CUresult> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new private mapping, at an address of the kernel's choice.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes as usize, access, flags, -1, 0) };
-    if at == libc::MAP_FAILED { Err(CUresult::ERROR_OUT_OF_MEMORY) } else { Ok(at as u64) }
-}
-
-fn unmap(allocation: &Allocation) {
-    // SAFETY: mapped by `map`, taken out of the list of allocations by the caller, so it is unmapped once.
-    unsafe { libc::munmap(allocation.start as *mut libc::c_void, allocation.bytes as usize) };
-}
-
-fn simulated(bytes: u64) -> u64 {
-    bytes.saturating_mul(settings().byte_scale).div_ceil(BLOCK).saturating_mul(BLOCK)
-}
-
-impl Process {
-    /// `cuMemAlloc`: takes device memory for good, evicting managed memory of anyone.
-    pub fn allocate_plain(&self, bytes: u64, device: usize, context: usize) -> Result<u64, CUresult> {
-        let memory = settings().memory;
-        let size = simulated(bytes);
-        let mut shared = self.world.lock();
-        shared.reap();
-        if bytes == 0 {
-            return Err(CUresult::ERROR_INVALID_VALUE);
-        }
-        if shared.devices[device].plain.saturating_add(size) > memory {
-            return Err(CUresult::ERROR_OUT_OF_MEMORY);
-        }
-        let start = map(bytes)?;
-        residency::make_room(&mut shared, device, memory, size, &[]);
-        shared.devices[device].plain += size;
-        shared.processes[self.world.slot].plain[device] += size;
-        drop(shared);
-        self.inner().memory.insert(Allocation { start, bytes, kind: Kind::Plain { device }, context });
-        Ok(start)
-    }
-
-    /// `cuMemAllocManaged`: takes nothing until it is touched.
-    pub fn allocate_managed(&self, bytes: u64, device: usize, context: usize) -> Result<u64, CUresult> {
-        if bytes == 0 {
-            return Err(CUresult::ERROR_INVALID_VALUE);
-        }
-        let count = (simulated(bytes) / BLOCK) as usize;
-        let start = map(bytes)?;
-        let mut shared = self.world.lock();
-        let blocks = residency::reserve(&mut shared, count, self.world.slot, device);
-        drop(shared);
-        let kind = Kind::Managed { blocks: blocks.clone().unwrap_or(0..0) };
-        let allocation = Allocation { start, bytes, kind, context };
-        if blocks.is_none() {
-            unmap(&allocation);
-            return Err(CUresult::ERROR_OUT_OF_MEMORY);
-        }
-        self.inner().memory.insert(allocation);
-        Ok(start)
-    }
-
-    /// Page-locked host memory; takes nothing of the device.
-    pub fn allocate_host(&self, bytes: u64, context: usize) -> Result<u64, CUresult> {
-        let start = if bytes == 0 { return Err(CUresult::ERROR_INVALID_VALUE) } else { map(bytes)? };
-        self.inner().memory.insert(Allocation { start, bytes, kind: Kind::Host { mapped: true }, context });
-        Ok(start)
-    }
-
-    /// Gives an allocation back. Work that uses it must have ended.
-    pub fn free(&self, start: u64) -> Result<(), CUresult> {
-        let removed = self.inner().memory.remove(start).ok_or(CUresult::ERROR_INVALID_VALUE)?;
-        match &removed.kind {
-            Kind::Plain { device } => {
-                let size = simulated(removed.bytes);
-                let mut shared = self.world.lock();
-                shared.devices[*device].plain -= size;
-                shared.processes[self.world.slot].plain[*device] -= size;
-            }
-            Kind::Managed { blocks } => residency::release(&mut self.world.lock(), blocks.clone()),
-            Kind::Host { .. } => {}
-        }
-        if removed.kind != (Kind::Host { mapped: false }) {
-            unmap(&removed);
-        }
-        Ok(())
-    }
-
-    /// Free and total, in real bytes.
-    pub fn memory_info(&self, device: usize) -> (u64, u64) {
-        let mut shared = self.world.lock();
-        shared.reap();
-        let settings = settings();
-        let free = residency::free(&shared, device, settings.memory);
-        (free / settings.byte_scale, settings.memory / settings.byte_scale)
+    /// What goes with a context. Memory of pools does so only with a reset of the device.
+    pub fn of_context(&self, context: usize, reset: bool) -> Vec<u64> {
+        let goes =
+            |a: &&Allocation| a.context == context && (reset || !matches!(a.kind, Kind::Pooled { .. }));
+        self.all.values().filter(goes).map(|a| a.start).collect()
     }
 }

@@ -1,17 +1,21 @@
 //! What one process has: its contexts, memory, streams, modules. Made by `cuInit`, unusable in a forked child.
 use crate::settings::settings;
+use crate::sim::arrays::Arrays;
 use crate::sim::context::Contexts;
 use crate::sim::memory::Allocations;
+use crate::sim::pools::Pools;
 use crate::sim::shared::World;
 use crate::sim::stream::Streams;
 use crate::sim::{capture::Graphs, executor, kernels::Modules};
 use nvshare_abi::CUresult;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub struct Process {
     pub world: World,
     pid: u32,
     inner: Mutex<Inner>,
+    /// Read while work is done to memory, written to take memory away. Taken before `inner`.
+    layout: RwLock<()>,
     /// Rings when work was submitted or has ended.
     pub bell: Condvar,
 }
@@ -23,6 +27,8 @@ pub struct Inner {
     pub streams: Streams,
     pub modules: Modules,
     pub graphs: Graphs,
+    pub arrays: Arrays,
+    pub pools: Pools,
     /// An error of the device that every later call returns.
     pub broken: Option<CUresult>,
     handles: usize,
@@ -50,7 +56,13 @@ impl Process {
             eprintln!("fakecuda: the shared state in {:?}: {error}", settings().dir);
             CUresult::ERROR_OPERATING_SYSTEM
         })?;
-        let process = Self { world, pid: std::process::id(), inner: Mutex::default(), bell: Condvar::new() };
+        let process = Self {
+            world,
+            pid: std::process::id(),
+            inner: Mutex::default(),
+            layout: RwLock::default(),
+            bell: Condvar::new(),
+        };
         let process = PROCESS.get_or_init(|| process);
         executor::start(process);
         Ok(())
@@ -64,6 +76,21 @@ impl Process {
 
     pub fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Until dropped, no memory is taken away.
+    pub fn layout(&self) -> RwLockReadGuard<'_, ()> {
+        self.layout.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Until dropped, no work is done to memory.
+    pub fn layout_for_change(&self) -> RwLockWriteGuard<'_, ()> {
+        self.layout.write().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Waits until the bell rings, or it is time to look at what no bell tells of.
+    pub fn wait_shortly<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.bell.wait_timeout(inner, executor::LOOK).unwrap_or_else(|e| e.into_inner()).0
     }
 
     /// Waits, as `Condvar` does, until the bell rings.

@@ -1,10 +1,12 @@
 //! Streams and events: which work comes after which.
+use crate::sim::ipc::Word;
 use crate::sim::process::{Inner, Process};
 use crate::sim::work::Work;
 use nvshare_abi::CUresult;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Names a stream. The default ones belong to a context, or to a context and a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,17 +24,42 @@ pub enum Default {
 }
 
 /// When something ended: simulated nanoseconds.
-pub struct Mark(AtomicU64);
+pub struct Mark {
+    end: AtomicU64,
+    /// Where other processes see it.
+    word: OnceLock<Word>,
+    /// Whether the word is another process's, and says it all.
+    foreign: bool,
+}
+
+const UNFINISHED: u64 = u64::MAX;
 
 impl Mark {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(u64::MAX)))
+        Arc::new(Self { end: AtomicU64::new(UNFINISHED), word: OnceLock::new(), foreign: false })
     }
+
     pub fn end(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Acquire)).filter(|end| *end != u64::MAX)
+        let word = self.word.get().filter(|_| self.foreign);
+        let end = word.map_or_else(|| self.end.load(Ordering::Acquire), |word| word.load(Ordering::Acquire));
+        Some(end).filter(|end| *end != UNFINISHED)
     }
+
     pub fn set(&self, end: u64) {
-        self.0.store(end, Ordering::Release);
+        self.end.store(end, Ordering::Release);
+        self.word.get().iter().for_each(|word| word.store(end, Ordering::Release));
+    }
+
+    /// Lets other processes see it from now on.
+    fn show(&self, word: Word) {
+        word.store(UNFINISHED, Ordering::Release);
+        let _ = self.word.set(word);
+        self.end().iter().for_each(|end| word.store(*end, Ordering::Release));
+    }
+
+    /// Whether nobody of this process tells of its end: it must be looked at.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 }
 
@@ -61,9 +88,40 @@ pub struct Stream {
 
 pub struct Event {
     pub timing: bool,
-    pub mark: Option<Arc<Mark>>,
+    /// What it was recorded after: the last work of a stream, or of each stream of a context.
+    pub marks: Vec<Arc<Mark>>,
     /// The capture in which it was recorded last.
     pub capture: Option<usize>,
+    pub interprocess: bool,
+    /// Where other processes see it, and the file that it lies in.
+    pub word: Option<(Word, File)>,
+}
+
+impl Event {
+    pub fn new(flags: u32) -> Self {
+        let (timing, interprocess) = (flags & 2 == 0, flags & 4 != 0);
+        Self { timing, marks: Vec::new(), capture: None, interprocess, word: None }
+    }
+
+    /// Another process's.
+    pub fn foreign(word: Word, file: File) -> Self {
+        let mark = Mark { end: AtomicU64::new(UNFINISHED), word: OnceLock::from(word), foreign: true };
+        Self { marks: vec![Arc::new(mark)], word: Some((word, file)), ..Self::new(6) }
+    }
+
+    /// It is recorded after these.
+    pub fn record(&mut self, marks: Vec<Arc<Mark>>, capture: Option<usize>) {
+        if let (Some((word, _)), Some(mark)) = (&self.word, marks.last()) {
+            mark.show(word);
+        }
+        self.marks = marks;
+        self.capture = capture;
+    }
+
+    /// When all that it was recorded after had ended. `Some(0)` if it was never recorded.
+    pub fn end(&self) -> Option<u64> {
+        self.marks.iter().try_fold(0, |latest, mark| Some(mark.end()?.max(latest)))
+    }
 }
 
 #[derive(Default)]
@@ -76,6 +134,12 @@ impl Streams {
     /// Forgets the streams of a context that has ended.
     pub fn forget(&mut self, context: usize) {
         self.all.retain(|_, stream| stream.context != context);
+    }
+
+    /// The last work of each stream of a context.
+    pub fn last_of(&self, context: usize) -> Vec<Arc<Mark>> {
+        let of_it = self.all.values().filter(|stream| stream.context == context);
+        of_it.filter_map(|stream| stream.last.clone()).collect()
     }
 
     /// The streams of a context whose work the given one must wait for.
@@ -91,23 +155,24 @@ impl Streams {
 }
 
 impl Inner {
-    /// The stream that a handle names.
-    pub fn stream(&mut self, handle: usize, on: Default, context: usize) -> Result<Key, CUresult> {
-        let key = match (handle, on) {
-            (0, Default::Legacy) | (1, _) => Key::Legacy(context),
-            (0, Default::Thread) | (2, _) => Key::Thread(context, thread_number()),
-            _ => Key::Made(handle),
-        };
-        if let Key::Made(_) = key {
+    /// The stream that a handle names; a default one is that of the current context.
+    pub fn stream(&mut self, handle: usize, on: Default) -> Result<Key, CUresult> {
+        if handle > 2 {
+            let key = Key::Made(handle);
             let live = self.streams.all.get(&key).is_some_and(|stream| !stream.doomed);
             return if live { Ok(key) } else { Err(CUresult::ERROR_INVALID_HANDLE) };
         }
+        let (context, _) = self.context()?;
+        let key = match (handle, on) {
+            (0, Default::Legacy) | (1, _) => Key::Legacy(context),
+            _ => Key::Thread(context, thread_number()),
+        };
         self.streams.all.entry(key).or_insert_with(|| Stream::new(context, true));
         Ok(key)
     }
 
     /// Puts work at a stream's end. `after` is what it waits for besides.
-    pub fn enqueue(&mut self, key: Key, work: Work, now: u64, after: Option<Arc<Mark>>) -> Arc<Mark> {
+    pub fn enqueue(&mut self, key: Key, work: Work, now: u64, after: Vec<Arc<Mark>>) -> Arc<Mark> {
         let context = self.streams.all[&key].context;
         let device = self.contexts.live.get(&context).map_or(0, |context| context.device);
         let blocking = self.streams.all[&key].blocking;
@@ -132,14 +197,13 @@ impl Stream {
 impl Process {
     /// Submits work to a stream, or adds it to the capture that the stream takes part in.
     pub fn submit(&self, handle: usize, on: Default, work: Work) -> Result<Option<Arc<Mark>>, CUresult> {
-        let (context, _) = self.context()?;
         let mut inner = self.inner();
         inner.broken.map_or(Ok(()), Err)?;
-        let key = inner.stream(handle, on, context)?;
+        let key = inner.stream(handle, on)?;
         if inner.captured(key, &work)? {
             return Ok(None);
         }
-        let mark = inner.enqueue(key, work, self.world.now(), None);
+        let mark = inner.enqueue(key, work, self.world.now(), Vec::new());
         drop(inner);
         self.bell.notify_all();
         Ok(Some(mark))
@@ -148,19 +212,37 @@ impl Process {
     /// Waits for marks; the device's error if it broke meanwhile.
     pub fn wait_for(&self, marks: &[Arc<Mark>]) -> Result<(), CUresult> {
         let mut inner = self.inner();
-        while marks.iter().any(|mark| mark.end().is_none()) {
-            inner = self.wait(inner);
+        while let Some(mark) = marks.iter().find(|mark| mark.end().is_none()) {
+            inner = if mark.is_foreign() { self.wait_shortly(inner) } else { self.wait(inner) };
         }
-        inner.broken.map_or(Ok(()), Err)
+        inner.broken.map_or(Ok(()), Err)?;
+        drop(inner);
+        self.settle_pools(false);
+        Ok(())
     }
 
     /// Waits for all work of a context.
     pub fn synchronize(&self, context: usize) -> Result<(), CUresult> {
-        let inner = self.inner();
-        let streams = inner.streams.all.values().filter(|stream| stream.context == context);
-        let marks: Vec<_> = streams.filter_map(|stream| stream.last.clone()).collect();
-        drop(inner);
+        let marks = self.inner().streams.last_of(context);
         self.wait_for(&marks)
+    }
+
+    /// Records an event after all work of a context, whatever stream it is in.
+    pub fn record_context(&self, context: usize, event: usize) -> Result<(), CUresult> {
+        let mut inner = self.inner();
+        inner.broken.map_or(Ok(()), Err)?;
+        if !inner.contexts.live.contains_key(&context) {
+            return Err(CUresult::ERROR_INVALID_CONTEXT);
+        }
+        inner.disturb(context)?;
+        // Without any work it has happened now.
+        let now = Mark::new();
+        now.set(self.world.now());
+        let mut marks = inner.streams.last_of(context);
+        marks.push(now);
+        let event = inner.streams.events.get_mut(&event).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
+        event.record(marks, None);
+        Ok(())
     }
 }
 

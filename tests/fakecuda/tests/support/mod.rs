@@ -21,7 +21,9 @@ pub fn built() -> PathBuf {
 macro_rules! call {
     ($cuda:expr, $name:literal $(, $arg:expr)*) => {{
         type F = unsafe extern "C" fn($($crate::call!(@u64 $arg)),*) -> u32;
-        #[allow(unsafe_code, unused_unsafe, clippy::undocumented_unsafe_blocks, clippy::macro_metavars_in_unsafe)]
+        // SAFETY: the symbol is the driver's function of this name; each test passes what that function asks for, and
+        // integers and pointers go in the same registers.
+        #[allow(unsafe_code, unused_unsafe, clippy::macro_metavars_in_unsafe)]
         unsafe {
             let f: F = std::mem::transmute($cuda.address($name));
             f($($arg as u64),*)
@@ -38,11 +40,23 @@ macro_rules! ok {
     };
 }
 
+/// A test that runs its body in a child process with these settings.
+#[macro_export]
+macro_rules! in_a_process {
+    ($( $name:ident ( $($setting:literal = $value:literal),* ) $body:block )*) => {$(
+        #[test]
+        fn $name() {
+            if $crate::support::is_role(stringify!($name)) { $body } else { $crate::support::run(stringify!($name), &[$(($setting, $value)),*]); }
+        }
+    )*};
+}
+
 pub struct Cuda(Library);
 
 impl Cuda {
     /// Only opened.
     pub fn open() -> Self {
+        // SAFETY: the simulated driver has no initialisers that matter.
         Self(unsafe { Library::new(built()) }.expect("open libfakecuda.so"))
     }
 
@@ -57,6 +71,7 @@ impl Cuda {
     }
 
     pub fn address(&self, name: &str) -> *mut c_void {
+        // SAFETY: only the address is taken.
         let symbol = unsafe { self.0.get::<*mut c_void>(name.as_bytes()) };
         symbol.unwrap_or_else(|_| panic!("{name} is not exported")).into_raw()
     }

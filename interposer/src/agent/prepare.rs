@@ -1,0 +1,50 @@
+//! Swap space is made ready for a hand-over that may come.
+use super::{Agent, Phase};
+use crate::clock;
+use crate::process::Process;
+use std::time::Duration;
+
+/// How soon to look again for swap space whose pages the scheduler has made meanwhile.
+const PREPARE: Duration = Duration::from_millis(100);
+/// How soon to ask again for swap space that the scheduler did not have.
+const LODGE_AGAIN: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// Whether there is swap space to be made ready for a hand-over that may come.
+    pub(super) fn prepares(&self) -> bool {
+        let may =
+            matches!(self.phase, Phase::Idle | Phase::Waiting) || self.phase == Phase::Held && self.contended;
+        may && self.welcomed && self.process.memory.space.is_raw()
+    }
+
+    /// Gives swap space to memory that was made while there was no scheduler to ask, so that it can leave from then on;
+    /// asks for what is lacking, if `ask`, or else later.
+    pub(super) fn lodge(&mut self, ask: bool) {
+        let Process { memory, .. } = self.process;
+        let lacking = memory.lodge();
+        if let Some((bytes, largest)) = lacking.filter(|_| ask) {
+            memory.space.want(bytes, largest);
+        }
+        self.lodge_due = lacking.map(|_| clock::instant() + LODGE_AGAIN);
+        // What can leave has changed, and what is wanted.
+        self.report_owed = true;
+    }
+
+    /// Registers a part of the swap space. The application's calls wait meanwhile: while it runs, that takes a tenth of the
+    /// time at most.
+    pub(super) fn prepare_swap_space(&mut self) {
+        let Process { contexts, memory, .. } = self.process;
+        let start = clock::instant();
+        let done = contexts
+            .all()
+            .first()
+            .and_then(|context| context.enter())
+            .is_some_and(|entered| memory.space.register_next(&entered));
+        let pause = match self.phase {
+            _ if !done => PREPARE,
+            Phase::Held => 9 * start.elapsed(),
+            _ => Duration::ZERO,
+        };
+        self.prepare_due = clock::instant() + pause;
+    }
+}

@@ -1,0 +1,32 @@
+//! Memory that other processes are to open is made anew for that, between the application's calls.
+use super::{Agent, OWN_DRAIN, Phase};
+use crate::process::Process;
+use std::io;
+
+impl Agent {
+    pub(super) fn remake(&mut self) -> io::Result<()> {
+        let Process { memory, contexts, .. } = self.process;
+        let runs = matches!(self.phase, Phase::Held | Phase::Free);
+        if runs {
+            self.pace.release();
+            if !self.stop(OWN_DRAIN) {
+                self.open_gate();
+                memory.refuse_remaking();
+                return Ok(());
+            }
+        }
+        memory.dismiss();
+        memory.remake(contexts);
+        match self.phase {
+            Phase::Held if self.everything_back() => self.open_gate(),
+            Phase::Held => return self.no_room(self.lease),
+            Phase::Free => {
+                self.phase = Phase::Short;
+                self.go_free();
+            }
+            // It comes back with the next grant.
+            Phase::Idle | Phase::Waiting | Phase::Short => {}
+        }
+        self.report()
+    }
+}

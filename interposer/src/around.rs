@@ -1,0 +1,133 @@
+//! Whether this program's CUDA calls reach us: what can be known of those that do not is said once, loudly.
+#![allow(unsafe_code)] // it asks the dynamic linker who answers a name
+use crate::entry::Entry;
+use crate::find::real_dlsym;
+use crate::gate::now_or_never;
+use crate::log;
+use core::ffi::{CStr, c_void};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// No more functions than this are told by name.
+const NAMED: usize = 8;
+
+#[derive(Debug, Default)]
+pub struct Around(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// For the scheduler's operator, not told yet.
+    news: Vec<String>,
+    unknown: BTreeSet<String>,
+    strays: u64,
+}
+
+impl Around {
+    /// Asks the dynamic linker for two names as the program's own calls do: the answer must lie in this library. (Our own
+    /// pointers to them are no measure: the linker gives those the other's address too.)
+    pub fn check(&self) {
+        let here = owner(Self::check as *mut c_void);
+        for name in [c"dlsym", c"cuLaunchKernel"] {
+            let by = owner(real_dlsym(libc::RTLD_DEFAULT, name));
+            if by != here {
+                self.tell(format!(
+                    "{} is answered by {by}, which stands before libnvshare.so: calls made there are not managed",
+                    name.to_string_lossy()
+                ));
+            }
+        }
+    }
+
+    /// The program has looked up a driver function of which nobody has decided what it means for us.
+    pub fn looked_up(&self, name: &CStr) {
+        let name = name.to_string_lossy();
+        let mut state = now_or_never(self.0.lock());
+        if state.unknown.len() < NAMED && state.unknown.insert(name.to_string()) {
+            drop(state);
+            self.tell(format!("the program looks up {name}, which this version of nvshare does not know"));
+        }
+    }
+
+    /// Work was found on the device while the gate was shut and nothing of ours was under way.
+    pub fn stray(&self) {
+        let mut state = now_or_never(self.0.lock());
+        state.strays += 1;
+        let count = state.strays;
+        drop(state);
+        // The first one, and then ever fewer.
+        if count.is_power_of_two() {
+            self.tell(format!(
+                "the program uses CUDA around libnvshare.so: its work ran outside of its turn ({count} times)"
+            ));
+        }
+    }
+
+    fn tell(&self, text: String) {
+        log::warning!("{text}");
+        now_or_never(self.0.lock()).news.push(text);
+    }
+
+    /// What the scheduler has not been told yet.
+    pub fn news(&self) -> Vec<String> {
+        std::mem::take(&mut now_or_never(self.0.lock()).news)
+    }
+}
+
+/// Whether it is decided what the driver's function `name` means, under this name or with one of the suffixes that the
+/// driver itself adds on lookup.
+pub fn is_decided(name: &str) -> bool {
+    let is = |known: &str| {
+        known
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("_v") || rest.starts_with("_pt"))
+    };
+    Entry::ALL.iter().any(|entry| is(entry.name()))
+        || nvshare_abi::PASSING.iter().any(|group| group.names.iter().any(|known| is(known)))
+}
+
+/// The file in which the address lies.
+fn owner(address: *mut c_void) -> String {
+    // SAFETY: all zeros is a valid Dl_info.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: any address may be asked for; the result is ours to write.
+    let found = unsafe { libc::dladdr(address, &mut info) } != 0 && !info.dli_fname.is_null();
+    if !found {
+        return "nobody".into();
+    }
+    // SAFETY: the linker's own NUL-terminated name of a loaded file.
+    unsafe { CStr::from_ptr(info.dli_fname) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_decided_with_the_drivers_suffixes_and_no_others() {
+        for name in ["cuLaunchKernel", "cuMemAlloc", "cuGetErrorName", "cuMemcpyHtoD", "cuCtxSetCurrent"] {
+            assert!(is_decided(name), "{name}");
+        }
+        for name in ["", "cu", "cuLaunch_", "cuNoSuchFunction", "cuMemAllo"] {
+            assert!(!is_decided(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_told_once() {
+        let around = Around::default();
+        for _ in 0..5 {
+            around.looked_up(c"cuNoSuchFunction");
+            around.stray();
+        }
+        let news = around.news();
+        assert_eq!(news.iter().filter(|line| line.contains("cuNoSuchFunction")).count(), 1);
+        assert_eq!(news.iter().filter(|line| line.contains("outside of its turn")).count(), 3, "1, 2 and 4");
+        assert!(around.news().is_empty());
+    }
+
+    #[test]
+    fn the_owner_of_an_address_is_a_file() {
+        assert!(owner(real_dlsym(libc::RTLD_DEFAULT, c"malloc")).contains(".so"));
+        assert_eq!(owner(core::ptr::null_mut()), "nobody");
+    }
+}

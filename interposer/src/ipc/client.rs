@@ -1,0 +1,49 @@
+//! Who opens a handle of another process's.
+use super::ticket::Ticket;
+use crate::descriptors;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::time::Duration;
+
+/// For each word of the process that gave the handle, which may be waiting for its driver.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pieces behind a ticket, in their order, with the bytes of each.
+///
+/// # Errors
+/// The process that gave the ticket is gone, or is in another network namespace, or has freed the memory.
+pub fn fetch(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
+    let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server))?;
+    let mut stream = UnixStream::connect_addr(&address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(&ticket.secret)?;
+    let mut parts = Vec::new();
+    loop {
+        let (bytes, left, file) = part(&stream)?;
+        parts.push((file, bytes));
+        if left == 0 {
+            return Ok(parts);
+        }
+    }
+}
+
+fn part(stream: &UnixStream) -> io::Result<(u64, u64, OwnedFd)> {
+    let (mut words, mut read, mut file) = ([0; 16], 0, None);
+    while read < words.len() {
+        let (more, with) = descriptors::receive(stream.as_raw_fd(), &mut words[read..])?;
+        if more == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the process that gave the handle has nothing to give",
+            ));
+        }
+        read += more;
+        file = with.or(file);
+    }
+    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| words[at + nth]));
+    let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no descriptor came along"))?;
+    Ok((word(0), word(8), file))
+}

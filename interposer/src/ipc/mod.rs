@@ -1,0 +1,170 @@
+//! Memory that processes share by legacy handles (`cuIpcGetMemHandle`), which the driver has for its own plain memory
+//! only: for ours, a handle names a socket of the process that gave it. Who opens it gets descriptors of the
+//! pieces there, and maps them.
+//!
+//! The socket's name is in the abstract namespace: processes that share it share their network namespace too.
+mod client;
+mod mapped;
+mod server;
+mod ticket;
+
+use crate::contexts::Context;
+use crate::gate::{MutexGuard, now_or_never};
+use crate::log;
+use crate::process::Process;
+use crate::residency::Known;
+use mapped::Mapped;
+use nvshare_abi::{CUdeviceptr, CUresult};
+use nvshare_protocol::DeviceId;
+use std::io;
+use std::sync::Mutex;
+pub use ticket::Ticket;
+use ticket::{Name, Secret};
+
+/// An allocation that others may open.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    secret: Secret,
+    start: u64,
+    /// The allocation's own number: its address may be another's later.
+    id: u64,
+}
+
+/// Another process's allocation.
+#[derive(Debug)]
+pub struct Opened {
+    ticket: Ticket,
+    context: usize,
+    device: DeviceId,
+    /// How often it was opened and not closed.
+    users: u32,
+    mapped: Mapped,
+}
+
+impl Opened {
+    fn start(&self) -> CUdeviceptr {
+        self.mapped.at + self.ticket.offset
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The name of our own socket, once there is one.
+    server: Option<Name>,
+    given: Vec<Given>,
+}
+
+#[derive(Debug, Default)]
+pub struct Ipc {
+    inner: Mutex<Inner>,
+    opened: Mutex<Vec<Opened>>,
+}
+
+impl Ipc {
+    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
+        now_or_never(self.opened.lock())
+    }
+
+    /// A ticket for an allocation whose pieces can be exported and stay.
+    ///
+    /// # Errors
+    /// What stands in the way of a socket or a thread.
+    pub fn give(&self, process: &'static Process, known: &Known, offset: u64) -> io::Result<Ticket> {
+        let mut inner = now_or_never(self.inner.lock());
+        let server = match inner.server {
+            Some(server) => server,
+            None => *inner.server.insert(server::start(process)?),
+        };
+        inner.given.retain(|given| process.memory.is_allocation(given.start, given.id));
+        let secret = match inner.given.iter().find(|given| given.start == known.start) {
+            Some(given) => given.secret,
+            None => {
+                let secret = ticket::random()?;
+                inner.given.push(Given { secret, start: known.start, id: known.id });
+                secret
+            }
+        };
+        Ok(Ticket { server, secret, offset, bytes: known.bytes })
+    }
+
+    /// The start and number of the allocation that a secret stands for.
+    fn given(&self, secret: &Secret) -> Option<(u64, u64)> {
+        let inner = now_or_never(self.inner.lock());
+        inner.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
+    }
+
+    /// Maps another process's allocation for a context's device, or counts one user more.
+    ///
+    /// # Errors
+    /// As the driver's: `INVALID_CONTEXT` in the process that gave the ticket, `INVALID_VALUE` where nothing is
+    /// behind it any more.
+    pub fn open(&self, context: &Context, ticket: Ticket) -> Result<CUdeviceptr, CUresult> {
+        if now_or_never(self.inner.lock()).server == Some(ticket.server) {
+            return Err(CUresult::ERROR_INVALID_CONTEXT);
+        }
+        let mut all = self.opened();
+        let known = |opened: &&mut Opened| opened.ticket == ticket && opened.context == context.raw();
+        if let Some(opened) = all.iter_mut().find(known) {
+            opened.users += 1;
+            return Ok(opened.start());
+        }
+        let parts = client::fetch(&ticket).map_err(|error| {
+            log::warning!("memory of another process cannot be opened: {error}");
+            CUresult::ERROR_INVALID_VALUE
+        })?;
+        let mapped = Mapped::new(parts, context.device.ordinal)?;
+        if ticket.offset.checked_add(ticket.bytes).is_none_or(|end| end > mapped.bytes) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        let opened = Opened { ticket, context: context.raw(), device: context.device.id, users: 1, mapped };
+        let start = opened.start();
+        all.push(opened);
+        Ok(start)
+    }
+
+    /// The context in which an allocation of another process was opened, by its start.
+    pub fn context_of(&self, start: CUdeviceptr) -> Option<usize> {
+        self.opened().iter().find(|opened| opened.start() == start).map(|opened| opened.context)
+    }
+
+    /// One user less; with the last, its mapping goes. Nothing uses it any more.
+    pub fn close(&self, start: CUdeviceptr) {
+        let mut all = self.opened();
+        if let Some(nth) = all.iter().position(|opened| opened.start() == start) {
+            all[nth].users -= 1;
+            if all[nth].users == 0 {
+                all.swap_remove(nth);
+            }
+        }
+    }
+
+    /// What was opened in a context, which goes with it when it is dropped.
+    pub fn leave(&self, context: usize) -> Vec<Opened> {
+        self.opened().extract_if(.., |opened| opened.context == context).collect()
+    }
+
+    /// The context has stayed.
+    pub fn stay(&self, mut opened: Vec<Opened>) {
+        self.opened().append(&mut opened);
+    }
+
+    /// The allocation of another process at an address, as the application should see it.
+    pub fn known(&self, address: CUdeviceptr) -> Option<Known> {
+        let all = self.opened();
+        let opened = all.iter().find(|opened| {
+            address.checked_sub(opened.start()).is_some_and(|offset| offset < opened.ticket.bytes)
+        })?;
+        Some(Known {
+            start: opened.start(),
+            bytes: opened.ticket.bytes,
+            device: opened.device,
+            context: opened.context,
+            // Apart from the numbers of our own allocations.
+            id: opened.start() | 1 << 63,
+            pool: 0,
+            managed: false,
+            plain: false,
+            shareable: false,
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! What a handle of 64 bytes holds. The driver's own never begin with our mark.
+#![allow(unsafe_code)] // random bytes of the kernel
+use nvshare_abi::{CUipcMemHandle, c_char};
+use std::io;
+
+/// Of a socket, in the abstract namespace, where everybody on this host can read it.
+pub type Name = [u8; 16];
+/// Who knows it may have the memory.
+pub type Secret = [u8; 16];
+
+const MARK: [u8; 8] = *b"nvshare\x01";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub server: Name,
+    pub secret: Secret,
+    /// Where in the pieces that come the allocation begins, bytes.
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Ticket {
+    pub fn into_handle(self) -> CUipcMemHandle {
+        let mut reserved = [0; 64];
+        let (offset, bytes) = (self.offset.to_le_bytes(), self.bytes.to_le_bytes());
+        let fields = MARK.iter().chain(&self.server).chain(&self.secret).chain(&offset).chain(&bytes);
+        for (to, from) in reserved.iter_mut().zip(fields) {
+            *to = *from as c_char;
+        }
+        CUipcMemHandle { reserved }
+    }
+
+    /// None: a handle of the driver's.
+    pub fn of_handle(handle: &CUipcMemHandle) -> Option<Self> {
+        let mut bytes = handle.reserved.iter().map(|byte| *byte as u8);
+        let ours = take::<8>(&mut bytes) == MARK;
+        ours.then(|| Self {
+            server: take(&mut bytes),
+            secret: take(&mut bytes),
+            offset: u64::from_le_bytes(take(&mut bytes)),
+            bytes: u64::from_le_bytes(take(&mut bytes)),
+        })
+    }
+
+    /// The name that the socket is bound to.
+    pub fn socket(server: &Name) -> Vec<u8> {
+        let digits: String = server.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("nvshare-ipc-{digits}").into_bytes()
+    }
+}
+
+fn take<const N: usize>(bytes: &mut impl Iterator<Item = u8>) -> [u8; N] {
+    std::array::from_fn(|_| bytes.next().unwrap_or_default())
+}
+
+/// # Errors
+/// The kernel's, if it has no random bytes to give.
+pub fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer's own length.
+    let read = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
+    if read == bytes.len() as libc::c_long { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_holds_its_ticket_and_others_hold_none() {
+        let ticket = Ticket { server: [0xfe; 16], secret: [7; 16], offset: 1 << 40, bytes: u64::MAX };
+        assert_eq!(Ticket::of_handle(&ticket.into_handle()), Some(ticket));
+        assert_eq!(Ticket::of_handle(&CUipcMemHandle { reserved: [0; 64] }), None);
+        assert!(Ticket::socket(&ticket.server).len() < 107, "it fits into a socket's address");
+    }
+}

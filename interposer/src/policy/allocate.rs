@@ -1,0 +1,155 @@
+//! Calls that allocate and free.
+#![allow(unsafe_code)] // results are written through the application's pointers
+use super::pools::{self, Backing};
+use super::{answer, here, submit, written};
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing};
+use crate::process::{self, Process};
+use crate::residency::Wish;
+use nvshare_abi::*;
+
+/// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute
+/// capability 2.0.
+const PITCH: usize = 512;
+
+fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Gate<Nothing> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    // The driver has an answer of its own to these.
+    let Some(context) = here(process).filter(|_| !dptr.is_null() && wish.bytes > 0) else {
+        return Gate::Pass;
+    };
+    // SAFETY: the application's own pointer for the result.
+    unsafe { answer(dptr, process.memory.allocate(process, &context, wish)) }
+}
+
+pub fn allocate(_: Entry, dptr: *mut CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+    granted(dptr, Wish::plain(bytes))
+}
+
+pub fn allocate_pitch(
+    entry: Entry,
+    dptr: *mut CUdeviceptr,
+    pitch: *mut usize,
+    width: usize,
+    height: usize,
+    element: c_uint,
+) -> Gate<Nothing> {
+    if pitch.is_null() || !matches!(element, 4 | 8 | 16) {
+        return Gate::Pass;
+    }
+    let Some(row) = width.checked_next_multiple_of(PITCH) else { return Gate::Pass };
+    let Some(bytes) = row.checked_mul(height) else { return Gate::Pass };
+    let answer = allocate(entry, dptr, bytes);
+    if matches!(answer, Gate::Answer(CUresult::SUCCESS)) {
+        // SAFETY: the application's own pointer for the result.
+        unsafe { *pitch = row };
+    }
+    answer
+}
+
+/// The application's own managed memory: counted and moved as any other.
+pub fn allocate_managed(_: Entry, dptr: *mut CUdeviceptr, bytes: usize, flags: c_uint) -> Gate<Nothing> {
+    granted(dptr, Wish { managed: Some(flags), ..Wish::plain(bytes) })
+}
+
+pub fn free(_: Entry, dptr: CUdeviceptr) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    freed(process, dptr, process.memory.free(process, dptr))
+}
+
+/// Freed by us, if it was, else by the driver.
+fn freed(
+    process: &'static Process,
+    dptr: CUdeviceptr,
+    here: Result<bool, CUresult>,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    match here {
+        Ok(true) => {
+            process.bell.ring();
+            return Gate::Answer(CUresult::SUCCESS);
+        }
+        Ok(false) => {}
+        Err(code) => return Gate::Answer(code),
+    }
+    let taken = process.memory.take(dptr);
+    Gate::Admit(move |result| {
+        if let Some(taken) = taken {
+            match result {
+                CUresult::SUCCESS => process.memory.forget(&taken),
+                _ => process.memory.put_back(taken),
+            }
+            process.bell.ring();
+        }
+        result
+    })
+}
+
+type Ordered = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
+
+/// In a stream's order. What a capture allocates is the graph's, and the driver's.
+pub fn allocate_async(entry: Entry, dptr: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> Ordered {
+    in_order(entry, dptr, bytes, None, stream)
+}
+
+pub fn allocate_from_pool(
+    entry: Entry,
+    dptr: *mut CUdeviceptr,
+    bytes: usize,
+    pool: CUmemoryPool,
+    stream: CUstream,
+) -> Ordered {
+    in_order(entry, dptr, bytes, Some(pool), stream)
+}
+
+fn in_order(
+    entry: Entry,
+    dptr: *mut CUdeviceptr,
+    bytes: usize,
+    pool: Option<CUmemoryPool>,
+    stream: CUstream,
+) -> Ordered {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let Some(context) = here(process).filter(|_| !dptr.is_null() && bytes > 0) else { return Gate::Pass };
+    let stream = submit::effective(entry, stream);
+    if submit::is_captured(stream) {
+        return Gate::Pass;
+    }
+    match pools::backing(process, context.clone(), pool) {
+        Backing::Nobodys => Gate::Pass,
+        Backing::Ours(pool, on) => {
+            let made = process.memory.allocate_in(process, &on, bytes, pool, stream);
+            // SAFETY: the application's own pointer for the result.
+            Gate::Answer(unsafe { written(dptr, made) })
+        }
+        Backing::Drivers(device) => {
+            let charged = match process.memory.charge_allocation(process, &device, bytes as u64) {
+                Ok(charged) => charged,
+                Err(code) => return Gate::Answer(code),
+            };
+            Gate::Admit(Box::new(move |result| {
+                if result == CUresult::SUCCESS {
+                    // SAFETY: the driver has just written through this pointer and reported success.
+                    process.memory.adopt(&context, &device, unsafe { *dptr }, bytes as u64);
+                } else {
+                    process.memory.refund(device.id, charged);
+                }
+                process.bell.ring();
+                result
+            }))
+        }
+    }
+}
+
+pub fn free_async(
+    entry: Entry,
+    dptr: CUdeviceptr,
+    stream: CUstream,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let stream = submit::effective(entry, stream);
+    // A captured free is of what the graph has allocated: the driver refuses it of anything else.
+    if process.captures.any() && submit::is_captured(stream) {
+        return Gate::Pass;
+    }
+    freed(process, dptr, process.memory.free_in(process, dptr, stream))
+}

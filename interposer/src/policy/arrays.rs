@@ -1,0 +1,116 @@
+//! Arrays: the driver's own, counted, and never moved, for nothing but the driver knows how they lie in memory.
+#![allow(unsafe_code)] // descriptions and results are read through the application's pointers
+use super::here;
+use crate::entry::Entry;
+use crate::gate::Gate;
+use crate::process;
+use crate::residency::Fixed;
+use nvshare_abi::*;
+
+/// Bytes of one channel, by the format's number in `cuda.h`: 0x01 and 0x08 are of 8 bits, 0x02, 0x09 and 0x10 of 16, the
+/// rest taken as 32 (block-compressed formats are less, and are counted too high).
+fn channel(format: c_uint) -> u64 {
+    match format {
+        0x01 | 0x08 => 1,
+        0x02 | 0x09 | 0x10 => 2,
+        _ => 4,
+    }
+}
+
+fn bytes(width: usize, height: usize, depth: usize, format: c_uint, channels: c_uint) -> u64 {
+    let cells = (width as u64).saturating_mul(height.max(1) as u64).saturating_mul(depth.max(1) as u64);
+    cells.saturating_mul(channel(format)).saturating_mul(u64::from(channels))
+}
+
+fn counted<T: Copy + Into<Key> + 'static>(
+    made: *mut T,
+    bytes: u64,
+) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let Some(context) = here(process) else { return Gate::Pass };
+    let device = context.device.id;
+    if let Err(code) = process.memory.charge(device, bytes, process.bound(context.device.capacity)) {
+        return Gate::Answer(code);
+    }
+    Gate::Admit(Box::new(move |result| {
+        if result == CUresult::SUCCESS && !made.is_null() {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            let key: Key = unsafe { *made }.into();
+            let context = context.raw();
+            process.memory.fix(key.0, Fixed { device, bytes, reason: "arrays", context });
+        } else {
+            process.memory.refund(device, bytes);
+        }
+        process.bell.ring();
+        result
+    }))
+}
+
+/// A handle as a number.
+struct Key(usize);
+impl From<CUarray> for Key {
+    fn from(array: CUarray) -> Self {
+        Self(array as usize)
+    }
+}
+impl From<CUmipmappedArray> for Key {
+    fn from(array: CUmipmappedArray) -> Self {
+        Self(array as usize)
+    }
+}
+
+type Counted = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
+
+pub fn array_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) -> Counted {
+    // SAFETY: null, or the application's own description.
+    let Some(desc) = (unsafe { desc.as_ref() }) else { return Gate::Pass };
+    // SAFETY: an enumeration of four bytes, read as the integer that it is in C.
+    let format = unsafe { (&raw const desc.Format).cast::<c_uint>().read() };
+    counted(array, bytes(desc.Width, desc.Height, 1, format, desc.NumChannels))
+}
+
+fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
+    // SAFETY: null, or the application's own description.
+    let desc = unsafe { desc.as_ref() }?;
+    // SAFETY: an enumeration of four bytes, read as the integer that it is in C.
+    let format = unsafe { (&raw const desc.Format).cast::<c_uint>().read() };
+    Some(bytes(desc.Width, desc.Height, desc.Depth, format, desc.NumChannels))
+}
+
+pub fn array3d_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Counted {
+    let Some(bytes) = array3d(desc) else { return Gate::Pass };
+    counted(array, bytes)
+}
+
+/// All levels together are at most a third more than the first.
+pub fn mipmap_created(
+    _: Entry,
+    array: *mut CUmipmappedArray,
+    desc: *const CUDA_ARRAY3D_DESCRIPTOR,
+    levels: c_uint,
+) -> Counted {
+    let Some(bytes) = array3d(desc) else { return Gate::Pass };
+    counted(array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
+}
+
+/// The driver's memory behind a handle goes, unless the driver refuses. Counted no more before it does: afterwards the
+/// handle may be another's at once.
+pub(super) fn uncounted(key: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let counted = process.memory.unfix(key);
+    Gate::Admit(move |result| {
+        if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
+            process.memory.fix_again(key, fixed);
+        }
+        process.bell.ring();
+        result
+    })
+}
+
+pub fn array_destroyed(_: Entry, array: CUarray) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    uncounted(array as usize)
+}
+
+pub fn mipmap_destroyed(_: Entry, array: CUmipmappedArray) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    uncounted(array as usize)
+}

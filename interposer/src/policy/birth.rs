@@ -1,0 +1,48 @@
+//! Initialisation and lookup.
+#![allow(unsafe_code)] // results are written through the application's pointers
+use crate::around::is_decided;
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing};
+use crate::{process, real};
+use core::ffi::CStr;
+use nvshare_abi::*;
+
+pub fn init(_: Entry, _flags: c_uint) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(|result| {
+        if result == CUresult::SUCCESS {
+            process::start();
+        }
+        result
+    })
+}
+
+/// In the table so that it is found at our address too; nothing to do with us.
+pub fn pass(_: Entry) -> Gate<Nothing> {
+    Gate::Pass
+}
+
+/// Lets the driver choose the function by its own version rules, then puts ours in its place.
+pub fn lookup(
+    _: Entry,
+    symbol: *const c_char,
+    pfn: *mut *mut c_void,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if result == CUresult::SUCCESS && !pfn.is_null() {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            let answer = unsafe { &mut *pfn };
+            if let Some(entry) = real::entry_at(*answer) {
+                *answer = entry.export();
+            } else if let Some(process) = process::current()
+                && !symbol.is_null()
+            {
+                // SAFETY: the driver has just found the function under this NUL-terminated name.
+                let name = unsafe { CStr::from_ptr(symbol) };
+                if !is_decided(&name.to_string_lossy()) {
+                    process.around.looked_up(name);
+                }
+            }
+        }
+        result
+    })
+}

@@ -1,0 +1,177 @@
+//! Contexts come and go.
+#![allow(unsafe_code)] // results are read through the application's pointers
+use super::here;
+use crate::contexts::Context;
+use crate::entry::Entry;
+use crate::gate::Gate;
+use crate::ipc::Opened;
+use crate::process::{self, Process};
+use crate::real::driver;
+use crate::residency::{By, Leaving};
+use nvshare_abi::*;
+use nvshare_protocol::DeviceId;
+use std::sync::Arc;
+
+/// Notes the context that the driver has made or given, by `note`, which says whether its device is new.
+fn note_context(
+    pctx: *mut CUcontext,
+    note: impl FnOnce(&Process, CUcontext) -> bool,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            if note(process, unsafe { *pctx }) {
+                process.bell.ring();
+            }
+        }
+        result
+    })
+}
+
+pub fn context_created(
+    _: Entry,
+    pctx: *mut CUcontext,
+    device: CUdevice,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    note_context(pctx, move |process, context| process.contexts.add(context, device))
+}
+
+pub fn primary_retained(
+    _: Entry,
+    pctx: *mut CUcontext,
+    device: CUdevice,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    note_context(pctx, move |process, context| process.contexts.retain_primary(context, device))
+}
+
+/// A context that the driver is asked to end, and what goes with it.
+struct Ending {
+    raw: usize,
+    context: Option<Arc<Context>>,
+    leaving: Leaving,
+    opened: Vec<Opened>,
+}
+
+impl Ending {
+    /// Nothing of ours works in `context` any more; with `reset`, all that its device has ends with it.
+    fn of(process: &Process, raw: usize, context: Option<Arc<Context>>, reset: bool) -> Self {
+        Self { raw, context, leaving: process.memory.leave(raw, reset), opened: process.ipc.leave(raw) }
+    }
+
+    /// The driver has answered; `gone`: the context is no more.
+    fn over(self, process: &Process, gone: bool) {
+        if gone {
+            process.memory.left(&process.contexts, self.leaving);
+            drop(self.opened);
+            process.captures.forget(self.raw);
+        } else {
+            process.memory.stay(self.leaving);
+            process.ipc.stay(self.opened);
+            self.context.iter().for_each(|context| process.contexts.put_back(context));
+        }
+        process.bell.ring();
+    }
+}
+
+pub fn context_destroyed(_: Entry, context: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let ending = Ending::of(process, context as usize, process.contexts.remove(context), false);
+    Gate::Admit(move |result| {
+        ending.over(process, result == CUresult::SUCCESS);
+        result
+    })
+}
+
+/// The primary context ends with its last user. It lives on if there is one that we did not see.
+pub fn primary_released(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let last = process::current().filter(|process| process.contexts.is_last_user(device));
+    primary_ended(last, device, move || {
+        let (mut flags, mut active) = (0, 1);
+        // SAFETY: pointers to locals.
+        unsafe { driver::cuDevicePrimaryCtxGetState(device, &mut flags, &mut active) };
+        active == 0
+    })
+}
+
+pub fn primary_reset(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    primary_ended(process::current(), device, || true)
+}
+
+fn primary_ended(
+    process: Option<&'static Process>,
+    device: CUdevice,
+    is_gone: impl FnOnce() -> bool,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process else { return Gate::Pass };
+    let Some(context) = process.contexts.remove_primary(device) else { return Gate::Pass };
+    let ending = Ending::of(process, context.raw(), Some(context), true);
+    Gate::Admit(move |result| {
+        ending.over(process, result == CUresult::SUCCESS && is_gone());
+        result
+    })
+}
+
+/// A context made of a green one is noted with its first call in it; here only that it goes with that one.
+pub fn green_context_entered(
+    _: Entry,
+    pctx: *mut CUcontext,
+    green: CUgreenCtx,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            process.contexts.add_green(green, unsafe { *pctx });
+        }
+        result
+    })
+}
+
+pub fn green_context_destroyed(_: Entry, green: CUgreenCtx) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let of_it = process.contexts.of_green(green).into_iter();
+    let endings: Vec<_> =
+        of_it.map(|raw| Ending::of(process, raw, process.contexts.remove(raw as CUcontext), false)).collect();
+    Gate::Admit(move |result| {
+        let gone = result == CUresult::SUCCESS;
+        endings.into_iter().for_each(|ending| ending.over(process, gone));
+        if gone {
+            process.contexts.forget_green(green);
+        }
+        result
+    })
+}
+
+/// The current context may use what the other one has, or no longer. The driver lets it use its own memory; ours is
+/// made so that access is given to devices.
+pub fn peer_enabled(_: Entry, peer: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        let Some((by, owner, guest)) = peers(process, peer) else { return result };
+        match process.memory.let_in(by, owner, guest) {
+            Ok(()) => result,
+            Err(code) => {
+                // SAFETY: enabled by the call that has just succeeded.
+                unsafe { driver::cuCtxDisablePeerAccess(peer) };
+                code
+            }
+        }
+    })
+}
+
+pub fn peer_disabled(_: Entry, peer: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
+            && let Some((by, owner, guest)) = peers(process, peer)
+        {
+            process.memory.keep_out(by, owner, guest);
+        }
+        result
+    })
+}
+
+/// Who gives whom access to what, as the current context speaks to its peer; none within one device.
+fn peers(process: &Process, peer: CUcontext) -> Option<(By, DeviceId, CUdevice)> {
+    let (user, owner) = (here(process)?, process.contexts.known(peer)?);
+    let by = By::Contexts { user: user.raw(), owner: owner.raw() };
+    (user.device.id != owner.device.id).then_some((by, owner.device.id, user.device.ordinal))
+}

@@ -1,0 +1,258 @@
+//! What the application may know of the device and of an address: what it would know of plain memory.
+#![allow(unsafe_code)] // results are written through the application's pointers
+use super::here;
+use super::submit::wait_for_grant;
+use crate::contexts::Device;
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing, Passage};
+use crate::process::{self, Process};
+use crate::residency::{Known, Stay};
+use nvshare_abi::*;
+
+pub fn memory_info(_: Entry, free: *mut usize, total: *mut usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
+            && let Some(context) = here(process)
+        {
+            let Device { id, capacity, .. } = *context.device;
+            // What streams have freed and passed is free.
+            process.memory.reclaim(process, false);
+            // SAFETY: the driver has just written through these pointers and reported success; it
+            // accepts null for one that is not wanted.
+            unsafe {
+                if let Some(free) = free.as_mut() {
+                    *free = process.free(id, capacity) as usize;
+                }
+                if let Some(total) = total.as_mut() {
+                    *total = process.visible(capacity) as usize;
+                }
+            }
+        }
+        result
+    })
+}
+
+/// A device is as large as the tenant's limit.
+pub fn device_total(
+    _: Entry,
+    bytes: *mut usize,
+    _device: CUdevice,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !bytes.is_null())
+        {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            let bytes = unsafe { &mut *bytes };
+            *bytes = (*bytes).min(process.limit().unwrap_or(u64::MAX) as usize);
+        }
+        result
+    })
+}
+
+pub fn address_range(
+    _: Entry,
+    base: *mut CUdeviceptr,
+    bytes: *mut usize,
+    dptr: CUdeviceptr,
+) -> Gate<Nothing> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let Some(known) = known(process, dptr) else {
+        let spare = process.memory.is_spare(dptr);
+        return if spare { Gate::Answer(CUresult::ERROR_NOT_FOUND) } else { Gate::Pass };
+    };
+    // SAFETY: the application's own pointers; the driver accepts null for one that is not wanted.
+    unsafe {
+        if let Some(base) = base.as_mut() {
+            *base = known.start;
+        }
+        if let Some(bytes) = bytes.as_mut() {
+            *bytes = known.bytes as usize;
+        }
+    }
+    Gate::Answer(CUresult::SUCCESS)
+}
+
+/// Writes one attribute as it would be of plain memory; false if that is not known here.
+///
+/// # Safety
+/// `data` is valid for the attribute's type, as the driver's documentation has it.
+unsafe fn tell(
+    process: &Process,
+    known: &Known,
+    data: *mut c_void,
+    attribute: CUpointer_attribute,
+    ptr: CUdeviceptr,
+) -> bool {
+    let devices = || process.contexts.devices().into_iter();
+    let ordinal = || devices().find(|device| device.id == known.device).map(|device| device.ordinal);
+    // SAFETY: the caller's promise, for each attribute's own type.
+    unsafe {
+        match attribute {
+            CU_POINTER_ATTRIBUTE_CONTEXT => data.cast::<usize>().write(known.context),
+            CU_POINTER_ATTRIBUTE_MEMORY_TYPE => data.cast::<c_uint>().write(CU_MEMORYTYPE_DEVICE),
+            CU_POINTER_ATTRIBUTE_DEVICE_POINTER => data.cast::<CUdeviceptr>().write(ptr),
+            CU_POINTER_ATTRIBUTE_BUFFER_ID => data.cast::<u64>().write(known.id),
+            CU_POINTER_ATTRIBUTE_RANGE_START_ADDR => data.cast::<CUdeviceptr>().write(known.start),
+            CU_POINTER_ATTRIBUTE_RANGE_SIZE => data.cast::<usize>().write(known.bytes as usize),
+            CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE => data.cast::<usize>().write(known.pool),
+            // A boolean of one byte or more, whose lowest is the first.
+            CU_POINTER_ATTRIBUTE_IS_MANAGED => data.cast::<u8>().write(0),
+            CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE => {
+                data.cast::<u8>().write(u8::from(known.shareable));
+            }
+            CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL => match ordinal() {
+                Some(ordinal) => data.cast::<c_int>().write(ordinal),
+                None => return false,
+            },
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Keeps memory where it is for the length of a driver call, after the grant if it is away.
+struct There<'a>(#[expect(dead_code)] Result<Stay<'a>, Option<Passage<'a>>>);
+
+impl<'a> There<'a> {
+    fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
+        Self(process.memory.stay_at(ptr).ok_or_else(|| wait_for_grant(process)))
+    }
+
+    fn all(process: &'a Process) -> Self {
+        Self(process.memory.stay_all().ok_or_else(|| wait_for_grant(process)))
+    }
+}
+
+/// The driver's own answer about the application's own mapping, which it can give while that is there.
+fn when_there(ptr: CUdeviceptr) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let there = There::at(process, ptr);
+    Gate::Admit(Box::new(move |result| {
+        drop(there);
+        result
+    }))
+}
+
+/// The call names addresses, at which the driver may look. Which ones is not asked: a program that has memory away
+/// waits for its turn with its next launch anyway.
+pub fn all_there(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let there = process::current().map(There::all);
+    Gate::Admit(move |result| {
+        drop(there);
+        result
+    })
+}
+
+/// The allocation at an address, or that of another process which was opened there.
+fn known(process: &Process, address: CUdeviceptr) -> Option<Known> {
+    process.memory.known(address).or_else(|| process.ipc.known(address))
+}
+
+/// An allocation that looks otherwise than the application should see it.
+fn disguised(ptr: CUdeviceptr) -> Option<(&'static Process, Known)> {
+    let process = process::current()?;
+    Some((process, known(process, ptr).filter(|known| !known.managed && !known.plain)?))
+}
+
+pub fn pointer_attribute(
+    _: Entry,
+    data: *mut c_void,
+    attribute: CUpointer_attribute,
+    ptr: CUdeviceptr,
+) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+    if is_spare(ptr) {
+        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+    }
+    let Some((process, known)) = disguised(ptr).filter(|_| !data.is_null()) else { return when_there(ptr) };
+    if attribute == CU_POINTER_ATTRIBUTE_HOST_POINTER {
+        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+    }
+    // A boolean's width is the driver's to know: it writes first.
+    let boolean = matches!(
+        attribute,
+        CU_POINTER_ATTRIBUTE_IS_MANAGED | CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE
+    );
+    // SAFETY: the application's own pointer for this attribute.
+    if !boolean && unsafe { tell(process, &known, data, attribute, ptr) } {
+        return Gate::Answer(CUresult::SUCCESS);
+    }
+    // What is away has no attributes.
+    let there = There::at(process, ptr);
+    Gate::Admit(Box::new(move |result| {
+        if result == CUresult::SUCCESS {
+            // SAFETY: the driver has just written this attribute through this pointer.
+            unsafe { tell(process, &known, data, attribute, ptr) };
+        }
+        drop(there);
+        result
+    }))
+}
+
+pub fn pointer_attributes(
+    _: Entry,
+    count: c_uint,
+    attributes: *mut CUpointer_attribute,
+    data: *mut *mut c_void,
+    ptr: CUdeviceptr,
+) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+    let asked = !attributes.is_null() && !data.is_null();
+    if asked && is_spare(ptr) {
+        // SAFETY: the application's own `count` attributes, and pointers for as many answers.
+        unsafe { tell_of_nothing(count as usize, attributes, data, ptr) };
+        return Gate::Answer(CUresult::SUCCESS);
+    }
+    let Some((process, known)) = disguised(ptr).filter(|_| asked) else { return when_there(ptr) };
+    let there = There::at(process, ptr);
+    Gate::Admit(Box::new(move |result| {
+        if result == CUresult::SUCCESS {
+            // SAFETY: the driver has just read `count` attributes and written through `count` pointers.
+            unsafe {
+                let attributes = std::slice::from_raw_parts(attributes, count as usize);
+                let data = std::slice::from_raw_parts(data, count as usize);
+                for (attribute, data) in attributes.iter().zip(data).filter(|(_, data)| !data.is_null()) {
+                    match *attribute {
+                        CU_POINTER_ATTRIBUTE_HOST_POINTER => data.cast::<usize>().write(0),
+                        _ => drop(tell(process, &known, *data, *attribute, ptr)),
+                    }
+                }
+            }
+        }
+        drop(there);
+        result
+    }))
+}
+
+fn is_spare(ptr: CUdeviceptr) -> bool {
+    process::current().is_some_and(|process| process.memory.is_spare(ptr))
+}
+
+/// What the driver says, when asked for several attributes at once, of an address that it does not know: that of the
+/// host's own memory (driver 580.159.04).
+///
+/// # Safety
+/// There are `count` attributes, and pointers for the answers to them or null ones.
+unsafe fn tell_of_nothing(
+    count: usize,
+    attributes: *const CUpointer_attribute,
+    data: *const *mut c_void,
+    ptr: CUdeviceptr,
+) {
+    // SAFETY: the caller's promise, for each attribute's own type.
+    unsafe {
+        let attributes = std::slice::from_raw_parts(attributes, count);
+        let data = std::slice::from_raw_parts(data, count);
+        for (attribute, data) in attributes.iter().zip(data).filter(|(_, data)| !data.is_null()) {
+            match *attribute {
+                CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL => data.cast::<c_int>().write(-2),
+                CU_POINTER_ATTRIBUTE_HOST_POINTER => data.cast::<CUdeviceptr>().write(ptr),
+                CU_POINTER_ATTRIBUTE_CONTEXT | CU_POINTER_ATTRIBUTE_DEVICE_POINTER => {
+                    data.cast::<CUdeviceptr>().write(0);
+                }
+                CU_POINTER_ATTRIBUTE_MEMORY_TYPE | CU_POINTER_ATTRIBUTE_IS_MANAGED => {
+                    data.cast::<c_uint>().write(0);
+                }
+                _ => {}
+            }
+        }
+    }
+}

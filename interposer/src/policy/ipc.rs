@@ -1,0 +1,79 @@
+//! Legacy handles, by which processes share plain memory.
+#![allow(unsafe_code)] // handles and results go through the application's pointers
+use super::submit::wait_for_grant;
+use super::{answer, here, said};
+use crate::entry::Entry;
+use crate::gate::Gate;
+use crate::ipc::Ticket;
+use crate::log;
+use crate::process::{self, Process};
+use crate::residency::Known;
+use nvshare_abi::*;
+
+/// What becomes of a call that may be the driver's.
+type Answer = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
+
+/// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; managed
+/// memory has none.
+pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Answer {
+    let Some((process, known)) = process::current()
+        .filter(|_| !handle.is_null())
+        .and_then(|process| Some((process, process.memory.known(dptr)?)))
+    else {
+        return Gate::Pass;
+    };
+    if known.shareable && known.start == dptr {
+        // SAFETY: the application's own pointer for the result.
+        return match unsafe { answer(handle, ticket(process, &known).map(Ticket::into_handle)) } {
+            Gate::Answer(code) => Gate::Answer(code),
+            _ => Gate::Pass,
+        };
+    }
+    Gate::Admit(Box::new(move |result| {
+        if result != CUresult::SUCCESS && !known.plain && !known.managed && known.pool == 0 {
+            log::warning!(
+                "this program shares device memory between processes (cuIpcGetMemHandle), which managed memory does \
+                 not allow: start it with NVSHARE_ENGINE=swap or NVSHARE_ENGINE=plain"
+            );
+        }
+        result
+    }))
+}
+
+fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> {
+    process.memory.make_exportable(process, known.start)?;
+    let passage = wait_for_grant(process);
+    let offset = process.memory.pin_allocation(known.start)?;
+    drop(passage);
+    process.bell.ring();
+    process.ipc.give(process, known, offset).map_err(|error| {
+        log::warning!("memory cannot be shared with other processes: {error}");
+        CUresult::ERROR_OPERATING_SYSTEM
+    })
+}
+
+pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _flags: c_uint) -> Answer {
+    let Some(process) = process::current().filter(|_| !dptr.is_null()) else { return Gate::Pass };
+    let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
+        return Gate::Pass;
+    };
+    // SAFETY: the application's own pointer for the result.
+    match unsafe { answer(dptr, process.ipc.open(&context, ticket)) } {
+        Gate::Answer(code) => Gate::Answer(code),
+        _ => Gate::Pass,
+    }
+}
+
+pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Gate<crate::gate::Nothing> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let Some(context) = process.ipc.context_of(dptr) else { return Gate::Pass };
+    // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
+    let waited = process.captures.while_none(|| {
+        process.contexts.named(context).map_or(CUresult::SUCCESS, |context| context.synchronize())
+    });
+    match waited.unwrap_or(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED) {
+        CUresult::SUCCESS => process.ipc.close(dptr),
+        code => return said(Err(code)),
+    }
+    said(Ok(()))
+}

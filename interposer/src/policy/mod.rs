@@ -1,0 +1,66 @@
+//! What each kind of call means. Ordinary functions: no `extern`, no call of the driver on the application's behalf.
+//!
+//! Each takes the entry and the arguments that its row names, and says what happens to the call.
+#![allow(unsafe_code)] // results are written through the application's pointers
+mod allocate;
+mod arrays;
+mod birth;
+mod contexts;
+mod facts;
+mod ipc;
+mod physical;
+mod pools;
+mod submit;
+
+pub use allocate::*;
+pub use arrays::*;
+pub use birth::*;
+pub use contexts::*;
+pub use facts::*;
+pub use ipc::*;
+pub use physical::*;
+pub use pools::*;
+pub use submit::*;
+
+use crate::contexts::Context;
+use crate::gate::{Gate, Nothing};
+use crate::process::Process;
+use nvshare_abi::CUresult;
+use std::sync::Arc;
+
+/// The context that the calling thread works in.
+fn here(process: &Process) -> Option<Arc<Context>> {
+    let (context, new) = process.contexts.current()?;
+    if new {
+        process.bell.ring();
+    }
+    Some(context)
+}
+
+/// Writes what was made to where the application wants it.
+///
+/// # Safety
+/// `to` is the application's own pointer for the result, and not null.
+unsafe fn answer<T>(to: *mut T, made: Result<T, CUresult>) -> Gate<Nothing> {
+    // SAFETY: the caller's promise.
+    Gate::Answer(unsafe { written(to, made) })
+}
+
+/// The same, as the code for the application.
+///
+/// # Safety
+/// As of [`answer`].
+unsafe fn written<T>(to: *mut T, made: Result<T, CUresult>) -> CUresult {
+    match made {
+        Ok(value) => {
+            // SAFETY: the caller's promise.
+            unsafe { to.write(value) };
+            CUresult::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn said(done: Result<(), CUresult>) -> Gate<Nothing> {
+    Gate::Answer(done.err().unwrap_or(CUresult::SUCCESS))
+}

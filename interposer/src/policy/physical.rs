@@ -1,0 +1,204 @@
+//! Physical memory that the application maps itself.
+#![allow(unsafe_code)] // properties and results are read and written through the application's pointers
+use super::arrays::uncounted;
+use super::submit::wait_for_grant;
+use super::{answer, said, written};
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing};
+use crate::process::{self, Process};
+use crate::real::driver;
+use crate::residency::{check, is_ours};
+use nvshare_abi::*;
+use nvshare_protocol::{Bytes, DeviceId};
+
+type Handle = CUmemGenericAllocationHandle;
+
+/// Plain memory of a device is a piece of ours, and can move. Memory for other uses is the driver's, and counted.
+pub fn physical_created(
+    _: Entry,
+    handle: *mut Handle,
+    bytes: usize,
+    prop: *const CUmemAllocationProp,
+    flags: c_ulonglong,
+) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+    let Some(process) = process::current().filter(|_| !handle.is_null()) else { return Gate::Pass };
+    // SAFETY: null, or the application's own properties.
+    let Some(prop) = (unsafe { prop.as_ref() }).copied() else { return Gate::Pass };
+    if prop.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE {
+        return Gate::Pass;
+    }
+    let Some((device, capacity)) = device(process, prop.location.id) else { return Gate::Pass };
+    let limit = process.bound(capacity);
+    let wishes = prop.allocFlags;
+    let plain = prop.r#type == CU_MEM_ALLOCATION_TYPE_PINNED
+        && (wishes.compressionType, wishes.gpuDirectRDMACapable, wishes.usage) == (0, 0, 0);
+    if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::residency::GRANULE as usize) {
+        let made = process.memory.create_physical(process, device, bytes as u64, prop, limit);
+        // SAFETY: the application's own pointer for the result.
+        return Gate::Answer(unsafe { written(handle, made) });
+    }
+    if let Err(code) = process.memory.charge(device, bytes as u64, limit) {
+        return Gate::Answer(code);
+    }
+    Gate::Admit(Box::new(move |result| {
+        if result == CUresult::SUCCESS {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            process.memory.fix_physical(unsafe { *handle }, device, bytes as u64);
+        } else {
+            process.memory.refund(device, bytes as u64);
+        }
+        process.bell.ring();
+        result
+    }))
+}
+
+/// The device by its ordinal, which needs no context on it.
+fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
+    let (device, new) = process.contexts.device(ordinal)?;
+    if new {
+        process.bell.ring();
+    }
+    Some((device.id, device.capacity))
+}
+
+pub fn physical_released(_: Entry, handle: Handle) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let ours = process::current().filter(|_| is_ours(handle));
+    if let Some(process) = ours {
+        process.bell.ring();
+        return Gate::Answer(process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS));
+    }
+    // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
+    uncounted(handle as usize)
+}
+
+/// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
+pub fn addresses_freed(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+    match process::current() {
+        Some(process) if process.memory.is_in_use(ptr, bytes as u64) => {
+            Gate::Answer(CUresult::ERROR_INVALID_VALUE)
+        }
+        _ => Gate::Pass,
+    }
+}
+
+pub fn mapped(
+    _: Entry,
+    ptr: CUdeviceptr,
+    bytes: usize,
+    offset: usize,
+    handle: Handle,
+    _flags: c_ulonglong,
+) -> Gate<Nothing> {
+    match process::current().filter(|_| is_ours(handle)) {
+        Some(process) => said(process.memory.map(ptr, bytes as u64, offset as u64, handle)),
+        None => Gate::Pass,
+    }
+}
+
+pub fn unmapped(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    match process.memory.unmap(ptr, bytes as u64) {
+        Ok(true) => said(Ok(())),
+        Ok(false) => Gate::Pass,
+        Err(code) => said(Err(code)),
+    }
+}
+
+pub fn access_set(
+    _: Entry,
+    ptr: CUdeviceptr,
+    bytes: usize,
+    desc: *const CUmemAccessDesc,
+    count: usize,
+) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| !desc.is_null()) else { return Gate::Pass };
+    // SAFETY: the application's own `count` descriptions.
+    let who = unsafe { std::slice::from_raw_parts(desc, count) };
+    match process.memory.allow(ptr, bytes as u64, who) {
+        Ok(true) => said(Ok(())),
+        Ok(false) => Gate::Pass,
+        Err(code) => said(Err(code)),
+    }
+}
+
+pub fn access_asked(
+    _: Entry,
+    flags: *mut c_ulonglong,
+    location: *const CUmemLocation,
+    ptr: CUdeviceptr,
+) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| !flags.is_null()) else { return Gate::Pass };
+    // SAFETY: null, or the application's own location.
+    let Some(location) = (unsafe { location.as_ref() }) else { return Gate::Pass };
+    match process.memory.access(location, ptr) {
+        // SAFETY: the application's own pointer for the result.
+        Some(known) => unsafe { answer(flags, Ok(c_ulonglong::from(known))) },
+        None => Gate::Pass,
+    }
+}
+
+pub fn physical_retained(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| !handle.is_null()) else { return Gate::Pass };
+    match process.memory.retain_physical(addr as u64).transpose() {
+        // SAFETY: the application's own pointer for the result.
+        Some(known) => unsafe { answer(handle, known) },
+        None => Gate::Pass,
+    }
+}
+
+pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Gate<Nothing> {
+    let known = process::current()
+        .filter(|_| is_ours(handle) && !prop.is_null())
+        .map(|process| process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE));
+    match known {
+        // SAFETY: the application's own pointer for the result.
+        Some(known) => unsafe { answer(prop, known) },
+        None => Gate::Pass,
+    }
+}
+
+/// From now on others may know the memory, so it stays.
+pub fn physical_exported(
+    _: Entry,
+    shareable: *mut c_void,
+    handle: Handle,
+    kind: CUmemAllocationHandleType,
+    flags: c_ulonglong,
+) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
+    let _passage = wait_for_grant(process);
+    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
+    process.bell.ring();
+    // SAFETY: the application's own arguments, with the driver's handle for ours.
+    said(check(unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) }))
+}
+
+pub fn multicast_bound(
+    _: Entry,
+    multicast: Handle,
+    multicast_offset: usize,
+    handle: Handle,
+    offset: usize,
+    bytes: usize,
+    flags: c_ulonglong,
+) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
+    let _passage = wait_for_grant(process);
+    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
+    process.bell.ring();
+    // SAFETY: the application's own arguments, with the driver's handle for ours.
+    said(check(unsafe {
+        driver::cuMulticastBindMem(multicast, multicast_offset, real, offset, bytes, flags)
+    }))
+}
+
+/// Others get to know what lies in a range.
+pub fn shared_at(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let passage = wait_for_grant(process);
+    process.memory.pin_at(ptr, bytes as u64);
+    Gate::Admit(move |result| {
+        drop(passage);
+        result
+    })
+}

@@ -1,0 +1,172 @@
+//! Pools of stream-ordered memory. Ours are made of chunks that can move; those that the application may share with
+//! others stay the driver's.
+#![allow(unsafe_code)] // properties and results are read and written through the application's pointers
+use crate::contexts::{Context, Device};
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing};
+use crate::process::{self, Pool, Process};
+use crate::real::driver;
+use crate::residency::{By, Engine};
+use nvshare_abi::*;
+use std::sync::Arc;
+
+/// What memory of a pool is made of.
+pub(super) enum Backing {
+    /// Chunks of ours: the pool that they are counted for, and a context on its device.
+    Ours(usize, Arc<Context>),
+    /// The driver's own memory, counted, on this device.
+    Drivers(Arc<Device>),
+    /// Memory of which nobody counts anything: the host's.
+    Nobodys,
+}
+
+/// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
+pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> Backing {
+    let pool = asked.unwrap_or_else(|| {
+        let mut pool = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local.
+        unsafe { driver::cuDeviceGetMemPool(&mut pool, context.device.ordinal) };
+        pool
+    });
+    let known =
+        pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
+    let Some(ordinal) = known.device else { return Backing::Nobodys };
+    let Some((device, new)) = process.contexts.device(ordinal) else { return Backing::Nobodys };
+    if new {
+        process.bell.ring();
+    }
+    let there =
+        if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };
+    // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the same.
+    let ours = there.filter(|context| match process.memory.engine_on(&device) {
+        _ if known.foreign => false,
+        Engine::Swap => true,
+        Engine::Managed => context.is_primary(),
+        Engine::Plain => false,
+    });
+    ours.map_or(Backing::Drivers(device), |context| Backing::Ours(pool as usize, context))
+}
+
+/// What is known of a pool: it was made before our eyes, or a device has it from the beginning.
+fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
+    process.pool(pool as usize).or_else(|| {
+        let mut count = 0;
+        // SAFETY: the pointer is to a local.
+        unsafe { driver::cuDeviceGetCount(&mut count) };
+        let device = (0..count).find(|ordinal| {
+            let mut usual = std::ptr::null_mut();
+            // SAFETY: as above.
+            let code = unsafe { driver::cuDeviceGetDefaultMemPool(&mut usual, *ordinal) };
+            code == CUresult::SUCCESS && usual == pool
+        })?;
+        let known = Pool { device: Some(device), foreign: false };
+        process.note_pool(pool as usize, known);
+        Some(known)
+    })
+}
+
+/// A pool that others may be given, or that does not lie on a device, is the driver's business.
+pub fn pool_created(
+    _: Entry,
+    pool: *mut CUmemoryPool,
+    props: *const CUmemPoolProps,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+            // SAFETY: the driver has accepted both pointers and reported success.
+            if let (Some(pool), Some(props)) = unsafe { (pool.as_ref(), props.as_ref()) } {
+                let on_device = props.location.r#type == CU_MEM_LOCATION_TYPE_DEVICE;
+                let plain = props.allocType == CU_MEM_ALLOCATION_TYPE_PINNED && props.handleTypes == 0;
+                let device = on_device.then_some(props.location.id);
+                process.note_pool(*pool as usize, Pool { device, foreign: !plain });
+            }
+        }
+        result
+    })
+}
+
+pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<Nothing> {
+    if let Some(process) = process::current() {
+        process.forget_pool(pool as usize);
+        process.memory.forget_pool(pool as usize);
+    }
+    Gate::Pass
+}
+
+/// Which devices may use what is taken of a pool.
+pub fn pool_opened(
+    _: Entry,
+    pool: CUmemoryPool,
+    map: *const CUmemAccessDesc,
+    count: usize,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        let owner = pool_of(process, pool).filter(|pool| !pool.foreign).and_then(|pool| pool.device);
+        let Some((owner, _)) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
+        // SAFETY: the driver has accepted `count` descriptions.
+        for desc in unsafe { std::slice::from_raw_parts(map, count) } {
+            let (by, guest) = (By::Pool(pool as usize), desc.location.id);
+            if desc.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE || guest == owner.ordinal {
+                continue;
+            }
+            if desc.flags == 0 {
+                process.memory.keep_out(by, owner.id, guest);
+            } else if let Err(code) = process.memory.let_in(by, owner.id, guest) {
+                return code;
+            }
+        }
+        result
+    })
+}
+
+/// What was taken of a pool of ours; the rest is the driver's to tell.
+pub fn pool_attribute(
+    _: Entry,
+    pool: CUmemoryPool,
+    attribute: CUmemPool_attribute,
+    value: *mut c_void,
+) -> Gate<Nothing> {
+    let used = process::current().and_then(|process| {
+        process.memory.reclaim(process, false);
+        process.memory.pool(pool as usize)
+    });
+    let Some(used) = used.filter(|_| !value.is_null()) else { return Gate::Pass };
+    let told = match attribute {
+        CU_MEMPOOL_ATTR_USED_MEM_CURRENT => used.used,
+        CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT => used.used.max(used.kept.min(threshold(pool))),
+        CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => used.high,
+        _ => return Gate::Pass,
+    };
+    // SAFETY: these attributes are a `cuuint64_t` each, by the driver's documentation.
+    unsafe { value.cast::<u64>().write(told) };
+    Gate::Answer(CUresult::SUCCESS)
+}
+
+/// What the pool keeps of what was freed, by the application's wish.
+fn threshold(pool: CUmemoryPool) -> u64 {
+    let mut threshold = 0_u64;
+    // SAFETY: the pointer is to a local of the attribute's type.
+    unsafe {
+        driver::cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut threshold).cast());
+    }
+    threshold
+}
+
+pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Gate<Nothing> {
+    if let Some(process) = process::current() {
+        process.memory.reclaim(process, false);
+        process.memory.trim_pool(pool as usize, keep as u64);
+    }
+    Gate::Pass
+}
+
+/// Setting a high-water mark, which is to zero only, begins it anew.
+pub fn pool_attribute_set(_: Entry, pool: CUmemoryPool, attribute: CUmemPool_attribute) -> Gate<Nothing> {
+    if let Some(process) = process::current()
+        && matches!(attribute, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+    {
+        process.memory.reset_pool_high(pool as usize);
+    }
+    Gate::Pass
+}

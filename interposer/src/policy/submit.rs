@@ -1,0 +1,171 @@
+//! Work for the GPU, and captures, which are none.
+#![allow(unsafe_code)] // a launch's configuration is read through the application's pointer
+use super::here;
+use crate::entry::Entry;
+use crate::gate::{Gate, Nothing, Passage};
+use crate::process::{self, Process};
+use crate::real::driver;
+use nvshare_abi::*;
+
+/// Work for the GPU: after the grant, and counted until the driver has taken it.
+#[inline]
+pub fn submit(entry: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    after_grant(entry, |_| None)
+}
+
+/// Work for a stream.
+#[inline]
+pub fn submit_in(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    after_grant(entry, move |entry| Some(effective(entry, stream)))
+}
+
+/// A launch with a configuration.
+#[inline]
+pub fn submit_as(entry: Entry, config: *const CUlaunchConfig) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    // SAFETY: null, or the application's own configuration of the launch.
+    after_grant(entry, move |entry| unsafe { config.as_ref() }.map(|config| effective(entry, config.hStream)))
+}
+
+/// A copy within unified addresses.
+#[inline]
+pub fn copied(
+    entry: Entry,
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    bytes: usize,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let copy = |to, from| {
+        let own = if is_per_thread(entry) { driver::cuMemcpyPeer_ptds } else { driver::cuMemcpyPeer };
+        // SAFETY: the application's own copy, with the contexts of its ends.
+        unsafe { own(dst, to, src, from, bytes) }
+    };
+    match across(dst, src, || None, copy) {
+        Some(code) => Gate::Answer(code),
+        None => submit(entry),
+    }
+}
+
+/// The same, for a stream.
+#[inline]
+pub fn copied_in(
+    entry: Entry,
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let copy = |to, from| {
+        let own =
+            if is_per_thread(entry) { driver::cuMemcpyPeerAsync_ptsz } else { driver::cuMemcpyPeerAsync };
+        // SAFETY: as above.
+        unsafe { own(dst, to, src, from, bytes, stream) }
+    };
+    match across(dst, src, || Some(effective(entry, stream)), copy) {
+        Some(code) => Gate::Answer(code),
+        None => submit_in(entry, stream),
+    }
+}
+
+/// Copies between memory of ours on two devices, by `copy(context of the one, context of the other)`. The driver copies
+/// between its own memory whatever the call; between what is mapped only where the call names both contexts, or where
+/// one device may use both.
+#[inline]
+fn across(
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    stream: impl FnOnce() -> Option<CUstream>,
+    copy: impl FnOnce(CUcontext, CUcontext) -> CUresult,
+) -> Option<CUresult> {
+    let process = process::current().filter(|process| process.contexts.are_several())?;
+    let (to, from) = process.memory.apart(dst, src)?;
+    let context = |device| process.contexts.on(device).map(|context| context.raw() as CUcontext);
+    let (to, from) = (context(to)?, context(from)?);
+    let _passage = process.gate.try_pass().or_else(|| queue(process, stream));
+    Some(copy(to, from))
+}
+
+#[inline]
+fn after_grant(
+    entry: Entry,
+    stream: impl FnOnce(Entry) -> Option<CUstream>,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let passage = match process.gate.try_pass() {
+        Some(passage) => passage,
+        None => match queue(process, || stream(entry)) {
+            Some(passage) => passage,
+            None => return Gate::Pass,
+        },
+    };
+    Gate::Admit(move |result| {
+        drop(passage);
+        result
+    })
+}
+
+/// Waits for the grant. Not without any context: the driver then refuses the work itself, and there is none in which
+/// memory could be brought back. Not what is captured: that is work only when its graph is launched, and the
+/// capture's end is awaited by a revocation.
+#[cold]
+fn queue(process: &Process, stream: impl FnOnce() -> Option<CUstream>) -> Option<Passage<'_>> {
+    if process.captures.any() && stream().is_some_and(is_captured) {
+        return None;
+    }
+    if here(process).is_none() && process.contexts.is_empty() {
+        return None;
+    }
+    Some(process.gate.pass(|| process.bell.ring()))
+}
+
+/// After the grant, for what must find the memory there. None if there is no process of ours.
+pub(super) fn wait_for_grant(process: &Process) -> Option<Passage<'_>> {
+    process.gate.try_pass().or_else(|| queue(process, || None))
+}
+
+/// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.
+pub(super) fn effective(entry: Entry, stream: CUstream) -> CUstream {
+    if stream.is_null() && is_per_thread(entry) { CU_STREAM_PER_THREAD as CUstream } else { stream }
+}
+
+fn is_per_thread(entry: Entry) -> bool {
+    entry.name().ends_with("_ptsz") || entry.name().ends_with("_ptds")
+}
+
+/// Whether the stream is being captured.
+pub(super) fn is_captured(stream: CUstream) -> bool {
+    let mut status = CU_STREAM_CAPTURE_STATUS_NONE;
+    // SAFETY: the application's own stream; the pointer is to a local.
+    let code = unsafe { driver::cuStreamIsCapturing(stream, &mut status) };
+    code == CUresult::SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE
+}
+
+/// A capture begins while the GPU is ours, and not beside a wait of ours that would disturb it.
+pub fn capture_begun(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Gate::Pass };
+    let Some(passage) = wait_for_grant(process) else { return Gate::Pass };
+    let beginning = process.captures.begin();
+    Gate::Admit(move |result| {
+        if result == CUresult::SUCCESS {
+            let context = here(process).map_or(0, |context| context.raw());
+            beginning.begun(effective(entry, stream), context);
+        }
+        drop(passage);
+        result
+    })
+}
+
+/// The capture of a stream ends, or the stream itself.
+pub fn capture_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current() {
+            process.captures.end(effective(entry, stream));
+        }
+        result
+    })
+}
+
+/// Waiting submits nothing.
+#[inline]
+pub fn wait(_: Entry) -> Gate<Nothing> {
+    Gate::Pass
+}

@@ -1,0 +1,366 @@
+//! What the application's calls for memory do.
+#![allow(unsafe_code)] // makes and frees device memory through the driver
+use super::arena::Arena;
+use super::book::{ALIGNMENT, Allocation, Extent, Home, PieceId};
+use super::piece::{self, Access, GRANULE, Map, Piece, check};
+use super::{Engine, Memory};
+use crate::captures;
+use crate::contexts::{Context, Device};
+use crate::gate::{Deadline, now_or_never};
+use crate::log;
+use crate::process::Process;
+use crate::real::driver;
+use nvshare_abi::*;
+use nvshare_protocol::DeviceId;
+use std::time::Duration;
+
+/// Allocations below this share chunks.
+pub(super) const SHARED_BELOW: u64 = 32 << 20;
+/// Pieces of larger allocations: large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`),
+/// small enough that a hand-over flows.
+const PIECE: u64 = 64 << 20;
+const LARGE_PIECE: u64 = 256 << 20;
+const LARGE: u64 = 512 << 20;
+/// Below this, populating managed memory ahead of its first touch is not worth a call.
+const POPULATE: u64 = 2 << 20;
+/// How long an allocation waits for the scheduler to make room on a full card.
+const ROOM: Duration = Duration::from_secs(10);
+
+/// What the application asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub bytes: u64,
+    /// The pool it is taken from, or 0.
+    pub pool: usize,
+    /// Flags of `cuMemAllocManaged`, if that was called.
+    pub managed: Option<c_uint>,
+    /// Whether it comes and goes in a stream's order: it may share a chunk whatever its size, and belongs to no context.
+    pub pooled: bool,
+}
+
+impl Wish {
+    pub fn plain(bytes: usize) -> Self {
+        Self { bytes: bytes as u64, pool: 0, managed: None, pooled: false }
+    }
+}
+
+impl Memory {
+    /// Memory for the application.
+    ///
+    /// # Errors
+    /// The code for the application; nothing is left of the attempt.
+    pub fn allocate(
+        &self,
+        process: &Process,
+        context: &Context,
+        wish: Wish,
+    ) -> Result<CUdeviceptr, CUresult> {
+        let device = &*context.device;
+        let charged = self.charge_allocation(process, device, wish.bytes)?;
+        let made = self.make(process, context, wish);
+        if made.is_err() {
+            self.refund(device.id, charged);
+        }
+        process.bell.ring();
+        made
+    }
+
+    /// Counts an allocation before it is made; what is to be refunded if it is not.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY`, with nothing counted.
+    pub fn charge_allocation(&self, process: &Process, device: &Device, bytes: u64) -> Result<u64, CUresult> {
+        let charge = bytes.checked_next_multiple_of(ALIGNMENT).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
+        let bound = process.bound(device.capacity);
+        if self.charge(device.id, charge, bound).is_err() {
+            // What streams have freed and passed, or capture's end has made free, is there for everybody.
+            self.reclaim(process, false);
+            self.charge(device.id, charge, bound)?;
+        }
+        Ok(charge)
+    }
+
+    fn make(&self, process: &Process, context: &Context, wish: Wish) -> Result<CUdeviceptr, CUresult> {
+        let device = &*context.device;
+        let engine = match wish.managed {
+            Some(_) => Engine::Managed,
+            None => self.engine_on(device),
+        };
+        if engine == Engine::Swap && !wish.pooled && process.captures.any() {
+            may_allocate(context)?;
+        }
+        if engine != Engine::Plain && (wish.pooled || engine == Engine::Swap && wish.bytes < SHARED_BELOW) {
+            return self.part_of_a_chunk(process, context, engine, wish);
+        }
+        let start = self.extent(process, context, engine, wish.bytes, false, wish.managed)?;
+        self.note(device, context, start, start, wish);
+        Ok(start)
+    }
+
+    /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find room
+    /// there one day.
+    pub(super) fn room(&self, device: DeviceId, bound: Option<u64>) -> u64 {
+        bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
+    }
+
+    fn note(&self, device: &Device, context: &Context, start: u64, extent: u64, wish: Wish) {
+        let mut book = self.book();
+        let id = book.stamp();
+        let allocation = Allocation {
+            device: device.id,
+            bytes: wish.bytes,
+            context: context.raw(),
+            extent,
+            pool: wish.pool,
+            managed: wish.managed.is_some(),
+            pooled: wish.pooled,
+            id,
+        };
+        book.allocations.insert(start, allocation);
+        if wish.pool != 0 {
+            let pool = book.pools.entry(wish.pool).or_default();
+            pool.used += wish.bytes;
+            pool.high = pool.high.max(pool.used);
+            pool.kept = pool.kept.max(pool.used);
+        }
+    }
+
+    fn part_of_a_chunk(
+        &self,
+        process: &Process,
+        context: &Context,
+        engine: Engine,
+        wish: Wish,
+    ) -> Result<CUdeviceptr, CUresult> {
+        let device = &*context.device;
+        // Managed chunks go with their context, so that no other context's allocations may lie in them.
+        let shelf = (device.id, if engine == Engine::Managed { context.raw() } else { 0 });
+        loop {
+            let (part, in_chunks) = {
+                let mut book = self.book();
+                let arena = book.arenas.entry(shelf).or_insert_with(|| Arena::new(ALIGNMENT));
+                (arena.take(wish.bytes), book.in_chunks(shelf))
+            };
+            if let Some(start) = part {
+                let extent = self.book().extents.range(..=start).next_back().map(|(at, _)| *at);
+                self.note(device, context, start, extent.unwrap_or(start), wish);
+                return Ok(start);
+            }
+            // Chunks grow with what is in them, so that little is wasted on a small program.
+            let size = (in_chunks / 4).clamp(GRANULE, SHARED_BELOW).max(wish.bytes);
+            let size = size.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
+            let needed = wish.bytes.next_multiple_of(GRANULE);
+            let room = self.room(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
+            let size = size.min(room.max(needed));
+            let start = self.extent(process, context, engine, size, true, None)?;
+            let mut book = self.book();
+            if let Some(arena) = book.arenas.get_mut(&shelf) {
+                arena.add(start, size);
+            }
+        }
+    }
+
+    /// New addresses with memory behind them.
+    fn extent(
+        &self,
+        process: &Process,
+        context: &Context,
+        engine: Engine,
+        bytes: u64,
+        chunk: bool,
+        managed: Option<c_uint>,
+    ) -> Result<u64, CUresult> {
+        let device = &*context.device;
+        let (start, bytes, home) = match engine {
+            Engine::Swap => return self.pieces(process, context, bytes, chunk),
+            Engine::Managed => {
+                let start = allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
+                let placing = self.book().placing;
+                if placing && managed.is_none() {
+                    populate(context, start, bytes);
+                }
+                // While the gate is open the application may touch it at once, and the driver then places it.
+                let resident = if placing && device.movable { bytes } else { 0 };
+                (start, bytes, if device.movable { Home::Managed { resident } } else { Home::Plain })
+            }
+            Engine::Plain => {
+                let mut start = 0;
+                // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
+                check(unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) })?;
+                (start, bytes, Home::Plain)
+            }
+        };
+        let mut book = self.book();
+        let stamp = book.stamp();
+        book.extents
+            .insert(start, Extent { device: device.id, bytes, home, context: context.raw(), stamp, chunk });
+        Ok(start)
+    }
+
+    /// Addresses of our own, with pieces behind them: on the device at once if the GPU is ours, else with the grant.
+    fn pieces(&self, process: &Process, context: &Context, bytes: u64, chunk: bool) -> Result<u64, CUresult> {
+        let device = &*context.device;
+        let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
+        if whole > self.room(device.id, process.bound(device.capacity)) {
+            return Err(CUresult::ERROR_OUT_OF_MEMORY);
+        }
+        let sizes = sizes(whole);
+        let mut slots = Vec::with_capacity(sizes.len());
+        let free_slots =
+            |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.give(*slot));
+        for size in &sizes {
+            match self.space.slot(*size, || process.bell.ring()) {
+                Ok(slot) => slots.push(slot),
+                Err(code) => {
+                    free_slots(&slots);
+                    return Err(code);
+                }
+            }
+        }
+        let mut start = 0;
+        // SAFETY: the pointer is to a local.
+        let reserved = check(unsafe { driver::cuMemAddressReserve(&mut start, whole as usize, 0, 0, 0) });
+        if let Err(code) = reserved {
+            free_slots(&slots);
+            return Err(code);
+        }
+        let ids = {
+            let mut book = self.book();
+            let mut at = start;
+            let mut ids = Vec::with_capacity(sizes.len());
+            let guests = book.peers.guests(device.id);
+            let users = std::iter::once(device.ordinal).chain(guests).map(piece::own_access);
+            let users: Vec<CUmemAccessDesc> = users.collect();
+            for (size, slot) in sizes.iter().zip(slots) {
+                let who = users.clone();
+                let access = vec![Access { at, bytes: *size, who }];
+                let stamp = book.stamp();
+                book.pieces.insert(
+                    stamp,
+                    Piece {
+                        device: device.id,
+                        bytes: *size,
+                        prop: piece::plain(device.ordinal),
+                        real: None,
+                        saved: false,
+                        slot,
+                        maps: vec![Map { at, offset: 0, bytes: *size, access }],
+                        pinned: None,
+                        handles: 0,
+                        stamp,
+                    },
+                );
+                book.maps.insert(at, stamp);
+                ids.push(stamp);
+                at += size;
+            }
+            let stamp = book.stamp();
+            let home = Home::Pieces(ids.clone());
+            let extent =
+                Extent { device: device.id, bytes: whole, home, context: context.raw(), stamp, chunk };
+            book.extents.insert(start, extent);
+            ids
+        };
+        if let Err(code) = self.place(process, &ids) {
+            self.drop_extent(&process.contexts, start);
+            return Err(code);
+        }
+        Ok(start)
+    }
+
+    /// Puts pieces on the device, if the GPU is ours. On a full card the scheduler is given time to make room.
+    pub(super) fn place(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
+        let deadline = Deadline::after(ROOM);
+        let mut book = self.book();
+        loop {
+            if !book.placing {
+                return Ok(());
+            }
+            let mut refused = CUresult::SUCCESS;
+            for id in ids {
+                if let Some(piece) = book.pieces.get_mut(id).filter(|piece| !piece.is_there())
+                    && let Err(code) = piece.place()
+                {
+                    let (device, bytes) = (piece.device, piece.bytes);
+                    book.refuse(device, bytes, code);
+                    refused = code;
+                    break;
+                }
+            }
+            if refused == CUresult::SUCCESS {
+                return Ok(());
+            }
+            let left =
+                deadline.left().filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_supervised());
+            let Some(left) = left else { return Err(refused) };
+            log::debug!("the card is full: waiting for room");
+            process.bell.ring();
+            book = now_or_never(self.moved.wait_timeout(book, left)).0;
+        }
+    }
+
+    /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
+    pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
+        let mut book = self.book();
+        let (stamp, context_raw) = (book.stamp(), context.raw());
+        let extent =
+            Extent { device: device.id, bytes, home: Home::Plain, context: context_raw, stamp, chunk: false };
+        book.extents.insert(start, extent);
+        drop(book);
+        let wish = Wish { bytes, pool: 0, managed: None, pooled: true };
+        self.note(device, context, start, start, wish);
+    }
+}
+
+fn sizes(whole: u64) -> Vec<u64> {
+    let piece = if whole >= LARGE { LARGE_PIECE } else { PIECE };
+    let mut sizes = vec![piece; (whole / piece) as usize];
+    sizes.extend((!whole.is_multiple_of(piece)).then_some(whole % piece));
+    sizes
+}
+
+/// The driver's answer to a plain allocation beside a capture, which it may refuse and end the capture with. Of pieces
+/// it would not know; a question about a stream of ours is allowed and forbidden like an allocation
+/// (`tests/gpu/facts.sh`), and does nothing else.
+fn may_allocate(context: &Context) -> Result<(), CUresult> {
+    let Some(mut entered) = context.enter() else { return Ok(()) };
+    let Ok(stream) = entered.stream() else { return Ok(()) };
+    // SAFETY: our own stream of the context that is current.
+    let code = unsafe { driver::cuStreamQuery(stream) };
+    if captures::is_refusal(code) { Err(code) } else { Ok(()) }
+}
+
+fn allocate_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
+    let mut start = 0;
+    // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
+    check(unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) })?;
+    Ok(start)
+}
+
+/// Puts new managed memory on the device ahead of its first touch, which else costs a fault for each 2 MiB
+/// (`tests/gpu/facts.sh`: 0.04 s instead of 0.9 s for 12 GiB). Nobody waits for it, and its failure only means faults.
+fn populate(context: &Context, start: u64, bytes: u64) {
+    if bytes >= POPULATE
+        && context.device.movable
+        && let Some(mut entered) = context.enter()
+        && let Ok(stream) = entered.stream()
+    {
+        // SAFETY: the allocation just made, on our own stream of the context that is current.
+        let _ = unsafe { driver::cuMemPrefetchAsync(start, bytes as usize, context.device.ordinal, stream) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_add_up_and_are_no_larger_than_a_hand_over_likes() {
+        for whole in [GRANULE, 32 << 20, 66 << 20, 512 << 20, (12 << 30) + GRANULE] {
+            let sizes = sizes(whole);
+            assert_eq!(sizes.iter().sum::<u64>(), whole);
+            assert!(sizes.iter().all(|size| *size > 0 && *size <= LARGE_PIECE && size % GRANULE == 0));
+        }
+        assert_eq!(sizes(66 << 20), [PIECE, GRANULE]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Which parts of some regions are taken: best fit, merged again when given back. Pure.
+//!
+//! Used twice: for small allocations within chunks of device memory, and for pieces within swap space.
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Block {
+    bytes: u64,
+    /// The start of the region that it is part of: blocks of two regions are never merged.
+    region: u64,
+    taken: bool,
+}
+
+#[derive(Debug)]
+pub struct Arena {
+    /// Every part is a multiple of this.
+    granule: u64,
+    blocks: BTreeMap<u64, Block>,
+    /// The free ones, by size.
+    free: BTreeSet<(u64, u64)>,
+}
+
+impl Arena {
+    pub fn new(granule: u64) -> Self {
+        Self { granule, blocks: BTreeMap::new(), free: BTreeSet::new() }
+    }
+
+    /// Adds a region; `bytes` is a multiple of the granule.
+    pub fn add(&mut self, start: u64, bytes: u64) {
+        self.blocks.insert(start, Block { bytes, region: start, taken: false });
+        self.free.insert((bytes, start));
+    }
+
+    /// Takes a part of at least `bytes`.
+    pub fn take(&mut self, bytes: u64) -> Option<u64> {
+        let bytes = bytes.max(1).checked_next_multiple_of(self.granule)?;
+        let &(size, start) = self.free.range((bytes, 0)..).next()?;
+        self.free.remove(&(size, start));
+        let block = self.blocks.get_mut(&start)?;
+        block.taken = true;
+        block.bytes = bytes;
+        let region = block.region;
+        if size > bytes {
+            self.blocks.insert(start + bytes, Block { bytes: size - bytes, region, taken: false });
+            self.free.insert((size - bytes, start + bytes));
+        }
+        Some(start)
+    }
+
+    /// Gives back what was taken at `start`. Returns its region if that is now free as a whole.
+    pub fn give(&mut self, start: u64) -> Option<u64> {
+        let mut block = *self.blocks.get(&start).filter(|block| block.taken)?;
+        let mut at = start;
+        block.taken = false;
+        let mergeable = |other: &Block| !other.taken && other.region == block.region;
+        if let Some((&next, &after)) = self.blocks.range(start + 1..).next()
+            && next == start + block.bytes
+            && mergeable(&after)
+        {
+            self.blocks.remove(&next);
+            self.free.remove(&(after.bytes, next));
+            block.bytes += after.bytes;
+        }
+        if let Some((&previous, &before)) = self.blocks.range(..start).next_back()
+            && mergeable(&before)
+        {
+            self.blocks.remove(&start);
+            self.free.remove(&(before.bytes, previous));
+            at = previous;
+            block.bytes += before.bytes;
+        }
+        self.blocks.insert(at, block);
+        self.free.insert((block.bytes, at));
+        let region_ends =
+            self.blocks.range(at + 1..).next().is_none_or(|(_, next)| next.region != block.region);
+        (at == block.region && region_ends).then_some(at)
+    }
+
+    /// Removes a region that is free as a whole.
+    pub fn remove(&mut self, region: u64) {
+        if let Some(block) = self.blocks.get(&region).filter(|block| !block.taken && block.region == region) {
+            self.free.remove(&(block.bytes, region));
+            self.blocks.remove(&region);
+        }
+    }
+
+    /// The largest part that can be taken, and the sum of what is free.
+    pub fn room(&self) -> (u64, u64) {
+        (self.free.last().map_or(0, |(bytes, _)| *bytes), self.free.iter().map(|(bytes, _)| bytes).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_split_and_merged_within_their_region() {
+        let mut arena = Arena::new(512);
+        arena.add(0, 4096);
+        arena.add(4096, 4096);
+        let parts: Vec<u64> = (0..8).map(|_| arena.take(1000).unwrap()).collect();
+        assert_eq!(arena.take(1), None);
+        for part in &parts[1..] {
+            let _ = arena.give(*part);
+        }
+        assert_eq!(arena.room(), (4096, 7168), "regions stay apart");
+        assert_eq!(arena.give(parts[0]), Some(0));
+        assert_eq!(arena.give(parts[0]), None, "nothing is given back twice");
+        arena.remove(0);
+        assert_eq!(arena.room(), (4096, 4096));
+    }
+
+    #[test]
+    fn the_smallest_part_that_fits_is_taken() {
+        let mut arena = Arena::new(512);
+        arena.add(0, 8192);
+        arena.add(1 << 20, 1024);
+        assert_eq!(arena.take(600), Some(1 << 20));
+        assert_eq!(arena.take(2048), Some(0));
+        assert_eq!(arena.take(u64::MAX), None);
+    }
+
+    /// Random takes and gives: no two parts overlap, and everything given back makes the regions whole.
+    #[test]
+    fn parts_never_overlap_and_nothing_is_lost() {
+        let mut arena = Arena::new(512);
+        let mut seed = 1_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        arena.add(0, 1 << 20);
+        arena.add(1 << 20, 1 << 20);
+        let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
+        for _ in 0..20_000 {
+            if random(2) == 0 {
+                let bytes = 1 + random(40_000);
+                if let Some(start) = arena.take(bytes) {
+                    let before = taken.range(..=start).next_back().map_or(0, |(at, bytes)| at + bytes);
+                    let after = taken.range(start..).next().map_or(2 << 20, |(at, _)| *at);
+                    assert!(before <= start && start + bytes <= after);
+                    assert!(start / (1 << 20) == (start + bytes - 1) / (1 << 20), "within one region");
+                    taken.insert(start, bytes);
+                }
+            } else if !taken.is_empty() {
+                let nth = random(taken.len() as u64) as usize;
+                let start = *taken.keys().nth(nth).unwrap();
+                taken.remove(&start);
+                let _ = arena.give(start);
+            }
+        }
+        for start in taken.into_keys() {
+            let _ = arena.give(start);
+        }
+        assert_eq!(arena.room(), (1 << 20, 2 << 20));
+    }
+}

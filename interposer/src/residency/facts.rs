@@ -1,0 +1,114 @@
+//! What is known of an address, without asking the driver, which would tell how the memory is made.
+use super::Memory;
+use super::book::{Home, PoolUse};
+use super::piece::Piece;
+use crate::gate::now_or_never;
+use nvshare_protocol::DeviceId;
+use std::sync::RwLockReadGuard;
+
+/// While it lives, no memory leaves.
+#[must_use]
+#[derive(Debug)]
+pub struct Stay<'a>(#[expect(dead_code)] RwLockReadGuard<'a, ()>);
+
+/// One allocation, as the application should see it: plain device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub start: u64,
+    pub bytes: u64,
+    pub device: DeviceId,
+    pub context: usize,
+    pub id: u64,
+    pub pool: usize,
+    /// Whether the application asked for managed memory itself: then the driver's answers are right.
+    pub managed: bool,
+    /// Whether the driver's own memory is behind it.
+    pub plain: bool,
+    /// Whether it is plain memory made of pieces, which other processes may open.
+    pub shareable: bool,
+}
+
+impl Memory {
+    /// The allocation at an address.
+    pub fn known(&self, address: u64) -> Option<Known> {
+        let book = self.book();
+        let (start, allocation) = book.allocation_at(address)?;
+        let home = book.extents.get(&allocation.extent).map(|extent| &extent.home);
+        Some(Known {
+            start,
+            bytes: allocation.bytes,
+            device: allocation.device,
+            context: allocation.context,
+            id: allocation.id,
+            pool: allocation.pool,
+            managed: allocation.managed,
+            plain: home == Some(&Home::Plain),
+            shareable: matches!(home, Some(Home::Pieces(_))) && allocation.pool == 0,
+        })
+    }
+
+    /// Whether an address lies in a chunk of ours, but in no allocation: for the application, nothing is there.
+    pub fn is_spare(&self, address: u64) -> bool {
+        let book = self.book();
+        let extent = book.extents.range(..=address).next_back();
+        extent.is_some_and(|(start, extent)| extent.chunk && address - start < extent.bytes)
+            && book.allocation_at(address).is_none()
+    }
+
+    /// The devices on which two addresses lie, if both are in pieces that we have made for allocations, and on two.
+    pub fn apart(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
+        let book = self.book();
+        let on = |address: u64| {
+            let (_, allocation) = book.allocation_at(address)?;
+            let extent = book.extents.get(&allocation.extent)?;
+            (!extent.is_the_drivers()).then_some(allocation.device)
+        };
+        let (one, other) = (on(one)?, on(other)?);
+        (one != other).then_some((one, other))
+    }
+
+    /// Keeps what lies at an address there; none if it is away.
+    pub fn stay_at(&self, address: u64) -> Option<Stay<'_>> {
+        let stay = Stay(now_or_never(self.leaving.read()));
+        let book = self.book();
+        let piece = book.piece_at(address).and_then(|id| book.pieces.get(&id));
+        piece.is_none_or(Piece::is_there).then_some(stay)
+    }
+
+    /// Keeps all memory where it is; none if any is away.
+    pub fn stay_all(&self) -> Option<Stay<'_>> {
+        let stay = Stay(now_or_never(self.leaving.read()));
+        let book = self.book();
+        (book.placing || book.pieces.values().all(Piece::is_there)).then_some(stay)
+    }
+
+    /// What was taken of a pool, if anything ever was.
+    pub fn pool(&self, pool: usize) -> Option<PoolUse> {
+        self.book().pools.get(&pool).copied()
+    }
+
+    /// The pool's high-water mark begins anew.
+    pub fn reset_pool_high(&self, pool: usize) {
+        if let Some(of) = self.book().pools.get_mut(&pool) {
+            of.high = of.used;
+        }
+    }
+
+    /// The pool keeps so much at most from now on, and what is used.
+    pub fn trim_pool(&self, pool: usize, keep: u64) {
+        if let Some(of) = self.book().pools.get_mut(&pool) {
+            of.kept = of.kept.min(keep.max(of.used));
+        }
+    }
+
+    /// A pool ends. What was taken of it stays until it is freed; its handle may become another's.
+    pub fn forget_pool(&self, pool: usize) {
+        let mut book = self.book();
+        book.pools.remove(&pool);
+        for allocation in book.allocations.values_mut().filter(|allocation| allocation.pool == pool) {
+            allocation.pool = 0;
+        }
+        drop(book);
+        self.forget_access_of_pool(pool);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the application frees.
+#![allow(unsafe_code)] // frees device memory through the driver
+use super::Memory;
+use super::allocate::SHARED_BELOW;
+use super::book::{Allocation, Book, Extent, Home};
+use super::piece::check;
+use crate::contexts::Contexts;
+use crate::gate::MutexGuard;
+use crate::process::Process;
+use crate::real::driver;
+use nvshare_abi::*;
+
+/// An allocation that the driver is freeing.
+#[derive(Debug)]
+pub struct Taken {
+    start: u64,
+    allocation: Allocation,
+    extent: Option<Extent>,
+}
+
+impl Memory {
+    /// Takes an allocation back; true if it was ours and is gone. Otherwise the call is the driver's, and
+    /// [`Self::forget`] follows when it has done it.
+    ///
+    /// # Errors
+    /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
+    pub fn free(&self, process: &Process, start: u64) -> Result<bool, CUresult> {
+        let (allocation, shared) = {
+            let book = self.book();
+            let Some(allocation) = book.allocations.get(&start) else { return Ok(false) };
+            (*allocation, !book.peers.guests(allocation.device).is_empty())
+        };
+        if self.is_freed(start) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        let is_ours = |extent: &Extent| extent.chunk || !extent.is_the_drivers();
+        if !self.book().extents.get(&allocation.extent).is_some_and(is_ours) {
+            return Ok(false);
+        }
+        // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
+        // disturb; the memory is then given back later.
+        if process.captures.any() {
+            self.free_later(start, allocation.id);
+            return Ok(true);
+        }
+        for context in process.contexts.all() {
+            if shared || context.raw() == allocation.context {
+                check(context.synchronize())?;
+            }
+        }
+        self.give_back(&process.contexts, start, allocation.id);
+        Ok(true)
+    }
+
+    /// Frees what nothing uses any more, if it is still the allocation of that id.
+    pub(super) fn give_back(&self, contexts: &Contexts, start: u64, id: u64) {
+        let mut book = self.book();
+        let known = book.allocations.get(&start).is_some_and(|known| known.id == id);
+        if let Some(allocation) = known.then(|| book.allocations.remove(&start)).flatten() {
+            book.uncharge(&allocation);
+            self.vacate(contexts, book, start, &allocation);
+        }
+    }
+
+    /// The place of an allocation is free.
+    pub(super) fn vacate(
+        &self,
+        contexts: &Contexts,
+        mut book: MutexGuard<'_, Book>,
+        start: u64,
+        allocation: &Allocation,
+    ) {
+        let extent = book.extents.get(&allocation.extent);
+        let Some(shelf) = extent.filter(|extent| extent.chunk).map(Extent::shelf) else {
+            drop(book);
+            return self.drop_extent(contexts, allocation.extent);
+        };
+        let empty = book.arenas.get_mut(&shelf).and_then(|arena| arena.give(start));
+        let enough = (book.in_chunks(shelf) / 4).max(SHARED_BELOW);
+        if let (Some(region), Some(arena)) = (empty, book.arenas.get_mut(&shelf))
+            && arena.room().1 > enough
+        {
+            arena.remove(region);
+            drop(book);
+            self.drop_extent(contexts, region);
+        }
+    }
+
+    /// Gives an extent's memory and addresses back. Nothing uses it any more.
+    pub(super) fn drop_extent(&self, contexts: &Contexts, start: u64) {
+        let mut book = self.book();
+        let Some(extent) = book.extents.remove(&start) else { return };
+        let Home::Pieces(ids) = extent.home else {
+            // The driver waits in it, and by its documentation needs a context.
+            drop(book);
+            let context = contexts.named(extent.context);
+            // SAFETY: made in `extent`.
+            let free = || unsafe { driver::cuMemFree_v2(start) };
+            context.and_then(|context| context.within(free));
+            return;
+        };
+        for id in ids {
+            if let Some(mut piece) = book.pieces.remove(&id) {
+                piece.lift();
+                for map in &piece.maps {
+                    book.maps.remove(&map.at);
+                }
+                piece.slot.iter().for_each(|slot| self.space.give(*slot));
+            }
+        }
+        // SAFETY: reserved in `pieces`, and nothing is mapped there any more.
+        unsafe { driver::cuMemAddressFree(start, extent.bytes as usize) };
+    }
+
+    /// Takes out an allocation that the driver is about to free: afterwards the address may be somebody else's at
+    /// once. It stays charged until [`Self::forget`].
+    pub fn take(&self, start: u64) -> Option<Taken> {
+        let mut book = self.book();
+        let allocation = book.allocations.remove(&start)?;
+        let extent = book.extents.remove(&allocation.extent);
+        Some(Taken { start, allocation, extent })
+    }
+
+    /// The driver has freed it.
+    pub fn forget(&self, taken: &Taken) {
+        self.book().uncharge(&taken.allocation);
+    }
+
+    /// The driver has not freed it.
+    pub fn put_back(&self, taken: Taken) {
+        let mut book = self.book();
+        book.allocations.insert(taken.start, taken.allocation);
+        if let Some(extent) = taken.extent {
+            book.extents.insert(taken.start, extent);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! A piece of physical memory on a device, which keeps its addresses and its bytes while it is not there.
+#![allow(unsafe_code)] // maps and unmaps device memory through the driver
+use crate::real::driver;
+use nvshare_abi::*;
+use nvshare_protocol::DeviceId;
+
+/// The driver's granularity of device memory on every device so far; sizes of pieces are multiples of it.
+pub const GRANULE: u64 = 2 << 20;
+
+/// Who may access a stretch of addresses, as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    pub at: u64,
+    pub bytes: u64,
+    pub who: Vec<CUmemAccessDesc>,
+}
+
+/// Where a piece, or a part of it, appears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    pub at: u64,
+    /// From the piece's beginning.
+    pub offset: u64,
+    pub bytes: u64,
+    pub access: Vec<Access>,
+}
+
+impl Map {
+    pub fn end(&self) -> u64 {
+        self.at + self.bytes
+    }
+
+    /// Notes who may access a part of it, after what was said before: of the same part and the same devices that is
+    /// replaced, other devices keep theirs.
+    pub fn allow(&mut self, at: u64, end: u64, who: &[CUmemAccessDesc]) {
+        let (at, end) = (at.max(self.at), end.min(self.end()));
+        let bytes = end.saturating_sub(at);
+        if bytes > 0 {
+            for access in
+                self.access.iter_mut().filter(|access| access.at >= at && access.at + access.bytes <= end)
+            {
+                access.who.retain(|known| !who.iter().any(|new| new.location == known.location));
+            }
+            self.access.retain(|access| !access.who.is_empty());
+            // Who has nothing to lose need not be told so at each return.
+            let has = |location: CUmemLocation| {
+                self.access.iter().any(|access| access.who.iter().any(|known| known.location == location))
+            };
+            let told = who.iter().filter(|new| new.flags != 0 || has(new.location)).copied();
+            let who: Vec<_> = told.collect();
+            if !who.is_empty() {
+                self.access.push(Access { at, bytes, who });
+            }
+        }
+    }
+
+    /// Whether the device may read and write all of it.
+    fn is_open_to(&self, ordinal: CUdevice) -> bool {
+        let own = own_access(ordinal);
+        let mut said =
+            self.access.iter().rev().filter_map(|access| {
+                Some((access, access.who.iter().find(|who| who.location == own.location)?))
+            });
+        said.next().is_some_and(|(access, who)| {
+            *who == own && access.at <= self.at && access.at + access.bytes >= self.end()
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct Piece {
+    pub device: DeviceId,
+    pub bytes: u64,
+    pub prop: CUmemAllocationProp,
+    /// The driver's handle while it is on the device.
+    pub real: Option<CUmemGenericAllocationHandle>,
+    /// Whether its slot holds bytes that belong in it.
+    pub saved: bool,
+    /// Where its bytes go, on the host.
+    pub slot: Option<u64>,
+    pub maps: Vec<Map>,
+    /// Why it can never leave, if it cannot.
+    pub pinned: Option<&'static str>,
+    /// How many handles the application has to it.
+    pub handles: u32,
+    /// Rises with every piece: the newest counts as the most recently used.
+    pub stamp: u64,
+}
+
+/// The driver's yes, or its error.
+pub fn check(code: CUresult) -> Result<(), CUresult> {
+    if code == CUresult::SUCCESS { Ok(()) } else { Err(code) }
+}
+
+/// What a plain allocation on a device is made of.
+pub fn plain(ordinal: CUdevice) -> CUmemAllocationProp {
+    CUmemAllocationProp {
+        r#type: CU_MEM_ALLOCATION_TYPE_PINNED,
+        requestedHandleTypes: 0,
+        location: CUmemLocation { r#type: CU_MEM_LOCATION_TYPE_DEVICE, id: ordinal },
+        win32HandleMetaData: 0,
+        allocFlags: CUmemAllocationFlags {
+            compressionType: 0,
+            gpuDirectRDMACapable: 0,
+            usage: 0,
+            reserved: [0; 4],
+        },
+    }
+}
+
+/// Read and write, for the device itself.
+pub fn own_access(ordinal: CUdevice) -> CUmemAccessDesc {
+    CUmemAccessDesc {
+        location: CUmemLocation { r#type: CU_MEM_LOCATION_TYPE_DEVICE, id: ordinal },
+        flags: CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+    }
+}
+
+impl Piece {
+    pub fn is_there(&self) -> bool {
+        self.real.is_some()
+    }
+
+    /// Whether its memory was made to be known to others, or will be when it comes.
+    pub fn is_exportable(&self) -> bool {
+        self.prop.requestedHandleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR != 0
+    }
+
+    pub fn can_leave(&self) -> bool {
+        self.pinned.is_none() && self.slot.is_some()
+    }
+
+    /// Makes its memory and maps it everywhere; its bytes are not yet in it.
+    ///
+    /// # Errors
+    /// The driver's; nothing is left of the attempt.
+    pub fn place(&mut self) -> Result<(), CUresult> {
+        let mut real = 0;
+        // SAFETY: pointers to a local and to our own properties.
+        check(unsafe { driver::cuMemCreate(&mut real, self.bytes as usize, &self.prop, 0) })?;
+        self.real = Some(real);
+        let mapped = self.maps.iter().try_for_each(|map| map_in(map, real));
+        if mapped.is_err() {
+            self.lift();
+        }
+        mapped
+    }
+
+    /// Unmaps it everywhere and gives its memory back.
+    pub fn lift(&mut self) {
+        let Some(real) = self.real.take() else { return };
+        for map in &self.maps {
+            // SAFETY: addresses that we or the application reserved; nothing of this process is in flight. What was
+            // never mapped, after a failed `place`, is the driver's error to say.
+            unsafe { driver::cuMemUnmap(map.at, map.bytes as usize) };
+        }
+        // SAFETY: the handle made in `place`.
+        unsafe { driver::cuMemRelease(real) };
+    }
+
+    /// Says who may access it, wherever it is mapped.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn allow(&mut self, who: &[CUmemAccessDesc]) -> Result<(), CUresult> {
+        for map in &mut self.maps {
+            if self.real.is_some() {
+                // SAFETY: mapped there since `place`; the descriptions are ours.
+                check(unsafe {
+                    driver::cuMemSetAccess(map.at, map.bytes as usize, who.as_ptr(), who.len())
+                })?;
+            }
+            map.allow(map.at, map.end(), who);
+        }
+        Ok(())
+    }
+
+    /// An address where all of it is mapped, for its own device to read and write.
+    pub fn window(&self) -> Option<u64> {
+        self.maps
+            .iter()
+            .find(|map| map.offset == 0 && map.bytes == self.bytes && map.is_open_to(self.prop.location.id))
+            .map(|map| map.at)
+    }
+
+    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. Where it is
+    /// mapped nowhere as a whole, it is so for the length of this call, and `wait` ends the copy.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn copy(
+        &self,
+        copy: impl FnOnce(u64, u64, usize) -> CUresult,
+        wait: impl FnOnce() -> CUresult,
+    ) -> Result<(), CUresult> {
+        let (Some(real), Some(slot)) = (self.real, self.slot) else {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        };
+        let bytes = self.bytes as usize;
+        if let Some(at) = self.window() {
+            return check(copy(at, slot, bytes));
+        }
+        let mut at = 0;
+        // SAFETY: pointers to locals.
+        check(unsafe { driver::cuMemAddressReserve(&mut at, bytes, 0, 0, 0) })?;
+        let who = own_access(self.prop.location.id);
+        let whole = Map {
+            at,
+            offset: 0,
+            bytes: self.bytes,
+            access: vec![Access { at, bytes: self.bytes, who: vec![who] }],
+        };
+        let done = map_in(&whole, real).and_then(|()| {
+            let copied = check(copy(at, slot, bytes)).and_then(|()| check(wait()));
+            // SAFETY: mapped above, and the copy has ended.
+            unsafe { driver::cuMemUnmap(at, bytes) };
+            copied
+        });
+        // SAFETY: reserved above, nothing is mapped there.
+        unsafe { driver::cuMemAddressFree(at, bytes) };
+        done
+    }
+}
+
+fn map_in(map: &Map, real: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
+    // SAFETY: addresses that we or the application reserved, and a live handle.
+    check(unsafe { driver::cuMemMap(map.at, map.bytes as usize, map.offset as usize, real, 0) })?;
+    map.access.iter().try_for_each(|access| {
+        // SAFETY: as above; the descriptions are ours.
+        check(unsafe {
+            driver::cuMemSetAccess(access.at, access.bytes as usize, access.who.as_ptr(), access.who.len())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> Map {
+        Map { at: 100, offset: 0, bytes: 100, access: Vec::new() }
+    }
+
+    fn read_only(ordinal: CUdevice) -> CUmemAccessDesc {
+        // CU_MEM_ACCESS_FLAGS_PROT_READ of cuda.h.
+        CUmemAccessDesc { flags: 1, ..own_access(ordinal) }
+    }
+
+    #[test]
+    fn a_device_that_comes_later_takes_nothing_from_the_first() {
+        let mut map = map();
+        map.allow(0, 1000, &[own_access(0)]);
+        map.allow(0, 1000, &[own_access(1)]);
+        assert!(map.is_open_to(0) && map.is_open_to(1));
+        assert_eq!(map.access.len(), 2);
+        map.allow(100, 200, &[read_only(0)]);
+        assert!(!map.is_open_to(0) && map.is_open_to(1));
+        assert_eq!(map.access.len(), 2, "what was said before of the same device is replaced");
+    }
+
+    #[test]
+    fn a_device_that_is_kept_out_again_leaves_nothing_behind() {
+        let mut map = map();
+        map.allow(0, 1000, &[own_access(0), own_access(1)]);
+        map.allow(0, 1000, &[CUmemAccessDesc { flags: 0, ..own_access(1) }]);
+        assert!(map.is_open_to(0) && !map.is_open_to(1));
+        assert_eq!(map.access, [Access { at: 100, bytes: 100, who: vec![own_access(0)] }]);
+        map.allow(100, 150, &[CUmemAccessDesc { flags: 0, ..own_access(0) }]);
+        assert_eq!(map.access.len(), 2, "a part of what is open is shut");
+    }
+
+    #[test]
+    fn a_part_is_not_all_of_it() {
+        let mut map = map();
+        map.allow(100, 150, &[own_access(0)]);
+        assert!(!map.is_open_to(0));
+        map.allow(0, 50, &[own_access(0)]);
+        assert_eq!(map.access.len(), 1, "what lies elsewhere is not ours");
+    }
+}

@@ -1,0 +1,306 @@
+//! Swap space: files of the scheduler's that this process has mapped, given out in slots, one for each piece.
+//!
+//! The scheduler owns the files, so that their pages count against nvshare and not against the container. A slot
+//! belongs to its piece for the piece's life: a hand-over can then never fail for want of room.
+#![allow(unsafe_code)] // maps files, and registers them with the driver
+use super::arena::Arena;
+use super::piece::GRANULE;
+use crate::contexts::Entered;
+use crate::gate::{Deadline, now_or_never};
+use crate::log;
+use crate::process::DESCRIPTORS;
+use crate::real::driver;
+use nvshare_abi::*;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering::Release;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Asked for at least so much at a time, bytes.
+const STEP: u64 = 1 << 30;
+/// Asked for on joining, to hear whether there is any, bytes.
+const FIRST: u64 = 256 << 20;
+/// Asked for ahead when less than this is left, bytes.
+const LOW: u64 = 256 << 20;
+/// A mapping is registered at once. Where its pages are there and clear, that goes at about 30 GB/s (one H200 host), so
+/// that the driver keeps other calls of this process waiting for 9 ms; else it is ten times slower.
+const SEGMENT: u64 = 256 << 20;
+/// How long an allocation waits for the scheduler's answer. Long, for the agent asks between hand-overs, which take
+/// seconds while swap space is new.
+const ANSWER: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Segment {
+    at: u64,
+    bytes: u64,
+    registered: bool,
+}
+
+impl Segment {
+    /// Whether its last pages are allocated and clear: the scheduler makes them in their order.
+    fn is_made(&self) -> bool {
+        let mut page = 0u8;
+        let last = (self.at + self.bytes - GRANULE) as *mut c_void;
+        // SAFETY: a page of our own mapping, whose size is a multiple of the granule, and one byte for the answer.
+        unsafe { libc::mincore(last, 1, &mut page) == 0 && page & 1 == 1 }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    slots: Arena,
+    segments: Vec<Segment>,
+    file: Option<OwnedFd>,
+    /// What the scheduler has granted of the present file, all of it mapped, bytes.
+    granted: u64,
+    /// What we want of it, and what we have asked for.
+    wanted: u64,
+    asked: u64,
+    /// The largest slot that was wanted, bytes: a mapping is large enough for it.
+    largest: u64,
+    /// Whether the scheduler that we speak with offers any; none before its answer.
+    offered: Option<bool>,
+    /// Whether there is a scheduler to ask.
+    open: bool,
+}
+
+#[derive(Debug)]
+pub struct Space {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        let inner = Inner {
+            slots: Arena::new(GRANULE),
+            segments: Vec::new(),
+            file: None,
+            granted: 0,
+            wanted: 0,
+            asked: 0,
+            largest: 0,
+            offered: None,
+            open: false,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+}
+
+impl Space {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        now_or_never(self.inner.lock())
+    }
+
+    /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Who has swap space
+    /// of one before it keeps that, and asks again when it is used up.
+    pub fn open(&self) -> bool {
+        let mut inner = self.lock();
+        inner.open = true;
+        let none = inner.segments.is_empty();
+        if none {
+            inner.wanted = inner.wanted.max(FIRST);
+        }
+        none
+    }
+
+    /// The scheduler is gone. What is mapped stays; what comes next is another file.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.open = false;
+        DESCRIPTORS[3].store(-1, Release);
+        inner.file = None;
+        (inner.granted, inner.wanted, inner.asked) = (0, 0, 0);
+        self.changed.notify_all();
+    }
+
+    /// The sum to ask the scheduler for, if it has changed since we last asked.
+    pub fn to_ask(&self) -> Option<u64> {
+        let mut inner = self.lock();
+        (inner.open && inner.wanted > inner.asked).then(|| {
+            inner.asked = inner.wanted;
+            inner.wanted
+        })
+    }
+
+    /// How many bytes of swap space this process has.
+    pub fn held(&self) -> u64 {
+        self.lock().segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// The scheduler's answer: so many bytes of the file in all, and the file if it is another than before. True if that
+    /// is all that was asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be mapped; its bytes are then not given out.
+    pub fn granted(&self, bytes: u64, file: Option<OwnedFd>) -> io::Result<bool> {
+        let mut inner = self.lock();
+        if let Some(file) = file {
+            DESCRIPTORS[3].store(file.as_raw_fd(), Release);
+            inner.file = Some(file);
+            inner.granted = 0;
+        }
+        let refused = bytes < inner.asked;
+        inner.offered = Some(bytes > 0);
+        let mapped = inner.map_up_to(bytes);
+        if refused || mapped.is_err() {
+            // Not asked again by itself: the next allocation that lacks room asks.
+            (inner.wanted, inner.asked) = (inner.granted, inner.granted);
+        }
+        self.changed.notify_all();
+        mapped.map(|()| !refused)
+    }
+
+    /// Whether there is swap space for this process; none while that is not known.
+    pub fn offered(&self) -> Option<bool> {
+        self.lock().offered
+    }
+
+    /// A slot for a piece, whose address is returned; `ask` makes the agent ask for more. Without a scheduler
+    /// there is nobody who could take the GPU away, and a piece may be without a slot.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY` when the scheduler gives no more.
+    pub fn slot(&self, bytes: u64, ask: impl Fn()) -> Result<Option<u64>, CUresult> {
+        let deadline = Deadline::after(ANSWER);
+        let mut inner = self.lock();
+        inner.largest = inner.largest.max(bytes.next_multiple_of(GRANULE));
+        // What there was when this call last asked.
+        let mut had = None;
+        loop {
+            if let Some(slot) = inner.slots.take(bytes) {
+                if inner.open
+                    && inner.slots.room().1 < LOW
+                    && inner.wanted == inner.asked
+                    && inner.asked == inner.granted
+                {
+                    inner.wanted = inner.granted + STEP;
+                    drop(inner);
+                    ask();
+                }
+                return Ok(Some(slot));
+            }
+            if !inner.open || inner.offered == Some(false) {
+                return Ok(None);
+            }
+            if inner.asked == inner.granted {
+                // Others may have taken what came: only an answer that brought nothing is a refusal.
+                if had == Some(inner.granted) {
+                    log::warning!("the scheduler's swap space is used up: {bytes} bytes more are refused");
+                    return Err(CUresult::ERROR_OUT_OF_MEMORY);
+                }
+                had = Some(inner.granted);
+                inner.wanted = inner.granted + bytes.max(STEP);
+            } else if inner.wanted < inner.granted + bytes {
+                inner.wanted = inner.granted + bytes.max(STEP);
+            }
+            let Some(left) = deadline.left() else {
+                log::warning!("the scheduler does not answer for swap space: {bytes} bytes more are refused");
+                return Err(CUresult::ERROR_OUT_OF_MEMORY);
+            };
+            drop(inner);
+            ask();
+            inner = self.lock();
+            if inner.asked != inner.granted || inner.wanted != inner.asked {
+                inner = now_or_never(self.changed.wait_timeout(inner, left)).0;
+            }
+        }
+    }
+
+    /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask, or
+    /// while an answer is awaited.
+    pub fn want(&self, bytes: u64, largest: u64) {
+        let mut inner = self.lock();
+        if inner.open && inner.offered != Some(false) && inner.wanted == inner.granted {
+            inner.largest = inner.largest.max(largest.next_multiple_of(GRANULE));
+            inner.wanted = inner.granted + bytes;
+        }
+    }
+
+    /// A slot out of what there is.
+    pub fn slot_now(&self, bytes: u64) -> Option<u64> {
+        self.lock().slots.take(bytes)
+    }
+
+    /// Gives a slot back.
+    pub fn give(&self, slot: u64) {
+        let _ = self.lock().slots.give(slot);
+    }
+
+    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed. Where the
+    /// driver refuses, they run slower.
+    pub fn register(&self, _context: &Entered<'_>, slot: u64) {
+        let mut inner = self.lock();
+        let Some(segment) = inner
+            .segments
+            .iter_mut()
+            .find(|segment| !segment.registered && (segment.at..segment.at + segment.bytes).contains(&slot))
+        else {
+            return;
+        };
+        // SAFETY: our own mapping, which is never unmapped; a context is current.
+        let code = unsafe {
+            driver::cuMemHostRegister_v2(
+                segment.at as *mut c_void,
+                segment.bytes as usize,
+                CU_MEMHOSTREGISTER_PORTABLE,
+            )
+        };
+        segment.registered = true;
+        if code != CUresult::SUCCESS {
+            log::warning!("swap space cannot be registered (CUDA error {}): it is slower", code.0);
+        }
+    }
+
+    /// Whether some of it is not registered.
+    pub fn is_raw(&self) -> bool {
+        self.lock().segments.iter().any(|segment| !segment.registered)
+    }
+
+    /// Registers the next mapping that is not yet, if the scheduler has made its pages; true if one was.
+    pub fn register_next(&self, context: &Entered<'_>) -> bool {
+        let next = self
+            .lock()
+            .segments
+            .iter()
+            .find(|segment| !segment.registered && segment.is_made())
+            .map(|s| s.at);
+        if let Some(slot) = next {
+            self.register(context, slot);
+        }
+        next.is_some()
+    }
+}
+
+impl Inner {
+    fn map_up_to(&mut self, bytes: u64) -> io::Result<()> {
+        while self.granted < bytes {
+            let Some(file) = &self.file else {
+                return Err(io::Error::other("no file came with the swap space"));
+            };
+            let size = (bytes - self.granted).min(self.largest.max(SEGMENT));
+            // SAFETY: a new mapping at an address of the kernel's choice.
+            let at = unsafe {
+                libc::mmap(
+                    std::ptr::null_mut(),
+                    size as usize,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_SHARED,
+                    file.as_raw_fd(),
+                    self.granted as libc::off_t,
+                )
+            };
+            if at == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            // A forked child has no use for it, and would hold its pages.
+            // SAFETY: the mapping just made.
+            unsafe { libc::madvise(at, size as usize, libc::MADV_DONTFORK) };
+            self.segments.push(Segment { at: at as u64, bytes: size, registered: false });
+            self.slots.add(at as u64, size / GRANULE * GRANULE);
+            self.granted += size;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Which stream a number means.
+use nvshare_abi::{CU_STREAM_PER_THREAD, CUstream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A stream: its number, and for the default stream of a thread, whose number is the same in all, the thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key(usize, u64);
+
+impl Key {
+    /// The calling thread's stream of this number.
+    pub fn here(stream: CUstream) -> Self {
+        static THREADS: AtomicU64 = AtomicU64::new(1);
+        thread_local! { static THREAD: u64 = THREADS.fetch_add(1, Relaxed); }
+        let own = stream as usize == CU_STREAM_PER_THREAD;
+        Self(stream as usize, if own { THREAD.try_with(|n| *n).unwrap_or_default() } else { 0 })
+    }
+
+    /// Whether the number is the same, whatever the thread.
+    pub fn is_alike(self, other: Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thread_has_a_default_stream_of_its_own_and_other_streams_are_everybodys() {
+        let (own, named) = (CU_STREAM_PER_THREAD as CUstream, 0x1000 as CUstream);
+        let here = (Key::here(own), Key::here(named));
+        assert_eq!(here, (Key::here(own), Key::here(named)));
+        let there = std::thread::spawn(|| {
+            (Key::here(CU_STREAM_PER_THREAD as CUstream), Key::here(0x1000 as CUstream))
+        });
+        let there = there.join().expect("the thread ends");
+        assert_ne!(here.0, there.0);
+        assert!(here.0.is_alike(there.0));
+        assert_eq!(here.1, there.1);
+    }
+}

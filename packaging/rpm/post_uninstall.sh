@@ -1,0 +1,10 @@
+# $1: how many versions are left.
+if [ "$1" -eq 0 ]; then
+    rm -rf /run/nvshare
+    # The packager cannot own directories. A changed config.toml stays, as config.toml.rpmsave.
+    rmdir /usr/lib/nvshare /usr/share/doc/nvshare /usr/share/licenses/nvshare /etc/nvshare 2>/dev/null
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+    fi
+fi
+exit 0

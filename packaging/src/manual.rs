@@ -1,0 +1,119 @@
+//! One page a program and one a command of it, from the definitions that `--help` prints; and those that are
+//! written by hand.
+use crate::put;
+use anyhow::Result;
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use std::path::Path;
+
+/// Of `packaging/man`.
+const WRITTEN: [(&str, &str); 2] = [
+    ("nvshare-runtime.8", include_str!("../man/nvshare-runtime.8")),
+    ("nvshare-hook.8", include_str!("../man/nvshare-hook.8")),
+];
+
+/// What a reader of any page may want next.
+const PAGES: [(&str, &str); 6] = [
+    ("nvshare-scheduler", "8"),
+    ("nvsharectl", "8"),
+    ("nvshare-ctk", "8"),
+    ("nvshare-runtime", "8"),
+    ("nvshare-hook", "8"),
+    ("nvshare-config.toml", "5"),
+];
+
+pub const MANUAL: &str = "nvshare";
+
+/// Name and version, for a page's foot.
+pub fn source() -> String {
+    format!("nvshare {}", env!("CARGO_PKG_VERSION"))
+}
+
+pub fn write(program: Command, date: &str, root: &Path) -> Result<()> {
+    let mut program = program.disable_help_subcommand(true);
+    program.build();
+    for (name, page) in pages(&program, date)? {
+        put(root, &format!("usr/share/man/man8/{name}"), &page)?;
+    }
+    Ok(())
+}
+
+/// The pages of a command that has been built, and of those below it.
+fn pages(command: &Command, date: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let man = Man::new(command.clone()).section("8").date(date).source(source()).manual(MANUAL);
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    page.extend_from_slice(see_also(command.get_name()).to_roff().as_bytes());
+    let mut pages = vec![(man.get_filename(), page)];
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        pages.extend(self::pages(below, date)?);
+    }
+    Ok(pages)
+}
+
+/// The section at a page's end.
+pub fn see_also(but: &str) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]);
+    let others: Vec<_> = PAGES.iter().filter(|(name, _)| *name != but).collect();
+    for (n, (name, section)) in others.iter().enumerate() {
+        let end = if n + 1 < others.len() { "," } else { "" };
+        roff.text([bold(*name), roman(format!("({section}){end}"))]);
+    }
+    roff
+}
+
+pub fn copy_written(date: &str, root: &Path) -> Result<()> {
+    for (name, page) in WRITTEN {
+        put(
+            root,
+            &format!("usr/share/man/man8/{name}"),
+            page.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@DATE@", date).as_bytes(),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::programs;
+
+    /// A page's text as far as words go: roff's escapes are gone.
+    fn words(page: &[u8]) -> String {
+        String::from_utf8(page.to_vec()).unwrap().replace("\\-", "-").replace("\\fB", "").replace("\\fR", "")
+    }
+
+    #[test]
+    fn every_option_and_command_that_is_shown_has_its_place() {
+        for mut program in programs() {
+            program = program.disable_help_subcommand(true);
+            program.build();
+            let pages = pages(&program, "2026-01-31").unwrap();
+            let text: String = pages.iter().map(|(_, page)| words(page)).collect();
+            let mut left = vec![&program];
+            while let Some(command) = left.pop() {
+                left.extend(command.get_subcommands());
+                let name = command.get_display_name().unwrap_or(command.get_name());
+                assert!(pages.iter().any(|(page, _)| *page == format!("{name}.8")), "{name} has no page");
+                for option in command.get_arguments() {
+                    let Some(long) = option.get_long() else { continue };
+                    let there = text.contains(&format!("--{long}"));
+                    assert_eq!(there, !option.is_hide_set(), "{name}: --{long}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_named_exists() {
+        let written = WRITTEN.map(|(name, _)| name.to_owned());
+        let programs = programs().map(|program| format!("{}.8", program.get_name()));
+        for (name, section) in PAGES {
+            let page = format!("{name}.{section}");
+            let exists = written.contains(&page) || programs.contains(&page);
+            assert!(exists || page == "nvshare-config.toml.5", "{page}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The page of the settings file.
+use crate::manual::{MANUAL, see_also, source};
+use crate::sample;
+use anyhow::Result;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+
+const NAME: &str = "nvshare-config.toml";
+
+/// The page as roff.
+pub fn page(date: &str) -> Result<Vec<u8>> {
+    let mut roff = Roff::new();
+    let source = source();
+    roff.control("TH", [NAME, "5", date, source.as_str(), MANUAL]);
+    roff.control("SH", ["NAME"]).text([roman(format!("{NAME} - settings of nvshare"))]);
+    roff.control("SH", ["SYNOPSIS"]).text([italic("/etc/nvshare/config.toml")]);
+    roff.control("SH", ["DESCRIPTION"]).text(inlines(
+        "One file of TOML for the scheduler and for the programs that container engines start. A setting that \
+         is left out has its default. The scheduler reads it when it starts, the others at the start of each \
+         container; `nvshare-scheduler --check` says what is wrong with the scheduler's part, `nvshare-ctk \
+         doctor` what is wrong with section [runtime].",
+    ));
+    let mut section = String::new();
+    for setting in sample::settings() {
+        if setting.section != section {
+            section = setting.section;
+            roff.control("SH", [format!("SECTION [{section}]").as_str()]);
+        }
+        roff.control("TP", []).text([bold(setting.key)]);
+        roff.text(inlines(setting.about.trim_end()));
+        roff.control("RS", []);
+        roff.control("PP", []).text(inlines(&format!("Allowed: {}.", setting.allowed)));
+        roff.control("br", []).text([roman("Default: "), bold(setting.default)]);
+        roff.control("RE", []);
+    }
+    let mut page = Vec::new();
+    roff.to_writer(&mut page)?;
+    page.extend_from_slice(see_also(NAME).to_roff().as_bytes());
+    Ok(page)
+}
+
+/// What stands in backquotes is bold.
+fn inlines(text: &str) -> Vec<Inline> {
+    text.split('`').enumerate().map(|(n, part)| if n % 2 == 1 { bold(part) } else { roman(part) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_paragraph() {
+        let page = String::from_utf8(page("2026-01-31").unwrap()).unwrap();
+        for setting in sample::settings() {
+            assert!(page.contains(&format!(".TP\n\\fB{}\\fR\n", setting.key)), "{}", setting.key);
+        }
+        assert!(page.contains("\\fBnvsharectl on\\fR and \\fBoff\\fR"), "{page}");
+    }
+}

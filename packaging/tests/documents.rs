@@ -1,0 +1,74 @@
+//! The command lines and settings that README.md and docs/*.md show are such as the programs take.
+use clap::Parser;
+use nvshare_runtime_hook::{config, ctk};
+use nvshare_scheduler::{cli, ctl, settings};
+use std::fs;
+use std::path::Path;
+
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let files = docs.chain([root.join("README.md")]);
+    files.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// What is typed: the lines of blocks fenced as `sh`, and what stands between backticks.
+fn commands(text: &str) -> Vec<&str> {
+    let (mut commands, mut fence) = (Vec::new(), None);
+    for line in text.lines() {
+        match (line.strip_prefix("```"), fence) {
+            (Some(info), None) => fence = Some(info),
+            (Some(_), Some(_)) => fence = None,
+            (None, Some(info)) if info.starts_with("sh") => commands.push(line),
+            (None, Some(_)) => {}
+            (None, None) => commands.extend(line.split('`').skip(1).step_by(2)),
+        }
+    }
+    commands
+}
+
+/// What one of our programs says to a command; none: it is another's command, or a program's name alone.
+fn read(command: &str) -> Option<Result<(), clap::Error>> {
+    let command = command.split(['#', '|']).next().unwrap_or_default().trim().trim_end_matches('&');
+    let words: Vec<&str> = command.split_whitespace().skip_while(|word| *word == "sudo").collect();
+    let [program, _, ..] = words[..] else { return None };
+    match program.rsplit('/').next()? {
+        "nvsharectl" => Some(ctl::args::Args::try_parse_from(words).map(drop)),
+        "nvshare-scheduler" => Some(cli::Args::try_parse_from(words).map(drop)),
+        "nvshare-ctk" => Some(ctk::Command::try_parse_from(words).map(drop)),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_command_of_ours_is_one() {
+    let mut seen = 0;
+    for (name, text) in documents() {
+        for command in commands(&text) {
+            if let Some(said) = read(command) {
+                said.unwrap_or_else(|error| panic!("{name}: {command}\n{error}"));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn every_setting_that_is_shown_is_one() {
+    let mut seen = 0;
+    for (name, text) in documents() {
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default();
+            settings::load(block, &name, &[]).unwrap();
+            let loaded = config::parse(block);
+            assert_eq!(loaded.error, None, "{name}: {block}");
+            if block.contains("[runtime]") {
+                assert_eq!(loaded.settings, config::Settings::default(), "{name} shows the defaults");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "{seen}");
+}

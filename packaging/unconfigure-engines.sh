@@ -1,0 +1,19 @@
+#!/bin/sh
+# Takes the runtime nvshare out of the engines' configurations before the package goes: an engine whose default it
+# is could start no container any more. Where nothing is ours, nothing is changed.
+for engine in docker containerd crio podman; do
+    # What cannot be read is left to the administrator, who is told; the package goes all the same.
+    said=$(nvshare-ctk runtime unconfigure --runtime="$engine" 2>&1)
+    case $said in
+    *"nothing to change"*) continue ;;
+    *) printf 'nvshare: %s\n' "$said" ;;
+    esac
+    # docker reads its file again without touching containers; the others would have to be restarted.
+    if [ "$engine" = docker ] && [ -d /run/systemd/system ]; then
+        systemctl try-reload-or-restart docker.service || true
+    fi
+done
+# The device's description, unless somebody has changed it.
+if [ -e /etc/cdi/nvshare.json ] && nvshare-ctk cdi generate --output - | cmp -s - /etc/cdi/nvshare.json; then
+    rm -f /etc/cdi/nvshare.json
+fi

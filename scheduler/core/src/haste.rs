@@ -1,0 +1,115 @@
+//! Tenants that mostly sleep are served at once: before the others in line, and before the turns of holders are over.
+//! What that may cost the others is bounded here.
+use crate::Core;
+use crate::event::TenantId;
+use crate::lease::Lease;
+use crate::settings::seconds;
+use nvshare_protocol::Nanos;
+use std::collections::BTreeSet;
+
+/// A holder keeps the device for at least so long once its memory is back, however eager the next one is.
+const SLICE: Nanos = Nanos::from_millis(50);
+/// A turn that was broken off goes on if the tenant asks so soon.
+const GOES_ON: Nanos = Nanos::from_millis(50);
+
+/// A turn that ended before its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokenOff {
+    /// What was left of it.
+    pub rest: Nanos,
+    /// When the tenant was told to leave, and when it had.
+    pub told: Nanos,
+    pub left: Nanos,
+}
+
+impl BrokenOff {
+    /// Whether a request at this time is for the rest of it.
+    pub fn goes_on(&self, now: Nanos) -> bool {
+        self.rest > Nanos::ZERO && now.saturating_sub(self.left) <= GOES_ON
+    }
+}
+
+/// Time with the gate open while others waited, of which half is forgotten in [`HALF_LIFE`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recent {
+    held: Nanos,
+    at: Nanos,
+}
+
+/// See [`Recent`].
+const HALF_LIFE: Nanos = seconds(10);
+/// Running all the time counts for so much: the half-life by the natural logarithm of 2.
+pub(crate) const ALWAYS: Nanos = Nanos(HALF_LIFE.0 / 100 * 144);
+
+impl Recent {
+    /// As it is `now`.
+    pub fn at(self, now: Nanos) -> Nanos {
+        let passed = now.saturating_sub(self.at).0;
+        let (halves, rest) = (passed / HALF_LIFE.0, passed % HALF_LIFE.0);
+        let left = self.held.0.checked_shr(u32::try_from(halves).unwrap_or(u32::MAX)).unwrap_or(0);
+        // Linear within one half-life.
+        let gone = u128::from(left) * u128::from(rest) / (2 * u128::from(HALF_LIFE.0));
+        Nanos(left - u64::try_from(gone).unwrap_or(left).min(left))
+    }
+
+    pub fn add(&mut self, now: Nanos, held: Nanos) {
+        self.held = self.at(now).saturating_add(held.min(seconds(15)));
+        self.at = now;
+    }
+}
+
+/// The time in which a device is held by tenants that came before others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Haste {
+    holders: BTreeSet<TenantId>,
+    since: Nanos,
+    past: Recent,
+}
+
+impl Haste {
+    pub fn begin(&mut self, id: TenantId, now: Nanos) {
+        if self.holders.is_empty() {
+            self.since = now;
+        }
+        self.holders.insert(id);
+    }
+
+    pub fn end(&mut self, id: TenantId, now: Nanos) {
+        if self.holders.remove(&id) && self.holders.is_empty() {
+            self.past.add(now, now.saturating_sub(self.since));
+        }
+    }
+
+    /// As much as counts of it now.
+    fn recent(&self, now: Nanos) -> Nanos {
+        let present = if self.holders.is_empty() { Nanos::ZERO } else { now.saturating_sub(self.since) };
+        self.past.at(now).saturating_add(present)
+    }
+}
+
+impl Core {
+    /// Whether a tenant mostly sleeps, and is served at once: it did in its last turn, and what it used of late
+    /// while others waited is less than what would be its share if it had as much work as they.
+    /// All such tenants together have at most half of a device's time, or the others might never have a turn.
+    pub(crate) fn is_eager(&self, id: TenantId) -> bool {
+        let tenant = self.tenants.get(&id).filter(|tenant| self.settings.overlap && tenant.slept);
+        let Some(tenant) = tenant else { return false };
+        let own = tenant.weight();
+        tenant.devices.keys().all(|device| {
+            let at = &self.devices[device];
+            let others = at.standings.waiting_weight + at.standings.holding_weight;
+            let share = u128::from(ALWAYS.0) * u128::from(own) / u128::from(own + others);
+            u128::from(tenant.recent.at(self.now).0) < share
+                && at.haste.recent(self.now) < Nanos(ALWAYS.0 / 2)
+        })
+    }
+
+    /// Until when a holder goes on in any case: for two thirds of what it took to have its memory there, or would take,
+    /// from when it was told to leave if its turn was broken off. Others never leave it less than two fifths of the time.
+    pub(crate) fn slice_end(&self, lease: &Lease) -> Nanos {
+        let Some(ready) = lease.ready else { return Nanos::MAX };
+        let away = ready.saturating_sub(lease.goes_on.map_or(lease.granted, |turn| turn.told));
+        let cost = lease.held.iter().map(|device| self.devices[device].cost()).max().unwrap_or_default();
+        ready.saturating_add(Nanos(away.max(cost).0 / 3 * 2).max(SLICE))
+    }
+}

@@ -1,0 +1,65 @@
+//! How full a device is, now and with all that is on its way in or out.
+use crate::Core;
+use crate::event::TenantId;
+use nvshare_protocol::tenant::Share;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeMap;
+
+impl Core {
+    /// What is free on the device for this tenant now, beyond what others are still bringing in.
+    pub(crate) fn free(&self, id: TenantId, device: DeviceId) -> Bytes {
+        let taken = self.devices[&device].resident + self.claimed(&[id], device);
+        self.usable(device).saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
+    }
+
+    /// What the tenant lacks on the device beyond what is free there.
+    pub(crate) fn short(&self, id: TenantId, device: DeviceId) -> Bytes {
+        let has = self.memory(id, device);
+        let most = self.usable(device);
+        has.allocated.min(most).saturating_sub(has.resident).saturating_sub(self.free(id, device))
+    }
+
+    /// What tenants other than these may bring in to the device: holders all that they lack, and others what they were
+    /// told to.
+    pub(crate) fn claimed(&self, but: &[TenantId], device: DeviceId) -> u128 {
+        let own: u128 = but.iter().map(|id| u128::from(self.standing(*id, device).claim.0)).sum();
+        self.devices[&device].standings.claimed - own
+    }
+
+    /// What others than this one were asked to move out of the device and have not yet.
+    pub(crate) fn outgoing(&self, id: TenantId, device: DeviceId) -> u128 {
+        self.devices[&device].standings.going - u128::from(self.standing(id, device).going.0)
+    }
+
+    /// Whether there can be room for all that the tenant needs on all its devices, should all leave that can.
+    pub(crate) fn could_fit(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        tenant.devices.keys().all(|&device| self.could_have(device, tenant.needs(device)))
+    }
+
+    /// Whether there is so much on the device beside all that is fixed there.
+    pub(crate) fn could_have(&self, device: DeviceId, needs: Bytes) -> bool {
+        let fixed = self.devices[&device].standings.fixed;
+        needs == Bytes::ZERO || fixed + u128::from(needs.0) <= u128::from(self.usable(device).0)
+    }
+
+    /// Whether others are still moving out of what the tenant lacks.
+    pub(crate) fn room_is_coming(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        let leaves = |device| self.devices[device].standings.outgoing.iter().any(|other| *other != id);
+        tenant.devices.keys().any(|device| self.short(id, *device) > Bytes::ZERO && leaves(device))
+    }
+
+    /// The tenant is to move out so much, and is busy with that on all its devices.
+    pub(crate) fn note_outgoing(&mut self, id: TenantId, shares: &[Share]) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let asked: BTreeMap<DeviceId, Bytes> =
+            shares.iter().map(|share| (share.device, share.bytes)).collect();
+        let keeps = |name: &DeviceId| {
+            let bytes = asked.get(name).copied().unwrap_or(Bytes::ZERO);
+            (*name, tenant.movable_soon(*name).saturating_sub(bytes))
+        };
+        tenant.keeps = tenant.devices.keys().map(keeps).collect();
+        self.changed(id);
+    }
+}

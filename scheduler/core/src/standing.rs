@@ -1,0 +1,176 @@
+//! What a device knows of its tenants, so that nobody has to look through them: brought up to date after every change
+//! of one of them.
+use crate::Core;
+use crate::device::Device;
+use crate::event::TenantId;
+use crate::tenant::{Stage, Tenant};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeSet;
+
+/// Where a tenant stands on one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// What it has there and how much of that stays, if it holds the device.
+    holds: Option<(Bytes, Bytes)>,
+    /// Whether it stays, and when its turn is over, if it holds the device.
+    turn: Option<(bool, Nanos)>,
+    /// What it weighs among those that hold, and among those that wait.
+    weights: (u64, u64),
+    /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
+    pub fixed: Bytes,
+    pub taken: Bytes,
+    /// What it may still bring in, and what it was asked to move out and has not yet.
+    pub claim: Bytes,
+    pub going: Bytes,
+    /// What it needs there beside all that is fixed, if it waits aside until there can be room.
+    aside: Option<Bytes>,
+    /// The number of its last grant, if it left memory there that it can be asked to move out.
+    leftover: Option<u64>,
+    lacks: bool,
+    revoked: bool,
+    outgoing: bool,
+}
+
+/// The tenants of a device by what is the matter with them, and sums over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standings {
+    /// What its holders have there in all, and how much of that stays.
+    pub allocated: u128,
+    pub immovable: u128,
+    /// What its holders and those that wait for it weigh.
+    pub holding_weight: u64,
+    pub waiting_weight: u64,
+    /// What is there whatever others need, and what those that come next cannot have.
+    pub fixed: u128,
+    pub taken: u128,
+    /// What may still come in, and what was asked to leave and is still there.
+    pub claimed: u128,
+    pub going: u128,
+    /// The holders, those first that have to leave before others: who was told to, and whose turn ends first.
+    pub turns: BTreeSet<(bool, Nanos, TenantId)>,
+    /// Whose memory is there whatever others need, the most last.
+    pub fixing: BTreeSet<(Bytes, TenantId)>,
+    /// Who waits aside, those first that need the least.
+    pub aside: BTreeSet<(Bytes, TenantId)>,
+    /// Who left memory there and can be asked to move it out, longest ago granted first.
+    pub leftovers: BTreeSet<(u64, TenantId)>,
+    /// The holders that run, stay, and have more than is there.
+    pub lacking: BTreeSet<TenantId>,
+    /// Who has a lease and was told to leave.
+    pub revoked: BTreeSet<TenantId>,
+    /// Who was asked to move memory out, holders and others, and has not answered.
+    pub outgoing: BTreeSet<TenantId>,
+}
+
+impl Standing {
+    fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device) -> Self {
+        let Some(memory) = tenant.devices.get(&name) else { return Self::default() };
+        let holds = device.holders.contains(&id);
+        let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
+        let waits = matches!(tenant.stage, Stage::Waiting(_));
+        let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.aside);
+        let movable = tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
+        let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
+        let runs = tenant.lease().is_some_and(|lease| lease.ready.is_some());
+        let fixed = tenant.fixed(name);
+        Self {
+            holds: holds.then_some((memory.allocated, memory.immovable)),
+            turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.turn_end())),
+            weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(waits)),
+            fixed,
+            taken: if tenant.lease().is_some() { memory.resident } else { fixed },
+            claim: tenant.claim(name, lacks),
+            going: tenant.going(name),
+            aside: aside.then(|| tenant.needs(name)),
+            leftover: movable.then_some(tenant.last_grant),
+            lacks: lacks && runs,
+            revoked,
+            outgoing: tenant.keeps.contains_key(&name),
+        }
+    }
+}
+
+impl Standings {
+    fn change(&mut self, id: TenantId, was: Standing, is: Standing) {
+        let (had, has) = (was.holds.unwrap_or_default(), is.holds.unwrap_or_default());
+        self.allocated = self.allocated + u128::from(has.0.0) - u128::from(had.0.0);
+        self.immovable = self.immovable + u128::from(has.1.0) - u128::from(had.1.0);
+        self.holding_weight = self.holding_weight + is.weights.0 - was.weights.0;
+        self.waiting_weight = self.waiting_weight + is.weights.1 - was.weights.1;
+        for (sum, was, is) in [
+            (&mut self.fixed, was.fixed, is.fixed),
+            (&mut self.taken, was.taken, is.taken),
+            (&mut self.claimed, was.claim, is.claim),
+            (&mut self.going, was.going, is.going),
+        ] {
+            *sum = *sum + u128::from(is.0) - u128::from(was.0);
+        }
+        let some = |bytes: Bytes| (bytes > Bytes::ZERO).then_some((bytes, id));
+        replace(&mut self.fixing, some(was.fixed), some(is.fixed));
+        replace(&mut self.aside, was.aside.map(|needs| (needs, id)), is.aside.map(|needs| (needs, id)));
+        replace(&mut self.leftovers, was.leftover.map(|at| (at, id)), is.leftover.map(|at| (at, id)));
+        let turn = |standing: Standing| standing.turn.map(|(stays, end)| (stays, end, id));
+        replace(&mut self.turns, turn(was), turn(is));
+        for (set, was, is) in [
+            (&mut self.lacking, was.lacks, is.lacks),
+            (&mut self.revoked, was.revoked, is.revoked),
+            (&mut self.outgoing, was.outgoing, is.outgoing),
+        ] {
+            match (was, is) {
+                (false, true) => drop(set.insert(id)),
+                (true, false) => drop(set.remove(&id)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn replace<T: Ord>(set: &mut BTreeSet<T>, was: Option<T>, is: Option<T>) {
+    if was != is {
+        was.map(|was| set.remove(&was));
+        set.extend(is);
+    }
+}
+
+impl Core {
+    /// What the device knows of the tenant.
+    pub(crate) fn standing(&self, id: TenantId, device: DeviceId) -> Standing {
+        self.tenants.get(&id).and_then(|tenant| tenant.standings.get(&device)).copied().unwrap_or_default()
+    }
+
+    /// Something about the tenant has changed.
+    pub(crate) fn changed(&mut self, id: TenantId) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
+        for name in names {
+            let Some(device) = self.devices.get_mut(&name) else { continue };
+            let is = Standing::of(tenant, id, name, device);
+            let was = tenant.standings.insert(name, is).unwrap_or_default();
+            if was != is {
+                device.standings.change(id, was, is);
+            }
+            self.touched.insert(name);
+        }
+    }
+
+    /// The device's last word of the tenant, which is gone.
+    pub(crate) fn forget_standing(&mut self, id: TenantId, tenant: &Tenant, device: DeviceId) {
+        let was = tenant.standings.get(&device).copied().unwrap_or_default();
+        if let Some(device) = self.devices.get_mut(&device) {
+            device.standings.change(id, was, Standing::default());
+        }
+    }
+}
+
+#[cfg(test)]
+impl Core {
+    /// As it has to be, found out the long way round.
+    pub(crate) fn true_standings(&self, device: DeviceId) -> Standings {
+        let mut standings = Standings::default();
+        for (id, tenant) in self.tenants.iter() {
+            let is = Standing::of(tenant, *id, device, &self.devices[&device]);
+            standings.change(*id, Standing::default(), is);
+        }
+        standings
+    }
+}

@@ -1,0 +1,111 @@
+//! Random mixes of tenants, on one card and on several: whoever waits is served, and those that use several devices
+//! have all of them or none.
+use super::figures::seconds;
+use super::gib;
+use super::world::World;
+use super::world::card::SMALL;
+use super::world::client::{Load, Spec};
+use crate::Settings;
+use crate::event::Evict;
+use nvshare_protocol::Nanos;
+
+/// Bounds that are short beside a run.
+fn settings(world: &mut World) -> Settings {
+    // What was left behind can be asked for with `overlap` only, and is nobody's to evict where there are no page faults.
+    let evict = if world.roll(4) == 0 { Evict::Always } else { Evict::Pressure };
+    Settings {
+        reserve: gib(1),
+        quantum: Nanos::from_millis(200 + world.roll(2_000)),
+        auto: world.roll(2) == 0,
+        share: world.roll(4) > 0,
+        overlap: evict == Evict::Pressure || world.roll(2) == 0,
+        evict,
+        fetch_bound: seconds(5),
+        drain_bound: seconds(1),
+        evict_bound: seconds(5),
+        patience: seconds(2),
+        ..Settings::default()
+    }
+}
+
+/// A tenant of up to 12 GiB on up to as many of the cards. Calm ones end their work in time, and have at the end what
+/// they had at the start.
+fn spec(world: &mut World, cards: u64, calm: bool) -> Spec {
+    let load = match world.roll(4) {
+        0 => Load::Batch,
+        1 => Load::Bursts { work: world.some(seconds(1)), every: seconds(1) },
+        _ => Load::Random { work: world.some(seconds(4)), pause: world.some(seconds(4)) },
+    };
+    let first = world.roll(cards);
+    let wide = 1 + world.roll(cards);
+    let mut cards: Vec<usize> = (first..first + wide).map(|card| (card % cards) as usize).collect();
+    cards.sort_unstable();
+    Spec {
+        cards,
+        memory: (1 + world.roll(48)) << 28,
+        // Together they must leave room for the largest.
+        immovable: if calm { 0 } else { world.roll(2) * (32 << 20) },
+        weight: 1 + u32::try_from(world.roll(3)).unwrap(),
+        // Some do not end their work within the bound of a drain.
+        unfinished: if !calm && world.roll(8) == 0 { seconds(2) } else { Nanos::from_millis(50) },
+        grows: !calm && world.roll(3) == 0,
+        ..Spec::new(0, load)
+    }
+}
+
+/// A world of random tenants, with the longest that any of them may wait.
+fn mix(seed: u64, cards: u64, tenants: u64, calm: bool) -> (World, Nanos) {
+    let mut dice = World::new(Settings::default(), &[SMALL], seed);
+    let settings = settings(&mut dice);
+    let mut world = World::new(settings.clone(), &vec![SMALL; cards as usize], seed);
+    for _ in 0..tenants {
+        let spec = spec(&mut dice, cards, calm);
+        let at = world.some(seconds(5));
+        world.add(spec, at);
+    }
+    // Those before it in line, as many again that came first because they mostly sleep, and itself.
+    let bound = Nanos(settings.wait_bound(3).0 * (2 * tenants + 1));
+    (world, bound)
+}
+
+/// Runs it, and returns how many turns were granted.
+fn everybody_is_served(seed: u64, cards: u64) -> u64 {
+    let calm = seed.is_multiple_of(2);
+    let (mut world, bound) = mix(seed, cards, 3 + seed % 6, calm);
+    let end = seconds(600);
+    while world.next_time() <= end {
+        world.step();
+        if world.steps.is_multiple_of(64) {
+            nobody_waits_too_long(&world, seed, bound);
+        }
+    }
+    for (c, client) in world.clients.iter().enumerate() {
+        let figures = &client.figures;
+        assert!(
+            figures.computed > Nanos::ZERO || client.computes.is_some(),
+            "seed {seed}: {c} was never served"
+        );
+        assert!(figures.longest_wait <= bound, "seed {seed}: {c} waited for {:?}", figures.longest_wait);
+        assert!(!calm || figures.refused == 0, "seed {seed}: {c} was granted without room");
+    }
+    world.clients.iter().map(|client| client.figures.grants).sum()
+}
+
+fn nobody_waits_too_long(world: &World, seed: u64, bound: Nanos) {
+    for (c, client) in world.clients.iter().enumerate() {
+        let waits = client.figures.wants_since.map_or(Nanos::ZERO, |since| world.now.saturating_sub(since));
+        assert!(waits <= bound, "seed {seed}: {c} has been waiting for {waits:?} of {bound:?}");
+    }
+}
+
+#[test]
+fn random_mixes_on_one_card_are_all_served_within_the_bound() {
+    let grants: u64 = (0..60).map(|seed| everybody_is_served(seed, 1)).sum();
+    assert!(grants > 10_000, "{grants}");
+}
+
+#[test]
+fn random_sets_of_devices_are_granted_whole_and_without_deadlock() {
+    let grants: u64 = (100..160).map(|seed| everybody_is_served(seed, 2 + seed % 3)).sum();
+    assert!(grants > 10_000, "{grants}");
+}

@@ -1,0 +1,118 @@
+//! Tenants that do not leave: what they keep is not there, and nobody is granted a device for nothing.
+use super::figures::seconds;
+use super::gib;
+use super::world::World;
+use super::world::card::SMALL;
+use super::world::client::{Load, Spec};
+use crate::Settings;
+use crate::event::Evict;
+use nvshare_protocol::Nanos;
+
+/// With 15 GiB for tenants, and short bounds.
+fn settings(evict: Evict) -> Settings {
+    Settings {
+        reserve: gib(1),
+        quantum: Nanos::from_millis(500),
+        share: true,
+        overlap: true,
+        evict,
+        fetch_bound: seconds(5),
+        drain_bound: seconds(1),
+        evict_bound: seconds(5),
+        patience: seconds(2),
+        ..Settings::default()
+    }
+}
+
+const LONG: Nanos = seconds(60);
+
+/// One of 10 GiB that stops while it holds, put aside because others of 8, 7 and 4 GiB wait.
+fn beside_a_stuck_one(evict: Evict) -> World {
+    let mut world = World::new(settings(evict), &[SMALL], 1);
+    world.add(Spec::batch(10), Nanos::ZERO);
+    world.run(seconds(1));
+    world.stop(0);
+    for size in [8, 7, 4] {
+        world.add(Spec::batch(size), seconds(1));
+    }
+    world.run(seconds(20));
+    assert_eq!(world.stuck, [0]);
+    world
+}
+
+fn computed(world: &World) -> Vec<Nanos> {
+    world.clients.iter().map(|client| client.figures.computed).collect()
+}
+
+fn grants(world: &World) -> u64 {
+    world.clients.iter().map(|client| client.figures.grants + client.figures.refused).sum()
+}
+
+#[test]
+fn nobody_is_granted_a_device_for_nothing_beside_a_tenant_that_does_not_leave() {
+    for evict in [Evict::Pressure, Evict::Always, Evict::Never] {
+        let mut world = beside_a_stuck_one(evict);
+        let before = grants(&world);
+        world.run(world.now.saturating_add(LONG));
+        assert!(
+            world.clients.iter().all(|client| client.figures.refused == 0),
+            "{evict:?}: granted without room"
+        );
+        assert_eq!(grants(&world), before, "{evict:?}: the one that fits beside it goes on undisturbed");
+        assert!(world.clients[3].computes.is_some());
+        assert_eq!(
+            world.no_room,
+            [(1, vec![0]), (2, vec![0])],
+            "{evict:?}: told once, with who is in the way"
+        );
+    }
+}
+
+#[test]
+fn all_are_served_when_it_leaves_or_dies() {
+    let ends: [fn(&mut World); 2] = [|world| world.go_on_again(0), |world| world.kill_client(0, LONG)];
+    for end in ends {
+        let mut world = beside_a_stuck_one(Evict::Pressure);
+        end(&mut world);
+        let before = computed(&world);
+        world.run(world.now.saturating_add(seconds(20)));
+        for (c, (before, after)) in before.into_iter().zip(computed(&world)).enumerate().skip(1) {
+            assert!(after > before, "{c} is served");
+        }
+        assert!(world.clients.iter().all(|client| client.figures.refused == 0));
+    }
+}
+
+#[test]
+fn what_fits_beside_it_one_at_a_time_takes_turns() {
+    // 5 GiB are left for two of 3.
+    let mut world = World::new(settings(Evict::Pressure), &[SMALL], 1);
+    world.add(Spec::batch(10), Nanos::ZERO);
+    world.run(seconds(1));
+    world.stop(0);
+    world.add(Spec::batch(3), seconds(1));
+    world.add(Spec::batch(3), seconds(1));
+    world.add(Spec::batch(14), seconds(1));
+    world.run(LONG);
+    let figures = || world.clients[1..3].iter().map(|client| &client.figures);
+    assert!(figures().all(|figures| figures.grants > 20 && figures.refused == 0));
+    assert_eq!(world.no_room, [(3, vec![0])]);
+}
+
+#[test]
+fn leftovers_that_do_not_leave_are_not_granted_to_another() {
+    let mut world = World::new(settings(Evict::Pressure), &[SMALL], 1);
+    let once = Load::Bursts { work: Nanos::from_millis(100), every: seconds(1000) };
+    world.add(Spec::new(12, once), Nanos::ZERO);
+    world.add(Spec::new(8, once), seconds(1));
+    world.run(seconds(3));
+    // Neither holds for long; the first has left 7 GiB there, and stops.
+    world.stop(0);
+    world.add(Spec::batch(10), seconds(4));
+    world.run(LONG);
+    assert_eq!((world.clients[2].figures.grants, world.clients[2].figures.refused), (0, 0));
+    assert_eq!((&world.stuck[..], &world.no_room[..]), (&[][..], &[(2, vec![0])][..]));
+    world.go_on_again(0);
+    world.run(LONG.saturating_add(seconds(20)));
+    assert!(world.clients[2].computes.is_some());
+}

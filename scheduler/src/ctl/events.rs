@@ -1,0 +1,90 @@
+//! `nvsharectl events`: what happens, one line each, until somebody stops it.
+use super::client::{Client, Failed};
+use crate::text::{bytes, clean, seconds};
+use nvshare_protocol::control::Event;
+use nvshare_protocol::{Bytes, Nanos};
+use std::io::{ErrorKind, Write};
+
+/// Prints every event, as JSON or for people. Ends well when nobody reads it any more.
+pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
+    client.follow(|event| {
+        let line = if json {
+            serde_json::to_string(&event).map_err(|error| Failed::Broken(error.to_string()))?
+        } else {
+            line(&event)
+        };
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failed::Output(format!("standard output cannot be written to: {error}"))),
+        }
+    })
+}
+
+/// `   12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.9 GB in 0.258 s, GPU-30313233`
+fn line(event: &Event) -> String {
+    let container = event.container.as_ref().map(|id| format!("container {id}"));
+    let pid = event.pid.map(|pid| format!("pid {pid}"));
+    let who: Vec<String> = [event.program.clone(), pid, container].into_iter().flatten().collect();
+    let tenant = event.tenant.map(|id| format!("tenant {id}"));
+    let who = match (tenant, who.join(", ")) {
+        (Some(tenant), who) => format!("{tenant} ({who})"),
+        (None, who) => who,
+    };
+    let took = event.took_seconds.map(|time| seconds(Nanos((time * 1e9) as u64)));
+    let moved = match (event.bytes.map(|n| bytes(Bytes(n))), took) {
+        (Some(bytes), Some(took)) => Some(format!("{bytes} in {took}")),
+        (bytes, took) => bytes.or(took),
+    };
+    let devices: Vec<&str> = event.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
+    let devices = (!devices.is_empty()).then(|| devices.join(" "));
+    let details: Vec<String> = [event.text.clone(), moved, devices].into_iter().flatten().collect();
+    let parts = [who, details.join(", ")];
+    let rest: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    let line = format!("{:>10.3} s  {:<15}  {}", event.seconds, event.kind, rest.join(": "));
+    clean(line.trim_end(), 512)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_that_says_who_what_and_how_much() {
+        let ready = Event {
+            seconds: 12.3451,
+            kind: "ready".into(),
+            tenant: Some(3),
+            pid: Some(4711),
+            program: Some("python3".into()),
+            container: Some("4f1d3c0b5a69".into()),
+            devices: vec!["GPU-30313233-3435-3637-3839-616263646566".into()],
+            bytes: Some(12_900_000_000),
+            took_seconds: Some(0.258),
+            text: None,
+        };
+        let revoked = Event { kind: "revoked".into(), bytes: None, took_seconds: None, ..ready.clone() };
+        let odd = Event { kind: "set".into(), text: Some("evict is\nnever".into()), ..Event::default() };
+        let refused = Event {
+            kind: "refused".into(),
+            pid: Some(9),
+            text: Some("the limit [limits] tenants = 3 is reached".into()),
+            ..Event::default()
+        };
+        for (event, expected) in [
+            (
+                ready,
+                "    12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.9 GB in 0.258 s, GPU-30313233",
+            ),
+            (
+                revoked,
+                "    12.345 s  revoked          tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): GPU-30313233",
+            ),
+            (odd, "     0.000 s  set              evict is?never"),
+            (refused, "     0.000 s  refused          pid 9: the limit [limits] tenants = 3 is reached"),
+        ] {
+            assert_eq!(line(&event), expected);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Every metric but the histogram, with what it is read from.
+use super::exposition::{Picture, Sample};
+use nvshare_protocol::control::{DeviceStatus, TenantStatus};
+use prometheus_client::metrics::MetricType;
+
+/// One metric: its name without `nvshare_` and without the `_total` that counters get.
+pub struct Metric {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub kind: MetricType,
+    pub samples: fn(&Picture) -> Vec<Sample>,
+}
+
+const GAUGE: MetricType = MetricType::Gauge;
+const COUNTER: MetricType = MetricType::Counter;
+
+/// In the order of the exposition.
+pub const TABLE: &[Metric] = &[
+    Metric {
+        name: "build_info",
+        help: "The version of the scheduler; always 1",
+        kind: GAUGE,
+        samples: |p| vec![Sample::new([("version", p.status.version.clone())], 1.0)],
+    },
+    Metric {
+        name: "enabled",
+        help: "Whether turns are taken",
+        kind: GAUGE,
+        samples: |p| vec![Sample::bare(u8::from(p.status.enabled))],
+    },
+    Metric {
+        name: "uptime_seconds",
+        help: "Time since the scheduler's start",
+        kind: GAUGE,
+        samples: |p| vec![Sample::bare(p.status.uptime_seconds)],
+    },
+    Metric {
+        name: "swap_budget_bytes",
+        help: "Host memory that tenants may move their memory to, together",
+        kind: GAUGE,
+        samples: |p| vec![Sample::bare(p.swap_budget as f64)],
+    },
+    Metric {
+        name: "swap_used_bytes",
+        help: "What tenants have of that",
+        kind: GAUGE,
+        samples: |p| vec![Sample::bare(p.swap_used as f64)],
+    },
+    Metric { name: "tenants", help: "Tenants by state", kind: GAUGE, samples: |p| p.states() },
+    Metric {
+        name: "gpu_capacity_bytes",
+        help: "The whole memory of the device",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.capacity_bytes as f64),
+    },
+    Metric {
+        name: "gpu_allocated_bytes",
+        help: "What its tenants have allocated; may exceed the capacity",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.allocated_bytes as f64),
+    },
+    Metric {
+        name: "gpu_resident_bytes",
+        help: "What of that lies on the device",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.resident_bytes as f64),
+    },
+    Metric {
+        name: "gpu_outside_bytes",
+        help: "What programs outside of nvshare use",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.outside_bytes as f64),
+    },
+    Metric {
+        name: "gpu_holders",
+        help: "Tenants that hold the device",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.holders.len() as f64),
+    },
+    Metric {
+        name: "gpu_waiting",
+        help: "Tenants that wait for the device",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.waiting.len() as f64),
+    },
+    Metric {
+        name: "gpu_quantum_seconds",
+        help: "How long a turn of weight 1 lasts",
+        kind: GAUGE,
+        samples: |p| devices(p, |d| d.quantum_seconds),
+    },
+    Metric {
+        name: "gpu_handovers",
+        help: "Grants to another tenant than the last",
+        kind: COUNTER,
+        samples: |p| devices(p, |d| d.handovers as f64),
+    },
+    Metric {
+        name: "gpu_moved_bytes",
+        help: "Bytes moved into the device and out of it",
+        kind: COUNTER,
+        samples: |p| p.moved_by_device(),
+    },
+    Metric {
+        name: "tenant_allocated_bytes",
+        help: "What the tenant has allocated",
+        kind: GAUGE,
+        samples: |p| tenants(p, |t| t.allocated_bytes as f64),
+    },
+    Metric {
+        name: "tenant_resident_bytes",
+        help: "What of that lies on devices",
+        kind: GAUGE,
+        samples: |p| tenants(p, |t| t.resident_bytes as f64),
+    },
+    Metric {
+        name: "tenant_swap_bytes",
+        help: "Host memory that the tenant may move its memory to",
+        kind: GAUGE,
+        samples: |p| tenants(p, |t| t.swap_bytes as f64),
+    },
+    Metric {
+        name: "tenant_held_seconds",
+        help: "Time for which the tenant has held its devices",
+        kind: COUNTER,
+        samples: |p| tenants(p, |t| t.held_seconds),
+    },
+    Metric {
+        name: "tenant_waited_seconds",
+        help: "Time for which the tenant has stood in line",
+        kind: COUNTER,
+        samples: |p| tenants(p, |t| t.waited_seconds),
+    },
+    Metric {
+        name: "tenant_grants",
+        help: "Turns that the tenant has had",
+        kind: COUNTER,
+        samples: |p| tenants(p, |t| t.grants as f64),
+    },
+    Metric {
+        name: "tenant_moved_bytes",
+        help: "Bytes of the tenant moved into devices and out of them",
+        kind: COUNTER,
+        samples: |p| p.moved_by_tenant(),
+    },
+];
+
+fn devices(picture: &Picture, value: fn(&DeviceStatus) -> f64) -> Vec<Sample> {
+    let rows = picture.status.devices.iter();
+    rows.map(|row| Sample::new([("gpu", row.uuid.clone())], value(row))).collect()
+}
+
+fn tenants(picture: &Picture, value: fn(&TenantStatus) -> f64) -> Vec<Sample> {
+    picture.status.tenants.iter().map(|row| Sample::of(row, value(row))).collect()
+}

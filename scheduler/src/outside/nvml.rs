@@ -1,0 +1,80 @@
+//! NVML's answers in our words. What one device does not tell is left out, and asked again the next time.
+use super::Usage;
+use nvml_wrapper::enums::device::UsedGpuMemory;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::ProcessInfo;
+use nvml_wrapper::{Device, Nvml};
+use nvshare_core::parse;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+/// The library, initialised; dropped, shut down.
+pub struct Library(Nvml);
+
+impl Library {
+    /// Loads the library of this name or path.
+    ///
+    /// # Errors
+    /// Where it is missing, or finds no driver.
+    pub fn open(name: &str) -> Result<Self, NvmlError> {
+        Nvml::builder().lib_path(OsStr::new(name)).init().map(Self)
+    }
+
+    /// Every device and MIG instance that can be asked.
+    pub fn usages(&self) -> Vec<Usage> {
+        let count =
+            self.0.device_count().inspect_err(|error| failed("the number of GPUs", error)).unwrap_or(0);
+        let devices = (0..count).filter_map(|index| self.0.device_by_index(index).ok());
+        devices.flat_map(|device| parts(&device)).collect()
+    }
+}
+
+/// The MIG instances of a device that is divided; otherwise the device.
+fn parts(device: &Device<'_>) -> Vec<Usage> {
+    let divided = device.mig_mode().is_ok_and(|mode| mode.current != 0);
+    if !divided {
+        return usage(device).into_iter().collect();
+    }
+    let most = device.mig_device_count().unwrap_or(0);
+    let instances = (0..most).filter_map(|index| device.mig_device_by_index(index).ok());
+    instances.filter_map(|instance| usage(&instance)).collect()
+}
+
+fn usage(device: &Device<'_>) -> Option<Usage> {
+    let uuid = device.uuid().inspect_err(|error| failed("a UUID", error)).ok()?;
+    let compute = device.running_compute_processes().inspect_err(|error| failed(&uuid, error)).ok()?;
+    // Devices for computing only do not know of graphics.
+    let graphics = device.running_graphics_processes().unwrap_or_default();
+    let mut processes = BTreeMap::<u32, Bytes>::new();
+    for ProcessInfo { pid, used_gpu_memory, .. } in compute.into_iter().chain(graphics) {
+        let UsedGpuMemory::Used(bytes) = used_gpu_memory else { continue };
+        // One that computes and draws is in both lists with the same sum.
+        let known = processes.entry(pid).or_default();
+        *known = (*known).max(Bytes(bytes));
+    }
+    Some(Usage { device: device_id(&uuid)?, processes: processes.into_iter().collect() })
+}
+
+/// `GPU-` or `MIG-` and 32 hexadecimal digits in five groups; CUDA tells the same digits for both.
+fn device_id(uuid: &str) -> Option<DeviceId> {
+    parse::device(&uuid.replacen("MIG-", "GPU-", 1))
+}
+
+fn failed(what: &str, error: &NvmlError) {
+    tracing::debug!("NVML does not tell {what}: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_and_instances_are_known_by_their_digits() {
+        let digits = "30313233-3435-3637-3839-616263646566";
+        let id = Some(DeviceId(*b"0123456789abcdef"));
+        assert_eq!(device_id(&format!("GPU-{digits}")), id);
+        assert_eq!(device_id(&format!("MIG-{digits}")), id);
+        assert_eq!(device_id(&format!("MIG-GPU-{digits}/1/0")), None, "drivers before 470");
+    }
+}

@@ -1,0 +1,228 @@
+//! Metrics, scraped as Prometheus does.
+mod common;
+use common::{Daemon, GPU, PATIENCE, Tenant};
+use nvshare_protocol::tenant::{Memory, Share, ToScheduler};
+use nvshare_protocol::{Bytes, LeaseId};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+const LISTEN: &str =
+    "[scheduler]\nquantum = 0.02\nshare = false\noverlap = false\n\n[metrics]\nlisten = \"127.0.0.1:0\"\n";
+
+/// A daemon that serves metrics on a port of the kernel's choice.
+fn start() -> (Daemon, String) {
+    let mut daemon = Daemon::start(LISTEN);
+    let line = daemon.logs("metrics are at http://");
+    let address = line.split("http://").nth(1).unwrap().strip_suffix("/metrics").unwrap().to_owned();
+    (daemon, address)
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Head and body of what is answered to `request`.
+fn ask(mut stream: impl Read + Write, request: &str) -> (String, String) {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    (head.to_owned(), body.to_owned())
+}
+
+fn get(stream: impl Read + Write) -> String {
+    let (head, body) = ask(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
+    assert!(body.ends_with("# EOF\n"), "{body}");
+    body
+}
+
+/// The value of the one sample that begins with `name` and has all `labels`.
+fn value(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let is = |line: &&str| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
+        rest.is_some_and(|rest| labels.iter().all(|label| rest.contains(label)))
+    };
+    let lines: Vec<&str> = text.lines().filter(is).collect();
+    let [line] = lines[..] else { panic!("{name} {labels:?}: {lines:?} in\n{text}") };
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Two turns of two tenants; the second one waits for its next.
+fn two_turns(daemon: &mut Daemon) -> (Tenant, Tenant) {
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "say \"hi\"");
+    let lease = one.granted().lease;
+    one.ready(lease);
+    let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
+    let lease = one.revoked().lease;
+    one.released(lease);
+    two.granted();
+    daemon.logs("gave the GPU back");
+    (one, two)
+}
+
+#[test]
+fn what_happened_is_counted_by_device_and_tenant() {
+    let (mut daemon, address) = start();
+    let (_one, _two) = two_turns(&mut daemon);
+    let text = get(connect(&address));
+    let gpu = &format!("gpu=\"{GPU}\"")[..];
+    let of = |name: &str, labels: &[&str]| value(&text, name, labels);
+    assert_eq!(of("nvshare_gpu_capacity_bytes", &[gpu]), f64::from(1 << 30) * 16.0);
+    assert_eq!(of("nvshare_gpu_allocated_bytes", &[gpu]), f64::from(1 << 30) * 24.0);
+    assert_eq!(of("nvshare_gpu_handovers_total", &[gpu]), 1.0);
+    assert_eq!(of("nvshare_gpu_moved_bytes_total", &[gpu, "direction=\"in\""]), 12.9e9);
+    assert_eq!(of("nvshare_gpu_moved_bytes_total", &[gpu, "direction=\"out\""]), 8e9);
+    assert_eq!(of("nvshare_gpu_holders", &[gpu]), 1.0);
+    assert_eq!(of("nvshare_gpu_quantum_seconds", &[gpu]), 0.02);
+    let bucket = |phase: &str, le: &str| {
+        let labels = [gpu, &format!("phase=\"{phase}\""), &format!("le=\"{le}\"")];
+        of("nvshare_handover_seconds_bucket", &labels)
+    };
+    assert_eq!([bucket("fetch", "0.25"), bucket("fetch", "0.5"), bucket("fetch", "+Inf")], [0.0, 1.0, 1.0]);
+    assert_eq!([bucket("drain", "0.005"), bucket("evict", "0.1"), bucket("evict", "0.25")], [1.0, 0.0, 1.0]);
+    assert_eq!(of("nvshare_handover_seconds_sum", &["phase=\"fetch\""]), 0.258);
+    let one = ["tenant=\"1\"", "program=\"say \\\"hi\\\"\"", "container=\"\""];
+    assert_eq!(of("nvshare_tenant_moved_bytes_total", &[&one[..], &["direction=\"in\""]].concat()), 12.9e9);
+    assert_eq!(of("nvshare_tenant_grants_total", &one), 1.0);
+    assert!(of("nvshare_tenant_held_seconds_total", &one) >= 0.02);
+    assert!(of("nvshare_tenant_waited_seconds_total", &["tenant=\"2\""]) > 0.0);
+    assert_eq!(of("nvshare_tenants", &["state=\"fetching\""]), 1.0);
+    assert_eq!(of("nvshare_tenants", &["state=\"idle\""]), 1.0);
+    assert_eq!(of("nvshare_enabled", &[]), 1.0);
+}
+
+#[test]
+fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() {
+    let (mut daemon, address) = start();
+    let (_one, mut two) = two_turns(&mut daemon);
+    two.released(LeaseId(2));
+    let memory = |allocated: u64, resident: u64| {
+        let (allocated, resident) = (Bytes(allocated << 30), Bytes(resident << 30));
+        ToScheduler::Memory(Memory { device: GPU, allocated, resident, immovable: Bytes(0) })
+    };
+    two.say(&memory(12, 4));
+    two.say(&memory(14, 7));
+    two.say(&memory(14, 0));
+    two.say(&ToScheduler::Evicted(vec![Share { device: GPU, bytes: Bytes(7 << 30) }]));
+    two.say(&ToScheduler::Report("that was all".into()));
+    daemon.logs("that was all");
+    let text = get(connect(&address));
+    let moved = |direction: &str| {
+        let labels = ["tenant=\"2\"", &format!("direction=\"{direction}\"")];
+        value(&text, "nvshare_tenant_moved_bytes_total", &labels) / f64::from(1 << 30)
+    };
+    // Four, and three less two that were allocated; the release of `Tenant` says 8 GB.
+    assert_eq!((moved("in"), moved("out")), (5.0, 8e9 / f64::from(1 << 30) + 7.0));
+}
+
+#[test]
+fn clients_that_do_not_ask_or_do_not_read_hold_up_nobody() {
+    let (daemon, address) = start();
+    let silent: Vec<TcpStream> = (0..20).map(|_| connect(&address)).collect();
+    let half = connect(&address);
+    (&half).write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let deaf: Vec<TcpStream> = (0..5).map(|_| connect(&address)).collect();
+    for stream in &deaf {
+        let mut stream = stream;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    get(connect(&address));
+    Tenant::with_work(&daemon.tenant_socket(), "one").granted();
+    drop((silent, half, deaf));
+}
+
+#[test]
+fn what_is_no_scrape_is_answered_as_http_says() {
+    let (_daemon, address) = start();
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404 Not Found"),
+        ("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
+        ("nonsense\r\n\r\n", "400 Bad Request"),
+    ] {
+        let (head, _) = ask(connect(&address), request);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
+    }
+    let (head, body) = ask(connect(&address), "HEAD /metrics HTTP/1.0\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.0 200 OK") && body.is_empty(), "{head}");
+    let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(40_000));
+    let mut stream = connect(&address);
+    // It may be closed before all of it is written.
+    let _ = stream.write_all(long.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).contains(" 200 "), "a head without end");
+    get(connect(&address));
+}
+
+#[test]
+fn a_socket_serves_the_same_for_the_control_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.sock");
+    let daemon = Daemon::start(&format!("[metrics]\nlisten = {path:?}\n"));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
+    let text = get(UnixStream::connect(&path).unwrap());
+    assert_eq!(value(&text, "nvshare_uptime_seconds", &[]).signum(), 1.0);
+    daemon.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_address_that_is_taken_stops_the_start_with_its_name() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (code, words) = common::Setup::new(&format!("[metrics]\nlisten = \"{address}\"\n")).fails();
+    assert_eq!(code, 1);
+    let expected = format!("nvshare-scheduler: [metrics] listen = \"{address}\" cannot be opened: ");
+    assert!(words.contains(&expected), "{words}");
+}
+
+#[test]
+fn metrics_for_the_network_are_warned_of() {
+    let mut daemon = Daemon::start("[metrics]\nlisten = \"0.0.0.0:0\"\n");
+    assert!(daemon.logs("metrics are open to the network").contains("WARN"));
+}
+
+/// Everything in `text` that looks like a metric of ours.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("nvshare_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn dashboard_and_documentation_name_the_metrics_that_there_are() {
+    let (mut daemon, address) = start();
+    let (_one, _two) = two_turns(&mut daemon);
+    let text = get(connect(&address));
+    let samples: BTreeSet<String> =
+        text.lines().filter(|line| !line.starts_with('#')).flat_map(names).collect();
+    let read = |path: &str| {
+        let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let dashboard = read("packaging/grafana/nvshare.json");
+    serde_json::from_str::<serde_json::Value>(&dashboard).expect("the dashboard is JSON");
+    let shown = names(&dashboard);
+    assert!(shown.len() > 10, "{shown:?}");
+    let unknown: Vec<_> = shown.difference(&samples).collect();
+    assert!(unknown.is_empty(), "the dashboard shows what there is not: {unknown:?}");
+    // As they are written in the exposition; a histogram by its own name.
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let families: BTreeSet<String> = families
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect();
+    let described = names(&read("docs/operating.md"));
+    let missing: Vec<_> = families.difference(&described).collect();
+    assert!(missing.is_empty(), "docs/operating.md does not describe {missing:?}");
+    let wrong: Vec<_> = described.difference(&families).collect();
+    assert!(wrong.is_empty(), "docs/operating.md describes what there is not: {wrong:?}");
+}

@@ -1,0 +1,19 @@
+#!/bin/bash
+# Takes the commands out of the documents: each block fenced as `sh WORD` in README.md and docs/*.md becomes
+# DIRECTORY/FILE-LINE.WORD.sh. The word says which test runs it; tests/tests/documents.rs knows all words.
+# usage: blocks.sh DIRECTORY WORDS...
+set -euo pipefail
+directory=${1:?usage: blocks.sh DIRECTORY WORDS...}; shift
+cd "$(dirname "$0")/../.."
+mkdir -p "$directory"
+awk -v directory="$directory" -v words=" $* " '
+    /^```/ {
+        if (open) { open = 0; script = ""; next }
+        open = 1
+        if ($1 != "```sh" || !index(words, " " $2 " ")) next
+        name = FILENAME; sub(/.*\//, "", name); sub(/\.md$/, "", name)
+        script = sprintf("%s/%s-%03d.%s.sh", directory, name, FNR, $2)
+        next
+    }
+    script != "" { print >script }
+' README.md docs/*.md

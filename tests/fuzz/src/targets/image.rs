@@ -1,0 +1,104 @@
+//! What lies in an image, and the library's own file.
+use nvshare_runtime_hook::config::Settings;
+use nvshare_runtime_hook::rootfs::{self, Libc, Needs, Preload, View, open_directory};
+use nvshare_runtime_hook::{edit, names};
+use std::fs;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// As a libc says it.
+pub const LIBC: &str = "GNU C Library stable release version 2.40.\n";
+
+/// A bundle whose image has a glibc, and a host with everything in place.
+pub struct Ground {
+    directory: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("rootfs");
+        for made in ["etc", "lib", "lib64", "dev"] {
+            fs::create_dir_all(root.join(made)).expect("a directory");
+        }
+        for file in ["lib/libc.so.6", "lib64/ld-linux-x86-64.so.2", "lib/libgcc_s.so.1", "lib/libm.so.6"] {
+            fs::write(root.join(file), LIBC).expect("a file");
+        }
+        fs::create_dir_all(directory.path().join("tenants")).expect("a directory");
+        let settings = Settings {
+            // Small, and an ELF file as the library is.
+            library: directory.path().join("libnvshare.so"),
+            tenants_dir: directory.path().join("tenants"),
+            log_file: directory.path().join("log"),
+            ..Settings::default()
+        };
+        fs::write(&settings.library, LIBRARY).expect("a file");
+        Self { directory, settings }
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.directory().join(name), bytes).expect("a file");
+    }
+
+    fn view(&self) -> View {
+        View::of_root(open_directory(&self.directory().join("rootfs")).expect("the rootfs"))
+    }
+}
+
+/// The smallest shared library that `cc -shared` makes, as a library to inject.
+const LIBRARY: &[u8] = include_bytes!("../../corpus/elf/shared-library");
+
+/// One ground for all inputs of a process: making it anew each time would be all that a fuzzer does.
+pub fn with<T>(act: impl FnOnce(&Ground) -> T) -> T {
+    static GROUND: LazyLock<Mutex<Ground>> = LazyLock::new(|| Mutex::new(Ground::new()));
+    act(&GROUND.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Promises: every word of the image's list stays, ours comes first and once; `LD_PRELOAD` likewise.
+pub fn preload(bytes: &[u8]) {
+    const OURS: &str = "/dev/nvshare/libnvshare.so";
+    with(|ground| {
+        ground.put("rootfs/etc/ld.so.preload", bytes);
+        let Preload::Text(text) = rootfs::preload(&ground.view()) else {
+            assert!(std::str::from_utf8(bytes).is_err() || bytes.len() > 64 * 1024);
+            return;
+        };
+        assert_eq!(text.as_bytes(), bytes);
+        let merged = rootfs::merged_preload(&text, OURS);
+        assert!(merged.ends_with(&text) && merged.contains(OURS));
+        assert_eq!(rootfs::merged_preload(&merged, OURS), merged);
+        let list = edit::preload_list(&text, OURS);
+        assert!(list.ends_with(&text) && list.contains(OURS));
+        assert_eq!(edit::preload_list(&list, OURS), list);
+    });
+}
+
+pub fn libc(bytes: &[u8]) {
+    with(|ground| {
+        ground.put("rootfs/lib/libc.so.6", bytes);
+        let view = ground.view();
+        if let Libc::Glibc(version) = rootfs::look(&view) {
+            let needs = Needs { glibc: names::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
+            assert_eq!(needs.missing_in(&view, version).is_some(), version < names::GLIBC_FLOOR);
+        }
+    });
+}
+
+/// Promise: no file needs less than the floor.
+pub fn elf(bytes: &[u8]) {
+    with(|ground| {
+        ground.put("file.so", bytes);
+        if let Ok(needs) = Needs::of(&ground.directory().join("file.so")) {
+            assert!(needs.glibc >= names::GLIBC_FLOOR);
+        }
+    });
+}

@@ -1,0 +1,23 @@
+//! /etc/nvshare/config.toml, by both kinds of programs.
+use nvshare_runtime_hook::config;
+use nvshare_scheduler::settings;
+
+/// Promises: what is wrong is told, and settings in force read back as they were printed.
+pub fn scheduler(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match settings::load(text, "config.toml", &[]) {
+        Ok(settings) => {
+            let again = settings::load(&settings.print(), "printed", &[]);
+            assert_eq!(again.expect("what we print is allowed"), settings);
+        }
+        Err(wrong) => assert!(!wrong.0.is_empty() && wrong.0.iter().all(|line| !line.is_empty())),
+    }
+}
+
+/// Promise: there is a runtime to start, whatever the file says.
+pub fn runtime(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let loaded = config::parse(text);
+    assert!(!loaded.settings.low_level_runtimes.is_empty());
+    assert!(loaded.error.is_none_or(|error| !error.is_empty()));
+}

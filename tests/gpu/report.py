@@ -1,0 +1,76 @@
+"""Writes what tests/gpu/all.sh measured into docs/measurements.md, between the two markers; what people wrote stays.
+usage: report.py NAME.tsv... [--into FILE]
+Of several files the later ones replace a script's figures of the earlier ones. Plots come out of NAME.tar.gz beside each."""
+import argparse
+import pathlib
+import re
+import sys
+import tarfile
+
+BEGIN, END = "<!-- by tests/gpu/report.py: begin -->", "<!-- by tests/gpu/report.py: end -->"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def read(path):
+    """The run's facts, and for each script its rows of what, value, unit, promise, verdict."""
+    facts, scripts = {}, {}
+    for line in path.read_text().splitlines():
+        fields = line.split("\t")
+        if line.startswith("# "):
+            facts[fields[0][2:]] = fields[1]
+        elif len(fields) == 6:
+            scripts.setdefault(fields[0], []).append(fields[1:])
+    return facts, scripts
+
+
+def table(rows):
+    lines = ["| | measured | promised |", "|---|---|---|"]
+    for what, value, unit, promise, verdict in rows:
+        if what == "seconds it took":
+            continue
+        says = f"{promise}{': ' if promise else ''}**falls short**" if verdict == "falls short" else promise
+        measured = f"{float(value):.4g} {unit}".strip() if value else "nothing" if unit else verdict
+        lines.append(f"| {what.strip().replace('|', '/')} | {measured} | {says} |")
+    return lines
+
+
+def plots(path, script, into):
+    """Draws the script's plots into the page's folder; the lines that show them."""
+    packed, lines = path.with_suffix("").with_suffix(".tar.gz"), []
+    if packed.exists():
+        with tarfile.open(packed) as tar:
+            for member in tar:
+                if member.isfile() and member.name.endswith(".svg") and f"/{script}/" in member.name:
+                    name = f"gpu-{pathlib.Path(member.name).name}"
+                    (into.parent / name).write_bytes(tar.extractfile(member).read())
+                    lines += ["", f"![{script}]({name})"]
+    return lines
+
+
+def main():
+    parse = argparse.ArgumentParser()
+    parse.add_argument("files", nargs="+", type=pathlib.Path)
+    parse.add_argument("--into", type=pathlib.Path, default=ROOT / "docs/measurements.md")
+    args = parse.parse_args()
+    found = {}
+    for path in args.files:
+        facts, scripts = read(path)
+        if "SIMULATED" in facts.get("machine", "SIMULATED"):
+            sys.exit(f"{path}: not of a real GPU")
+        for script, rows in scripts.items():
+            found[script] = facts, rows, path
+    lines = [BEGIN, "", "## All figures of `make bench-gpu`", "", "As the scripts wrote them; the sections above say what they mean."]
+    for script, (facts, rows, path) in found.items():
+        if len(rows) < 2 and rows[0][0] == "seconds it took":
+            continue
+        what = "; ".join(f"{facts[name]}" for name in ("machine", "date") if name in facts)
+        lines += ["", f"### `tests/gpu/{script}.sh`", "", f"{what}; `{facts.get('command', '').strip()}`.", "", *table(rows), *plots(path, script, args.into)]
+    lines += ["", END]
+    page, text = args.into.read_text() if args.into.exists() else "", "\n".join(lines)
+    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.S)
+    page = marked.sub(lambda _: text, page) if marked.search(page) else page.rstrip("\n") + "\n\n" + text + "\n"
+    args.into.write_text(page)
+    print(f"{args.into}: figures of {len(found)} scripts")
+
+
+main()

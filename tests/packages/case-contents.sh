@@ -1,0 +1,62 @@
+# What the packages hold, looked at without installing them.
+
+same_bytes() { cmp "$1" "$dist/again/$(basename "$1")"; }
+
+# Every program has a page, and no page has a mistake.
+pages() {
+    local program page
+    for program in "$unpacked"/usr/bin/*; do
+        [ -e "$unpacked/usr/share/man/man8/$(basename "$program").8.gz" ] || { echo "no page of $program"; return 1; }
+    done
+    for page in "$unpacked"/usr/share/man/man*/*; do
+        zcat "$page" | mandoc -Tlint -W error || return 1
+    done
+}
+
+shells() {
+    local name
+    for name in nvshare-scheduler nvsharectl nvshare-ctk; do
+        bash -c ". '$unpacked/usr/share/bash-completion/completions/$name' && complete -p $name" || return 1
+        zsh -n "$unpacked/usr/share/zsh/vendor-completions/_$name" || return 1
+        fish -n "$unpacked/usr/share/fish/vendor_completions.d/$name.fish" || return 1
+    done
+}
+
+# No file names a directory of the machine that built it.
+nothing_of_the_builder() {
+    local place
+    for place in "$target" "$(realpath "$here/../..")" "${CARGO_HOME:-$HOME/.cargo}"; do
+        ! grep -rlF "$place" "$unpacked" || { echo "names $place"; return 1; }
+    done
+}
+
+floors() {
+    local program
+    "$here/../check-floor.sh" "$unpacked/usr/lib/nvshare/libnvshare.so" || return 1
+    for program in "$unpacked"/usr/bin/*; do "$here/../check-floor.sh" "$program" 2.28 || return 1; done
+}
+
+# Both hold the same, but for what one of the two distributions has elsewhere.
+same_files() {
+    local elsewhere='^(usr/share/(doc|licenses)/|usr/share/zsh/|usr/lib/systemd/system-preset/)'
+    diff <(cd "$unpacked" && find . -type f | sed 's|^\./||' | grep -vE "$elsewhere" | sort) \
+        <(rpm -qpl "$rpm" | sed 's|^/||' | grep -vE "$elsewhere" | sort)
+}
+
+config_is_kept() { rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$rpm" | grep -x '/etc/nvshare/config.toml cn'; }
+
+contents_case() {
+    unpacked=$work/unpacked
+    dpkg-deb -x "$deb" "$unpacked"
+    check "the same binaries give the same .deb" same_bytes "$deb"
+    check "the same binaries give the same .rpm" same_bytes "$rpm"
+    check "lintian finds no error" lintian --allow-root --fail-on error "$deb"
+    check "the .rpm is whole" rpm -K --nosignature "$rpm"
+    check "both packages hold the same files" same_files
+    check "the .rpm leaves a changed config.toml alone" config_is_kept
+    check "every program has a page, and no page has a mistake" pages
+    check "shells can read the completions" shells
+    check "the programs keep to their glibc" floors
+    check "nothing names a directory of its builder" nothing_of_the_builder
+    check "the licences of the crates are there" grep -q 'minicbor ' <(zcat "$unpacked/usr/share/doc/nvshare/third-party.txt.gz")
+}

@@ -1,0 +1,155 @@
+# The .deb on a booted Debian: installed, used, upgraded under a running tenant, removed, purged.
+
+# Every path of the machine that an installation could leave behind.
+snapshot() {
+    inside find / -xdev '(' -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/rpm -o -path /var/cache -o -path /var/log \
+        -o -path /root -o -path /packages -o -path /world -o -path /var/lib/systemd ')' -prune -o -print | sort
+    inside ls -d /run/nvshare /var/log/nvshare 2>/dev/null
+}
+
+installs() { inside apt-get install -y -qq --no-install-recommends --allow-downgrades -o Dpkg::Options::=--force-confold "$1"; }
+
+# typed WORDS: the documents' block for a machine with these words in it, as root types it in a clone with packages.
+typed() {
+    local block; block=$(grep -lF "$1" "$work/documents/"*.machine.sh) || return 1
+    sed 's/^sudo //' "$block" >"$root/root/clone/block"; rm "$block"
+    inside sh -c 'cd /root/clone && bash -eux block' <<<y
+}
+all_typed() { [ -z "$(ls "$work/documents")" ]; }
+
+daemon() { inside systemctl show --property=MainPID --value nvshare-scheduler; }
+active() { inside systemctl is-active nvshare-scheduler && inside systemctl is-enabled nvshare-scheduler; }
+quiet_log() { ! inside journalctl -q -u nvshare-scheduler -o cat | grep -E 'WARN|ERROR|panicked'; }
+
+# The kernel's view of the daemon: its user, no capability, no new privileges, a filter of system calls.
+confined() {
+    local status; status=$(inside cat "/proc/$(daemon)/status" | tr '\t' ' ')
+    has "$status" "CapEff: 0000000000000000" "CapBnd: 0000000000000000" "NoNewPrivs: 1" "Seccomp: 2" \
+        && [ "$(inside stat -c %U "/proc/$(daemon)")" = nvshare ]
+}
+
+directories() {
+    has "$(inside stat -c '%n %U:%G %a' /run/nvshare /run/nvshare/tenants /run/nvshare/tenants/scheduler.sock /run/nvshare/control.sock)" \
+        "/run/nvshare nvshare:nvshare 755" "/run/nvshare/tenants nvshare:nvshare 755" \
+        "/run/nvshare/tenants/scheduler.sock nvshare:nvshare 666" "/run/nvshare/control.sock nvshare:nvshare 660"
+}
+
+# Members of the group are operators, others are not.
+operators() {
+    inside setpriv --reuid=op --regid=op --init-groups nvsharectl status >/dev/null || return 1
+    ! inside setpriv --reuid=somebody --regid=somebody --init-groups nvsharectl status 2>/dev/null
+}
+
+start_tenant() {
+    inside setpriv --reuid=somebody --regid=somebody --clear-groups env LD_PRELOAD=/usr/lib/nvshare/libnvshare.so LD_LIBRARY_PATH=/world FAKECUDA_DIR=/tmp/card \
+        FAKECUDA_BYTE_SCALE=512 /world/load --bytes 25165824 --seconds 5 --stay <"$work/stdin" 8>&- >"$work/tenant.out" 2>"$work/tenant.err" &
+    tenant=$!
+}
+
+# known JQ: waits until the scheduler's status is as said of the one tenant.
+known() {
+    local try
+    for try in $(seq 300); do
+        inside nvsharectl status --json >"$work/status" 2>/dev/null && jq -e ".tenants | length == 1 and (.[0] | $1)" "$work/status" && return
+        sleep 0.1
+    done
+    cat "$work/status" "$work/tenant.err"
+    return 1
+}
+
+# A restart and a stop keep the directory that containers have bound.
+directory_stays() {
+    local before; before=$(inside stat -c %i /run/nvshare/tenants)
+    inside systemctl restart nvshare-scheduler && inside systemctl stop nvshare-scheduler && inside systemctl start nvshare-scheduler \
+        && [ "$(inside stat -c %i /run/nvshare/tenants)" = "$before" ]
+}
+
+# The daemon stands still, as if it had lost itself: systemd starts another.
+watchdog() {
+    local before try; before=$(daemon)
+    inside sh -c "kill -STOP $before"
+    for try in $(seq 600); do
+        [ "$(daemon)" != "$before" ] && active && return
+        sleep 0.1
+    done
+    return 1
+}
+
+configure_engines() {
+    local engine
+    for engine in docker containerd crio podman; do
+        inside nvshare-ctk runtime configure --runtime=$engine --set-as-default || return 1
+    done
+    inside nvshare-ctk cdi generate
+}
+
+nothing_configured() { ! inside grep -rl nvshare /etc/docker /etc/containerd /etc/crio /etc/containers /etc/cdi 2>/dev/null; }
+
+# upgrade DEB: the tenant lives through it, and the daemon is another one.
+upgrades() {
+    local before pid; before=$(daemon)
+    pid=$(jq '.tenants[0].pid' "$work/status")
+    installs "$1" || return 1
+    [ "$(daemon)" != "$before" ] && active && known ".pid == $pid"
+}
+
+config_kept() { inside grep -x 'quantum = 7' /etc/nvshare/config.toml && inside nvshare-scheduler --check | grep -x 'quantum = 7'; }
+# Not within a check, whose shell is another.
+end_tenant() { exec 8>&-; wait "$tenant"; ended=$?; }
+ended_well() { [ "$ended" = 0 ] && jq -e 'select(.wrong == 0)' <(tail -1 "$work/tenant.out"); }
+# Directories that were made for engines' files are left to the engines, if nothing of ours is in them.
+nothing_left() {
+    inside rm -r /etc/docker /etc/containerd
+    inside rmdir /etc/crio/crio.conf.d /etc/crio /etc/containers/containers.conf.d /etc/containers /etc/cdi || return 1
+    diff "$work/before" <(snapshot)
+}
+
+# next_deb: the next revision with another config.toml, so that there is something to decide.
+next_deb() {
+    dpkg-deb -R "$deb_next" "$work/next" && echo '# Another default.' >>"$work/next/etc/nvshare/config.toml" \
+        && dpkg-deb -b --root-owner-group "$work/next" "$work/packages/next.deb" >/dev/null && rm -r "$work/next"
+}
+
+debian_case() {
+    local suite=$1
+    lay "$suite"; boot
+    snapshot >"$work/before"
+    inside useradd --system somebody; inside useradd --system op
+    next_deb
+    mkdir -p "$root/root/clone/target/dist"; cp "$deb" "$root/root/clone/target/dist/"
+    "$here/../documents/blocks.sh" "$work/documents" machine
+    check "$suite: installs as the documents say" typed 'apt install'
+    check "$suite: the daemon runs and will at the next boot" active
+    inside usermod -aG nvshare op
+    check "$suite: systemd finds nothing wrong with the unit" inside systemd-analyze verify --man=no nvshare-scheduler.service
+    check "$suite: the unit's exposure is at most 1.0" \
+        inside systemd-analyze security --offline=yes --threshold=10 nvshare-scheduler.service
+    check "$suite: the daemon is confined" confined
+    check "$suite: directories and sockets are whose they should be" directories
+    check "$suite: the shipped settings are right" inside nvshare-scheduler --check
+    check "$suite: nvshare-ctk doctor finds nothing wrong" inside nvshare-ctk doctor
+    check "$suite: members of the group are operators, others are not" operators
+    check "$suite: the directory of the tenants' socket outlives restarts" directory_stays
+
+    rm -f "$work/stdin"; mkfifo "$work/stdin"; exec 8<>"$work/stdin"
+    start_tenant
+    check "$suite: another user's program is a tenant and has swap space" known '.grants > 0 and .swap_bytes > 0'
+    check "$suite: the daemon has nothing to complain of" quiet_log
+    check "$suite: a daemon that stands still is replaced" watchdog
+    check "$suite: the tenant comes back to the new one" known true
+
+    inside sed -i 's/^#quantum = .*/quantum = 7/' /etc/nvshare/config.toml
+    check "$suite: engines are configured" configure_engines
+    check "$suite: an upgrade replaces the daemon and leaves the tenant" upgrades /packages/next.deb
+    check "$suite: an upgrade keeps changed settings" config_kept
+    check "$suite: is removed" inside apt-get remove -y -qq nvshare
+    check "$suite: no engine knows the runtime any more" nothing_configured
+    check "$suite: the settings stay until a purge" inside grep -x 'quantum = 7' /etc/nvshare/config.toml
+    end_tenant
+    check "$suite: the tenant ends well without us" ended_well
+    check "$suite: is purged as the documents say" typed 'apt purge'
+    check "$suite: every block of the documents has been typed" all_typed
+    check "$suite: nothing is left behind" nothing_left
+    halt
+}

@@ -1,0 +1,4 @@
+// A capture in global mode, with another thread beside it, and over the ends of turns.
+#include "capture.h"
+
+int main(void) { return capture_in(CU_STREAM_CAPTURE_MODE_GLOBAL); }

@@ -1,0 +1,104 @@
+//! Programs whose CUDA calls do not all reach us: each is told of, by name, to its user and to the operator.
+use anyhow::{Context as _, Result, ensure};
+use nvshare_tests::world::{Scheduler, Tenant, World, built, until};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const REPORT: &[(&str, &str)] =
+    &[("FAKECUDA_CARD", "report"), ("FAKECUDA_BYTE_SCALE", "512"), ("FAKECUDA_TIME_SCALE", "25")];
+const BYTES: &str = "25165824";
+
+fn compile(world: &World, name: &str, source: &str, flags: &[&str]) -> Result<PathBuf> {
+    let (file, out) = (world.dir().join(name).with_extension("c"), world.dir().join(name));
+    std::fs::write(&file, source)?;
+    let done = Command::new("cc").args(flags).arg("-o").arg(&out).arg(&file).arg("-ldl").output()?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Ok(out)
+}
+
+fn is_reported(scheduler: &Scheduler, words: &str) -> Result<()> {
+    until("the operator is told", || {
+        let told = |report: &Option<String>| report.as_ref().is_some_and(|text| text.contains(words));
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| told(&tenant.report)))
+    })
+}
+
+#[test]
+fn a_library_that_stands_before_ours_is_named() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&[])?;
+    let other =
+        compile(&world, "other.so", "int cuLaunchKernel(void) { return 999; }", &["-shared", "-fPIC"])?;
+    let mut command = world.command(built()?.join("load"))?;
+    let preload = format!("{}:{}", other.display(), built()?.join("libnvshare.so").display());
+    command.args(["--bytes", BYTES, "--seconds", "1000", "--rest-ms", "5"]).env("LD_PRELOAD", preload);
+    let tenant = Tenant::spawn(command)?;
+    let words =
+        format!("cuLaunchKernel is answered by {}, which stands before libnvshare.so", other.display());
+    is_reported(&scheduler, &words)?;
+    assert!(world.tenants_log().contains(&words), "{}", world.tenants_log());
+    drop(tenant);
+    Ok(())
+}
+
+/// Submits work by the driver's own address of `cuMemsetD8Async`, which it did not look up.
+const AROUND: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdlib.h>
+#include <stdio.h>
+typedef int (*call)();
+int main(int argc, char **argv) {
+    void *cuda = dlopen("libcuda.so.1", RTLD_NOW), *context;
+    unsigned long long at;
+    struct link_map *map;
+    if (!cuda || argc != 2 || dlinfo(cuda, RTLD_DI_LINKMAP, &map)) return 1;
+    int (*set)(unsigned long long, unsigned char, size_t, void *) = (void *)(map->l_addr + strtoul(argv[1], 0, 16));
+    if (((call)dlsym(cuda, "cuInit"))(0)) return 2;
+    if (((call)dlsym(cuda, "cuDevicePrimaryCtxRetain"))(&context, 0)) return 3;
+    if (((call)dlsym(cuda, "cuCtxSetCurrent"))(context)) return 4;
+    int (*allocate)(unsigned long long *, size_t) = dlsym(cuda, "cuMemAlloc_v2");
+    if (allocate(&at, 8 << 20)) return 5;
+    call wait = (call)dlsym(cuda, "cuCtxSynchronize");
+    int (*asked)(unsigned long long, unsigned char, size_t) = dlsym(cuda, "cuMemsetD8_v2");
+    printf("{\"step\":0}\n");
+    fflush(stdout);
+    for (;;) {
+        /* One call that asks for a turn, then work for half a second that does not. */
+        if (asked(at, 1, 4096)) return 6;
+        for (int i = 0; i < 3; i++) {
+            for (int k = 0; k < 200; k++) if (set(at, 0, 8 << 20, 0)) return 7;
+            if (wait()) return 8;
+        }
+    }
+}
+"#;
+
+/// Where the file has the symbol, as `nm` prints it.
+fn offset(file: &Path, symbol: &str) -> Result<String> {
+    let listed =
+        String::from_utf8(Command::new("nm").args(["-D", "--defined-only"]).arg(file).output()?.stdout)?;
+    let line = listed.lines().find(|line| line.ends_with(&format!(" {symbol}"))).context("no such symbol")?;
+    Ok(line.split(' ').next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn work_that_goes_around_us_is_told_of_when_its_turn_is_over() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&["--quantum", "0.05", "--evict", "always"])?;
+    let program = compile(&world, "around", AROUND, &[])?;
+    // Managed memory: what is submitted while it is away still works, only slowly.
+    let mut command = world.command(program)?;
+    command
+        .arg(offset(&built()?.join("libfakecuda.so"), "cuMemsetD8Async")?)
+        .env("NVSHARE_ENGINE", "managed");
+    let around = Tenant::spawn(command)?;
+    around.next("step")?;
+    let _other =
+        world.load(&["--bytes", "8388608", "--seconds", "1000"], &[("NVSHARE_ENGINE", "managed")])?;
+    is_reported(&scheduler, "uses CUDA around libnvshare.so")?;
+    assert!(world.tenants_log().contains("its work ran outside of its turn"), "{}", world.tenants_log());
+    drop(around);
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The programs of `tests/programs`: each runs natively on the simulated driver, then under nvshare alone, then
+//! under nvshare beside a tenant that always wants the card, with each engine. Output and exit code must be the
+//! same.
+use anyhow::{Context as _, Result, bail, ensure};
+use nvshare_tests::world::{World, built};
+use std::fmt::Write as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// One byte is one byte, and time is fast.
+const CARD: &[(&str, &str)] =
+    &[("FAKECUDA_CARD", "report"), ("FAKECUDA_MEMORY", "2GiB"), ("FAKECUDA_TIME_SCALE", "4")];
+/// What the programs said on a real driver.
+const RECORDED: &str = include_str!("../programs/recorded-580.159.04.txt");
+/// The exit code of a program that says that the driver cannot do what it is about.
+const UNSUPPORTED: i32 = 77;
+/// A program that has not ended by then hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A test for each program.
+macro_rules! programs {
+    ($($name:ident)*) => {
+        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+        $(#[test] fn $name() -> Result<()> { compare(stringify!($name)) })*
+    };
+}
+programs! {
+    address_range alloc_array alloc_array_3d alloc_array_reset alloc_double_free alloc_managed
+    alloc_managed_host alloc_mipmap alloc_pitch alloc_plain alloc_refused alloc_without_context
+    capture_global capture_joined capture_relaxed capture_thread_local context_busy context_created
+    context_destroyed context_devices context_green context_pool context_primary context_reset
+    context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer event_timing exit_by_main
+    exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
+    graph_conditional graph_early graph_host_node graph_kernels graph_memory graph_memory_captured
+    graph_update graph_upload host_alloc host_func host_register ipc_event ipc_memory ipc_twice kill_holder
+    launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
+    lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
+    managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
+    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_default
+    pool_device pool_mixed pool_order pool_own pool_plain pool_share stream_callback stream_many
+    stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
+    vmm_remap vmm_share vmm_without_context
+}
+
+/// What the simulated driver cannot do natively. Whatever is not here must run.
+const NATIVE_CANNOT: &[&str] =
+    &["context_green", "graph_conditional", "graph_host_node", "graph_memory", "graph_update"];
+
+/// Where nvshare is not as the driver is, by program and engine, and why.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("managed_range", "managed", "plain memory is managed memory, and takes advice"),
+    ("ipc_event", "managed", "managed memory has no IPC handle"),
+    ("ipc_memory", "managed", "managed memory has no IPC handle"),
+    ("ipc_twice", "managed", "managed memory has no IPC handle"),
+    ("peer_access", "managed", "managed memory can be used by every device, also where that was not enabled"),
+    ("pointer_attributes", "managed", "managed memory has no IPC handle, and says so"),
+];
+
+#[test]
+fn every_program_has_a_test_and_says_what_it_is_about() -> Result<()> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "c") {
+            let first = std::fs::read_to_string(&path)?.lines().next().unwrap_or_default().to_owned();
+            ensure!(first.starts_with("// "), "{}: the first line must say the behaviour", path.display());
+            found.push(path.file_stem().context("a name")?.to_string_lossy().into_owned());
+        }
+    }
+    found.sort();
+    let mut listed = PROGRAMS.to_vec();
+    listed.sort_unstable();
+    assert_eq!(found, listed);
+    assert!(NATIVE_CANNOT.iter().all(|name| PROGRAMS.contains(name)), "{NATIVE_CANNOT:?}");
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+/// How a program ended, and what it had said.
+#[derive(PartialEq)]
+struct Outcome {
+    /// As a shell tells it: 128 and more is a signal.
+    code: i32,
+    said: String,
+}
+
+fn compare(name: &str) -> Result<()> {
+    let program = build(name)?;
+    let asked = settings(name, "card")?;
+    let asked = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let card: Vec<(&str, &str)> = CARD.iter().copied().chain(asked).collect();
+    let world = World::new(&card)?;
+    let native = run(world.native(&program)?)?;
+    if native.code == UNSUPPORTED {
+        ensure!(NATIVE_CANNOT.contains(&name), "the simulated driver could do this: {}", native.said);
+        println!("native cannot: {name}: {}", native.said.lines().last().unwrap_or_default());
+        return Ok(());
+    }
+    ensure!(native.code == 0, "natively it ends with {}:\n{}", native.code, native.said);
+    if let Some(real) = recorded(name)? {
+        let wrong = difference(&real, &native)?;
+        ensure!(wrong.is_empty(), "the simulated driver is not as a real one (\"native\"):\n{wrong}");
+    }
+    // Each under a scheduler of its own, so that what a program leaves behind meets nobody else.
+    for (engine, contended) in [("swap", false), ("swap", true), ("managed", true)] {
+        let world = World::new(&card)?;
+        let scheduler = world.scheduler(&["--quantum", "0.01", "--evict", "always"])?;
+        let other = if contended {
+            let other = world.load(&["--bytes", "8388608", "--seconds", "1000"], &[])?;
+            other.next("step")?;
+            Some(other)
+        } else {
+            None
+        };
+        let mut command = world.command(&program)?;
+        command.env("NVSHARE_ENGINE", engine).envs(settings(name, "nvshare")?);
+        let shared = run(command)?;
+        if contended {
+            let turns = scheduler.trace()?.spans.iter().filter(|span| span.kind == "run").count();
+            println!("{name}: engine {engine}: {turns} turns");
+        }
+        drop(other);
+        let known = KNOWN.iter().find(|known| (known.0, known.1) == (name, engine));
+        if let Some((_, _, why)) = known {
+            ensure!(shared != native, "{name} with engine {engine} is as natively, though {why}");
+            println!("{name}: engine {engine} differs: {why}:\n{}", difference(&native, &shared)?);
+        } else if shared != native {
+            let place = if contended { "beside another tenant" } else { "alone" };
+            let difference = difference(&native, &shared)?;
+            bail!(
+                "{name} under nvshare (engine {engine}), {place}, differs:\n{difference}\nstderr:\n{}\nscheduler:\n{}",
+                world.tenants_log(),
+                scheduler.log()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The settings that a program asks for in its first lines: `// nvshare: NAME=VALUE` under nvshare, `// card: NAME=VALUE`
+/// of the simulated card.
+fn settings(name: &str, of: &str) -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.c")))?;
+    let start = format!("// {of}: ");
+    let notes = text.lines().take(3).filter_map(|line| line.strip_prefix(&start));
+    notes
+        .flat_map(str::split_whitespace)
+        .map(|word| {
+            let (name, value) = word.split_once('=').with_context(|| format!("{word}: NAME=VALUE"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+/// What the program said on a real driver, if that was recorded.
+fn recorded(name: &str) -> Result<Option<Outcome>> {
+    let mut parts = RECORDED.split("=== ").skip(1);
+    let part = parts.find_map(|part| part.split_once('\n').filter(|(of, _)| *of == name));
+    let Some((_, text)) = part else { return Ok(None) };
+    let (said, code) =
+        text.trim_end().rsplit_once("exit ").with_context(|| format!("{name}: no exit code"))?;
+    Ok(Some(Outcome { code: code.parse()?, said: said.to_owned() }))
+}
+
+/// Compiles a program, as its own note in `common.h` says.
+fn build(name: &str) -> Result<PathBuf> {
+    let headers = std::env::var_os("CUDA_HEADERS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/cuda-headers"), PathBuf::from);
+    let headers = headers.join("13");
+    ensure!(headers.join("cuda.h").is_file(), "{} holds no cuda.h: run `make setup`", headers.display());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{name}"));
+    let compiled = Command::new("cc")
+        .current_dir(folder())
+        .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+        .arg(headers)
+        .arg("-o")
+        .arg(&program)
+        .arg(format!("{name}.c"))
+        // Linked only if it calls the driver by name.
+        .arg("-Wl,--as-needed")
+        .arg(built()?.join("libfakecuda.so"))
+        .output()?;
+    ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    Ok(program)
+}
+
+/// Runs to the end; one that does not end is killed, with its children.
+fn run(mut command: Command) -> Result<Outcome> {
+    let child =
+        command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("{command:?}"))?;
+    let group = child.id();
+    let (send, ended) = mpsc::channel();
+    std::thread::spawn(move || send.send(child.wait_with_output()));
+    let kill = || Command::new("kill").args(["-KILL", "--"]).arg(format!("-{group}")).status();
+    let output = match ended.recv_timeout(PATIENCE) {
+        Ok(output) => output?,
+        Err(_) => {
+            kill()?;
+            let output = ended.recv_timeout(PATIENCE).context("a killed program does not end")??;
+            bail!(
+                "does not end within {} s: {}",
+                PATIENCE.as_secs(),
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+    };
+    let code = output.status.code().or(output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+    Ok(Outcome { code, said: String::from_utf8_lossy(&output.stdout).into_owned() })
+}
+
+/// The lines that are not the same, native first.
+fn difference(native: &Outcome, shared: &Outcome) -> Result<String> {
+    let mut text = String::new();
+    if native.code != shared.code {
+        writeln!(text, "exit code: native {}, nvshare {}", native.code, shared.code)?;
+    }
+    let (mut native, mut shared) = (native.said.lines(), shared.said.lines());
+    loop {
+        match (native.next(), shared.next()) {
+            (None, None) => return Ok(text),
+            (one, other) if one == other => {}
+            (one, other) => {
+                writeln!(text, "native:  {}", one.unwrap_or("(nothing)"))?;
+                writeln!(text, "nvshare: {}", other.unwrap_or("(nothing)"))?;
+            }
+        }
+    }
+}
