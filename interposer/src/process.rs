@@ -6,9 +6,10 @@ use crate::captures::Captures;
 use crate::contexts::Contexts;
 use crate::gate::{Turnstile, now_or_never};
 use crate::ipc::Ipc;
+use crate::real::driver;
 use crate::residency::Memory;
 use crate::settings::Settings;
-use nvshare_abi::CUdevice;
+use nvshare_abi::{CUdevice, CUmemoryPool};
 use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Process {
     pub ipc: Ipc,
     /// By handle: the pools whose device is known.
     pools: Mutex<BTreeMap<usize, Pool>>,
+    /// By ordinal: the devices' current ones, so that not every allocation asks the driver.
+    usual_pools: Mutex<BTreeMap<CUdevice, usize>>,
     pub bell: Bell,
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant; `u64::MAX`: none.
@@ -84,6 +87,7 @@ pub fn start() {
         captures: Captures::default(),
         around: Around::default(),
         pools: Mutex::default(),
+        usual_pools: Mutex::default(),
         bell,
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
@@ -167,5 +171,25 @@ impl Process {
 
     pub fn forget_pool(&self, pool: usize) {
         now_or_never(self.pools.lock()).remove(&pool);
+    }
+
+    /// The pool that a device's memory is taken of when none is named.
+    pub fn usual_pool(&self, ordinal: CUdevice) -> CUmemoryPool {
+        let mut known = now_or_never(self.usual_pools.lock());
+        let pool = *known.entry(ordinal).or_insert_with(|| {
+            let mut pool = std::ptr::null_mut();
+            // SAFETY: the pointer is to a local.
+            unsafe { driver::cuDeviceGetMemPool(&mut pool, ordinal) };
+            pool as usize
+        });
+        if pool == 0 {
+            known.remove(&ordinal);
+        }
+        pool as CUmemoryPool
+    }
+
+    /// A device's is, or may be, another.
+    pub fn forget_usual_pools(&self) {
+        now_or_never(self.usual_pools.lock()).clear();
     }
 }

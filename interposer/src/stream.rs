@@ -15,6 +15,15 @@ impl Key {
         Self(stream as usize, if own { THREAD.try_with(|n| *n).unwrap_or_default() } else { 0 })
     }
 
+    /// Whether the calling thread means the same by the number.
+    pub fn is_here(self) -> bool {
+        self == Self::here(self.number())
+    }
+
+    pub fn number(self) -> CUstream {
+        self.0 as CUstream
+    }
+
     /// Whether the number is the same, whatever the thread.
     pub fn is_alike(self, other: Self) -> bool {
         self.0 == other.0
@@ -36,6 +45,7 @@ mod tests {
         let there = there.join().expect("the thread ends");
         assert_ne!(here.0, there.0);
         assert!(here.0.is_alike(there.0));
+        assert!(here.0.is_here() && here.1.is_here() && !there.0.is_here());
         assert_eq!(here.1, there.1);
     }
 }

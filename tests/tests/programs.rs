@@ -40,7 +40,7 @@ programs! {
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
     peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_default
-    pool_device pool_mixed pool_order pool_own pool_plain pool_share stream_callback stream_many
+    pool_device pool_keeps pool_mixed pool_order pool_own pool_plain pool_share stream_callback stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
     vmm_remap vmm_share vmm_without_context
 }
@@ -143,6 +143,21 @@ fn compare(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a pool keeps is used again: no new memory after the first step, and far fewer events than frees.
+#[test]
+fn a_pool_that_keeps_what_is_freed_asks_the_driver_for_nothing() -> Result<()> {
+    let program = build("pool_keeps")?;
+    let world = World::new(CARD)?;
+    let _scheduler = world.scheduler(&[])?;
+    for (planned, code) in [("cuMemCreate:13:719,cuEventRecord:241:719", 0), ("cuMemCreate:3:719", 1)] {
+        let mut command = world.command(&program)?;
+        command.env("NVSHARE_ENGINE", "swap").env("FAKECUDA_FAIL", planned);
+        let outcome = run(command)?;
+        assert_eq!(outcome.code, code, "{planned}: {}", outcome.said);
+    }
+    Ok(())
+}
+
 /// The settings that a program asks for in its first lines: `// nvshare: NAME=VALUE` under nvshare, `// card: NAME=VALUE`
 /// of the simulated card.
 fn settings(name: &str, of: &str) -> Result<Vec<(String, String)>> {
@@ -175,18 +190,21 @@ fn build(name: &str) -> Result<PathBuf> {
     let headers = headers.join("13");
     ensure!(headers.join("cuda.h").is_file(), "{} holds no cuda.h: run `make setup`", headers.display());
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{name}"));
+    // Two tests may build the same.
+    let made = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR"))?.into_temp_path();
     let compiled = Command::new("cc")
         .current_dir(folder())
         .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
         .arg(headers)
         .arg("-o")
-        .arg(&program)
+        .arg(&made)
         .arg(format!("{name}.c"))
         // Linked only if it calls the driver by name.
         .arg("-Wl,--as-needed")
         .arg(built()?.join("libfakecuda.so"))
         .output()?;
     ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    made.persist(&program)?;
     Ok(program)
 }
 

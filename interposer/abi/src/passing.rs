@@ -78,7 +78,7 @@ pub const PASSING: &[Passing] = &[
             "cuDeviceGetPCIBusId", "cuDeviceGetProperties", "cuDeviceGetTexture1DLinearMaxWidth",
             "cuDeviceGetUuid", "cuDeviceGetUuid_v2", "cuDeviceGraphMemTrim", "cuDevicePrimaryCtxGetState",
             "cuDevicePrimaryCtxSetFlags", "cuDevicePrimaryCtxSetFlags_v2",
-            "cuDeviceRegisterAsyncNotification", "cuDeviceSetGraphMemAttribute", "cuDeviceSetMemPool",
+            "cuDeviceRegisterAsyncNotification", "cuDeviceSetGraphMemAttribute",
             "cuDeviceUnregisterAsyncNotification", "cuFlushGPUDirectRDMAWrites", "cuGetErrorName",
             "cuGetErrorString",
         ],

@@ -55,7 +55,8 @@ macro_rules! cuda_table {
         cuMemPoolCreate(pool: *mut CUmemoryPool, props: *const CUmemPoolProps) => pool_created(pool, props);
         cuMemPoolDestroy(pool: CUmemoryPool) => pool_destroyed(pool);
         cuMemPoolGetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute(pool, attribute, value);
-        cuMemPoolSetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute_set(pool, attribute);
+        cuMemPoolSetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute_set(pool, attribute, value);
+        cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) => pool_chosen();
         cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trimmed(pool, keep);
         cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_opened(pool, map, count);
         // --- memory: physical memory that the application maps itself ----------------------------
@@ -96,8 +97,8 @@ macro_rules! cuda_table {
         cuStreamBeginCaptureToGraph_ptsz(stream: CUstream, graph: CUgraph, dependencies: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, mode: CUstreamCaptureMode) => capture_begun(stream);
         cuStreamEndCapture(stream: CUstream, graph: *mut CUgraph) => capture_ended(stream);
         cuStreamEndCapture_ptsz(stream: CUstream, graph: *mut CUgraph) => capture_ended(stream);
-        cuStreamDestroy(stream: CUstream) => capture_ended(stream);
-        cuStreamDestroy_v2(stream: CUstream) => capture_ended(stream);
+        cuStreamDestroy(stream: CUstream) => stream_ended(stream);
+        cuStreamDestroy_v2(stream: CUstream) => stream_ended(stream);
         // --- graphs and textures: addresses that must be there when they are named ---------------
         cuGraphAddMemcpyNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => all_there();
         cuGraphAddMemsetNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => all_there();
@@ -382,7 +383,7 @@ macro_rules! cuda_more {
         cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => pass();
         cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: CUmemAllocationGranularity_flags) => pass();
         cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => pass();
-        cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) => pass();
+        
         cuMemPoolExportToShareableHandle(handle: *mut c_void, pool: CUmemoryPool, kind: CUmemAllocationHandleType, flags: c_ulonglong) => pass();
         cuMemPoolImportFromShareableHandle(pool: *mut CUmemoryPool, handle: *mut c_void, kind: CUmemAllocationHandleType, flags: c_ulonglong) => pass();
         cuMemPoolExportPointer(data: *mut CUmemPoolPtrExportData, dptr: CUdeviceptr) => pass();

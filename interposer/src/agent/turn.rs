@@ -200,7 +200,7 @@ impl Agent {
         self.phase = Phase::Idle;
         self.contended = false;
         let drain = clock::since(start);
-        self.process.memory.reclaim(self.process, false);
+        self.process.memory.reclaim_ended(self.process);
         let evicted = self.move_out(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_strays();

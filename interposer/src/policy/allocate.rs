@@ -65,7 +65,7 @@ fn freed(
 ) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     match here {
         Ok(true) => {
-            process.bell.ring();
+            process.memory.tell_changes(process);
             return Gate::Answer(CUresult::SUCCESS);
         }
         Ok(false) => {}
@@ -111,7 +111,7 @@ fn in_order(
     let Some(process) = process::current() else { return Gate::Pass };
     let Some(context) = here(process).filter(|_| !dptr.is_null() && bytes > 0) else { return Gate::Pass };
     let stream = submit::effective(entry, stream);
-    if submit::is_captured(stream) {
+    if process.captures.any() && submit::is_captured(stream) {
         return Gate::Pass;
     }
     match pools::backing(process, context.clone(), pool) {

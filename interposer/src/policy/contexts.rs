@@ -107,6 +107,7 @@ fn primary_ended(
     let ending = Ending::of(process, context.raw(), Some(context), true);
     Gate::Admit(move |result| {
         ending.over(process, result == CUresult::SUCCESS && is_gone());
+        process.forget_usual_pools();
         result
     })
 }

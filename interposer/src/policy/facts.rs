@@ -16,7 +16,7 @@ pub fn memory_info(_: Entry, free: *mut usize, total: *mut usize) -> Gate<impl F
         {
             let Device { id, capacity, .. } = *context.device;
             // What streams have freed and passed is free.
-            process.memory.reclaim(process, false);
+            process.memory.reclaim_here(process);
             // SAFETY: the driver has just written through these pointers and reported success; it
             // accepts null for one that is not wanted.
             unsafe {

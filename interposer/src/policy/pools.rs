@@ -22,12 +22,7 @@ pub(super) enum Backing {
 
 /// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
 pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> Backing {
-    let pool = asked.unwrap_or_else(|| {
-        let mut pool = std::ptr::null_mut();
-        // SAFETY: the pointer is to a local.
-        unsafe { driver::cuDeviceGetMemPool(&mut pool, context.device.ordinal) };
-        pool
-    });
+    let pool = asked.unwrap_or_else(|| process.usual_pool(context.device.ordinal));
     let known =
         pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
     let Some(ordinal) = known.device else { return Backing::Nobodys };
@@ -65,6 +60,16 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
     })
 }
 
+/// A device has another pool from now on.
+pub fn pool_chosen(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current() {
+            process.forget_usual_pools();
+        }
+        result
+    })
+}
+
 /// A pool that others may be given, or that does not lie on a device, is the driver's business.
 pub fn pool_created(
     _: Entry,
@@ -85,12 +90,16 @@ pub fn pool_created(
     })
 }
 
-pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<Nothing> {
+pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     if let Some(process) = process::current() {
         process.forget_pool(pool as usize);
         process.memory.forget_pool(pool as usize);
     }
-    Gate::Pass
+    Gate::Admit(|result| {
+        // A device whose pool it was has its first one again.
+        process::current().inspect(|process| process.forget_usual_pools());
+        result
+    })
 }
 
 /// Which devices may use what is taken of a pool.
@@ -128,7 +137,7 @@ pub fn pool_attribute(
     value: *mut c_void,
 ) -> Gate<Nothing> {
     let used = process::current().and_then(|process| {
-        process.memory.reclaim(process, false);
+        process.memory.reclaim_here(process);
         process.memory.pool(pool as usize)
     });
     let Some(used) = used.filter(|_| !value.is_null()) else { return Gate::Pass };
@@ -155,18 +164,36 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 
 pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Gate<Nothing> {
     if let Some(process) = process::current() {
-        process.memory.reclaim(process, false);
-        process.memory.trim_pool(pool as usize, keep as u64);
+        process.memory.reclaim_here(process);
+        process.memory.trim_pool(&process.contexts, pool as usize, keep as u64);
+        process.memory.tell_changes(process);
     }
     Gate::Pass
 }
 
-/// Setting a high-water mark, which is to zero only, begins it anew.
-pub fn pool_attribute_set(_: Entry, pool: CUmemoryPool, attribute: CUmemPool_attribute) -> Gate<Nothing> {
-    if let Some(process) = process::current()
-        && matches!(attribute, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH)
-    {
-        process.memory.reset_pool_high(pool as usize);
-    }
-    Gate::Pass
+/// Setting a high-water mark, which is to zero only, begins it anew; what a pool may keep is kept here too.
+pub fn pool_attribute_set(
+    _: Entry,
+    pool: CUmemoryPool,
+    attribute: CUmemPool_attribute,
+    value: *mut c_void,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    Gate::Admit(move |result| {
+        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        match attribute {
+            CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => {
+                process.memory.reset_pool_high(pool as usize);
+            }
+            CU_MEMPOOL_ATTR_RELEASE_THRESHOLD => {
+                let ordinal = pool_of(process, pool).and_then(|known| known.device);
+                if let Some((device, _)) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
+                    // SAFETY: the driver has accepted the pointer, which is to a `cuuint64_t` by its documentation.
+                    let bytes = unsafe { value.cast::<u64>().read() };
+                    process.memory.keep_of_pool(pool as usize, device.id, bytes);
+                }
+            }
+            _ => {}
+        }
+        result
+    })
 }

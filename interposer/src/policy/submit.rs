@@ -154,7 +154,15 @@ pub fn capture_begun(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresul
     })
 }
 
-/// The capture of a stream ends, or the stream itself.
+/// The stream itself ends, and with it its capture.
+pub fn stream_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    if let Some(process) = process::current() {
+        process.memory.close_stream(process, stream);
+    }
+    capture_ended(entry, stream)
+}
+
+/// The capture of a stream ends.
 pub fn capture_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     Gate::Admit(move |result| {
         if let Some(process) = process::current() {

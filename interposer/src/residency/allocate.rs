@@ -12,6 +12,7 @@ use crate::process::Process;
 use crate::real::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
+use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 /// Allocations below this share chunks.
@@ -61,7 +62,7 @@ impl Memory {
         if made.is_err() {
             self.refund(device.id, charged);
         }
-        process.bell.ring();
+        self.tell_changes(process);
         made
     }
 
@@ -73,9 +74,12 @@ impl Memory {
         let charge = bytes.checked_next_multiple_of(ALIGNMENT).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         let bound = process.bound(device.capacity);
         if self.charge(device.id, charge, bound).is_err() {
-            // What streams have freed and passed, or capture's end has made free, is there for everybody.
-            self.reclaim(process, false);
-            self.charge(device.id, charge, bound)?;
+            // What streams have freed, or a capture's end has made free, is there for everybody.
+            self.reclaim_here(process);
+            if self.charge(device.id, charge, bound).is_err() {
+                self.reclaim(process, true);
+                self.charge(device.id, charge, bound)?;
+            }
         }
         Ok(charge)
     }
@@ -103,6 +107,12 @@ impl Memory {
         bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
     }
 
+    /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
+    fn make_room(&self, process: &Process, device: &Device, bytes: u64) -> bool {
+        let fits = || bytes <= self.room(device.id, process.bound(device.capacity));
+        fits() || self.shed(&process.contexts, device.id, 0) > 0 && fits()
+    }
+
     fn note(&self, device: &Device, context: &Context, start: u64, extent: u64, wish: Wish) {
         let mut book = self.book();
         let id = book.stamp();
@@ -115,6 +125,7 @@ impl Memory {
             managed: wish.managed.is_some(),
             pooled: wish.pooled,
             id,
+            freed: false,
         };
         book.allocations.insert(start, allocation);
         if wish.pool != 0 {
@@ -135,16 +146,22 @@ impl Memory {
         let device = &*context.device;
         // Managed chunks go with their context, so that no other context's allocations may lie in them.
         let shelf = (device.id, if engine == Engine::Managed { context.raw() } else { 0 });
+        let mut asked = false;
         loop {
             let (part, in_chunks) = {
                 let mut book = self.book();
                 let arena = book.arenas.entry(shelf).or_insert_with(|| Arena::new(ALIGNMENT));
-                (arena.take(wish.bytes), book.in_chunks(shelf))
+                (arena.take(wish.bytes), arena.total())
             };
             if let Some(start) = part {
                 let extent = self.book().extents.range(..=start).next_back().map(|(at, _)| *at);
                 self.note(device, context, start, extent.unwrap_or(start), wish);
                 return Ok(start);
+            }
+            // What streams have passed is there before new memory is.
+            if wish.pooled && !std::mem::replace(&mut asked, true) {
+                self.reclaim(process, false);
+                continue;
             }
             // Chunks grow with what is in them, so that little is wasted on a small program.
             let size = (in_chunks / 4).clamp(GRANULE, SHARED_BELOW).max(wish.bytes);
@@ -194,6 +211,7 @@ impl Memory {
         let stamp = book.stamp();
         book.extents
             .insert(start, Extent { device: device.id, bytes, home, context: context.raw(), stamp, chunk });
+        self.changed.store(true, Release);
         Ok(start)
     }
 
@@ -201,7 +219,7 @@ impl Memory {
     fn pieces(&self, process: &Process, context: &Context, bytes: u64, chunk: bool) -> Result<u64, CUresult> {
         let device = &*context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        if whole > self.room(device.id, process.bound(device.capacity)) {
+        if !self.make_room(process, device, whole) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         let sizes = sizes(whole);
@@ -259,6 +277,7 @@ impl Memory {
             let extent =
                 Extent { device: device.id, bytes: whole, home, context: context.raw(), stamp, chunk };
             book.extents.insert(start, extent);
+            self.changed.store(true, Release);
             ids
         };
         if let Err(code) = self.place(process, &ids) {
@@ -271,25 +290,27 @@ impl Memory {
     /// Puts pieces on the device, if the GPU is ours. On a full card the scheduler is given time to make room.
     pub(super) fn place(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM);
+        let mut may_shed = true;
         let mut book = self.book();
         loop {
             if !book.placing {
                 return Ok(());
             }
-            let mut refused = CUresult::SUCCESS;
-            for id in ids {
-                if let Some(piece) = book.pieces.get_mut(id).filter(|piece| !piece.is_there())
-                    && let Err(code) = piece.place()
-                {
-                    let (device, bytes) = (piece.device, piece.bytes);
-                    book.refuse(device, bytes, code);
-                    refused = code;
-                    break;
+            let refused = ids.iter().find_map(|id| {
+                let piece = book.pieces.get_mut(id).filter(|piece| !piece.is_there())?;
+                let (device, bytes) = (piece.device, piece.bytes);
+                piece.place().err().map(|code| (code, device, bytes))
+            });
+            let Some((refused, device, bytes)) = refused else { return Ok(()) };
+            if std::mem::take(&mut may_shed) {
+                drop(book);
+                let shed = self.shed(&process.contexts, device, 0);
+                book = self.book();
+                if shed > 0 {
+                    continue;
                 }
             }
-            if refused == CUresult::SUCCESS {
-                return Ok(());
-            }
+            book.refuse(device, bytes, refused);
             let left =
                 deadline.left().filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_supervised());
             let Some(left) = left else { return Err(refused) };

@@ -18,17 +18,22 @@ pub struct Arena {
     blocks: BTreeMap<u64, Block>,
     /// The free ones, by size.
     free: BTreeSet<(u64, u64)>,
+    /// Their sum, and that of all regions, bytes.
+    room: u64,
+    total: u64,
 }
 
 impl Arena {
     pub fn new(granule: u64) -> Self {
-        Self { granule, blocks: BTreeMap::new(), free: BTreeSet::new() }
+        Self { granule, blocks: BTreeMap::new(), free: BTreeSet::new(), room: 0, total: 0 }
     }
 
     /// Adds a region; `bytes` is a multiple of the granule.
     pub fn add(&mut self, start: u64, bytes: u64) {
         self.blocks.insert(start, Block { bytes, region: start, taken: false });
         self.free.insert((bytes, start));
+        self.room += bytes;
+        self.total += bytes;
     }
 
     /// Takes a part of at least `bytes`.
@@ -39,6 +44,7 @@ impl Arena {
         let block = self.blocks.get_mut(&start)?;
         block.taken = true;
         block.bytes = bytes;
+        self.room -= bytes;
         let region = block.region;
         if size > bytes {
             self.blocks.insert(start + bytes, Block { bytes: size - bytes, region, taken: false });
@@ -52,6 +58,7 @@ impl Arena {
         let mut block = *self.blocks.get(&start).filter(|block| block.taken)?;
         let mut at = start;
         block.taken = false;
+        self.room += block.bytes;
         let mergeable = |other: &Block| !other.taken && other.region == block.region;
         if let Some((&next, &after)) = self.blocks.range(start + 1..).next()
             && next == start + block.bytes
@@ -71,22 +78,41 @@ impl Arena {
         }
         self.blocks.insert(at, block);
         self.free.insert((block.bytes, at));
-        let region_ends =
-            self.blocks.range(at + 1..).next().is_none_or(|(_, next)| next.region != block.region);
-        (at == block.region && region_ends).then_some(at)
+        self.is_empty(at).then_some(at)
+    }
+
+    /// Whether a region begins there that is free as a whole.
+    fn is_empty(&self, at: u64) -> bool {
+        let Some(block) = self.blocks.get(&at).filter(|block| !block.taken && block.region == at) else {
+            return false;
+        };
+        self.blocks.range(at + 1..).next().is_none_or(|(_, next)| next.region != block.region)
+    }
+
+    /// The smallest region that is free as a whole.
+    pub fn empty(&self) -> Option<u64> {
+        self.free.iter().map(|(_, at)| *at).find(|at| self.is_empty(*at))
     }
 
     /// Removes a region that is free as a whole.
     pub fn remove(&mut self, region: u64) {
-        if let Some(block) = self.blocks.get(&region).filter(|block| !block.taken && block.region == region) {
+        if self.is_empty(region)
+            && let Some(block) = self.blocks.remove(&region)
+        {
             self.free.remove(&(block.bytes, region));
-            self.blocks.remove(&region);
+            self.room -= block.bytes;
+            self.total -= block.bytes;
         }
+    }
+
+    /// The sum of all regions, bytes.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// The largest part that can be taken, and the sum of what is free.
     pub fn room(&self) -> (u64, u64) {
-        (self.free.last().map_or(0, |(bytes, _)| *bytes), self.free.iter().map(|(bytes, _)| bytes).sum())
+        (self.free.last().map_or(0, |(bytes, _)| *bytes), self.room)
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the application has of each device: one account of all of it, whatever it is made of.
+use super::allocate::SHARED_BELOW;
 use super::arena::Arena;
 use super::peers::Peers;
 use super::piece::Piece;
@@ -67,6 +68,8 @@ pub struct Allocation {
     pub pooled: bool,
     /// No other allocation ever has it.
     pub id: u64,
+    /// Whether the application has freed it, in a stream's order or beside a capture.
+    pub freed: bool,
 }
 
 /// Memory that stays on the device, and why.
@@ -111,6 +114,8 @@ pub struct Book {
     /// By the driver's handle.
     pub fixed: BTreeMap<usize, Fixed>,
     pub pools: BTreeMap<usize, PoolUse>,
+    /// What pools keep of what was freed, by the application's wish, bytes.
+    pub thresholds: BTreeMap<usize, (DeviceId, u64)>,
     pub arenas: BTreeMap<Shelf, Arena>,
     pub peers: Peers,
     /// What counts against the limit: what was asked for, and what is being made.
@@ -161,10 +166,12 @@ impl Book {
         extent.is_some_and(|(start, extent)| address - start < extent.bytes)
     }
 
-    /// The sum of the chunks on a shelf, bytes.
-    pub fn in_chunks(&self, shelf: Shelf) -> u64 {
-        let chunks = self.extents.values().filter(|extent| extent.chunk && extent.shelf() == shelf);
-        chunks.map(|chunk| chunk.bytes).sum()
+    /// How much of a shelf's chunks may be free before one of them is given back, bytes.
+    pub fn kept(&self, shelf: Shelf) -> u64 {
+        let wished =
+            self.thresholds.values().filter(|(device, _)| *device == shelf.0).map(|(_, bytes)| *bytes);
+        let chunks = self.arenas.get(&shelf).map_or(0, Arena::total);
+        wished.fold((chunks / 4).max(SHARED_BELOW), u64::saturating_add)
     }
 
     /// An allocation is out of the book and out of use.
@@ -280,6 +287,7 @@ mod tests {
             managed: false,
             pooled: false,
             id: 1,
+            freed: false,
         };
         book.allocations.insert(0x1000, allocation);
         assert_eq!(book.allocation_at(0x103f), Some((0x1000, &allocation)));

@@ -2,6 +2,7 @@
 use super::Memory;
 use super::book::{Home, PoolUse};
 use super::piece::Piece;
+use crate::contexts::Contexts;
 use crate::gate::now_or_never;
 use nvshare_protocol::DeviceId;
 use std::sync::RwLockReadGuard;
@@ -95,16 +96,28 @@ impl Memory {
     }
 
     /// The pool keeps so much at most from now on, and what is used.
-    pub fn trim_pool(&self, pool: usize, keep: u64) {
-        if let Some(of) = self.book().pools.get_mut(&pool) {
+    pub fn trim_pool(&self, contexts: &Contexts, pool: usize, keep: u64) {
+        let mut book = self.book();
+        if let Some(of) = book.pools.get_mut(&pool) {
             of.kept = of.kept.min(keep.max(of.used));
         }
+        let device = book.thresholds.get(&pool).map(|(device, _)| *device);
+        drop(book);
+        if let Some(device) = device {
+            self.shed(contexts, device, keep);
+        }
+    }
+
+    /// The pool keeps so much of what is freed.
+    pub fn keep_of_pool(&self, pool: usize, device: DeviceId, bytes: u64) {
+        self.book().thresholds.insert(pool, (device, bytes));
     }
 
     /// A pool ends. What was taken of it stays until it is freed; its handle may become another's.
     pub fn forget_pool(&self, pool: usize) {
         let mut book = self.book();
         book.pools.remove(&pool);
+        book.thresholds.remove(&pool);
         for allocation in book.allocations.values_mut().filter(|allocation| allocation.pool == pool) {
             allocation.pool = 0;
         }

@@ -1,7 +1,6 @@
 //! What the application frees.
 #![allow(unsafe_code)] // frees device memory through the driver
 use super::Memory;
-use super::allocate::SHARED_BELOW;
 use super::book::{Allocation, Book, Extent, Home};
 use super::piece::check;
 use crate::contexts::Contexts;
@@ -9,6 +8,8 @@ use crate::gate::MutexGuard;
 use crate::process::Process;
 use crate::real::driver;
 use nvshare_abi::*;
+use nvshare_protocol::DeviceId;
+use std::sync::atomic::Ordering::Release;
 
 /// An allocation that the driver is freeing.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Memory {
             let Some(allocation) = book.allocations.get(&start) else { return Ok(false) };
             (*allocation, !book.peers.guests(allocation.device).is_empty())
         };
-        if self.is_freed(start) {
+        if allocation.freed {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let is_ours = |extent: &Extent| extent.chunk || !extent.is_the_drivers();
@@ -76,9 +77,9 @@ impl Memory {
             return self.drop_extent(contexts, allocation.extent);
         };
         let empty = book.arenas.get_mut(&shelf).and_then(|arena| arena.give(start));
-        let enough = (book.in_chunks(shelf) / 4).max(SHARED_BELOW);
+        let kept = book.kept(shelf);
         if let (Some(region), Some(arena)) = (empty, book.arenas.get_mut(&shelf))
-            && arena.room().1 > enough
+            && arena.room().1 > kept
         {
             arena.remove(region);
             drop(book);
@@ -86,10 +87,30 @@ impl Memory {
         }
     }
 
+    /// Gives back the chunks of pieces on a device that nothing lies in, until at most `keep` bytes are free in what is
+    /// left; returns how many bytes that made.
+    pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> u64 {
+        let shelf = (device, 0);
+        let mut shed = 0;
+        loop {
+            let mut book = self.book();
+            let Some(arena) = book.arenas.get_mut(&shelf).filter(|arena| arena.room().1 > keep) else {
+                break;
+            };
+            let Some(region) = arena.empty() else { break };
+            arena.remove(region);
+            shed += book.extents.get(&region).map_or(0, |extent| extent.bytes);
+            drop(book);
+            self.drop_extent(contexts, region);
+        }
+        shed
+    }
+
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
     pub(super) fn drop_extent(&self, contexts: &Contexts, start: u64) {
         let mut book = self.book();
         let Some(extent) = book.extents.remove(&start) else { return };
+        self.changed.store(true, Release);
         let Home::Pieces(ids) = extent.home else {
             // The driver waits in it, and by its documentation needs a context.
             drop(book);

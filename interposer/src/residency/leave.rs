@@ -98,6 +98,7 @@ mod tests {
                 managed: false,
                 pooled,
                 id,
+                freed: false,
             };
             book.allocations.insert(start, of);
             book.charge(GPU, 512, None).unwrap();

@@ -7,6 +7,7 @@
 //! does).
 use crate::contexts::Device;
 use crate::gate::now_or_never;
+use crate::process::Process;
 use crate::settings::EngineChoice;
 use book::Book;
 use nvshare_abi::CUresult;
@@ -66,6 +67,8 @@ pub struct Memory {
     book: Mutex<Book>,
     /// Memory has come or gone.
     moved: Condvar,
+    /// Whether there is more or less of it than the agent was told of.
+    changed: AtomicBool,
     pub space: Space,
     choice: EngineChoice,
     engine: OnceLock<Engine>,
@@ -83,6 +86,7 @@ impl Memory {
         Self {
             book: Mutex::default(),
             moved: Condvar::new(),
+            changed: AtomicBool::new(false),
             space: Space::default(),
             choice,
             engine: OnceLock::new(),
@@ -121,6 +125,13 @@ impl Memory {
     /// The engine's name as far as it is decided, else the setting's.
     pub fn engine_name(&self) -> &'static str {
         self.engine.get().map_or(self.choice.name(), |engine| engine.name())
+    }
+
+    /// Wakes the agent if there is more or less memory than it knows of.
+    pub fn tell_changes(&self, process: &Process) {
+        if self.changed.load(Relaxed) && self.changed.swap(false, AcqRel) {
+            process.bell.ring();
+        }
     }
 
     pub fn set_supervised(&self, supervised: bool) {

@@ -4,7 +4,6 @@
 use super::Memory;
 use super::allocate::Wish;
 use super::book::{Allocation, Home};
-use super::piece::check;
 use crate::captures::is_refusal;
 use crate::contexts::Context;
 use crate::gate::now_or_never;
@@ -15,25 +14,46 @@ use nvshare_abi::*;
 use std::collections::VecDeque;
 use std::sync::TryLockError;
 
+/// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its stream.
+const BATCH: usize = 64;
+const BATCH_BYTES: u64 = 64 << 20;
+
 /// One allocation that the application has freed.
-#[derive(Debug)]
-struct Waiting {
+#[derive(Clone, Copy, Debug)]
+struct Item {
     start: u64,
     /// The allocation's.
     id: u64,
     bytes: u64,
     pool: usize,
+}
+
+/// When what a batch holds is free for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More may come into the batch: no event is recorded yet.
+    Open,
+    /// When this event of ours has passed, which was recorded in the stream after the last free.
+    Event(usize),
+    /// When all work of all contexts has ended, and no capture is going on.
+    Everything,
+}
+
+/// What was freed in one stream, one after the other.
+#[derive(Debug)]
+struct Batch {
     /// The context that the stream was named in.
     context: usize,
     stream: Key,
-    /// Recorded in the stream after the free; 0: free as soon as no capture is going on.
-    event: usize,
+    end: End,
+    items: Vec<Item>,
+    bytes: u64,
 }
 
 #[derive(Debug, Default)]
 pub struct Freed {
-    /// In the order of their freeing.
-    waiting: VecDeque<Waiting>,
+    /// In the order of their closing; of each stream at most the last is open.
+    batches: VecDeque<Batch>,
     /// Events that are free, with their contexts.
     events: Vec<(usize, usize)>,
 }
@@ -45,7 +65,54 @@ pub struct Passing(Freed);
 impl Passing {
     /// What was freed, by address and id.
     pub fn starts(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.0.waiting.iter().map(|waiting| (waiting.start, waiting.id))
+        self.0.batches.iter().flat_map(|batch| &batch.items).map(|item| (item.start, item.id))
+    }
+}
+
+impl Freed {
+    /// An allocation of the same size that was freed in the same stream, and did not leave the book.
+    fn again(&mut self, bytes: u64, pool: usize, context: usize, stream: Key) -> Option<Item> {
+        let of_stream = |batch: &Batch| {
+            batch.end != End::Everything && batch.context == context && batch.stream == stream
+        };
+        for (at, batch) in self.batches.iter_mut().enumerate().rev().filter(|(_, batch)| of_stream(batch)) {
+            let Some(same) = batch.items.iter().rposition(|i| (i.bytes, i.pool) == (bytes, pool)) else {
+                continue;
+            };
+            let item = batch.items.remove(same);
+            batch.bytes -= item.bytes;
+            if batch.items.is_empty()
+                && let Some(Batch { end: End::Event(event), .. }) = self.batches.remove(at)
+            {
+                self.events.push((context, event));
+            }
+            return Some(item);
+        }
+        None
+    }
+
+    /// Adds to the stream's open batch, and takes that out if it is to be closed.
+    fn add(&mut self, item: Item, context: usize, stream: Key) -> Option<Batch> {
+        let is_open =
+            |batch: &Batch| batch.end == End::Open && batch.context == context && batch.stream == stream;
+        let at = self.batches.iter().rposition(is_open).unwrap_or_else(|| {
+            let new = Batch { context, stream, end: End::Open, items: Vec::new(), bytes: 0 };
+            self.batches.push_back(new);
+            self.batches.len() - 1
+        });
+        let batch = self.batches.get_mut(at)?;
+        batch.items.push(item);
+        batch.bytes += item.bytes;
+        let is_full = batch.items.len() >= BATCH || batch.bytes >= BATCH_BYTES;
+        if is_full { self.batches.remove(at) } else { None }
+    }
+
+    /// Takes out the open batches of which this holds.
+    fn take_open(&mut self, which: impl Fn(&Batch) -> bool) -> VecDeque<Batch> {
+        let all = std::mem::take(&mut self.batches);
+        let (open, rest) = all.into_iter().partition(|batch| batch.end == End::Open && which(batch));
+        self.batches = rest;
+        open
     }
 }
 
@@ -62,15 +129,19 @@ impl Memory {
         pool: usize,
         stream: CUstream,
     ) -> Result<CUdeviceptr, CUresult> {
-        if let Some((start, id)) = self.again(bytes as u64, pool, context.raw(), Key::here(stream)) {
+        let here = process.contexts.current().map_or(context.raw(), |(context, _)| context.raw());
+        let again = now_or_never(self.freed.lock()).again(bytes as u64, pool, here, Key::here(stream));
+        if let Some(item) = again {
             let mut book = self.book();
             let new = book.stamp();
-            if let Some(allocation) = book.allocations.get_mut(&start).filter(|known| known.id == id) {
+            if let Some(allocation) =
+                book.allocations.get_mut(&item.start).filter(|known| known.id == item.id)
+            {
                 allocation.id = new;
-                return Ok(start);
+                allocation.freed = false;
+                return Ok(item.start);
             }
         }
-        self.reclaim(process, false);
         let wish = Wish { bytes: bytes as u64, pool, managed: None, pooled: true };
         match self.allocate(process, context, wish) {
             Err(CUresult::ERROR_OUT_OF_MEMORY) => {
@@ -81,93 +152,119 @@ impl Memory {
         }
     }
 
-    /// An allocation of the same size that was freed in the same stream: it never left the book.
-    fn again(&self, bytes: u64, pool: usize, context: usize, stream: Key) -> Option<(u64, u64)> {
-        let mut freed = now_or_never(self.freed.lock());
-        let same = |w: &Waiting| {
-            w.event != 0 && (w.bytes, w.pool, w.context, w.stream) == (bytes, pool, context, stream)
-        };
-        let at = freed.waiting.iter().rposition(same)?;
-        let waiting = freed.waiting.remove(at)?;
-        freed.events.push((waiting.context, waiting.event));
-        Some((waiting.start, waiting.id))
-    }
-
     /// Frees an allocation in a stream's order; true if it was ours.
     ///
     /// # Errors
-    /// When the stream does not take the event: the allocation then stays.
+    /// `INVALID_VALUE` for what has been freed already.
     pub fn free_in(&self, process: &Process, start: u64, stream: CUstream) -> Result<bool, CUresult> {
-        let Some(allocation) = self.made_here(start) else { return Ok(false) };
-        // The stream's number means one of the current context's, unless the driver says otherwise below.
+        let Some(allocation) = self.set_free(start)? else { return Ok(false) };
+        // The stream's number means one of the current context's, unless the driver says otherwise in `close`.
         let context = process.contexts.current().map_or(allocation.context, |(context, _)| context.raw());
-        let event = {
-            let mut freed = now_or_never(self.freed.lock());
-            if freed.waiting.iter().any(|waiting| waiting.start == start) {
-                return Err(CUresult::ERROR_INVALID_VALUE);
-            }
-            let known = freed.events.iter().position(|(of, _)| *of == context);
-            known.map(|at| freed.events.swap_remove(at).1)
-        };
-        let event = match event {
-            Some(event) => event,
-            None => {
-                let mut event = std::ptr::null_mut();
-                // SAFETY: the pointer is to a local.
-                check(unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING) })?;
-                event as usize
-            }
-        };
-        // SAFETY: our own event, and the application's stream.
-        let recorded = unsafe { driver::cuEventRecord(event as CUevent, stream) };
-        let mut freed = now_or_never(self.freed.lock());
-        if recorded != CUresult::SUCCESS {
-            freed.events.push((context, event));
-            drop(freed);
-            // A stream of another context takes no event of this one: waited for, it has passed.
-            // SAFETY: the application's own stream.
-            let waited = || unsafe { driver::cuStreamSynchronize(stream) };
-            if recorded == CUresult::ERROR_INVALID_HANDLE && waited() == CUresult::SUCCESS {
-                self.give_back(&process.contexts, start, allocation.id);
-                return Ok(true);
-            }
-            return Err(recorded);
+        let Allocation { id, bytes, pool, .. } = allocation;
+        let item = Item { start, id, bytes, pool };
+        let full = now_or_never(self.freed.lock()).add(item, context, Key::here(stream));
+        if let Some(batch) = full {
+            self.close(batch, stream);
+            self.reclaim(process, false);
         }
-        freed.waiting.push_back(Waiting {
-            start,
-            id: allocation.id,
-            bytes: allocation.bytes,
-            pool: allocation.pool,
-            context,
-            stream: Key::here(stream),
-            event,
-        });
-        drop(freed);
-        self.reclaim(process, false);
         Ok(true)
     }
 
-    /// The allocation that begins there, unless its memory is the driver's to free: of its own pools, or the
-    /// application's managed memory.
-    fn made_here(&self, start: u64) -> Option<Allocation> {
-        let book = self.book();
-        let allocation = book.allocations.get(&start).copied().filter(|allocation| !allocation.managed)?;
-        book.extents
-            .get(&allocation.extent)
-            .is_some_and(|extent| extent.home != Home::Plain)
-            .then_some(allocation)
+    /// Records the event with which a batch ends, in its stream as the calling thread names it.
+    fn close(&self, mut batch: Batch, stream: CUstream) {
+        let known = {
+            let mut freed = now_or_never(self.freed.lock());
+            let at = freed.events.iter().position(|(of, _)| *of == batch.context);
+            at.map(|at| freed.events.swap_remove(at).1)
+        };
+        let event = known.or_else(|| {
+            let mut event = std::ptr::null_mut();
+            // SAFETY: the pointer is to a local.
+            let made = unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING) };
+            (made == CUresult::SUCCESS).then_some(event as usize)
+        });
+        // SAFETY: our own event, and the application's stream.
+        let record = |event| unsafe { driver::cuEventRecord(event as CUevent, stream) };
+        batch.end = match event {
+            Some(event) if record(event) == CUresult::SUCCESS => End::Event(event),
+            _ => End::Everything,
+        };
+        let mut freed = now_or_never(self.freed.lock());
+        if let (End::Everything, Some(event)) = (batch.end, event) {
+            freed.events.push((batch.context, event));
+        }
+        freed.batches.push_back(batch);
     }
 
-    /// Whether it was freed in a stream's order and is still there.
-    pub(super) fn is_freed(&self, start: u64) -> bool {
-        now_or_never(self.freed.lock()).waiting.iter().any(|waiting| waiting.start == start)
+    /// A stream is about to be destroyed: what was freed in it waits for its end.
+    pub fn close_stream(&self, process: &Process, stream: CUstream) {
+        let key = Key::here(stream);
+        let _none_is_asked = now_or_never(self.reclaiming.lock());
+        let open = now_or_never(self.freed.lock()).take_open(|batch| batch.stream == key);
+        for mut batch in open {
+            if process.captures.any() {
+                batch.end = End::Everything;
+                now_or_never(self.freed.lock()).batches.push_back(batch);
+            } else {
+                self.close(batch, stream);
+            }
+        }
+    }
+
+    /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
+    pub fn reclaim_here(&self, process: &Process) {
+        if !process.captures.any()
+            && let Some((context, _)) = process.contexts.current()
+        {
+            let _no_stream_ends = now_or_never(self.reclaiming.lock());
+            let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
+            let open = now_or_never(self.freed.lock()).take_open(named);
+            for batch in open {
+                let stream = batch.stream.number();
+                // SAFETY: the application's own stream, which has not been destroyed: `close_stream` comes before that.
+                if unsafe { driver::cuStreamQuery(stream) } == CUresult::SUCCESS {
+                    self.give_back_all(process, &batch.items);
+                } else {
+                    self.close(batch, stream);
+                }
+            }
+        }
+        self.reclaim(process, false);
+    }
+
+    fn give_back_all<'a>(&self, process: &Process, items: impl IntoIterator<Item = &'a Item>) {
+        items.into_iter().for_each(|item| self.give_back(&process.contexts, item.start, item.id));
+    }
+
+    /// Marks the allocation that begins there as freed, unless its memory is the driver's to free: of its own pools, or
+    /// the application's managed memory.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` if it was freed before.
+    fn set_free(&self, start: u64) -> Result<Option<Allocation>, CUresult> {
+        let mut guard = self.book();
+        let book = &mut *guard;
+        let Some(allocation) = book.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
+        else {
+            return Ok(None);
+        };
+        if book.extents.get(&allocation.extent).is_none_or(|extent| extent.home == Home::Plain) {
+            return Ok(None);
+        }
+        if std::mem::replace(&mut allocation.freed, true) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        Ok(Some(*allocation))
     }
 
     /// Frees it when no capture is going on any more.
     pub(super) fn free_later(&self, start: u64, id: u64) {
-        let stream = Key::default();
-        let waiting = Waiting { start, id, bytes: 0, pool: 0, context: 0, stream, event: 0 };
-        now_or_never(self.freed.lock()).waiting.push_back(waiting);
+        if let Some(allocation) = self.book().allocations.get_mut(&start).filter(|known| known.id == id) {
+            allocation.freed = true;
+        }
+        let items = vec![Item { start, id, bytes: 0, pool: 0 }];
+        let batch = Batch { context: 0, stream: Key::default(), end: End::Everything, items, bytes: 0 };
+        now_or_never(self.freed.lock()).batches.push_back(batch);
     }
 
     /// Gives back what its stream has passed; with `wait`, everything.
@@ -183,45 +280,67 @@ impl Memory {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
         // Waited for without the lock, which other threads' frees need to get on.
-        let mut queue = std::mem::take(&mut now_or_never(self.freed.lock()).waiting);
+        let mut queue = {
+            let mut freed = now_or_never(self.freed.lock());
+            let all = std::mem::take(&mut freed.batches);
+            let (open, closed): (VecDeque<_>, VecDeque<_>) =
+                all.into_iter().partition(|batch| batch.end == End::Open && !wait);
+            freed.batches = open;
+            closed
+        };
         let (mut done, mut kept, mut events) = (Vec::new(), VecDeque::new(), Vec::new());
         let mut synchronized = None;
-        while let Some(waiting) = queue.pop_front() {
-            if waiting.event == 0 {
-                let ended = *synchronized.get_or_insert_with(|| self.all_has_ended(process));
-                if ended {
-                    done.push((waiting.start, waiting.id))
+        while let Some(mut batch) = queue.pop_front() {
+            let End::Event(event) = batch.end else {
+                if *synchronized.get_or_insert_with(|| self.all_has_ended(process)) {
+                    done.append(&mut batch.items);
                 } else {
-                    kept.push_back(waiting)
+                    kept.push_back(batch);
                 }
                 continue;
-            }
-            let event = waiting.event as CUevent;
+            };
+            let (ask, wait_for) = (driver::cuEventQuery, driver::cuEventSynchronize);
             // SAFETY: an event of ours that was recorded.
-            let code =
-                unsafe { if wait { driver::cuEventSynchronize(event) } else { driver::cuEventQuery(event) } };
+            let code = unsafe { if wait { wait_for(event as CUevent) } else { ask(event as CUevent) } };
             match code {
                 CUresult::SUCCESS => {
-                    events.push((waiting.context, waiting.event));
-                    done.push((waiting.start, waiting.id));
+                    events.push((batch.context, event));
+                    done.append(&mut batch.items);
                 }
                 code if code == CUresult::ERROR_NOT_READY || is_refusal(code) => {
-                    kept.push_back(waiting);
+                    kept.push_back(batch);
                     // The later ones are asked another time: asking all of them would cost more than it frees.
                     break;
                 }
                 // Nothing comes of this event any more. In a broken context nothing comes of anything.
-                _ => kept.push_back(Waiting { event: 0, ..waiting }),
+                _ => kept.push_back(Batch { end: End::Everything, ..batch }),
             }
         }
-        kept.into_iter().rev().for_each(|waiting| queue.push_front(waiting));
+        kept.append(&mut queue);
         let mut freed = now_or_never(self.freed.lock());
-        queue.append(&mut freed.waiting);
-        freed.waiting = queue;
+        kept.append(&mut freed.batches);
+        freed.batches = kept;
         freed.events.append(&mut events);
         drop(freed);
         drop(one);
-        done.into_iter().for_each(|(start, id)| self.give_back(&process.contexts, start, id));
+        self.give_back_all(process, &done);
+    }
+
+    /// Gives everything back: all work of this process has ended.
+    pub fn reclaim_ended(&self, process: &Process) {
+        if process.captures.any() {
+            return;
+        }
+        let _one = now_or_never(self.reclaiming.lock());
+        let mut freed = now_or_never(self.freed.lock());
+        let all = std::mem::take(&mut freed.batches);
+        let used = all.iter().filter_map(|batch| match batch.end {
+            End::Event(event) => Some((batch.context, event)),
+            _ => None,
+        });
+        freed.events.extend(used);
+        drop(freed);
+        self.give_back_all(process, all.iter().flat_map(|batch| &batch.items));
     }
 
     /// Waits for all work of every context; false beside a capture, which that would disturb.
@@ -236,18 +355,18 @@ impl Memory {
         let _none_is_asked = now_or_never(self.reclaiming.lock());
         let mut freed = now_or_never(self.freed.lock());
         let (gone, rest) =
-            std::mem::take(&mut freed.waiting).into_iter().partition(|waiting| waiting.context == context);
-        freed.waiting = rest;
+            std::mem::take(&mut freed.batches).into_iter().partition(|batch| batch.context == context);
+        freed.batches = rest;
         let (events, rest) =
             std::mem::take(&mut freed.events).into_iter().partition(|(of, _)| *of == context);
         freed.events = rest;
-        Passing(Freed { waiting: gone, events })
+        Passing(Freed { batches: gone, events })
     }
 
     /// The context has stayed.
     pub(super) fn put_back_passing(&self, passing: Passing) {
         let mut freed = now_or_never(self.freed.lock());
-        freed.waiting.extend(passing.0.waiting);
+        freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);
     }
 }

@@ -63,7 +63,8 @@ impl Memory {
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave.
     pub fn evict(&self, contexts: &Contexts, wanted: &[Share], mut progress: impl FnMut()) -> Vec<Share> {
         each(contexts, wanted, |context, bytes| {
-            let mut moved = 0;
+            // What nothing lies in need not be kept anywhere.
+            let mut moved = if bytes.0 > 0 { self.shed(contexts, context.device.id, 0) } else { 0 };
             while moved < bytes.0 {
                 let Some(batch) = self.lift_batch(context, bytes.0 - moved) else { break };
                 moved += batch;
