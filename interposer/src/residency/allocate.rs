@@ -287,7 +287,7 @@ impl Memory {
         Ok(start)
     }
 
-    /// Puts pieces on the device, if the GPU is ours. On a full card the scheduler is given time to make room.
+    /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to make room.
     pub(super) fn place(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM);
         let mut may_shed = true;
@@ -296,12 +296,7 @@ impl Memory {
             if !book.placing {
                 return Ok(());
             }
-            let refused = ids.iter().find_map(|id| {
-                let piece = book.pieces.get_mut(id).filter(|piece| !piece.is_there())?;
-                let (device, bytes) = (piece.device, piece.bytes);
-                piece.place().err().map(|code| (code, device, bytes))
-            });
-            let Some((refused, device, bytes)) = refused else { return Ok(()) };
+            let Err((refused, device, bytes)) = book.place(ids) else { return Ok(()) };
             if std::mem::take(&mut may_shed) {
                 drop(book);
                 let shed = self.shed(&process.contexts, device, 0);

@@ -2,7 +2,7 @@
 use super::allocate::SHARED_BELOW;
 use super::arena::Arena;
 use super::peers::Peers;
-use super::piece::Piece;
+use super::piece::{self, Piece};
 use nvshare_abi::CUresult;
 use nvshare_protocol::DeviceId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,6 +203,31 @@ impl Book {
             let least = self.refused.entry(device).or_insert(bytes);
             *least = bytes.min(*least);
         }
+    }
+
+    /// Puts pieces of one reservation on their device, as far as there is room.
+    ///
+    /// # Errors
+    /// The driver's, with the device and the bytes of the piece that it refused.
+    pub fn place(&mut self, ids: &[PieceId]) -> Result<(), (CUresult, DeviceId, u64)> {
+        let (mut made, mut refused) = (Vec::with_capacity(ids.len()), None);
+        for id in ids {
+            let Some(piece) = self.pieces.get_mut(id).filter(|piece| !piece.is_there()) else { continue };
+            if let Err(code) = piece.make() {
+                refused = Some((code, piece.device, piece.bytes));
+                break;
+            }
+            made.push(*id);
+        }
+        if let Err(code) = piece::open_all(made.iter().filter_map(|id| self.pieces.get(id))) {
+            for id in made {
+                if let Some(piece) = self.pieces.get_mut(&id) {
+                    refused = refused.or(Some((code, piece.device, piece.bytes)));
+                    piece.lift();
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     pub fn unfix(&mut self, key: usize) -> Option<Fixed> {
