@@ -17,7 +17,7 @@ first interactive 180
 second machine 75
 second calls 40
 second alone 100
-second turns 130
+second turns 170
 second engines 260
 third machine 75
 third programs 250

@@ -10,16 +10,25 @@ use std::time::{Duration, Instant};
 
 /// What is submitted between two marks should be done within this time: with what passes beyond the second, twice as
 /// much work can be unfinished.
-const STRIDE: Duration = Duration::from_millis(25);
+const STRIDE: Duration = Duration::from_millis(20);
 /// The ration of a process of which nothing is known, and the largest.
-const FIRST: u32 = 32;
+const FIRST: u32 = 8;
 const LARGEST: u32 = 1 << 20;
 
 #[derive(Debug)]
 pub struct Pace {
-    /// What was marked, and since when it is awaited.
-    mark: Option<(Vec<Arc<Context>>, Instant)>,
+    mark: Option<Mark>,
     ration: u32,
+}
+
+/// Everything that was submitted until then.
+#[derive(Debug)]
+struct Mark {
+    contexts: Vec<Arc<Context>>,
+    /// Since when its end is awaited.
+    since: Instant,
+    /// Whether all of the ration before it had been used.
+    used: bool,
 }
 
 impl Default for Pace {
@@ -31,17 +40,18 @@ impl Default for Pace {
 impl Pace {
     /// One look, while the gate is ours to open: where the mark has been reached, the next ration may pass.
     pub fn look(&mut self, process: &Process, now: Instant) {
-        if let Some((contexts, since)) = &self.mark {
+        if let Some(Mark { contexts, since, used }) = &self.mark {
             if contexts.iter().any(|context| context.is_unfinished(Purpose::Pace)) {
                 return;
             }
-            self.ration = next(self.ration, now.duration_since(*since), process.gate.is_shut());
+            self.ration = next(self.ration, now.duration_since(*since), *used);
         }
         let contexts = process.contexts.all();
         let mark = |context: &Arc<Context>| context.record(Purpose::Pace) == CUresult::SUCCESS;
         // Beside a capture nothing can be marked: what is captured is no work yet.
         let marked = process.captures.while_none(|| contexts.into_iter().filter(mark).collect());
-        self.mark = Some((marked.unwrap_or_default(), now));
+        let used = self.mark.is_some() && process.gate.is_shut();
+        self.mark = Some(Mark { contexts: marked.unwrap_or_default(), since: now, used });
         process.gate.open_for(self.ration);
     }
 
@@ -58,8 +68,9 @@ fn next(ration: u32, took: Duration, used: bool) -> u32 {
         let part = u128::from(ration) * STRIDE.as_nanos() / took.as_nanos().max(1);
         return u32::try_from(part).unwrap_or(LARGEST).max(1);
     }
-    // Twice as much is then done within the stride too.
-    if used && took < STRIDE / 2 { ration.saturating_mul(2).min(LARGEST) } else { ration }
+    // So much more is then done within the stride too.
+    let more = if took < STRIDE / 8 { 4 } else { 2 };
+    if used && took < STRIDE / 2 { ration.saturating_mul(more).min(LARGEST) } else { ration }
 }
 
 #[cfg(test)]
@@ -68,8 +79,8 @@ mod tests {
 
     #[test]
     fn a_ration_follows_what_calls_take() {
-        // What takes 10 ms each is brought to two or three at a time, what takes 5 us to thousands.
-        for (each, range) in [(Duration::from_millis(10), 1..=2), (Duration::from_micros(5), 2500..=5000)] {
+        // What takes 10 ms each is brought to two at a time, what takes 5 us to thousands.
+        for (each, range) in [(Duration::from_millis(10), 1..=2), (Duration::from_micros(5), 2000..=4000)] {
             let mut ration = FIRST;
             for _ in 0..20 {
                 ration = next(ration, each * ration, true);
