@@ -50,3 +50,12 @@ def percentile(values, part):
 def median(values):
     values = list(values)
     return statistics.median(values) if values else math.nan
+
+
+def surely(values):
+    """Between which values the median of what these were drawn from lies, with at least 95 %: by their order alone, so that
+    nothing is supposed of how they spread. Of fewer than six nothing can be said so surely."""
+    values, n = sorted(values), len(values)
+    below = [sum(math.comb(n, k) for k in range(i + 1)) / 2**n for i in range(n)]
+    at = max((i for i in range(n // 2) if 2 * below[i] <= 0.05), default=None)
+    return (-math.inf, math.inf) if at is None else (values[at], values[n - 1 - at])
