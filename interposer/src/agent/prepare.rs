@@ -14,7 +14,8 @@ impl Agent {
     pub(super) fn prepares(&self) -> bool {
         let may =
             matches!(self.phase, Phase::Idle | Phase::Waiting) || self.phase == Phase::Held && self.contended;
-        may && self.welcomed && self.process.memory.space.is_raw()
+        let memory = &self.process.memory;
+        may && self.welcomed && memory.space.is_raw() && memory.may_swap()
     }
 
     /// Gives swap space to memory that was made while there was no scheduler to ask, so that it can leave from then on;

@@ -193,7 +193,11 @@ impl Memory {
             Engine::Managed => {
                 let start = allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
                 let placing = self.book().placing;
-                if placing && managed.is_none() {
+                // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
+                if placing
+                    && managed.is_none()
+                    && let Some(_passage) = process.gate.try_pass()
+                {
                     populate(context, start, bytes);
                 }
                 // While the gate is open the application may touch it at once, and the driver then places it.

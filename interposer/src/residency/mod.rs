@@ -134,6 +134,13 @@ impl Memory {
         }
     }
 
+    /// Whether swap space may be used: unless it is decided that plain allocations are made of other memory, and the
+    /// application has made no physical memory itself.
+    pub fn may_swap(&self) -> bool {
+        let other = matches!(self.engine.get(), Some(Engine::Managed | Engine::Plain));
+        !other || !self.book().pieces.is_empty()
+    }
+
     pub fn set_supervised(&self, supervised: bool) {
         self.supervised.store(supervised, Release);
         self.moved.notify_all();

@@ -160,7 +160,9 @@ impl Memory {
                 break;
             }
             if piece.saved {
-                piece.slot.iter().for_each(|slot| self.space.register(&entered, *slot));
+                if let Some(slot) = piece.slot {
+                    self.space.register(&entered, slot);
+                }
                 // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until `wait`.
                 let copy = |at, slot, bytes| unsafe {
                     driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, stream)
@@ -221,7 +223,9 @@ impl Memory {
             }
             let piece = book.pieces.get(id).filter(|piece| piece.is_there() && piece.can_leave());
             let Some(piece) = piece else { continue };
-            piece.slot.iter().for_each(|slot| self.space.register(&entered, *slot));
+            if let Some(slot) = piece.slot {
+                self.space.register(&entered, slot);
+            }
             // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until the wait.
             let copy = |at, slot, bytes| unsafe {
                 driver::cuMemcpyDtoHAsync_v2(slot as *mut c_void, at, bytes, stream)
