@@ -25,7 +25,7 @@ pub fn specification(settings: &Settings) -> String {
             ],
             "hooks": [{
                 "hookName": "createContainer",
-                "path": "/usr/bin/nvshare-hook",
+                "path": names::HOOK,
                 "args": ["nvshare-hook", "createContainer"],
             }],
         }}],
