@@ -70,28 +70,6 @@ pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Sett
     Ok(Outcome::Managed { plan, lacks })
 }
 
-/// Whether the rootfs is a place in which nothing is yet.
-pub fn is_unmounted(bundle: &Path, spec: &Value) -> bool {
-    let root = bundle.join(which::text(spec.get("root").unwrap_or(&Value::Null), "path"));
-    std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Edits `spec` as the CDI device does: the mounts, and a hook that looks into the rootfs when that is there.
-///
-/// # Errors
-/// As of [`inject`].
-pub fn postpone(spec: &mut Value, settings: &Settings) -> Result<()> {
-    host_is_ready(settings)?;
-    let plan = Plan {
-        library: utf8(&settings.library)?,
-        tenants_dir: utf8(&settings.tenants_dir)?,
-        place: names::PLACE.into(),
-        env: false,
-        preload_file: None,
-    };
-    edit::postpone(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))
-}
-
 struct Methods {
     env: bool,
     /// The image's own `/etc/ld.so.preload`, empty if it has none, where the file can be had.

@@ -8,8 +8,6 @@ pub const CONFIG_FILE: &str = "/etc/nvshare/config.toml";
 pub const CONFIG_VARIABLE: &str = "NVSHARE_CONFIG_FILE";
 /// The library on the host.
 pub const LIBRARY: &str = "/usr/lib/nvshare/libnvshare.so";
-/// The hook, as other programs start it.
-pub const HOOK: &str = "/usr/bin/nvshare-hook";
 /// The library's name in a container.
 pub const LIBRARY_NAME: &str = "libnvshare.so";
 /// A prepared `/etc/ld.so.preload` beside the library, for images that have none of their own.

@@ -25,7 +25,7 @@ pub fn specification(settings: &Settings) -> String {
             ],
             "hooks": [{
                 "hookName": "createContainer",
-                "path": names::HOOK,
+                "path": "/usr/bin/nvshare-hook",
                 "args": ["nvshare-hook", "createContainer"],
             }],
         }}],

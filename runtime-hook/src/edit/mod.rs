@@ -72,36 +72,6 @@ pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), 
     Ok(())
 }
 
-/// Carries out the plan's mounts and leaves the rest to the hook of the `createContainer` stage, which sees the rootfs.
-/// As of [`inject`], twice is once.
-///
-/// # Errors
-/// As of [`inject`].
-pub fn postpone(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), String> {
-    let annotations = annotations(spec);
-    let top = spec.as_object_mut().ok_or("the document is not an object")?;
-    mounts::add(top, plan)?;
-    if let Some(process) = top.get_mut("process") {
-        let process = process.as_object_mut().ok_or("`process` is not an object")?;
-        process_env(process, None, &plan.place, &annotations, settings)?;
-    }
-    let hooks = top.entry("hooks").or_insert_with(|| json!({}));
-    if hooks.is_null() {
-        *hooks = json!({});
-    }
-    let hooks = hooks.as_object_mut().ok_or("`hooks` is not an object")?;
-    let stage = hooks.entry("createContainer").or_insert_with(|| json!([]));
-    if stage.is_null() {
-        *stage = json!([]);
-    }
-    let stage = stage.as_array_mut().ok_or("`hooks.createContainer` is not a list")?;
-    let ours = json!({"path": names::HOOK, "args": ["nvshare-hook", "createContainer"]});
-    if !stage.contains(&ours) {
-        stage.push(ours);
-    }
-    Ok(())
-}
-
 /// Edits the process document of an `exec` in a container whose annotations are `annotations`. Returns false
 /// if there is nothing to do: the container is not ours, or its programs are reached without environment.
 pub fn inject_exec(

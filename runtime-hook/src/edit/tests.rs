@@ -33,21 +33,6 @@ fn an_edited_document_is_still_a_runtime_specification() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_yet_gets_the_mounts_and_a_hook_but_no_preload() {
-    let mut spec = typical();
-    let plan = Plan { env: false, preload_file: None, ..plan() };
-    postpone(&mut spec, &plan, &Settings::default()).unwrap();
-    assert!(serde_json::from_value::<Spec>(spec.clone()).is_ok());
-    assert!(has_mounts(&spec, &plan.place) && which::variable(&spec, "LD_PRELOAD").is_none());
-    assert_eq!(spec["hooks"]["createContainer"][0]["path"], names::HOOK);
-    assert!(matches!(which::decide(&spec, &Settings::default()), which::Verdict::Ours(_)), "the hook goes on");
-    let once = spec.clone();
-    postpone(&mut spec, &plan, &Settings::default()).unwrap();
-    assert_eq!(spec, once);
-    assert!(postpone(&mut json!({"hooks": 1}), &plan, &Settings::default()).is_err());
-}
-
-#[test]
 fn a_users_preload_is_kept_behind_ours() {
     let mut spec = typical();
     spec["process"]["env"] = json!(["LD_PRELOAD=/a.so /b.so", "X=1", "LD_PRELOAD=/c.so"]);
@@ -198,8 +183,6 @@ proptest! {
             prop_assert!(inject(&mut twice, &plan(), &settings).is_ok());
             prop_assert_eq!(twice, once);
         }
-        let mut later = spec.clone();
-        let _ = postpone(&mut later, &plan(), &settings);
         let mut process = spec.clone();
         let marked = json!({"io.nvshare.injected": "env /dev/nvshare"});
         let _ = inject_exec(&mut process, marked.as_object().unwrap(), &settings);

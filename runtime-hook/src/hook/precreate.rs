@@ -60,11 +60,6 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
     match inject::inject(&mut spec, &bundle, scratch, settings)? {
         Outcome::Untouched(_) => Ok(None),
-        // podman mounts some rootfs (with --uidmap, since 5.0) only after this stage: what is in it is looked at later.
-        Outcome::Unmanaged(_) if inject::is_unmounted(&bundle, &spec) => {
-            inject::postpone(&mut spec, settings)?;
-            Ok(Some(serde_json::to_vec(&spec)?))
-        }
         Outcome::Unmanaged(reason) => {
             report::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
             Ok(None)
