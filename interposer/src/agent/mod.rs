@@ -23,7 +23,7 @@ use bell::Ear;
 pub use bell::{Bell, bell};
 use drain::Drain;
 use free::abandon;
-use idle::Idleness;
+use idle::{Idleness, News};
 use link::Link;
 use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
@@ -82,7 +82,6 @@ struct Agent {
     lease: LeaseId,
     contended: bool,
     idleness: Idleness,
-    told_idle: bool,
     pace: Pace,
     /// When the grant may be asked for again, after one for which the memory did not come back.
     not_before: Option<Instant>,
@@ -146,7 +145,6 @@ impl Agent {
             lease: LeaseId(0),
             contended: false,
             idleness: Idleness::default(),
-            told_idle: false,
             pace: Pace::default(),
             not_before: None,
             told_short: false,
@@ -300,17 +298,19 @@ impl Agent {
         }
         if self.phase == Phase::Held
             && self.contended
-            && !self.told_idle
             && self.welcomed
             && !self.process.gate.is_shut()
         {
             let (gate, drain) = (&self.process.gate, &self.drain);
-            if self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait)) {
-                self.told_idle = true;
-                let said = self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease)));
-                if let Err(error) = said {
-                    self.lose(&error);
-                }
+            let news =
+                self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait));
+            let said = match news {
+                News::Nothing => Ok(()),
+                News::Idle => self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease))),
+                News::Busy => self.send(&ToScheduler::Request),
+            };
+            if let Err(error) = said {
+                self.lose(&error);
             }
         }
         let steady = self.welcomed && now.duration_since(self.welcomed_at) >= ORPHAN_BOUND;

@@ -35,7 +35,7 @@ impl Agent {
         let may_ask = self.not_before.is_none_or(|at| clock::instant() >= at);
         if self.phase == Phase::Idle && may_ask && self.process.gate.is_wanted() {
             self.not_before = None;
-            self.idleness.wakes(clock::instant());
+            self.idleness.wakes(self.process.gate.wanted_since().unwrap_or_else(clock::instant));
             self.report()?;
             self.send(&ToScheduler::Request)?;
             self.phase = Phase::Waiting;

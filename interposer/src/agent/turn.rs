@@ -44,7 +44,6 @@ impl Agent {
         if !contended {
             self.unpace();
         }
-        self.told_idle = false;
         self.idleness.restart();
     }
 
