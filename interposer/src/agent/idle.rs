@@ -32,7 +32,9 @@ enum Stage {
         ended: Instant,
     },
     /// It has been found idle, and nothing was submitted since.
-    Idle { count: u32 },
+    Idle {
+        count: u32,
+    },
 }
 
 /// What a look shows.
@@ -232,8 +234,9 @@ mod tests {
         let mut idleness = Idleness::default();
         found_by(&mut idleness, |_| Some(3), |_| true).unwrap();
         let (found_at, ended) = idleness.found_at.unwrap();
-        let mut look =
-            |after, count| idleness.look(found_at + Duration::from_millis(after), count, Wait::default, |_| true);
+        let mut look = |after, count| {
+            idleness.look(found_at + Duration::from_millis(after), count, Wait::default, |_| true)
+        };
         assert_eq!(look(5, Some(3)), News::Nothing);
         assert_eq!(look(30, Some(4)), News::Busy);
         assert_eq!(look(35, Some(4)), News::Nothing);

@@ -296,14 +296,9 @@ impl Agent {
         if self.welcomed && self.lodge_due.is_some_and(|at| now >= at) {
             self.lodge(true);
         }
-        if self.phase == Phase::Held
-            && self.contended
-            && self.welcomed
-            && !self.process.gate.is_shut()
-        {
+        if self.phase == Phase::Held && self.contended && self.welcomed && !self.process.gate.is_shut() {
             let (gate, drain) = (&self.process.gate, &self.drain);
-            let news =
-                self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait));
+            let news = self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait));
             let said = match news {
                 News::Nothing => Ok(()),
                 News::Idle => self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease))),

@@ -211,7 +211,8 @@ mod tests {
             let before = crate::clock::instant();
             let (knocked, knocks) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
-                let call = |knocked: std::sync::mpsc::Sender<()>| drop(gate.pass(|| knocked.send(()).unwrap()));
+                let call =
+                    |knocked: std::sync::mpsc::Sender<()>| drop(gate.pass(|| knocked.send(()).unwrap()));
                 let first = scope.spawn({
                     let knocked = knocked.clone();
                     move || call(knocked)
