@@ -81,6 +81,8 @@ struct Agent {
     phase: Phase,
     lease: LeaseId,
     contended: bool,
+    /// When it last was.
+    contended_at: Option<Instant>,
     idleness: Idleness,
     pace: Pace,
     /// When the grant may be asked for again, after one for which the memory did not come back.
@@ -95,6 +97,8 @@ struct Agent {
     told_short: bool,
     /// When it may be said again what stays on a device, and why.
     staying_due: Instant,
+    /// What stays has changed.
+    staying_owed: bool,
     /// A look at the memory's sums was put off until then.
     report_owed: bool,
     next_attempt: Instant,
@@ -144,6 +148,7 @@ impl Agent {
             phase: Phase::Idle,
             lease: LeaseId(0),
             contended: false,
+            contended_at: None,
             idleness: Idleness::default(),
             pace: Pace::default(),
             not_before: None,
@@ -153,6 +158,7 @@ impl Agent {
             prepare_due: now,
             lodge_due: None,
             staying_due: now,
+            staying_owed: false,
             report_owed: false,
             next_attempt: now,
             lost_at: None,
