@@ -20,7 +20,7 @@ pub(super) const SHARED_BELOW: u64 = 32 << 20;
 /// Pieces of larger allocations: large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`),
 /// small enough that a hand-over flows.
 const PIECE: u64 = 64 << 20;
-const LARGE_PIECE: u64 = 256 << 20;
+const LARGE_PIECE: u64 = 128 << 20;
 const LARGE: u64 = 512 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;

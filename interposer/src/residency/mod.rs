@@ -38,6 +38,7 @@ pub use peers::By;
 pub use physical::is_ours;
 pub use piece::{GRANULE, check, own_access};
 pub use space::Space;
+pub use transfer::Sums;
 
 /// What plain allocations are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

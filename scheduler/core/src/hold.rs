@@ -92,7 +92,8 @@ impl Core {
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
                 let told = lease.revocation.map(|revocation| revocation.first);
-                tenant.broken_off = told.map(|told| BrokenOff { rest: lease.rest, told, left: self.now });
+                let (rest, idle) = (lease.rest, lease.idle.is_some());
+                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left: self.now, idle });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);

@@ -32,7 +32,9 @@ pub(crate) struct Lease {
     pub stuck: bool,
     /// When it said that it has nothing to do, while somebody waited.
     pub idle: Option<Nanos>,
-    /// It was idle once.
+    /// Until when it is kept all the same.
+    pub kept: Nanos,
+    /// It was idle once, and not kept.
     pub slept: bool,
     /// It wants another turn after this one.
     pub again: bool,
@@ -83,6 +85,7 @@ impl Lease {
             rest: Nanos::ZERO,
             stuck: false,
             idle: None,
+            kept: Nanos::ZERO,
             slept: false,
             again: false,
             takes_over: false,
@@ -99,10 +102,8 @@ impl Lease {
 
     /// When the turn is over, should anybody wait.
     pub fn turn_end(&self) -> Nanos {
-        if self.idle.is_some() {
-            return Nanos::ZERO;
-        }
-        self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum)
+        let end = self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum);
+        if self.idle.is_some() { self.kept.min(end) } else { end }
     }
 
     /// The next time at which this lease asks for a decision by itself.

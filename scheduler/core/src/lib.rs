@@ -27,7 +27,9 @@
 //! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
-//! * A holder that says it is idle while somebody waits has had its turn.
+//! * A holder that says it is idle while somebody waits has had its turn, but where idle holders have often come back
+//!   at once: there it keeps its turn until that has lasted twice as long as a hand-over, and for good if it says before
+//!   that it has work again.
 //! * A device named by a tenant that holds others joins its hold if nobody holds it or waits for it.
 //!   Otherwise the tenant is revoked and stands in line for the whole set.
 //! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
@@ -56,6 +58,7 @@ mod line;
 mod membership;
 mod memory;
 mod moves;
+mod regret;
 mod replay;
 mod room;
 mod roster;

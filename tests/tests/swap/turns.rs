@@ -183,3 +183,22 @@ fn a_scheduler_killed_in_the_middle_of_a_hand_over_costs_no_data() -> Result<()>
     }
     Ok(())
 }
+
+#[test]
+fn pauses_that_end_while_memory_moves_are_learned() -> Result<()> {
+    // What a tenant lacks moves in 0.4 s: longer than the pauses, and than a tenant that was not idle may be away.
+    let card = [CARD, &[("FAKECUDA_COPY_GBPS", "0.5")]].concat();
+    let world = World::new(&card)?;
+    let scheduler = world.scheduler_with(SWAP, &["--quantum", "3600"])?;
+    let arguments = ["--seconds", "8", "--rest-ms", "30"];
+    let tenants = [(); 2].map(|()| load(&world, 4, &arguments, &[]));
+    let tenants = tenants.into_iter().collect::<Result<Vec<_>>>()?;
+    for tenant in tenants {
+        right(&tenant.finish()?);
+    }
+    let spans = scheduler.trace()?.spans;
+    let runs = spans.iter().filter(|span| span.kind == "run").filter_map(|span| Some(span.end? - span.start));
+    let runs: Vec<f64> = runs.collect();
+    assert!(runs.iter().any(|run| *run > 3.0), "giving way at each pause: {runs:?}");
+    Ok(())
+}
