@@ -223,6 +223,11 @@ impl Space {
         self.lock().slots.take(bytes)
     }
 
+    /// A slot is several from now on, each of `bytes` but for the last.
+    pub fn split(&self, slot: u64, bytes: u64) {
+        self.lock().slots.split(slot, bytes);
+    }
+
     /// Gives a slot back.
     pub fn give(&self, slot: u64) {
         let _ = self.lock().slots.give(slot);

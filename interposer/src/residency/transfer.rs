@@ -5,6 +5,7 @@
 //! its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // moves the application's memory through the driver
 use super::Memory;
+use super::allocate::FINE;
 use super::book::{Home, PieceId, Totals};
 use super::piece::Piece;
 use super::plan::{self, Range, Stretch};
@@ -267,6 +268,7 @@ impl Memory {
             piece.lift();
             piece.saved = true;
             moved += piece.bytes;
+            book.split(*id, FINE, |slot| self.space.split(slot, FINE));
             if moved - told >= STEP && told_at.elapsed() >= SELDOM {
                 (told, told_at) = (moved, clock::instant());
                 progress(&|device| book.totals(device));

@@ -31,6 +31,34 @@ fn two_tenants_take_turns_and_no_more_moves_than_the_next_one_lacks() -> Result<
     Ok(())
 }
 
+/// What is made as one piece leaves as one, and comes and goes in smaller ones from then on.
+#[test]
+fn a_large_piece_comes_back_as_several() -> Result<()> {
+    const WHOLE: u64 = 160 * MIB;
+    const FINE: u64 = 128 * MIB;
+    let world = World::new(CARD)?;
+    let log = world.dir().join("card.log");
+    let logged = [("FAKECUDA_LOG", log.to_str().expect("a path of letters"))];
+    let scheduler = world.scheduler_with(SWAP, &["--quantum", "0.3"])?;
+    let bytes = WHOLE.to_string();
+    let load = || world.load(&["--bytes", &bytes, "--blocks", "1", "--seconds", "5"], &logged);
+    let tenants = [load()?, load()?];
+    until("turns are taken", || Ok(turns(&scheduler)? >= 6))?;
+    for tenant in tenants {
+        right(&tenant.finish()?);
+    }
+    let text = std::fs::read_to_string(&log)?;
+    let count = |operation: &str, bytes: u64| {
+        let parts = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        parts.filter(|part| part[2] == operation && part[3] == (bytes * SCALE).to_string()).count()
+    };
+    assert!(count("copy_out", WHOLE) <= 2, "each tenant's once");
+    assert_eq!(count("copy_in", WHOLE), 0);
+    assert!(count("copy_in", FINE) >= 2 && count("copy_in", WHOLE - FINE) >= 2, "it comes back in parts");
+    assert!(count("copy_out", FINE) >= 1, "and goes again in parts");
+    Ok(())
+}
+
 #[test]
 fn submitted_work_ends_before_its_memory_moves() -> Result<()> {
     let world = World::new(CARD)?;
