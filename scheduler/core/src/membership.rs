@@ -116,14 +116,13 @@ impl Core {
         immovable: Bytes,
     ) {
         let Some(device) = self.devices.get_mut(&device_id) else { return };
-        let Some(memory) = self.tenants.get_mut(&id).and_then(|tenant| tenant.devices.get_mut(&device_id))
-        else {
-            return;
-        };
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let Some(memory) = tenant.devices.get_mut(&device_id) else { return };
         device.remove(memory);
-        let grown = allocated > memory.allocated;
+        let (grown, before) = (allocated > memory.allocated, *memory);
         *memory = Memory::plausible(allocated, resident, immovable, device.capacity);
         device.add(memory);
+        tenant.freed(device_id, &before);
         self.changed(id);
         if grown {
             self.outgrown(id, device_id);

@@ -123,6 +123,19 @@ impl Tenant {
         self.fetching.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
     }
 
+    /// It may have freed memory since `before`: that is not on its way in any more, and what of it was there does not
+    /// count towards what the tenant was told to bring in.
+    pub fn freed(&mut self, device: DeviceId, before: &Memory) {
+        let (Some(told), Some(memory)) = (self.fetching.get_mut(&device), self.devices.get(&device)) else {
+            return;
+        };
+        let freed = before.allocated.saturating_sub(memory.allocated);
+        if freed > Bytes::ZERO {
+            let was_there = before.resident.saturating_sub(memory.resident).min(freed);
+            *told = told.saturating_sub(was_there).min(memory.allocated);
+        }
+    }
+
     /// What of its memory is there whatever others need: what cannot move, and all of it where the tenant does not leave.
     pub fn fixed(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };

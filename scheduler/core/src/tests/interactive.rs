@@ -87,10 +87,14 @@ fn an_interactive_tenant_does_not_shift_the_shares_of_others() {
     specs.push(Spec::new(1, bursts(50)));
     let measured = measure(SMALL, &specs);
     let batch: u64 = measured.computed[..3].iter().sum();
+    let turns = measured.world.clients[..3].iter().map(|client| client.figures.grants);
+    let (fewest, most) = (turns.clone().min().unwrap(), turns.max().unwrap());
+    assert!(most <= fewest + 1, "{fewest} and {most} turns");
     for (computed, expected) in measured.computed.iter().zip([500, 250, 250]) {
         let share = computed * 1000 / batch;
-        // One turn more or less is 2 %.
-        assert!(share.abs_diff(expected) <= expected * 5 / 100, "{:?}", measured.computed);
+        // Turns are as long as the last hand-overs were expensive, which is not the same after each tenant: among other
+        // seeds shares are up to 6 % off, with larger batches too.
+        assert!(share.abs_diff(expected) <= expected * 7 / 100, "{:?}", measured.computed);
     }
     assert!(measured.useful >= 950, "{}", measured.useful);
     assert!(measured.latency(3, 95) <= Nanos::from_millis(200), "{:?}", measured.latency(3, 95));

@@ -125,3 +125,48 @@ fn leftovers_of_idle_tenants_make_room_without_overlap_too() {
     world.apply(&Op::Report { who: 1, device: 0, allocated: 12 * GIB, resident: 3 * GIB, immovable: 0 });
     assert!(holds(&world, 2));
 }
+
+/// 1 holds device 0, has so many GiB allocated and as many there as it can, and was told to bring them in.
+fn grown(world: &mut World, size: u64, fit: u64) {
+    asks(world, 1, 4);
+    world.apply(&Op::Report { who: 1, device: 0, allocated: 4 * GIB, resident: 4 * GIB, immovable: 0 });
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    assert_eq!(told_to_fetch(&reports(world, size, 4)), [gib(fit)]);
+    assert!(told_to_fetch(&reports(world, size, fit)).is_empty());
+}
+
+fn reports(world: &mut World, allocated: u64, resident: u64) -> Vec<Action> {
+    let (allocated, resident) = (gib(allocated), gib(resident));
+    let device = super::device(0);
+    world.tell(Event::Memory { tenant: tenant(1), device, allocated, resident, immovable: gib(0) })
+}
+
+fn told_to_fetch(actions: &[Action]) -> Vec<nvshare_protocol::Bytes> {
+    let shares = actions.iter().filter_map(|action| match action {
+        Action::Fetch { shares, .. } => Some(shares[0].bytes),
+        _ => None,
+    });
+    shares.collect()
+}
+
+#[test]
+fn what_a_holder_brought_in_and_freed_is_there_for_others() {
+    let mut world = sharing();
+    grown(&mut world, 12, 12);
+    reports(&mut world, 8, 8);
+    asks(&mut world, 2, 6);
+    let lease = world.core.lease(tenant(2)).unwrap();
+    assert!(lease.revocation.is_none());
+    assert_eq!(world.core.budget(tenant(2))[0].bytes, gib(7), "all but the 8 GiB of the first");
+}
+
+#[test]
+fn a_holder_that_freed_what_was_there_is_told_to_bring_in_the_rest() {
+    let mut world = sharing();
+    world.apply(&Op::Join { who: 2, holds: false });
+    world.apply(&Op::Name { who: 2, device: 0 });
+    let stays = 6 * GIB;
+    world.apply(&Op::Report { who: 2, device: 0, allocated: stays, resident: stays, immovable: stays });
+    grown(&mut world, 10, 9);
+    assert_eq!(told_to_fetch(&reports(&mut world, 8, 7)), [gib(8)]);
+}

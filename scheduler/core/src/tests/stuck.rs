@@ -32,8 +32,9 @@ fn beside_a_stuck_one(evict: Evict) -> World {
     world.add(Spec::batch(10), Nanos::ZERO);
     world.run(seconds(1));
     world.stop(0);
-    for size in [8, 7, 4] {
-        world.add(Spec::batch(size), seconds(1));
+    // One after the other, by more than a message takes.
+    for (size, at) in [(8, 1_000), (7, 1_010), (4, 1_020)] {
+        world.add(Spec::batch(size), Nanos::from_millis(at));
     }
     world.run(seconds(20));
     assert_eq!(world.stuck, [0]);

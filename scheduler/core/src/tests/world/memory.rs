@@ -6,8 +6,8 @@ use nvshare_protocol::Bytes;
 
 /// As large as the library's own.
 const PIECE: u64 = 128 << 20;
-/// Moved between two reports.
-pub const BATCH: u64 = 512 << 20;
+/// Moved between two reports, as the library does.
+pub const BATCH: u64 = 128 << 20;
 
 /// Contents are numbered by the computation that wrote them last; none: never written.
 #[derive(Clone, Copy, Debug, Default)]
