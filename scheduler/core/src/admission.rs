@@ -1,8 +1,9 @@
 //! Who may hold at the same time, and until when. Everything else asks here.
 use crate::Core;
+use crate::device::Device;
 use crate::event::{Evict, TenantId};
 use crate::lease::Lease;
-use crate::settings::{AUTO_FACTOR, AUTO_RANGE, seconds};
+use crate::settings::{AUTO_FACTOR, AUTO_RANGE, Quantum, seconds};
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
@@ -111,20 +112,21 @@ impl Core {
         ids.into_iter().for_each(|id| self.measure_turn(id));
     }
 
-    /// How long a turn of weight 1 lasts where a hand-over costs so much.
-    pub(crate) fn turn(&self, cost: Option<Nanos>) -> Nanos {
-        match cost {
-            Some(cost) if self.settings.auto && cost > Nanos::ZERO => {
-                Nanos(cost.0.saturating_mul(AUTO_FACTOR)).clamp(AUTO_RANGE.0, AUTO_RANGE.1)
-            }
-            _ if self.settings.auto => seconds(2),
-            _ => self.settings.quantum,
+    /// How long a turn of weight 1 lasts on the device, or on one of which nothing is known.
+    pub(crate) fn turn(&self, device: Option<DeviceId>) -> Nanos {
+        match self.settings.quantum_of(device) {
+            Quantum::Fixed(length) => length,
+            Quantum::Auto => match device.and_then(|id| self.devices.get(&id)).map(Device::cost) {
+                None | Some(Nanos::ZERO) => seconds(2),
+                Some(cost) => Nanos(cost.0.saturating_mul(AUTO_FACTOR)).clamp(AUTO_RANGE.0, AUTO_RANGE.1),
+            },
         }
     }
 
-    /// How long the tenant's turns last.
+    /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight.
     fn quantum(&self, tenant: &Tenant) -> Nanos {
-        let quantum = self.turn(tenant.devices.keys().map(|device| self.devices[device].cost()).max());
+        let longest = tenant.devices.keys().map(|device| self.turn(Some(*device))).max();
+        let quantum = longest.unwrap_or_else(|| self.turn(None));
         Nanos(quantum.0.saturating_mul(tenant.weight()))
     }
 

@@ -1,4 +1,5 @@
 //! What the core is told, and what it wants done.
+use crate::settings::Quantum;
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -80,6 +81,11 @@ pub enum Event {
     },
     SetQuantum(Nanos),
     SetAuto,
+    /// What holds on this device alone; none: what holds on the others.
+    SetDeviceQuantum {
+        device: DeviceId,
+        quantum: Option<Quantum>,
+    },
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time has passed; deadlines may be due.

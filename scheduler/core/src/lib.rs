@@ -155,6 +155,14 @@ impl Core {
                 self.measure_turns();
                 self.touch_all();
             }
+            Event::SetDeviceQuantum { device, quantum } => {
+                match quantum {
+                    Some(quantum) => self.settings.quanta.insert(device, quantum.checked()),
+                    None => self.settings.quanta.remove(&device),
+                };
+                self.measure_turns();
+                self.touch_all();
+            }
             Event::SetEvict(evict) => {
                 self.settings.evict = evict;
                 self.touch_all();

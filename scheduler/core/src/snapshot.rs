@@ -3,6 +3,7 @@ use crate::Core;
 use crate::event::{Evict, TenantId};
 use crate::lease::Step;
 use crate::record::{Span, SpanKind};
+use crate::settings::Quantum;
 use crate::tenant::{Memory, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -36,6 +37,8 @@ pub struct DeviceView {
     pub outside: Bytes,
     /// How long a turn of weight 1 lasts here.
     pub quantum: Nanos,
+    /// The rule for it, where it has one of its own.
+    pub own_quantum: Option<Quantum>,
     /// What hand-overs have cost lately: bringing in, and draining and moving out.
     pub cost: (Nanos, Nanos),
     /// How fast memory came in last, bytes a second; 0: not known.
@@ -116,7 +119,8 @@ impl Core {
             resident: bytes(device.resident),
             immovable: bytes(device.immovable),
             outside: device.outside,
-            quantum: self.turn(Some(device.cost())),
+            quantum: self.turn(Some(id)),
+            own_quantum: self.settings.quanta.get(&id).copied(),
             cost: device.cost,
             rate: device.rate,
             holders: device.holders.iter().copied().collect(),

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     Status,
     SetQuantum(Quantum),
+    /// On one GPU, by its UUID; none: as on the others.
+    SetGpuQuantum {
+        gpu: String,
+        quantum: Option<Quantum>,
+    },
     /// What a tenant that loses its turn moves out: `pressure`, `always` or `never`.
     SetEvict {
         mode: String,
@@ -50,7 +55,8 @@ pub enum Reply {
 pub struct Status {
     pub version: String,
     pub enabled: bool,
-    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices.
+    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices that have no
+    /// quantum of their own.
     pub quantum_seconds: f64,
     /// Whether it follows from the cost of hand-overs.
     pub quantum_auto: bool,
@@ -75,6 +81,8 @@ pub struct DeviceStatus {
     pub handovers: u64,
     /// How long a turn of weight 1 lasts on it.
     pub quantum_seconds: f64,
+    /// What is set for it alone.
+    pub own_quantum: Option<Quantum>,
     /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,

@@ -1,6 +1,7 @@
 //! What an operator may set: one table ([`table::TABLE`]) from which the file is read, the sample is
 //! written, the flags are checked and the effective settings are printed.
 mod file;
+mod gpus;
 pub mod table;
 mod value;
 
@@ -77,7 +78,7 @@ impl Settings {
     /// The effective settings as a configuration file.
     #[must_use]
     pub fn print(&self) -> String {
-        sections(|row| format!("{} = {}\n", row.key, (row.show)(self)))
+        sections(|row| format!("{} = {}\n", row.key, (row.show)(self))) + &gpus::print(self)
     }
 }
 
@@ -91,7 +92,7 @@ pub fn sample() -> String {
         let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
         format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))
     });
-    format!("{head}{body}")
+    format!("{head}{body}{}", gpus::SAMPLE)
 }
 
 fn sections(line: impl Fn(&table::Setting) -> String) -> String {

@@ -2,7 +2,7 @@
 use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, Evict, TenantId};
-use crate::settings::Settings;
+use crate::settings::{Quantum, Settings};
 use crate::tenant::Stage;
 use crate::{Core, print, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
@@ -74,6 +74,11 @@ pub enum Op {
     },
     SetQuantum(u64),
     SetAuto,
+    /// On one device; none: as on the others.
+    SetDeviceQuantum {
+        device: u8,
+        quantum: Option<Quantum>,
+    },
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time passes, with a tick at every deadline on the way. In milliseconds.
@@ -95,6 +100,10 @@ fn operation() -> impl Strategy<Value = Op> {
     let bytes = || prop_oneof![6 => 0..8_u64, 3 => 0..40_u64].prop_map(|n| n << 30);
     let bytes = || prop_oneof![9 => bytes(), 1 => any::<u64>()];
     let lease = || prop_oneof![9 => Just(Lease::Its), 1 => (0..9_u64).prop_map(Lease::Other)];
+    let quantum = || {
+        let fixed = (0..30_000_u64).prop_map(|millis| Quantum::Fixed(Nanos::from_millis(millis)));
+        prop::option::of(prop_oneof![fixed, Just(Quantum::Auto)])
+    };
     let evict = prop_oneof![Just(Evict::Pressure), Just(Evict::Always), Just(Evict::Never)];
     prop_oneof![
         6 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, holds)| Op::Join { who, holds }),
@@ -115,6 +124,7 @@ fn operation() -> impl Strategy<Value = Op> {
         1 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::MemoryRefused { who, device, bytes }),
         1 => Just(Op::SetAuto),
         1 => (0..30_000_u64).prop_map(Op::SetQuantum),
+        1 => (at(), quantum()).prop_map(|(device, quantum)| Op::SetDeviceQuantum { device, quantum }),
         1 => evict.prop_map(Op::SetEvict),
         1 => prop::bool::weighted(0.7).prop_map(Op::SetEnabled),
         12 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(Op::Wait),
@@ -267,6 +277,9 @@ impl World {
             }
             Op::SetAuto => Event::SetAuto,
             Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
+            Op::SetDeviceQuantum { device: n, quantum } => {
+                Event::SetDeviceQuantum { device: device(n), quantum }
+            }
             Op::SetEvict(evict) => Event::SetEvict(evict),
             Op::SetEnabled(enabled) => Event::SetEnabled(enabled),
             Op::Wait(millis) => return self.wait(Nanos::from_millis(millis)),
