@@ -1,7 +1,7 @@
 //! Tenants that behave, and one that dies.
 mod common;
 use common::{Daemon, Setup, Tenant, device, hello};
-use nvshare_protocol::tenant::{ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,22 @@ fn two_tenants_take_turns() {
     let line = daemon.logs("fetched 12.9 GB in 0.258 s (50.0 GB/s)");
     assert!(line.contains("tenant 1 (one, pid "), "{line}");
     assert!(daemon.logs("moved out 8.0 GB in 0.160 s (50.0 GB/s)").contains("tenant 1 (one"));
+}
+
+#[test]
+fn a_holder_of_lower_priority_gives_way_at_once() {
+    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.ready(lease);
+    let mut two = Tenant::silent(&daemon.tenant_socket());
+    two.say(&ToScheduler::Hello(Hello { priority: Some(2), ..hello("two") }));
+    two.has(Bytes(12 << 30), Bytes(0));
+    two.say(&ToScheduler::Request);
+    let revoke = one.revoked();
+    one.released(revoke.lease);
+    two.granted();
+    assert!(daemon.logs("(two, pid").contains("priority high"));
 }
 
 #[test]

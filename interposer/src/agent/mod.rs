@@ -228,6 +228,7 @@ impl Agent {
             pid: std::process::id(),
             weight: self.process.settings.weight,
             limit: self.process.settings.limit,
+            priority: self.process.settings.priority,
             swap: Some(Bytes(self.process.memory.space.held())).filter(|held| *held != Bytes::ZERO),
         }
     }

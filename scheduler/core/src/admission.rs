@@ -31,7 +31,8 @@ impl Core {
         devices.flat_map(|device| self.too_many(*device, tenant)).collect()
     }
 
-    /// The holders that must leave the device so that the tenant fits beside the rest: those whose turns end first.
+    /// The holders that must leave the device so that the tenant fits beside the rest: those of the least priority, and
+    /// among them those whose turns end first.
     pub(crate) fn too_many(&self, device: DeviceId, tenant: TenantId) -> Vec<TenantId> {
         let at = &self.devices[&device];
         if !self.shares() {
@@ -81,15 +82,18 @@ impl Core {
     /// When every turn is over that stands between the tenant and its devices. None: nobody is left
     /// to be revoked.
     pub(crate) fn way_is_clear_at(&self, tenant: TenantId, way: &BTreeSet<TenantId>) -> Option<Nanos> {
-        let eager = match self.tenants.get(&tenant).map(|tenant| &tenant.stage) {
-            Some(Stage::Waiting(request)) if request.eager => Some(request.since),
+        let request = match self.tenants.get(&tenant).map(|tenant| &tenant.stage) {
+            Some(Stage::Waiting(request)) => Some(request),
             _ => None,
         };
+        let eager = request.filter(|request| request.eager).map(|request| request.since);
         let holders = way.iter().filter_map(|id| self.tenants.get(id));
         let staying = holders.filter_map(Tenant::lease).filter(|lease| lease.revocation.is_none());
         let ends = staying.map(|lease| {
+            let by_priority = request.and_then(|request| self.by_priority(lease, tenant, request));
             let end = lease.turn_end();
-            eager.map_or(end, |since| end.min(lease.slice_end.max(since)))
+            let by_haste = || eager.map_or(end, |since| end.min(lease.slice_end.max(since)));
+            by_priority.unwrap_or_else(by_haste)
         });
         ends.max()
     }

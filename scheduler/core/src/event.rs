@@ -1,4 +1,5 @@
 //! What the core is told, and what it wants done.
+use crate::priority::Priority;
 use crate::settings::Quantum;
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
@@ -62,6 +63,10 @@ pub enum Event {
     Weight {
         tenant: TenantId,
         weight: u32,
+    },
+    Priority {
+        tenant: TenantId,
+        priority: Priority,
     },
     /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
     /// is there. From then on, for good.

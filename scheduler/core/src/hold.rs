@@ -25,6 +25,7 @@ impl Core {
         tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
         lease.goes_on = request.goes_on;
+        (lease.priority, lease.protected, lease.asked) = (tenant.priority, request.starved, request.asked);
         for device in &lease.held {
             let Some(device) = self.devices.get_mut(device) else { continue };
             lease.takes_over |= device.grant(id);
@@ -92,7 +93,8 @@ impl Core {
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
                 let told = lease.revocation.map(|revocation| revocation.first);
-                tenant.broken_off = told.map(|told| BrokenOff { rest: lease.rest, told, left: self.now });
+                let (rest, left, asked) = (lease.rest, self.now, lease.asked);
+                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left, asked });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);

@@ -1,5 +1,6 @@
 //! A turn: since when, with what, and how it ends.
 use crate::haste::BrokenOff;
+use crate::priority::Priority;
 use crate::record::SpanKind;
 use crate::settings::{Settings, seconds};
 use nvshare_protocol::{DeviceId, LeaseId, Nanos};
@@ -24,6 +25,11 @@ pub(crate) struct Lease {
     pub held: BTreeSet<DeviceId>,
     pub phase: Phase,
     pub revocation: Option<Revocation>,
+    pub priority: Priority,
+    /// Nobody breaks it off, whatever their priority.
+    pub protected: bool,
+    /// When the turn of which this may be the rest was asked for.
+    pub asked: Nanos,
     /// The turn of which this is the rest.
     pub goes_on: Option<BrokenOff>,
     /// What was left of this one when it was revoked.
@@ -79,6 +85,9 @@ impl Lease {
             held: BTreeSet::new(),
             phase: Phase { kind, start: now },
             revocation: None,
+            priority: Priority::default(),
+            protected: false,
+            asked: now,
             goes_on: None,
             rest: Nanos::ZERO,
             stuck: false,
@@ -103,6 +112,11 @@ impl Lease {
             return Nanos::ZERO;
         }
         self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum)
+    }
+
+    /// Those of the least rank leave before others.
+    pub fn rank(&self) -> Priority {
+        if self.protected { Priority::High } else { self.priority }
     }
 
     /// The next time at which this lease asks for a decision by itself.

@@ -24,6 +24,11 @@
 //! * With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way to it before their turn is
 //!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
 //!   a device's time, and a holder that gave way keeps two fifths.
+//! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
+//!   once. For one of lower priority, a holder that has work goes on until that one has starved: whoever has waited for
+//!   [`Settings::starvation`] while higher ones were before it stands in line as one of high priority, once, and its
+//!   turn is a whole one. A turn that was broken off and goes on at once counts as waited for since it was first asked
+//!   for.
 //! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
@@ -56,6 +61,7 @@ mod line;
 mod membership;
 mod memory;
 mod moves;
+mod priority;
 mod replay;
 mod room;
 mod roster;
@@ -66,6 +72,7 @@ mod tests;
 mod turns;
 mod unseen;
 
+pub use priority::Priority;
 pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
@@ -141,6 +148,7 @@ impl Core {
             Event::Idle { tenant, lease } => self.idle(tenant, lease),
             Event::Evicted { tenant } => self.moved_out(tenant),
             Event::Weight { tenant, weight } => self.weigh(tenant, weight),
+            Event::Priority { tenant, priority } => self.prioritise(tenant, priority),
             Event::Swaps { tenant } => self.swaps(tenant),
             Event::Outside { device, bytes } => self.outside(device, bytes),
             Event::MemoryRefused { tenant, device, bytes } => self.memory_refused(tenant, device, bytes),

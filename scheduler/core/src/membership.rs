@@ -2,16 +2,13 @@
 use crate::Core;
 use crate::event::{Action, TenantId};
 use crate::lease::Lease;
+use crate::priority::{Class, place};
 use crate::record::SpanKind;
 use crate::tenant::{MAX_DEVICES, Memory, Request, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 
 /// Devices that nobody names any more are forgotten once more than this many are known.
 const REMEMBERED_DEVICES: usize = 64;
-
-/// The place in line of those who are not eager, and of those among them whose turn was broken off.
-pub(crate) const LATER: u64 = 1 << 63;
-const AGAIN: u64 = 1 << 62;
 
 impl Core {
     pub(crate) fn joined(&mut self, id: TenantId, holds: bool) {
@@ -53,7 +50,9 @@ impl Core {
                 self.settings.fetch_bound,
                 SpanKind::Run,
             )));
+            let priority = tenant.priority;
             if let Some(lease) = tenant.lease_mut() {
+                lease.priority = priority;
                 lease.ready = Some(self.now);
             }
         }
@@ -71,7 +70,7 @@ impl Core {
                 if tenant.devices.len() == 1 {
                     // It has stood in no line so far, and must not come before those who have.
                     self.arrivals += 1;
-                    request.place = LATER | self.arrivals;
+                    request.place = place(request.priority, Class::InTurn, self.arrivals);
                 }
                 let (entry, aside) = ((request.place, id), request.aside);
                 if !aside {
@@ -147,15 +146,26 @@ impl Core {
         self.arrivals += 1;
         let (now, eager) = (self.now, self.is_eager(id));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        let goes_on = tenant.broken_off.take().filter(|turn| !eager && turn.goes_on(now));
-        // The eager stand before the others, and whose turn was broken off comes after them.
+        let broken_off = tenant.broken_off.take().filter(|turn| turn.goes_on(now));
+        let goes_on = broken_off.filter(|_| !eager);
         let class = match goes_on {
-            _ if eager => 0,
-            Some(_) => AGAIN,
-            None => LATER,
+            _ if eager => Class::Eager,
+            Some(_) => Class::GoesOn,
+            None => Class::InTurn,
         };
-        let place = class | self.arrivals;
-        let request = Request { place, since: now, clear: None, aside: false, eager, goes_on };
+        let priority = tenant.priority;
+        let place = place(priority, class, self.arrivals);
+        let request = Request {
+            place,
+            since: now,
+            asked: broken_off.map_or(now, |turn| turn.asked),
+            priority,
+            starved: false,
+            clear: None,
+            aside: false,
+            eager,
+            goes_on,
+        };
         tenant.stage = Stage::Waiting(request);
         self.stand_at(id, place);
     }

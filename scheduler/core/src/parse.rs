@@ -1,7 +1,8 @@
 //! The lines of [`crate::print`] read back: settings and events.
 use crate::Settings;
 use crate::event::{Event, Evict, TenantId};
-use crate::settings::Quantum;
+use crate::priority::Priority;
+use crate::settings::{Quantum, seconds};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ fn settings(f: &mut Fields<'_>) -> Result<Settings, Fault> {
         overlap: f.take_or("overlap", boolean, false)?,
         most: f.take_or("most", bytes, Bytes::MAX)?,
         grace: f.take_or("grace", nanos, Nanos::ZERO)?,
+        starvation: f.take_or("starvation", nanos, seconds(60))?,
         quanta: f.take_or("quanta", quanta, BTreeMap::new())?,
     };
     f.end().map(|()| settings)
@@ -104,6 +106,7 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
         "weight" => {
             Event::Weight { tenant: f.tenant()?, weight: f.take("weight", |word| word.parse().ok())? }
         }
+        "priority" => Event::Priority { tenant: f.tenant()?, priority: f.take("priority", Priority::named)? },
         "swaps" => Event::Swaps { tenant: f.tenant()? },
         "outside" => Event::Outside { device: f.take("device", device)?, bytes: f.take("bytes", bytes)? },
         "memory-refused" => Event::MemoryRefused {

@@ -44,13 +44,14 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         drain_bound,
         evict_bound,
         patience,
+        starvation,
         grace,
         record,
     } = settings;
     let quanta: Vec<String> =
         quanta.iter().map(|(device, quantum)| format!("{device}:{}", quantum_word(*quantum))).collect();
     format!(
-        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={} quanta=[{}]",
+        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={} quanta=[{}] starvation={}",
         Seconds(now),
         Seconds(*quantum),
         evict_word(*evict),
@@ -62,6 +63,7 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         bytes_word(*most),
         Seconds(*grace),
         quanta.join(","),
+        Seconds(*starvation),
     )
 }
 
@@ -109,6 +111,9 @@ fn event_words(event: &Event) -> String {
         Event::Idle { tenant, lease } => format!("idle tenant={} lease={}", tenant.0, lease.0),
         Event::Evicted { tenant } => format!("evicted tenant={}", tenant.0),
         Event::Weight { tenant, weight } => format!("weight tenant={} weight={weight}", tenant.0),
+        Event::Priority { tenant, priority } => {
+            format!("priority tenant={} priority={}", tenant.0, priority.as_str())
+        }
         Event::Swaps { tenant } => format!("swaps tenant={}", tenant.0),
         Event::Outside { device, bytes } => format!("outside device={device} bytes={}", bytes.0),
         Event::MemoryRefused { tenant, device, bytes } => {

@@ -59,6 +59,8 @@ pub struct Settings {
     /// How long after the first revocation of a turn a tenant that cancels its drains is waited for.
     /// 1 ms to one day.
     pub patience: Nanos,
+    /// How long a tenant waits while others of higher priority are served. 1 ms to one day.
+    pub starvation: Nanos,
     /// For so long after the start nobody is granted a device, so that those who hold since before can say so first.
     /// At most one day.
     pub grace: Nanos,
@@ -81,6 +83,7 @@ impl Default for Settings {
             drain_bound: seconds(5),
             evict_bound: seconds(30),
             patience: seconds(10),
+            starvation: seconds(60),
             grace: Nanos::ZERO,
             record: 4096,
         }
@@ -114,6 +117,7 @@ impl Settings {
             &mut self.drain_bound,
             &mut self.evict_bound,
             &mut self.patience,
+            &mut self.starvation,
         ] {
             *duration = in_range(*duration);
         }
@@ -145,7 +149,8 @@ impl Settings {
     /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
     /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
-    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. `heaviest` is the largest weight
+    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others has
+    /// that promise from when it has waited for [`Self::starvation`]. `heaviest` is the largest weight
     /// among the holders.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {

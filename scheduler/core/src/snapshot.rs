@@ -2,6 +2,7 @@
 use crate::Core;
 use crate::event::{Evict, TenantId};
 use crate::lease::Step;
+use crate::priority::Priority;
 use crate::record::{Span, SpanKind};
 use crate::settings::Quantum;
 use crate::tenant::{Memory, Stage, Tenant};
@@ -66,6 +67,7 @@ pub struct TenantView {
     pub grants: u64,
     /// Its turns last so many times as long as those of others.
     pub weight: u32,
+    pub priority: Priority,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +148,7 @@ impl Core {
             waited: tenant.waited.saturating_add(now_waited),
             grants: tenant.grants,
             weight: tenant.weight.max(1),
+            priority: tenant.priority,
         }
     }
 }

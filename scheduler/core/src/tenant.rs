@@ -1,6 +1,7 @@
 //! One tenant: what it has, and where it stands in its turn.
 use crate::haste::{BrokenOff, Recent};
 use crate::lease::Lease;
+use crate::priority::Priority;
 use crate::standing::Standing;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) struct Tenant {
     pub grants: u64,
     /// Turns last so many times as long.
     pub weight: u32,
+    pub priority: Priority,
     /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
     pub recent: Recent,
     /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
@@ -97,6 +99,11 @@ pub(crate) struct Request {
     /// The order of arrival over all devices.
     pub place: u64,
     pub since: Nanos,
+    /// When it asked for the turn of which this may be the rest.
+    pub asked: Nanos,
+    /// What it counts as: its own, or high where it has starved.
+    pub priority: Priority,
+    pub starved: bool,
     /// Since when nobody has been in its way but for memory that others are moving out.
     pub clear: Option<Nanos>,
     /// It stands in no line as long as there cannot be room for it, whoever leaves.

@@ -15,6 +15,7 @@ impl Core {
             }
             self.forget_the_slow(&devices);
             self.readmit(&devices);
+            self.feed_the_starved(&devices);
             while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
             self.tell_contention(&devices);
             self.sweep();
@@ -43,7 +44,8 @@ impl Core {
             clear_at.into_iter().chain(fetch).chain(room).chain(self.grace(id))
         });
         let unseen = device.unseen.ends_after(self.now);
-        leases.chain(leaving).chain(turns).chain(unseen).min()
+        let starves = self.starves_at(id);
+        leases.chain(leaving).chain(turns).chain(unseen).chain(starves).min()
     }
 
     /// Whether the tenant that is next could be granted its devices, and has been.

@@ -113,6 +113,8 @@ pub struct TenantStatus {
     pub grants: u64,
     /// Its turns last so many times as long as those of others.
     pub weight: u32,
+    /// `low`, `normal` or `high`.
+    pub priority: String,
     /// The most that it may allocate on each device; none: the device less the reserve.
     pub limit_bytes: Option<u64>,
     /// Host memory that it may move its memory to.

@@ -117,6 +117,9 @@ pub struct Hello {
     /// The swap space that it still has from a scheduler before this one. Since version 2.
     #[n(9)]
     pub swap: Option<Bytes>,
+    /// By its own wish: 0 low, 1 normal, 2 high. Another number is none.
+    #[n(10)]
+    pub priority: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -34,6 +34,7 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                     weight,
                     limit,
                     swap,
+                    priority: Some(version),
                 })
             }
         ),

@@ -71,7 +71,7 @@ fn tenants(status: &Status) -> String {
     if status.tenants.is_empty() {
         return "no tenant\n".into();
     }
-    let head = [
+    let mut head = vec![
         "TENANT",
         "PID",
         "UID",
@@ -87,9 +87,11 @@ fn tenants(status: &Status) -> String {
         "GRANTS",
         "WEIGHT",
     ];
+    let prioritised = status.tenants.iter().any(|tenant| !matches!(&tenant.priority[..], "" | "normal"));
+    head.extend(prioritised.then_some("PRIORITY"));
     let rows = status.tenants.iter().map(|tenant| {
         let devices: Vec<&str> = tenant.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
-        vec![
+        let mut row = vec![
             tenant.id.to_string(),
             tenant.pid.to_string(),
             tenant.uid.to_string(),
@@ -104,7 +106,9 @@ fn tenants(status: &Status) -> String {
             time(tenant.held_seconds),
             tenant.grants.to_string(),
             tenant.weight.to_string(),
-        ]
+        ];
+        row.extend(prioritised.then(|| or_dash(clean(&tenant.priority, 16))));
+        row
     });
     aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
 }
@@ -247,6 +251,20 @@ tenant 1 reports: 37 launches met no gate
         assert_eq!(of(&[None]), ["RATE", "-"]);
         assert_eq!(of(&[None, Some(Quantum::Auto)]), ["QUANTUM", "-", "s)"]);
         assert_eq!(of(&[Some(Quantum::Seconds(5.0))]), ["QUANTUM", "s"]);
+    }
+
+    #[test]
+    fn priorities_are_shown_where_somebody_has_one() {
+        let last = |priorities: &[&str]| {
+            let tenant =
+                |priority: &&str| TenantStatus { priority: (*priority).into(), ..TenantStatus::default() };
+            let tenants = priorities.iter().map(tenant).collect();
+            let text = status(&Status { tenants, ..Status::default() });
+            let rows = text.lines().skip_while(|line| !line.starts_with("TENANT"));
+            rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(last(&["normal", ""]), ["WEIGHT", "0", "0"]);
+        assert_eq!(last(&["normal", "low"]), ["PRIORITY", "normal", "low"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::tenants::registry::Naming;
 use crate::tenants::told::{Joined, Out, Told};
 use crate::text;
 use nvshare_core::event::{Action, Event, TenantId};
-use nvshare_core::{MAX_DEVICES, print};
+use nvshare_core::{MAX_DEVICES, Priority, print};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::{Device, Memory, Share, ToScheduler, ToTenant, Welcome};
 use tokio::sync::mpsc::error::TrySendError;
@@ -27,6 +27,7 @@ impl Daemon {
     fn joined(&mut self, joined: Joined) {
         let Joined { tenant, who, hello, outbound } = &joined;
         let (tenant, holds, weight) = (*tenant, hello.holds, hello.weight);
+        let priority = hello.priority.and_then(|n| Priority::ALL.get(n as usize)).copied();
         let promise = self.promises.make(who, hello.limit);
         let welcome = Welcome {
             version: nvshare_protocol::VERSION,
@@ -37,11 +38,15 @@ impl Daemon {
         // The channel is new and has room.
         let _ = outbound.try_send(ToTenant::Welcome(welcome).into());
         let details = format!(
-            "uid {}, library {}, engine {}{}{}",
+            "uid {}, library {}, engine {}{}{}{}",
             who.uid,
             hello.library,
             hello.engine,
             if holds { ", running" } else { "" },
+            priority
+                .filter(|priority| *priority != Priority::Normal)
+                .map(|priority| format!(", priority {}", priority.as_str()))
+                .unwrap_or_default(),
             promise.limit.map(|limit| format!(", limit {}", text::memory(limit.0))).unwrap_or_default()
         );
         let short = promise.by.filter(|_| promise.limit == Some(Bytes::ZERO));
@@ -64,6 +69,9 @@ impl Daemon {
         self.tell(Event::Joined { tenant, holds });
         if let Some(weight) = weight {
             self.tell(Event::Weight { tenant, weight });
+        }
+        if let Some(priority) = priority {
+            self.tell(Event::Priority { tenant, priority });
         }
         self.tell_if_swaps(tenant);
     }

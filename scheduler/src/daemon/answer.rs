@@ -150,6 +150,7 @@ impl Daemon {
             waited_seconds: view.waited.as_secs_f64(),
             grants: view.grants,
             weight: view.weight,
+            priority: view.priority.as_str().into(),
             limit_bytes: member.promise.limit.map(|limit| limit.0),
             swap_bytes: member.swap.bytes().0,
             library: member.hello.library.clone(),

@@ -120,6 +120,14 @@ pub const TABLE: &[Setting] = &[
     },
     Setting {
         section: "scheduler",
+        key: "starvation_seconds",
+        about: "How long a tenant waits while others of higher priority (NVSHARE_PRIORITY) are served; then it has a turn.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.starvation, duration(v)),
+        show: |s| seconds(s.core.starvation),
+    },
+    Setting {
+        section: "scheduler",
         key: "trace_spans",
         about: "How many finished holds and hand-overs are remembered for `nvsharectl trace`.",
         allowed: COUNT,

@@ -80,6 +80,7 @@ mod tests {
             weight: None,
             limit: None,
             swap: None,
+            priority: None,
         }
     }
 

@@ -21,6 +21,7 @@ pub fn hello(program: &str) -> Hello {
         weight: None,
         limit: None,
         swap: None,
+        priority: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is true after every event, found out the long way round.
 use crate::Core;
+use crate::Priority;
 use crate::device::Device;
 use crate::event::TenantId;
 use crate::lease::Step;
@@ -87,6 +88,18 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
         }
         Stage::Waiting(request) => {
             assert!(core.enabled, "{id:?} waits while switched off");
+            let starved = request.asked.saturating_add(core.settings.starvation) <= core.now;
+            let higher = |priority: Priority| priority > request.priority;
+            let outranked = |(_, device): (_, &Device)| {
+                let waits = device.queue.iter().filter_map(|(_, other)| match &core.tenants[other].stage {
+                    Stage::Waiting(other) => Some(other.priority),
+                    _ => None,
+                });
+                let holds = device.holders.iter().filter_map(|other| core.lease(*other));
+                let stay = holds.filter(|lease| lease.revocation.is_none()).map(|lease| lease.priority);
+                waits.chain(stay).any(higher)
+            };
+            assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
             let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
             if request.aside {
                 assert!(tenant.swaps && !core.could_fit(id), "{id:?} waits aside and could have room");

@@ -11,6 +11,7 @@ mod interactive;
 mod invariants;
 mod mixes;
 mod operations;
+mod priorities;
 mod quanta;
 mod sharing;
 mod spans;

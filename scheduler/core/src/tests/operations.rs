@@ -4,7 +4,7 @@ use super::{device, tenant};
 use crate::event::{Action, Event, Evict, TenantId};
 use crate::settings::{Quantum, Settings};
 use crate::tenant::Stage;
-use crate::{Core, print, replay};
+use crate::{Core, Priority, print, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use proptest::prelude::*;
@@ -63,6 +63,10 @@ pub enum Op {
         who: u64,
         weight: u32,
     },
+    Prioritise {
+        who: u64,
+        priority: Priority,
+    },
     Outside {
         device: u8,
         bytes: u64,
@@ -120,6 +124,8 @@ fn operation() -> impl Strategy<Value = Op> {
         4 => who().prop_map(|who| Op::Evicted { who }),
         1 => who().prop_map(|who| Op::Swap { who }),
         1 => (who(), 0..5_u32).prop_map(|(who, weight)| Op::Weigh { who, weight }),
+        2 => (who(), prop::sample::select(&Priority::ALL[..]))
+            .prop_map(|(who, priority)| Op::Prioritise { who, priority }),
         1 => (at(), bytes()).prop_map(|(device, bytes)| Op::Outside { device, bytes }),
         1 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::MemoryRefused { who, device, bytes }),
         1 => Just(Op::SetAuto),
@@ -218,6 +224,8 @@ impl World {
             let settings = Settings { quantum: Settings::default().quantum, ..self.core.settings().clone() };
             let heaviest = self.core.heaviest();
             let bound = settings.wait_bound(heaviest).saturating_add(settings.grace);
+            // Holders of higher priority go on until it has starved.
+            let bound = bound.saturating_add(settings.starvation);
             assert!(waited <= bound, "{id:?} has been next for {waited:?}");
         }
     }
@@ -271,6 +279,7 @@ impl World {
             Op::Evicted { who } => Event::Evicted { tenant: tenant(who) },
             Op::Swap { who } => Event::Swaps { tenant: tenant(who) },
             Op::Weigh { who, weight } => Event::Weight { tenant: tenant(who), weight },
+            Op::Prioritise { who, priority } => Event::Priority { tenant: tenant(who), priority },
             Op::Outside { device: n, bytes } => Event::Outside { device: device(n), bytes: Bytes(bytes) },
             Op::MemoryRefused { who, device: n, bytes } => {
                 Event::MemoryRefused { tenant: tenant(who), device: device(n), bytes: Bytes(bytes) }
@@ -315,7 +324,8 @@ proptest! {
         }).count() as u64;
         let n = waiting(&world);
         let bound = Settings::default().wait_bound(world.core.heaviest());
-        world.wait(Nanos(bound.0 * n).saturating_add(grace));
+        let starvation = world.core.settings().starvation;
+        world.wait(Nanos(bound.0 * n).saturating_add(grace).saturating_add(starvation));
         prop_assert_eq!(waiting(&world), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.

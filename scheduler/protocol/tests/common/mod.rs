@@ -21,6 +21,7 @@ pub fn hello() -> Hello {
         weight: None,
         limit: None,
         swap: None,
+        priority: None,
     }
 }
 
@@ -89,7 +90,10 @@ pub fn to_scheduler_2() -> Vec<ToScheduler> {
 
 /// The words that version 3 added.
 pub fn to_scheduler_3() -> Vec<ToScheduler> {
-    vec![ToScheduler::MemoryRefused(share(64 << 20))]
+    vec![
+        ToScheduler::MemoryRefused(share(64 << 20)),
+        ToScheduler::Hello(Hello { version: 3, priority: Some(2), ..hello_2() }),
+    ]
 }
 
 /// The words that version 2 added.
