@@ -20,6 +20,7 @@ const MEM_LIMIT: &str = "NVSHARE_MEM_LIMIT";
 const PREFETCH: &str = "NVSHARE_PREFETCH";
 const WEIGHT: &str = "NVSHARE_WEIGHT";
 const PRIORITY: &str = "NVSHARE_PRIORITY";
+const TIME_SHARE: &str = "NVSHARE_TIME_SHARE";
 const DEBUG: &str = "NVSHARE_DEBUG";
 const OVERSUB: &str = "NVSHARE_ENABLE_SINGLE_OVERSUB";
 
@@ -31,6 +32,7 @@ pub const TABLE: &[Setting] = &[
     Setting { name: MEM_LIMIT, allowed: "bytes, or a number with KiB, MiB, GiB or TiB", default: "none", meaning: "the most that the process may allocate on each device" },
     Setting { name: WEIGHT, allowed: "1 to 1000", default: "the scheduler's", meaning: "the share of the GPU's time beside others, as far as the scheduler allows" },
     Setting { name: PRIORITY, allowed: "low, normal, high", default: "normal", meaning: "who comes first where not all fit on the GPU" },
+    Setting { name: TIME_SHARE, allowed: "a whole number of per cent, 1% to 100%", default: "100%", meaning: "the most of each GPU's time that the container's processes may hold together, or this one on the host" },
     Setting { name: PREFETCH, allowed: "on, off", default: "on", meaning: "off: memory comes back by page faults, for comparison" },
     Setting { name: DEBUG, allowed: "0, 1", default: "0", meaning: "1: as NVSHARE_LOG=debug (the C nvshare's name)" },
     Setting { name: OVERSUB, allowed: "0, 1", default: "0", meaning: "1: the process may allocate more than the card has (the C nvshare's name)" },
@@ -67,6 +69,8 @@ pub struct Settings {
     pub weight: Option<u32>,
     /// As the scheduler is told: 0 low, 1 normal, 2 high.
     pub priority: Option<u32>,
+    /// Per cent.
+    pub time_share: Option<u32>,
     pub prefetch: bool,
     pub oversubscribe: bool,
 }
@@ -141,6 +145,14 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
         }
         priority
     });
+    let time_share = parse(TIME_SHARE).and_then(|value| {
+        let percent = value.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        let percent = percent.filter(|percent| (1..=100).contains(percent));
+        if percent.is_none() {
+            fault(TIME_SHARE, &value);
+        }
+        percent
+    });
     let engine = match parse(ENGINE) {
         None => EngineChoice::Auto,
         Some(value) => {
@@ -151,7 +163,7 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
         }
     };
     let level = if debug { Level::Debug } else { level };
-    (Settings { socket, level, limit, engine, weight, priority, prefetch, oversubscribe }, faults)
+    (Settings { socket, level, limit, engine, weight, priority, time_share, prefetch, oversubscribe }, faults)
 }
 
 /// `1536`, `1536MiB`, `1.5 GiB`: more than 0, at most 2^62.
@@ -231,6 +243,21 @@ mod tests {
         for (word, expected) in [("low", Some(0)), ("normal", Some(1)), ("high", Some(2)), ("2", None)] {
             let (settings, faults) = with(&[("NVSHARE_PRIORITY", word)]);
             assert_eq!((settings.priority, faults.is_empty()), (expected, expected.is_some()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_time_is_in_whole_per_cent() {
+        for (word, expected) in [
+            ("30%", Some(30)),
+            ("100 %", Some(100)),
+            ("30", None),
+            ("0%", None),
+            ("101%", None),
+            ("2.5%", None),
+        ] {
+            let (settings, faults) = with(&[("NVSHARE_TIME_SHARE", word)]);
+            assert_eq!((settings.time_share, faults.is_empty()), (expected, expected.is_some()), "{word}");
         }
     }
 

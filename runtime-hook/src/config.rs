@@ -255,7 +255,9 @@ mod tests {
     fn a_policy_word_is_checked() {
         let error = parse("[runtime]\nimage_may_set = [\"colour\"]").error.unwrap();
         assert!(
-            error.contains("`colour` is none of enable, disable, mem-limit, weight, priority, engine"),
+            error.contains(
+                "`colour` is none of enable, disable, mem-limit, weight, priority, time-share, engine"
+            ),
             "{error}"
         );
     }

@@ -92,7 +92,14 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     other.ready(lease);
     let mut tenant = Tenant::silent(&daemon.tenant_socket());
     let (weight, limit, swap) = (Some(3), Some(Bytes(14 << 30)), Some(Bytes(6 << 30)));
-    tenant.say(&ToScheduler::Hello(Hello { weight, limit, swap, priority: Some(2), ..hello("wishes") }));
+    tenant.say(&ToScheduler::Hello(Hello {
+        weight,
+        limit,
+        swap,
+        priority: Some(2),
+        time_share: Some(90),
+        ..hello("wishes")
+    }));
     tenant.has(Bytes(12 << 30), Bytes(0));
     tenant.say(&ToScheduler::Request);
     while other.hear() != ToTenant::Contended(true) {}
@@ -105,6 +112,7 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     let status = daemon.status();
     let row = &status.tenants[1];
     assert_eq!((row.weight, row.limit_bytes, row.swap_bytes), (3, Some(14 << 30), 6 << 30));
+    assert_eq!((row.time_share_percent, status.tenants[0].time_share_percent), (Some(90), None));
     assert_eq!((&row.priority[..], &status.tenants[0].priority[..]), ("high", "normal"));
     let gpu = &status.devices[0];
     assert_eq!((gpu.fetch_cost_seconds, gpu.fetch_rate, gpu.quantum_seconds), (0.258, 50_000_000_000, 8.38));

@@ -53,6 +53,34 @@ fn a_holder_of_lower_priority_gives_way_at_once() {
 }
 
 #[test]
+fn a_tenant_holds_no_more_than_its_share_of_the_time() {
+    let mut daemon = Daemon::start("[limits]\ntime_share_per_tenant = \"30%\"\n");
+    let mut one = Tenant::silent(&daemon.tenant_socket());
+    one.say(&ToScheduler::Hello(Hello { time_share: Some(50), ..hello("one") }));
+    one.has(Bytes(12 << 30), Bytes(12 << 30));
+    let begun = Instant::now();
+    let mut held = Duration::ZERO;
+    for _ in 0..3 {
+        one.say(&ToScheduler::Request);
+        let lease = one.granted().lease;
+        let granted = Instant::now();
+        one.ready(lease);
+        let revoke = one.revoked();
+        assert_eq!(revoke.evict[0].bytes, Bytes(0), "nobody needs the room");
+        one.released(revoke.lease);
+        held += granted.elapsed();
+    }
+    let passed = begun.elapsed();
+    assert!(held >= Duration::from_millis(890) && held < Duration::from_millis(1_200), "{held:?}");
+    assert!(passed >= Duration::from_secs(2), "{passed:?}");
+    assert!(daemon.logs("joined").contains("at most 30 % of the time"));
+    one.say(&ToScheduler::Request);
+    while daemon.status().tenants[0].state != "throttled" {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
 fn a_holder_that_dies_is_followed_at_once() {
     let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");

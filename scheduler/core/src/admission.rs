@@ -134,8 +134,13 @@ impl Core {
         Nanos(quantum.0.saturating_mul(tenant.weight()))
     }
 
-    /// Whether anybody waits for a device that this lease keeps.
+    /// Whether this lease may have to end at any time.
     pub(crate) fn is_contended(&self, lease: &Lease) -> bool {
+        lease.limited || self.is_waited_for(lease)
+    }
+
+    /// Whether anybody waits for a device that this lease keeps.
+    pub(crate) fn is_waited_for(&self, lease: &Lease) -> bool {
         lease.held.iter().any(|device| !self.devices[device].queue.is_empty())
     }
 

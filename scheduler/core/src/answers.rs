@@ -36,6 +36,7 @@ impl Core {
                 }
             }
         }
+        self.begin_use(id);
         self.measure_turn(id);
         let Some(lease) = self.lease_of(id, ready.lease) else { return };
         if lease.phase.kind == SpanKind::Fetch {
@@ -71,13 +72,16 @@ impl Core {
         }
         let Some(lease) = self.lease_of(id, released.lease) else { return };
         let again = lease.again;
-        let held = if lease.revocation.is_some() { lease.held.clone() } else { BTreeSet::new() };
+        let throttled = lease.throttled;
+        // Who leaves for its quota moves little or nothing.
+        let costs = lease.revocation.is_some() && !throttled;
+        let held = if costs { lease.held.clone() } else { BTreeSet::new() };
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {
                 device.cost.1 = average(device.cost.1, released.drain.saturating_add(released.evict));
             }
         }
-        if self.settings.overlap && self.settings.evict == crate::event::Evict::Always {
+        if !throttled && self.settings.overlap && self.settings.evict == crate::event::Evict::Always {
             self.sweeps.insert(id);
         }
         self.end_stage(id, Some(released));

@@ -68,6 +68,13 @@ pub enum Event {
         tenant: TenantId,
         priority: Priority,
     },
+    /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the same
+    /// group. To be told before it names a device.
+    TimeShare {
+        tenant: TenantId,
+        group: u64,
+        percent: u32,
+    },
     /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
     /// is there. From then on, for good.
     Swaps {

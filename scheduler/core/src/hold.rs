@@ -26,6 +26,8 @@ impl Core {
         lease.held = tenant.devices.keys().copied().collect();
         lease.goes_on = request.goes_on;
         (lease.priority, lease.protected, lease.asked) = (tenant.priority, request.starved, request.asked);
+        lease.limited = tenant.quota.is_some();
+        lease.contended = lease.limited;
         for device in &lease.held {
             let Some(device) = self.devices.get_mut(device) else { continue };
             lease.takes_over |= device.grant(id);
@@ -73,6 +75,7 @@ impl Core {
 
     /// The tenant neither holds nor waits any more.
     pub(crate) fn end_stage(&mut self, id: TenantId, released: Option<&Released>) {
+        self.end_use(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.fetching.clear();
         match std::mem::take(&mut tenant.stage) {

@@ -36,6 +36,10 @@ pub(crate) struct Lease {
     pub rest: Nanos,
     /// Its turn is lost; others go on beside it.
     pub stuck: bool,
+    /// It has a quota, and is told to be ready to leave at any time.
+    pub limited: bool,
+    /// It was told to leave for its quota.
+    pub throttled: bool,
     /// When it said that it has nothing to do, while somebody waited.
     pub idle: Option<Nanos>,
     /// It was idle once.
@@ -91,6 +95,8 @@ impl Lease {
             goes_on: None,
             rest: Nanos::ZERO,
             stuck: false,
+            limited: false,
+            throttled: false,
             idle: None,
             slept: false,
             again: false,

@@ -29,7 +29,11 @@
 //!   [`Settings::starvation`] while higher ones were before it stands in line as one of high priority, once, and its
 //!   turn is a whole one. A turn that was broken off and goes on at once counts as waited for since it was first asked
 //!   for.
-//! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
+//! * A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each period
+//!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
+//!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
+//!   the period is over it stands in no line. Those of one group are counted together.
+//! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
 //! * A holder that says it is idle while somebody waits has had its turn.
@@ -62,6 +66,7 @@ mod membership;
 mod memory;
 mod moves;
 mod priority;
+mod quota;
 mod replay;
 mod room;
 mod roster;
@@ -73,6 +78,7 @@ mod turns;
 mod unseen;
 
 pub use priority::Priority;
+pub use quota::PERIOD;
 pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
@@ -82,6 +88,7 @@ pub use unseen::UNSEEN_FOR;
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
+use quota::Usage;
 use record::{Record, Span};
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +112,8 @@ pub struct Core {
     leases: u64,
     /// The tenants that are to move everything out once the next turn has begun.
     sweeps: BTreeSet<TenantId>,
+    /// What groups of tenants with a quota have held of each device.
+    usages: BTreeMap<(DeviceId, u64), Usage>,
     record: Record,
     actions: Vec<Action>,
 }
@@ -124,6 +133,7 @@ impl Core {
             arrivals: 0,
             leases: 0,
             sweeps: BTreeSet::new(),
+            usages: BTreeMap::new(),
             record: Record::new(settings.record),
             actions: Vec::new(),
             settings,
@@ -149,6 +159,7 @@ impl Core {
             Event::Evicted { tenant } => self.moved_out(tenant),
             Event::Weight { tenant, weight } => self.weigh(tenant, weight),
             Event::Priority { tenant, priority } => self.prioritise(tenant, priority),
+            Event::TimeShare { tenant, group, percent } => self.limit_time(tenant, group, percent),
             Event::Swaps { tenant } => self.swaps(tenant),
             Event::Outside { device, bytes } => self.outside(device, bytes),
             Event::MemoryRefused { tenant, device, bytes } => self.memory_refused(tenant, device, bytes),

@@ -79,7 +79,11 @@ impl Core {
                 let Stage::Waiting(request) = &mut tenant.stage else { continue };
                 request.aside = false;
                 let place = request.place;
-                self.stand_at(id, place);
+                if request.stands_in_line() {
+                    self.stand_at(id, place);
+                } else {
+                    self.changed(id);
+                }
             }
         }
     }

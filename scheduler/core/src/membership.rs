@@ -50,9 +50,9 @@ impl Core {
                 self.settings.fetch_bound,
                 SpanKind::Run,
             )));
-            let priority = tenant.priority;
+            let (priority, limited) = (tenant.priority, tenant.quota.is_some());
             if let Some(lease) = tenant.lease_mut() {
-                lease.priority = priority;
+                (lease.priority, lease.limited) = (priority, limited);
                 lease.ready = Some(self.now);
             }
         }
@@ -72,8 +72,8 @@ impl Core {
                     self.arrivals += 1;
                     request.place = place(request.priority, Class::InTurn, self.arrivals);
                 }
-                let (entry, aside) = ((request.place, id), request.aside);
-                if !aside {
+                let (entry, stands) = ((request.place, id), request.stands_in_line());
+                if stands {
                     self.line_up(device_id, entry);
                 }
             }
@@ -81,7 +81,7 @@ impl Core {
                 lease.held.insert(device_id);
                 device.regained |= lease.id == LeaseId(0);
                 device.grant(id);
-                if !device.queue.is_empty() && !lease.contended {
+                if (!device.queue.is_empty() || lease.limited) && !lease.contended {
                     (lease.contended, lease.contended_since) = (true, self.now);
                     self.actions.push(Action::Contended { tenant: id, contended: true });
                 }
@@ -94,6 +94,7 @@ impl Core {
                 }
             }
         }
+        self.begin_use(id);
         self.measure_turn(id);
         self.changed(id);
     }
@@ -163,6 +164,7 @@ impl Core {
             starved: false,
             clear: None,
             aside: false,
+            paused: None,
             eager,
             goes_on,
         };

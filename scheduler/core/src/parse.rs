@@ -107,6 +107,11 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
             Event::Weight { tenant: f.tenant()?, weight: f.take("weight", |word| word.parse().ok())? }
         }
         "priority" => Event::Priority { tenant: f.tenant()?, priority: f.take("priority", Priority::named)? },
+        "time-share" => Event::TimeShare {
+            tenant: f.tenant()?,
+            group: f.take("group", number)?,
+            percent: f.take("percent", |word| word.parse().ok())?,
+        },
         "swaps" => Event::Swaps { tenant: f.tenant()? },
         "outside" => Event::Outside { device: f.take("device", device)?, bytes: f.take("bytes", bytes)? },
         "memory-refused" => Event::MemoryRefused {

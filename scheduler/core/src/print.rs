@@ -114,6 +114,9 @@ fn event_words(event: &Event) -> String {
         Event::Priority { tenant, priority } => {
             format!("priority tenant={} priority={}", tenant.0, priority.as_str())
         }
+        Event::TimeShare { tenant, group, percent } => {
+            format!("time-share tenant={} group={group} percent={percent}", tenant.0)
+        }
         Event::Swaps { tenant } => format!("swaps tenant={}", tenant.0),
         Event::Outside { device, bytes } => format!("outside device={device} bytes={}", bytes.0),
         Event::MemoryRefused { tenant, device, bytes } => {

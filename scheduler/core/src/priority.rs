@@ -74,12 +74,12 @@ impl Core {
             Stage::Idle => {}
             Stage::Waiting(request) if request.starved => {}
             Stage::Waiting(request) => {
-                let (was, aside) = (request.place, request.aside);
+                let (was, stands) = (request.place, request.stands_in_line());
                 request.priority = priority;
                 request.place = place(priority, Class::InTurn, 0) & !(3 << 60) | was & (3 << 60 | ARRIVAL);
                 let is = request.place;
                 self.leave_line(id, was);
-                if !aside {
+                if stands {
                     self.stand_at(id, is);
                 }
             }
@@ -141,13 +141,13 @@ impl Core {
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        let (was, aside) = (request.place, request.aside);
+        let (was, stands) = (request.place, request.stands_in_line());
         request.place = place(Priority::High, Class::InTurn, was);
         (request.priority, request.starved, request.eager, request.goes_on) =
             (Priority::High, true, false, None);
         let is = request.place;
         self.leave_line(id, was);
-        if !aside {
+        if stands {
             self.stand_at(id, is);
         }
         self.changed(id);

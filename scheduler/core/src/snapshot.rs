@@ -68,12 +68,16 @@ pub struct TenantView {
     /// Its turns last so many times as long as those of others.
     pub weight: u32,
     pub priority: Priority,
+    /// The most of each device's time that it may hold, in per cent; none: all of it.
+    pub time_share: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Idle,
     Waiting,
+    /// It has used up its quota, and waits for the next period.
+    Throttled,
     Fetching,
     Running,
     Draining,
@@ -87,6 +91,7 @@ impl State {
         match self {
             Self::Idle => "idle",
             Self::Waiting => "waiting",
+            Self::Throttled => "throttled",
             Self::Fetching => "fetching",
             Self::Running => "running",
             Self::Draining => "draining",
@@ -149,6 +154,7 @@ impl Core {
             grants: tenant.grants,
             weight: tenant.weight.max(1),
             priority: tenant.priority,
+            time_share: tenant.quota.map(|quota| quota.percent),
         }
     }
 }
@@ -156,6 +162,7 @@ impl Core {
 fn state(tenant: &Tenant) -> State {
     match &tenant.stage {
         Stage::Idle => State::Idle,
+        Stage::Waiting(request) if request.paused.is_some() => State::Throttled,
         Stage::Waiting(_) => State::Waiting,
         Stage::Leased(lease) if lease.stuck => State::Unresponsive,
         Stage::Leased(lease) => match lease.revocation.map(|revocation| revocation.step) {

@@ -29,9 +29,12 @@ pub(crate) struct Standing {
     aside: Option<Bytes>,
     /// The number of its last grant, if it left memory there that it can be asked to move out.
     leftover: Option<u64>,
+    /// Until when it stands in no line, for it has used up its quota.
+    paused: Option<Nanos>,
     lacks: bool,
     revoked: bool,
     outgoing: bool,
+    limited: bool,
 }
 
 /// The tenants of a device by what is the matter with them, and sums over them.
@@ -60,6 +63,10 @@ pub(crate) struct Standings {
     pub aside: BTreeSet<(Bytes, TenantId)>,
     /// Who left memory there and can be asked to move it out, longest ago granted first.
     pub leftovers: BTreeSet<(u64, TenantId)>,
+    /// Who waits until it may hold again, and until when.
+    pub paused: BTreeSet<(Nanos, TenantId)>,
+    /// The holders that have a quota and stay.
+    pub limited: BTreeSet<TenantId>,
     /// The holders that run, stay, and have more than is there.
     pub lacking: BTreeSet<TenantId>,
     /// Who has a lease and was told to leave.
@@ -73,7 +80,11 @@ impl Standing {
         let Some(memory) = tenant.devices.get(&name) else { return Self::default() };
         let holds = device.holders.contains(&id);
         let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
-        let waits = matches!(tenant.stage, Stage::Waiting(_));
+        let paused = match &tenant.stage {
+            Stage::Waiting(request) => request.paused,
+            _ => None,
+        };
+        let waits = matches!(tenant.stage, Stage::Waiting(_)) && paused.is_none();
         let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.aside);
         let movable = tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
@@ -83,7 +94,7 @@ impl Standing {
             holds: holds.then_some((memory.allocated, memory.immovable)),
             turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
             outranked: match &tenant.stage {
-                Stage::Waiting(request) if request.priority < Priority::High => {
+                Stage::Waiting(request) if waits && request.priority < Priority::High => {
                     Some((request.priority, request.asked))
                 }
                 _ => None,
@@ -95,6 +106,8 @@ impl Standing {
             going: tenant.going(name),
             aside: aside.then(|| tenant.needs(name)),
             leftover: movable.then_some(tenant.last_grant),
+            paused,
+            limited: holds && !revoked && tenant.lease().is_some_and(|lease| lease.limited),
             lacks: lacks && runs,
             revoked,
             outgoing: tenant.keeps.contains_key(&name),
@@ -121,11 +134,13 @@ impl Standings {
         replace(&mut self.fixing, some(was.fixed), some(is.fixed));
         replace(&mut self.aside, was.aside.map(|needs| (needs, id)), is.aside.map(|needs| (needs, id)));
         replace(&mut self.leftovers, was.leftover.map(|at| (at, id)), is.leftover.map(|at| (at, id)));
+        replace(&mut self.paused, was.paused.map(|at| (at, id)), is.paused.map(|at| (at, id)));
         let turn = |standing: Standing| standing.turn.map(|(stays, rank, end)| (stays, rank, end, id));
         replace(&mut self.turns, turn(was), turn(is));
         let waits = |standing: Standing| standing.outranked.map(|(priority, asked)| (priority, asked, id));
         replace(&mut self.outranked, waits(was), waits(is));
         for (set, was, is) in [
+            (&mut self.limited, was.limited, is.limited),
             (&mut self.lacking, was.lacks, is.lacks),
             (&mut self.revoked, was.revoked, is.revoked),
             (&mut self.outgoing, was.outgoing, is.outgoing),

@@ -2,6 +2,7 @@
 use crate::haste::{BrokenOff, Recent};
 use crate::lease::Lease;
 use crate::priority::Priority;
+use crate::quota::Quota;
 use crate::standing::Standing;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct Tenant {
     /// Turns last so many times as long.
     pub weight: u32,
     pub priority: Priority,
+    /// The most that it may hold of each device's time.
+    pub quota: Option<Quota>,
     /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
     pub recent: Recent,
     /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
@@ -108,10 +111,18 @@ pub(crate) struct Request {
     pub clear: Option<Nanos>,
     /// It stands in no line as long as there cannot be room for it, whoever leaves.
     pub aside: bool,
+    /// It stands in no line until then, for it has used up its quota.
+    pub paused: Option<Nanos>,
     /// It has used little lately, and holders give way to it before their turn is over.
     pub eager: bool,
     /// It is for the rest of this turn.
     pub goes_on: Option<BrokenOff>,
+}
+
+impl Request {
+    pub fn stands_in_line(&self) -> bool {
+        !self.aside && self.paused.is_none()
+    }
 }
 
 impl Tenant {

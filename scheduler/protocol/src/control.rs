@@ -100,7 +100,7 @@ pub struct TenantStatus {
     pub program: String,
     /// The container's name or id; none: a process of the host.
     pub container: Option<String>,
-    /// `idle`, `waiting`, `fetching`, `running`, `draining`, `unresponsive`.
+    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `unresponsive`.
     pub state: String,
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
@@ -115,6 +115,8 @@ pub struct TenantStatus {
     pub weight: u32,
     /// `low`, `normal` or `high`.
     pub priority: String,
+    /// The most of each GPU's time that it may hold, in per cent; none: all of it.
+    pub time_share_percent: Option<u32>,
     /// The most that it may allocate on each device; none: the device less the reserve.
     pub limit_bytes: Option<u64>,
     /// Host memory that it may move its memory to.

@@ -120,6 +120,9 @@ pub struct Hello {
     /// By its own wish: 0 low, 1 normal, 2 high. Another number is none.
     #[n(10)]
     pub priority: Option<u32>,
+    /// The most of each device's time that it wishes to hold, 1 to 100 per cent. Another number is none.
+    #[n(11)]
+    pub time_share: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

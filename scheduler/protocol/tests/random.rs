@@ -35,6 +35,7 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                     limit,
                     swap,
                     priority: Some(version),
+                    time_share: holds.then_some(pid),
                 })
             }
         ),

@@ -89,6 +89,8 @@ fn tenants(status: &Status) -> String {
     ];
     let prioritised = status.tenants.iter().any(|tenant| !matches!(&tenant.priority[..], "" | "normal"));
     head.extend(prioritised.then_some("PRIORITY"));
+    let limited = status.tenants.iter().any(|tenant| tenant.time_share_percent.is_some());
+    head.extend(limited.then_some("TIME-SHARE"));
     let rows = status.tenants.iter().map(|tenant| {
         let devices: Vec<&str> = tenant.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
         let mut row = vec![
@@ -108,6 +110,8 @@ fn tenants(status: &Status) -> String {
             tenant.weight.to_string(),
         ];
         row.extend(prioritised.then(|| or_dash(clean(&tenant.priority, 16))));
+        let share = tenant.time_share_percent.map(|percent| format!("{percent} %"));
+        row.extend(limited.then(|| or_dash(share.unwrap_or_default())));
         row
     });
     aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
@@ -265,6 +269,18 @@ tenant 1 reports: 37 launches met no gate
         };
         assert_eq!(last(&["normal", ""]), ["WEIGHT", "0", "0"]);
         assert_eq!(last(&["normal", "low"]), ["PRIORITY", "normal", "low"]);
+    }
+
+    #[test]
+    fn shares_of_time_are_shown_where_somebody_has_one() {
+        let tenants = [None, Some(30)]
+            .map(|time_share_percent| TenantStatus { time_share_percent, ..TenantStatus::default() });
+        let text = status(&Status { tenants: tenants.to_vec(), ..Status::default() });
+        let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("TENANT")).collect();
+        assert!(
+            rows[0].ends_with("WEIGHT  TIME-SHARE") && rows[1].ends_with(" -") && rows[2].ends_with(" 30 %"),
+            "{text}"
+        );
     }
 
     #[test]

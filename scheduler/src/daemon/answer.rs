@@ -151,6 +151,7 @@ impl Daemon {
             grants: view.grants,
             weight: view.weight,
             priority: view.priority.as_str().into(),
+            time_share_percent: view.time_share,
             limit_bytes: member.promise.limit.map(|limit| limit.0),
             swap_bytes: member.swap.bytes().0,
             library: member.hello.library.clone(),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub tenants: Limits,
     /// What tenants may allocate on each device.
     pub memory: Ceilings,
+    /// The most of each device's time that one may hold, in per cent.
+    pub time_share: Option<u32>,
     /// Within this time a connection has said hello, and a message that has begun has ended.
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
@@ -52,6 +54,7 @@ impl Default for Settings {
             enabled: true,
             tenants: Limits { total: 1024, per_user: 512, per_container: 256 },
             memory: Ceilings::default(),
+            time_share: None,
             hello_timeout: Nanos::from_millis(5_000),
             messages_per_second: 1000,
             swap: None,

@@ -81,6 +81,7 @@ mod tests {
             limit: None,
             swap: None,
             priority: None,
+            time_share: None,
         }
     }
 

@@ -22,6 +22,7 @@ pub fn hello(program: &str) -> Hello {
         limit: None,
         swap: None,
         priority: None,
+        time_share: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod quanta;
 mod sharing;
 mod spans;
 mod stuck;
+mod time_shares;
 mod unseen;
 mod world;
 

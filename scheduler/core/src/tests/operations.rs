@@ -3,7 +3,7 @@ use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, Evict, TenantId};
 use crate::settings::{Quantum, Settings};
-use crate::tenant::Stage;
+use crate::tenant::{Request, Stage, Tenant};
 use crate::{Core, Priority, print, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
@@ -62,6 +62,12 @@ pub enum Op {
     Weigh {
         who: u64,
         weight: u32,
+    },
+    /// Of three groups; 100: no quota.
+    LimitTime {
+        who: u64,
+        group: u64,
+        percent: u32,
     },
     Prioritise {
         who: u64,
@@ -124,6 +130,8 @@ fn operation() -> impl Strategy<Value = Op> {
         4 => who().prop_map(|who| Op::Evicted { who }),
         1 => who().prop_map(|who| Op::Swap { who }),
         1 => (who(), 0..5_u32).prop_map(|(who, weight)| Op::Weigh { who, weight }),
+        2 => (who(), 0..3_u64, prop_oneof![2 => 0..100_u32, 1 => Just(100)])
+            .prop_map(|(who, group, percent)| Op::LimitTime { who, group, percent }),
         2 => (who(), prop::sample::select(&Priority::ALL[..]))
             .prop_map(|(who, priority)| Op::Prioritise { who, priority }),
         1 => (at(), bytes()).prop_map(|(device, bytes)| Op::Outside { device, bytes }),
@@ -279,6 +287,7 @@ impl World {
             Op::Evicted { who } => Event::Evicted { tenant: tenant(who) },
             Op::Swap { who } => Event::Swaps { tenant: tenant(who) },
             Op::Weigh { who, weight } => Event::Weight { tenant: tenant(who), weight },
+            Op::LimitTime { who, group, percent } => Event::TimeShare { tenant: tenant(who), group, percent },
             Op::Prioritise { who, priority } => Event::Priority { tenant: tenant(who), priority },
             Op::Outside { device: n, bytes } => Event::Outside { device: device(n), bytes: Bytes(bytes) },
             Op::MemoryRefused { who, device: n, bytes } => {
@@ -319,14 +328,17 @@ proptest! {
             world.apply(op);
         }
         // From here on every tenant is silent: all that wait are served all the same.
-        let waiting = |world: &World| world.core.tenants.iter().filter(|(_, tenant)| {
-            matches!(&tenant.stage, Stage::Waiting(request) if !request.aside) && !tenant.devices.is_empty()
-        }).count() as u64;
-        let n = waiting(&world);
-        let bound = Settings::default().wait_bound(world.core.heaviest());
-        let starvation = world.core.settings().starvation;
-        world.wait(Nanos(bound.0 * n).saturating_add(grace).saturating_add(starvation));
-        prop_assert_eq!(waiting(&world), 0);
+        let waiting = |world: &World, counts: fn(&Request) -> bool, since: Nanos| {
+            let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.asked <= since);
+            world.core.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
+        };
+        let n = waiting(&world, |request| !request.aside, world.now) as u64;
+        let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);
+        let bound = bound.saturating_add(grace).saturating_add(world.core.settings().starvation);
+        world.wait(bound);
+        // Those whose quota was used up have stood in line since it no longer was.
+        let since = world.now.saturating_sub(bound);
+        prop_assert_eq!(waiting(&world, Request::stands_in_line, since), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.
         prop_assert_eq!(replay(&world.log).unwrap(), world.log);

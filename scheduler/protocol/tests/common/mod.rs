@@ -22,6 +22,7 @@ pub fn hello() -> Hello {
         limit: None,
         swap: None,
         priority: None,
+        time_share: None,
     }
 }
 
@@ -93,6 +94,7 @@ pub fn to_scheduler_3() -> Vec<ToScheduler> {
     vec![
         ToScheduler::MemoryRefused(share(64 << 20)),
         ToScheduler::Hello(Hello { version: 3, priority: Some(2), ..hello_2() }),
+        ToScheduler::Hello(Hello { version: 3, time_share: Some(30), ..hello_2() }),
     ]
 }
 

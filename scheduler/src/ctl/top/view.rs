@@ -148,7 +148,7 @@ fn draw_tenants(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 fn tenant<'a>(model: &Model, row: &TenantStatus) -> Row<'a> {
     let color = match &row.state[..] {
         "running" => Color::Green,
-        "waiting" | "fetching" | "draining" => Color::Yellow,
+        "waiting" | "throttled" | "fetching" | "draining" => Color::Yellow,
         "unresponsive" => Color::Red,
         _ => Color::Reset,
     };

@@ -33,6 +33,8 @@ pub struct Spec {
     pub context: u64,
     pub weight: u32,
     pub priority: Priority,
+    /// Its group, and the most of each card's time that it may hold, in per cent.
+    pub time_share: Option<(u64, u32)>,
     pub load: Load,
     /// So much work can be submitted and unfinished when its gate shuts: a drain takes up to so long.
     pub unfinished: Nanos,
@@ -49,6 +51,7 @@ impl Spec {
             context: 0,
             weight: 1,
             priority: Priority::Normal,
+            time_share: None,
             load,
             unfinished: Nanos::from_millis(50),
             grows: false,

@@ -87,6 +87,9 @@ impl World {
         if priority != Priority::Normal {
             let _ = self.say(c, |tenant| Event::Priority { tenant, priority });
         }
+        if let Some((group, percent)) = self.clients[c].spec.time_share {
+            let _ = self.say(c, |tenant| Event::TimeShare { tenant, group, percent });
+        }
         let _ = self.say(c, |tenant| Event::Swaps { tenant });
     }
 
