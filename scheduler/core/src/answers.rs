@@ -24,7 +24,8 @@ impl Core {
         let (held, moved) = (lease.held.clone(), sum(&ready.fetched).0);
         // Part of it may have been told to come before the grant.
         let took = ready.took.max(now.saturating_sub(lease.granted));
-        let takes_over = lease.takes_over;
+        // One with a quota comes back again and again, with all its memory there.
+        let takes_over = lease.takes_over && !(lease.limited && moved == 0);
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {
                 if takes_over {
@@ -73,8 +74,9 @@ impl Core {
         let Some(lease) = self.lease_of(id, released.lease) else { return };
         let again = lease.again;
         let throttled = lease.throttled;
-        // Who leaves for its quota moves little or nothing.
-        let costs = lease.revocation.is_some() && !throttled;
+        // Who leaves for its quota hands nothing over where nothing moves.
+        let hands_over = !throttled || sum(&released.evicted).0 > 0;
+        let costs = lease.revocation.is_some() && hands_over;
         let held = if costs { lease.held.clone() } else { BTreeSet::new() };
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {

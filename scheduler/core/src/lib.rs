@@ -25,14 +25,15 @@
 //!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
 //!   a device's time, and a holder that gave way keeps two fifths.
 //! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
-//!   once. For one of lower priority, a holder that has work goes on until that one has starved: whoever has waited for
+//!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes on until that one has starved: whoever has waited for
 //!   [`Settings::starvation`] while higher ones were before it stands in line as one of high priority, once, and its
 //!   turn is a whole one. A turn that was broken off and goes on at once counts as waited for since it was first asked
 //!   for.
 //! * A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each period
 //!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
 //!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
-//!   the period is over it stands in no line. Those of one group are counted together.
+//!   the period is over it stands in no line. Those of one group are counted together,
+//!   under the least of their quotas.
 //! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
@@ -114,6 +115,8 @@ pub struct Core {
     sweeps: BTreeSet<TenantId>,
     /// What groups of tenants with a quota have held of each device.
     usages: BTreeMap<(DeviceId, u64), Usage>,
+    /// Those groups, by their tenants' quotas in per cent.
+    groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
     record: Record,
     actions: Vec<Action>,
 }
@@ -134,6 +137,7 @@ impl Core {
             leases: 0,
             sweeps: BTreeSet::new(),
             usages: BTreeMap::new(),
+            groups: BTreeMap::new(),
             record: Record::new(settings.record),
             actions: Vec::new(),
             settings,

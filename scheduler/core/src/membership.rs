@@ -18,6 +18,7 @@ impl Core {
 
     pub(crate) fn left(&mut self, id: TenantId) {
         self.end_stage(id, None);
+        self.leave_group(id);
         self.moved_out(id);
         self.sweeps.remove(&id);
         let Some(tenant) = self.tenants.remove(&id) else { return };
@@ -165,6 +166,7 @@ impl Core {
             clear: None,
             aside: false,
             paused: None,
+            paused_since: now,
             eager,
             goes_on,
         };

@@ -89,12 +89,14 @@ impl Core {
     }
 
     /// Until when the holder goes on, with this tenant waiting for its device, if their priorities say anything about it:
-    /// to a higher one it gives way at once, and to a lower one when that has starved.
+    /// to a higher one it gives way at once, or when its memory is there, and to a lower one when that has starved.
     pub(crate) fn by_priority(&self, holder: &Lease, waiter: TenantId, request: &Request) -> Option<Nanos> {
         let own = self.tenants.get(&waiter)?.priority;
         if own > holder.priority {
+            // What is still coming in could not be told from what the next one may bring.
+            let back = holder.ready.unwrap_or(holder.late);
             let whole = holder.turn_end();
-            return Some(if holder.protected { whole } else { whole.min(request.since) });
+            return Some(if holder.protected { whole } else { whole.min(request.since.max(back)) });
         }
         let end = request.asked.saturating_add(self.settings.starvation);
         (request.priority < holder.priority && holder.idle.is_none()).then(|| holder.turn_end().max(end))

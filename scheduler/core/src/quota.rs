@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// be the quota's part of it: shorter turns would go into hand-overs.
 pub const PERIOD: Nanos = Nanos(Nanos::SECOND.0);
 
-/// A tenant's quota. What the tenants of a group hold is counted together, and each is held to its own part of that.
+/// A tenant's quota. What the tenants of a group hold is counted together, and the least of their quotas holds for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
     pub group: u64,
@@ -74,39 +74,83 @@ impl Usage {
 }
 
 impl Core {
-    /// From now on the tenant, counted together with those of its group, may hold so much of each device's time; 100:
-    /// all of it.
+    /// From now on the tenant and those of its group may hold so much of each device's time together, or less if one of
+    /// them may; 100: it may hold all of it and counts for nobody.
     pub(crate) fn limit_time(&mut self, id: TenantId, group: u64, percent: u32) {
         let now = self.now;
         self.usages
             .retain(|_, usage| !usage.holders.is_empty() || usage.period_ends(now, usage.percent) > now);
-        self.end_use(id);
+        self.leave_group(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        tenant.quota = (percent < 100).then_some(Quota { group, percent: percent.max(1) });
-        let limited = tenant.quota.is_some();
-        match &mut tenant.stage {
-            Stage::Idle => {}
-            Stage::Waiting(request) => {
-                let was_paused = request.paused.take().is_some();
-                let (place, stands) = (request.place, request.stands_in_line());
-                if was_paused && stands {
-                    self.stand_at(id, place);
-                }
-            }
-            Stage::Leased(lease) => lease.limited = limited,
+        let quota = (percent < 100).then_some(Quota { group, percent: percent.max(1) });
+        tenant.quota = quota;
+        if let Some(lease) = tenant.lease_mut() {
+            lease.limited = quota.is_some();
+        }
+        if let Some(quota) = quota {
+            self.groups.entry(group).or_default().insert((quota.percent, id));
+            self.regroup(group);
         }
         self.begin_use(id);
         self.tell_if_contended(id);
         self.changed(id);
     }
 
+    /// The tenant is of no group any more.
+    pub(crate) fn leave_group(&mut self, id: TenantId) {
+        self.end_use(id);
+        self.unpause(id);
+        let Some(quota) = self.tenants.get_mut(&id).and_then(|tenant| tenant.quota.take()) else { return };
+        let Some(members) = self.groups.get_mut(&quota.group) else { return };
+        members.remove(&(quota.percent, id));
+        if members.is_empty() {
+            self.groups.remove(&quota.group);
+        }
+        self.regroup(quota.group);
+    }
+
+    /// What the group may have together has changed.
+    fn regroup(&mut self, group: u64) {
+        let members: Vec<TenantId> =
+            self.groups.get(&group).into_iter().flatten().map(|(_, id)| *id).collect();
+        for id in members {
+            self.unpause(id);
+            self.changed(id);
+        }
+    }
+
+    /// What holds for the tenant: its group's least.
+    pub(crate) fn quota(&self, tenant: &Tenant) -> Option<Quota> {
+        let quota = tenant.quota?;
+        let percent = self.groups.get(&quota.group)?.first()?.0;
+        Some(Quota { percent, ..quota })
+    }
+
+    /// If it was paused, it stands in line at its place.
+    fn unpause(&mut self, id: TenantId) {
+        let now = self.now;
+        let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
+            return;
+        };
+        if request.paused.take().is_none() {
+            return;
+        }
+        // Others have not kept it waiting meanwhile.
+        request.asked = request.asked.saturating_add(now.saturating_sub(request.paused_since));
+        let (place, stands) = (request.place, request.stands_in_line());
+        self.changed(id);
+        if stands {
+            self.stand_at(id, place);
+        }
+    }
+
     /// The tenant's time with its devices counts from now on, if its gate is open.
     pub(crate) fn begin_use(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
-        let (Some(quota), true) = (tenant.quota, tenant.lease().is_some_and(|lease| lease.ready.is_some()))
-        else {
+        let Some(quota) = self.quota(tenant) else { return };
+        if tenant.lease().is_none_or(|lease| lease.ready.is_none()) {
             return;
-        };
+        }
         for device in tenant.devices.keys() {
             let usage = self.usages.entry((*device, quota.group)).or_default();
             usage.begin(id, self.now, quota.percent);
@@ -131,7 +175,7 @@ impl Core {
         lease: &Lease,
         device: DeviceId,
     ) -> Option<(Nanos, Nanos)> {
-        let quota = tenant.quota?;
+        let quota = self.quota(tenant)?;
         let used = self.usages.get(&(device, quota.group))?.used(self.now);
         let takes_turns = self.devices.get(&device).is_some_and(|device| !device.queue.is_empty());
         let turn = if takes_turns { lease.quantum } else { Nanos::ZERO };
@@ -150,7 +194,7 @@ impl Core {
     /// nobody needs the room.
     pub(crate) fn throttle(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
-        let Some(quota) = tenant.quota else { return };
+        let Some(quota) = self.quota(tenant) else { return };
         for device in tenant.devices.keys() {
             if let Some(usage) = self.usages.get_mut(&(*device, quota.group)) {
                 usage.renew(self.now, quota.percent);
@@ -168,7 +212,7 @@ impl Core {
     /// Until when the tenant may not hold, for its group has used up its quota on one of its devices.
     pub(crate) fn paused_until(&self, id: TenantId) -> Option<Nanos> {
         let tenant = self.tenants.get(&id)?;
-        let quota = tenant.quota?;
+        let quota = self.quota(tenant)?;
         let usages = tenant.devices.keys().filter_map(|device| self.usages.get(&(*device, quota.group)));
         let over = usages.filter(|usage| usage.used(self.now) >= quota.of_period());
         over.map(|usage| usage.period_ends(self.now, quota.percent)).filter(|at| *at > self.now).max()
@@ -176,10 +220,11 @@ impl Core {
 
     /// It waits in nobody's way until then.
     pub(crate) fn pause(&mut self, id: TenantId, until: Nanos) {
+        let now = self.now;
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        request.paused = Some(until);
+        (request.paused, request.paused_since) = (Some(until), now);
         let place = request.place;
         self.leave_line(id, place);
         self.changed(id);
@@ -191,18 +236,7 @@ impl Core {
             while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.standings.paused.first())
                 && at <= self.now
             {
-                let now = self.now;
-                let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage)
-                else {
-                    break;
-                };
-                // Others have not kept it waiting so far.
-                (request.paused, request.asked) = (None, now);
-                let (place, stands) = (request.place, request.stands_in_line());
-                self.changed(id);
-                if stands {
-                    self.stand_at(id, place);
-                }
+                self.unpause(id);
             }
         }
     }

@@ -150,7 +150,7 @@ impl Settings {
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
     /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
     /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others has
-    /// that promise from when it has waited for [`Self::starvation`]. `heaviest` is the largest weight
+    /// that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold again. `heaviest` is the largest weight
     /// among the holders.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {

@@ -154,7 +154,7 @@ impl Core {
             grants: tenant.grants,
             weight: tenant.weight.max(1),
             priority: tenant.priority,
-            time_share: tenant.quota.map(|quota| quota.percent),
+            time_share: self.quota(tenant).map(|quota| quota.percent),
         }
     }
 }

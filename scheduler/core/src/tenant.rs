@@ -102,7 +102,7 @@ pub(crate) struct Request {
     /// The order of arrival over all devices.
     pub place: u64,
     pub since: Nanos,
-    /// When it asked for the turn of which this may be the rest.
+    /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
     pub asked: Nanos,
     /// What it counts as: its own, or high where it has starved.
     pub priority: Priority,
@@ -113,6 +113,7 @@ pub(crate) struct Request {
     pub aside: bool,
     /// It stands in no line until then, for it has used up its quota.
     pub paused: Option<Nanos>,
+    pub paused_since: Nanos,
     /// It has used little lately, and holders give way to it before their turn is over.
     pub eager: bool,
     /// It is for the rest of this turn.

@@ -14,6 +14,8 @@ pub fn verify_invariants(core: &Core) {
     for (&id, tenant) in core.tenants.iter() {
         verify_tenant(core, id, tenant);
     }
+    let of_groups: usize = core.groups.values().map(BTreeSet::len).sum();
+    assert_eq!(of_groups, core.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count());
     for ((device, group), usage) in &core.usages {
         let counts = |id: &TenantId| {
             let tenant = &core.tenants[id];

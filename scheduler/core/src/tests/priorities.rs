@@ -81,6 +81,22 @@ fn a_lower_holder_gives_way_at_once_and_an_equal_one_has_its_turn() {
 }
 
 #[test]
+fn a_holder_that_brings_its_memory_in_gives_way_when_it_is_there() {
+    let mut world = sharing();
+    asks(&mut world, 1, Low, 12);
+    asks(&mut world, 2, High, 12);
+    leaves(&mut world, 1, 2);
+    world.apply(&Op::Request { who: 1 });
+    world.apply(&Op::Report { who: 2, device: 0, allocated: 12 * GIB, resident: 0, immovable: 0 });
+    world.apply(&Op::Release { who: 2, lease: Lease::Its, evicted: 0 });
+    assert!(holds(&world, 1));
+    world.apply(&Op::Request { who: 2 });
+    assert!(!told_to_leave(&world, 1));
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    assert!(told_to_leave(&world, 1));
+}
+
+#[test]
 fn those_that_fit_are_not_touched_and_the_lowest_leaves_where_one_has_to() {
     let mut world = sharing();
     asks(&mut world, 1, Normal, 5);
