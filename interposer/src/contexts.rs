@@ -6,6 +6,7 @@ use crate::real::driver;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
@@ -59,6 +60,9 @@ pub enum Purpose {
 #[derive(Debug, Default)]
 pub struct Contexts {
     list: Mutex<Vec<Arc<Context>>>,
+    /// Handles of contexts that have ended, or are about to: they may still be current on a thread, and the driver says
+    /// of which device they are.
+    ended: Mutex<BTreeSet<usize>>,
     /// Green contexts and the contexts made of them.
     green: Mutex<Vec<(usize, usize)>>,
     devices: Mutex<Vec<Arc<Device>>>,
@@ -269,6 +273,14 @@ fn describe(ordinal: CUdevice) -> Option<Device> {
     })
 }
 
+/// Whether the device's primary context is alive; true if the driver does not say.
+pub fn is_primary_active(ordinal: CUdevice) -> bool {
+    let (mut flags, mut active) = (0, 1);
+    // SAFETY: pointers to locals.
+    unsafe { driver::cuDevicePrimaryCtxGetState(ordinal, &mut flags, &mut active) };
+    active != 0
+}
+
 impl Contexts {
     /// The device at `ordinal`, and whether this is the first time that it is used.
     pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
@@ -292,6 +304,7 @@ impl Contexts {
     pub fn add(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let raw = raw as usize;
         let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
+        now_or_never(self.ended.lock()).remove(&raw);
         let mut list = now_or_never(self.list.lock());
         if !list.iter().any(|context| context.raw == raw) {
             list.push(Arc::new(Context::new(raw, device)));
@@ -319,6 +332,7 @@ impl Contexts {
     pub fn put_back(&self, removed: &Context) {
         let again = Context::new(removed.raw, removed.device.clone());
         again.users.store(removed.users.load(Relaxed), Relaxed);
+        now_or_never(self.ended.lock()).remove(&removed.raw);
         let mut list = now_or_never(self.list.lock());
         list.retain(|context| context.raw != removed.raw);
         list.push(Arc::new(again));
@@ -326,6 +340,7 @@ impl Contexts {
 
     /// Notes what context was made of a green one.
     pub fn add_green(&self, green: CUgreenCtx, raw: CUcontext) {
+        now_or_never(self.ended.lock()).remove(&(raw as usize));
         now_or_never(self.green.lock()).push((green as usize, raw as usize));
     }
 
@@ -361,6 +376,7 @@ impl Contexts {
         let taken = {
             let mut list = now_or_never(self.list.lock());
             let at = list.iter().position(|context| which(context))?;
+            now_or_never(self.ended.lock()).insert(list[at].raw);
             list.swap_remove(at)
         };
         taken.bury();
@@ -413,8 +429,19 @@ impl Contexts {
         now_or_never(self.list.lock()).iter().find(|context| context.device.id == device).cloned()
     }
 
-    /// The context current on this thread, noted if it was made where we did not see it; the flag says
-    /// whether its device is new to us.
+    /// Whether the handle is of a context that has ended. A primary one may have been retained again where we did not
+    /// see it.
+    fn has_ended(&self, raw: usize) -> bool {
+        if !now_or_never(self.ended.lock()).contains(&raw) {
+            return false;
+        }
+        let devices = self.devices();
+        let primary_of = devices.iter().find(|device| device.primary.load(Relaxed) == raw);
+        !primary_of.is_some_and(|device| is_primary_active(device.ordinal))
+    }
+
+    /// The context current on this thread, noted if it was made where we did not see it; none if it has ended. The
+    /// flag says whether its device is new to us.
     pub fn current(&self) -> Option<(Arc<Context>, bool)> {
         let mut raw: CUcontext = null_mut();
         // SAFETY: the pointer is to a local.
@@ -424,6 +451,9 @@ impl Contexts {
         let known = |list: &[Arc<Context>]| list.iter().find(|c| c.raw == raw as usize).cloned();
         if let Some(context) = known(&now_or_never(self.list.lock())) {
             return Some((context, false));
+        }
+        if self.has_ended(raw as usize) {
+            return None;
         }
         let mut ordinal = 0;
         // SAFETY: a context is current and the pointer is to a local.

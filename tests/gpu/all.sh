@@ -26,7 +26,7 @@ fourth containers 240
 fourth handover 100
 fourth sharing 130
 fourth crowded 110
-fourth pauses 130
+fourth pauses 200
 fifth several 200
 other facts 300'
 

@@ -1,7 +1,9 @@
 #!/bin/bash
 # The programs of tests/programs: natively, under nvshare alone, and under nvshare beside a tenant that always wants
 # the card (everything moved out at each turn's end), with each engine. They are compiled here, by nvcc.
-# What it must show: the same output and exit code each time.
+# What it must show: the same output and exit code each time, but for what tests/programs/differs.txt documents, which is
+# told and counted apart. A program that makes and ends many contexts takes half a minute beside 16 processes: each
+# takes about a second there (one H100, driver 580.159.04). What takes longer than PATIENCE (60 s) hangs.
 # Expected: 60 to 200 s. Settings: ONLY="name ..." for some of them; QUANTUM (0.2 s); SLOTS (8): so many run at once, each
 # with a scheduler of its own; LIMIT_SECONDS (235): what has not begun by then is told as not run.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,7 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ -z "${NVSHARE_TEST_DRIVER:-}" ] || export REHEARSAL_SCALE=1 FAKECUDA_MEMORY=8GiB FAKECUDA_TIME_SCALE=4
 # shellcheck source=tests/gpu/lib.sh
 . "$here/lib.sh"
-quantum=${QUANTUM:-0.2} slots=${SLOTS:-8} load_bytes=$((256 * 1024 * 1024)) most=${LIMIT_SECONDS:-235}
+quantum=${QUANTUM:-0.2} slots=${SLOTS:-8} load_bytes=$((256 * 1024 * 1024)) most=${LIMIT_SECONDS:-235} patience=${PATIENCE:-60}
 # Each of the programs has less than 0.6 GiB, beside its slot's load.
 need_managed $((slots * 9 / 10 + 1))
 mkdir "$runtime/bin"
@@ -70,7 +72,9 @@ run_one() {
     read -r -a settings <<<"$(sed -n '1,4s|^// nvshare: ||p' "$2".c* | head -n 1)"
     settings=("LD_PRELOAD=$built/libnvshare.so" "NVSHARE_SOCKET=$3" "NVSHARE_ENGINE=$4" "${settings[@]}")
   fi
-  timeout -k 2 30 env "${settings[@]}" "$runtime/bin/$2" >"$at.out" 2>"$at.err" </dev/null || code=$?
+  # What is to be told at the end must be told in time.
+  local left=$((most + 10 - SECONDS))
+  timeout -k 2 $((left < 5 ? 5 : left < patience ? left : patience)) env "${settings[@]}" "$runtime/bin/$2" >"$at.out" 2>"$at.err" </dev/null || code=$?
   echo $code >"$at.code"
 }
 
@@ -131,6 +135,16 @@ def got(way, name):
         return tuple((runtime / way / f"{name}.{part}").read_text(errors="replace") for part in ("code", "out", "err"))
     except FileNotFoundError:
         return ("not run\n", "", "")
+# By program and engine: what each line that differs contains, and why.
+documented = {}
+for line in open("differs.txt"):
+    if not line.startswith("#"):
+        name, engine, says, why = (part.strip() for part in line.split("|"))
+        documented[name, engine] = says, why
+def as_documented(way, name, native, here):
+    known = documented.get((name, "managed" if way == "contended-managed" else "swap"))
+    new = [line[2:] for line in difflib.ndiff(native[1].splitlines(), here[1].splitlines()) if line.startswith("+ ")]
+    return known if known and new and all(known[0] in line for line in new) else None
 details, rows, counts = open(out / "details.txt", "a"), [], {way: collections.Counter() for way in ["native", *ways]}
 for name in names:
     native = got("native", name)
@@ -140,13 +154,19 @@ for name in names:
         here = got(way, name)
         # What the driver cannot do, nvshare may do or not.
         cell = "-" if native[0] == "77\n" else "NOT RUN" if "not run\n" in (here[0], native[0]) else "same" if here[:2] == native[:2] else "DIFFERS"
-        cells.append(cell)
+        known = as_documented(way, name, native, here) if cell == "DIFFERS" else None
+        if known:
+            cell = "as documented"
+            details.write(f"--- {name} {way} differs as documented: {known[1]}\n")
         counts[way][cell] += 1
+        # Told, for a person should look.
+        warns = cell == "same" and any(word in here[2] for word in (" warn: ", " error: "))
+        cells.append("same, but warns" if warns else cell)
         if here[2].strip() and here[2] != native[2]:
             details.write(f"--- {name} {way}, stderr:\n{here[2][-3000:]}")
-        if cell == "DIFFERS":
+        if cell in ("DIFFERS", "as documented"):
             lines = difflib.unified_diff(native[1].splitlines(), here[1].splitlines(), "native", way, lineterm="", n=1)
-            details.write(f"--- {name} {way} DIFFERS: exit {native[0].strip()} natively, {here[0].strip()}\n" + "\n".join(lines) + "\n")
+            details.write(f"--- {name} {way} {cell}: exit {native[0].strip()} natively, {here[0].strip()}\n" + "\n".join(lines) + "\n")
     code = native[0].strip()
     kind = {"0": "", "77": "native cannot: " + (native[1].strip().splitlines() or ["?"])[-1]}.get(code, f"NATIVE FAILS ({code})")
     counts["native"]["right" if not kind else kind.split(":")[0].split(" (")[0]] += 1
@@ -159,7 +179,9 @@ print(f"{'program':<26}" + "".join(f"{way:<19}" for way in ways) + "(the others:
 print("\n".join(rows))
 row("programs that run natively", counts["native"]["right"], "", counts["native"]["right"] > 0 and not any("FAILS" in what for what in counts["native"]), "all that the driver can")
 for way in ways:
-    able = sum(counts[way].values()) - counts[way]["-"]
+    able = sum(counts[way].values()) - counts[way]["-"] - counts[way]["as documented"]
     row(f"programs as natively, {way}", counts[way]["same"], "", counts[way]["same"] == able, f"{able}")
+    if counts[way]["as documented"]:
+        row(f"programs that differ as documented, {way}", counts[way]["as documented"], "")
 end()
 PY

@@ -25,7 +25,7 @@ settings() {
   turns) echo SECONDS_EACH=6 DRAIN_SECONDS=5 ;;
   handover) echo SECONDS_EACH=8 ;;
   engines) echo TURNS=0.5:4,1:2,2:1 ;;
-  programs) echo SLOTS=2 'ONLY=alloc_plain launch_many memory_info' ;;
+  programs) echo SLOTS=2 'ONLY=alloc_plain launch_many memory_info pointer_attributes' ;;
   # What the stand-ins can stand in for.
   frameworks) echo 'ONLY=torch_eager torch_autocast jax cupy_pool' AT_ONCE=2 ROUNDS=2 ;;
   several) echo SECONDS_EACH=6 FAKECUDA_DEVICES=2 ;;

@@ -87,6 +87,13 @@ static inline CUfunction kernel(const char *name) {
   return (CUfunction)found;
 }
 
+// For a graph's node, which takes a function of the current context and no kernel of a library.
+static inline CUfunction node_function(CUfunction kernel) {
+  CUfunction function;
+  DO(cuKernelGetFunction(&function, (CUkernel)kernel));
+  return function;
+}
+
 static CUfunction fill_kernel, add_one_kernel, vector_add_kernel, spin_kernel, wait_flag_kernel;
 
 // Before the first launch, and before there are threads.

@@ -12,7 +12,7 @@ static void run(unsigned value, CUdeviceptr p, size_t n) {
   CUgraphNodeParams condition = {.type = CU_GRAPH_NODE_TYPE_CONDITIONAL,
                                  .conditional = {.handle = handle, .type = CU_GRAPH_COND_TYPE_IF, .size = 1, .ctx = context}};
   DO(cuGraphAddNode(&node, graph, NULL, NULL, 0, &condition));
-  CUDA_KERNEL_NODE_PARAMS kernel = {.func = add_one_kernel, .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
+  CUDA_KERNEL_NODE_PARAMS kernel = {.func = node_function(add_one_kernel), .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
                                     .blockDimX = 128, .blockDimY = 1, .blockDimZ = 1, .kernelParams = ARGUMENTS(&p, &n)};
   DO(cuGraphAddKernelNode(&add, condition.conditional.phGraph_out[0], NULL, 0, &kernel));
   DO(cuGraphInstantiate(&exec, graph, 0));

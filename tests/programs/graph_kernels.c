@@ -15,7 +15,7 @@ int main(void) {
   DO(cuGraphCreate(&graph, 0));
   CUDA_MEMSET_NODE_PARAMS fill = {.dst = p, .elementSize = 4, .value = 6, .width = n, .height = 1};
   DO(cuGraphAddMemsetNode(&set, graph, NULL, 0, &fill, context));
-  CUDA_KERNEL_NODE_PARAMS kernel = {.func = add_one_kernel, .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
+  CUDA_KERNEL_NODE_PARAMS kernel = {.func = node_function(add_one_kernel), .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
                                     .blockDimX = 128, .blockDimY = 1, .blockDimZ = 1, .kernelParams = ARGUMENTS(&p, &n)};
   DO(cuGraphAddKernelNode(&add, graph, &set, 1, &kernel));
   CUDA_MEMCPY3D move = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = p, .srcPitch = 4 * n, .srcHeight = 1,

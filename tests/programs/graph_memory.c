@@ -19,7 +19,7 @@ int main(void) {
   DO(cuGraphAddMemAllocNode(&made, graph, NULL, 0, &memory));
   CUdeviceptr p = memory.dptr;
   unsigned value = 65;
-  CUDA_KERNEL_NODE_PARAMS kernel = {.func = fill_kernel, .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
+  CUDA_KERNEL_NODE_PARAMS kernel = {.func = node_function(fill_kernel), .gridDimX = 64, .gridDimY = 1, .gridDimZ = 1,
                                     .blockDimX = 128, .blockDimY = 1, .blockDimZ = 1, .kernelParams = ARGUMENTS(&p, &value, &n)};
   DO(cuGraphAddKernelNode(&filled, graph, &made, 1, &kernel));
   CUDA_MEMCPY3D move = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = p, .srcPitch = 4 * n, .srcHeight = 1,

@@ -249,17 +249,22 @@ macro_rules! cuda_table {
         cuMemsetD2D8Async_ptsz(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize, stream: CUstream) => submit_in(stream);
         cuMemsetD2D8_v2(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
         cuMemsetD2D8_v2_ptds(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
+        // --- what is asked of managed memory, or advised about it --------------------------------
+        cuMemAdvise(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice) => of_managed(dptr, count);
+        cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, location: CUmemLocation) => of_managed(dptr, count);
+        cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, count: usize) => of_managed(dptr, count);
+        cuMemRangeGetAttributes(data: *mut *mut c_void, sizes: *mut usize, attributes: *mut CUmem_range_attribute, attribute_count: usize, dptr: CUdeviceptr, count: usize) => of_managed(dptr, count);
         // --- work: moving managed memory ---------------------------------------------------------
-        cuMemPrefetchAsync(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => submit_in(stream);
-        cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => submit_in(stream);
-        cuMemPrefetchAsync_v2(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => submit_in(stream);
-        cuMemPrefetchAsync_v2_ptsz(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => submit_in(stream);
-        cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
-        cuMemPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
-        cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
-        cuMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
-        cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
-        cuMemDiscardBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => submit_in(stream);
+        cuMemPrefetchAsync(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
+        cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
+        cuMemPrefetchAsync_v2(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => prefetch(dptr, count, stream);
+        cuMemPrefetchAsync_v2_ptsz(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => prefetch(dptr, count, stream);
+        cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemDiscardBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
         cuMemBatchDecompressAsync(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
         cuMemBatchDecompressAsync_ptsz(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
         // --- work: words written and awaited by a stream -----------------------------------------
@@ -377,9 +382,6 @@ macro_rules! cuda_more {
         cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) => pass();
         cuMemHostUnregister(p: *mut c_void) => pass();
         cuMemHostGetDevicePointer_v2(dptr: *mut CUdeviceptr, p: *mut c_void, flags: c_uint) => pass();
-        cuMemAdvise(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice) => pass();
-        cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, location: CUmemLocation) => pass();
-        cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, count: usize) => pass();
         cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => pass();
         cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: CUmemAllocationGranularity_flags) => pass();
         cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => pass();

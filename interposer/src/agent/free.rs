@@ -26,7 +26,7 @@ impl Agent {
     /// not the same for both.
     fn make_way(&mut self) {
         let Process { contexts, memory, .. } = self.process;
-        memory.evict(contexts, &everything(contexts), || {});
+        memory.evict(contexts, &everything(contexts), |_| {});
         let pause = u32::from(random()[0]) * RETRY_ROOM / 25;
         self.not_before = Some(clock::instant() + RETRY_ROOM + pause);
     }

@@ -31,6 +31,20 @@ enum Stage {
         since: Instant,
         ended: Instant,
     },
+    /// It has been found idle, and nothing was submitted since.
+    Idle {
+        count: u32,
+    },
+}
+
+/// What a look shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Nothing,
+    /// It has become idle.
+    Idle,
+    /// It was found idle, and has work again.
+    Busy,
 }
 
 #[derive(Debug)]
@@ -52,15 +66,14 @@ impl Default for Idleness {
 }
 
 impl Idleness {
-    /// One look. `count`: how many calls have come, or none while one is in the driver. True once when
-    /// the process has become idle.
+    /// One look. `count`: how many calls have come, or none while one is in the driver.
     pub fn look(
         &mut self,
         now: Instant,
         count: Option<u32>,
         begin: impl FnOnce() -> Wait,
         is_done: impl FnOnce(Wait) -> bool,
-    ) -> bool {
+    ) -> News {
         let quiet = |seen: u32| count == Some(seen);
         match self.stage {
             Stage::Quiet { count, since, wait } if quiet(count) => {
@@ -73,22 +86,27 @@ impl Idleness {
             }
             Stage::Ended { count, since, ended } if quiet(count) => {
                 if now >= self.idle_at(since, ended) {
-                    self.stage = Stage::Busy;
+                    self.stage = Stage::Idle { count };
                     self.found += 1;
                     self.found_at = Some((now, ended));
                     self.pause = self.pause * 3 / 4;
-                    return true;
+                    return News::Idle;
                 }
             }
+            Stage::Idle { count } if quiet(count) => {}
             stage => {
                 if let Stage::Ended { ended, .. } = stage {
                     self.pause = self.pause.max(now.duration_since(ended));
                 }
                 self.stage =
                     count.map_or(Stage::Busy, |count| Stage::Quiet { count, since: now, wait: None });
+                if let Stage::Idle { .. } = stage {
+                    self.wakes(now);
+                    return News::Busy;
+                }
             }
         }
-        false
+        News::Nothing
     }
 
     fn idle_at(&self, since: Instant, ended: Instant) -> Instant {
@@ -109,12 +127,12 @@ impl Idleness {
         self.stage = Stage::Busy;
     }
 
-    /// The process wants the GPU.
-    pub fn wakes(&mut self, now: Instant) {
+    /// The process has wanted the GPU since `then`.
+    pub fn wakes(&mut self, then: Instant) {
         let Some((found_at, ended)) = self.found_at.take() else { return };
-        if now.duration_since(found_at) < WRONG_WITHIN {
+        if then.saturating_duration_since(found_at) < WRONG_WITHIN {
             self.found = 0;
-            self.pause = self.pause.max(now.duration_since(ended));
+            self.pause = self.pause.max(then.saturating_duration_since(ended));
         }
     }
 }
@@ -137,7 +155,7 @@ mod tests {
             if millis > 500 {
                 return None;
             }
-            if idleness.look(now, counts(millis), Wait::default, |_| is_done(millis)) {
+            if idleness.look(now, counts(millis), Wait::default, |_| is_done(millis)) == News::Idle {
                 return Some(millis);
             }
             now = idleness.due(now);
@@ -210,5 +228,18 @@ mod tests {
         assert_eq!(idleness.found, 1, "who sleeps for long was idle");
         idleness.pause = Duration::from_secs(1);
         assert!(step(&mut idleness) < 100, "the promise holds whatever its pauses are");
+    }
+    #[test]
+    fn who_goes_on_after_all_is_busy_again_and_teaches_as_much() {
+        let mut idleness = Idleness::default();
+        found_by(&mut idleness, |_| Some(3), |_| true).unwrap();
+        let (found_at, ended) = idleness.found_at.unwrap();
+        let mut look = |after, count| {
+            idleness.look(found_at + Duration::from_millis(after), count, Wait::default, |_| true)
+        };
+        assert_eq!(look(5, Some(3)), News::Nothing);
+        assert_eq!(look(30, Some(4)), News::Busy);
+        assert_eq!(look(35, Some(4)), News::Nothing);
+        assert_eq!((idleness.found, idleness.pause), (0, found_at - ended + Duration::from_millis(30)));
     }
 }

@@ -23,7 +23,7 @@ use bell::Ear;
 pub use bell::{Bell, bell};
 use drain::Drain;
 use free::abandon;
-use idle::Idleness;
+use idle::{Idleness, News};
 use link::Link;
 use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
@@ -81,8 +81,9 @@ struct Agent {
     phase: Phase,
     lease: LeaseId,
     contended: bool,
+    /// When it last was.
+    contended_at: Option<Instant>,
     idleness: Idleness,
-    told_idle: bool,
     pace: Pace,
     /// When the grant may be asked for again, after one for which the memory did not come back.
     not_before: Option<Instant>,
@@ -96,6 +97,8 @@ struct Agent {
     told_short: bool,
     /// When it may be said again what stays on a device, and why.
     staying_due: Instant,
+    /// What stays has changed.
+    staying_owed: bool,
     /// A look at the memory's sums was put off until then.
     report_owed: bool,
     next_attempt: Instant,
@@ -145,8 +148,8 @@ impl Agent {
             phase: Phase::Idle,
             lease: LeaseId(0),
             contended: false,
+            contended_at: None,
             idleness: Idleness::default(),
-            told_idle: false,
             pace: Pace::default(),
             not_before: None,
             told_short: false,
@@ -155,6 +158,7 @@ impl Agent {
             prepare_due: now,
             lodge_due: None,
             staying_due: now,
+            staying_owed: false,
             report_owed: false,
             next_attempt: now,
             lost_at: None,
@@ -300,19 +304,16 @@ impl Agent {
         if self.welcomed && self.lodge_due.is_some_and(|at| now >= at) {
             self.lodge(true);
         }
-        if self.phase == Phase::Held
-            && self.contended
-            && !self.told_idle
-            && self.welcomed
-            && !self.process.gate.is_shut()
-        {
+        if self.phase == Phase::Held && self.contended && self.welcomed && !self.process.gate.is_shut() {
             let (gate, drain) = (&self.process.gate, &self.drain);
-            if self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait)) {
-                self.told_idle = true;
-                let said = self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease)));
-                if let Err(error) = said {
-                    self.lose(&error);
-                }
+            let news = self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait));
+            let said = match news {
+                News::Nothing => Ok(()),
+                News::Idle => self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease))),
+                News::Busy => self.send(&ToScheduler::Request),
+            };
+            if let Err(error) = said {
+                self.lose(&error);
             }
         }
         let steady = self.welcomed && now.duration_since(self.welcomed_at) >= ORPHAN_BOUND;

@@ -6,15 +6,29 @@ use std::time::Duration;
 
 /// How soon to look again for swap space whose pages the scheduler has made meanwhile.
 const PREPARE: Duration = Duration::from_millis(100);
+/// Who has asked for the GPU, or has just had memory brought in, is likely to be told of more within this time: nothing
+/// else keeps the agent then.
+const ATTENTIVE: Duration = Duration::from_millis(100);
+/// So long after somebody waited for the GPU, another hand-over is likely.
+const RECENT: Duration = Duration::from_secs(10);
 /// How soon to ask again for swap space that the scheduler did not have.
 const LODGE_AGAIN: Duration = Duration::from_secs(10);
 
 impl Agent {
     /// Whether there is swap space to be made ready for a hand-over that may come.
     pub(super) fn prepares(&self) -> bool {
-        let may =
-            matches!(self.phase, Phase::Idle | Phase::Waiting) || self.phase == Phase::Held && self.contended;
-        may && self.welcomed && self.process.memory.space.is_raw()
+        let may = match self.phase {
+            Phase::Idle | Phase::Waiting => true,
+            Phase::Held => self.contended || self.contended_at.is_some_and(|at| at.elapsed() < RECENT),
+            Phase::Free | Phase::Short => false,
+        };
+        let memory = &self.process.memory;
+        may && self.welcomed && memory.space.is_raw() && memory.may_swap()
+    }
+
+    /// A hand-over to this process may begin or go on any moment.
+    pub(super) fn expect(&mut self) {
+        self.prepare_due = self.prepare_due.max(clock::instant() + ATTENTIVE);
     }
 
     /// Gives swap space to memory that was made while there was no scheduler to ask, so that it can leave from then on;
@@ -31,7 +45,7 @@ impl Agent {
     }
 
     /// Registers a part of the swap space. The application's calls wait meanwhile: while it runs, that takes a tenth of the
-    /// time at most.
+    /// time at most if somebody waits, and otherwise a hundredth.
     pub(super) fn prepare_swap_space(&mut self) {
         let Process { contexts, memory, .. } = self.process;
         let start = clock::instant();
@@ -42,7 +56,8 @@ impl Agent {
             .is_some_and(|entered| memory.space.register_next(&entered));
         let pause = match self.phase {
             _ if !done => PREPARE,
-            Phase::Held => 9 * start.elapsed(),
+            Phase::Held if self.contended => 9 * start.elapsed(),
+            Phase::Held => 99 * start.elapsed(),
             _ => Duration::ZERO,
         };
         self.prepare_due = clock::instant() + pause;

@@ -1,8 +1,9 @@
 //! What we tell the scheduler: devices, memory, and that work waits.
 use super::{Agent, Phase, REPORT, STAYING, turn};
 use crate::clock;
-use nvshare_protocol::Bytes;
+use crate::residency::{Sums, Totals};
 use nvshare_protocol::tenant::{Device, Memory, ToScheduler};
+use nvshare_protocol::{Bytes, DeviceId};
 use std::io;
 
 impl Agent {
@@ -35,10 +36,11 @@ impl Agent {
         let may_ask = self.not_before.is_none_or(|at| clock::instant() >= at);
         if self.phase == Phase::Idle && may_ask && self.process.gate.is_wanted() {
             self.not_before = None;
-            self.idleness.wakes(clock::instant());
+            self.idleness.wakes(self.process.gate.wanted_since().unwrap_or_else(clock::instant));
             self.report()?;
             self.send(&ToScheduler::Request)?;
             self.phase = Phase::Waiting;
+            self.expect();
         }
         Ok(())
     }
@@ -54,11 +56,32 @@ impl Agent {
         Ok(())
     }
 
-    /// What this process has on each device, if it has changed.
+    /// What this process has on each device, if it has changed, and what of it stays.
     pub(super) fn report(&mut self) -> io::Result<()> {
+        let memory = &self.process.memory;
+        self.report_sums(&|device| memory.totals(device))?;
+        if !std::mem::take(&mut self.staying_owed) || clock::instant() < self.staying_due {
+            return Ok(());
+        }
+        self.staying_due = clock::instant() + STAYING;
+        let stays = |(device, told): (&DeviceId, &Option<Totals>)| {
+            told.is_some_and(|told| told.immovable > 0).then_some(*device)
+        };
+        let devices: Vec<DeviceId> = self.told.iter().filter_map(stays).collect();
+        for device in devices {
+            let parts = memory.staying(device);
+            let parts: Vec<String> =
+                parts.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
+            self.send(&ToScheduler::Report(format!("stays on {device}: {}", parts.join(", "))))?;
+        }
+        Ok(())
+    }
+
+    /// The sums alone, by `sums`: the memory may be locked.
+    pub(super) fn report_sums(&mut self, sums: Sums<'_>) -> io::Result<()> {
         let mut changed = Vec::new();
         for (device, told) in &mut self.told {
-            let now = self.process.memory.totals(*device);
+            let now = sums(*device);
             if *told != Some(now) {
                 *told = Some(now);
                 changed.push(Memory {
@@ -75,16 +98,7 @@ impl Agent {
         for memory in &changed {
             self.send(&ToScheduler::Memory(*memory))?;
         }
-        let stays = changed.iter().any(|memory| memory.immovable != Bytes::ZERO);
-        if stays && clock::instant() >= self.staying_due {
-            self.staying_due = clock::instant() + STAYING;
-            for memory in changed.iter().filter(|memory| memory.immovable != Bytes::ZERO) {
-                let parts = self.process.memory.staying(memory.device);
-                let parts: Vec<String> =
-                    parts.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
-                self.send(&ToScheduler::Report(format!("stays on {}: {}", memory.device, parts.join(", "))))?;
-            }
-        }
+        self.staying_owed |= changed.iter().any(|memory| memory.immovable != Bytes::ZERO);
         Ok(())
     }
 }

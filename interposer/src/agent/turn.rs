@@ -15,8 +15,14 @@ pub(super) const REFUSED_SINCE: u32 = 3;
 impl Agent {
     pub(super) fn listen(&mut self) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
-        for (message, file) in link.receive()? {
+        let mut messages = link.receive()?.into_iter().peekable();
+        while let Some((message, file)) = messages.next() {
             log::debug!("hears {message:?}");
+            let next = messages.peek().map(|(next, _)| next);
+            if matches!((&message, next), (ToTenant::Fetch(_), Some(ToTenant::Fetch(_)))) {
+                // The next one says all that this one does.
+                continue;
+            }
             match message {
                 ToTenant::Welcome(welcome) => self.welcome(&welcome)?,
                 ToTenant::Grant(grant) => self.granted(&grant)?,
@@ -40,11 +46,13 @@ impl Agent {
     }
 
     pub(super) fn set_contended(&mut self, contended: bool) {
+        if contended || self.contended {
+            self.contended_at = Some(clock::instant());
+        }
         self.contended = contended;
         if !contended {
             self.unpace();
         }
-        self.told_idle = false;
         self.idleness.restart();
     }
 
@@ -149,6 +157,7 @@ impl Agent {
         let start = clock::instant();
         let fetched = self.fetch(budget)?;
         log::info!("fetched ahead: {} in {:.3} s", Amount(&fetched), clock::since(start).as_secs_f64());
+        self.expect();
         self.report()
     }
 
@@ -175,7 +184,7 @@ impl Agent {
         let Process { contexts, memory, .. } = self.process;
         memory.dismiss();
         let mut told = Ok(());
-        let evicted = memory.evict(contexts, wanted, || tell(&mut told, || self.report()));
+        let evicted = memory.evict(contexts, wanted, |sums| tell(&mut told, || self.report_sums(sums)));
         told.map(|()| evicted)
     }
 

@@ -7,7 +7,7 @@
 //!
 //! It can be opened for so many calls only, and the first one beyond shuts it.
 use super::sync::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, now_or_never};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The calls inside the driver: bits 0 to 29.
 const INSIDE: u64 = (1 << 30) - 1;
@@ -22,10 +22,17 @@ pub struct Turnstile {
     word: AtomicU64,
     /// The first call that does not pass a rationed gate, as they are counted in the word.
     last: AtomicU32,
-    /// How many threads wait for the opening.
-    waiting: Mutex<u32>,
+    waiting: Mutex<Waiting>,
     opened: Condvar,
     emptied: Condvar,
+}
+
+/// The threads that wait for the opening.
+#[derive(Debug, Default)]
+struct Waiting {
+    threads: u32,
+    /// When the first of them came to the shut gate.
+    since: Option<Instant>,
 }
 
 /// A call on its way through the driver. Counted until dropped.
@@ -45,7 +52,7 @@ impl Turnstile {
         Self {
             word: AtomicU64::new(SHUT),
             last: AtomicU32::new(0),
-            waiting: Mutex::new(0),
+            waiting: Mutex::new(Waiting::default()),
             opened: Condvar::new(),
             emptied: Condvar::new(),
         }
@@ -84,14 +91,17 @@ impl Turnstile {
             }
             let mut waiting = now_or_never(self.waiting.lock());
             if self.is_shut() {
-                *waiting += 1;
+                waiting.threads += 1;
+                waiting.since.get_or_insert_with(crate::clock::instant);
                 drop(waiting);
                 knock();
                 waiting = now_or_never(self.waiting.lock());
                 while self.is_shut() {
+                    // An opening that was over before this thread saw it.
+                    waiting.since.get_or_insert_with(crate::clock::instant);
                     waiting = now_or_never(self.opened.wait(waiting));
                 }
-                *waiting -= 1;
+                waiting.threads -= 1;
             }
         }
     }
@@ -114,14 +124,16 @@ impl Turnstile {
     }
 
     pub fn open(&self) {
-        let _order = now_or_never(self.waiting.lock());
+        let mut waiting = now_or_never(self.waiting.lock());
+        waiting.since = None;
         self.word.fetch_and(!(SHUT | RATIONED), AcqRel);
         self.opened.notify_all();
     }
 
     /// Opens for about so many calls from now on, less than 2^31.
     pub fn open_for(&self, calls: u32) {
-        let _order = now_or_never(self.waiting.lock());
+        let mut waiting = now_or_never(self.waiting.lock());
+        waiting.since = None;
         let come = (self.word.load(Acquire) >> 32) as u32;
         self.last.store(come.wrapping_add(calls), Release);
         self.word.fetch_or(RATIONED, AcqRel);
@@ -143,7 +155,13 @@ impl Turnstile {
 
     /// Whether a call waits for the opening.
     pub fn is_wanted(&self) -> bool {
-        *now_or_never(self.waiting.lock()) > 0
+        now_or_never(self.waiting.lock()).threads > 0
+    }
+
+    /// When the first call came that waits for the opening.
+    pub fn wanted_since(&self) -> Option<Instant> {
+        let waiting = now_or_never(self.waiting.lock());
+        waiting.since.filter(|_| waiting.threads > 0)
     }
 
     /// How many calls have come so far (modulo 2^32), or none while one is inside the driver.
@@ -183,6 +201,35 @@ mod tests {
             thread.join().unwrap();
         });
         assert!(!gate.is_wanted());
+    }
+
+    #[test]
+    fn a_gate_knows_since_when_it_is_wanted_however_late_it_is_asked() {
+        let gate = Turnstile::new_shut();
+        assert_eq!(gate.wanted_since(), None);
+        for _ in 0..2 {
+            let before = crate::clock::instant();
+            let (knocked, knocks) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let call =
+                    |knocked: std::sync::mpsc::Sender<()>| drop(gate.pass(|| knocked.send(()).unwrap()));
+                let first = scope.spawn({
+                    let knocked = knocked.clone();
+                    move || call(knocked)
+                });
+                knocks.recv_timeout(LONG).unwrap();
+                let came = gate.wanted_since().unwrap();
+                assert!(came >= before && came <= crate::clock::instant());
+                let second = scope.spawn(move || call(knocked));
+                knocks.recv_timeout(LONG).unwrap();
+                assert_eq!(gate.wanted_since(), Some(came), "the first counts");
+                gate.open();
+                first.join().unwrap();
+                second.join().unwrap();
+                assert_eq!(gate.wanted_since(), None);
+                gate.shut();
+            });
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn in_order(
     match pools::backing(process, context.clone(), pool) {
         Backing::Nobodys => Gate::Pass,
         Backing::Ours(pool, on) => {
-            let made = process.memory.allocate_in(process, &on, bytes, pool, stream);
+            let made = process.memory.allocate_in(process, &on, bytes, pool, (context.raw(), stream));
             // SAFETY: the application's own pointer for the result.
             Gate::Answer(unsafe { written(dptr, made) })
         }

@@ -31,6 +31,10 @@ pub fn lookup(
         if result == CUresult::SUCCESS && !pfn.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             let answer = unsafe { &mut *pfn };
+            // A name that the driver does not know leads nobody around us.
+            if answer.is_null() {
+                return result;
+            }
             if let Some(entry) = real::entry_at(*answer) {
                 *answer = entry.export();
             } else if let Some(process) = process::current()
@@ -38,7 +42,7 @@ pub fn lookup(
             {
                 // SAFETY: the driver has just found the function under this NUL-terminated name.
                 let name = unsafe { CStr::from_ptr(symbol) };
-                if !is_decided(&name.to_string_lossy()) {
+                if !name.is_empty() && !is_decided(&name.to_string_lossy()) {
                     process.around.looked_up(name);
                 }
             }

@@ -1,7 +1,7 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
 use super::here;
-use crate::contexts::Context;
+use crate::contexts::{Context, is_primary_active};
 use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::ipc::Opened;
@@ -85,12 +85,7 @@ pub fn context_destroyed(_: Entry, context: CUcontext) -> Gate<impl FnOnce(CUres
 /// The primary context ends with its last user. It lives on if there is one that we did not see.
 pub fn primary_released(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let last = process::current().filter(|process| process.contexts.is_last_user(device));
-    primary_ended(last, device, move || {
-        let (mut flags, mut active) = (0, 1);
-        // SAFETY: pointers to locals.
-        unsafe { driver::cuDevicePrimaryCtxGetState(device, &mut flags, &mut active) };
-        active == 0
-    })
+    primary_ended(last, device, move || !is_primary_active(device))
 }
 
 pub fn primary_reset(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {

@@ -1,7 +1,7 @@
 //! What the application may know of the device and of an address: what it would know of plain memory.
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::here;
-use super::submit::wait_for_grant;
+use super::submit::{submit_in, wait_for_grant};
 use crate::contexts::Device;
 use crate::entry::Entry;
 use crate::gate::{Gate, Nothing, Passage};
@@ -70,6 +70,48 @@ pub fn address_range(
         }
     }
     Gate::Answer(CUresult::SUCCESS)
+}
+
+/// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
+pub fn of_managed(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+    let process = process::current();
+    if process.is_some_and(|process| process.memory.is_managed_for_us(dptr, bytes as u64)) {
+        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+    }
+    Gate::Pass
+}
+
+/// The same of work for a stream.
+pub fn prefetch(
+    entry: Entry,
+    dptr: CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    match of_managed(entry, dptr, bytes) {
+        Gate::Answer(code) => Gate::Answer(code),
+        _ => submit_in(entry, stream),
+    }
+}
+
+/// The same of work for a stream that names several ranges.
+pub fn managed_batch(
+    entry: Entry,
+    dptrs: *const CUdeviceptr,
+    sizes: *const usize,
+    count: usize,
+    stream: CUstream,
+) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let named = !dptrs.is_null() && !sizes.is_null();
+    let plain = |at: usize| {
+        // SAFETY: the application's own `count` addresses and sizes.
+        let (dptr, bytes) = unsafe { (*dptrs.add(at), *sizes.add(at)) };
+        matches!(of_managed(entry, dptr, bytes), Gate::Answer(_))
+    };
+    match named && (0..count).any(plain) {
+        true => Gate::Answer(CUresult::ERROR_INVALID_VALUE),
+        false => submit_in(entry, stream),
+    }
 }
 
 /// Writes one attribute as it would be of plain memory; false if that is not known here.

@@ -81,6 +81,19 @@ impl Arena {
         self.is_empty(at).then_some(at)
     }
 
+    /// What was taken at `start` is several parts from now on, all of `bytes` but for the last.
+    pub fn split(&mut self, start: u64, bytes: u64) {
+        let Some(block) = self.blocks.get_mut(&start).filter(|block| block.taken) else { return };
+        let Block { bytes: whole, region, .. } = *block;
+        block.bytes = whole.min(bytes);
+        let mut at = start + block.bytes;
+        while at < start + whole {
+            let bytes = bytes.min(start + whole - at);
+            self.blocks.insert(at, Block { bytes, region, taken: true });
+            at += bytes;
+        }
+    }
+
     /// Whether a region begins there that is free as a whole.
     fn is_empty(&self, at: u64) -> bool {
         let Some(block) = self.blocks.get(&at).filter(|block| !block.taken && block.region == at) else {
@@ -135,6 +148,21 @@ mod tests {
         assert_eq!(arena.give(parts[0]), None, "nothing is given back twice");
         arena.remove(0);
         assert_eq!(arena.room(), (4096, 4096));
+    }
+
+    #[test]
+    fn the_parts_of_a_part_are_given_back_one_by_one() {
+        let mut arena = Arena::new(512);
+        arena.add(0, 8192);
+        assert_eq!(arena.take(5 * 512), Some(0));
+        arena.split(0, 1024);
+        assert_eq!(arena.room().1, 8192 - 5 * 512);
+        for (part, region) in [(1024, None), (0, None), (2048, Some(0))] {
+            assert_eq!(arena.give(part), region);
+        }
+        assert_eq!(arena.room(), (8192, 8192));
+        arena.split(0, 1024);
+        assert_eq!(arena.take(8192), Some(0), "what is free is not split");
     }
 
     #[test]

@@ -125,9 +125,12 @@ pub struct Book {
     stamp: u64,
 }
 
+/// Between two stamps, so that the parts of a piece have their places in between.
+const STAMPS: u64 = 64;
+
 impl Book {
     pub fn stamp(&mut self) -> u64 {
-        self.stamp += 1;
+        self.stamp += STAMPS;
         self.stamp
     }
 
@@ -228,6 +231,27 @@ impl Book {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// A piece of a plain allocation that is away comes back as several of `bytes`; `split` does the same to its slot.
+    pub fn split(&mut self, id: PieceId, bytes: u64, split: impl FnOnce(u64)) {
+        let Some(piece) = self.pieces.get(&id) else { return };
+        let ([map], Some(slot)) = (piece.maps.as_slice(), piece.slot) else { return };
+        let parts = piece.bytes.div_ceil(bytes);
+        let is_plain = piece.pinned.is_none() && piece.handles == 0 && !piece.is_exportable();
+        if piece.is_there() || !is_plain || map.bytes != piece.bytes || !(2..=STAMPS).contains(&parts) {
+            return;
+        }
+        let Some((_, extent)) = self.extents.range_mut(..=map.at).next_back() else { return };
+        let Home::Pieces(ids) = &mut extent.home else { return };
+        let Some(place) = ids.iter().position(|of| *of == id) else { return };
+        ids.splice(place..=place, id..id + parts);
+        let parts: Vec<Piece> = (0..parts).map(|nth| piece.part(nth, bytes)).collect();
+        split(slot);
+        for part in parts {
+            self.maps.insert(part.maps[0].at, part.stamp);
+            self.pieces.insert(part.stamp, part);
+        }
     }
 
     pub fn unfix(&mut self, key: usize) -> Option<Fixed> {
@@ -333,5 +357,58 @@ mod tests {
         assert!(book.unfix(3).is_none());
         assert_eq!(book.totals(GPU).immovable, 10);
         assert_eq!(book.charged(GPU), 0);
+    }
+
+    #[test]
+    fn a_piece_that_is_away_comes_back_as_several_at_the_same_addresses() {
+        let mut book = Book::default();
+        let (id, next) = (book.stamp(), book.stamp());
+        let who = vec![piece::own_access(0)];
+        let map = |at, bytes| piece::Map {
+            at,
+            offset: 0,
+            bytes,
+            access: vec![piece::Access { at, bytes, who: who.clone() }],
+        };
+        let piece = |stamp, at, bytes| Piece {
+            device: GPU,
+            bytes,
+            prop: piece::plain(0),
+            real: None,
+            saved: true,
+            slot: Some(0x1000),
+            maps: vec![map(at, bytes)],
+            pinned: None,
+            handles: 0,
+            stamp,
+        };
+        book.pieces.insert(id, piece(id, 0x10000, 2500));
+        book.pieces.insert(next, piece(next, 0x10000 + 2500, 500));
+        book.maps.extend([(0x10000, id), (0x10000 + 2500, next)]);
+        book.extents.insert(0x10000, extent(3000, Home::Pieces(vec![id, next])));
+        let mut slots = Vec::new();
+        book.split(next, 1000, |slot| slots.push(slot));
+        assert!(slots.is_empty(), "it is small enough");
+        book.split(id, 1000, |slot| slots.push(slot));
+        assert_eq!(slots, [0x1000]);
+        let parts: Vec<_> = book.pieces.values().map(|p| (p.stamp, p.maps[0].at, p.bytes, p.slot)).collect();
+        let part = |nth: u64, bytes| (id + nth, 0x10000 + nth * 1000, bytes, Some(0x1000 + nth * 1000));
+        assert_eq!(
+            parts,
+            [part(0, 1000), part(1, 1000), part(2, 500), (next, 0x10000 + 2500, 500, Some(0x1000))]
+        );
+        assert!(
+            book.pieces.values().all(|piece| piece.window() == Some(piece.maps[0].at)),
+            "open to its device"
+        );
+        assert_eq!(book.extents[&0x10000].home, Home::Pieces(vec![id, id + 1, id + 2, next]));
+        assert_eq!(book.piece_at(0x10000 + 2499), Some(id + 2));
+        book.pieces.get_mut(&next).unwrap().handles = 1;
+        book.split(next, 100, |slot| slots.push(slot));
+        assert_eq!(
+            (slots.len(), book.pieces.len()),
+            (1, 4),
+            "what the application has a handle to stays whole"
+        );
     }
 }

@@ -88,7 +88,7 @@ impl Memory {
         for id in wanted {
             let device = self.book().pieces.get(&id).map(|piece| piece.device);
             if let Some(context) = device.and_then(|device| contexts.on(device)) {
-                self.lift(&context, &[id], u64::MAX);
+                self.lift(&context, &[id], u64::MAX, &mut |_| {});
             }
             if let Some(piece) = self.book().pieces.get_mut(&id).filter(|piece| !piece.is_there()) {
                 piece.prop.requestedHandleTypes |= KIND;

@@ -56,6 +56,18 @@ impl Memory {
             && book.allocation_at(address).is_none()
     }
 
+    /// Whether any of a range is managed memory only because this engine makes plain memory of it: the application must
+    /// not be able to tell.
+    pub fn is_managed_for_us(&self, start: u64, bytes: u64) -> bool {
+        let book = self.book();
+        let before = book.extents.range(..start.saturating_add(bytes.max(1))).rev();
+        let mut within = before.take_while(|(at, extent)| start < **at + extent.bytes);
+        within.any(|(at, extent)| {
+            let asked_for = || book.allocations.get(at).is_some_and(|allocation| allocation.managed);
+            matches!(extent.home, Home::Managed { .. }) && (extent.chunk || !asked_for())
+        })
+    }
+
     /// The devices on which two addresses lie, if both are in pieces that we have made for allocations, and on two.
     pub fn apart(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
         let book = self.book();

@@ -38,6 +38,7 @@ pub use peers::By;
 pub use physical::is_ours;
 pub use piece::{GRANULE, check, own_access};
 pub use space::Space;
+pub use transfer::Sums;
 
 /// What plain allocations are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,13 @@ impl Memory {
         if self.changed.load(Relaxed) && self.changed.swap(false, AcqRel) {
             process.bell.ring();
         }
+    }
+
+    /// Whether swap space may be used: unless it is decided that plain allocations are made of other memory, and the
+    /// application has made no physical memory itself.
+    pub fn may_swap(&self) -> bool {
+        let other = matches!(self.engine.get(), Some(Engine::Managed | Engine::Plain));
+        !other || !self.book().pieces.is_empty()
     }
 
     pub fn set_supervised(&self, supervised: bool) {

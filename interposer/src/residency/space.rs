@@ -223,21 +223,26 @@ impl Space {
         self.lock().slots.take(bytes)
     }
 
+    /// A slot is several from now on, each of `bytes` but for the last.
+    pub fn split(&self, slot: u64, bytes: u64) {
+        self.lock().slots.split(slot, bytes);
+    }
+
     /// Gives a slot back.
     pub fn give(&self, slot: u64) {
         let _ = self.lock().slots.give(slot);
     }
 
-    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed. Where the
-    /// driver refuses, they run slower.
-    pub fn register(&self, _context: &Entered<'_>, slot: u64) {
+    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one was.
+    /// Where the driver refuses, they run slower.
+    pub fn register(&self, _context: &Entered<'_>, slot: u64) -> bool {
         let mut inner = self.lock();
         let Some(segment) = inner
             .segments
             .iter_mut()
             .find(|segment| !segment.registered && (segment.at..segment.at + segment.bytes).contains(&slot))
         else {
-            return;
+            return false;
         };
         // SAFETY: our own mapping, which is never unmapped; a context is current.
         let code = unsafe {
@@ -247,10 +252,13 @@ impl Space {
                 CU_MEMHOSTREGISTER_PORTABLE,
             )
         };
-        segment.registered = true;
-        if code != CUresult::SUCCESS {
+        // An ended context says nothing of the mapping: another one will be tried.
+        segment.registered =
+            !matches!(code, CUresult::ERROR_CONTEXT_IS_DESTROYED | CUresult::ERROR_INVALID_CONTEXT);
+        if segment.registered && code != CUresult::SUCCESS {
             log::warning!("swap space cannot be registered (CUDA error {}): it is slower", code.0);
         }
+        segment.registered
     }
 
     /// Whether some of it is not registered.
@@ -266,10 +274,7 @@ impl Space {
             .iter()
             .find(|segment| !segment.registered && segment.is_made())
             .map(|s| s.at);
-        if let Some(slot) = next {
-            self.register(context, slot);
-        }
-        next.is_some()
+        next.is_some_and(|slot| self.register(context, slot))
     }
 }
 

@@ -117,7 +117,8 @@ impl Freed {
 }
 
 impl Memory {
-    /// Memory for a stream: what was freed in it before, or new.
+    /// Memory on the device of `context` for a stream, which is named in the context `here`: what was freed in it before,
+    /// or new.
     ///
     /// # Errors
     /// The code for the application.
@@ -127,9 +128,8 @@ impl Memory {
         context: &Context,
         bytes: usize,
         pool: usize,
-        stream: CUstream,
+        (here, stream): (usize, CUstream),
     ) -> Result<CUdeviceptr, CUresult> {
-        let here = process.contexts.current().map_or(context.raw(), |(context, _)| context.raw());
         let again = now_or_never(self.freed.lock()).again(bytes as u64, pool, here, Key::here(stream));
         if let Some(item) = again {
             let mut book = self.book();

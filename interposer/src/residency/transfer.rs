@@ -1,25 +1,35 @@
 //! How memory comes and goes: pieces by copies between the device and their slots, managed memory by prefetches.
 //!
 //! Only the agent calls this, and only while nothing of this process is in flight. The book is locked for a batch at
-//! a time, so that an allocation waits for about 10 ms at most.
+//! a time, so that an allocation waits for about 10 ms at most. What leaves is told in smaller steps, while the rest of
+//! its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // moves the application's memory through the driver
 use super::Memory;
-use super::book::{Home, PieceId};
+use super::allocate::FINE;
+use super::book::{Home, PieceId, Totals};
 use super::piece::Piece;
 use super::plan::{self, Range, Stretch};
 use crate::contexts::{Context, Contexts};
 use crate::gate::now_or_never;
-use crate::log;
 use crate::real::driver;
+use crate::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
+use std::time::Duration;
 
-/// Moved between two looks at the book, and between two reports to the scheduler, bytes.
+/// Moved between two looks at the book, bytes.
 const BATCH: u64 = 512 << 20;
+/// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every 2 ms,
+/// for it hears no more than a thousand messages a second from one tenant.
+const STEP: u64 = 128 << 20;
+const SELDOM: Duration = Duration::from_millis(2);
 /// One prefetch call's share: 50 GB/s in with pieces of 32 to 256 MiB, 27 GB/s with pieces of 2 MiB (one H200, driver
 /// 580.159.04).
 const PREFETCH: u64 = 64 << 20;
+
+/// What there is on a device, for whoever is told while the book is locked.
+pub type Sums<'a> = &'a dyn Fn(DeviceId) -> Totals;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -60,15 +70,21 @@ impl Memory {
         }
     }
 
-    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave.
-    pub fn evict(&self, contexts: &Contexts, wanted: &[Share], mut progress: impl FnMut()) -> Vec<Share> {
+    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress` is
+    /// called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
+    pub fn evict(
+        &self,
+        contexts: &Contexts,
+        wanted: &[Share],
+        mut progress: impl FnMut(Sums<'_>),
+    ) -> Vec<Share> {
         each(contexts, wanted, |context, bytes| {
             // What nothing lies in need not be kept anywhere.
             let mut moved = if bytes.0 > 0 { self.shed(contexts, context.device.id, 0) } else { 0 };
             while moved < bytes.0 {
-                let Some(batch) = self.lift_batch(context, bytes.0 - moved) else { break };
+                let batch = self.lift_batch(context, bytes.0 - moved, &mut progress);
+                let Some(batch) = batch else { break };
                 moved += batch;
-                progress();
             }
             while moved < bytes.0 {
                 let batch = self.evict_managed(context, Bytes((bytes.0 - moved).min(BATCH)));
@@ -76,7 +92,7 @@ impl Memory {
                     break;
                 }
                 moved += batch;
-                progress();
+                progress(&|device| self.totals(device));
             }
             Bytes(moved)
         })
@@ -160,7 +176,9 @@ impl Memory {
                 break;
             }
             if piece.saved {
-                piece.slot.iter().for_each(|slot| self.space.register(&entered, *slot));
+                if let Some(slot) = piece.slot {
+                    self.space.register(&entered, slot);
+                }
                 // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until `wait`.
                 let copy = |at, slot, bytes| unsafe {
                     driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, stream)
@@ -196,18 +214,24 @@ impl Memory {
     }
 
     /// One batch of pieces out; none when there is nothing more that can leave.
-    fn lift_batch(&self, context: &Context, wanted: u64) -> Option<u64> {
+    fn lift_batch(&self, context: &Context, wanted: u64, progress: &mut dyn FnMut(Sums<'_>)) -> Option<u64> {
         let device = context.device.id;
         let book = self.book();
         let can = |piece: &&Piece| piece.device == device && piece.is_there() && piece.can_leave();
         let mut leaving: Vec<PieceId> = book.pieces.values().filter(can).map(|piece| piece.stamp).collect();
         drop(book);
         leaving.sort_unstable();
-        Some(self.lift(context, &leaving, wanted.min(BATCH))).filter(|moved| *moved > 0)
+        Some(self.lift(context, &leaving, wanted.min(BATCH), progress)).filter(|moved| *moved > 0)
     }
 
     /// Moves pieces out that can leave, until at least `wanted` bytes have left; returns how many have.
-    pub(super) fn lift(&self, context: &Context, leaving: &[PieceId], wanted: u64) -> u64 {
+    pub(super) fn lift(
+        &self,
+        context: &Context,
+        leaving: &[PieceId],
+        wanted: u64,
+        progress: &mut dyn FnMut(Sums<'_>),
+    ) -> u64 {
         let _nothing_stays = now_or_never(self.leaving.write());
         let mut book = self.book();
         let Some(mut entered) = context.enter() else { return 0 };
@@ -221,7 +245,9 @@ impl Memory {
             }
             let piece = book.pieces.get(id).filter(|piece| piece.is_there() && piece.can_leave());
             let Some(piece) = piece else { continue };
-            piece.slot.iter().for_each(|slot| self.space.register(&entered, *slot));
+            if let Some(slot) = piece.slot {
+                self.space.register(&entered, slot);
+            }
             // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until the wait.
             let copy = |at, slot, bytes| unsafe {
                 driver::cuMemcpyDtoHAsync_v2(slot as *mut c_void, at, bytes, stream)
@@ -232,7 +258,7 @@ impl Memory {
             sum += piece.bytes;
             batch.push((id, entered.mark(stream)));
         }
-        let mut moved = 0;
+        let (mut moved, mut told, mut told_at) = (0, 0, clock::instant());
         for (id, mark) in batch {
             // Its bytes are safe before its memory goes. A copy that failed leaves it where it is.
             if entered.passed(mark, stream) != CUresult::SUCCESS {
@@ -242,6 +268,14 @@ impl Memory {
             piece.lift();
             piece.saved = true;
             moved += piece.bytes;
+            book.split(*id, FINE, |slot| self.space.split(slot, FINE));
+            if moved - told >= STEP && told_at.elapsed() >= SELDOM {
+                (told, told_at) = (moved, clock::instant());
+                progress(&|device| book.totals(device));
+            }
+        }
+        if moved > told {
+            progress(&|device| book.totals(device));
         }
         let _ = wait();
         drop(entered);

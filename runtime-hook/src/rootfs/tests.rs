@@ -28,6 +28,27 @@ fn view(root: &Path, mounts: Value) -> View {
 }
 
 #[test]
+fn a_rootfs_that_podman_mounts_later_is_found_in_its_storage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (empty, bundle) = (dir.path().join("empty"), dir.path().join("overlay-containers/c1/userdata"));
+    fs::create_dir_all(&empty).unwrap();
+    fs::create_dir_all(&bundle).unwrap();
+    glibc_tree(&dir.path().join("overlay/abc1/merged"));
+    let look_from = || look(&View::of_spec(&bundle, &spec(&empty, json!([]))).unwrap());
+    assert_eq!(look_from(), Libc::Neither);
+    let records = |layer| json!([{"id": "c0", "layer": "x"}, {"id": "c1", "layer": layer}]).to_string();
+    let file = dir.path().join("overlay-containers/volatile-containers.json");
+    for (layer, found) in
+        [("abc1", Libc::Glibc((2, 31))), ("../overlay/abc1", Libc::Neither), ("", Libc::Neither)]
+    {
+        fs::write(&file, records(layer)).unwrap();
+        assert_eq!(look_from(), found, "{layer}");
+    }
+    fs::write(&file, "[{").unwrap();
+    assert_eq!(look_from(), Libc::Neither);
+}
+
+#[test]
 fn the_libc_of_an_image_is_told() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(look(&view(dir.path(), json!([]))), Libc::Neither);

@@ -66,6 +66,31 @@ impl Found {
     }
 }
 
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Where podman has the rootfs of a bundle of its own, by the records of its storage: with `--uidmap`, since 5.0, it lays
+/// it over `root.path` only after the `precreate` stage. The bundle is `GRAPH/DRIVER-containers/ID/userdata`, the rootfs
+/// `GRAPH/DRIVER/LAYER/merged` (overlay) or `GRAPH/DRIVER/dir/LAYER` (vfs).
+fn in_storage(bundle: &Path) -> Option<PathBuf> {
+    let container = bundle.parent()?;
+    let containers = container.parent()?;
+    let driver = containers.file_name()?.to_str()?.strip_suffix("-containers")?;
+    let id = container.file_name()?.to_str()?;
+    // Those that are removed when they end have a file of their own.
+    let layer = ["containers.json", "volatile-containers.json"].into_iter().find_map(|file| {
+        let records = serde_json::from_slice::<Value>(&std::fs::read(containers.join(file)).ok()?).ok()?;
+        let record = records.as_array()?.iter().find(|record| which::text(record, "id") == id)?;
+        Some(which::text(record, "layer").to_owned())
+    })?;
+    if layer.is_empty() || !layer.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let graph = containers.parent()?.join(driver);
+    [graph.join(&layer).join("merged"), graph.join("dir").join(&layer)].into_iter().find(|path| path.is_dir())
+}
+
 struct Step {
     fd: OwnedFd,
     path: PathBuf,
@@ -86,7 +111,9 @@ impl View {
         if path.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "config.json names no root.path"));
         }
-        let mut view = View::of_root(open_directory(&bundle.join(path))?);
+        let path = bundle.join(path);
+        let in_storage = if is_empty(&path) { in_storage(bundle) } else { None };
+        let mut view = View::of_root(open_directory(&in_storage.unwrap_or(path))?);
         for (destination, mount) in which::mounts(spec) {
             let over = if is_bind(mount) {
                 Over::Bind(bundle.join(which::text(mount, "source")))

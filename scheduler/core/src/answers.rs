@@ -4,8 +4,8 @@ use crate::event::TenantId;
 use crate::hold::sum;
 use crate::lease::{Lease, Step};
 use crate::record::SpanKind;
-use nvshare_protocol::LeaseId;
 use nvshare_protocol::tenant::{Ready, Released};
+use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::BTreeSet;
 
 impl Core {
@@ -31,7 +31,7 @@ impl Core {
                 if takes_over {
                     device.cost.0 = average(device.cost.0, took);
                 }
-                if moved >= 256 << 20 && ready.took > nvshare_protocol::Nanos::ZERO {
+                if moved >= 256 << 20 && ready.took > Nanos::ZERO {
                     let rate = u128::from(moved) * 1_000_000_000 / u128::from(ready.took.0);
                     device.rate = u64::try_from(rate).unwrap_or(u64::MAX);
                 }
@@ -45,22 +45,24 @@ impl Core {
         }
     }
 
-    /// Its turn is over as long as somebody waits. A cancelled drain is tried again at once.
+    /// Its turn is over as long as somebody waits, or will be soon. A cancelled drain is tried again at once.
     pub(crate) fn idle(&mut self, id: TenantId, lease: LeaseId) {
         self.touch(id);
         let now = self.now;
         let contended = self.lease(id).is_some_and(|lease| self.is_contended(lease));
+        let kept = self.lease(id).map_or(Nanos::ZERO, |lease| self.keeps_idle_until(lease));
         let Some(lease) = self.lease_of(id, lease) else { return };
         match lease.revocation.as_mut().map(|revocation| &mut revocation.step) {
             None => {
-                lease.idle = contended.then_some(now);
-                lease.slept |= contended;
+                lease.idle = lease.idle.or(Some(now)).filter(|_| contended);
+                lease.kept = kept;
+                lease.slept |= contended && kept <= now;
             }
             Some(Step::Cancelled(retry)) => *retry = now.min(*retry),
             Some(Step::Asked(_)) => {}
         }
         for device in lease.held.clone() {
-            if let Some(device) = self.devices.get_mut(&device) {
+            if let Some(device) = self.devices.get_mut(&device).filter(|_| kept <= now) {
                 device.haste.end(id, now);
             }
         }
@@ -118,7 +120,6 @@ impl Core {
 }
 
 /// Three parts of what was, one of what is new; the first as it is.
-fn average(was: nvshare_protocol::Nanos, new: nvshare_protocol::Nanos) -> nvshare_protocol::Nanos {
-    use nvshare_protocol::Nanos;
+fn average(was: Nanos, new: Nanos) -> Nanos {
     if was == Nanos::ZERO { new } else { Nanos(was.0 / 4 * 3 + new.0 / 4) }
 }

@@ -1,6 +1,7 @@
 //! One device: who has it, who waits for it, and how full it is.
 use crate::event::TenantId;
 use crate::haste::Haste;
+use crate::regret::Regret;
 use crate::standing::Standings;
 use crate::tenant::Memory;
 use crate::unseen::Unseen;
@@ -23,6 +24,7 @@ pub(crate) struct Device {
     pub cost: (Nanos, Nanos),
     /// How fast memory came in last, bytes a second; 0: not known.
     pub rate: u64,
+    pub regret: Regret,
     /// Those who came before others.
     pub haste: Haste,
     /// Somebody who held it since before this run has said so.

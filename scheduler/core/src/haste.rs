@@ -22,6 +22,8 @@ pub(crate) struct BrokenOff {
     pub left: Nanos,
     /// When it was asked for.
     pub asked: Nanos,
+    /// It had nothing to do.
+    pub idle: bool,
 }
 
 impl BrokenOff {
@@ -31,31 +33,35 @@ impl BrokenOff {
     }
 }
 
-/// Time with the gate open while others waited, of which half is forgotten in [`HALF_LIFE`].
+/// Time that was spent, of which half is forgotten in so many seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Recent {
-    held: Nanos,
+pub(crate) struct Recent<const HALF_LIFE: u64> {
+    spent: Nanos,
     at: Nanos,
 }
 
-/// See [`Recent`].
-const HALF_LIFE: Nanos = seconds(10);
-/// Running all the time counts for so much: the half-life by the natural logarithm of 2.
-pub(crate) const ALWAYS: Nanos = Nanos(HALF_LIFE.0 / 100 * 144);
+/// With the gate open, while others waited.
+pub(crate) type Held = Recent<10>;
+/// See [`Recent::ALWAYS`].
+const ALWAYS: Nanos = Held::ALWAYS;
 
-impl Recent {
+impl<const HALF_LIFE: u64> Recent<HALF_LIFE> {
+    /// All of the time counts for so much: the half-life by the natural logarithm of 2.
+    pub const ALWAYS: Nanos = Nanos(seconds(HALF_LIFE).0 / 100 * 144);
+
     /// As it is `now`.
     pub fn at(self, now: Nanos) -> Nanos {
         let passed = now.saturating_sub(self.at).0;
-        let (halves, rest) = (passed / HALF_LIFE.0, passed % HALF_LIFE.0);
-        let left = self.held.0.checked_shr(u32::try_from(halves).unwrap_or(u32::MAX)).unwrap_or(0);
+        let half_life = seconds(HALF_LIFE).0;
+        let (halves, rest) = (passed / half_life, passed % half_life);
+        let left = self.spent.0.checked_shr(u32::try_from(halves).unwrap_or(u32::MAX)).unwrap_or(0);
         // Linear within one half-life.
-        let gone = u128::from(left) * u128::from(rest) / (2 * u128::from(HALF_LIFE.0));
+        let gone = u128::from(left) * u128::from(rest) / (2 * u128::from(half_life));
         Nanos(left - u64::try_from(gone).unwrap_or(left).min(left))
     }
 
-    pub fn add(&mut self, now: Nanos, held: Nanos) {
-        self.held = self.at(now).saturating_add(held.min(seconds(15)));
+    pub fn add(&mut self, now: Nanos, spent: Nanos) {
+        self.spent = self.at(now).saturating_add(spent.min(seconds(15)));
         self.at = now;
     }
 }
@@ -65,7 +71,7 @@ impl Recent {
 pub(crate) struct Haste {
     holders: BTreeSet<TenantId>,
     since: Nanos,
-    past: Recent,
+    past: Held,
 }
 
 impl Haste {
@@ -108,10 +114,11 @@ impl Core {
 
     /// Until when a holder goes on in any case: for two thirds of what it took to have its memory there, or would take,
     /// from when it was told to leave if its turn was broken off. Others never leave it less than two fifths of the time.
+    /// Where idle holders are kept, for as long as those.
     pub(crate) fn slice_end(&self, lease: &Lease) -> Nanos {
         let Some(ready) = lease.ready else { return Nanos::MAX };
         let away = ready.saturating_sub(lease.goes_on.map_or(lease.granted, |turn| turn.told));
         let cost = lease.held.iter().map(|device| self.devices[device].cost()).max().unwrap_or_default();
-        ready.saturating_add(Nanos(away.max(cost).0 / 3 * 2).max(SLICE))
+        ready.saturating_add(Nanos(away.max(cost).0 / 3 * 2).max(SLICE)).max(self.keeps_idle_until(lease))
     }
 }

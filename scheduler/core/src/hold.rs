@@ -96,8 +96,9 @@ impl Core {
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
                 let told = lease.revocation.map(|revocation| revocation.first);
-                let (rest, left, asked) = (lease.rest, self.now, lease.asked);
-                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left, asked });
+                let (rest, left, asked, idle) =
+                    (lease.rest, self.now, lease.asked, lease.idle.is_some() && !lease.throttled);
+                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left, asked, idle });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);

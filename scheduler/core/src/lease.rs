@@ -42,7 +42,9 @@ pub(crate) struct Lease {
     pub throttled: bool,
     /// When it said that it has nothing to do, while somebody waited.
     pub idle: Option<Nanos>,
-    /// It was idle once.
+    /// Until when it is kept all the same.
+    pub kept: Nanos,
+    /// It was idle once, and not kept.
     pub slept: bool,
     /// It wants another turn after this one.
     pub again: bool,
@@ -98,6 +100,7 @@ impl Lease {
             limited: false,
             throttled: false,
             idle: None,
+            kept: Nanos::ZERO,
             slept: false,
             again: false,
             takes_over: false,
@@ -114,10 +117,8 @@ impl Lease {
 
     /// When the turn is over, should anybody wait.
     pub fn turn_end(&self) -> Nanos {
-        if self.idle.is_some() {
-            return Nanos::ZERO;
-        }
-        self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum)
+        let end = self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum);
+        if self.idle.is_some() { self.kept.min(end) } else { end }
     }
 
     /// Those of the least rank leave before others.

@@ -25,19 +25,20 @@
 //!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
 //!   a device's time, and a holder that gave way keeps two fifths.
 //! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
-//!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes on until that one has starved: whoever has waited for
-//!   [`Settings::starvation`] while higher ones were before it stands in line as one of high priority, once, and its
-//!   turn is a whole one. A turn that was broken off and goes on at once counts as waited for since it was first asked
-//!   for.
+//!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes
+//!   on until that one has starved: whoever has waited for [`Settings::starvation`] while higher ones were before it
+//!   stands in line as one of high priority, once, and its turn is a whole one. A turn that was broken off and goes on at
+//!   once counts as waited for since it was first asked for.
 //! * A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each period
 //!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
 //!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
-//!   the period is over it stands in no line. Those of one group are counted together,
-//!   under the least of their quotas.
+//!   the period is over it stands in no line. Those of one group are counted together, under the least of their quotas.
 //! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
-//! * A holder that says it is idle while somebody waits has had its turn.
+//! * A holder that says it is idle while somebody waits has had its turn, but where idle holders have often come back
+//!   at once: there it keeps its turn until that has lasted twice as long as a hand-over, and for good if it says before
+//!   that it has work again.
 //! * A device named by a tenant that holds others joins its hold if nobody holds it or waits for it.
 //!   Otherwise the tenant is revoked and stands in line for the whole set.
 //! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
@@ -68,6 +69,7 @@ mod memory;
 mod moves;
 mod priority;
 mod quota;
+mod regret;
 mod replay;
 mod room;
 mod roster;

@@ -139,12 +139,19 @@ impl Core {
                 self.enqueue(id);
             }
             Stage::Leased(lease) if lease.revocation.is_some() => lease.again = true,
+            Stage::Leased(lease) if lease.kept > self.now => {
+                lease.idle = None;
+                self.changed(id);
+            }
             Stage::Waiting(_) | Stage::Leased(_) => {}
         }
     }
 
     /// At the end of the line for each of its devices.
     pub(crate) fn enqueue(&mut self, id: TenantId) {
+        if let Some(turn) = self.tenants.get(&id).and_then(|tenant| tenant.broken_off) {
+            self.regrets(id, turn);
+        }
         self.arrivals += 1;
         let (now, eager) = (self.now, self.is_eager(id));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };

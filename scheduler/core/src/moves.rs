@@ -7,7 +7,7 @@ use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fetching ahead is told again when so much more can come.
-const STEP: Bytes = Bytes(256 << 20);
+const STEP: Bytes = Bytes(128 << 20);
 /// How fast memory comes in where that has not been measured, bytes a second.
 const RATE: u64 = 20_000_000_000;
 /// Fetching ahead begins so much earlier than it must, for messages and other delays.

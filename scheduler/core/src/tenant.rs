@@ -1,5 +1,5 @@
 //! One tenant: what it has, and where it stands in its turn.
-use crate::haste::{BrokenOff, Recent};
+use crate::haste::{BrokenOff, Held};
 use crate::lease::Lease;
 use crate::priority::Priority;
 use crate::quota::Quota;
@@ -30,7 +30,7 @@ pub(crate) struct Tenant {
     /// The most that it may hold of each device's time.
     pub quota: Option<Quota>,
     /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
-    pub recent: Recent,
+    pub recent: Held,
     /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
     pub swaps: bool,
     /// That there is no room for it has been told since its last grant.

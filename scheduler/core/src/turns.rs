@@ -152,6 +152,7 @@ impl Core {
             let lease = self.tenants.get_mut(&holder).and_then(|tenant| tenant.lease_mut());
             let Some(lease) = lease.filter(|lease| lease.revocation.is_none()) else { continue };
             lease.rest = lease.turn_end().saturating_sub(now);
+            lease.slept |= lease.idle.is_some();
             self.revoke(holder);
         }
     }

@@ -39,6 +39,16 @@ impl Core {
         if bytes == Bytes::ZERO || !self.tenants.get(&id).is_some_and(|t| t.devices.contains_key(&device)) {
             return;
         }
+        self.believe(id, device, bytes);
+        // What it was told to bring in beyond that has not come. It is told again when there is room.
+        let most = self.memory(id, device).resident.saturating_add(self.free(id, device));
+        if let Some(told) = self.tenants.get_mut(&id).and_then(|tenant| tenant.fetching.get_mut(&device)) {
+            *told = most.min(*told);
+            self.changed(id);
+        }
+    }
+
+    fn believe(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
         let (now, free, believed) = (self.now, self.free(id, device), self.unseen(device));
         let Some(at) = self.devices.get_mut(&device).filter(|_| free >= bytes) else { return };
         let more = free.saturating_sub(bytes).saturating_add(GRANULE);

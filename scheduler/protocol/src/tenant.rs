@@ -14,7 +14,8 @@ pub enum ToScheduler {
     /// What the process has on one device. Sent when it changed, at most every few milliseconds.
     #[n(2)]
     Memory(#[n(0)] Memory),
-    /// Work waits at the gate: a grant of all devices named so far, please. Repeating it changes nothing.
+    /// Work waits at the gate: a grant of all devices named so far, please. Repeating it changes nothing. From a tenant
+    /// that holds: it has work again after [`ToScheduler::Idle`].
     #[n(3)]
     Request,
     /// Answer to [`ToTenant::Grant`]: the memory is back and the gate is open.

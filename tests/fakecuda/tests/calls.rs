@@ -29,6 +29,44 @@ in_a_process! {
         assert_eq!(current, primary);
     }
 
+    an_ended_primary_context_is_known_and_refuses_all_else_until_it_is_retained_again() {
+        let cuda = Cuda::begin();
+        let (mut before, mut device, mut again) = (0_u64, 9_u32, 0_u64);
+        ok!(cuda, "cuCtxGetCurrent", &mut before as *mut u64);
+        ok!(cuda, "cuDevicePrimaryCtxReset_v2", 0);
+        ok!(cuda, "cuCtxGetDevice", &mut device as *mut u32);
+        assert_eq!((device, cuda.plain(4096)), (0, Err(709)));
+        ok!(cuda, "cuCtxPushCurrent_v2", before);
+        assert_eq!(call!(cuda, "cuCtxSynchronize"), 709);
+        ok!(cuda, "cuDevicePrimaryCtxRetain", &mut again as *mut u64, 0);
+        assert_eq!(again, before);
+        cuda.plain(4096).unwrap();
+        ok!(cuda, "cuDevicePrimaryCtxRelease_v2", 0);
+        cuda.plain(4096).expect("a reset does not release");
+        ok!(cuda, "cuDevicePrimaryCtxRelease_v2", 0);
+        assert_eq!(cuda.plain(4096), Err(709));
+        assert_eq!(call!(cuda, "cuDevicePrimaryCtxRelease_v2", 0), 201);
+    }
+
+    a_node_of_a_graph_takes_a_function_and_no_kernel_of_a_library() {
+        let cuda = Cuda::begin();
+        let text = std::ffi::CString::new(include_str!("../kernels.ptx")).unwrap();
+        let (mut library, mut kernel, mut function, mut graph, mut node) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
+        ok!(cuda, "cuLibraryLoadData", &mut library as *mut u64, text.as_ptr(), 0, 0, 0, 0, 0, 0);
+        ok!(cuda, "cuLibraryGetKernel", &mut kernel as *mut u64, library, c"spin".as_ptr());
+        ok!(cuda, "cuKernelGetFunction", &mut function as *mut u64, kernel);
+        ok!(cuda, "cuGraphCreate", &mut graph as *mut u64, 0);
+        let mut nanos = 1_u64;
+        let mut arguments = [&mut nanos as *mut u64];
+        let mut add = |function: u64| {
+            // func, six sizes and the shared bytes, the arguments, extra, kern, ctx.
+            let params = [function, 1 << 32 | 1, 1 << 32 | 1, 1 << 32 | 1, 0, arguments.as_mut_ptr() as u64, 0, 0, 0];
+            call!(cuda, "cuGraphAddKernelNode_v2", &mut node as *mut u64, graph, 0, 0, params.as_ptr())
+        };
+        assert_eq!((add(kernel), add(function)), (400, 0));
+        assert_eq!(cuda.launch(kernel, 0, &[1]), 0);
+    }
+
     a_forked_child_is_not_initialised() {
         let cuda = Cuda::begin();
         // SAFETY: this process has one thread, and its child only calls the driver and ends.

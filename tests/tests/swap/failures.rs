@@ -38,10 +38,14 @@ fn a_tenant_for_which_there_is_no_swap_space_at_all_uses_managed_memory() -> Res
 
 /// Two tenants take turns, one of them with failures planned; both must end well. The failing one's stderr.
 fn with_failures(planned: &str) -> Result<String> {
+    with_failures_of("swap", planned)
+}
+
+fn with_failures_of(engine: &str, planned: &str) -> Result<String> {
     let world = World::new(CARD)?;
     let scheduler = world.scheduler_with(SWAP, &["--quantum", "0.2", "--evict", "always"])?;
-    let failing =
-        load(&world, 6, &["--seconds", "4"], &[("FAKECUDA_FAIL", planned), ("NVSHARE_LOG", "debug")])?;
+    let settings = [("NVSHARE_ENGINE", engine), ("FAKECUDA_FAIL", planned), ("NVSHARE_LOG", "debug")];
+    let failing = load(&world, 6, &["--seconds", "4"], &settings)?;
     failing.next("step")?;
     let other = load(&world, 6, &["--seconds", "4"], &[])?;
     right(&failing.finish()?);
@@ -78,6 +82,22 @@ fn a_copy_that_fails_costs_time_and_no_data() -> Result<()> {
 fn swap_space_that_cannot_be_registered_is_slower_and_right() -> Result<()> {
     let log = with_failures("cuMemHostRegister:0:801")?;
     assert!(log.contains("swap space cannot be registered (CUDA error 801): it is slower"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn swap_space_that_an_ended_context_refuses_is_registered_in_the_next_one() -> Result<()> {
+    let log = with_failures("cuMemHostRegister:1:709,cuMemHostRegister:2:801")?;
+    assert!(log.contains("swap space cannot be registered (CUDA error 801): it is slower"), "{log}");
+    assert!(!log.contains("registered (CUDA error 709)"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn swap_space_is_not_registered_for_managed_memory() -> Result<()> {
+    let log = with_failures_of("managed", "cuMemHostRegister:0:801")?;
+    assert!(log.contains("the engine of this process is managed"), "{log}");
+    assert!(!log.contains("swap space cannot be registered"), "{log}");
     Ok(())
 }
 

@@ -31,6 +31,34 @@ fn two_tenants_take_turns_and_no_more_moves_than_the_next_one_lacks() -> Result<
     Ok(())
 }
 
+/// What is made as one piece leaves as one, and comes and goes in smaller ones from then on.
+#[test]
+fn a_large_piece_comes_back_as_several() -> Result<()> {
+    const WHOLE: u64 = 160 * MIB;
+    const FINE: u64 = 128 * MIB;
+    let world = World::new(CARD)?;
+    let log = world.dir().join("card.log");
+    let logged = [("FAKECUDA_LOG", log.to_str().expect("a path of letters"))];
+    let scheduler = world.scheduler_with(SWAP, &["--quantum", "0.3"])?;
+    let bytes = WHOLE.to_string();
+    let load = || world.load(&["--bytes", &bytes, "--blocks", "1", "--seconds", "5"], &logged);
+    let tenants = [load()?, load()?];
+    until("turns are taken", || Ok(turns(&scheduler)? >= 6))?;
+    for tenant in tenants {
+        right(&tenant.finish()?);
+    }
+    let text = std::fs::read_to_string(&log)?;
+    let count = |operation: &str, bytes: u64| {
+        let parts = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        parts.filter(|part| part[2] == operation && part[3] == (bytes * SCALE).to_string()).count()
+    };
+    assert!(count("copy_out", WHOLE) <= 2, "each tenant's once");
+    assert_eq!(count("copy_in", WHOLE), 0);
+    assert!(count("copy_in", FINE) >= 2 && count("copy_in", WHOLE - FINE) >= 2, "it comes back in parts");
+    assert!(count("copy_out", FINE) >= 1, "and goes again in parts");
+    Ok(())
+}
+
 #[test]
 fn submitted_work_ends_before_its_memory_moves() -> Result<()> {
     let world = World::new(CARD)?;
@@ -181,5 +209,24 @@ fn a_scheduler_killed_in_the_middle_of_a_hand_over_costs_no_data() -> Result<()>
     for tenant in tenants {
         right(&tenant.finish()?);
     }
+    Ok(())
+}
+
+#[test]
+fn pauses_that_end_while_memory_moves_are_learned() -> Result<()> {
+    // What a tenant lacks moves in 0.4 s: longer than the pauses, and than a tenant that was not idle may be away.
+    let card = [CARD, &[("FAKECUDA_COPY_GBPS", "0.5")]].concat();
+    let world = World::new(&card)?;
+    let scheduler = world.scheduler_with(SWAP, &["--quantum", "3600"])?;
+    let arguments = ["--seconds", "8", "--rest-ms", "30"];
+    let tenants = [(); 2].map(|()| load(&world, 4, &arguments, &[]));
+    let tenants = tenants.into_iter().collect::<Result<Vec<_>>>()?;
+    for tenant in tenants {
+        right(&tenant.finish()?);
+    }
+    let spans = scheduler.trace()?.spans;
+    let runs = spans.iter().filter(|span| span.kind == "run").filter_map(|span| Some(span.end? - span.start));
+    let runs: Vec<f64> = runs.collect();
+    assert!(runs.iter().any(|run| *run > 3.0), "giving way at each pause: {runs:?}");
     Ok(())
 }

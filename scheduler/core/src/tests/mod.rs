@@ -13,6 +13,7 @@ mod mixes;
 mod operations;
 mod priorities;
 mod quanta;
+mod regret;
 mod sharing;
 mod spans;
 mod stuck;

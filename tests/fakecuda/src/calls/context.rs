@@ -27,8 +27,11 @@ fn peers(peer: CUcontext) -> Result<(usize, usize, usize), CUresult> {
     if different { Ok((context, device, peer as usize)) } else { Err(CUresult::ERROR_INVALID_CONTEXT) }
 }
 
+/// A primary context can be pushed when it has ended (driver 580.159.04): what is called in it is then refused.
 fn push(ctx: CUcontext) -> Result<(), CUresult> {
-    check(ctx as usize, false)?;
+    if Process::get()?.inner().contexts.primary_on(ctx as usize).is_none() {
+        check(ctx as usize, false)?;
+    }
     context::push(ctx as usize);
     Ok(())
 }
@@ -84,7 +87,7 @@ driver! {
 
     cuCtxPopCurrent_v2(pctx: *mut CUcontext) |_| { pop(pctx) }
 
-    cuCtxGetDevice(device: *mut CUdevice) |_| { put(device, Process::get()?.context()?.1 as CUdevice) }
+    cuCtxGetDevice(device: *mut CUdevice) |_| { put(device, current_device()? as CUdevice) }
 
     cuCtxRecordEvent(ctx: CUcontext, event: CUevent) |_| {
         Process::get()?.record_context(ctx as usize, event as usize)
@@ -133,6 +136,16 @@ driver! {
         process.prohibited()?;
         process.inner().disturb(ctx as usize)?;
         process.synchronize(ctx as usize)
+    }
+}
+
+/// The device of the current context. Of a primary one it is told also when that has ended (driver 580.159.04).
+fn current_device() -> Result<usize, CUresult> {
+    let process = Process::get()?;
+    let inner = process.inner();
+    match inner.contexts.primary_on(context::current()) {
+        Some(device) => Ok(device),
+        None => Ok(inner.context()?.1),
     }
 }
 

@@ -73,6 +73,6 @@ driver! {
     cuDevicePrimaryCtxGetState(dev: CUdevice, flags: *mut c_uint, active: *mut c_int) |_| {
         let device = number(dev)?;
         put(flags, 0)?;
-        put(active, Process::get()?.inner().contexts.primary.contains_key(&device).into())
+        put(active, Process::get()?.inner().contexts.is_active(device).into())
     }
 }

@@ -98,7 +98,7 @@ driver! {
 
     cuGraphAddKernelNode_v2(node: *mut CUgraphNode, graph: CUgraph, _after: *const CUgraphNode, _count: usize, params: *const CUDA_KERNEL_NODE_PARAMS) |_| {
         let params = params.as_ref().ok_or(CUresult::ERROR_INVALID_VALUE)?;
-        add(node, graph, launch::work(params.func, params.kernelParams)?)
+        add(node, graph, launch::node(params.func, params.kernelParams)?)
     }
 
     cuGraphAddMemsetNode(node: *mut CUgraphNode, graph: CUgraph, _after: *const CUgraphNode, _count: usize, params: *const CUDA_MEMSET_NODE_PARAMS, _ctx: CUcontext) |_| {

@@ -1,16 +1,26 @@
 //! Kernels, graphs, host functions.
 use crate::driver::Outcome;
+use crate::sim::kernels::Kernel;
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
 use crate::sim::work::Work;
 use nvshare_abi::*;
 
+/// The work of a graph's node, which takes a function, and no kernel of a library in its place (driver 580.159.04).
+///
+/// # Safety
+/// `params` points to a pointer for each of the kernel's parameters.
+pub(super) unsafe fn node(f: CUfunction, params: *mut *mut c_void) -> Result<Work, CUresult> {
+    let kernel = Process::get()?.inner().modules.functions.get(&(f as usize)).copied();
+    // SAFETY: the caller's promise.
+    unsafe { work(kernel, params) }
+}
+
 /// The work of a kernel. Arguments are read now, as a real driver does it.
 ///
 /// # Safety
 /// `params` points to a pointer for each of the kernel's parameters.
-pub(super) unsafe fn work(f: CUfunction, params: *mut *mut c_void) -> Result<Work, CUresult> {
-    let kernel = Process::get()?.inner().modules.functions.get(&(f as usize)).copied();
+unsafe fn work(kernel: Option<Kernel>, params: *mut *mut c_void) -> Result<Work, CUresult> {
     let kernel = kernel.ok_or(CUresult::ERROR_INVALID_HANDLE)?;
     let sizes = kernel.parameters();
     if params.is_null() && !sizes.is_empty() {
@@ -35,8 +45,13 @@ pub(super) unsafe fn work(f: CUfunction, params: *mut *mut c_void) -> Result<Wor
 /// # Safety
 /// As of [`work`].
 unsafe fn launch(f: CUfunction, stream: CUstream, params: *mut *mut c_void, on: Default) -> Outcome {
+    let kernel = {
+        let inner = Process::get()?.inner();
+        let modules = &inner.modules;
+        modules.functions.get(&(f as usize)).or(modules.kernels.get(&(f as usize))).copied()
+    };
     // SAFETY: the caller's promise.
-    let work = unsafe { work(f, params)? };
+    let work = unsafe { work(kernel, params)? };
     Process::get()?.submit(stream as usize, on, work).map(|_| ())
 }
 

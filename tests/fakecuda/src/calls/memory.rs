@@ -161,16 +161,11 @@ driver! {
     }
 
     cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, _count: usize) |_| {
-        let process = Process::get()?;
-        let mut inner = process.inner();
-        let advice = inner.memory.managed(dptr).ok_or(CUresult::ERROR_INVALID_VALUE)?.advice;
-        let value = match attribute {
-            1 => advice.read_mostly.into(),
-            2 => advice.preferred,
-            CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION => advice.prefetched,
-            _ => return Err(CUresult::ERROR_NOT_SUPPORTED),
-        };
-        if size == 4 { put(data.cast(), value) } else { Err(CUresult::ERROR_INVALID_VALUE) }
+        range_attribute(data, size, attribute, dptr)
+    }
+
+    cuMemRangeGetAttributes(data: *mut *mut c_void, sizes: *mut usize, attributes: *mut CUmem_range_attribute, attribute_count: usize, dptr: CUdeviceptr, _count: usize) |_| {
+        (0..attribute_count).try_for_each(|at| range_attribute(*data.add(at), *sizes.add(at), *attributes.add(at), dptr))
     }
 
     cuMemPrefetchAsync | cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) |on| {
@@ -180,6 +175,36 @@ driver! {
     cuMemPrefetchAsync_v2 | cuMemPrefetchAsync_v2_ptsz(dptr: CUdeviceptr, count: usize, location: CUmemLocation, _flags: c_uint, stream: CUstream) |on| {
         prefetch(dptr, count, place(location), stream, on)
     }
+
+    cuMemPrefetchBatchAsync | cuMemPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, _flags: c_ulonglong, stream: CUstream) |on| {
+        (0..count).try_for_each(|at| {
+            // A location is that of the ranges from its index on.
+            let location = (0..location_count).rev().find(|known| *location_indexes.add(*known) <= at);
+            let location = *locations.add(location.ok_or(CUresult::ERROR_INVALID_VALUE)?);
+            prefetch(*dptrs.add(at), *sizes.add(at), place(location), stream, on)
+        })
+    }
+}
+
+/// # Safety
+/// `data` is null or valid for a write of `size` bytes.
+unsafe fn range_attribute(
+    data: *mut c_void,
+    size: usize,
+    attribute: CUmem_range_attribute,
+    dptr: CUdeviceptr,
+) -> Outcome {
+    let process = Process::get()?;
+    let mut inner = process.inner();
+    let advice = inner.memory.managed(dptr).ok_or(CUresult::ERROR_INVALID_VALUE)?.advice;
+    let value = match attribute {
+        1 => advice.read_mostly.into(),
+        2 => advice.preferred,
+        CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION => advice.prefetched,
+        _ => return Err(CUresult::ERROR_NOT_SUPPORTED),
+    };
+    // SAFETY: the caller's promise.
+    if size == 4 { unsafe { put(data.cast(), value) } } else { Err(CUresult::ERROR_INVALID_VALUE) }
 }
 
 /// Noted, and without effect: the device moves memory by touch, prefetch and pressure only.

@@ -37,25 +37,29 @@ unsafe fn image(image: *const c_void) -> Result<usize, CUresult> {
     load(&text.to_string_lossy())
 }
 
-/// A function of a module or library; both are handles to the same here.
+/// A kernel of a module or library.
 ///
 /// # Safety
 /// `name` is null or a text that ends with NUL.
-unsafe fn function(module: usize, name: *const c_char) -> Result<usize, CUresult> {
+unsafe fn kernel(module: usize, name: *const c_char) -> Result<Kernel, CUresult> {
     if name.is_null() {
         return Err(CUresult::ERROR_INVALID_VALUE);
     }
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     let process = Process::get()?;
-    let mut inner = process.inner();
+    let inner = process.inner();
     let entries = inner.modules.modules.get(&module).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-    if !entries.iter().any(|entry| *entry == name) {
-        return Err(CUresult::ERROR_NOT_FOUND);
-    }
+    let known = entries.iter().any(|entry| *entry == name);
+    if known { Ok(Kernel::named(&name)) } else { Err(CUresult::ERROR_NOT_FOUND) }
+}
+
+fn function(kernel: Kernel) -> Result<CUfunction, CUresult> {
+    let process = Process::get()?;
+    let mut inner = process.inner();
     let handle = inner.handle();
-    inner.modules.functions.insert(handle, Kernel::named(&name));
-    Ok(handle)
+    inner.modules.functions.insert(handle, kernel);
+    Ok(handle as CUfunction)
 }
 
 fn unload(module: usize) -> Outcome {
@@ -84,7 +88,7 @@ driver! {
     cuModuleUnload(module: CUmodule) |_| { unload(module as usize) }
 
     cuModuleGetFunction(pfunction: *mut CUfunction, module: CUmodule, name: *const c_char) |_| {
-        put(pfunction, function(module as usize, name)? as CUfunction)
+        put(pfunction, function(kernel(module as usize, name)?)?)
     }
 
     cuModuleGetGlobal_v2(_dptr: *mut CUdeviceptr, _bytes: *mut usize, _module: CUmodule, _name: *const c_char) |_| {
@@ -98,10 +102,17 @@ driver! {
     cuLibraryUnload(library: CUlibrary) |_| { unload(library as usize) }
 
     cuLibraryGetKernel(pkernel: *mut CUkernel, library: CUlibrary, name: *const c_char) |_| {
-        put(pkernel, function(library as usize, name)? as CUkernel)
+        let found = kernel(library as usize, name)?;
+        let process = Process::get()?;
+        let mut inner = process.inner();
+        let handle = inner.handle();
+        inner.modules.kernels.insert(handle, found);
+        put(pkernel, handle as CUkernel)
     }
 
     cuKernelGetFunction(pfunction: *mut CUfunction, kernel: CUkernel) |_| {
-        put(pfunction, kernel as CUfunction)
+        Process::get()?.context()?;
+        let found = Process::get()?.inner().modules.kernels.get(&(kernel as usize)).copied();
+        put(pfunction, function(found.ok_or(CUresult::ERROR_INVALID_HANDLE)?)?)
     }
 }

@@ -12,8 +12,20 @@ pub struct Context {
 #[derive(Default)]
 pub struct Contexts {
     pub live: BTreeMap<usize, Context>,
-    /// By device: the handle, and how often it was retained.
-    pub primary: BTreeMap<usize, (usize, u32)>,
+    /// By device: the handle, which every life of the primary context has, and how often it was retained.
+    primary: BTreeMap<usize, (usize, u32)>,
+}
+
+impl Contexts {
+    /// The device whose primary context has that handle, alive or not.
+    pub fn primary_on(&self, handle: usize) -> Option<usize> {
+        self.primary.iter().find(|(_, (known, _))| *known == handle).map(|(device, _)| *device)
+    }
+
+    /// Whether the device's primary context is alive.
+    pub fn is_active(&self, device: usize) -> bool {
+        self.primary.get(&device).is_some_and(|(handle, _)| self.live.contains_key(handle))
+    }
 }
 
 thread_local! {
@@ -62,11 +74,15 @@ impl Process {
     }
 
     pub fn create_context(&self, device: usize) -> Result<usize, CUresult> {
-        self.take(device, settings().context)?;
-        let mut inner = self.inner();
-        let handle = inner.handle();
-        inner.contexts.live.insert(handle, Context { device });
+        let handle = self.inner().handle();
+        self.bring_to_life(handle, device)?;
         Ok(handle)
+    }
+
+    fn bring_to_life(&self, handle: usize, device: usize) -> Result<(), CUresult> {
+        self.take(device, settings().context)?;
+        self.inner().contexts.live.insert(handle, Context { device });
+        Ok(())
     }
 
     /// Ends a context: waits for its work, then frees what it allocated; with `reset` also what it took of pools.
@@ -90,32 +106,43 @@ impl Process {
     }
 
     pub fn retain_primary(&self, device: usize) -> Result<usize, CUresult> {
-        if let Some((handle, count)) = self.inner().contexts.primary.get_mut(&device) {
-            *count += 1;
-            return Ok(*handle);
+        let (known, active) = {
+            let inner = self.inner();
+            (inner.contexts.primary.get(&device).copied(), inner.contexts.is_active(device))
+        };
+        let (handle, count) = known.unwrap_or_else(|| (self.inner().handle(), 0));
+        if !active {
+            self.bring_to_life(handle, device)?;
         }
-        let handle = self.create_context(device)?;
-        self.inner().contexts.primary.insert(device, (handle, 1));
+        self.inner().contexts.primary.insert(device, (handle, count + 1));
         Ok(handle)
     }
 
     pub fn release_primary(&self, device: usize) -> Result<(), CUresult> {
         let mut inner = self.inner();
-        let (handle, count) =
-            inner.contexts.primary.get_mut(&device).ok_or(CUresult::ERROR_INVALID_CONTEXT)?;
+        let active = inner.contexts.is_active(device);
+        let known = inner.contexts.primary.get_mut(&device).filter(|(_, count)| *count > 0);
+        let (handle, count) = known.ok_or(CUresult::ERROR_INVALID_CONTEXT)?;
         *count -= 1;
-        if *count > 0 {
+        if *count > 0 || !active {
             return Ok(());
         }
         let handle = *handle;
-        inner.contexts.primary.remove(&device);
         drop(inner);
         self.destroy_context(handle, true)
     }
 
-    /// Ends the primary context whoever holds it.
+    /// Ends the primary context whoever holds it. It stays retained, by CUDA's documentation.
     pub fn reset_primary(&self, device: usize) -> Result<(), CUresult> {
-        let removed = self.inner().contexts.primary.remove(&device);
-        removed.map_or(Ok(()), |(handle, _)| self.destroy_context(handle, true))
+        let handle = {
+            let inner = self.inner();
+            inner
+                .contexts
+                .primary
+                .get(&device)
+                .filter(|_| inner.contexts.is_active(device))
+                .map(|(handle, _)| *handle)
+        };
+        handle.map_or(Ok(()), |handle| self.destroy_context(handle, true))
     }
 }

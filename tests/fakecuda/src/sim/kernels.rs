@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Modules {
     pub modules: BTreeMap<usize, Vec<String>>,
-    /// Functions and kernels by handle.
+    /// Functions of a context, by handle. They can be launched, and be in a graph's nodes.
     pub functions: BTreeMap<usize, Kernel>,
+    /// Kernels of a library, by handle. They can be launched.
+    pub kernels: BTreeMap<usize, Kernel>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

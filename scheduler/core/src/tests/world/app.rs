@@ -64,6 +64,7 @@ impl World {
         let next = match load {
             Load::Batch => Nanos::ZERO,
             Load::Bursts { every, .. } => came.saturating_add(every).saturating_sub(self.now),
+            Load::Steps { pause, .. } => pause,
             Load::Random { pause, .. } => self.some(pause),
         };
         self.set(c, Timer::Burst, next);
@@ -75,7 +76,7 @@ impl World {
         }
         let work = match self.clients[c].spec.load {
             Load::Batch => Nanos::MAX,
-            Load::Bursts { work, .. } => work,
+            Load::Bursts { work, .. } | Load::Steps { work, .. } => work,
             Load::Random { work, .. } => self.some(work).max(Nanos::from_millis(1)),
         };
         (self.clients[c].work, self.clients[c].came) = (work, self.now);

@@ -15,6 +15,8 @@ pub enum Load {
     Batch,
     /// A burst of work, again and again, from one beginning to the next or later.
     Bursts { work: Nanos, every: Nanos },
+    /// Steps of work with a pause after each.
+    Steps { work: Nanos, pause: Nanos },
     /// Bursts and pauses of random lengths up to these.
     Random { work: Nanos, pause: Nanos },
 }

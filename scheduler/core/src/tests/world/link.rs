@@ -24,6 +24,11 @@ impl World {
             self.say(c, |tenant| Event::Requested { tenant })?;
             self.clients[c].phase = Phase::Waiting;
         }
+        let client = &mut self.clients[c];
+        if client.phase == Phase::Held && client.told_idle && client.has_work() && client.gate_open {
+            client.told_idle = false;
+            self.say(c, |tenant| Event::Requested { tenant })?;
+        }
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use crate::tenant::Memory;
 use nvshare_protocol::Bytes;
 
 /// As large as the library's own.
-const PIECE: u64 = 256 << 20;
-/// Moved between two looks and two reports.
+const PIECE: u64 = 128 << 20;
+/// Moved between two reports.
 pub const BATCH: u64 = 512 << 20;
 
 /// Contents are numbered by the computation that wrote them last; none: never written.
