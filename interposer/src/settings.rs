@@ -19,6 +19,8 @@ const ENGINE: &str = "NVSHARE_ENGINE";
 const MEM_LIMIT: &str = "NVSHARE_MEM_LIMIT";
 const PREFETCH: &str = "NVSHARE_PREFETCH";
 const WEIGHT: &str = "NVSHARE_WEIGHT";
+const PRIORITY: &str = "NVSHARE_PRIORITY";
+const TIME_SHARE: &str = "NVSHARE_TIME_SHARE";
 const DEBUG: &str = "NVSHARE_DEBUG";
 const OVERSUB: &str = "NVSHARE_ENABLE_SINGLE_OVERSUB";
 
@@ -29,6 +31,8 @@ pub const TABLE: &[Setting] = &[
     Setting { name: ENGINE, allowed: "auto, swap, managed, plain", default: "auto", meaning: "how memory is moved out and back; auto: swap where device and scheduler offer it, else managed; plain: not at all" },
     Setting { name: MEM_LIMIT, allowed: "bytes, or a number with KiB, MiB, GiB or TiB", default: "none", meaning: "the most that the process may allocate on each device" },
     Setting { name: WEIGHT, allowed: "1 to 1000", default: "the scheduler's", meaning: "the share of the GPU's time beside others, as far as the scheduler allows" },
+    Setting { name: PRIORITY, allowed: "low, normal, high", default: "normal", meaning: "who comes first where not all fit on the GPU" },
+    Setting { name: TIME_SHARE, allowed: "a whole number of per cent, 1% to 100%", default: "100%", meaning: "the most of each GPU's time that the container's processes may hold together, or this one on the host" },
     Setting { name: PREFETCH, allowed: "on, off", default: "on", meaning: "off: memory comes back by page faults, for comparison" },
     Setting { name: DEBUG, allowed: "0, 1", default: "0", meaning: "1: as NVSHARE_LOG=debug (the C nvshare's name)" },
     Setting { name: OVERSUB, allowed: "0, 1", default: "0", meaning: "1: the process may allocate more than the card has (the C nvshare's name)" },
@@ -63,6 +67,10 @@ pub struct Settings {
     pub limit: Option<Bytes>,
     pub engine: EngineChoice,
     pub weight: Option<u32>,
+    /// As the scheduler is told: 0 low, 1 normal, 2 high.
+    pub priority: Option<u32>,
+    /// Per cent.
+    pub time_share: Option<u32>,
     pub prefetch: bool,
     pub oversubscribe: bool,
 }
@@ -129,6 +137,22 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
         }
         weight
     });
+    let priority = parse(PRIORITY).and_then(|value| {
+        let words = ["low", "normal", "high"];
+        let priority = (0..).zip(words).find(|(_, word)| *word == value).map(|(number, _)| number);
+        if priority.is_none() {
+            fault(PRIORITY, &value);
+        }
+        priority
+    });
+    let time_share = parse(TIME_SHARE).and_then(|value| {
+        let percent = value.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        let percent = percent.filter(|percent| (1..=100).contains(percent));
+        if percent.is_none() {
+            fault(TIME_SHARE, &value);
+        }
+        percent
+    });
     let engine = match parse(ENGINE) {
         None => EngineChoice::Auto,
         Some(value) => {
@@ -139,7 +163,7 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
         }
     };
     let level = if debug { Level::Debug } else { level };
-    (Settings { socket, level, limit, engine, weight, prefetch, oversubscribe }, faults)
+    (Settings { socket, level, limit, engine, weight, priority, time_share, prefetch, oversubscribe }, faults)
 }
 
 /// `1536`, `1536MiB`, `1.5 GiB`: more than 0, at most 2^62.
@@ -212,6 +236,29 @@ mod tests {
                 "NVSHARE_MEM_LIMIT=\"4 parsecs\" is not allowed (allowed: bytes, or a number with KiB, MiB, GiB or TiB); using the default: none",
             ]
         );
+    }
+
+    #[test]
+    fn a_priority_is_one_of_three_words() {
+        for (word, expected) in [("low", Some(0)), ("normal", Some(1)), ("high", Some(2)), ("2", None)] {
+            let (settings, faults) = with(&[("NVSHARE_PRIORITY", word)]);
+            assert_eq!((settings.priority, faults.is_empty()), (expected, expected.is_some()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_time_is_in_whole_per_cent() {
+        for (word, expected) in [
+            ("30%", Some(30)),
+            ("100 %", Some(100)),
+            ("30", None),
+            ("0%", None),
+            ("101%", None),
+            ("2.5%", None),
+        ] {
+            let (settings, faults) = with(&[("NVSHARE_TIME_SHARE", word)]);
+            assert_eq!((settings.time_share, faults.is_empty()), (expected, expected.is_some()), "{word}");
+        }
     }
 
     #[test]

@@ -32,6 +32,14 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
         roff.control("br", []).text([roman("Default: "), bold(setting.default)]);
         roff.control("RE", []);
     }
+    roff.control("SH", ["SECTION [gpu.\"UUID\"]"]);
+    roff.text(inlines("For one GPU or MIG instance, named as `nvidia-smi -L` shows it."));
+    roff.control("TP", []).text([bold("quantum")]);
+    roff.text(inlines("How long a turn lasts there, instead of `quantum` in section [scheduler]."));
+    roff.control("RS", []);
+    roff.control("PP", [])
+        .text(inlines(&format!("Allowed: {}.", nvshare_scheduler::settings::table::QUANTUM)));
+    roff.control("RE", []);
     let mut page = Vec::new();
     roff.to_writer(&mut page)?;
     page.extend_from_slice(see_also(NAME).to_roff().as_bytes());

@@ -32,7 +32,7 @@ pub struct Settings {
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
     /// What variables may say; annotations, which only the operator can give, may say everything.
-    /// Of `enable`, `disable` and the words of [`names::KNOBS`].
+    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not the priority, for that is at others' expense.
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
@@ -48,7 +48,7 @@ impl Default for Settings {
             on_error: OnError::RunUnmanaged,
             preload: Method::Auto,
             low_level_runtimes: ["nvidia-container-runtime", "runc", "crun"].map(String::from).to_vec(),
-            image_may_set: may_set_words().map(String::from).collect(),
+            image_may_set: may_set_words().filter(|word| *word != "priority").map(String::from).collect(),
             library: names::LIBRARY.into(),
             tenants_dir: Path::new(names::RUNTIME_DIR).join(names::TENANTS_DIR),
             log_file: "/var/log/nvshare/runtime.log".into(),
@@ -253,9 +253,11 @@ mod tests {
 
     #[test]
     fn a_policy_word_is_checked() {
-        let error = parse("[runtime]\nimage_may_set = [\"priority\"]").error.unwrap();
+        let error = parse("[runtime]\nimage_may_set = [\"colour\"]").error.unwrap();
         assert!(
-            error.contains("`priority` is none of enable, disable, mem-limit, weight, engine"),
+            error.contains(
+                "`colour` is none of enable, disable, mem-limit, weight, priority, time-share, engine"
+            ),
             "{error}"
         );
     }

@@ -46,9 +46,11 @@ pub struct Knob {
     pub variable: &'static str,
 }
 
-pub const KNOBS: [Knob; 3] = [
+pub const KNOBS: [Knob; 5] = [
     Knob { word: "mem-limit", annotation: "io.nvshare.mem-limit", variable: "NVSHARE_MEM_LIMIT" },
     Knob { word: "weight", annotation: "io.nvshare.weight", variable: "NVSHARE_WEIGHT" },
+    Knob { word: "priority", annotation: "io.nvshare.priority", variable: "NVSHARE_PRIORITY" },
+    Knob { word: "time-share", annotation: "io.nvshare.time-share", variable: "NVSHARE_TIME_SHARE" },
     Knob { word: "engine", annotation: "io.nvshare.engine", variable: "NVSHARE_ENGINE" },
 ];
 

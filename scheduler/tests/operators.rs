@@ -92,7 +92,14 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     other.ready(lease);
     let mut tenant = Tenant::silent(&daemon.tenant_socket());
     let (weight, limit, swap) = (Some(3), Some(Bytes(14 << 30)), Some(Bytes(6 << 30)));
-    tenant.say(&ToScheduler::Hello(Hello { weight, limit, swap, ..hello("wishes") }));
+    tenant.say(&ToScheduler::Hello(Hello {
+        weight,
+        limit,
+        swap,
+        priority: Some(2),
+        time_share: Some(90),
+        ..hello("wishes")
+    }));
     tenant.has(Bytes(12 << 30), Bytes(0));
     tenant.say(&ToScheduler::Request);
     while other.hear() != ToTenant::Contended(true) {}
@@ -105,6 +112,8 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     let status = daemon.status();
     let row = &status.tenants[1];
     assert_eq!((row.weight, row.limit_bytes, row.swap_bytes), (3, Some(14 << 30), 6 << 30));
+    assert_eq!((row.time_share_percent, status.tenants[0].time_share_percent), (Some(90), None));
+    assert_eq!((&row.priority[..], &status.tenants[0].priority[..]), ("high", "normal"));
     let gpu = &status.devices[0];
     assert_eq!((gpu.fetch_cost_seconds, gpu.fetch_rate, gpu.quantum_seconds), (0.258, 50_000_000_000, 8.38));
     assert_eq!((status.quantum_seconds, status.quantum_auto), (8.38, true));
@@ -127,6 +136,7 @@ fn rules_are_changed_by_new_commands_and_old_flags() {
         assert_eq!(out(&daemon.ctl(args)), auto);
         assert!(daemon.status().quantum_auto);
     }
+    rules_of_one_gpu(&daemon, &mut tenant);
     assert_eq!(out(&daemon.ctl(&["set", "evict", "never"])), "evict is never\n");
     assert_eq!(daemon.status().evict, "never");
     assert_eq!(out(&daemon.ctl(&["-S", "off"])), "the scheduler is off: everybody runs\n");
@@ -215,4 +225,30 @@ fn a_trace_has_the_spans_of_every_turn() {
         "a name outlives its process: {names:?}"
     );
     assert_eq!(out(&daemon.ctl(&["trace"])).lines().count(), 1);
+}
+
+fn rules_of_one_gpu(daemon: &Daemon, tenant: &mut Tenant) {
+    let (code, text) = error(&daemon.ctl(&["set", "tq", "5", "--gpu", "GPU-1"]));
+    assert_eq!(
+        (code, &text[..]),
+        (3, "nvsharectl: the scheduler refused: no tenant has named a GPU \"GPU-1\" (known: none yet)\n")
+    );
+    tenant.has(Bytes(1 << 30), Bytes(0));
+    let gpu = GPU.to_string();
+    let set = |length| daemon.ctl(&["set", "tq", length, "--gpu", &gpu]);
+    while daemon.status().devices.is_empty() {
+        std::thread::yield_now();
+    }
+    let device = || (daemon.status().devices[0].quantum_seconds, daemon.status().devices[0].own_quantum);
+    assert_eq!(out(&set("5")), format!("the quantum on {gpu} is 5 s\n"));
+    assert_eq!(device(), (5.0, Some(Quantum::Seconds(5.0))));
+    assert_eq!(out(&set("auto")), format!("the quantum on {gpu} is auto\n"));
+    assert_eq!(device(), (2.0, Some(Quantum::Auto)));
+    assert_eq!(out(&set("default")), format!("the quantum on {gpu} is as on the others\n"));
+    assert_eq!(device().1, None);
+    let (code, text) = error(&set("0"));
+    let words = "nvsharectl: the scheduler refused: quantum = 0 is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)\n";
+    assert_eq!((code, &text[..]), (3, words));
+    let (code, text) = error(&daemon.ctl(&["set", "tq", "default"]));
+    assert!(code == 2 && text.contains("needs the GPU that it is for: --gpu UUID"), "{text}");
 }

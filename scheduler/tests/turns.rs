@@ -1,7 +1,7 @@
 //! Tenants that behave, and one that dies.
 mod common;
 use common::{Daemon, Setup, Tenant, device, hello};
-use nvshare_protocol::tenant::{ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,50 @@ fn two_tenants_take_turns() {
     let line = daemon.logs("fetched 12.9 GB in 0.258 s (50.0 GB/s)");
     assert!(line.contains("tenant 1 (one, pid "), "{line}");
     assert!(daemon.logs("moved out 8.0 GB in 0.160 s (50.0 GB/s)").contains("tenant 1 (one"));
+}
+
+#[test]
+fn a_holder_of_lower_priority_gives_way_at_once() {
+    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.ready(lease);
+    let mut two = Tenant::silent(&daemon.tenant_socket());
+    two.say(&ToScheduler::Hello(Hello { priority: Some(2), ..hello("two") }));
+    two.has(Bytes(12 << 30), Bytes(0));
+    two.say(&ToScheduler::Request);
+    let revoke = one.revoked();
+    one.released(revoke.lease);
+    two.granted();
+    assert!(daemon.logs("(two, pid").contains("priority high"));
+}
+
+#[test]
+fn a_tenant_holds_no_more_than_its_share_of_the_time() {
+    let mut daemon = Daemon::start("[limits]\ntime_share_per_tenant = \"30%\"\n");
+    let mut one = Tenant::silent(&daemon.tenant_socket());
+    one.say(&ToScheduler::Hello(Hello { time_share: Some(50), ..hello("one") }));
+    one.has(Bytes(12 << 30), Bytes(12 << 30));
+    let begun = Instant::now();
+    let mut held = Duration::ZERO;
+    for _ in 0..3 {
+        one.say(&ToScheduler::Request);
+        let lease = one.granted().lease;
+        let granted = Instant::now();
+        one.ready(lease);
+        let revoke = one.revoked();
+        assert_eq!(revoke.evict[0].bytes, Bytes(0), "nobody needs the room");
+        one.released(revoke.lease);
+        held += granted.elapsed();
+    }
+    let passed = begun.elapsed();
+    assert!(held >= Duration::from_millis(890) && held < Duration::from_millis(1_200), "{held:?}");
+    assert!(passed >= Duration::from_secs(2), "{passed:?}");
+    assert!(daemon.logs("joined").contains("at most 30 % of the time"));
+    one.say(&ToScheduler::Request);
+    while daemon.status().tenants[0].state != "throttled" {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
 }
 
 #[test]

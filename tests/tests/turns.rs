@@ -73,6 +73,44 @@ fn an_idle_tenant_gives_way_long_before_its_quantum_ends() -> Result<()> {
 }
 
 #[test]
+fn a_tenant_of_low_priority_gives_way_to_one_of_high_priority_at_once() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&["--quantum", "3600"])?;
+    let low = world.load(&["--bytes", &bytes(), "--seconds", "6"], &[("NVSHARE_PRIORITY", "low")])?;
+    low.next("step")?;
+    let high = world.load(&["--bytes", &bytes(), "--steps", "3"], &[("NVSHARE_PRIORITY", "high")])?;
+    right(&high.finish()?);
+    assert_eq!(scheduler.status()?.tenants[0].priority, "low", "it has not ended yet");
+    right(&low.finish()?);
+    Ok(())
+}
+
+#[test]
+fn a_tenant_with_a_share_of_time_holds_no_more_and_its_memory_stays() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&[])?;
+    let tenant = world.load(&["--bytes", &bytes(), "--seconds", "6"], &[("NVSHARE_TIME_SHARE", "30%")])?;
+    tenant.next("step")?;
+    let held =
+        |status: &nvshare_protocol::control::Status| status.tenants.first().map(|row| row.held_seconds);
+    let (before, begun) = (scheduler.status()?, std::time::Instant::now());
+    until("it is throttled", || {
+        Ok(scheduler.status()?.tenants.first().is_some_and(|row| row.state == "throttled"))
+    })?;
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let after = scheduler.status()?;
+    let held = held(&after).unwrap_or_default() - held(&before).unwrap_or_default();
+    let share = held / begun.elapsed().as_secs_f64();
+    // It does not begin and end with a period.
+    assert!((0.15..0.45).contains(&share), "{share}");
+    right(&tenant.finish()?);
+    let spans = scheduler.trace()?.spans;
+    let moves = spans.iter().filter(|span| span.bytes > 0).count();
+    assert!(moves <= 1, "beside what the first turn brings: {spans:#?}");
+    Ok(())
+}
+
+#[test]
 fn only_what_the_next_tenant_lacks_moves_out_under_pressure() -> Result<()> {
     // 12 GiB of the card are for tenants: two of 8 GiB lack 4 at each turn.
     let eight_gib = TWELVE_GIB / 12 * 8;

@@ -232,6 +232,8 @@ impl Agent {
             pid: std::process::id(),
             weight: self.process.settings.weight,
             limit: self.process.settings.limit,
+            priority: self.process.settings.priority,
+            time_share: self.process.settings.time_share,
             swap: Some(Bytes(self.process.memory.space.held())).filter(|held| *held != Bytes::ZERO),
         }
     }

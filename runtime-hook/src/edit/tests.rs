@@ -62,6 +62,25 @@ fn annotations_set_the_tenant_and_overrule_variables() {
 }
 
 #[test]
+fn an_image_gives_itself_no_priority_unless_it_may() {
+    let value = |spec: &Value, settings: &Settings| {
+        let mut spec = spec.clone();
+        inject(&mut spec, &Plan { env: false, ..plan() }, settings).unwrap();
+        let env = spec["process"]["env"].as_array().unwrap().clone();
+        env.iter()
+            .filter_map(|entry| entry.as_str()?.strip_prefix("NVSHARE_PRIORITY=").map(str::to_owned))
+            .next()
+    };
+    let mut spec = typical();
+    spec["process"]["env"] = json!(["NVSHARE_PRIORITY=high"]);
+    assert_eq!(value(&spec, &Settings::default()), None);
+    let may = Settings { image_may_set: vec!["priority".into()], ..Settings::default() };
+    assert_eq!(value(&spec, &may).as_deref(), Some("high"));
+    spec["annotations"] = json!({"io.nvshare.priority": "low"});
+    assert_eq!(value(&spec, &Settings::default()).as_deref(), Some("low"));
+}
+
+#[test]
 fn exec_gets_what_the_container_got() {
     let mut spec = typical();
     spec["annotations"] = json!({"io.nvshare.weight": "3"});

@@ -1,8 +1,9 @@
 //! Who may hold at the same time, and until when. Everything else asks here.
 use crate::Core;
+use crate::device::Device;
 use crate::event::{Evict, TenantId};
 use crate::lease::Lease;
-use crate::settings::{AUTO_FACTOR, AUTO_RANGE, seconds};
+use crate::settings::{AUTO_FACTOR, AUTO_RANGE, Quantum, seconds};
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
@@ -30,7 +31,8 @@ impl Core {
         devices.flat_map(|device| self.too_many(*device, tenant)).collect()
     }
 
-    /// The holders that must leave the device so that the tenant fits beside the rest: those whose turns end first.
+    /// The holders that must leave the device so that the tenant fits beside the rest: those of the least priority, and
+    /// among them those whose turns end first.
     pub(crate) fn too_many(&self, device: DeviceId, tenant: TenantId) -> Vec<TenantId> {
         let at = &self.devices[&device];
         if !self.shares() {
@@ -80,15 +82,18 @@ impl Core {
     /// When every turn is over that stands between the tenant and its devices. None: nobody is left
     /// to be revoked.
     pub(crate) fn way_is_clear_at(&self, tenant: TenantId, way: &BTreeSet<TenantId>) -> Option<Nanos> {
-        let eager = match self.tenants.get(&tenant).map(|tenant| &tenant.stage) {
-            Some(Stage::Waiting(request)) if request.eager => Some(request.since),
+        let request = match self.tenants.get(&tenant).map(|tenant| &tenant.stage) {
+            Some(Stage::Waiting(request)) => Some(request),
             _ => None,
         };
+        let eager = request.filter(|request| request.eager).map(|request| request.since);
         let holders = way.iter().filter_map(|id| self.tenants.get(id));
         let staying = holders.filter_map(Tenant::lease).filter(|lease| lease.revocation.is_none());
         let ends = staying.map(|lease| {
+            let by_priority = request.and_then(|request| self.by_priority(lease, tenant, request));
             let end = lease.turn_end();
-            eager.map_or(end, |since| end.min(lease.slice_end.max(since)))
+            let by_haste = || eager.map_or(end, |since| end.min(lease.slice_end.max(since)));
+            by_priority.unwrap_or_else(by_haste)
         });
         ends.max()
     }
@@ -111,25 +116,31 @@ impl Core {
         ids.into_iter().for_each(|id| self.measure_turn(id));
     }
 
-    /// How long a turn of weight 1 lasts where a hand-over costs so much.
-    pub(crate) fn turn(&self, cost: Option<Nanos>) -> Nanos {
-        match cost {
-            Some(cost) if self.settings.auto && cost > Nanos::ZERO => {
-                Nanos(cost.0.saturating_mul(AUTO_FACTOR)).clamp(AUTO_RANGE.0, AUTO_RANGE.1)
-            }
-            _ if self.settings.auto => seconds(2),
-            _ => self.settings.quantum,
+    /// How long a turn of weight 1 lasts on the device, or on one of which nothing is known.
+    pub(crate) fn turn(&self, device: Option<DeviceId>) -> Nanos {
+        match self.settings.quantum_of(device) {
+            Quantum::Fixed(length) => length,
+            Quantum::Auto => match device.and_then(|id| self.devices.get(&id)).map(Device::cost) {
+                None | Some(Nanos::ZERO) => seconds(2),
+                Some(cost) => Nanos(cost.0.saturating_mul(AUTO_FACTOR)).clamp(AUTO_RANGE.0, AUTO_RANGE.1),
+            },
         }
     }
 
-    /// How long the tenant's turns last.
+    /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight.
     fn quantum(&self, tenant: &Tenant) -> Nanos {
-        let quantum = self.turn(tenant.devices.keys().map(|device| self.devices[device].cost()).max());
+        let longest = tenant.devices.keys().map(|device| self.turn(Some(*device))).max();
+        let quantum = longest.unwrap_or_else(|| self.turn(None));
         Nanos(quantum.0.saturating_mul(tenant.weight()))
     }
 
-    /// Whether anybody waits for a device that this lease keeps.
+    /// Whether this lease may have to end at any time.
     pub(crate) fn is_contended(&self, lease: &Lease) -> bool {
+        lease.limited || self.is_waited_for(lease)
+    }
+
+    /// Whether anybody waits for a device that this lease keeps.
+    pub(crate) fn is_waited_for(&self, lease: &Lease) -> bool {
         lease.held.iter().any(|device| !self.devices[device].queue.is_empty())
     }
 

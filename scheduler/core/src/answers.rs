@@ -24,7 +24,8 @@ impl Core {
         let (held, moved) = (lease.held.clone(), sum(&ready.fetched).0);
         // Part of it may have been told to come before the grant.
         let took = ready.took.max(now.saturating_sub(lease.granted));
-        let takes_over = lease.takes_over;
+        // One with a quota comes back again and again, with all its memory there.
+        let takes_over = lease.takes_over && !(lease.limited && moved == 0);
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {
                 if takes_over {
@@ -36,6 +37,7 @@ impl Core {
                 }
             }
         }
+        self.begin_use(id);
         self.measure_turn(id);
         let Some(lease) = self.lease_of(id, ready.lease) else { return };
         if lease.phase.kind == SpanKind::Fetch {
@@ -73,13 +75,17 @@ impl Core {
         }
         let Some(lease) = self.lease_of(id, released.lease) else { return };
         let again = lease.again;
-        let held = if lease.revocation.is_some() { lease.held.clone() } else { BTreeSet::new() };
+        let throttled = lease.throttled;
+        // Who leaves for its quota hands nothing over where nothing moves.
+        let hands_over = !throttled || sum(&released.evicted).0 > 0;
+        let costs = lease.revocation.is_some() && hands_over;
+        let held = if costs { lease.held.clone() } else { BTreeSet::new() };
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {
                 device.cost.1 = average(device.cost.1, released.drain.saturating_add(released.evict));
             }
         }
-        if self.settings.overlap && self.settings.evict == crate::event::Evict::Always {
+        if !throttled && self.settings.overlap && self.settings.evict == crate::event::Evict::Always {
             self.sweeps.insert(id);
         }
         self.end_stage(id, Some(released));

@@ -1,4 +1,6 @@
 //! What the core is told, and what it wants done.
+use crate::priority::Priority;
+use crate::settings::Quantum;
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -62,6 +64,17 @@ pub enum Event {
         tenant: TenantId,
         weight: u32,
     },
+    Priority {
+        tenant: TenantId,
+        priority: Priority,
+    },
+    /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the same
+    /// group. To be told before it names a device.
+    TimeShare {
+        tenant: TenantId,
+        group: u64,
+        percent: u32,
+    },
     /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
     /// is there. From then on, for good.
     Swaps {
@@ -80,6 +93,11 @@ pub enum Event {
     },
     SetQuantum(Nanos),
     SetAuto,
+    /// What holds on this device alone; none: what holds on the others.
+    SetDeviceQuantum {
+        device: DeviceId,
+        quantum: Option<Quantum>,
+    },
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time has passed; deadlines may be due.

@@ -20,6 +20,8 @@ pub(crate) struct BrokenOff {
     /// When the tenant was told to leave, and when it had.
     pub told: Nanos,
     pub left: Nanos,
+    /// When it was asked for.
+    pub asked: Nanos,
     /// It had nothing to do.
     pub idle: bool,
 }

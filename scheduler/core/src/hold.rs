@@ -25,6 +25,9 @@ impl Core {
         tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
         lease.goes_on = request.goes_on;
+        (lease.priority, lease.protected, lease.asked) = (tenant.priority, request.starved, request.asked);
+        lease.limited = tenant.quota.is_some();
+        lease.contended = lease.limited;
         for device in &lease.held {
             let Some(device) = self.devices.get_mut(device) else { continue };
             lease.takes_over |= device.grant(id);
@@ -72,6 +75,7 @@ impl Core {
 
     /// The tenant neither holds nor waits any more.
     pub(crate) fn end_stage(&mut self, id: TenantId, released: Option<&Released>) {
+        self.end_use(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.fetching.clear();
         match std::mem::take(&mut tenant.stage) {
@@ -92,8 +96,9 @@ impl Core {
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
                 let told = lease.revocation.map(|revocation| revocation.first);
-                let (rest, idle) = (lease.rest, lease.idle.is_some());
-                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left: self.now, idle });
+                let (rest, left, asked, idle) =
+                    (lease.rest, self.now, lease.asked, lease.idle.is_some() && !lease.throttled);
+                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left, asked, idle });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);

@@ -1,5 +1,6 @@
 //! A turn: since when, with what, and how it ends.
 use crate::haste::BrokenOff;
+use crate::priority::Priority;
 use crate::record::SpanKind;
 use crate::settings::{Settings, seconds};
 use nvshare_protocol::{DeviceId, LeaseId, Nanos};
@@ -24,12 +25,21 @@ pub(crate) struct Lease {
     pub held: BTreeSet<DeviceId>,
     pub phase: Phase,
     pub revocation: Option<Revocation>,
+    pub priority: Priority,
+    /// Nobody breaks it off, whatever their priority.
+    pub protected: bool,
+    /// When the turn of which this may be the rest was asked for.
+    pub asked: Nanos,
     /// The turn of which this is the rest.
     pub goes_on: Option<BrokenOff>,
     /// What was left of this one when it was revoked.
     pub rest: Nanos,
     /// Its turn is lost; others go on beside it.
     pub stuck: bool,
+    /// It has a quota, and is told to be ready to leave at any time.
+    pub limited: bool,
+    /// It was told to leave for its quota.
+    pub throttled: bool,
     /// When it said that it has nothing to do, while somebody waited.
     pub idle: Option<Nanos>,
     /// Until when it is kept all the same.
@@ -81,9 +91,14 @@ impl Lease {
             held: BTreeSet::new(),
             phase: Phase { kind, start: now },
             revocation: None,
+            priority: Priority::default(),
+            protected: false,
+            asked: now,
             goes_on: None,
             rest: Nanos::ZERO,
             stuck: false,
+            limited: false,
+            throttled: false,
             idle: None,
             kept: Nanos::ZERO,
             slept: false,
@@ -104,6 +119,11 @@ impl Lease {
     pub fn turn_end(&self) -> Nanos {
         let end = self.ready.map_or(self.late, |ready| ready.min(self.late)).saturating_add(self.quantum);
         if self.idle.is_some() { self.kept.min(end) } else { end }
+    }
+
+    /// Those of the least rank leave before others.
+    pub fn rank(&self) -> Priority {
+        if self.protected { Priority::High } else { self.priority }
     }
 
     /// The next time at which this lease asks for a decision by itself.

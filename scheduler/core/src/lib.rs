@@ -24,7 +24,16 @@
 //! * With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way to it before their turn is
 //!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
 //!   a device's time, and a holder that gave way keeps two fifths.
-//! * A holder goes on as long as nobody waits. When the tenant that is next could start if all the
+//! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
+//!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes
+//!   on until that one has starved: whoever has waited for [`Settings::starvation`] while higher ones were before it
+//!   stands in line as one of high priority, once, and its turn is a whole one. A turn that was broken off and goes on at
+//!   once counts as waited for since it was first asked for.
+//! * A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each period
+//!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
+//!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
+//!   the period is over it stands in no line. Those of one group are counted together, under the least of their quotas.
+//! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
 //! * A holder that says it is idle while somebody waits has had its turn, but where idle holders have often come back
@@ -58,6 +67,8 @@ mod line;
 mod membership;
 mod memory;
 mod moves;
+mod priority;
+mod quota;
 mod regret;
 mod replay;
 mod room;
@@ -69,6 +80,8 @@ mod tests;
 mod turns;
 mod unseen;
 
+pub use priority::Priority;
+pub use quota::PERIOD;
 pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
@@ -78,6 +91,7 @@ pub use unseen::UNSEEN_FOR;
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
+use quota::Usage;
 use record::{Record, Span};
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +115,10 @@ pub struct Core {
     leases: u64,
     /// The tenants that are to move everything out once the next turn has begun.
     sweeps: BTreeSet<TenantId>,
+    /// What groups of tenants with a quota have held of each device.
+    usages: BTreeMap<(DeviceId, u64), Usage>,
+    /// Those groups, by their tenants' quotas in per cent.
+    groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
     record: Record,
     actions: Vec<Action>,
 }
@@ -120,6 +138,8 @@ impl Core {
             arrivals: 0,
             leases: 0,
             sweeps: BTreeSet::new(),
+            usages: BTreeMap::new(),
+            groups: BTreeMap::new(),
             record: Record::new(settings.record),
             actions: Vec::new(),
             settings,
@@ -144,6 +164,8 @@ impl Core {
             Event::Idle { tenant, lease } => self.idle(tenant, lease),
             Event::Evicted { tenant } => self.moved_out(tenant),
             Event::Weight { tenant, weight } => self.weigh(tenant, weight),
+            Event::Priority { tenant, priority } => self.prioritise(tenant, priority),
+            Event::TimeShare { tenant, group, percent } => self.limit_time(tenant, group, percent),
             Event::Swaps { tenant } => self.swaps(tenant),
             Event::Outside { device, bytes } => self.outside(device, bytes),
             Event::MemoryRefused { tenant, device, bytes } => self.memory_refused(tenant, device, bytes),
@@ -155,6 +177,14 @@ impl Core {
             }
             Event::SetAuto => {
                 self.settings.auto = true;
+                self.measure_turns();
+                self.touch_all();
+            }
+            Event::SetDeviceQuantum { device, quantum } => {
+                match quantum {
+                    Some(quantum) => self.settings.quanta.insert(device, quantum.checked()),
+                    None => self.settings.quanta.remove(&device),
+                };
                 self.measure_turns();
                 self.touch_all();
             }

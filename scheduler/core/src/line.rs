@@ -2,7 +2,7 @@
 //! leads is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
 use crate::event::{Action, TenantId};
-use crate::membership::LATER;
+use crate::priority::{Class, place};
 use crate::tenant::Stage;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -79,7 +79,11 @@ impl Core {
                 let Stage::Waiting(request) = &mut tenant.stage else { continue };
                 request.aside = false;
                 let place = request.place;
-                self.stand_at(id, place);
+                if request.stands_in_line() {
+                    self.stand_at(id, place);
+                } else {
+                    self.changed(id);
+                }
             }
         }
     }
@@ -87,9 +91,10 @@ impl Core {
     /// The room that others make for it comes too slowly: those behind it in line are served first.
     pub(crate) fn go_last(&mut self, id: TenantId) {
         let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) else { return };
+        let priority = request.priority;
         self.leave_line(id, request.place);
         self.arrivals += 1;
-        let place = LATER | self.arrivals;
+        let place = place(priority, Class::InTurn, self.arrivals);
         if let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
             (request.place, request.clear) = (place, None);
         }

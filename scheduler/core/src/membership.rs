@@ -2,16 +2,13 @@
 use crate::Core;
 use crate::event::{Action, TenantId};
 use crate::lease::Lease;
+use crate::priority::{Class, place};
 use crate::record::SpanKind;
 use crate::tenant::{MAX_DEVICES, Memory, Request, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 
 /// Devices that nobody names any more are forgotten once more than this many are known.
 const REMEMBERED_DEVICES: usize = 64;
-
-/// The place in line of those who are not eager, and of those among them whose turn was broken off.
-pub(crate) const LATER: u64 = 1 << 63;
-const AGAIN: u64 = 1 << 62;
 
 impl Core {
     pub(crate) fn joined(&mut self, id: TenantId, holds: bool) {
@@ -21,6 +18,7 @@ impl Core {
 
     pub(crate) fn left(&mut self, id: TenantId) {
         self.end_stage(id, None);
+        self.leave_group(id);
         self.moved_out(id);
         self.sweeps.remove(&id);
         let Some(tenant) = self.tenants.remove(&id) else { return };
@@ -53,7 +51,9 @@ impl Core {
                 self.settings.fetch_bound,
                 SpanKind::Run,
             )));
+            let (priority, limited) = (tenant.priority, tenant.quota.is_some());
             if let Some(lease) = tenant.lease_mut() {
+                (lease.priority, lease.limited) = (priority, limited);
                 lease.ready = Some(self.now);
             }
         }
@@ -71,10 +71,10 @@ impl Core {
                 if tenant.devices.len() == 1 {
                     // It has stood in no line so far, and must not come before those who have.
                     self.arrivals += 1;
-                    request.place = LATER | self.arrivals;
+                    request.place = place(request.priority, Class::InTurn, self.arrivals);
                 }
-                let (entry, aside) = ((request.place, id), request.aside);
-                if !aside {
+                let (entry, stands) = ((request.place, id), request.stands_in_line());
+                if stands {
                     self.line_up(device_id, entry);
                 }
             }
@@ -82,7 +82,7 @@ impl Core {
                 lease.held.insert(device_id);
                 device.regained |= lease.id == LeaseId(0);
                 device.grant(id);
-                if !device.queue.is_empty() && !lease.contended {
+                if (!device.queue.is_empty() || lease.limited) && !lease.contended {
                     (lease.contended, lease.contended_since) = (true, self.now);
                     self.actions.push(Action::Contended { tenant: id, contended: true });
                 }
@@ -95,6 +95,7 @@ impl Core {
                 }
             }
         }
+        self.begin_use(id);
         self.measure_turn(id);
         self.changed(id);
     }
@@ -153,15 +154,28 @@ impl Core {
         self.arrivals += 1;
         let (now, eager) = (self.now, self.is_eager(id));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        let goes_on = tenant.broken_off.take().filter(|turn| !eager && turn.goes_on(now));
-        // The eager stand before the others, and whose turn was broken off comes after them.
+        let broken_off = tenant.broken_off.take().filter(|turn| turn.goes_on(now));
+        let goes_on = broken_off.filter(|_| !eager);
         let class = match goes_on {
-            _ if eager => 0,
-            Some(_) => AGAIN,
-            None => LATER,
+            _ if eager => Class::Eager,
+            Some(_) => Class::GoesOn,
+            None => Class::InTurn,
         };
-        let place = class | self.arrivals;
-        let request = Request { place, since: now, clear: None, aside: false, eager, goes_on };
+        let priority = tenant.priority;
+        let place = place(priority, class, self.arrivals);
+        let request = Request {
+            place,
+            since: now,
+            asked: broken_off.map_or(now, |turn| turn.asked),
+            priority,
+            starved: false,
+            clear: None,
+            aside: false,
+            paused: None,
+            paused_since: now,
+            eager,
+            goes_on,
+        };
         tenant.stage = Stage::Waiting(request);
         self.stand_at(id, place);
     }

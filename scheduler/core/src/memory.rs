@@ -21,10 +21,13 @@ impl Core {
 
     /// What `evict` asks of the tenant for each of its devices.
     pub(crate) fn eviction(&self, id: TenantId) -> Vec<Share> {
+        let throttled = self.lease(id).is_some_and(|lease| lease.throttled);
         let devices = self.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
         devices
             .map(|(&device, memory)| {
                 let bytes = match self.settings.evict {
+                    // It comes back when it may, and has had no turn of another after it.
+                    Evict::Always if throttled => self.shortfall(id, device).min(memory.movable()),
                     Evict::Never if !self.must_move(id) => Bytes::ZERO,
                     // The rest goes when the next turn has begun.
                     Evict::Always if self.settings.overlap => {

@@ -1,8 +1,11 @@
 //! The lines of [`crate::print`] read back: settings and events.
 use crate::Settings;
 use crate::event::{Event, Evict, TenantId};
+use crate::priority::Priority;
+use crate::settings::{Quantum, seconds};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A line of a log.
@@ -63,6 +66,8 @@ fn settings(f: &mut Fields<'_>) -> Result<Settings, Fault> {
         overlap: f.take_or("overlap", boolean, false)?,
         most: f.take_or("most", bytes, Bytes::MAX)?,
         grace: f.take_or("grace", nanos, Nanos::ZERO)?,
+        starvation: f.take_or("starvation", nanos, seconds(60))?,
+        quanta: f.take_or("quanta", quanta, BTreeMap::new())?,
     };
     f.end().map(|()| settings)
 }
@@ -101,6 +106,12 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
         "weight" => {
             Event::Weight { tenant: f.tenant()?, weight: f.take("weight", |word| word.parse().ok())? }
         }
+        "priority" => Event::Priority { tenant: f.tenant()?, priority: f.take("priority", Priority::named)? },
+        "time-share" => Event::TimeShare {
+            tenant: f.tenant()?,
+            group: f.take("group", number)?,
+            percent: f.take("percent", |word| word.parse().ok())?,
+        },
         "swaps" => Event::Swaps { tenant: f.tenant()? },
         "outside" => Event::Outside { device: f.take("device", device)?, bytes: f.take("bytes", bytes)? },
         "memory-refused" => Event::MemoryRefused {
@@ -110,6 +121,13 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
         },
         "set-auto" => Event::SetAuto,
         "set-quantum" => Event::SetQuantum(f.take("quantum", nanos)?),
+        "set-device-quantum" => {
+            let quantum = |word: &str| if word == "none" { Some(None) } else { quantum(word).map(Some) };
+            Event::SetDeviceQuantum {
+                device: f.take("device", device)?,
+                quantum: f.take("quantum", quantum)?,
+            }
+        }
         "set-evict" => Event::SetEvict(f.take("evict", evict)?),
         "set-enabled" => Event::SetEnabled(f.take("enabled", boolean)?),
         "tick" => Event::Tick,
@@ -164,7 +182,15 @@ pub fn evict(word: &str) -> Option<Evict> {
     [Evict::Pressure, Evict::Always, Evict::Never].into_iter().find(|&e| crate::print::evict_word(e) == word)
 }
 
-/// `GPU-` and 32 hexadecimal digits in five groups, as `nvidia-smi -L` writes it.
+/// `GPU-` and 32 hexadecimal digits in five groups, as `nvidia-smi -L` writes it; of a MIG instance `MIG-` and the
+/// same, as an operator has it.
+#[must_use]
+pub fn gpu(word: &str) -> Option<DeviceId> {
+    let digits = word.strip_prefix("GPU-").or_else(|| word.strip_prefix("MIG-"))?;
+    device(&format!("GPU-{}", digits.to_ascii_lowercase()))
+}
+
+/// The same as the core itself writes it, with `GPU-`.
 #[must_use]
 pub fn device(word: &str) -> Option<DeviceId> {
     let digits: String = word.strip_prefix("GPU-")?.chars().filter(|&c| c != '-').collect();
@@ -180,6 +206,19 @@ fn nanos(word: &str) -> Option<Nanos> {
     }
     let rest: u64 = format!("{rest:0<9}").parse().ok()?;
     number(whole)?.checked_mul(Nanos::SECOND.0)?.checked_add(rest).map(Nanos)
+}
+
+fn quantum(word: &str) -> Option<Quantum> {
+    if word == "auto" { Some(Quantum::Auto) } else { nanos(word).map(Quantum::Fixed) }
+}
+
+fn quanta(word: &str) -> Option<BTreeMap<DeviceId, Quantum>> {
+    let inner = word.strip_prefix('[')?.strip_suffix(']')?;
+    let one = |word: &str| {
+        let (id, length) = word.split_once(':')?;
+        Some((device(id)?, quantum(length)?))
+    };
+    inner.split(',').filter(|_| !inner.is_empty()).map(one).collect()
 }
 
 fn number(word: &str) -> Option<u64> {

@@ -12,6 +12,7 @@
 //! every event, ticks included.
 use crate::Settings;
 use crate::event::{Action, Event, Evict, Stuck};
+use crate::settings::Quantum;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, Nanos};
 
@@ -33,6 +34,7 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
     let Settings {
         quantum,
         auto,
+        quanta,
         share,
         overlap,
         evict,
@@ -42,11 +44,14 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         drain_bound,
         evict_bound,
         patience,
+        starvation,
         grace,
         record,
     } = settings;
+    let quanta: Vec<String> =
+        quanta.iter().map(|(device, quantum)| format!("{device}:{}", quantum_word(*quantum))).collect();
     format!(
-        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={}",
+        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={} quanta=[{}] starvation={}",
         Seconds(now),
         Seconds(*quantum),
         evict_word(*evict),
@@ -57,11 +62,20 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         Seconds(*patience),
         bytes_word(*most),
         Seconds(*grace),
+        quanta.join(","),
+        Seconds(*starvation),
     )
 }
 
 fn bytes_word(bytes: Bytes) -> String {
     if bytes == Bytes::MAX { "max".into() } else { bytes.0.to_string() }
+}
+
+fn quantum_word(quantum: Quantum) -> String {
+    match quantum {
+        Quantum::Fixed(length) => Seconds(length).to_string(),
+        Quantum::Auto => "auto".into(),
+    }
 }
 
 fn event_words(event: &Event) -> String {
@@ -97,6 +111,12 @@ fn event_words(event: &Event) -> String {
         Event::Idle { tenant, lease } => format!("idle tenant={} lease={}", tenant.0, lease.0),
         Event::Evicted { tenant } => format!("evicted tenant={}", tenant.0),
         Event::Weight { tenant, weight } => format!("weight tenant={} weight={weight}", tenant.0),
+        Event::Priority { tenant, priority } => {
+            format!("priority tenant={} priority={}", tenant.0, priority.as_str())
+        }
+        Event::TimeShare { tenant, group, percent } => {
+            format!("time-share tenant={} group={group} percent={percent}", tenant.0)
+        }
         Event::Swaps { tenant } => format!("swaps tenant={}", tenant.0),
         Event::Outside { device, bytes } => format!("outside device={device} bytes={}", bytes.0),
         Event::MemoryRefused { tenant, device, bytes } => {
@@ -104,6 +124,10 @@ fn event_words(event: &Event) -> String {
         }
         Event::SetAuto => "set-auto".to_owned(),
         Event::SetQuantum(quantum) => format!("set-quantum quantum={}", Seconds(*quantum)),
+        Event::SetDeviceQuantum { device, quantum } => {
+            let quantum = quantum.map_or_else(|| "none".into(), quantum_word);
+            format!("set-device-quantum device={device} quantum={quantum}")
+        }
         Event::SetEvict(evict) => format!("set-evict evict={}", evict_word(*evict)),
         Event::SetEnabled(enabled) => format!("set-enabled enabled={enabled}"),
         Event::Tick => "tick".to_owned(),

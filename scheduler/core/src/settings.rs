@@ -1,6 +1,33 @@
 //! What an operator may set, and the bounds that follow from it.
 use crate::event::Evict;
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
+
+/// How long the turns on a device last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantum {
+    /// 1 ms to one day.
+    Fixed(Nanos),
+    /// [`AUTO_FACTOR`] times what the last hand-overs cost on the device, within [`AUTO_RANGE`].
+    Auto,
+}
+
+impl Quantum {
+    pub(crate) fn checked(self) -> Self {
+        match self {
+            Self::Fixed(length) => Self::Fixed(in_range(length)),
+            Self::Auto => self,
+        }
+    }
+
+    /// The longest that a turn can last.
+    fn longest(self) -> Nanos {
+        match self {
+            Self::Fixed(length) => length,
+            Self::Auto => AUTO_RANGE.1,
+        }
+    }
+}
 
 /// The rules of the game. [`crate::Core::new`] brings every duration into its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +37,8 @@ pub struct Settings {
     /// Whether the turn's length follows the cost of a hand-over instead: [`AUTO_FACTOR`] times what the last ones
     /// cost on the device, within [`AUTO_RANGE`].
     pub auto: bool,
+    /// Devices whose turns last otherwise.
+    pub quanta: BTreeMap<DeviceId, Quantum>,
     /// Whether tenants that fit on a device together run together. Otherwise one has it at a time.
     pub share: bool,
     /// Whether memory moves beside the turns too: in ahead of a grant, out after a release.
@@ -30,6 +59,8 @@ pub struct Settings {
     /// How long after the first revocation of a turn a tenant that cancels its drains is waited for.
     /// 1 ms to one day.
     pub patience: Nanos,
+    /// How long a tenant waits while others of higher priority are served. 1 ms to one day.
+    pub starvation: Nanos,
     /// For so long after the start nobody is granted a device, so that those who hold since before can say so first.
     /// At most one day.
     pub grace: Nanos,
@@ -42,6 +73,7 @@ impl Default for Settings {
         Self {
             quantum: seconds(30),
             auto: false,
+            quanta: BTreeMap::new(),
             share: false,
             overlap: false,
             evict: Evict::Pressure,
@@ -51,6 +83,7 @@ impl Default for Settings {
             drain_bound: seconds(5),
             evict_bound: seconds(30),
             patience: seconds(10),
+            starvation: seconds(60),
             grace: Nanos::ZERO,
             record: 4096,
         }
@@ -84,11 +117,20 @@ impl Settings {
             &mut self.drain_bound,
             &mut self.evict_bound,
             &mut self.patience,
+            &mut self.starvation,
         ] {
             *duration = in_range(*duration);
         }
+        self.quanta.values_mut().for_each(|quantum| *quantum = quantum.checked());
         self.grace = self.grace.min(RANGE.1);
         self
+    }
+
+    /// The rule for turns on the device, or on those that have none of their own.
+    #[must_use]
+    pub fn quantum_of(&self, device: Option<DeviceId>) -> Quantum {
+        let general = if self.auto { Quantum::Auto } else { Quantum::Fixed(self.quantum) };
+        device.and_then(|device| self.quanta.get(&device)).copied().unwrap_or(general)
     }
 
     /// How long after a revocation the tenant must have answered.
@@ -107,11 +149,13 @@ impl Settings {
     /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
     /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
-    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. `heaviest` is the largest weight
+    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others has
+    /// that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold again. `heaviest` is the largest weight
     /// among the holders.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {
-        let quantum = if self.auto { AUTO_RANGE.1 } else { self.quantum };
+        let all = self.quanta.values().copied().chain([self.quantum_of(None)]);
+        let quantum = all.map(Quantum::longest).max().unwrap_or_default();
         let turn = Nanos(quantum.0.saturating_mul(u64::from(heaviest)));
         // Then leftovers may still be on their way out.
         let bounds = self.leave_bound().saturating_add(self.evict_bound);

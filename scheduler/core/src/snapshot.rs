@@ -2,7 +2,9 @@
 use crate::Core;
 use crate::event::{Evict, TenantId};
 use crate::lease::Step;
+use crate::priority::Priority;
 use crate::record::{Span, SpanKind};
+use crate::settings::Quantum;
 use crate::tenant::{Memory, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -36,6 +38,8 @@ pub struct DeviceView {
     pub outside: Bytes,
     /// How long a turn of weight 1 lasts here.
     pub quantum: Nanos,
+    /// The rule for it, where it has one of its own.
+    pub own_quantum: Option<Quantum>,
     /// What hand-overs have cost lately: bringing in, and draining and moving out.
     pub cost: (Nanos, Nanos),
     /// How fast memory came in last, bytes a second; 0: not known.
@@ -63,12 +67,17 @@ pub struct TenantView {
     pub grants: u64,
     /// Its turns last so many times as long as those of others.
     pub weight: u32,
+    pub priority: Priority,
+    /// The most of each device's time that it may hold, in per cent; none: all of it.
+    pub time_share: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Idle,
     Waiting,
+    /// It has used up its quota, and waits for the next period.
+    Throttled,
     Fetching,
     Running,
     Draining,
@@ -82,6 +91,7 @@ impl State {
         match self {
             Self::Idle => "idle",
             Self::Waiting => "waiting",
+            Self::Throttled => "throttled",
             Self::Fetching => "fetching",
             Self::Running => "running",
             Self::Draining => "draining",
@@ -116,7 +126,8 @@ impl Core {
             resident: bytes(device.resident),
             immovable: bytes(device.immovable),
             outside: device.outside,
-            quantum: self.turn(Some(device.cost())),
+            quantum: self.turn(Some(id)),
+            own_quantum: self.settings.quanta.get(&id).copied(),
             cost: device.cost,
             rate: device.rate,
             holders: device.holders.iter().copied().collect(),
@@ -142,6 +153,8 @@ impl Core {
             waited: tenant.waited.saturating_add(now_waited),
             grants: tenant.grants,
             weight: tenant.weight.max(1),
+            priority: tenant.priority,
+            time_share: self.quota(tenant).map(|quota| quota.percent),
         }
     }
 }
@@ -149,6 +162,7 @@ impl Core {
 fn state(tenant: &Tenant) -> State {
     match &tenant.stage {
         Stage::Idle => State::Idle,
+        Stage::Waiting(request) if request.paused.is_some() => State::Throttled,
         Stage::Waiting(_) => State::Waiting,
         Stage::Leased(lease) if lease.stuck => State::Unresponsive,
         Stage::Leased(lease) => match lease.revocation.map(|revocation| revocation.step) {

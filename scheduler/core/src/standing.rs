@@ -3,6 +3,7 @@
 use crate::Core;
 use crate::device::Device;
 use crate::event::TenantId;
+use crate::priority::Priority;
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeSet;
@@ -12,8 +13,10 @@ use std::collections::BTreeSet;
 pub(crate) struct Standing {
     /// What it has there and how much of that stays, if it holds the device.
     holds: Option<(Bytes, Bytes)>,
-    /// Whether it stays, and when its turn is over, if it holds the device.
-    turn: Option<(bool, Nanos)>,
+    /// Whether it stays, its rank, and when its turn is over, if it holds the device.
+    turn: Option<(bool, Priority, Nanos)>,
+    /// What it counts as and when it asked, if it waits and others may stand before it for their priority.
+    outranked: Option<(Priority, Nanos)>,
     /// What it weighs among those that hold, and among those that wait.
     weights: (u64, u64),
     /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
@@ -26,9 +29,12 @@ pub(crate) struct Standing {
     aside: Option<Bytes>,
     /// The number of its last grant, if it left memory there that it can be asked to move out.
     leftover: Option<u64>,
+    /// Until when it stands in no line, for it has used up its quota.
+    paused: Option<Nanos>,
     lacks: bool,
     revoked: bool,
     outgoing: bool,
+    limited: bool,
 }
 
 /// The tenants of a device by what is the matter with them, and sums over them.
@@ -46,14 +52,21 @@ pub(crate) struct Standings {
     /// What may still come in, and what was asked to leave and is still there.
     pub claimed: u128,
     pub going: u128,
-    /// The holders, those first that have to leave before others: who was told to, and whose turn ends first.
-    pub turns: BTreeSet<(bool, Nanos, TenantId)>,
+    /// The holders, those first that have to leave before others: who was told to, who is of lower rank, and whose turn
+    /// ends first.
+    pub turns: BTreeSet<(bool, Priority, Nanos, TenantId)>,
+    /// Who waits and is not of high priority, by that and since when.
+    pub outranked: BTreeSet<(Priority, Nanos, TenantId)>,
     /// Whose memory is there whatever others need, the most last.
     pub fixing: BTreeSet<(Bytes, TenantId)>,
     /// Who waits aside, those first that need the least.
     pub aside: BTreeSet<(Bytes, TenantId)>,
     /// Who left memory there and can be asked to move it out, longest ago granted first.
     pub leftovers: BTreeSet<(u64, TenantId)>,
+    /// Who waits until it may hold again, and until when.
+    pub paused: BTreeSet<(Nanos, TenantId)>,
+    /// The holders that have a quota and stay.
+    pub limited: BTreeSet<TenantId>,
     /// The holders that run, stay, and have more than is there.
     pub lacking: BTreeSet<TenantId>,
     /// Who has a lease and was told to leave.
@@ -67,7 +80,11 @@ impl Standing {
         let Some(memory) = tenant.devices.get(&name) else { return Self::default() };
         let holds = device.holders.contains(&id);
         let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
-        let waits = matches!(tenant.stage, Stage::Waiting(_));
+        let paused = match &tenant.stage {
+            Stage::Waiting(request) => request.paused,
+            _ => None,
+        };
+        let waits = matches!(tenant.stage, Stage::Waiting(_)) && paused.is_none();
         let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.aside);
         let movable = tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
@@ -75,7 +92,13 @@ impl Standing {
         let fixed = tenant.fixed(name);
         Self {
             holds: holds.then_some((memory.allocated, memory.immovable)),
-            turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.turn_end())),
+            turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
+            outranked: match &tenant.stage {
+                Stage::Waiting(request) if waits && request.priority < Priority::High => {
+                    Some((request.priority, request.asked))
+                }
+                _ => None,
+            },
             weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(waits)),
             fixed,
             taken: if tenant.lease().is_some() { memory.resident } else { fixed },
@@ -83,6 +106,8 @@ impl Standing {
             going: tenant.going(name),
             aside: aside.then(|| tenant.needs(name)),
             leftover: movable.then_some(tenant.last_grant),
+            paused,
+            limited: holds && !revoked && tenant.lease().is_some_and(|lease| lease.limited),
             lacks: lacks && runs,
             revoked,
             outgoing: tenant.keeps.contains_key(&name),
@@ -109,9 +134,13 @@ impl Standings {
         replace(&mut self.fixing, some(was.fixed), some(is.fixed));
         replace(&mut self.aside, was.aside.map(|needs| (needs, id)), is.aside.map(|needs| (needs, id)));
         replace(&mut self.leftovers, was.leftover.map(|at| (at, id)), is.leftover.map(|at| (at, id)));
-        let turn = |standing: Standing| standing.turn.map(|(stays, end)| (stays, end, id));
+        replace(&mut self.paused, was.paused.map(|at| (at, id)), is.paused.map(|at| (at, id)));
+        let turn = |standing: Standing| standing.turn.map(|(stays, rank, end)| (stays, rank, end, id));
         replace(&mut self.turns, turn(was), turn(is));
+        let waits = |standing: Standing| standing.outranked.map(|(priority, asked)| (priority, asked, id));
+        replace(&mut self.outranked, waits(was), waits(is));
         for (set, was, is) in [
+            (&mut self.limited, was.limited, is.limited),
             (&mut self.lacking, was.lacks, is.lacks),
             (&mut self.revoked, was.revoked, is.revoked),
             (&mut self.outgoing, was.outgoing, is.outgoing),

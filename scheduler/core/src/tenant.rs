@@ -1,6 +1,8 @@
 //! One tenant: what it has, and where it stands in its turn.
 use crate::haste::{BrokenOff, Held};
 use crate::lease::Lease;
+use crate::priority::Priority;
+use crate::quota::Quota;
 use crate::standing::Standing;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
@@ -24,6 +26,9 @@ pub(crate) struct Tenant {
     pub grants: u64,
     /// Turns last so many times as long.
     pub weight: u32,
+    pub priority: Priority,
+    /// The most that it may hold of each device's time.
+    pub quota: Option<Quota>,
     /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
     pub recent: Held,
     /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
@@ -97,14 +102,28 @@ pub(crate) struct Request {
     /// The order of arrival over all devices.
     pub place: u64,
     pub since: Nanos,
+    /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
+    pub asked: Nanos,
+    /// What it counts as: its own, or high where it has starved.
+    pub priority: Priority,
+    pub starved: bool,
     /// Since when nobody has been in its way but for memory that others are moving out.
     pub clear: Option<Nanos>,
     /// It stands in no line as long as there cannot be room for it, whoever leaves.
     pub aside: bool,
+    /// It stands in no line until then, for it has used up its quota.
+    pub paused: Option<Nanos>,
+    pub paused_since: Nanos,
     /// It has used little lately, and holders give way to it before their turn is over.
     pub eager: bool,
     /// It is for the rest of this turn.
     pub goes_on: Option<BrokenOff>,
+}
+
+impl Request {
+    pub fn stands_in_line(&self) -> bool {
+        !self.aside && self.paused.is_none()
+    }
 }
 
 impl Tenant {

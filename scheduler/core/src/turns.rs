@@ -15,6 +15,11 @@ impl Core {
             }
             self.forget_the_slow(&devices);
             self.readmit(&devices);
+            self.resume(&devices);
+            self.feed_the_starved(&devices);
+            for id in self.those_at(&devices, |standings| &standings.limited) {
+                self.throttle(id);
+            }
             while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
             self.tell_contention(&devices);
             self.sweep();
@@ -43,13 +48,21 @@ impl Core {
             clear_at.into_iter().chain(fetch).chain(room).chain(self.grace(id))
         });
         let unseen = device.unseen.ends_after(self.now);
-        leases.chain(leaving).chain(turns).chain(unseen).min()
+        let starves = self.starves_at(id);
+        let paused = device.standings.paused.first().map(|(at, _)| *at);
+        let throttled = device.standings.limited.iter().filter_map(|id| self.throttled_at(*id));
+        let by_rule = starves.into_iter().chain(paused).chain(throttled);
+        leases.chain(leaving).chain(turns).chain(unseen).chain(by_rule).min()
     }
 
     /// Whether the tenant that is next could be granted its devices, and has been.
     fn grant_if_clear(&mut self, id: TenantId) -> bool {
         if self.grace(id).is_some() {
             return false;
+        }
+        if let Some(until) = self.paused_until(id) {
+            self.pause(id, until);
+            return true;
         }
         let swaps = self.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
         if swaps && !self.could_fit(id) {
@@ -165,19 +178,22 @@ impl Core {
                 told.extend(device.holders.iter().copied());
             }
         }
-        for id in told {
-            let Some(lease) = self.lease(id) else { continue };
-            let contended = self.is_contended(lease);
-            if lease.held.is_empty() || contended == lease.contended {
-                continue;
-            }
-            self.actions.push(Action::Contended { tenant: id, contended });
-            if let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) {
-                lease.contended = contended;
-                lease.contended_since = self.now;
-                lease.idle = lease.idle.filter(|_| contended);
-            }
-            self.changed(id);
+        told.into_iter().for_each(|id| self.tell_if_contended(id));
+    }
+
+    /// The holder hears whether it may have to leave at any time, if that is news to it.
+    pub(crate) fn tell_if_contended(&mut self, id: TenantId) {
+        let Some(lease) = self.lease(id) else { return };
+        let contended = self.is_contended(lease);
+        if lease.held.is_empty() || contended == lease.contended {
+            return;
         }
+        self.actions.push(Action::Contended { tenant: id, contended });
+        if let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) {
+            lease.contended = contended;
+            lease.contended_since = self.now;
+            lease.idle = lease.idle.filter(|_| contended);
+        }
+        self.changed(id);
     }
 }

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     Status,
     SetQuantum(Quantum),
+    /// On one GPU, by its UUID; none: as on the others.
+    SetGpuQuantum {
+        gpu: String,
+        quantum: Option<Quantum>,
+    },
     /// What a tenant that loses its turn moves out: `pressure`, `always` or `never`.
     SetEvict {
         mode: String,
@@ -50,7 +55,8 @@ pub enum Reply {
 pub struct Status {
     pub version: String,
     pub enabled: bool,
-    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices.
+    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices that have no
+    /// quantum of their own.
     pub quantum_seconds: f64,
     /// Whether it follows from the cost of hand-overs.
     pub quantum_auto: bool,
@@ -75,6 +81,8 @@ pub struct DeviceStatus {
     pub handovers: u64,
     /// How long a turn of weight 1 lasts on it.
     pub quantum_seconds: f64,
+    /// What is set for it alone.
+    pub own_quantum: Option<Quantum>,
     /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,
@@ -92,7 +100,7 @@ pub struct TenantStatus {
     pub program: String,
     /// The container's name or id; none: a process of the host.
     pub container: Option<String>,
-    /// `idle`, `waiting`, `fetching`, `running`, `draining`, `unresponsive`.
+    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `unresponsive`.
     pub state: String,
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
@@ -105,6 +113,10 @@ pub struct TenantStatus {
     pub grants: u64,
     /// Its turns last so many times as long as those of others.
     pub weight: u32,
+    /// `low`, `normal` or `high`.
+    pub priority: String,
+    /// The most of each GPU's time that it may hold, in per cent; none: all of it.
+    pub time_share_percent: Option<u32>,
     /// The most that it may allocate on each device; none: the device less the reserve.
     pub limit_bytes: Option<u64>,
     /// Host memory that it may move its memory to.

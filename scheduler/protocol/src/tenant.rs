@@ -118,6 +118,12 @@ pub struct Hello {
     /// The swap space that it still has from a scheduler before this one. Since version 2.
     #[n(9)]
     pub swap: Option<Bytes>,
+    /// By its own wish: 0 low, 1 normal, 2 high. Another number is none.
+    #[n(10)]
+    pub priority: Option<u32>,
+    /// The most of each device's time that it wishes to hold, 1 to 100 per cent. Another number is none.
+    #[n(11)]
+    pub time_share: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -7,6 +7,14 @@ fn every_request_has_its_line() {
         (Request::Status, r#""status""#),
         (Request::SetQuantum(Quantum::Seconds(0.5)), r#"{"set-quantum":{"seconds":0.5}}"#),
         (Request::SetQuantum(Quantum::Auto), r#"{"set-quantum":"auto"}"#),
+        (
+            Request::SetGpuQuantum { gpu: "GPU-1".into(), quantum: Some(Quantum::Seconds(0.5)) },
+            r#"{"set-gpu-quantum":{"gpu":"GPU-1","quantum":{"seconds":0.5}}}"#,
+        ),
+        (
+            Request::SetGpuQuantum { gpu: "GPU-1".into(), quantum: None },
+            r#"{"set-gpu-quantum":{"gpu":"GPU-1","quantum":null}}"#,
+        ),
         (Request::SetEvict { mode: "always".into() }, r#"{"set-evict":{"mode":"always"}}"#),
         (Request::On, r#""on""#),
         (Request::Off, r#""off""#),

@@ -34,6 +34,8 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                     weight,
                     limit,
                     swap,
+                    priority: Some(version),
+                    time_share: holds.then_some(pid),
                 })
             }
         ),

@@ -1,5 +1,6 @@
 //! The command line of `nvsharectl`.
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use nvshare_protocol::control::Quantum;
 use nvshare_protocol::paths::{CONTROL_SOCKET, RUNTIME_DIR};
 use std::path::PathBuf;
@@ -60,13 +61,17 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, PartialEq, Subcommand)]
 pub enum Setting {
     /// The time quantum: how long a turn lasts while somebody else waits
     Tq {
-        /// 0.001 to 86400; auto: 20 times what a hand-over has cost lately, from 1 to 30 s
-        #[arg(value_name = "SECONDS|auto", value_parser = quantum, allow_negative_numbers = true)]
-        quantum: Quantum,
+        /// 0.001 to 86400; auto: 20 times what a hand-over has cost lately, from 1 to 30 s; default: on
+        /// this GPU as on the others
+        #[arg(value_name = "SECONDS|auto|default", value_parser = length, allow_negative_numbers = true)]
+        length: Length,
+        /// On this GPU alone
+        #[arg(long, value_name = "UUID")]
+        gpu: Option<String>,
     },
     /// What a tenant moves out of the GPU at the end of its turn
     Evict {
@@ -75,10 +80,22 @@ pub enum Setting {
     },
 }
 
+/// How long turns are to last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    Quantum(Quantum),
+    /// On one GPU: as on the others.
+    Default,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     On,
     Off,
+}
+
+fn length(text: &str) -> Result<Length, String> {
+    if text == "default" { Ok(Length::Default) } else { quantum(text).map(Length::Quantum) }
 }
 
 fn quantum(text: &str) -> Result<Quantum, String> {
@@ -89,6 +106,21 @@ fn quantum(text: &str) -> Result<Quantum, String> {
 }
 
 impl Args {
+    /// What clap cannot tell.
+    ///
+    /// # Errors
+    /// What is wrong with the command line.
+    pub fn checked(self) -> Result<Self, clap::Error> {
+        let general = Setting::Tq { length: Length::Default, gpu: None };
+        match &self.command {
+            Some(Command::Set { setting }) if *setting == general => Err(Self::command().error(
+                ErrorKind::MissingRequiredArgument,
+                "`set tq default` needs the GPU that it is for: --gpu UUID",
+            )),
+            _ => Ok(self),
+        }
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.runtime_dir.join(CONTROL_SOCKET))
     }
@@ -97,7 +129,6 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -7,7 +7,7 @@ pub mod table;
 mod top;
 
 use crate::text::to_stdout;
-use args::{Args, Command, Setting, Switch};
+use args::{Args, Command, Length, Setting, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
 use nvshare_protocol::control::{Reply, Request};
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::parse().checked().unwrap_or_else(|error| error.exit());
     match run(&args) {
         Ok(code) => code,
         Err(failed) => {
@@ -75,7 +75,13 @@ fn changes(args: &Args) -> Vec<Request> {
     let command = match &args.command {
         Some(Command::On) => Some(Request::On),
         Some(Command::Off) => Some(Request::Off),
-        Some(Command::Set { setting: Setting::Tq { quantum } }) => Some(Request::SetQuantum(*quantum)),
+        Some(Command::Set { setting: Setting::Tq { length, gpu } }) => match (length, gpu) {
+            (Length::Quantum(quantum), None) => Some(Request::SetQuantum(*quantum)),
+            (Length::Quantum(quantum), Some(gpu)) => {
+                Some(Request::SetGpuQuantum { gpu: gpu.clone(), quantum: Some(*quantum) })
+            }
+            (Length::Default, gpu) => gpu.clone().map(|gpu| Request::SetGpuQuantum { gpu, quantum: None }),
+        },
         Some(Command::Set { setting: Setting::Evict { mode } }) => {
             Some(Request::SetEvict { mode: mode.clone() })
         }

@@ -1,7 +1,7 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
 use crate::text::{clean, memory, quantum, time};
 use comfy_table::{CellAlignment, Table};
-use nvshare_protocol::control::{DeviceStatus, Status};
+use nvshare_protocol::control::{DeviceStatus, Quantum, Status};
 
 /// What `nvsharectl status` prints.
 pub fn status(status: &Status) -> String {
@@ -32,7 +32,7 @@ fn devices(status: &Status) -> String {
     if status.devices.is_empty() {
         return "no GPU: no tenant has named one yet\n".into();
     }
-    let head = [
+    let mut head = vec![
         "GPU",
         "NAME",
         "MEMORY",
@@ -45,8 +45,10 @@ fn devices(status: &Status) -> String {
         "COST",
         "RATE",
     ];
+    let own = status.devices.iter().any(|device| device.own_quantum.is_some());
+    head.extend(own.then_some("QUANTUM"));
     let rows = status.devices.iter().map(|device| {
-        vec![
+        let mut row = vec![
             device.uuid.clone(),
             or_dash(clean(&device.name, 96)),
             memory(device.capacity_bytes),
@@ -58,16 +60,18 @@ fn devices(status: &Status) -> String {
             device.handovers.to_string(),
             cost(device),
             rate(device),
-        ]
+        ];
+        row.extend(own.then(|| own_quantum(device)));
+        row
     });
-    aligned(&head, &[2, 3, 4, 5, 8, 9, 10], rows)
+    aligned(&head, &[2, 3, 4, 5, 8, 9, 10, 11], rows)
 }
 
 fn tenants(status: &Status) -> String {
     if status.tenants.is_empty() {
         return "no tenant\n".into();
     }
-    let head = [
+    let mut head = vec![
         "TENANT",
         "PID",
         "UID",
@@ -83,9 +87,13 @@ fn tenants(status: &Status) -> String {
         "GRANTS",
         "WEIGHT",
     ];
+    let prioritised = status.tenants.iter().any(|tenant| !matches!(&tenant.priority[..], "" | "normal"));
+    head.extend(prioritised.then_some("PRIORITY"));
+    let limited = status.tenants.iter().any(|tenant| tenant.time_share_percent.is_some());
+    head.extend(limited.then_some("TIME-SHARE"));
     let rows = status.tenants.iter().map(|tenant| {
         let devices: Vec<&str> = tenant.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
-        vec![
+        let mut row = vec![
             tenant.id.to_string(),
             tenant.pid.to_string(),
             tenant.uid.to_string(),
@@ -100,9 +108,19 @@ fn tenants(status: &Status) -> String {
             time(tenant.held_seconds),
             tenant.grants.to_string(),
             tenant.weight.to_string(),
-        ]
+        ];
+        row.extend(prioritised.then(|| or_dash(clean(&tenant.priority, 16))));
+        let share = tenant.time_share_percent.map(|percent| format!("{percent} %"));
+        row.extend(limited.then(|| or_dash(share.unwrap_or_default())));
+        row
     });
     aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
+}
+
+/// What is set for the device alone.
+fn own_quantum(device: &DeviceStatus) -> String {
+    let text = |own| quantum(device.quantum_seconds, own == Quantum::Auto);
+    or_dash(device.own_quantum.map(text).unwrap_or_default())
 }
 
 /// What a hand-over costs, both ways together.
@@ -168,6 +186,7 @@ mod tests {
                 waiting: vec![2, 13],
                 handovers: 7,
                 quantum_seconds: 2.0,
+                own_quantum: None,
                 fetch_cost_seconds: 0.26,
                 release_cost_seconds: 0.16,
                 fetch_rate: 50_000_000_000,
@@ -214,6 +233,54 @@ TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RES
 tenant 1 reports: 37 launches met no gate
 ";
         assert_eq!(status(&full), expected);
+    }
+
+    #[test]
+    fn a_gpu_with_a_quantum_of_its_own_shows_it() {
+        let device = |own_quantum| DeviceStatus {
+            uuid: "GPU-1".into(),
+            quantum_seconds: 5.0,
+            own_quantum,
+            ..DeviceStatus::default()
+        };
+        let of = |list: &[Option<Quantum>]| {
+            let devices = list.iter().copied().map(device).collect();
+            let text = status(&Status { devices, ..Status::default() });
+            text.lines()
+                .skip(2)
+                .take(1 + list.len())
+                .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[None]), ["RATE", "-"]);
+        assert_eq!(of(&[None, Some(Quantum::Auto)]), ["QUANTUM", "-", "s)"]);
+        assert_eq!(of(&[Some(Quantum::Seconds(5.0))]), ["QUANTUM", "s"]);
+    }
+
+    #[test]
+    fn priorities_are_shown_where_somebody_has_one() {
+        let last = |priorities: &[&str]| {
+            let tenant =
+                |priority: &&str| TenantStatus { priority: (*priority).into(), ..TenantStatus::default() };
+            let tenants = priorities.iter().map(tenant).collect();
+            let text = status(&Status { tenants, ..Status::default() });
+            let rows = text.lines().skip_while(|line| !line.starts_with("TENANT"));
+            rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(last(&["normal", ""]), ["WEIGHT", "0", "0"]);
+        assert_eq!(last(&["normal", "low"]), ["PRIORITY", "normal", "low"]);
+    }
+
+    #[test]
+    fn shares_of_time_are_shown_where_somebody_has_one() {
+        let tenants = [None, Some(30)]
+            .map(|time_share_percent| TenantStatus { time_share_percent, ..TenantStatus::default() });
+        let text = status(&Status { tenants: tenants.to_vec(), ..Status::default() });
+        let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("TENANT")).collect();
+        assert!(
+            rows[0].ends_with("WEIGHT  TIME-SHARE") && rows[1].ends_with(" -") && rows[2].ends_with(" 30 %"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,19 +1,29 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
 use super::members::{Member, Seen};
+use crate::identity::Identity;
 use crate::settings::whole_size;
 use crate::swap::Granted;
 use crate::tenants::registry::Naming;
 use crate::tenants::told::{Joined, Out, Told};
 use crate::text;
 use nvshare_core::event::{Action, Event, TenantId};
-use nvshare_core::{MAX_DEVICES, print};
+use nvshare_core::{MAX_DEVICES, Priority, print};
 use nvshare_protocol::Bytes;
-use nvshare_protocol::tenant::{Device, Memory, Share, ToScheduler, ToTenant, Welcome};
+use nvshare_protocol::tenant::{Device, Hello, Memory, Share, ToScheduler, ToTenant, Welcome};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::sync::mpsc::error::TrySendError;
 
 /// The first version of the tenants' language in which memory moves beside turns.
 const MOVES_SINCE: u32 = 2;
+
+/// Who is counted together with this tenant: those of its container, or nobody.
+fn group(who: &Identity, tenant: TenantId) -> u64 {
+    let Some(container) = &who.container else { return tenant.0 };
+    let mut hasher = DefaultHasher::new();
+    container.hash(&mut hasher);
+    hasher.finish() | 1 << 63
+}
 
 impl Daemon {
     pub(super) fn told(&mut self, told: Told) {
@@ -27,7 +37,10 @@ impl Daemon {
     fn joined(&mut self, joined: Joined) {
         let Joined { tenant, who, hello, outbound } = &joined;
         let (tenant, holds, weight) = (*tenant, hello.holds, hello.weight);
+        let priority = hello.priority.and_then(|n| Priority::ALL.get(n as usize)).copied();
         let promise = self.promises.make(who, hello.limit);
+        let time_share = self.time_share(hello);
+        let group = group(who, tenant);
         let welcome = Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
@@ -37,11 +50,16 @@ impl Daemon {
         // The channel is new and has room.
         let _ = outbound.try_send(ToTenant::Welcome(welcome).into());
         let details = format!(
-            "uid {}, library {}, engine {}{}{}",
+            "uid {}, library {}, engine {}{}{}{}{}",
             who.uid,
             hello.library,
             hello.engine,
             if holds { ", running" } else { "" },
+            priority
+                .filter(|priority| *priority != Priority::Normal)
+                .map(|priority| format!(", priority {}", priority.as_str()))
+                .unwrap_or_default(),
+            time_share.map(|percent| format!(", at most {percent} % of the time")).unwrap_or_default(),
             promise.limit.map(|limit| format!(", limit {}", text::memory(limit.0))).unwrap_or_default()
         );
         let short = promise.by.filter(|_| promise.limit == Some(Bytes::ZERO));
@@ -65,7 +83,19 @@ impl Daemon {
         if let Some(weight) = weight {
             self.tell(Event::Weight { tenant, weight });
         }
+        if let Some(priority) = priority {
+            self.tell(Event::Priority { tenant, priority });
+        }
+        if let Some(percent) = time_share {
+            self.tell(Event::TimeShare { tenant, group, percent });
+        }
         self.tell_if_swaps(tenant);
+    }
+
+    /// The least of what the tenant wishes and what one may have, if that is less than all.
+    fn time_share(&self, hello: &Hello) -> Option<u32> {
+        let wish = hello.time_share.filter(|percent| *percent > 0);
+        wish.into_iter().chain(self.settings.time_share).min().filter(|percent| *percent < 100)
     }
 
     /// The core hears once that the tenant's memory moves by the swap engine.

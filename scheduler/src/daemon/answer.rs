@@ -4,7 +4,7 @@ use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, TenantView};
-use nvshare_core::{Snapshot, parse, print, record};
+use nvshare_core::{Snapshot, parse, print, record, settings};
 use nvshare_protocol::DeviceId;
 use nvshare_protocol::control;
 use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
@@ -34,6 +34,10 @@ impl Daemon {
                 }
                 None => refused(format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})")),
             },
+            Request::SetGpuQuantum { gpu, quantum } => match self.set_gpu_quantum(gpu, *quantum) {
+                Ok(message) => done(message),
+                Err(message) => refused(message),
+            },
             Request::SetEvict { mode } => match parse::evict(mode) {
                 Some(evict) => {
                     self.tell(Event::SetEvict(evict));
@@ -52,6 +56,27 @@ impl Daemon {
         }
     }
 
+    /// What it is then, or why not.
+    fn set_gpu_quantum(&mut self, gpu: &str, quantum: Option<Quantum>) -> Result<String, String> {
+        let known: Vec<DeviceId> = self.core.snapshot().devices.iter().map(|view| view.id).collect();
+        let device = parse::gpu(gpu).filter(|device| known.contains(device)).ok_or_else(|| {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            let known = if known.is_empty() { "none yet".into() } else { known.join(", ") };
+            format!("no tenant has named a GPU {gpu:?} (known: {known})")
+        })?;
+        let (set, word) = match quantum {
+            None => (None, "as on the others".into()),
+            Some(Quantum::Auto) => (Some(settings::Quantum::Auto), "auto".into()),
+            Some(Quantum::Seconds(seconds)) => {
+                let length = from_seconds(seconds)
+                    .ok_or_else(|| format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})"))?;
+                (Some(settings::Quantum::Fixed(length)), format!("{seconds} s"))
+            }
+        };
+        self.tell(Event::SetDeviceQuantum { device, quantum: set });
+        Ok(format!("the quantum on {device} is {word}"))
+    }
+
     /// The core's picture of now, and not of its last event.
     fn picture(&mut self) -> Snapshot {
         self.tell(Event::Tick);
@@ -66,7 +91,8 @@ impl Daemon {
     pub(super) fn status_and_devices(&mut self) -> (Status, Vec<DeviceId>) {
         let picture = self.picture();
         let ids = picture.devices.iter().map(|view| view.id).collect();
-        let turns = picture.devices.iter().map(|view| view.quantum);
+        let alike = picture.devices.iter().filter(|view| view.own_quantum.is_none());
+        let turns = alike.map(|view| view.quantum);
         let quantum = turns.max().filter(|_| picture.auto).unwrap_or(picture.quantum);
         let status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -94,6 +120,10 @@ impl Daemon {
             waiting: ids(&view.waiting),
             handovers: view.handovers,
             quantum_seconds: view.quantum.as_secs_f64(),
+            own_quantum: view.own_quantum.map(|own| match own {
+                settings::Quantum::Auto => Quantum::Auto,
+                settings::Quantum::Fixed(length) => Quantum::Seconds(length.as_secs_f64()),
+            }),
             fetch_cost_seconds: view.cost.0.as_secs_f64(),
             release_cost_seconds: view.cost.1.as_secs_f64(),
             fetch_rate: view.rate,
@@ -120,6 +150,8 @@ impl Daemon {
             waited_seconds: view.waited.as_secs_f64(),
             grants: view.grants,
             weight: view.weight,
+            priority: view.priority.as_str().into(),
+            time_share_percent: view.time_share,
             limit_bytes: member.promise.limit.map(|limit| limit.0),
             swap_bytes: member.swap.bytes().0,
             library: member.hello.library.clone(),

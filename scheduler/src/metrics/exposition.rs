@@ -78,6 +78,7 @@ impl Picture {
         let states = [
             State::Idle,
             State::Waiting,
+            State::Throttled,
             State::Fetching,
             State::Running,
             State::Draining,

@@ -1,6 +1,6 @@
 //! The configuration file and the flags that override it.
 use super::table::{TABLE, find};
-use super::{Settings, Wrong};
+use super::{Settings, Wrong, gpus};
 use std::io;
 use std::path::Path;
 use toml::{Table, Value};
@@ -54,6 +54,15 @@ fn read(settings: &mut Settings, document: &Table, file: &str, wrong: &mut Vec<S
         if section == RUNTIME_SECTION {
             continue;
         }
+        if section == gpus::SECTION {
+            match entries {
+                Value::Table(tables) => gpus::read(settings, tables, file, wrong),
+                _ => wrong.push(format!(
+                    "{file}: gpu = {entries} is not allowed (allowed: sections such as [gpu.\"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"])"
+                )),
+            }
+            continue;
+        }
         let known: Vec<&str> = TABLE.iter().filter(|row| row.section == section).map(|row| row.key).collect();
         if known.is_empty() {
             wrong.push(format!("{file}: [{section}] is no section (known: {})", section_names()));
@@ -85,6 +94,7 @@ const RUNTIME_SECTION: &str = "runtime";
 fn section_names() -> String {
     let mut names: Vec<String> = TABLE.iter().map(|row| format!("[{}]", row.section)).collect();
     names.dedup();
+    names.push("[gpu.\"UUID\"]".into());
     names.join(", ")
 }
 
@@ -138,10 +148,10 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics])",
+                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [gpu.\"UUID\"])",
                 "c.toml: [memory] reserve = \"1 bit\" is not allowed (allowed: a size such as \"512MiB\" or \"1.5GiB\", at most \"64GiB\")",
                 "c.toml: [scheduler] evict = \"sometimes\" is not allowed (allowed: \"pressure\", \"always\" or \"never\")",
-                "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, trace_spans)",
+                "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, starvation_seconds, trace_spans)",
                 "c.toml: [scheduler] quantum = \"soon\" is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)",
                 "c.toml: [sockets] tenant_mode = \"0777\" is not allowed (allowed: an octal mode from \"0600\" to \"0666\", in quotes)",
                 "--quantum -1 is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)",

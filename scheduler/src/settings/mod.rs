@@ -1,6 +1,7 @@
 //! What an operator may set: one table ([`table::TABLE`]) from which the file is read, the sample is
 //! written, the flags are checked and the effective settings are printed.
 mod file;
+mod gpus;
 pub mod table;
 mod value;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub tenants: Limits,
     /// What tenants may allocate on each device.
     pub memory: Ceilings,
+    /// The most of each device's time that one may hold, in per cent.
+    pub time_share: Option<u32>,
     /// Within this time a connection has said hello, and a message that has begun has ended.
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
@@ -51,6 +54,7 @@ impl Default for Settings {
             enabled: true,
             tenants: Limits { total: 1024, per_user: 512, per_container: 256 },
             memory: Ceilings::default(),
+            time_share: None,
             hello_timeout: Nanos::from_millis(5_000),
             messages_per_second: 1000,
             swap: None,
@@ -77,7 +81,7 @@ impl Settings {
     /// The effective settings as a configuration file.
     #[must_use]
     pub fn print(&self) -> String {
-        sections(|row| format!("{} = {}\n", row.key, (row.show)(self)))
+        sections(|row| format!("{} = {}\n", row.key, (row.show)(self))) + &gpus::print(self)
     }
 }
 
@@ -91,7 +95,7 @@ pub fn sample() -> String {
         let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
         format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))
     });
-    format!("{head}{body}")
+    format!("{head}{body}{}", gpus::SAMPLE)
 }
 
 fn sections(line: impl Fn(&table::Setting) -> String) -> String {

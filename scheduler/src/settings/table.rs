@@ -1,8 +1,8 @@
 //! Every setting of the daemon.
 use super::Settings;
 use super::value::{
-    address, boolean, budget, ceiling, count, duration, library, mode, name, octal, quoted, seconds,
-    show_address, show_ceiling, show_name, size, whole_size,
+    address, boolean, budget, ceiling, count, duration, library, mode, name, octal, percent, quoted, seconds,
+    show_address, show_ceiling, show_name, show_percent, size, whole_size,
 };
 use nvshare_core::{parse, print::evict_word};
 use nvshare_protocol::Bytes;
@@ -120,6 +120,14 @@ pub const TABLE: &[Setting] = &[
     },
     Setting {
         section: "scheduler",
+        key: "starvation_seconds",
+        about: "How long a tenant waits while others of higher priority (NVSHARE_PRIORITY) are served; then it has a turn.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.starvation, duration(v)),
+        show: |s| seconds(s.core.starvation),
+    },
+    Setting {
+        section: "scheduler",
         key: "trace_spans",
         about: "How many finished holds and hand-overs are remembered for `nvsharectl trace`.",
         allowed: COUNT,
@@ -210,6 +218,15 @@ pub const TABLE: &[Setting] = &[
         allowed: CEILING,
         set: |s, v| put(&mut s.memory.per_container, ceiling(v)),
         show: |s| show_ceiling(s.memory.per_container),
+    },
+    Setting {
+        section: "limits",
+        key: "time_share_per_tenant",
+        about: "The most of each GPU's time that one tenant may hold, also when nobody else wants it, if it does not wish\n\
+                for less (NVSHARE_TIME_SHARE). The tenants of one container are counted together.",
+        allowed: "\"none\" or a whole number of per cent such as \"30%\", from \"1%\" to \"100%\"",
+        set: |s, v| put(&mut s.time_share, percent(v)),
+        show: |s| show_percent(s.time_share),
     },
     Setting {
         section: "limits",

@@ -57,6 +57,20 @@ pub fn show_ceiling(ceiling: Option<Bytes>) -> String {
     ceiling.map_or_else(|| quoted("none"), whole_size)
 }
 
+/// A part of time in whole per cent; none: all of it.
+pub fn percent(value: &Value) -> Option<Option<u32>> {
+    let text = value.as_str()?.trim();
+    if text == "none" {
+        return Some(None);
+    }
+    let number = text.strip_suffix('%')?.trim_end().parse().ok()?;
+    (1..=100).contains(&number).then_some(Some(number))
+}
+
+pub fn show_percent(percent: Option<u32>) -> String {
+    quoted(&percent.map_or_else(|| "none".into(), |percent| format!("{percent}%")))
+}
+
 fn size_up_to(value: &Value, most: u64) -> Option<Bytes> {
     let text = value.as_str()?.trim();
     let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
@@ -135,6 +149,16 @@ mod tests {
         let limit = |text: &str| ceiling(&Value::String(text.into()));
         assert_eq!((limit("none"), limit("8GiB")), (Some(None), Some(Some(Bytes(8 << 30)))));
         assert_eq!((limit("0B"), limit("any"), limit("17000GiB")), (None, None, None));
+    }
+
+    #[test]
+    fn parts_of_time_are_in_whole_per_cent() {
+        let read = |text: &str| percent(&Value::String(text.into()));
+        assert_eq!((read("none"), read("30%"), read("100 %")), (Some(None), Some(Some(30)), Some(Some(100))));
+        for wrong in ["30", "0%", "101%", "2.5%", "-1%", ""] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        assert_eq!((show_percent(None), show_percent(Some(30))), ("\"none\"".into(), "\"30%\"".into()));
     }
 
     #[test]

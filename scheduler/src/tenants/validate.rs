@@ -80,6 +80,8 @@ mod tests {
             weight: None,
             limit: None,
             swap: None,
+            priority: None,
+            time_share: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub fn hello(program: &str) -> Hello {
         weight: None,
         limit: None,
         swap: None,
+        priority: None,
+        time_share: None,
     }
 }
 

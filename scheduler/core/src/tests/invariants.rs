@@ -1,5 +1,6 @@
 //! What is true after every event, found out the long way round.
 use crate::Core;
+use crate::Priority;
 use crate::device::Device;
 use crate::event::TenantId;
 use crate::lease::Step;
@@ -12,6 +13,18 @@ use std::collections::BTreeSet;
 pub fn verify_invariants(core: &Core) {
     for (&id, tenant) in core.tenants.iter() {
         verify_tenant(core, id, tenant);
+    }
+    let of_groups: usize = core.groups.values().map(BTreeSet::len).sum();
+    assert_eq!(of_groups, core.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count());
+    for ((device, group), usage) in &core.usages {
+        let counts = |id: &TenantId| {
+            let tenant = &core.tenants[id];
+            let of_it = tenant.quota.is_some_and(|quota| quota.group == *group);
+            of_it
+                && tenant.devices.contains_key(device)
+                && tenant.lease().is_some_and(|lease| lease.ready.is_some())
+        };
+        assert!(usage.holders.iter().all(counts), "{device} {group}: {:?}", usage.holders);
     }
     for (&id, device) in &core.devices {
         let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
@@ -87,6 +100,24 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
         }
         Stage::Waiting(request) => {
             assert!(core.enabled, "{id:?} waits while switched off");
+            if let Some(until) = request.paused {
+                assert!(until > core.now && tenant.quota.is_some(), "{id:?} may hold again");
+                let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
+                assert!(!devices().any(lined_up), "{id:?} is paused and in line");
+                return;
+            }
+            let starved = request.asked.saturating_add(core.settings.starvation) <= core.now;
+            let higher = |priority: Priority| priority > request.priority;
+            let outranked = |(_, device): (_, &Device)| {
+                let waits = device.queue.iter().filter_map(|(_, other)| match &core.tenants[other].stage {
+                    Stage::Waiting(other) => Some(other.priority),
+                    _ => None,
+                });
+                let holds = device.holders.iter().filter_map(|other| core.lease(*other));
+                let stay = holds.filter(|lease| lease.revocation.is_none()).map(|lease| lease.priority);
+                waits.chain(stay).any(higher)
+            };
+            assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
             let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
             if request.aside {
                 assert!(tenant.swaps && !core.could_fit(id), "{id:?} waits aside and could have room");
@@ -117,7 +148,16 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             assert!(whole || lease.revocation.is_some(), "{id:?} is half granted");
             assert!(!lease.stuck || lease.held.is_empty(), "{id:?} is stuck and keeps others out");
             let wanted = lease.held.iter().any(|device| !core.devices[device].queue.is_empty());
+            let wanted = wanted || lease.limited;
             assert!(lease.held.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
+            assert_eq!(lease.limited, tenant.quota.is_some(), "{id:?}");
+            for (&name, _) in devices().filter(|_| lease.limited && lease.ready.is_some()) {
+                let usage = &core.usages[&(name, tenant.quota.unwrap().group)];
+                assert!(usage.holders.contains(&id), "{id:?} has {name} and it does not count");
+                let (used, most) = core.quota_at(tenant, lease, name).unwrap();
+                let stays = lease.revocation.is_none() && lease.held.contains(&name);
+                assert!(!stays || used < most, "{id:?} has used up its quota of {name} and stays");
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use super::gib;
 use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
-use crate::Settings;
 use crate::event::Evict;
+use crate::{Priority, Settings};
 use nvshare_protocol::Nanos;
 
 /// Bounds that are short beside a run.
@@ -24,8 +24,16 @@ fn settings(world: &mut World) -> Settings {
         drain_bound: seconds(1),
         evict_bound: seconds(5),
         patience: seconds(2),
+        starvation: seconds(20),
         ..Settings::default()
     }
+}
+
+/// The same with a priority, and some with a share of the time.
+fn ruled(world: &mut World, spec: Spec) -> Spec {
+    let priority = Priority::ALL[usize::try_from(world.roll(3)).unwrap()];
+    let share = (world.roll(2), 20 + u32::try_from(world.roll(70)).unwrap());
+    Spec { priority, time_share: (world.roll(2) == 0).then_some(share), ..spec }
 }
 
 /// A tenant of up to 12 GiB on up to as many of the cards. Calm ones end their work in time, and have at the end what
@@ -54,24 +62,29 @@ fn spec(world: &mut World, cards: u64, calm: bool) -> Spec {
 }
 
 /// A world of random tenants, with the longest that any of them may wait.
-fn mix(seed: u64, cards: u64, tenants: u64, calm: bool) -> (World, Nanos) {
+fn mix(seed: u64, cards: u64, tenants: u64, calm: bool, rules: bool) -> (World, Nanos) {
     let mut dice = World::new(Settings::default(), &[SMALL], seed);
     let settings = settings(&mut dice);
     let mut world = World::new(settings.clone(), &vec![SMALL; cards as usize], seed);
     for _ in 0..tenants {
-        let spec = spec(&mut dice, cards, calm);
+        let mut spec = spec(&mut dice, cards, calm);
+        if rules {
+            spec = ruled(&mut dice, spec);
+        }
         let at = world.some(seconds(5));
         world.add(spec, at);
     }
     // Those before it in line, as many again that came first because they mostly sleep, and itself.
     let bound = Nanos(settings.wait_bound(3).0 * (2 * tenants + 1));
+    // For each turn, a fifth of the time may be its group's quota, and each may have to starve before it is served.
+    let bound = if rules { Nanos(5 * bound.0).saturating_add(settings.starvation) } else { bound };
     (world, bound)
 }
 
 /// Runs it, and returns how many turns were granted.
-fn everybody_is_served(seed: u64, cards: u64) -> u64 {
+fn everybody_is_served(seed: u64, cards: u64, rules: bool) -> u64 {
     let calm = seed.is_multiple_of(2);
-    let (mut world, bound) = mix(seed, cards, 3 + seed % 6, calm);
+    let (mut world, bound) = mix(seed, cards, 3 + seed % 6, calm, rules);
     let end = seconds(600);
     while world.next_time() <= end {
         world.step();
@@ -102,12 +115,18 @@ fn nobody_waits_too_long(world: &World, seed: u64, bound: Nanos) {
 
 #[test]
 fn random_mixes_on_one_card_are_all_served_within_the_bound() {
-    let grants: u64 = (0..60).map(|seed| everybody_is_served(seed, 1)).sum();
+    let grants: u64 = (0..60).map(|seed| everybody_is_served(seed, 1, false)).sum();
     assert!(grants > 10_000, "{grants}");
 }
 
 #[test]
 fn random_sets_of_devices_are_granted_whole_and_without_deadlock() {
-    let grants: u64 = (100..160).map(|seed| everybody_is_served(seed, 2 + seed % 3)).sum();
+    let grants: u64 = (100..160).map(|seed| everybody_is_served(seed, 2 + seed % 3, false)).sum();
+    assert!(grants > 10_000, "{grants}");
+}
+
+#[test]
+fn with_priorities_and_shares_of_time_all_are_served_too() {
+    let grants: u64 = (200..260).map(|seed| everybody_is_served(seed, 1 + seed % 3, true)).sum();
     assert!(grants > 10_000, "{grants}");
 }

@@ -11,10 +11,13 @@ mod interactive;
 mod invariants;
 mod mixes;
 mod operations;
+mod priorities;
+mod quanta;
 mod regret;
 mod sharing;
 mod spans;
 mod stuck;
+mod time_shares;
 mod unseen;
 mod world;
 

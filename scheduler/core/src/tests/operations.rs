@@ -2,9 +2,9 @@
 use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, Evict, TenantId};
-use crate::settings::Settings;
-use crate::tenant::Stage;
-use crate::{Core, print, replay};
+use crate::settings::{Quantum, Settings};
+use crate::tenant::{Request, Stage, Tenant};
+use crate::{Core, Priority, print, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use proptest::prelude::*;
@@ -63,6 +63,16 @@ pub enum Op {
         who: u64,
         weight: u32,
     },
+    /// Of three groups; 100: no quota.
+    LimitTime {
+        who: u64,
+        group: u64,
+        percent: u32,
+    },
+    Prioritise {
+        who: u64,
+        priority: Priority,
+    },
     Outside {
         device: u8,
         bytes: u64,
@@ -74,6 +84,11 @@ pub enum Op {
     },
     SetQuantum(u64),
     SetAuto,
+    /// On one device; none: as on the others.
+    SetDeviceQuantum {
+        device: u8,
+        quantum: Option<Quantum>,
+    },
     SetEvict(Evict),
     SetEnabled(bool),
     /// Time passes, with a tick at every deadline on the way. In milliseconds.
@@ -95,6 +110,10 @@ fn operation() -> impl Strategy<Value = Op> {
     let bytes = || prop_oneof![6 => 0..8_u64, 3 => 0..40_u64].prop_map(|n| n << 30);
     let bytes = || prop_oneof![9 => bytes(), 1 => any::<u64>()];
     let lease = || prop_oneof![9 => Just(Lease::Its), 1 => (0..9_u64).prop_map(Lease::Other)];
+    let quantum = || {
+        let fixed = (0..30_000_u64).prop_map(|millis| Quantum::Fixed(Nanos::from_millis(millis)));
+        prop::option::of(prop_oneof![fixed, Just(Quantum::Auto)])
+    };
     let evict = prop_oneof![Just(Evict::Pressure), Just(Evict::Always), Just(Evict::Never)];
     prop_oneof![
         6 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, holds)| Op::Join { who, holds }),
@@ -111,10 +130,15 @@ fn operation() -> impl Strategy<Value = Op> {
         4 => who().prop_map(|who| Op::Evicted { who }),
         1 => who().prop_map(|who| Op::Swap { who }),
         1 => (who(), 0..5_u32).prop_map(|(who, weight)| Op::Weigh { who, weight }),
+        2 => (who(), 0..3_u64, prop_oneof![2 => 0..100_u32, 1 => Just(100)])
+            .prop_map(|(who, group, percent)| Op::LimitTime { who, group, percent }),
+        2 => (who(), prop::sample::select(&Priority::ALL[..]))
+            .prop_map(|(who, priority)| Op::Prioritise { who, priority }),
         1 => (at(), bytes()).prop_map(|(device, bytes)| Op::Outside { device, bytes }),
         1 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::MemoryRefused { who, device, bytes }),
         1 => Just(Op::SetAuto),
         1 => (0..30_000_u64).prop_map(Op::SetQuantum),
+        1 => (at(), quantum()).prop_map(|(device, quantum)| Op::SetDeviceQuantum { device, quantum }),
         1 => evict.prop_map(Op::SetEvict),
         1 => prop::bool::weighted(0.7).prop_map(Op::SetEnabled),
         12 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(Op::Wait),
@@ -208,6 +232,8 @@ impl World {
             let settings = Settings { quantum: Settings::default().quantum, ..self.core.settings().clone() };
             let heaviest = self.core.heaviest();
             let bound = settings.wait_bound(heaviest).saturating_add(settings.grace);
+            // Holders of higher priority go on until it has starved.
+            let bound = bound.saturating_add(settings.starvation);
             assert!(waited <= bound, "{id:?} has been next for {waited:?}");
         }
     }
@@ -261,12 +287,17 @@ impl World {
             Op::Evicted { who } => Event::Evicted { tenant: tenant(who) },
             Op::Swap { who } => Event::Swaps { tenant: tenant(who) },
             Op::Weigh { who, weight } => Event::Weight { tenant: tenant(who), weight },
+            Op::LimitTime { who, group, percent } => Event::TimeShare { tenant: tenant(who), group, percent },
+            Op::Prioritise { who, priority } => Event::Priority { tenant: tenant(who), priority },
             Op::Outside { device: n, bytes } => Event::Outside { device: device(n), bytes: Bytes(bytes) },
             Op::MemoryRefused { who, device: n, bytes } => {
                 Event::MemoryRefused { tenant: tenant(who), device: device(n), bytes: Bytes(bytes) }
             }
             Op::SetAuto => Event::SetAuto,
             Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
+            Op::SetDeviceQuantum { device: n, quantum } => {
+                Event::SetDeviceQuantum { device: device(n), quantum }
+            }
             Op::SetEvict(evict) => Event::SetEvict(evict),
             Op::SetEnabled(enabled) => Event::SetEnabled(enabled),
             Op::Wait(millis) => return self.wait(Nanos::from_millis(millis)),
@@ -297,13 +328,17 @@ proptest! {
             world.apply(op);
         }
         // From here on every tenant is silent: all that wait are served all the same.
-        let waiting = |world: &World| world.core.tenants.iter().filter(|(_, tenant)| {
-            matches!(&tenant.stage, Stage::Waiting(request) if !request.aside) && !tenant.devices.is_empty()
-        }).count() as u64;
-        let n = waiting(&world);
-        let bound = Settings::default().wait_bound(world.core.heaviest());
-        world.wait(Nanos(bound.0 * n).saturating_add(grace));
-        prop_assert_eq!(waiting(&world), 0);
+        let waiting = |world: &World, counts: fn(&Request) -> bool, since: Nanos| {
+            let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.asked <= since);
+            world.core.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
+        };
+        let n = waiting(&world, |request| !request.aside, world.now) as u64;
+        let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);
+        let bound = bound.saturating_add(grace).saturating_add(world.core.settings().starvation);
+        world.wait(bound);
+        // Those whose quota was used up have stood in line since it no longer was.
+        let since = world.now.saturating_sub(bound);
+        prop_assert_eq!(waiting(&world, Request::stands_in_line, since), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.
         prop_assert_eq!(replay(&world.log).unwrap(), world.log);

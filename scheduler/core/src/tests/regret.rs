@@ -55,7 +55,7 @@ fn pausing_tenants_do_not_starve_one_that_always_computes() {
     let world = run(settings(), &[steps(24, 20, 150), steps(24, 20, 150), batch], time);
     assert!(per_mille(world.clients[2].figures.computed, time) >= 250, "{:?}", world.clients[2].figures);
     let core = world.core.as_ref().unwrap();
-    let quantum = core.turn(core.devices.values().map(|device| device.cost()).max());
+    let quantum = core.devices.keys().map(|device| core.turn(Some(*device))).max().unwrap();
     for client in &world.clients {
         assert!(client.figures.longest_wait.0 < 4 * quantum.0, "{quantum:?}: {:?}", client.figures);
     }

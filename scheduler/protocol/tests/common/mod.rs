@@ -21,6 +21,8 @@ pub fn hello() -> Hello {
         weight: None,
         limit: None,
         swap: None,
+        priority: None,
+        time_share: None,
     }
 }
 
@@ -89,7 +91,11 @@ pub fn to_scheduler_2() -> Vec<ToScheduler> {
 
 /// The words that version 3 added.
 pub fn to_scheduler_3() -> Vec<ToScheduler> {
-    vec![ToScheduler::MemoryRefused(share(64 << 20))]
+    vec![
+        ToScheduler::MemoryRefused(share(64 << 20)),
+        ToScheduler::Hello(Hello { version: 3, priority: Some(2), ..hello_2() }),
+        ToScheduler::Hello(Hello { version: 3, time_share: Some(30), ..hello_2() }),
+    ]
 }
 
 /// The words that version 2 added.

@@ -1,7 +1,7 @@
 //! The picture of a [`Model`].
 use super::model::{Model, Sort};
 use crate::text::{clean, memory, quantum, time};
-use nvshare_protocol::control::{DeviceStatus, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, Quantum, TenantStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -110,6 +110,11 @@ fn turns(model: &Model, device: &DeviceStatus) -> Line<'static> {
     parts.extend(model.handovers(device).map(|n| format!("{n:.1} hand-overs/min")));
     let cost = device.fetch_cost_seconds + device.release_cost_seconds;
     parts.extend((cost > 0.0).then(|| format!("{cost:.2} s each")));
+    parts.extend(
+        device
+            .own_quantum
+            .map(|own| format!("quantum {}", quantum(device.quantum_seconds, own == Quantum::Auto))),
+    );
     parts.extend((device.fetch_rate > 0).then(|| format!("{:.1} GB/s in", device.fetch_rate as f64 / 1e9)));
     Line::from(parts.join("   "))
 }
@@ -143,7 +148,7 @@ fn draw_tenants(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 fn tenant<'a>(model: &Model, row: &TenantStatus) -> Row<'a> {
     let color = match &row.state[..] {
         "running" => Color::Green,
-        "waiting" | "fetching" | "draining" => Color::Yellow,
+        "waiting" | "throttled" | "fetching" | "draining" => Color::Yellow,
         "unresponsive" => Color::Red,
         _ => Color::Reset,
     };

@@ -9,10 +9,13 @@ use nvshare_scheduler::settings::from_seconds;
 pub fn request(bytes: &[u8]) {
     let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
     match &request {
-        Request::SetQuantum(Quantum::Seconds(seconds)) => match from_seconds(*seconds) {
-            Some(quantum) => assert!((0.001..=86_400.0).contains(&quantum.as_secs_f64())),
-            None => return,
-        },
+        Request::SetQuantum(Quantum::Seconds(seconds))
+        | Request::SetGpuQuantum { quantum: Some(Quantum::Seconds(seconds)), .. } => {
+            match from_seconds(*seconds) {
+                Some(quantum) => assert!((0.001..=86_400.0).contains(&quantum.as_secs_f64())),
+                None => return,
+            }
+        }
         Request::SetEvict { mode } => {
             if let Some(evict) = parse::evict(mode) {
                 assert_eq!(print::evict_word(evict), mode);
@@ -20,6 +23,7 @@ pub fn request(bytes: &[u8]) {
         }
         Request::Status
         | Request::SetQuantum(Quantum::Auto)
+        | Request::SetGpuQuantum { quantum: None | Some(Quantum::Auto), .. }
         | Request::On
         | Request::Off
         | Request::Trace

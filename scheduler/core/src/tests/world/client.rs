@@ -1,6 +1,7 @@
 //! A process with the library in it, as far as the scheduler can tell: its agent, which does one thing after the other,
 //! and its application.
 use super::memory::{Batch, Holding};
+use crate::Priority;
 use crate::event::TenantId;
 use crate::tenant::Memory;
 use nvshare_protocol::tenant::{Grant, Revoke, Share};
@@ -33,6 +34,9 @@ pub struct Spec {
     /// What its contexts take of each card, which nobody tells of, bytes.
     pub context: u64,
     pub weight: u32,
+    pub priority: Priority,
+    /// Its group, and the most of each card's time that it may hold, in per cent.
+    pub time_share: Option<(u64, u32)>,
     pub load: Load,
     /// So much work can be submitted and unfinished when its gate shuts: a drain takes up to so long.
     pub unfinished: Nanos,
@@ -48,6 +52,8 @@ impl Spec {
             immovable: 0,
             context: 0,
             weight: 1,
+            priority: Priority::Normal,
+            time_share: None,
             load,
             unfinished: Nanos::from_millis(50),
             grows: false,

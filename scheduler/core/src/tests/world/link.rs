@@ -1,6 +1,7 @@
 //! The agent's connection: what it tells, how it loses the scheduler and finds the next one, and what passes with time.
 use super::client::{Heard, Phase, Timer};
 use super::{World, card_id};
+use crate::Priority;
 use crate::event::{Event, TenantId};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
@@ -85,9 +86,15 @@ impl World {
         let client = &mut self.clients[c];
         client.connection = Some(tenant);
         client.said_holds = client.gate_open;
-        let (holds, weight) = (client.said_holds, client.spec.weight);
+        let (holds, weight, priority) = (client.said_holds, client.spec.weight, client.spec.priority);
         let _ = self.say(c, |tenant| Event::Joined { tenant, holds });
         let _ = self.say(c, |tenant| Event::Weight { tenant, weight });
+        if priority != Priority::Normal {
+            let _ = self.say(c, |tenant| Event::Priority { tenant, priority });
+        }
+        if let Some((group, percent)) = self.clients[c].spec.time_share {
+            let _ = self.say(c, |tenant| Event::TimeShare { tenant, group, percent });
+        }
         let _ = self.say(c, |tenant| Event::Swaps { tenant });
     }
 

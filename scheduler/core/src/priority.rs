@@ -1,0 +1,157 @@
+//! Priorities: who stands before whom, whose turns give way at once, and how nobody starves by that.
+use crate::Core;
+use crate::event::TenantId;
+use crate::lease::Lease;
+use crate::tenant::{Request, Stage};
+use nvshare_protocol::{DeviceId, Nanos};
+use std::collections::BTreeSet;
+
+/// Whose work comes first where not all fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+}
+
+impl Priority {
+    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
+
+    /// The word for it, as operators read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// The one that an operator means by this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == word)
+    }
+}
+
+/// Within one priority: the eager stand before the others, and whose turn was broken off comes after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Eager,
+    GoesOn,
+    InTurn,
+}
+
+/// What a place tells of the order of arrival.
+const ARRIVAL: u64 = (1 << 60) - 1;
+
+/// A place in line: those with the least stand first.
+pub(crate) const fn place(priority: Priority, class: Class, arrival: u64) -> u64 {
+    let before = match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+        Priority::Low => 2,
+    };
+    before << 62 | (class as u64) << 60 | arrival & ARRIVAL
+}
+
+/// The priority of who stands there.
+const fn priority_at(place: u64) -> Priority {
+    match place >> 62 {
+        0 => Priority::High,
+        1 => Priority::Normal,
+        _ => Priority::Low,
+    }
+}
+
+impl Core {
+    /// Of the tenant, for its present request or turn as for those to come.
+    pub(crate) fn prioritise(&mut self, id: TenantId, priority: Priority) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.priority = priority;
+        match &mut tenant.stage {
+            Stage::Idle => {}
+            Stage::Waiting(request) if request.starved => {}
+            Stage::Waiting(request) => {
+                let (was, stands) = (request.place, request.stands_in_line());
+                request.priority = priority;
+                request.place = place(priority, Class::InTurn, 0) & !(3 << 60) | was & (3 << 60 | ARRIVAL);
+                let is = request.place;
+                self.leave_line(id, was);
+                if stands {
+                    self.stand_at(id, is);
+                }
+            }
+            Stage::Leased(lease) => lease.priority = priority,
+        }
+        self.changed(id);
+    }
+
+    /// Until when the holder goes on, with this tenant waiting for its device, if their priorities say anything about it:
+    /// to a higher one it gives way at once, or when its memory is there, and to a lower one when that has starved.
+    pub(crate) fn by_priority(&self, holder: &Lease, waiter: TenantId, request: &Request) -> Option<Nanos> {
+        let own = self.tenants.get(&waiter)?.priority;
+        if own > holder.priority {
+            // What is still coming in could not be told from what the next one may bring.
+            let back = holder.ready.unwrap_or(holder.late);
+            let whole = holder.turn_end();
+            return Some(if holder.protected { whole } else { whole.min(request.since.max(back)) });
+        }
+        let end = request.asked.saturating_add(self.settings.starvation);
+        (request.priority < holder.priority && holder.idle.is_none()).then(|| holder.turn_end().max(end))
+    }
+
+    /// The highest priority among the holders of the device and those who wait for it.
+    fn highest_at(&self, id: DeviceId) -> Option<Priority> {
+        let device = self.devices.get(&id)?;
+        let waits = device.queue.first().map(|(place, _)| priority_at(*place));
+        let holds = device.standings.turns.last().filter(|turn| turn.0).map(|turn| turn.1);
+        waits.max(holds)
+    }
+
+    /// Those who would be the first of their priority to have starved at the device, and when, while higher ones are
+    /// before them.
+    fn starving_at(&self, id: DeviceId) -> impl Iterator<Item = (Nanos, TenantId)> {
+        let highest = self.highest_at(id).unwrap_or_default();
+        let lower = Priority::ALL.into_iter().filter(move |priority| *priority < highest);
+        let first = move |priority| {
+            let of_it = (priority, Nanos::ZERO, TenantId(0))..=(priority, Nanos::MAX, TenantId(u64::MAX));
+            self.devices.get(&id)?.standings.outranked.range(of_it).next()
+        };
+        let at = |asked: Nanos| asked.saturating_add(self.settings.starvation);
+        lower.filter_map(first).map(move |(_, asked, id)| (at(*asked), *id))
+    }
+
+    /// When somebody at the device has starved.
+    pub(crate) fn starves_at(&self, id: DeviceId) -> Option<Nanos> {
+        self.starving_at(id).map(|(at, _)| at).min()
+    }
+
+    /// Those who have waited for too long while higher ones were served count as high for this request.
+    pub(crate) fn feed_the_starved(&mut self, devices: &BTreeSet<DeviceId>) {
+        for &device in devices {
+            loop {
+                let due = self.starving_at(device).find(|(at, _)| *at <= self.now);
+                let Some((_, id)) = due else { break };
+                self.raise(id);
+            }
+        }
+    }
+
+    fn raise(&mut self, id: TenantId) {
+        let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
+            return;
+        };
+        let (was, stands) = (request.place, request.stands_in_line());
+        request.place = place(Priority::High, Class::InTurn, was);
+        (request.priority, request.starved, request.eager, request.goes_on) =
+            (Priority::High, true, false, None);
+        let is = request.place;
+        self.leave_line(id, was);
+        if stands {
+            self.stand_at(id, is);
+        }
+        self.changed(id);
+    }
+}

@@ -1,0 +1,117 @@
+//! What holds on one GPU alone: the tables `[gpu."UUID"]`.
+use super::Settings;
+use super::table::QUANTUM;
+use super::value::{duration, quoted, seconds};
+use nvshare_core::parse;
+use nvshare_core::settings::Quantum;
+use toml::{Table, Value};
+
+/// The tables' common name.
+pub const SECTION: &str = "gpu";
+/// What the sample file says of them. Words of the file's own, for there is no default.
+pub const SAMPLE: &str = "\n# A GPU, or a MIG instance, can have turns of its own, in a section that is named after its UUID (nvidia-smi -L):\n\
+    #\n\
+    #     [gpu.\"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"]\n\
+    #     quantum = 5\n\
+    #\n\
+    # It holds instead of [scheduler] quantum, with the same values. A tenant that uses several GPUs has turns as long\n\
+    # as on the one where they last longest.\n";
+/// How a GPU is named, for errors.
+const UUID: &str = "a UUID as nvidia-smi -L shows it, such as \"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"";
+
+/// `"auto"` or a number of seconds.
+pub fn quantum(value: &Value) -> Option<Quantum> {
+    if value.as_str() == Some("auto") { Some(Quantum::Auto) } else { duration(value).map(Quantum::Fixed) }
+}
+
+pub fn show(quantum: Quantum) -> String {
+    match quantum {
+        Quantum::Auto => quoted("auto"),
+        Quantum::Fixed(length) => seconds(length),
+    }
+}
+
+/// Takes the tables, and says what is wrong with them.
+pub fn read(settings: &mut Settings, tables: &Table, file: &str, wrong: &mut Vec<String>) {
+    for (uuid, entries) in tables {
+        let Some(device) = parse::gpu(uuid) else {
+            wrong.push(format!("{file}: [gpu.{uuid:?}] is no GPU (allowed: {UUID})"));
+            continue;
+        };
+        let Value::Table(entries) = entries else {
+            wrong.push(format!(
+                "{file}: [gpu] {uuid:?} = {entries} is not allowed (allowed: a section, [gpu.{uuid:?}])"
+            ));
+            continue;
+        };
+        for (key, value) in entries {
+            match quantum(value) {
+                _ if key != "quantum" => {
+                    wrong.push(format!("{file}: [gpu.{uuid:?}] {key} is no setting (known: quantum)"));
+                }
+                None => wrong.push(format!(
+                    "{file}: [gpu.{uuid:?}] {key} = {value} is not allowed (allowed: {QUANTUM})"
+                )),
+                Some(quantum) if settings.core.quanta.insert(device, quantum).is_some() => {
+                    wrong.push(format!("{file}: [gpu.{uuid:?}] is there twice, by its two names"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// The tables in force.
+pub fn print(settings: &Settings) -> String {
+    let table = |(device, quantum): (&_, &_)| format!("\n[gpu.\"{device}\"]\nquantum = {}\n", show(*quantum));
+    settings.core.quanta.iter().map(table).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::*;
+    use nvshare_protocol::Nanos;
+
+    const ONE: &str = "465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11";
+    const TWO: &str = "00000000-0ad1-4a3b-8a3c-1c2f5a7c9e11";
+
+    #[test]
+    fn each_gpu_or_mig_instance_has_its_quantum_and_is_printed_with_it() {
+        let text = format!("[gpu.\"GPU-{ONE}\"]\nquantum = 5\n[gpu.\"MIG-{TWO}\"]\nquantum = \"auto\"\n");
+        let settings = load(&text, "c.toml", &[]).unwrap();
+        let quantum = |uuid: &str| settings.core.quanta[&parse::gpu(uuid).unwrap()];
+        assert_eq!(quantum(&format!("GPU-{ONE}")), Quantum::Fixed(Nanos(5 * Nanos::SECOND.0)));
+        assert_eq!(quantum(&format!("MIG-{}", TWO.to_uppercase())), Quantum::Auto);
+        assert_eq!(load(&settings.print(), "c.toml", &[]).unwrap(), settings);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_gpus_table_is_told_with_what_is_allowed() {
+        let text = format!(
+            "[gpu.one]\nquantum = 5\n[gpu]\n\"GPU-{ONE}\" = 3\n[gpu.\"GPU-{TWO}\"]\nquantum = 0\nweight = 3\n"
+        );
+        let mut sorted = load(&text, "c.toml", &[]).unwrap_err().0;
+        sorted.sort();
+        let expected = [
+            format!("c.toml: [gpu.\"GPU-{TWO}\"] quantum = 0 is not allowed (allowed: {QUANTUM})"),
+            format!("c.toml: [gpu.\"GPU-{TWO}\"] weight is no setting (known: quantum)"),
+            format!("c.toml: [gpu.\"one\"] is no GPU (allowed: {UUID})"),
+            format!(
+                "c.toml: [gpu] \"GPU-{ONE}\" = 3 is not allowed (allowed: a section, [gpu.\"GPU-{ONE}\"])"
+            ),
+        ];
+        let text = format!("[gpu.\"GPU-{ONE}\"]\nquantum = 5\n[gpu.\"MIG-{ONE}\"]\nquantum = 6\n");
+        assert_eq!(
+            load("gpu = 3", "c.toml", &[]).unwrap_err().0,
+            [
+                "c.toml: gpu = 3 is not allowed (allowed: sections such as [gpu.\"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"])"
+            ]
+        );
+        assert_eq!(
+            load(&text, "c.toml", &[]).unwrap_err().0,
+            [format!("c.toml: [gpu.\"MIG-{ONE}\"] is there twice, by its two names")]
+        );
+        assert_eq!(sorted, expected);
+    }
+}
