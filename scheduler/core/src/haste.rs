@@ -98,10 +98,11 @@ impl Haste {
 impl Core {
     /// Whether a tenant mostly sleeps, and is served at once: it did in its last turn, and what it used of late
     /// while others waited is less than what would be its share if it had as much work as they.
-    /// All such tenants together have at most half of a device's time, or the others might never have a turn.
+    /// All such tenants together have at most half of a device's time, or the others might never have a turn. One of a
+    /// group with a quota would use it up before those of the group that wait already.
     pub(crate) fn is_eager(&self, id: TenantId) -> bool {
         let tenant = self.tenants.get(&id).filter(|tenant| self.settings.overlap && tenant.slept);
-        let Some(tenant) = tenant else { return false };
+        let Some(tenant) = tenant.filter(|tenant| !self.has_waiting_mate(id, tenant)) else { return false };
         let own = tenant.weight();
         tenant.devices.keys().all(|device| {
             let at = &self.devices[device];

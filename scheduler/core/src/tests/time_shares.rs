@@ -60,7 +60,8 @@ fn beside_one_without_a_limit_the_other_has_the_rest() {
         let (own, other) = (computed(&world, 0), computed(&world, 1));
         let most = u64::from(percent) * 10;
         assert!(own <= most + 30 && own >= most * 8 / 10, "{percent} %: {own} and {other}");
-        assert!(own + other >= 900, "{percent} %: {own} and {other}");
+        // The rest are the hand-overs'.
+        assert!(own + other >= 880, "{percent} %: {own} and {other}");
     }
 }
 
