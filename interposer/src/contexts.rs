@@ -8,7 +8,7 @@ use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 #[derive(Debug)]
 pub struct Device {
@@ -68,6 +68,21 @@ pub struct Contexts {
     devices: Mutex<Vec<Arc<Device>>>,
     /// How many of these there are.
     used: AtomicUsize,
+    /// How many contexts the driver is ending: what was submitted in them may still run.
+    ending: Mutex<usize>,
+    none_ending: Condvar,
+}
+
+/// While it lives the driver may be ending a context.
+#[must_use]
+#[derive(Debug)]
+pub struct Ending<'a>(&'a Contexts);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        *now_or_never(self.0.ending.lock()) -= 1;
+        self.0.none_ending.notify_all();
+    }
 }
 
 /// A context that is current on this thread until dropped.
@@ -294,6 +309,21 @@ impl Contexts {
         Some((device, true))
     }
 
+    /// To be called before a context that is about to end is taken out, so that its work is waited for in one way or
+    /// the other.
+    pub fn ending(&self) -> Ending<'_> {
+        *now_or_never(self.ending.lock()) += 1;
+        Ending(self)
+    }
+
+    /// Waits until the driver is ending no context.
+    pub fn wait_for_endings(&self) {
+        let mut ending = now_or_never(self.ending.lock());
+        while *ending > 0 {
+            ending = now_or_never(self.none_ending.wait(ending));
+        }
+    }
+
     /// Whether this process uses more than one device.
     #[inline]
     pub fn are_several(&self) -> bool {
@@ -462,5 +492,26 @@ impl Contexts {
         }
         let new = self.add(raw, ordinal);
         known(&now_or_never(self.list.lock())).map(|context| (context, new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_endings_waits_for_all_of_them() {
+        let contexts: &'static Contexts = Box::leak(Box::default());
+        contexts.wait_for_endings();
+        let endings = (contexts.ending(), contexts.ending());
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            contexts.wait_for_endings();
+            said.send(()).expect("the test listens");
+        });
+        drop(endings.0);
+        assert!(heard.recv_timeout(std::time::Duration::from_millis(20)).is_err(), "one is not over");
+        drop(endings.1);
+        heard.recv().expect("it is over");
     }
 }

@@ -1,7 +1,7 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
 use super::here;
-use crate::contexts::{Context, is_primary_active};
+use crate::contexts::{self, Context, is_primary_active};
 use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::ipc::Opened;
@@ -50,12 +50,27 @@ struct Ending {
     context: Option<Arc<Context>>,
     leaving: Leaving,
     opened: Vec<Opened>,
+    /// A turn does not end before the driver has answered: until then the context's kernels may run.
+    _ending: contexts::Ending<'static>,
 }
 
 impl Ending {
-    /// Nothing of ours works in `context` any more; with `reset`, all that its device has ends with it.
-    fn of(process: &Process, raw: usize, context: Option<Arc<Context>>, reset: bool) -> Self {
-        Self { raw, context, leaving: process.memory.leave(raw, reset), opened: process.ipc.leave(raw) }
+    /// Takes the context out by `remove`, so that nothing of ours works in it any more; none where that finds nothing to
+    /// end. With `reset`, all that its device has ends with it.
+    fn of(
+        process: &'static Process,
+        reset: bool,
+        remove: impl FnOnce() -> Option<(usize, Option<Arc<Context>>)>,
+    ) -> Option<Self> {
+        let ending = process.contexts.ending();
+        let (raw, context) = remove()?;
+        let (leaving, opened) = (process.memory.leave(raw, reset), process.ipc.leave(raw));
+        Some(Self { raw, context, leaving, opened, _ending: ending })
+    }
+
+    /// The same of a context by its handle, whether it is known or not.
+    fn of_handle(process: &'static Process, raw: usize) -> Option<Self> {
+        Self::of(process, false, || Some((raw, process.contexts.remove(raw as CUcontext))))
     }
 
     /// The driver has answered; `gone`: the context is no more.
@@ -75,7 +90,7 @@ impl Ending {
 
 pub fn context_destroyed(_: Entry, context: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
-    let ending = Ending::of(process, context as usize, process.contexts.remove(context), false);
+    let Some(ending) = Ending::of_handle(process, context as usize) else { return Gate::Pass };
     Gate::Admit(move |result| {
         ending.over(process, result == CUresult::SUCCESS);
         result
@@ -98,8 +113,8 @@ fn primary_ended(
     is_gone: impl FnOnce() -> bool,
 ) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process else { return Gate::Pass };
-    let Some(context) = process.contexts.remove_primary(device) else { return Gate::Pass };
-    let ending = Ending::of(process, context.raw(), Some(context), true);
+    let primary = || process.contexts.remove_primary(device).map(|context| (context.raw(), Some(context)));
+    let Some(ending) = Ending::of(process, true, primary) else { return Gate::Pass };
     Gate::Admit(move |result| {
         ending.over(process, result == CUresult::SUCCESS && is_gone());
         process.forget_usual_pools();
@@ -125,8 +140,7 @@ pub fn green_context_entered(
 pub fn green_context_destroyed(_: Entry, green: CUgreenCtx) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
     let of_it = process.contexts.of_green(green).into_iter();
-    let endings: Vec<_> =
-        of_it.map(|raw| Ending::of(process, raw, process.contexts.remove(raw as CUcontext), false)).collect();
+    let endings: Vec<_> = of_it.filter_map(|raw| Ending::of_handle(process, raw)).collect();
     Gate::Admit(move |result| {
         let gone = result == CUresult::SUCCESS;
         endings.into_iter().for_each(|ending| ending.over(process, gone));

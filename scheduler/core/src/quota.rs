@@ -130,7 +130,9 @@ impl Core {
     pub(crate) fn has_waiting_mate(&self, id: TenantId, tenant: &Tenant) -> bool {
         let group = tenant.quota.and_then(|quota| self.groups.get(&quota.group));
         let mut mates = group.into_iter().flatten().filter(|(_, mate)| *mate != id);
-        mates.any(|(_, mate)| self.tenants.get(mate).is_some_and(|mate| matches!(mate.stage, Stage::Waiting(_))))
+        mates.any(|(_, mate)| {
+            self.tenants.get(mate).is_some_and(|mate| matches!(mate.stage, Stage::Waiting(_)))
+        })
     }
 
     /// If it was paused, it stands in line at its place.
