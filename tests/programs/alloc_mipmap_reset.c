@@ -1,4 +1,5 @@
 // alone: they are large. Mipmapped arrays go with a reset of the device, again and again.
+// crashes the driver: 580.159.04 frees something of a mipmapped array twice when the device is reset, without nvshare too
 #include "common.h"
 
 int main(void) {
