@@ -42,6 +42,13 @@ test-containers: build lib ## Containers started by real engines, as root (insta
 	  NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so bash tests/containers/run.sh
 
+.PHONY: test-containers-newer
+test-containers-newer: build lib ## The same with the engines of a newer Debian, in a tree of their own (debootstrap)
+	$(CARGO) build --release --locked -p nvshare-runtime-hook
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_BIN=$(abspath $(TARGET))/release \
+	  NVSHARE_WORLD=$(abspath $(TARGET))/debug \
+	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so tests/containers/newer.sh
+
 .PHONY: dist
 dist: lib ## Make the packages, .deb and .rpm, in target/dist (installs cargo-deb, cargo-generate-rpm, cargo-about)
 	packaging/tools.sh $(TARGET)/tools

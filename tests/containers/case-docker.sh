@@ -6,6 +6,13 @@ docker_case() {
     nvshare-ctk runtime configure --runtime=docker --config "$work/docker/daemon.json" >"$work/said" 2>&1 \
         || { not_ok "docker: nvshare-ctk runtime configure: $(cat "$work/said")"; return; }
     ok "docker: nvshare-ctk runtime configure"
+    local major
+    major=$(dockerd --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+    if [ "$major" -ge 25 ]; then
+        # Its own default from 28.2 on.
+        jq '.features.cdi = true' "$work/docker/daemon.json" >"$work/said" && mv "$work/said" "$work/docker/daemon.json"
+        check "docker: nvshare-ctk cdi generate" nvshare-ctk cdi generate
+    fi
     dockerd --config-file "$work/docker/daemon.json" --data-root "$work/docker/data" --exec-root /run/nvd \
         --pidfile "$work/docker/pid" -H unix:///run/nvd.sock --bridge none --iptables=false --ip6tables=false \
         >"$work/docker/log" 2>&1 &
@@ -64,6 +71,26 @@ docker_case() {
     "${docker[@]}" rm d1 d2 >/dev/null
 
     engine_faults docker 125 nvshare-runtime
+    docker_cdi "$major"
+}
+
+# docker_cdi MAJOR: the device, with the engine's own runtime.
+docker_cdi() {
+    local device=(--device nvshare.io/gpu=shared) id
+    [ "$1" -ge 25 ] || { skip "docker: --device nvshare.io/gpu=shared" "docker $1 does not know CDI"; return; }
+    run=("${docker[@]}" run --rm --network none)
+    shows "docker: --device nvshare.io/gpu=shared" "$managed LD_PRELOAD=-" "${run[@]}" "${device[@]}" test/debian show
+    shows "docker: --device nvshare.io/gpu=shared, musl" "loaded=0" "${run[@]}" "${device[@]}" test/musl show
+    shows "docker: --device nvshare.io/gpu=shared, --user 1000" "$managed uid=1000" \
+        "${run[@]}" "${device[@]}" --user 1000 test/debian show
+    shows "docker: --device nvshare.io/gpu=shared, the image's ld.so.preload" 1 "${run[@]}" "${device[@]}" \
+        test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    shows "docker: --device nvshare.io/gpu=shared and --runtime=nvshare" "$managed $inside" \
+        "${run[@]}" --runtime=nvshare "${device[@]}" test/debian show
+    id=$("${run[@]}" "${device[@]}" -d test/debian show wait)
+    shows "docker: exec into a container with the device" "$managed" "${docker[@]}" exec "$id" show
+    "${docker[@]}" rm -f "$id" >/dev/null 2>&1
+    rm -f /etc/cdi/nvshare.json
 }
 
 docker_case
