@@ -71,6 +71,18 @@ fn a_limit_above_its_weights_share_changes_nothing_between_two() {
     assert!(computed(&world, 0).abs_diff(computed(&world, 1)) <= 60, "{:?}", held(&world));
 }
 
+/// One that mostly sleeps comes first elsewhere; here it would use up what its mate waits for.
+#[test]
+fn one_that_mostly_sleeps_leaves_its_mates_their_part() {
+    let load = Load::Bursts { work: Nanos::from_millis(250), every: seconds(1) };
+    let specs =
+        [limited(1, 30, Spec { load, ..Spec::batch(12) }), limited(1, 30, Spec::batch(12)), Spec::batch(12)];
+    let world = run(settings(), SMALL, &specs);
+    let parts: Vec<u64> = (0..3).map(|c| computed(&world, c)).collect();
+    assert!(parts[1] >= 60, "{parts:?}");
+    assert!(parts[0] + parts[1] <= 330 && parts.iter().sum::<u64>() >= 800, "{parts:?}");
+}
+
 #[test]
 fn those_that_fit_beside_it_are_never_disturbed() {
     let world = run(settings(), SMALL, &[limited(1, 30, Spec::batch(7)), Spec::batch(7)]);
