@@ -316,6 +316,11 @@ impl Contexts {
         Ending(self)
     }
 
+    /// Whether the driver may be ending a context.
+    pub fn is_any_ending(&self) -> bool {
+        *now_or_never(self.ending.lock()) > 0
+    }
+
     /// Waits until the driver is ending no context.
     pub fn wait_for_endings(&self) {
         let mut ending = now_or_never(self.ending.lock());

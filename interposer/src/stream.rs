@@ -24,6 +24,16 @@ impl Key {
         self.0 as CUstream
     }
 
+    /// Whether it is a thread's own default stream.
+    pub fn is_own(self) -> bool {
+        self.0 == CU_STREAM_PER_THREAD
+    }
+
+    /// Whether its number means another stream in each context.
+    pub fn is_default(self) -> bool {
+        self.0 <= CU_STREAM_PER_THREAD
+    }
+
     /// Whether the number is the same, whatever the thread.
     pub fn is_alike(self, other: Self) -> bool {
         self.0 == other.0

@@ -71,6 +71,11 @@ done
 
 shows "$low_level: annotations set limit and weight" "$managed NVSHARE_MEM_LIMIT=8GiB NVSHARE_WEIGHT=3" run_bundle \
     "$(bundle b debian '.annotations = {"io.nvshare.mem-limit": "8GiB", "io.nvshare.weight": "3"}')"
+shows "$low_level: annotations set priority and share of time" "$managed NVSHARE_PRIORITY=high NVSHARE_TIME_SHARE=30%" \
+    run_bundle "$(bundle b debian '.annotations = {"io.nvshare.priority": "high", "io.nvshare.time-share": "30%"}')"
+shows "$low_level: an image sets its share of time and not its priority" \
+    "$managed NVSHARE_PRIORITY=- NVSHARE_TIME_SHARE=30%" run_bundle \
+    "$(bundle b debian '.process.env += ["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_PRIORITY=high", "NVSHARE_TIME_SHARE=30%"]')"
 
 # Hostile images: nothing outside may change.
 outside=$work/outside; mkdir -p "$outside"; echo untouched >"$outside/x"

@@ -42,6 +42,8 @@ int main(int argc, char **argv) {
     variable("NVSHARE_SOCKET");
     variable("NVSHARE_MEM_LIMIT");
     variable("NVSHARE_WEIGHT");
+    variable("NVSHARE_PRIORITY");
+    variable("NVSHARE_TIME_SHARE");
     printf("uid=%d\n", (int)geteuid());
     maps = fopen("/proc/self/maps", "r");
     while (maps && fgets(line, sizeof line, maps))

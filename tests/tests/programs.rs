@@ -37,11 +37,11 @@ programs! {
     context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer event_timing exit_by_main
     exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
     graph_conditional graph_early graph_host_node graph_kernels graph_memory graph_memory_captured
-    graph_update graph_upload host_alloc host_func host_register ipc_event ipc_memory ipc_twice kill_holder
+    graph_update graph_upload host_alloc host_func host_register ipc_event ipc_large ipc_memory ipc_twice kill_holder
     launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
-    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_default
+    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default
     pool_device pool_keeps pool_mixed pool_order pool_own pool_plain pool_share stream_callback stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
     vmm_remap vmm_share vmm_without_context

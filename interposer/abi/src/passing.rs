@@ -176,7 +176,7 @@ pub const PASSING: &[Passing] = &[
     Passing {
         reason: "attributes and handles of pools whose memory is seen at its allocation",
         names: &[
-            "cuMemGetDefaultMemPool", "cuMemGetMemPool", "cuMemPoolGetAccess", "cuMemSetMemPool",
+            "cuMemGetDefaultMemPool", "cuMemGetMemPool","cuMemPoolGetAccess",
         ],
     },
     Passing {

@@ -57,6 +57,7 @@ macro_rules! cuda_table {
         cuMemPoolGetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute(pool, attribute, value);
         cuMemPoolSetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute_set(pool, attribute, value);
         cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) => pool_chosen();
+        cuMemSetMemPool(location: *mut CUmemLocation, kind: CUmemAllocationType, pool: CUmemoryPool) => pool_chosen();
         cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trimmed(pool, keep);
         cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_opened(pool, map, count);
         // --- memory: physical memory that the application maps itself ----------------------------

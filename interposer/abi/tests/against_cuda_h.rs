@@ -33,6 +33,7 @@ const NEWER_THAN_12: &[&str] = &[
     "cuMemcpy3DBatchAsync_v2_ptsz",
     "cuMemcpyBatchAsync_v2",
     "cuMemcpyBatchAsync_v2_ptsz",
+    "cuMemSetMemPool",
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use super::{answer, here, submit, written};
 use crate::entry::Entry;
 use crate::gate::{Gate, Nothing};
 use crate::process::{self, Process};
-use crate::residency::Wish;
+use crate::residency::{Wish, context_of};
 use nvshare_abi::*;
 
 /// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute
@@ -114,6 +114,8 @@ fn in_order(
     if process.captures.any() && submit::is_captured(stream) {
         return Gate::Pass;
     }
+    // Memory is made where the stream is.
+    let context = context_of(stream).and_then(|of| process.contexts.named(of)).unwrap_or(context);
     match pools::backing(process, context.clone(), pool) {
         Backing::Nobodys => Gate::Pass,
         Backing::Ours(pool, on) => {

@@ -185,7 +185,8 @@ pub fn pool_attribute_set(
                 process.memory.reset_pool_high(pool as usize);
             }
             CU_MEMPOOL_ATTR_RELEASE_THRESHOLD => {
-                let ordinal = pool_of(process, pool).and_then(|known| known.device);
+                let ours = pool_of(process, pool).filter(|known| !known.foreign);
+                let ordinal = ours.and_then(|known| known.device);
                 if let Some((device, _)) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
                     // SAFETY: the driver has accepted the pointer, which is to a `cuuint64_t` by its documentation.
                     let bytes = unsafe { value.cast::<u64>().read() };

@@ -109,9 +109,15 @@ impl Memory {
     }
 
     /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
-    fn make_room(&self, process: &Process, device: &Device, bytes: u64) -> bool {
-        let fits = || bytes <= self.room(device.id, process.bound(device.capacity));
-        fits() || self.shed(&process.contexts, device.id, 0) > 0 && fits()
+    pub(super) fn make_room(
+        &self,
+        process: &Process,
+        device: DeviceId,
+        bytes: u64,
+        bound: Option<u64>,
+    ) -> bool {
+        let fits = || bytes <= self.room(device, bound);
+        fits() || self.shed(&process.contexts, device, 0).is_some() && fits()
     }
 
     fn note(&self, device: &Device, context: &Context, start: u64, extent: u64, wish: Wish) {
@@ -224,7 +230,7 @@ impl Memory {
     fn pieces(&self, process: &Process, context: &Context, bytes: u64, chunk: bool) -> Result<u64, CUresult> {
         let device = &*context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        if !self.make_room(process, device, whole) {
+        if !self.make_room(process, device.id, whole, process.bound(device.capacity)) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         let sizes = sizes(whole);
@@ -304,11 +310,9 @@ impl Memory {
             let Err((refused, device, bytes)) = book.place(ids) else { return Ok(()) };
             if std::mem::take(&mut may_shed) {
                 drop(book);
-                let shed = self.shed(&process.contexts, device, 0);
+                self.shed(&process.contexts, device, 0);
                 book = self.book();
-                if shed > 0 {
-                    continue;
-                }
+                continue;
             }
             book.refuse(device, bytes, refused);
             let left =

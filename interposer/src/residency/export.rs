@@ -87,11 +87,15 @@ impl Memory {
         let wanted: Vec<PieceId> = self.book().remake.iter().copied().collect();
         for id in wanted {
             let device = self.book().pieces.get(&id).map(|piece| piece.device);
+            // Said before it leaves, so that it comes back as one piece.
+            if let Some(piece) = self.book().pieces.get_mut(&id) {
+                piece.prop.requestedHandleTypes |= KIND;
+            }
             if let Some(context) = device.and_then(|device| contexts.on(device)) {
                 self.lift(&context, &[id], u64::MAX, &mut |_| {});
             }
-            if let Some(piece) = self.book().pieces.get_mut(&id).filter(|piece| !piece.is_there()) {
-                piece.prop.requestedHandleTypes |= KIND;
+            if let Some(piece) = self.book().pieces.get_mut(&id).filter(|piece| piece.is_there()) {
+                piece.prop.requestedHandleTypes &= !KIND;
             }
         }
         self.refuse_remaking();

@@ -88,10 +88,10 @@ impl Memory {
     }
 
     /// Gives back the chunks of pieces on a device that nothing lies in, until at most `keep` bytes are free in what is
-    /// left; returns how many bytes that made.
-    pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> u64 {
+    /// left; how many bytes of them were on the device, none if there was no such chunk.
+    pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
         let shelf = (device, 0);
-        let mut shed = 0;
+        let mut shed = None;
         loop {
             let mut book = self.book();
             let Some(arena) = book.arenas.get_mut(&shelf).filter(|arena| arena.room().1 > keep) else {
@@ -99,7 +99,13 @@ impl Memory {
             };
             let Some(region) = arena.empty() else { break };
             arena.remove(region);
-            shed += book.extents.get(&region).map_or(0, |extent| extent.bytes);
+            let pieces = book.extents.get(&region).into_iter().flat_map(|extent| match &extent.home {
+                Home::Pieces(ids) => ids.as_slice(),
+                _ => &[],
+            });
+            let there = pieces.filter_map(|id| book.pieces.get(id)).filter(|piece| piece.is_there());
+            let bytes: u64 = there.map(|piece| piece.bytes).sum();
+            shed = Some(shed.unwrap_or(0) + bytes);
             drop(book);
             self.drop_extent(contexts, region);
         }

@@ -38,6 +38,7 @@ pub use peers::By;
 pub use physical::is_ours;
 pub use piece::{GRANULE, check, own_access};
 pub use space::Space;
+pub use stream_order::context_of;
 pub use transfer::Sums;
 
 /// What plain allocations are made of.
@@ -78,6 +79,8 @@ pub struct Memory {
     freed: Mutex<stream_order::Freed>,
     /// Held while what streams have freed is asked for.
     reclaiming: Mutex<()>,
+    /// Held while streams are asked by their numbers, and while one ends.
+    naming: Mutex<()>,
     /// Read while a call of the application's must find memory where it is, written while it leaves.
     leaving: RwLock<()>,
 }
@@ -94,6 +97,7 @@ impl Memory {
             supervised: AtomicBool::new(false),
             freed: Mutex::default(),
             reclaiming: Mutex::default(),
+            naming: Mutex::default(),
             leaving: RwLock::default(),
         }
     }

@@ -36,7 +36,7 @@ impl Memory {
         prop: CUmemAllocationProp,
         limit: Option<u64>,
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
-        if bytes > self.room(device, limit) {
+        if !self.make_room(process, device, bytes, limit) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         self.book().charge(device, bytes, limit)?;

@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::real::driver;
 use crate::stream::Key;
 use nvshare_abi::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::TryLockError;
 
 /// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its stream.
@@ -42,9 +42,11 @@ enum End {
 /// What was freed in one stream, one after the other.
 #[derive(Debug)]
 struct Batch {
-    /// The context that the stream was named in.
+    /// The stream's context.
     context: usize,
     stream: Key,
+    /// How many streams of its number had ended before.
+    age: u64,
     end: End,
     items: Vec<Item>,
     bytes: u64,
@@ -56,6 +58,8 @@ pub struct Freed {
     batches: VecDeque<Batch>,
     /// Events that are free, with their contexts.
     events: Vec<(usize, usize)>,
+    /// How many streams of a number have ended: the driver gives numbers out again.
+    ended: BTreeMap<usize, u64>,
 }
 
 /// What waits for streams of a context that is being destroyed, and its free events.
@@ -70,10 +74,15 @@ impl Passing {
 }
 
 impl Freed {
+    fn age(&self, stream: Key) -> u64 {
+        self.ended.get(&(stream.number() as usize)).copied().unwrap_or_default()
+    }
+
     /// An allocation of the same size that was freed in the same stream, and did not leave the book.
     fn again(&mut self, bytes: u64, pool: usize, context: usize, stream: Key) -> Option<Item> {
+        let age = self.age(stream);
         let of_stream = |batch: &Batch| {
-            batch.end != End::Everything && batch.context == context && batch.stream == stream
+            batch.end != End::Everything && (batch.context, batch.stream, batch.age) == (context, stream, age)
         };
         for (at, batch) in self.batches.iter_mut().enumerate().rev().filter(|(_, batch)| of_stream(batch)) {
             let Some(same) = batch.items.iter().rposition(|i| (i.bytes, i.pool) == (bytes, pool)) else {
@@ -96,14 +105,16 @@ impl Freed {
         let is_open =
             |batch: &Batch| batch.end == End::Open && batch.context == context && batch.stream == stream;
         let at = self.batches.iter().rposition(is_open).unwrap_or_else(|| {
-            let new = Batch { context, stream, end: End::Open, items: Vec::new(), bytes: 0 };
+            let age = self.age(stream);
+            let new = Batch { context, stream, age, end: End::Open, items: Vec::new(), bytes: 0 };
             self.batches.push_back(new);
             self.batches.len() - 1
         });
         let batch = self.batches.get_mut(at)?;
         batch.items.push(item);
         batch.bytes += item.bytes;
-        let is_full = batch.items.len() >= BATCH || batch.bytes >= BATCH_BYTES;
+        // Nobody else can name a thread's own stream later.
+        let is_full = batch.items.len() >= BATCH || batch.bytes >= BATCH_BYTES || stream.is_own();
         if is_full { self.batches.remove(at) } else { None }
     }
 
@@ -117,8 +128,7 @@ impl Freed {
 }
 
 impl Memory {
-    /// Memory on the device of `context` for a stream, which is named in the context `here`: what was freed in it before,
-    /// or new.
+    /// Memory on the device of `context` for a stream, which is of the context `here`: what was freed in it before, or new.
     ///
     /// # Errors
     /// The code for the application.
@@ -134,12 +144,19 @@ impl Memory {
         if let Some(item) = again {
             let mut book = self.book();
             let new = book.stamp();
-            if let Some(allocation) =
-                book.allocations.get_mut(&item.start).filter(|known| known.id == item.id)
-            {
-                allocation.id = new;
-                allocation.freed = false;
-                return Ok(item.start);
+            let known = book.allocations.get_mut(&item.start).filter(|known| known.id == item.id);
+            match known {
+                Some(allocation) if (allocation.pool, allocation.device) == (pool, context.device.id) => {
+                    allocation.id = new;
+                    allocation.freed = false;
+                    return Ok(item.start);
+                }
+                // Of an earlier pool of this number.
+                Some(_) => {
+                    drop(book);
+                    self.free_later(item.start, item.id);
+                }
+                None => {}
             }
         }
         let wish = Wish { bytes: bytes as u64, pool, managed: None, pooled: true };
@@ -158,20 +175,21 @@ impl Memory {
     /// `INVALID_VALUE` for what has been freed already.
     pub fn free_in(&self, process: &Process, start: u64, stream: CUstream) -> Result<bool, CUresult> {
         let Some(allocation) = self.set_free(start)? else { return Ok(false) };
-        // The stream's number means one of the current context's, unless the driver says otherwise in `close`.
-        let context = process.contexts.current().map_or(allocation.context, |(context, _)| context.raw());
+        let context = context_of(stream)
+            .or_else(|| process.contexts.current().map(|(context, _)| context.raw()))
+            .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = Item { start, id, bytes, pool };
         let full = now_or_never(self.freed.lock()).add(item, context, Key::here(stream));
         if let Some(batch) = full {
-            self.close(batch, stream);
+            self.close(process, batch, stream);
             self.reclaim(process, false);
         }
         Ok(true)
     }
 
     /// Records the event with which a batch ends, in its stream as the calling thread names it.
-    fn close(&self, mut batch: Batch, stream: CUstream) {
+    fn close(&self, process: &Process, mut batch: Batch, stream: CUstream) {
         let known = {
             let mut freed = now_or_never(self.freed.lock());
             let at = freed.events.iter().position(|(of, _)| *of == batch.context);
@@ -179,8 +197,9 @@ impl Memory {
         };
         let event = known.or_else(|| {
             let mut event = std::ptr::null_mut();
-            // SAFETY: the pointer is to a local.
-            let made = unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING) };
+            // SAFETY: the pointer is to a local; the stream's context is current.
+            let make = || unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING) };
+            let made = process.contexts.named(batch.context)?.within(make)?;
             (made == CUresult::SUCCESS).then_some(event as usize)
         });
         // SAFETY: our own event, and the application's stream.
@@ -199,35 +218,43 @@ impl Memory {
     /// A stream is about to be destroyed: what was freed in it waits for its end.
     pub fn close_stream(&self, process: &Process, stream: CUstream) {
         let key = Key::here(stream);
-        let _none_is_asked = now_or_never(self.reclaiming.lock());
-        let open = now_or_never(self.freed.lock()).take_open(|batch| batch.stream == key);
-        for mut batch in open {
-            if process.captures.any() {
-                batch.end = End::Everything;
-                now_or_never(self.freed.lock()).batches.push_back(batch);
-            } else {
-                self.close(batch, stream);
+        let _none_is_asked = now_or_never(self.naming.lock());
+        let mut freed = now_or_never(self.freed.lock());
+        if freed.batches.is_empty() && freed.ended.is_empty() {
+            return;
+        }
+        *freed.ended.entry(stream as usize).or_default() += 1;
+        let open = freed.take_open(|batch| batch.stream == key);
+        drop(freed);
+        self.close_all(process, open, End::Everything, |batch| self.close(process, batch, stream));
+    }
+
+    /// Closes batches by `close`, unless a capture is going on: then they end so.
+    fn close_all(&self, process: &Process, open: VecDeque<Batch>, end: End, close: impl Fn(Batch)) {
+        for batch in open {
+            let mut batch = Some(batch);
+            process.captures.while_none(|| batch.take().map(&close));
+            if let Some(batch) = batch {
+                now_or_never(self.freed.lock()).batches.push_back(Batch { end, ..batch });
             }
         }
     }
 
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
     pub fn reclaim_here(&self, process: &Process) {
-        if !process.captures.any()
-            && let Some((context, _)) = process.contexts.current()
-        {
-            let _no_stream_ends = now_or_never(self.reclaiming.lock());
+        if let Some((context, _)) = process.contexts.current() {
+            let _no_stream_ends = now_or_never(self.naming.lock());
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
             let open = now_or_never(self.freed.lock()).take_open(named);
-            for batch in open {
+            self.close_all(process, open, End::Open, |batch| {
                 let stream = batch.stream.number();
                 // SAFETY: the application's own stream, which has not been destroyed: `close_stream` comes before that.
                 if unsafe { driver::cuStreamQuery(stream) } == CUresult::SUCCESS {
                     self.give_back_all(process, &batch.items);
                 } else {
-                    self.close(batch, stream);
+                    self.close(process, batch, stream);
                 }
-            }
+            });
         }
         self.reclaim(process, false);
     }
@@ -263,7 +290,8 @@ impl Memory {
             allocation.freed = true;
         }
         let items = vec![Item { start, id, bytes: 0, pool: 0 }];
-        let batch = Batch { context: 0, stream: Key::default(), end: End::Everything, items, bytes: 0 };
+        let (stream, end) = (Key::default(), End::Everything);
+        let batch = Batch { context: 0, stream, age: 0, end, items, bytes: 0 };
         now_or_never(self.freed.lock()).batches.push_back(batch);
     }
 
@@ -283,9 +311,14 @@ impl Memory {
         let mut queue = {
             let mut freed = now_or_never(self.freed.lock());
             let all = std::mem::take(&mut freed.batches);
-            let (open, closed): (VecDeque<_>, VecDeque<_>) =
+            let (open, mut closed): (VecDeque<_>, VecDeque<_>) =
                 all.into_iter().partition(|batch| batch.end == End::Open && !wait);
             freed.batches = open;
+            // Their streams may end meanwhile.
+            closed
+                .iter_mut()
+                .filter(|batch| batch.end == End::Open)
+                .for_each(|batch| batch.end = End::Everything);
             closed
         };
         let (mut done, mut kept, mut events) = (Vec::new(), VecDeque::new(), Vec::new());
@@ -347,7 +380,8 @@ impl Memory {
     fn all_has_ended(&self, process: &Process) -> bool {
         let all = process.contexts.all();
         let ended = || all.iter().all(|context| context.synchronize() == CUresult::SUCCESS);
-        process.captures.while_none(ended).unwrap_or(false)
+        // Of a context that is being ended nothing can be asked.
+        process.captures.while_none(ended).unwrap_or(false) && !process.contexts.is_any_ending()
     }
 
     /// Takes out what waits for streams of a context that is about to go.
@@ -360,7 +394,7 @@ impl Memory {
         let (events, rest) =
             std::mem::take(&mut freed.events).into_iter().partition(|(of, _)| *of == context);
         freed.events = rest;
-        Passing(Freed { batches: gone, events })
+        Passing(Freed { batches: gone, events, ended: BTreeMap::new() })
     }
 
     /// The context has stayed.
@@ -369,4 +403,15 @@ impl Memory {
         freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);
     }
+}
+
+/// The context of a stream; none for the default ones, which are of the current context.
+pub fn context_of(stream: CUstream) -> Option<usize> {
+    if Key::here(stream).is_default() {
+        return None;
+    }
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the application's own stream; the pointer is to a local.
+    let told = unsafe { driver::cuStreamGetCtx(stream, &mut context) };
+    (told == CUresult::SUCCESS && !context.is_null()).then_some(context as usize)
 }

@@ -80,7 +80,8 @@ impl Memory {
     ) -> Vec<Share> {
         each(contexts, wanted, |context, bytes| {
             // What nothing lies in need not be kept anywhere.
-            let mut moved = if bytes.0 > 0 { self.shed(contexts, context.device.id, 0) } else { 0 };
+            let shed = if bytes.0 > 0 { self.shed(contexts, context.device.id, 0) } else { None };
+            let mut moved = shed.unwrap_or_default();
             while moved < bytes.0 {
                 let batch = self.lift_batch(context, bytes.0 - moved, &mut progress);
                 let Some(batch) = batch else { break };
