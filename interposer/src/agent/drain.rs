@@ -68,7 +68,7 @@ impl Drain {
                 guard.asked
             };
             process.contexts.all().iter().for_each(|context| finish(process, context));
-            process.contexts.wait_for_endings();
+            process.contexts.endings.wait_for_none();
             now_or_never(board.lock()).done = asked;
             changed.notify_all();
             // Who judges the idleness need not look for it.

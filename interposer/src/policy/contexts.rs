@@ -62,7 +62,7 @@ impl Ending {
         reset: bool,
         remove: impl FnOnce() -> Option<(usize, Option<Arc<Context>>)>,
     ) -> Option<Self> {
-        let ending = process.contexts.ending();
+        let ending = process.contexts.endings.begin();
         let (raw, context) = remove()?;
         let (leaving, opened) = (process.memory.leave(raw, reset), process.ipc.leave(raw));
         Some(Self { raw, context, leaving, opened, _ending: ending })

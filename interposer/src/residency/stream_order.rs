@@ -381,7 +381,7 @@ impl Memory {
         let all = process.contexts.all();
         let ended = || all.iter().all(|context| context.synchronize() == CUresult::SUCCESS);
         // Of a context that is being ended nothing can be asked.
-        process.captures.while_none(ended).unwrap_or(false) && !process.contexts.is_any_ending()
+        process.captures.while_none(ended).unwrap_or(false) && !process.contexts.endings.is_any()
     }
 
     /// Takes out what waits for streams of a context that is about to go.

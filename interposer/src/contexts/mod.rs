@@ -5,24 +5,16 @@ use crate::gate::now_or_never;
 use crate::real::driver;
 use core::ptr::null_mut;
 use nvshare_abi::*;
-use nvshare_protocol::{Bytes, DeviceId};
+use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
-#[derive(Debug)]
-pub struct Device {
-    pub ordinal: CUdevice,
-    pub id: DeviceId,
-    pub capacity: Bytes,
-    pub name: String,
-    /// Whether managed memory can be prefetched on this device.
-    pub movable: bool,
-    /// Whether physical memory can be mapped on this device.
-    pub pieces: bool,
-    /// The handle of its primary context, which the driver gives out again after a reset.
-    primary: AtomicUsize,
-}
+mod device;
+mod ending;
+use device::describe;
+pub use device::{Device, is_primary_active};
+pub use ending::{Ending, Endings};
 
 /// One context, until it is destroyed.
 #[derive(Debug)]
@@ -68,21 +60,7 @@ pub struct Contexts {
     devices: Mutex<Vec<Arc<Device>>>,
     /// How many of these there are.
     used: AtomicUsize,
-    /// How many contexts the driver is ending: what was submitted in them may still run.
-    ending: Mutex<usize>,
-    none_ending: Condvar,
-}
-
-/// While it lives the driver may be ending a context.
-#[must_use]
-#[derive(Debug)]
-pub struct Ending<'a>(&'a Contexts);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        *now_or_never(self.0.ending.lock()) -= 1;
-        self.0.none_ending.notify_all();
-    }
+    pub endings: Endings,
 }
 
 /// A context that is current on this thread until dropped.
@@ -258,44 +236,6 @@ impl Context {
     }
 }
 
-fn describe(ordinal: CUdevice) -> Option<Device> {
-    let mut uuid = CUuuid { bytes: [0; 16] };
-    let (mut capacity, mut movable, mut pieces, mut name) = (0, 0, 0, [0; 96]);
-    // SAFETY: every pointer is to a local of the type and length that the call is given.
-    let known = unsafe {
-        let mut code = driver::cuDeviceGetUuid_v2(&mut uuid, ordinal);
-        if code == CUresult::ERROR_NOT_FOUND {
-            code = driver::cuDeviceGetUuid(&mut uuid, ordinal);
-        }
-        driver::cuDeviceGetAttribute(&mut movable, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, ordinal);
-        driver::cuDeviceGetAttribute(
-            &mut pieces,
-            CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
-            ordinal,
-        );
-        driver::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, ordinal);
-        code == CUresult::SUCCESS && driver::cuDeviceTotalMem_v2(&mut capacity, ordinal) == CUresult::SUCCESS
-    };
-    let name: Vec<u8> = name.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
-    known.then(|| Device {
-        ordinal,
-        id: DeviceId(uuid.bytes.map(|byte| byte as u8)),
-        capacity: Bytes(capacity as u64),
-        name: String::from_utf8_lossy(&name).into_owned(),
-        movable: movable != 0,
-        pieces: pieces != 0,
-        primary: AtomicUsize::new(0),
-    })
-}
-
-/// Whether the device's primary context is alive; true if the driver does not say.
-pub fn is_primary_active(ordinal: CUdevice) -> bool {
-    let (mut flags, mut active) = (0, 1);
-    // SAFETY: pointers to locals.
-    unsafe { driver::cuDevicePrimaryCtxGetState(ordinal, &mut flags, &mut active) };
-    active != 0
-}
-
 impl Contexts {
     /// The device at `ordinal`, and whether this is the first time that it is used.
     pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
@@ -307,26 +247,6 @@ impl Contexts {
         devices.push(device.clone());
         self.used.store(devices.len(), Relaxed);
         Some((device, true))
-    }
-
-    /// To be called before a context that is about to end is taken out, so that its work is waited for in one way or
-    /// the other.
-    pub fn ending(&self) -> Ending<'_> {
-        *now_or_never(self.ending.lock()) += 1;
-        Ending(self)
-    }
-
-    /// Whether the driver may be ending a context.
-    pub fn is_any_ending(&self) -> bool {
-        *now_or_never(self.ending.lock()) > 0
-    }
-
-    /// Waits until the driver is ending no context.
-    pub fn wait_for_endings(&self) {
-        let mut ending = now_or_never(self.ending.lock());
-        while *ending > 0 {
-            ending = now_or_never(self.none_ending.wait(ending));
-        }
     }
 
     /// Whether this process uses more than one device.
@@ -497,26 +417,5 @@ impl Contexts {
         }
         let new = self.add(raw, ordinal);
         known(&now_or_never(self.list.lock())).map(|context| (context, new))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_for_endings_waits_for_all_of_them() {
-        let contexts: &'static Contexts = Box::leak(Box::default());
-        contexts.wait_for_endings();
-        let endings = (contexts.ending(), contexts.ending());
-        let (said, heard) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            contexts.wait_for_endings();
-            said.send(()).expect("the test listens");
-        });
-        drop(endings.0);
-        assert!(heard.recv_timeout(std::time::Duration::from_millis(20)).is_err(), "one is not over");
-        drop(endings.1);
-        heard.recv().expect("it is over");
     }
 }
