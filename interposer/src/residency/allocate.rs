@@ -73,16 +73,28 @@ impl Memory {
     /// `OUT_OF_MEMORY`, with nothing counted.
     pub fn charge_allocation(&self, process: &Process, device: &Device, bytes: u64) -> Result<u64, CUresult> {
         let charge = bytes.checked_next_multiple_of(ALIGNMENT).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        let bound = process.bound(device.capacity);
-        if self.charge(device.id, charge, bound).is_err() {
-            // What streams have freed, or a capture's end has made free, is there for everybody.
-            self.reclaim_here(process);
-            if self.charge(device.id, charge, bound).is_err() {
-                self.reclaim(process, true);
-                self.charge(device.id, charge, bound)?;
-            }
-        }
+        self.charge_or_reclaim(process, device.id, charge, process.bound(device.capacity))?;
         Ok(charge)
+    }
+
+    /// Counts bytes; where the limit is in the way, what streams have freed, or a capture's end has made free, is given
+    /// back first.
+    pub(super) fn charge_or_reclaim(
+        &self,
+        process: &Process,
+        device: DeviceId,
+        bytes: u64,
+        bound: Option<u64>,
+    ) -> Result<(), CUresult> {
+        if self.charge(device, bytes, bound).is_ok() {
+            return Ok(());
+        }
+        self.reclaim_here(process);
+        if self.charge(device, bytes, bound).is_ok() {
+            return Ok(());
+        }
+        self.reclaim(process, true);
+        self.charge(device, bytes, bound)
     }
 
     fn make(&self, process: &Process, context: &Context, wish: Wish) -> Result<CUdeviceptr, CUresult> {

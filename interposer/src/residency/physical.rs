@@ -36,10 +36,11 @@ impl Memory {
         prop: CUmemAllocationProp,
         limit: Option<u64>,
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
+        self.charge_or_reclaim(process, device, bytes, limit)?;
         if !self.make_room(process, device, bytes, limit) {
+            self.refund(device, bytes);
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        self.book().charge(device, bytes, limit)?;
         let slot = self.space.slot(bytes, || process.bell.ring());
         let slot = slot.inspect_err(|_| self.book().refund(device, bytes))?;
         let id = {
