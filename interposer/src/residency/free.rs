@@ -87,25 +87,26 @@ impl Memory {
         }
     }
 
-    /// Gives back the chunks of pieces on a device that nothing lies in, until at most `keep` bytes are free in what is
-    /// left; how many bytes of them were on the device, none if there was no such chunk.
+    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of a shelf; how
+    /// many bytes of them were on the device, none if there was no such chunk.
     pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
-        let shelf = (device, 0);
         let mut shed = None;
         loop {
             let mut book = self.book();
-            let Some(arena) = book.arenas.get_mut(&shelf).filter(|arena| arena.room().1 > keep) else {
-                break;
-            };
-            let Some(region) = arena.empty() else { break };
+            let here =
+                book.arenas.iter_mut().filter(|(shelf, arena)| shelf.0 == device && arena.room().1 > keep);
+            let empty = here.filter_map(|(_, arena)| Some((arena.empty()?, arena))).next();
+            let Some((region, arena)) = empty else { break };
             arena.remove(region);
-            let pieces = book.extents.get(&region).into_iter().flat_map(|extent| match &extent.home {
-                Home::Pieces(ids) => ids.as_slice(),
-                _ => &[],
-            });
-            let there = pieces.filter_map(|id| book.pieces.get(id)).filter(|piece| piece.is_there());
-            let bytes: u64 = there.map(|piece| piece.bytes).sum();
-            shed = Some(shed.unwrap_or(0) + bytes);
+            let there = match book.extents.get(&region).map(|extent| &extent.home) {
+                Some(Home::Pieces(ids)) => {
+                    let pieces = ids.iter().filter_map(|id| book.pieces.get(id));
+                    pieces.filter(|piece| piece.is_there()).map(|piece| piece.bytes).sum()
+                }
+                Some(Home::Managed { resident }) => *resident,
+                Some(Home::Plain) | None => 0,
+            };
+            shed = Some(shed.unwrap_or(0) + there);
             drop(book);
             self.drop_extent(contexts, region);
         }
