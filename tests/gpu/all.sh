@@ -28,6 +28,7 @@ fourth sharing 130
 fourth crowded 110
 fourth pauses 200
 fifth several 200
+sixth processes 560
 other facts 300'
 
 names=("$@") lines=''

@@ -6,6 +6,14 @@ import subprocess
 import threading
 
 
+def command(case, speed):
+    """What runs a case: of speed.cu, built in the folder `speed`, or of cases.py."""
+    if case.startswith("cpp_"):
+        _, library, what = case.split("_")
+        return [f"{speed}/speed-{library}", what]
+    return ["python3", f"{os.path.dirname(os.path.abspath(__file__))}/cases.py", case]
+
+
 class Process:
     def __init__(self, command, kind, library, runtime, log, settings={}):
         """`kind`: native, or the engine that it runs with under the scheduler in `runtime`."""

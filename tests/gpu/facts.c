@@ -1,6 +1,7 @@
 // What a driver does where its documentation is silent, as lines of `fact: value`.
 //   facts capture     which calls another thread may make while a thread captures a stream
 //   facts record      whether one event can stand for all streams of a context
+//   facts address     whether the addresses of freed managed memory can be reserved again
 //   facts memfd GIB   how fast a memfd becomes pinned memory, and how fast the card copies to and from it
 //   facts managed GIB what the first touch and the later use of managed memory cost, beside plain memory
 #define _GNU_SOURCE
@@ -176,8 +177,35 @@ static void record_all(void) {
   DO(cuStreamBeginCapture(s[1], CU_STREAM_CAPTURE_MODE_RELAXED)); CUresult r = cuCtxRecordEvent(context, e); CUgraph g = 0; CUresult end = cuStreamEndCapture(s[1], &g); printf("cuCtxRecordEvent beside a capture: %d, the capture's end %d\n", r, end);
   DO(cuMemFree(p));
 }
+// Whether the addresses of freed managed memory can be reserved again, and whether the host's own mappings can come between.
+static void *churn(void *arg) { volatile int *stop = arg; while (!*stop) { void *at = mmap(0, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); munmap(at, 4 << 20); } return 0; }
+static int is_mapped(CUdeviceptr p) {
+  FILE *f = fopen("/proc/self/maps", "r"); char line[512]; int found = 0;
+  while (f && fgets(line, sizeof line, f)) { unsigned long a, b; if (sscanf(line, "%lx-%lx", &a, &b) == 2 && p >= a && p < b) { found = 1; break; } }
+  if (f) fclose(f); return found;
+}
+static void address(void) {
+  size_t sizes[] = { 4096, 1 << 20, 2 << 20, 3 << 20, 20 << 20, 66 << 20, 256 << 20 }; CUdeviceptr near[64] = { 0 };
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) for (int threads = 0; threads < 4; threads += 3) {
+    size_t bytes = sizes[k], whole = (bytes + (2 << 20) - 1) >> 21 << 21; int honoured = 0, moved = 0, failed = 0, unaligned = 0, mapped = 0, back = 0, rounds = 100; volatile int stop = 0; pthread_t t[3]; double took = 0;
+    for (int i = 0; i < threads; i++) pthread_create(&t[i], 0, churn, (void *)&stop);
+    for (int i = 0; i < rounds; i++) {
+      size_t nth = i % 8; if (near[nth]) DO(cuMemFree(near[nth])); DO(cuMemAllocManaged(&near[nth], bytes, CU_MEM_ATTACH_GLOBAL));
+      CUdeviceptr p, q = 0; DO(cuMemAllocManaged(&p, bytes, CU_MEM_ATTACH_GLOBAL)); DO(cuMemsetD8(p, 1, bytes)); DO(cuCtxSynchronize());
+      if (p % (2 << 20)) unaligned++;
+      double s = now(); DO(cuMemFree(p)); CUresult r = cuMemAddressReserve(&q, whole, 0, p, 0); took += now() - s;
+      if (r) failed++; else if (q == p) honoured++; else moved++;
+      if (!r) DO(cuMemAddressFree(q, whole));
+      mapped += is_mapped(p);
+      CUdeviceptr again; DO(cuMemAllocManaged(&again, bytes, CU_MEM_ATTACH_GLOBAL)); back += again == p; DO(cuMemFree(again));
+    }
+    stop = 1; for (int i = 0; i < threads; i++) pthread_join(t[i], 0);
+    printf("managed %9zu bytes, %d threads map: of %d freed %d not at 2 MiB; reserved at the address %d, elsewhere %d, refused %d (%.1f us each); then still mapped %d, made at it again %d\n", bytes, threads, rounds, unaligned, honoured, moved, failed, took / rounds * 1e6, mapped, back); fflush(stdout);
+  }
+  for (int i = 0; i < 64; i++) if (near[i]) cuMemFree(near[i]);
+}
 int main(int argc, char **argv) {
   DO(cuInit(0)); DO(cuDevicePrimaryCtxRetain(&context, 0)); DO(cuCtxSetCurrent(context));
   size_t gib = argc > 2 ? strtoul(argv[2], 0, 10) : 12; const char *what = argc > 1 ? argv[1] : "";
-  if (!strcmp(what, "capture")) capture(); else if (!strcmp(what, "record")) record_all(); else if (!strcmp(what, "memfd")) memfd(gib); else if (!strcmp(what, "managed")) managed_costs(gib); else { fprintf(stderr, "usage: facts capture | record | memfd GIB | managed GIB\n"); return 2; }
+  if (!strcmp(what, "capture")) capture(); else if (!strcmp(what, "record")) record_all(); else if (!strcmp(what, "memfd")) memfd(gib); else if (!strcmp(what, "managed")) managed_costs(gib); else if (!strcmp(what, "address")) address(); else { fprintf(stderr, "usage: facts capture | record | address | memfd GIB | managed GIB\n"); return 2; }
 }

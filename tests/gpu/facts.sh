@@ -9,5 +9,6 @@ what=${1:-all}
 run() { [ "$what" = all ] || [ "$what" = "$1" ] || return 0; timeout 120 "$runtime/facts" "$@" | tee "$out/$1.txt"; }
 run capture
 run record
+run address
 run managed 12
 run memfd 12

@@ -59,3 +59,26 @@ def surely(values):
     below = [sum(math.comb(n, k) for k in range(i + 1)) / 2**n for i in range(n)]
     at = max((i for i in range(n // 2) if 2 * below[i] <= 0.05), default=None)
     return (-math.inf, math.inf) if at is None else (values[at], values[n - 1 - at])
+
+
+def shift(before, after, ratio):
+    """By how much, or by what part, the values of `after` are above those of `before`: the median over all pairs (Hodges and
+    Lehmann), and between which values it lies with at least 95 % (by the ranks alone, as Mann and Whitney test)."""
+    pairs = sorted(b / a - 1 if ratio else b - a for a in before for b in after)
+    # In how many orders of all values just so many pairs have their second one below.
+    m, n = len(before), len(after)
+    orders = [1]
+    for k in range(1, m + 1):
+        # The Gaussian binomial, from k - 1 to k: times (1 - q^(n + k)), divided by (1 - q^k).
+        more = orders + [0] * n
+        for at in range(len(more) - 1, n + k - 1, -1):
+            more[at] -= more[at - n - k]
+        for at in range(k, len(more)):
+            more[at] += more[at - k]
+        orders = more
+    total, below, at = sum(orders), 0, -1
+    while at + 1 < len(pairs) // 2 and 2 * (below + orders[at + 1]) <= 0.05 * total:
+        at += 1
+        below += orders[at]
+    low, high = (-math.inf, math.inf) if at < 0 else (pairs[at], pairs[-1 - at])
+    return statistics.median(pairs), low, high

@@ -10,23 +10,15 @@ import subprocess
 import sys
 import time
 
-from beside import Process
+from beside import Process, command
 from figures import begin, end, fail, median, row, surely
 
 out, runtime, built, speed, limit, *cases = sys.argv[1:]
-HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS, AT_ONCE, ROUNDS = ["native", "swap", "managed"], int(os.environ.get("AT_ONCE", "7")), int(os.environ.get("ROUNDS", "7"))
 # So many more where the figure is above what is promised, but not surely.
 MORE = int(os.environ.get("MORE_ROUNDS", "30"))
 SCALE = int(os.environ.get("REHEARSAL_SCALE", "1"))
 deadline = time.monotonic() + float(limit)
-
-
-def command(case):
-    if case.startswith("cpp_"):
-        _, library, what = case.split("_")
-        return [f"{speed}/speed-{library}", what]
-    return ["python3", f"{HERE}/cases.py", case]
 
 
 def ctl(engine, *words):
@@ -46,7 +38,7 @@ class Case:
         self.processes = {}
         for kind in KINDS:
             log = f"{out}/{name}-{kind}.log"
-            self.processes[kind] = Process(command(name), kind, f"{built}/libnvshare.so", f"{runtime}/{kind}", log)
+            self.processes[kind] = Process(command(name, speed), kind, f"{built}/libnvshare.so", f"{runtime}/{kind}", log)
 
     def alive(self):
         return [kind for kind in KINDS if kind not in self.gone]

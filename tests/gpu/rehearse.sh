@@ -13,7 +13,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks sharing crowded pauses several
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several
 # What makes each of them short.
 settings() {
   case $1 in
@@ -28,6 +28,7 @@ settings() {
   programs) echo SLOTS=2 'ONLY=alloc_plain launch_many memory_info pointer_attributes' ;;
   # What the stand-ins can stand in for.
   frameworks) echo 'ONLY=torch_eager torch_autocast jax cupy_pool' AT_ONCE=2 ROUNDS=2 ;;
+  processes) echo 'ONLY=torch_eager jax' PROCESSES=2 ROUNDS=2 ;;
   several) echo SECONDS_EACH=6 FAKECUDA_DEVICES=2 ;;
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
   esac
