@@ -6,8 +6,10 @@ import sys
 import time
 
 case = sys.argv[1]
+# So large that a step waits for the GPU and not for the processor.
+LARGE = os.environ.get("CASE_SIZE") == "large"
 # Each step of two processes is two turns beside others.
-STEPS = {"torch_ipc": 12}.get(case, 60)
+STEPS = 12 if LARGE or case == "torch_ipc" else 60
 settings = {
     "torch_expandable": ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
     "torch_malloc_async": ("PYTORCH_CUDA_ALLOC_CONF", "backend:cudaMallocAsync"),
@@ -19,12 +21,16 @@ if case in settings:
 
 
 def torch_model(autocast=False, mode=None, loader=False):
-    """A small transformer that learns to give back what it gets; each step's result is its loss."""
+    """A transformer that learns to give back what it gets; each step's result is its loss."""
     import torch
 
     torch.manual_seed(0)
-    layer = torch.nn.TransformerEncoderLayer(512, 8, 2048, dropout=0.0, batch_first=True)
-    model = torch.nn.TransformerEncoder(layer, 4).cuda()
+    width = 3072 if LARGE else 512
+    with torch.device("cuda"):
+        layer = torch.nn.TransformerEncoderLayer(width, width // 64, 4 * width, dropout=0.0, batch_first=True)
+        model = torch.nn.TransformerEncoder(layer, 4)
+        if LARGE:
+            model = torch.nn.Sequential(torch.nn.Linear(512, width), model, torch.nn.Linear(width, 512))
     if mode:
         model = torch.compile(model, mode=mode)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -112,7 +118,7 @@ def torch_ipc():
     process.start()
     # Its death closes the pipe, for whoever waits.
     other.close()
-    shared = torch.zeros(2**22, device="cuda")
+    shared = torch.zeros(2**30 if LARGE else 2**22, device="cuda")
     mine.send(shared)
 
     def step():
@@ -123,7 +129,7 @@ def torch_ipc():
             sys.exit("the other process does not answer")
         if shared[0].item() > 1000:
             shared.zero_()
-        return float(shared.float().mean())
+        return float(shared.mean())
 
     return step
 
@@ -132,7 +138,8 @@ def jax_model():
     import jax
     import jax.numpy as jnp
 
-    x = jax.random.normal(jax.random.PRNGKey(0), (4096, 4096))
+    n = 8192 if LARGE else 4096
+    x = jax.random.normal(jax.random.PRNGKey(0), (n, n))
     grow = jax.jit(lambda a: jnp.tanh(a @ x * 0.001) + a * 0.5)
     size = jax.jit(lambda a: jnp.abs(a).mean())
     state = [x]

@@ -185,9 +185,9 @@ static int is_mapped(CUdeviceptr p) {
   if (f) fclose(f); return found;
 }
 static void address(void) {
-  size_t sizes[] = { 4096, 1 << 20, 2 << 20, 3 << 20, 20 << 20, 66 << 20, 256 << 20 }; CUdeviceptr near[64] = { 0 };
+  size_t sizes[] = { 4096, 2 << 20, 20 << 20, 32 << 20, 34 << 20, 48 << 20, 62 << 20, 64 << 20, 66 << 20, 256 << 20, 1 << 30 }; CUdeviceptr near[64] = { 0 };
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) for (int threads = 0; threads < 4; threads += 3) {
-    size_t bytes = sizes[k], whole = (bytes + (2 << 20) - 1) >> 21 << 21; int honoured = 0, moved = 0, failed = 0, unaligned = 0, mapped = 0, back = 0, rounds = 100; volatile int stop = 0; pthread_t t[3]; double took = 0;
+    size_t bytes = sizes[k], whole = (bytes + (2 << 20) - 1) >> 21 << 21; int honoured = 0, moved = 0, failed = 0, unaligned = 0, mapped = 0, back = 0, rounds = bytes >> 28 ? 20 : 100; volatile int stop = 0; pthread_t t[3]; double took = 0;
     for (int i = 0; i < threads; i++) pthread_create(&t[i], 0, churn, (void *)&stop);
     for (int i = 0; i < rounds; i++) {
       size_t nth = i % 8; if (near[nth]) DO(cuMemFree(near[nth])); DO(cuMemAllocManaged(&near[nth], bytes, CU_MEM_ATTACH_GLOBAL));

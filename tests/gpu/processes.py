@@ -2,8 +2,9 @@
 usage: processes.py OUT RUNTIME BUILT SPEED-FOLDER SECONDS CASE...
 
 For loads that wait for the processor, one process of each kind tells little: where its memory and its threads happen to lie
-makes 10 % and more, natively too. So PROCESSES of each kind are started, which are timed in turn, all on the same few cores
-and with their addresses not randomised; each one's figure is the median of its rounds."""
+makes 10 % and more, natively too. So some of each kind are started, which are timed in turn, all on the same few cores and
+with their addresses not randomised; each one's figure is the median of its rounds. A CASE is NAME, or NAME:large, a step
+of which waits for the GPU."""
 import os
 import sys
 import time
@@ -12,8 +13,10 @@ from beside import Process, command
 from figures import begin, end, fail, median, row, shift
 
 out, runtime, built, speed, limit, *cases = sys.argv[1:]
-KINDS, PROCESSES, ROUNDS = ["native", "swap"], int(os.environ.get("PROCESSES", "8")), int(os.environ.get("ROUNDS", "9"))
-PINNED = os.environ.get("PINNED", "1") == "1"
+KINDS = ["native", "swap"]
+# Of each kind; of large ones, which differ less and need 8 GiB of the card each.
+PROCESSES, LARGE_PROCESSES = int(os.environ.get("PROCESSES", "8")), int(os.environ.get("LARGE_PROCESSES", "4"))
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
 deadline = time.monotonic() + float(limit)
 
 
@@ -32,24 +35,25 @@ def pin(pid):
 
 
 def start(case, kind, nth):
-    words = command(case, speed)
-    settings = {"PYTHONHASHSEED": "0"}
-    if PINNED:
-        words = ["setarch", "-R", *words]
-    return Process(words, kind, f"{built}/libnvshare.so", f"{runtime}/swap", f"{out}/{case}-{kind}-{nth}.log", settings)
+    name, _, size = case.partition(":")
+    log = f"{out}/{name}-{size or 'small'}-{kind}-{nth}.log"
+    # JAX's trials choose among kernels that differ by 10 %, each process for itself.
+    settings = {"PYTHONHASHSEED": "0", "CASE_SIZE": size, "XLA_FLAGS": "--xla_gpu_autotune_level=0"}
+    words = ["setarch", "-R", *command(name, speed)]
+    return Process(words, kind, f"{built}/libnvshare.so", f"{runtime}/swap", log, settings)
 
 
 def measure(case):
     """Each kind's figures, one of each process, us."""
-    all = [(kind, start(case, kind, nth)) for nth in range(PROCESSES) for kind in KINDS]
+    processes = LARGE_PROCESSES if case.endswith(":large") else PROCESSES
+    all = [(kind, start(case, kind, nth)) for nth in range(processes) for kind in KINDS]
     try:
         for _, process in all:
             process.tell("digest")
         for _, process in all:
             process.hear(120)
-        if PINNED:
-            for _, process in all:
-                pin(process.process.pid)
+        for _, process in all:
+            pin(process.process.pid)
         took = [[] for _ in all]
         # The first round settles how many steps are timed.
         for round in range(ROUNDS + 1):
