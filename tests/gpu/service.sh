@@ -10,6 +10,10 @@
 # Expected: 45 s. Settings: LASTS (15: seconds that the daemon must live), CGROUPS (2 or 1; what the machine has, 2 first).
 left_out() { echo "$*" >&2; exit 77; }
 [ "$(id -u)" = 0 ] || left_out 'needs root'
+PATH=$PATH:/usr/sbin:/sbin
+for tool in unshare nsenter pivot_root chroot mknod ldconfig python3; do
+  command -v $tool >/dev/null || left_out "no $tool on this machine"
+done
 [ -f "${NVSHARE_BUILT:-$(dirname "$0")/../../build/gpu}/systemd.tar.xz" ] \
   || left_out 'needs build/gpu/systemd.tar.xz: run tests/gpu/pack-systemd.sh'
 if [ -z "${NVSHARE_INSIDE:-}" ]; then
