@@ -29,10 +29,11 @@ fourth crowded 110
 fourth pauses 200
 fifth several 200
 sixth processes 560
+seventh service 180
 other facts 300'
 
 names=("$@") lines=''
-[ $# -gt 0 ] || names=(first second third fourth fifth)
+[ $# -gt 0 ] || names=(first second third fourth fifth seventh)
 for name in "${names[@]}"; do
   more=$(awk -v n="$name" '$1 == n' <<<"$plan")
   [ -n "$more" ] || more=$(awk -v n="$name" '$2 == n' <<<"$plan" | head -n 1)

@@ -2,6 +2,7 @@
 # Every script once, shortened, on the simulated GPU: each has to run to its end and to measure something. What the figures
 # are is nobody's concern here: the machine at hand is slow and busy.
 # usage: tests/gpu/rehearse.sh [SCRIPT...]     Needs `make gpu-pack`, or `make build`. About three minutes.
+# What the machine lacks for one of them (for `service`: root, and tests/gpu/pack-systemd.sh before) leaves it out.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -13,7 +14,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service
 # What makes each of them short.
 settings() {
   case $1 in
@@ -31,6 +32,7 @@ settings() {
   processes) echo 'ONLY=torch_eager jax' PROCESSES=2 ROUNDS=2 ;;
   several) echo SECONDS_EACH=6 FAKECUDA_DEVICES=2 ;;
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
+  service) echo LASTS=11 ;;
   esac
 }
 bad=0
@@ -44,7 +46,9 @@ for script; do
   kill -KILL -- "-$pid" 2>/dev/null
   # A promise of which nothing was measured, or no figure at all, is a script that does not work.
   empty=$(awk -F'\t' '$2 == "" && $5 == "falls short" { print "    " $1 }' "$out/$script/figures.tsv" 2>/dev/null)
-  if [ $code -gt 1 ] || [ -n "$empty" ] || { [ "$script" != machine ] && [ ! -s "$out/$script/figures.tsv" ]; }; then
+  if [ $code = 77 ]; then
+    echo "$script: left out, $(tail -n 1 "$out/$script/errors.txt")"
+  elif [ $code -gt 1 ] || [ -n "$empty" ] || { [ "$script" != machine ] && [ ! -s "$out/$script/figures.tsv" ]; }; then
     bad=1
     echo "$script: exit $code after $((SECONDS - start)) s: does not work"
     echo "$empty"

@@ -9,6 +9,9 @@ cat >"$stage/nvidia-smi" <<'SH'
 #!/bin/sh
 case "$*" in
 *-L*) i=0; while [ $i -lt "${FAKECUDA_DEVICES:-1}" ]; do echo "GPU $i: simulated"; i=$((i + 1)); done ;;
+*compute-apps*) ;;
+*index,name,uuid,memory.total*) echo "0, Simulated GPU 0, GPU-66616b65-6375-6461-2d64-657669636500, 81920, 0" ;;
+*=uuid*) echo GPU-66616b65-6375-6461-2d64-657669636500 ;;
 *name,memory.total*) echo "SIMULATED, 81920, 0" ;;
 *memory.free*) echo 80000 ;;
 *) echo simulated ;;

@@ -1,7 +1,7 @@
 /* A libnvidia-ml.so.1 that says what the file beside it says (its own path and ".says"), read anew at every question:
  *   device UUID / instance UUID      a GPU; a MIG instance of the GPU above it
  *   compute PID BYTES / graphics PID BYTES      a process on the GPU or instance above it
- * Openings and closings are appended to its own path and ".log".
+ * Openings and closings are appended to its own path and ".log", where it may write.
  * Types and values as in nvml.h of NVIDIA's NVML API, version 12. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -64,9 +64,10 @@ static int read_all(void) {
 
 static int note(const char *what) {
     FILE *file = beside(".log", "a");
-    if (!file) return UNKNOWN;
-    fprintf(file, "%s\n", what);
-    fclose(file);
+    if (file) {
+        fprintf(file, "%s\n", what);
+        fclose(file);
+    }
     return SUCCESS;
 }
 
