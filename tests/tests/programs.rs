@@ -37,8 +37,8 @@ programs! {
     context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer event_timing exit_by_main
     exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
     graph_conditional graph_early graph_host_node graph_kernels graph_memory graph_memory_captured
-    graph_update graph_upload host_alloc host_func host_register ipc_event ipc_large ipc_memory ipc_twice kill_holder
-    launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
+    graph_update graph_upload host_alloc host_func host_register ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_twice
+    kill_holder launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
     peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default
@@ -177,6 +177,27 @@ fn a_pool_that_keeps_what_is_freed_asks_the_driver_for_nothing() -> Result<()> {
         command.env("NVSHARE_ENGINE", "swap").env("FAKECUDA_FAIL", planned);
         let outcome = run(command)?;
         assert_eq!(outcome.code, code, "{planned}: {}", outcome.said);
+    }
+    Ok(())
+}
+
+/// Managed memory that cannot become other memory stays what it is, and where it is.
+#[test]
+fn what_cannot_be_shared_loses_nothing() -> Result<()> {
+    let program = build("ipc_kept")?;
+    // No memory for it; its addresses not given back, at first and later; its bytes not read.
+    let refusals =
+        ["cuMemCreate:0:2", "cuMemAddressReserve:1:2", "cuMemAddressReserve:2:2", "cuMemcpyDtoHAsync:1:2"];
+    for planned in refusals {
+        let world = World::new(CARD)?;
+        let _scheduler = world.scheduler(&[])?;
+        let mut command = world.command(&program)?;
+        command.env("NVSHARE_ENGINE", "managed").env("FAKECUDA_FAIL", planned);
+        let outcome = run(command)?;
+        assert_eq!(outcome.code, 0, "{planned}: {}", outcome.said);
+        assert!(!outcome.said.contains("of one: 0"), "{planned} is not met: {}", outcome.said);
+        let advice = world.tenants_log();
+        assert!(advice.contains("NVSHARE_ENGINE=swap"), "{planned}: {advice}");
     }
     Ok(())
 }

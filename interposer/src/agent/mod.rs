@@ -293,7 +293,7 @@ impl Agent {
         if self.phase == Phase::Held && self.contended && self.welcomed {
             self.pace.look(self.process, now);
         }
-        if self.process.memory.remakes()
+        if self.process.memory.remakes(self.runs())
             && let Err(error) = self.remake()
         {
             self.lose(&error);

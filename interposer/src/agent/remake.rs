@@ -4,10 +4,14 @@ use crate::process::Process;
 use std::io;
 
 impl Agent {
+    /// Whether the application's work runs.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.phase, Phase::Held | Phase::Free)
+    }
+
     pub(super) fn remake(&mut self) -> io::Result<()> {
-        let Process { memory, contexts, .. } = self.process;
-        let runs = matches!(self.phase, Phase::Held | Phase::Free);
-        if runs {
+        let Process { memory, contexts, captures, .. } = self.process;
+        if self.runs() {
             self.pace.release();
             if !self.stop(OWN_DRAIN) {
                 self.open_gate();
@@ -17,6 +21,9 @@ impl Agent {
         }
         memory.dismiss();
         memory.remake(contexts);
+        if self.runs() && captures.while_none(|| memory.replace(contexts)).is_none() {
+            memory.refuse_remaking();
+        }
         match self.phase {
             Phase::Held if self.everything_back() => self.open_gate(),
             Phase::Held => return self.no_room(self.lease),

@@ -165,6 +165,7 @@ impl Ipc {
             managed: false,
             plain: false,
             shareable: false,
+            replaceable: false,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What the application may know of the device and of an address: what it would know of plain memory.
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::here;
+use super::ipc::is_shareable;
 use super::submit::{submit_in, wait_for_grant};
 use crate::contexts::Device;
 use crate::entry::Entry;
@@ -140,7 +141,7 @@ unsafe fn tell(
             // A boolean of one byte or more, whose lowest is the first.
             CU_POINTER_ATTRIBUTE_IS_MANAGED => data.cast::<u8>().write(0),
             CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE => {
-                data.cast::<u8>().write(u8::from(known.shareable));
+                data.cast::<u8>().write(u8::from(is_shareable(process, known)));
             }
             CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL => match ordinal() {
                 Some(ordinal) => data.cast::<c_int>().write(ordinal),

@@ -13,8 +13,8 @@ use nvshare_abi::*;
 /// What becomes of a call that may be the driver's.
 type Answer = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
 
-/// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; managed
-/// memory has none.
+/// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
+/// managed memory for us becomes pieces for that.
 pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Answer {
     let Some((process, known)) = process::current()
         .filter(|_| !handle.is_null())
@@ -22,25 +22,40 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
     else {
         return Gate::Pass;
     };
-    if known.shareable && known.start == dptr {
-        // SAFETY: the application's own pointer for the result.
-        return match unsafe { answer(handle, ticket(process, &known).map(Ticket::into_handle)) } {
-            Gate::Answer(code) => Gate::Answer(code),
-            _ => Gate::Pass,
-        };
+    if known.start != dptr {
+        return Gate::Pass;
     }
-    Gate::Admit(Box::new(move |result| {
-        if result != CUresult::SUCCESS && !known.plain && !known.managed && known.pool == 0 {
-            log::warning!(
-                "this program shares device memory between processes (cuIpcGetMemHandle), which managed memory does \
-                 not allow: start it with NVSHARE_ENGINE=swap or NVSHARE_ENGINE=plain"
-            );
-        }
-        result
-    }))
+    if !is_shareable(process, &known) {
+        let is_ours = !known.plain && !known.managed && known.pool == 0;
+        return Gate::Admit(Box::new(move |result| {
+            if result != CUresult::SUCCESS && is_ours {
+                advise();
+            }
+            result
+        }));
+    }
+    // SAFETY: the application's own pointer for the result.
+    match unsafe { answer(handle, ticket(process, &known).map(Ticket::into_handle)) } {
+        Gate::Answer(code) => Gate::Answer(code),
+        _ => Gate::Pass,
+    }
+}
+
+/// Whether other processes can open it.
+pub(super) fn is_shareable(process: &Process, known: &Known) -> bool {
+    known.shareable || known.replaceable && process.memory.can_replace()
+}
+
+fn advise() {
+    log::warning!(
+        "this program shares device memory between processes (cuIpcGetMemHandle), which managed memory does not \
+         allow: start it with NVSHARE_ENGINE=swap or NVSHARE_ENGINE=plain"
+    );
 }
 
 fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> {
+    let wait = || drop(wait_for_grant(process));
+    process.memory.make_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;
     let passage = wait_for_grant(process);
     let offset = process.memory.pin_allocation(known.start)?;

@@ -1,8 +1,8 @@
 //! What the application's calls for memory do.
 #![allow(unsafe_code)] // makes and frees device memory through the driver
 use super::arena::Arena;
-use super::book::{ALIGNMENT, Allocation, Extent, Home, PieceId};
-use super::piece::{self, Access, GRANULE, Map, Piece, check};
+use super::book::{ALIGNMENT, Allocation, Extent, Home, PieceId, Shelf};
+use super::piece::{self, GRANULE, check};
 use super::{Engine, Memory};
 use crate::captures;
 use crate::contexts::{Context, Device};
@@ -103,13 +103,15 @@ impl Memory {
             Some(_) => Engine::Managed,
             None => self.engine_on(device),
         };
-        if engine == Engine::Swap && !wish.pooled && process.captures.any() {
+        let ours = engine != Engine::Plain && wish.managed.is_none();
+        let shares = ours && (wish.pooled || wish.bytes < SHARED_BELOW);
+        if (shares || engine == Engine::Swap) && !wish.pooled && process.captures.any() {
             may_allocate(context)?;
         }
-        if engine != Engine::Plain && (wish.pooled || engine == Engine::Swap && wish.bytes < SHARED_BELOW) {
+        if shares {
             return self.part_of_a_chunk(process, context, engine, wish);
         }
-        let start = self.extent(process, context, engine, wish.bytes, false, wish.managed)?;
+        let start = self.extent(process, context, engine, wish.bytes, None, wish.managed)?;
         self.note(device, context, start, start, wish);
         Ok(start)
     }
@@ -182,13 +184,15 @@ impl Memory {
                 self.reclaim(process, false);
                 continue;
             }
-            // Chunks grow with what is in them, so that little is wasted on a small program.
-            let size = (in_chunks / 4).clamp(GRANULE, SHARED_BELOW).max(wish.bytes);
+            // Chunks grow with what is in them, so that little is wasted on a small program. What is smaller than
+            // that, managed memory cannot be replaced by.
+            let least = if engine == Engine::Managed { SHARED_BELOW } else { GRANULE };
+            let size = (in_chunks / 4).clamp(least, SHARED_BELOW).max(wish.bytes);
             let size = size.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
             let needed = wish.bytes.next_multiple_of(GRANULE);
             let room = self.room(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
             let size = size.min(room.max(needed));
-            let start = self.extent(process, context, engine, size, true, None)?;
+            let start = self.extent(process, context, engine, size, Some(shelf), None)?;
             let mut book = self.book();
             if let Some(arena) = book.arenas.get_mut(&shelf) {
                 arena.add(start, size);
@@ -203,14 +207,17 @@ impl Memory {
         context: &Context,
         engine: Engine,
         bytes: u64,
-        chunk: bool,
+        shelf: Option<Shelf>,
         managed: Option<c_uint>,
     ) -> Result<u64, CUresult> {
         let device = &*context.device;
         let (start, bytes, home) = match engine {
-            Engine::Swap => return self.pieces(process, context, bytes, chunk),
+            Engine::Swap => return self.pieces(process, context, bytes, shelf),
             Engine::Managed => {
-                let start = allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
+                // Whole granules can become pieces.
+                let whole = bytes.checked_next_multiple_of(GRANULE).filter(|_| managed.is_none());
+                let bytes = whole.unwrap_or(bytes);
+                let start = self.allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
                 let placing = self.book().placing;
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
                 if placing
@@ -225,6 +232,7 @@ impl Memory {
             }
             Engine::Plain => {
                 let mut start = 0;
+                let _addresses = self.addresses();
                 // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
                 check(unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) })?;
                 (start, bytes, Home::Plain)
@@ -233,13 +241,19 @@ impl Memory {
         let mut book = self.book();
         let stamp = book.stamp();
         book.extents
-            .insert(start, Extent { device: device.id, bytes, home, context: context.raw(), stamp, chunk });
+            .insert(start, Extent { device: device.id, bytes, home, context: context.raw(), stamp, shelf });
         self.changed.store(true, Release);
         Ok(start)
     }
 
     /// Addresses of our own, with pieces behind them: on the device at once if the GPU is ours, else with the grant.
-    fn pieces(&self, process: &Process, context: &Context, bytes: u64, chunk: bool) -> Result<u64, CUresult> {
+    fn pieces(
+        &self,
+        process: &Process,
+        context: &Context,
+        bytes: u64,
+        shelf: Option<Shelf>,
+    ) -> Result<u64, CUresult> {
         let device = &*context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         if !self.make_room(process, device.id, whole, process.bound(device.capacity)) {
@@ -258,47 +272,19 @@ impl Memory {
                 }
             }
         }
-        let mut start = 0;
-        // SAFETY: the pointer is to a local.
-        let reserved = check(unsafe { driver::cuMemAddressReserve(&mut start, whole as usize, 0, 0, 0) });
+        let reserved = self.reserve(whole, 0);
         if let Err(code) = reserved {
             free_slots(&slots);
             return Err(code);
         }
+        let start = reserved?;
         let ids = {
             let mut book = self.book();
-            let mut at = start;
-            let mut ids = Vec::with_capacity(sizes.len());
-            let guests = book.peers.guests(device.id);
-            let users = std::iter::once(device.ordinal).chain(guests).map(piece::own_access);
-            let users: Vec<CUmemAccessDesc> = users.collect();
-            for (size, slot) in sizes.iter().zip(slots) {
-                let who = users.clone();
-                let access = vec![Access { at, bytes: *size, who }];
-                let stamp = book.stamp();
-                book.pieces.insert(
-                    stamp,
-                    Piece {
-                        device: device.id,
-                        bytes: *size,
-                        prop: piece::plain(device.ordinal),
-                        real: None,
-                        saved: false,
-                        slot,
-                        maps: vec![Map { at, offset: 0, bytes: *size, access }],
-                        pinned: None,
-                        handles: 0,
-                        stamp,
-                    },
-                );
-                book.maps.insert(at, stamp);
-                ids.push(stamp);
-                at += size;
-            }
-            let stamp = book.stamp();
-            let home = Home::Pieces(ids.clone());
-            let extent =
-                Extent { device: device.id, bytes: whole, home, context: context.raw(), stamp, chunk };
+            let parts = sizes.into_iter().zip(slots);
+            let ids = book.add_pieces(start, parts, piece::plain(device.ordinal), (device.id, None));
+            let (stamp, home) = (book.stamp(), Home::Pieces(ids.clone()));
+            let context = context.raw();
+            let extent = Extent { device: device.id, bytes: whole, home, context, stamp, shelf };
             book.extents.insert(start, extent);
             self.changed.store(true, Release);
             ids
@@ -336,12 +322,24 @@ impl Memory {
         }
     }
 
+    /// Managed memory of the driver's, in the context that is current.
+    pub(super) fn allocate_managed(&self, bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
+        let _addresses = self.addresses();
+        make_managed(bytes, flags)
+    }
+
+    /// Addresses for pieces, if they can be had those from `at` on.
+    pub(super) fn reserve(&self, bytes: u64, at: u64) -> Result<u64, CUresult> {
+        let _addresses = self.addresses();
+        reserve(bytes, at)
+    }
+
     /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
     pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
         let mut book = self.book();
         let (stamp, context_raw) = (book.stamp(), context.raw());
         let extent =
-            Extent { device: device.id, bytes, home: Home::Plain, context: context_raw, stamp, chunk: false };
+            Extent { device: device.id, bytes, home: Home::Plain, context: context_raw, stamp, shelf: None };
         book.extents.insert(start, extent);
         drop(book);
         let wish = Wish { bytes, pool: 0, managed: None, pooled: true };
@@ -349,7 +347,21 @@ impl Memory {
     }
 }
 
-fn sizes(whole: u64) -> Vec<u64> {
+pub(super) fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
+    let mut start = 0;
+    // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
+    check(unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) })?;
+    Ok(start)
+}
+
+pub(super) fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
+    let mut start = 0;
+    // SAFETY: the pointer is to a local; where addresses are wanted is a hint.
+    check(unsafe { driver::cuMemAddressReserve(&mut start, bytes as usize, 0, at, 0) })?;
+    Ok(start)
+}
+
+pub(super) fn sizes(whole: u64) -> Vec<u64> {
     let mut sizes = vec![COARSE; (whole / COARSE) as usize];
     sizes.extend((!whole.is_multiple_of(COARSE)).then_some(whole % COARSE));
     sizes
@@ -364,13 +376,6 @@ fn may_allocate(context: &Context) -> Result<(), CUresult> {
     // SAFETY: our own stream of the context that is current.
     let code = unsafe { driver::cuStreamQuery(stream) };
     if captures::is_refusal(code) { Err(code) } else { Ok(()) }
-}
-
-fn allocate_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
-    let mut start = 0;
-    // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
-    check(unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) })?;
-    Ok(start)
 }
 
 /// Puts new managed memory on the device ahead of its first touch, which else costs a fault for each 2 MiB

@@ -2,8 +2,8 @@
 use super::allocate::SHARED_BELOW;
 use super::arena::Arena;
 use super::peers::Peers;
-use super::piece::{self, Piece};
-use nvshare_abi::CUresult;
+use super::piece::{self, Access, Map, Piece};
+use nvshare_abi::{CUmemAccessDesc, CUmemAllocationProp, CUresult};
 use nvshare_protocol::DeviceId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,19 +36,14 @@ pub struct Extent {
     pub context: usize,
     /// Rises with every extent: the newest counts as the most recently used, for what kernels use is not seen.
     pub stamp: u64,
-    /// Whether it is shared by small allocations.
-    pub chunk: bool,
+    /// Where its parts are given out, if small allocations share it.
+    pub shelf: Option<Shelf>,
 }
 
 impl Extent {
     /// Whether the driver made it and frees it with its context.
     pub fn is_the_drivers(&self) -> bool {
         !matches!(self.home, Home::Pieces(_))
-    }
-
-    /// Where a chunk's parts are given out.
-    pub fn shelf(&self) -> Shelf {
-        (self.device, if self.is_the_drivers() { self.context } else { 0 })
     }
 }
 
@@ -109,8 +104,9 @@ pub struct Book {
     pub maps: BTreeMap<u64, PieceId>,
     /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told, bytes.
     pub refused: BTreeMap<DeviceId, u64>,
-    /// Pieces that the agent is to make anew, so that they can be exported.
+    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become pieces.
     pub remake: BTreeSet<PieceId>,
+    pub replace: BTreeSet<u64>,
     /// By the driver's handle.
     pub fixed: BTreeMap<usize, Fixed>,
     pub pools: BTreeMap<usize, PoolUse>,
@@ -167,6 +163,12 @@ impl Book {
     pub fn is_allocated(&self, address: u64) -> bool {
         let extent = self.extents.range(..=address).next_back();
         extent.is_some_and(|(start, extent)| address - start < extent.bytes)
+    }
+
+    /// Whether an address lies in what small allocations share.
+    pub fn is_in_a_chunk(&self, address: u64) -> bool {
+        let extent = self.extents.range(..=address).next_back();
+        extent.is_some_and(|(start, extent)| extent.shelf.is_some() && address - start < extent.bytes)
     }
 
     /// How much of a shelf's chunks may be free before one of them is given back, bytes.
@@ -231,6 +233,56 @@ impl Book {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// New pieces, one behind the other from `at` on, each with its bytes and its slot; they are not placed.
+    pub fn add_pieces(
+        &mut self,
+        mut at: u64,
+        parts: impl IntoIterator<Item = (u64, Option<u64>)>,
+        prop: CUmemAllocationProp,
+        (device, pinned): (DeviceId, Option<&'static str>),
+    ) -> Vec<PieceId> {
+        let guests = self.peers.guests(device);
+        let users = std::iter::once(prop.location.id).chain(guests).map(piece::own_access);
+        let users: Vec<CUmemAccessDesc> = users.collect();
+        let parts = parts.into_iter().map(|(bytes, slot)| {
+            let stamp = self.stamp();
+            let access = vec![Access { at, bytes, who: users.clone() }];
+            let maps = vec![Map { at, offset: 0, bytes, access }];
+            let piece = Piece {
+                device,
+                bytes,
+                prop,
+                real: None,
+                saved: false,
+                slot,
+                maps,
+                pinned,
+                handles: 0,
+                stamp,
+            };
+            self.pieces.insert(stamp, piece);
+            self.maps.insert(at, stamp);
+            at += bytes;
+            stamp
+        });
+        parts.collect()
+    }
+
+    /// Pieces go, with their memory; what they had of the swap space.
+    pub fn drop_pieces(&mut self, ids: &[PieceId]) -> Vec<u64> {
+        let mut slots = Vec::new();
+        for id in ids {
+            if let Some(mut piece) = self.pieces.remove(id) {
+                piece.lift();
+                for map in &piece.maps {
+                    self.maps.remove(&map.at);
+                }
+                slots.extend(piece.slot);
+            }
+        }
+        slots
     }
 
     /// A piece of a plain allocation that is away comes back as several of `bytes`; `split` does the same to its slot.
@@ -310,7 +362,7 @@ mod tests {
     const GPU: DeviceId = DeviceId([1; 16]);
 
     fn extent(bytes: u64, home: Home) -> Extent {
-        Extent { device: GPU, bytes, home, context: 7, stamp: 0, chunk: false }
+        Extent { device: GPU, bytes, home, context: 7, stamp: 0, shelf: None }
     }
 
     #[test]

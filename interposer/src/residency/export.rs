@@ -15,7 +15,9 @@ use std::time::Duration;
 
 /// How long a call waits for its pieces to be made anew. Long, for the agent does it between hand-overs.
 const REMAKING: Duration = Duration::from_secs(60);
-const KIND: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+/// How long it waits for what happens while the GPU is ours, until it asks for the GPU again.
+const TURN: Duration = Duration::from_secs(1);
+pub(super) const KIND: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 
 /// The pieces of the allocation that begins at `start`, and how far into the first of them it does. None if it is
 /// gone, or made of something else.
@@ -41,6 +43,44 @@ impl Memory {
     /// Whether this is still the allocation that it was.
     pub fn is_allocation(&self, start: u64, id: u64) -> bool {
         self.book().allocations.get(&start).is_some_and(|allocation| allocation.id == id)
+    }
+
+    /// Waits until an allocation is made of pieces; `wait_for_grant` does that.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` if it is none of ours, `NOT_SUPPORTED` if it stays managed memory.
+    pub fn make_pieces(
+        &self,
+        process: &Process,
+        start: u64,
+        wait_for_grant: impl Fn(),
+    ) -> Result<(), CUresult> {
+        let deadline = Deadline::after(REMAKING);
+        let mut asked = false;
+        loop {
+            let mut book = self.book();
+            let extent = book.allocations.get(&start).ok_or(CUresult::ERROR_INVALID_VALUE)?.extent;
+            let home = book.extents.get(&extent).map(|extent| &extent.home);
+            if !matches!(home, Some(Home::Managed { .. })) {
+                return Ok(());
+            }
+            let refused = asked && !book.replace.contains(&extent);
+            let Some(left) = deadline.left().filter(|_| !refused) else {
+                book.replace.remove(&extent);
+                return Err(CUresult::ERROR_NOT_SUPPORTED);
+            };
+            if !std::mem::replace(&mut asked, true) {
+                book.replace.insert(extent);
+            }
+            drop(book);
+            // It is done while the GPU is ours.
+            wait_for_grant();
+            process.bell.ring();
+            let book = self.book();
+            if book.replace.contains(&extent) {
+                drop(now_or_never(self.moved.wait_timeout(book, left.min(TURN))));
+            }
+        }
     }
 
     /// Waits until the pieces of an allocation can be exported.
@@ -70,14 +110,18 @@ impl Memory {
         }
     }
 
-    /// Whether pieces are to be made anew.
-    pub fn remakes(&self) -> bool {
-        !self.book().remake.is_empty()
+    /// Whether pieces are to be made anew, or managed memory is to become pieces, which is done while the devices are ours.
+    pub fn remakes(&self, are_ours: bool) -> bool {
+        let book = self.book();
+        !book.remake.is_empty() || are_ours && !book.replace.is_empty()
     }
 
     /// They are not made anew.
     pub fn refuse_remaking(&self) {
-        self.book().remake.clear();
+        let mut book = self.book();
+        book.remake.clear();
+        book.replace.clear();
+        drop(book);
         self.moved.notify_all();
     }
 
@@ -98,7 +142,8 @@ impl Memory {
                 piece.prop.requestedHandleTypes &= !KIND;
             }
         }
-        self.refuse_remaking();
+        self.book().remake.clear();
+        self.moved.notify_all();
     }
 
     /// Keeps the pieces of an allocation on the device from now on, where they are, and says how far into the first of

@@ -25,8 +25,9 @@ pub struct Known {
     pub managed: bool,
     /// Whether the driver's own memory is behind it.
     pub plain: bool,
-    /// Whether it is plain memory made of pieces, which other processes may open.
+    /// Whether it is plain memory made of pieces, which other processes may open, or can become such.
     pub shareable: bool,
+    pub replaceable: bool,
 }
 
 impl Memory {
@@ -34,7 +35,9 @@ impl Memory {
     pub fn known(&self, address: u64) -> Option<Known> {
         let book = self.book();
         let (start, allocation) = book.allocation_at(address)?;
-        let home = book.extents.get(&allocation.extent).map(|extent| &extent.home);
+        let extent = book.extents.get(&allocation.extent);
+        let home = extent.map(|extent| &extent.home);
+        let own = allocation.pool == 0 && !allocation.managed;
         Some(Known {
             start,
             bytes: allocation.bytes,
@@ -44,16 +47,15 @@ impl Memory {
             pool: allocation.pool,
             managed: allocation.managed,
             plain: home == Some(&Home::Plain),
-            shareable: matches!(home, Some(Home::Pieces(_))) && allocation.pool == 0,
+            shareable: own && matches!(home, Some(Home::Pieces(_))),
+            replaceable: own && extent.is_some_and(|extent| extent.is_replaceable(allocation.extent)),
         })
     }
 
     /// Whether an address lies in a chunk of ours, but in no allocation: for the application, nothing is there.
     pub fn is_spare(&self, address: u64) -> bool {
         let book = self.book();
-        let extent = book.extents.range(..=address).next_back();
-        extent.is_some_and(|(start, extent)| extent.chunk && address - start < extent.bytes)
-            && book.allocation_at(address).is_none()
+        book.is_in_a_chunk(address) && book.allocation_at(address).is_none()
     }
 
     /// Whether any of a range is managed memory only because this engine makes plain memory of it: the application must
@@ -64,7 +66,7 @@ impl Memory {
         let mut within = before.take_while(|(at, extent)| start < **at + extent.bytes);
         within.any(|(at, extent)| {
             let asked_for = || book.allocations.get(at).is_some_and(|allocation| allocation.managed);
-            matches!(extent.home, Home::Managed { .. }) && (extent.chunk || !asked_for())
+            matches!(extent.home, Home::Managed { .. }) && (extent.shelf.is_some() || !asked_for())
         })
     }
 

@@ -28,13 +28,20 @@ impl Memory {
     pub fn free(&self, process: &Process, start: u64) -> Result<bool, CUresult> {
         let (allocation, shared) = {
             let book = self.book();
-            let Some(allocation) = book.allocations.get(&start) else { return Ok(false) };
+            let Some(allocation) = book.allocations.get(&start) else {
+                // Where a chunk begins, the driver would free all of it.
+                return if book.is_in_a_chunk(start) {
+                    Err(CUresult::ERROR_INVALID_VALUE)
+                } else {
+                    Ok(false)
+                };
+            };
             (*allocation, !book.peers.guests(allocation.device).is_empty())
         };
         if allocation.freed {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
-        let is_ours = |extent: &Extent| extent.chunk || !extent.is_the_drivers();
+        let is_ours = |extent: &Extent| extent.shelf.is_some() || !extent.is_the_drivers();
         if !self.book().extents.get(&allocation.extent).is_some_and(is_ours) {
             return Ok(false);
         }
@@ -71,8 +78,7 @@ impl Memory {
         start: u64,
         allocation: &Allocation,
     ) {
-        let extent = book.extents.get(&allocation.extent);
-        let Some(shelf) = extent.filter(|extent| extent.chunk).map(Extent::shelf) else {
+        let Some(shelf) = book.extents.get(&allocation.extent).and_then(|extent| extent.shelf) else {
             drop(book);
             return self.drop_extent(contexts, allocation.extent);
         };
@@ -115,27 +121,23 @@ impl Memory {
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
     pub(super) fn drop_extent(&self, contexts: &Contexts, start: u64) {
-        let mut book = self.book();
-        let Some(extent) = book.extents.remove(&start) else { return };
+        let extent = self.book().extents.remove(&start);
+        extent.into_iter().for_each(|extent| self.give_extent_back(contexts, start, extent));
+    }
+
+    /// The same of one that is out of the book.
+    pub(super) fn give_extent_back(&self, contexts: &Contexts, start: u64, extent: Extent) {
         self.changed.store(true, Release);
         let Home::Pieces(ids) = extent.home else {
             // The driver waits in it, and by its documentation needs a context.
-            drop(book);
             let context = contexts.named(extent.context);
             // SAFETY: made in `extent`.
             let free = || unsafe { driver::cuMemFree_v2(start) };
             context.and_then(|context| context.within(free));
             return;
         };
-        for id in ids {
-            if let Some(mut piece) = book.pieces.remove(&id) {
-                piece.lift();
-                for map in &piece.maps {
-                    book.maps.remove(&map.at);
-                }
-                piece.slot.iter().for_each(|slot| self.space.give(*slot));
-            }
-        }
+        let slots = self.book().drop_pieces(&ids);
+        slots.into_iter().for_each(|slot| self.space.give(slot));
         // SAFETY: reserved in `pieces`, and nothing is mapped there any more.
         unsafe { driver::cuMemAddressFree(start, extent.bytes as usize) };
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct Leaving {
     context: usize,
     allocations: BTreeMap<u64, Allocation>,
-    /// What the driver frees itself.
+    /// What goes whole: what the driver frees itself, and shared chunks.
     extents: BTreeMap<u64, Extent>,
     arenas: BTreeMap<Shelf, Arena>,
     fixed: BTreeMap<usize, Fixed>,
@@ -31,9 +31,9 @@ impl Memory {
         let allocations =
             split(&mut book.allocations, |_, of| of.context == context && (reset || !of.pooled));
         let whole: Vec<u64> = allocations.values().map(|allocation| allocation.extent).collect();
-        let extents = split(&mut book.extents, |start, extent| {
-            extent.is_the_drivers()
-                && (extent.chunk && extent.context == context || !extent.chunk && whole.contains(start))
+        let extents = split(&mut book.extents, |start, extent| match extent.shelf {
+            Some(shelf) => shelf.1 == context,
+            None => extent.is_the_drivers() && whole.contains(start),
         });
         let arenas = split(&mut book.arenas, |shelf, _| shelf.1 == context);
         let fixed = split(&mut book.fixed, |_, fixed| fixed.context == context);
@@ -48,6 +48,10 @@ impl Memory {
             if !leaving.extents.contains_key(&allocation.extent) {
                 self.vacate(contexts, book, start, &allocation);
             }
+        }
+        // A shared chunk of the context's that has become pieces is not the driver's to free.
+        for (start, extent) in leaving.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
+            self.give_extent_back(contexts, start, extent);
         }
         let mut book = self.book();
         leaving.fixed.values().for_each(|fixed| book.refund(fixed.device, fixed.bytes));
@@ -86,7 +90,7 @@ mod tests {
         let mut book = memory.book();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
             let home = Home::Plain;
-            let extent = Extent { device: GPU, bytes: 512, home, context, stamp: 0, chunk: false };
+            let extent = Extent { device: GPU, bytes: 512, home, context, stamp: 0, shelf: None };
             book.extents.insert(start, extent);
             let id = start;
             let of = Allocation {
@@ -137,7 +141,7 @@ mod tests {
         let memory = memory();
         let leaving = memory.leave(7, false);
         let home = Home::Plain;
-        let again = Extent { device: GPU, bytes: 64, home, context: 9, stamp: 0, chunk: false };
+        let again = Extent { device: GPU, bytes: 64, home, context: 9, stamp: 0, shelf: None };
         memory.book().extents.insert(1 << 20, again);
         memory.left(&Contexts::default(), leaving);
         assert!(memory.book().extents.contains_key(&(1 << 20)));

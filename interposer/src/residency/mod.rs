@@ -2,7 +2,8 @@
 //!
 //! Reading order: `book` (what there is), `piece` (memory that keeps its addresses while it is away), `space` (where
 //! its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical` (what the application's
-//! calls do), `export` (what other processes open), `stream_order` (what is freed in a stream's order), `leave` (what
+//! calls do), `export` (what other processes open), `replace` (managed memory that is to be),
+//! `stream_order` (what is freed in a stream's order), `leave` (what
 //! goes with a context), `peers` (who else may access it), `transfer` (how memory moves), `plan` (which managed memory
 //! does).
 use crate::contexts::Device;
@@ -27,6 +28,7 @@ mod peers;
 mod physical;
 mod piece;
 mod plan;
+mod replace;
 mod space;
 mod stream_order;
 mod transfer;
@@ -83,6 +85,10 @@ pub struct Memory {
     naming: Mutex<()>,
     /// Read while a call of the application's must find memory where it is, written while it leaves.
     leaving: RwLock<()>,
+    /// Read while the driver chooses addresses for us, written while those of one memory become another's.
+    addresses: RwLock<()>,
+    /// Whether it gives addresses of managed memory back, once that was tried.
+    replaces: OnceLock<bool>,
 }
 
 impl Memory {
@@ -99,6 +105,8 @@ impl Memory {
             reclaiming: Mutex::default(),
             naming: Mutex::default(),
             leaving: RwLock::default(),
+            addresses: RwLock::default(),
+            replaces: OnceLock::new(),
         }
     }
 

@@ -267,13 +267,14 @@ impl Memory {
     /// the application's managed memory.
     ///
     /// # Errors
-    /// `INVALID_VALUE` if it was freed before.
+    /// `INVALID_VALUE` if it was freed before, or lies in a chunk and is no allocation.
     fn set_free(&self, start: u64) -> Result<Option<Allocation>, CUresult> {
         let mut guard = self.book();
         let book = &mut *guard;
         let Some(allocation) = book.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
         else {
-            return Ok(None);
+            // Where a chunk begins, the driver would free all of it.
+            return if book.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
         };
         if book.extents.get(&allocation.extent).is_none_or(|extent| extent.home == Home::Plain) {
             return Ok(None);

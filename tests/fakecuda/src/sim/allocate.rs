@@ -1,11 +1,17 @@
 //! How memory comes and goes: what it takes of the device, which all processes share, and of this host.
 use crate::settings::settings;
+use crate::sim::mapping::{set_aside, set_aside_aligned};
 use crate::sim::memory::Kind;
+use crate::sim::physical::GRANULARITY;
 use crate::sim::process::Process;
 use crate::sim::residency;
 use crate::sim::shared::BLOCK;
 use nvshare_abi::CUresult;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Addresses of freed managed memory that is smaller are the driver's own for ever: whoever reserves some does not get those
+/// (`tests/gpu/facts.sh address`, 580.159.04).
+const KEPT_BELOW: u64 = 32 << 20;
 
 /// Real memory for a device's or the host's use, zeroed.
 fn map(bytes: u64) -> Result<u64, CUresult> {
@@ -89,7 +95,7 @@ impl Process {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let count = (simulated(bytes) / BLOCK) as usize;
-        let start = map(bytes)?;
+        let start = self.map_managed(bytes)?;
         let mut shared = self.world.lock();
         let blocks = residency::reserve(&mut shared, count, self.world.slot, device);
         drop(shared);
@@ -99,6 +105,24 @@ impl Process {
         };
         self.inner().memory.insert(start, bytes, Kind::Managed { blocks }, context);
         Ok(start)
+    }
+
+    /// From a granule on it begins at one. The addresses of freed memory come first.
+    fn map_managed(&self, bytes: u64) -> Result<u64, CUresult> {
+        if bytes < GRANULARITY {
+            return map(bytes);
+        }
+        let freed = self.inner().memory.freed.extract_if(.., |(_, of)| *of == bytes).next();
+        let again = freed.and_then(|(start, _)| match bytes < KEPT_BELOW {
+            true => Some(start),
+            false => set_aside(start, bytes, libc::MAP_FIXED_NOREPLACE),
+        });
+        let start = again.or_else(|| set_aside_aligned(bytes, GRANULARITY));
+        let start = start.ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: set aside just now, or kept by `free`.
+        let opened = unsafe { libc::mprotect(start as *mut libc::c_void, bytes as usize, access) };
+        if opened == 0 { Ok(start) } else { Err(CUresult::ERROR_OUT_OF_MEMORY) }
     }
 
     /// Page-locked host memory; takes nothing of the device.
@@ -119,7 +143,14 @@ impl Process {
             Kind::Managed { blocks } => residency::release(&mut self.world.lock(), blocks.clone()),
             Kind::Host { .. } | Kind::Imported => {}
         }
-        if !matches!(removed.kind, Kind::Host { mapped: false, .. }) {
+        let comes_again = matches!(removed.kind, Kind::Managed { .. }) && removed.bytes >= GRANULARITY;
+        if comes_again {
+            self.inner().memory.freed.push((removed.start, removed.bytes));
+        }
+        if comes_again && removed.bytes < KEPT_BELOW {
+            set_aside(removed.start, removed.bytes, libc::MAP_FIXED)
+                .ok_or(CUresult::ERROR_OPERATING_SYSTEM)?;
+        } else if !matches!(removed.kind, Kind::Host { mapped: false, .. }) {
             unmap(removed.start, removed.bytes);
         }
         Ok(())

@@ -97,11 +97,23 @@ fn flags(mapping: &Mapping, location: &CUmemLocation) -> u32 {
 }
 
 /// Addresses at which nothing can be accessed; `at` is 0 or where they are wanted.
-fn set_aside(at: u64, bytes: u64, how: libc::c_int) -> Option<u64> {
+pub fn set_aside(at: u64, bytes: u64, how: libc::c_int) -> Option<u64> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | how;
     // SAFETY: at an address of the kernel's choice, or over addresses that are ours (`MAP_FIXED`).
     let got = unsafe { libc::mmap(at as *mut libc::c_void, bytes as usize, libc::PROT_NONE, flags, -1, 0) };
     (got != libc::MAP_FAILED).then_some(got as u64)
+}
+
+/// Such addresses that begin at a multiple of `alignment`.
+pub fn set_aside_aligned(bytes: u64, alignment: u64) -> Option<u64> {
+    let got = set_aside(0, bytes.checked_add(alignment)?, 0)?;
+    let start = got.next_multiple_of(alignment);
+    // SAFETY: the ends of the mapping just made, which nobody knows of.
+    unsafe {
+        libc::munmap(got as *mut libc::c_void, (start - got) as usize);
+        libc::munmap((start + bytes) as *mut libc::c_void, (got + alignment - start) as usize);
+    }
+    Some(start)
 }
 
 impl Process {
@@ -114,20 +126,8 @@ impl Process {
         let alignment = alignment.max(GRANULARITY);
         let hint = if wanted.is_multiple_of(alignment) { wanted } else { 0 };
         let fitting = if hint == 0 { None } else { set_aside(hint, bytes, libc::MAP_FIXED_NOREPLACE) };
-        let start = match fitting {
-            Some(start) => start,
-            None => {
-                let more = bytes.checked_add(alignment).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-                let got = set_aside(0, more, 0).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-                let start = got.next_multiple_of(alignment);
-                // SAFETY: the ends of the mapping just made, which nobody knows of.
-                unsafe {
-                    libc::munmap(got as *mut libc::c_void, (start - got) as usize);
-                    libc::munmap((start + bytes) as *mut libc::c_void, (got + alignment - start) as usize);
-                }
-                start
-            }
-        };
+        let start = fitting.or_else(|| set_aside_aligned(bytes, alignment));
+        let start = start.ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         self.inner().memory.mappings.reserved.insert(start, bytes);
         Ok(start)
     }

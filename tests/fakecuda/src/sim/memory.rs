@@ -58,6 +58,8 @@ impl Allocation {
 pub struct Allocations {
     all: BTreeMap<u64, Allocation>,
     made: u64,
+    /// Addresses of freed managed memory, with its bytes.
+    pub freed: Vec<(u64, u64)>,
     pub mappings: Mappings,
     pub peers: Peers,
     pub opened: Vec<crate::sim::ipc::Open>,
