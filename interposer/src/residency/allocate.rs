@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Allocations below this share chunks.
 pub(super) const SHARED_BELOW: u64 = 32 << 20;
+/// Chunks of managed memory are as large as that, to be replaceable. That is too much for a smaller card.
+const MANAGED_SHARES_FROM: u64 = 1 << 30;
 /// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver 580.159.04;
 /// the driver's own allocation of 1 GiB takes 110 to 160 us). When a piece has been moved out it comes back as several of
 /// [`FINE`], so that hand-overs flow.
@@ -103,8 +105,12 @@ impl Memory {
             Some(_) => Engine::Managed,
             None => self.engine_on(device),
         };
-        let ours = engine != Engine::Plain && wish.managed.is_none();
-        let shares = ours && (wish.pooled || wish.bytes < SHARED_BELOW);
+        let small = wish.bytes < SHARED_BELOW && wish.managed.is_none();
+        let shares = match engine {
+            Engine::Swap => wish.pooled || small,
+            Engine::Managed => wish.pooled || small && least_chunk(engine, device) == SHARED_BELOW,
+            Engine::Plain => false,
+        };
         if (shares || engine == Engine::Swap) && !wish.pooled && process.captures.any() {
             may_allocate(context)?;
         }
@@ -184,10 +190,8 @@ impl Memory {
                 self.reclaim(process, false);
                 continue;
             }
-            // Chunks grow with what is in them, so that little is wasted on a small program. What is smaller than
-            // that, managed memory cannot be replaced by.
-            let least = if engine == Engine::Managed { SHARED_BELOW } else { GRANULE };
-            let size = (in_chunks / 4).clamp(least, SHARED_BELOW).max(wish.bytes);
+            // Chunks grow with what is in them, so that little is wasted on a small program.
+            let size = (in_chunks / 4).clamp(least_chunk(engine, device), SHARED_BELOW).max(wish.bytes);
             let size = size.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
             let needed = wish.bytes.next_multiple_of(GRANULE);
             let room = self.room(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
@@ -345,6 +349,11 @@ impl Memory {
         let wish = Wish { bytes, pool: 0, managed: None, pooled: true };
         self.note(device, context, start, start, wish);
     }
+}
+
+fn least_chunk(engine: Engine, device: &Device) -> u64 {
+    let is_replaceable = engine == Engine::Managed && device.capacity.0 >= MANAGED_SHARES_FROM;
+    if is_replaceable { SHARED_BELOW } else { GRANULE }
 }
 
 pub(super) fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
