@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
                 }
             }
         }
-        let error = low_level.exec(low_level.path().as_os_str(), &words);
+        let error = low_level.exec(&words);
         bail!("cannot start {}: {error}", low_level.path().display())
     };
     if let Err(error) = become_it() {

@@ -277,7 +277,5 @@ constants! {
 
 /// In place of a device: the host (`CU_DEVICE_CPU`).
 pub const CU_DEVICE_CPU: CUdevice = -1;
-/// In place of a stream handle: the legacy default stream (`CU_STREAM_LEGACY`).
-pub const CU_STREAM_LEGACY: usize = 1;
 /// In place of a stream handle: the calling thread's default stream (`CU_STREAM_PER_THREAD`).
 pub const CU_STREAM_PER_THREAD: usize = 2;

@@ -120,7 +120,7 @@ impl View {
             } else {
                 Over::Fresh
             };
-            let destination = view.lexical(destination);
+            let destination = view.real_path(destination);
             view.mounts.push((destination, over));
         }
         Ok(view)
@@ -144,7 +144,7 @@ impl View {
     }
 
     /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
-    fn lexical(&self, destination: &str) -> PathBuf {
+    fn real_path(&self, destination: &str) -> PathBuf {
         let mut path = PathBuf::from(destination);
         let mut tail = PathBuf::new();
         loop {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Exit codes: 0 done; 1 no scheduler can be reached, or its answer cannot be understood or written;
 /// 2 the command line is wrong; 3 the scheduler refused.
 #[derive(Debug, Parser)]
-#[command(name = "nvsharectl", version, args_conflicts_with_subcommands = false)]
+#[command(name = "nvsharectl", version)]
 pub struct Args {
     /// The scheduler's runtime directory
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR, global = true)]
