@@ -111,8 +111,11 @@ impl Daemon {
     }
 
     fn said(&mut self, tenant: TenantId, message: ToScheduler) {
-        self.heard(tenant, &message);
         // What was in the queue when the tenant was dismissed.
+        if self.members.get(tenant).is_none() {
+            return;
+        }
+        self.heard(tenant, &message);
         let Some(member) = self.members.get_mut(tenant) else { return };
         let event = match message {
             ToScheduler::Hello(_) => return,
