@@ -22,8 +22,8 @@ impl Agent {
         self.process.greet();
     }
 
-    /// Two that lack room without a scheduler must not keep half of the device each: what came in goes, for a time that is
-    /// not the same for both.
+    /// Two that lack room without a scheduler must not keep half of the device each: what came in goes, for a time that
+    /// is not the same for both.
     fn make_way(&mut self) {
         let Process { contexts, memory, .. } = self.process;
         memory.evict(contexts, &everything(contexts), |_| {});
