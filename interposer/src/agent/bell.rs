@@ -66,6 +66,7 @@ impl Ear {
         use io::Read;
         let mut bytes = [0; 16];
         while matches!(self.line.read(&mut bytes), Ok(n) if n > 0) {}
-        self.rung.store(false, Release);
+        // A swap, so that what was written before a ring that sent no byte is seen after this.
+        self.rung.swap(false, AcqRel);
     }
 }
