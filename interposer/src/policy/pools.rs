@@ -91,14 +91,16 @@ pub fn pool_created(
     })
 }
 
+/// A pool that the driver does not destroy, as a device's first one, stays what it was.
 pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    if let Some(process) = process::current() {
-        process.forget_pool(pool as usize);
-        process.memory.forget_pool(pool as usize);
-    }
-    Gate::Admit(|result| {
-        // A device whose pool it was has its first one again.
-        process::current().inspect(|process| process.forget_current_pools());
+    let pool = pool as usize;
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+            process.forget_pool(pool);
+            process.memory.forget_pool(pool);
+            // A device whose pool it was has its first one again.
+            process.forget_current_pools();
+        }
         result
     })
 }
