@@ -41,8 +41,7 @@ stage() {
   cargo fetch --quiet --locked
   cargo about generate --frozen --fail --workspace --target "$triple" \
     -c packaging/licences/about.toml -o "$root/usr/share/doc/nvshare/third-party.txt" packaging/licences/third-party.hbs
-  dashboard=packaging/grafana/nvshare.json
-  if [ -e "$dashboard" ]; then install -m644 "$dashboard" "$root/usr/share/doc/nvshare/grafana-dashboard.json"; fi
+  install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
   install -Dm755 packaging/unconfigure-engines.sh "$root/usr/lib/nvshare/unconfigure-engines"

@@ -23,8 +23,8 @@ struct State {
 }
 
 impl Around {
-    /// Asks the dynamic linker for two names as the program's own calls do: the answer must lie in this library. (Our own
-    /// pointers to them are no measure: the linker gives those the other's address too.)
+    /// Asks the dynamic linker for two names as the program's own calls do: the answer must lie in this library. (Our
+    /// own pointers to them are no measure: the linker gives those the other's address too.)
     pub fn check(&self) {
         let here = owner(Self::check as *mut c_void);
         for name in [c"dlsym", c"cuLaunchKernel"] {

@@ -13,7 +13,7 @@ macro_rules! names {
 macro_rules! interposed {
     ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {
         /// One entry point that we interpose.
-        #[allow(non_camel_case_types, clippy::enum_variant_names)]
+        #[allow(non_camel_case_types, clippy::enum_variant_names)] // NVIDIA's names
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(usize)]
         pub enum Entry { $($sym),* }

@@ -1,6 +1,6 @@
 //! The C face: one exported function per row, all alike.
 #![allow(non_snake_case, unsafe_code)] // C functions under NVIDIA's names that call the driver behind them
-#![allow(clippy::too_many_arguments)]
+#![allow(clippy::too_many_arguments)] // NVIDIA's
 use crate::{entry::Entry, gate, policy, real};
 use nvshare_abi::*;
 

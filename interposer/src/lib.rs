@@ -19,6 +19,7 @@ mod ipc;
 mod log;
 mod policy;
 mod process;
+mod random;
 mod real;
 mod residency;
 mod settings;

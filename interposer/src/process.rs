@@ -34,7 +34,7 @@ pub struct Process {
     /// By handle: the pools whose device is known.
     pools: Mutex<BTreeMap<usize, Pool>>,
     /// By ordinal: the devices' current ones, so that not every allocation asks the driver.
-    usual_pools: Mutex<BTreeMap<CUdevice, usize>>,
+    current_pools: Mutex<BTreeMap<CUdevice, usize>>,
     pub bell: Bell,
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant; `u64::MAX`: none.
@@ -57,6 +57,12 @@ static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 /// The descriptors of ours that a forked child must not keep open: the scheduler tells by the closing
 /// of the connection that a tenant is gone, and swap space is free when nobody has its file.
 pub static DESCRIPTORS: [AtomicI32; 5] = [const { AtomicI32::new(-1) }; 5];
+/// Whose is where in [`DESCRIPTORS`]: the bell's two ends, the connection, the socket of `ipc`. The swap space's file
+/// is at 3.
+pub const BELL: usize = 0;
+pub const EAR: usize = 1;
+pub const LINK: usize = 2;
+pub const IPC: usize = 4;
 
 /// None before CUDA is initialised in this process.
 #[inline]
@@ -87,7 +93,7 @@ pub fn start() {
         captures: Captures::default(),
         around: Around::default(),
         pools: Mutex::default(),
-        usual_pools: Mutex::default(),
+        current_pools: Mutex::default(),
         bell,
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
@@ -173,9 +179,9 @@ impl Process {
         now_or_never(self.pools.lock()).remove(&pool);
     }
 
-    /// The pool that a device's memory is taken of when none is named.
-    pub fn usual_pool(&self, ordinal: CUdevice) -> CUmemoryPool {
-        let mut known = now_or_never(self.usual_pools.lock());
+    /// The device's current pool, of which memory is taken when none is named.
+    pub fn current_pool(&self, ordinal: CUdevice) -> CUmemoryPool {
+        let mut known = now_or_never(self.current_pools.lock());
         let pool = *known.entry(ordinal).or_insert_with(|| {
             let mut pool = std::ptr::null_mut();
             // SAFETY: the pointer is to a local.
@@ -188,8 +194,8 @@ impl Process {
         pool as CUmemoryPool
     }
 
-    /// A device's is, or may be, another.
-    pub fn forget_usual_pools(&self) {
-        now_or_never(self.usual_pools.lock()).clear();
+    /// The current one of some device is, or may be, another.
+    pub fn forget_current_pools(&self) {
+        now_or_never(self.current_pools.lock()).clear();
     }
 }

@@ -64,6 +64,7 @@ pub fn entry_at(wanted: *mut c_void) -> Option<Entry> {
 
 /// The driver's functions for our own use, by name and with their types. None passes the gate.
 pub mod driver {
+    // NVIDIA's names, arguments and contracts; not every row is called.
     #![allow(non_snake_case, dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)]
     use super::*;
     use nvshare_abi::*;

@@ -30,7 +30,7 @@ pub const TABLE: &[Setting] = &[
     Setting { name: LOG, allowed: "off, error, warn, info, debug", default: "warn", meaning: "what the library says on stderr" },
     Setting { name: ENGINE, allowed: "auto, swap, managed, plain", default: "auto", meaning: "how memory is moved out and back; auto: swap where device and scheduler offer it, else managed; plain: not at all" },
     Setting { name: MEM_LIMIT, allowed: "bytes, or a number with KiB, MiB, GiB or TiB", default: "none", meaning: "the most that the process may allocate on each device" },
-    Setting { name: WEIGHT, allowed: "1 to 1000", default: "the scheduler's", meaning: "the share of the GPU's time beside others, as far as the scheduler allows" },
+    Setting { name: WEIGHT, allowed: "1 to 1000", default: "1", meaning: "how many times as long its turns last as those of others" },
     Setting { name: PRIORITY, allowed: "low, normal, high", default: "normal", meaning: "who comes first where not all fit on the GPU" },
     Setting { name: TIME_SHARE, allowed: "a whole number of per cent, 1% to 100%", default: "100%", meaning: "the most of each GPU's time that the container's processes may hold together, or this one on the host" },
     Setting { name: PREFETCH, allowed: "on, off", default: "on", meaning: "off: memory comes back by page faults, for comparison" },
@@ -75,8 +75,9 @@ pub struct Settings {
     pub oversubscribe: bool,
 }
 
-/// The settings by `get`, and a line for each value that is not allowed (its default then holds).
-pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings, Vec<String>) {
+/// The settings by `get`, and a line for each value that is not allowed (its default then holds). `container`: the
+/// directory of the socket, in a container.
+pub fn read(get: impl Fn(&str) -> Option<String>, container: Option<&Path>) -> (Settings, Vec<String>) {
     let mut faults = Vec::new();
     let parse = |name: &str| get(name).filter(|value| !value.is_empty());
     let mut fault = |name: &str, value: &str| {
@@ -92,11 +93,8 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: bool) -> (Settings,
             if let Some(value) = other {
                 fault(SOCKET, &value);
             }
-            if container {
-                Path::new(paths::CONTAINER_TENANTS_DIR).join(paths::TENANT_SOCKET)
-            } else {
-                PathBuf::from(paths::DEFAULT_TENANT_SOCKET)
-            }
+            let bound = container.map(|directory| directory.join(paths::TENANT_SOCKET));
+            bound.unwrap_or_else(|| paths::DEFAULT_TENANT_SOCKET.into())
         }
     };
     let mut switch = |name: &str, on: &str, off: &str, default: bool| match parse(name) {
@@ -189,7 +187,8 @@ impl Settings {
     pub fn of_this_process() -> Self {
         // SAFETY: getauxval reads the auxiliary vector and has no other effect.
         let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-        let container = Path::new(paths::CONTAINER_TENANTS_DIR).is_dir();
+        // Not every program of a container has the variable: `podman exec` gives it a fresh environment.
+        let container = paths::CONTAINER_TENANTS_DIRS.map(Path::new).into_iter().find(|path| path.is_dir());
         let (settings, faults) = read(|name| if secure { None } else { std::env::var(name).ok() }, container);
         log::set_level(settings.level);
         for fault in faults {
@@ -208,7 +207,7 @@ mod tests {
     use super::*;
 
     fn with(pairs: &[(&str, &str)]) -> (Settings, Vec<String>) {
-        read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()), false)
+        read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()), None)
     }
 
     #[test]
@@ -221,8 +220,10 @@ mod tests {
 
     #[test]
     fn a_container_has_its_own_default_socket() {
-        let (settings, _) = read(|_| None, true);
-        assert_eq!(settings.socket, Path::new("/dev/nvshare/run/scheduler.sock"));
+        for directory in paths::CONTAINER_TENANTS_DIRS.map(Path::new) {
+            let (settings, _) = read(|_| None, Some(directory));
+            assert_eq!(settings.socket, directory.join("scheduler.sock"));
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// A config.json is some tens of KiB.
 const LIMIT: u64 = 64 << 20;
+/// A fifo in the place of config.json must not hold us up.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// A JSON file that may be replaced.
 #[derive(Debug)]
@@ -23,8 +25,7 @@ impl JsonFile {
     pub fn read(path: &Path) -> Result<JsonFile> {
         let real = fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?;
         let named = || format!("cannot read {}", real.display());
-        let file =
-            OpenOptions::new().read(true).custom_flags(libc_nonblock()).open(&real).with_context(named)?;
+        let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(&real).with_context(named)?;
         let metadata = file.metadata().with_context(named)?;
         if !metadata.is_file() || metadata.len() > LIMIT {
             bail!("{} is not a file of less than 64 MiB", real.display());
@@ -47,11 +48,6 @@ impl JsonFile {
     pub fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
-}
-
-fn libc_nonblock() -> i32 {
-    // A fifo in the place of config.json must not hold us up.
-    rustix::fs::OFlags::NONBLOCK.bits() as i32
 }
 
 /// Writes a file beside its final name and renames it there.

@@ -1,6 +1,6 @@
 //! The `[runtime]` section of the settings file. The other sections belong to other programs.
 
-use crate::names;
+use crate::{defects, names};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item};
 
@@ -32,7 +32,8 @@ pub struct Settings {
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
     /// What variables may say; annotations, which only the operator can give, may say everything.
-    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not the priority, for that is at others' expense.
+    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not the priority, for that is at others'
+    /// expense.
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
@@ -85,9 +86,10 @@ pub fn load(path: &Path) -> Loaded {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             // A defect in reading this file would otherwise stop every container of the machine.
-            let mut loaded = std::panic::catch_unwind(|| parse(&text)).unwrap_or_else(|_| Loaded {
+            let read = defects::caught("nvshare", || Ok(parse(&text)));
+            let mut loaded = read.unwrap_or_else(|error| Loaded {
                 settings: Settings::default(),
-                error: Some("a defect in nvshare itself while reading it".into()),
+                error: Some(format!("{error} while reading it")),
             });
             loaded.error = loaded.error.map(|error| format!("{}: {error}", path.display()));
             loaded

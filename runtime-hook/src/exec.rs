@@ -5,16 +5,15 @@ use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::inject::{self, Outcome, Scratch};
 use crate::lowlevel::{self, LowLevel};
-use crate::{edit, report};
+use crate::{defects, edit, report};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 
 /// The whole of `nvshare-runtime`. Returns only if the runtime below could not be started or must not be.
 pub fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|_| {}));
+    defects::silence();
     let mut words = std::env::args_os();
     let _ourselves = words.next();
     let words: Vec<OsString> = words.collect();
@@ -31,7 +30,7 @@ pub fn main() -> ExitCode {
                 }
             }
         }
-        let error = low_level.exec(low_level.path().as_os_str(), &words);
+        let error = low_level.exec(&words);
         bail!("cannot start {}: {error}", low_level.path().display())
     };
     if let Err(error) = become_it() {
@@ -64,8 +63,7 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
         Action::Other => Ok(()),
     };
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(anyhow!("a defect in nvshare-runtime itself")))
+    defects::caught("nvshare-runtime", work)
 }
 
 fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> Result<()> {

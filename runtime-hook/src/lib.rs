@@ -6,7 +6,8 @@
 //! * [`argv`] reads a low-level runtime's command line, [`bundle`] a bundle's files;
 //! * [`which`] decides whether a container is ours, [`rootfs`] looks at what its libc can load;
 //! * [`inject`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
-//! * [`config`] and [`names`] are the tables: every setting, every name.
+//! * [`config`] and [`names`] are the tables: every setting, every name;
+//! * [`report`] says what went wrong, and [`defects`] makes an error of a panic of ours.
 //!
 //! Invariants: `edit` and `which` do no I/O. Nothing here prints while a container starts: without a
 //! terminal, standard output and error are the container's own.
@@ -17,6 +18,7 @@ pub mod argv;
 pub mod bundle;
 pub mod config;
 pub mod ctk;
+pub mod defects;
 pub mod edit;
 pub mod exec;
 pub mod hook;

@@ -84,8 +84,8 @@ impl LowLevel {
     }
 
     /// Becomes the runtime below: same process, descriptors and words. Returns only if that fails.
-    pub fn exec(&self, name: &OsStr, words: &[OsString]) -> std::io::Error {
-        self.command().arg0(name).args(words).exec()
+    pub fn exec(&self, words: &[OsString]) -> std::io::Error {
+        self.command().args(words).exec()
     }
 
     /// What the runtime below says about a container, quietly.

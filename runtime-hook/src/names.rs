@@ -1,6 +1,6 @@
 //! Every name that users, images and other programs meet.
 
-pub use nvshare_protocol::paths::{CONTAINER_TENANTS_DIR, RUNTIME_DIR, TENANT_SOCKET, TENANTS_DIR};
+pub use nvshare_protocol::paths::{RUNTIME_DIR, TENANT_SOCKET, TENANTS_DIR};
 
 /// Where the settings lie unless [`CONFIG_VARIABLE`] says otherwise.
 pub const CONFIG_FILE: &str = "/etc/nvshare/config.toml";
@@ -56,3 +56,14 @@ pub const KNOBS: [Knob; 5] = [
 
 /// The oldest glibc that a library without version needs of its own would be tried on.
 pub const GLIBC_FLOOR: (u32, u32) = (2, 17);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_looks_for_its_socket_at_every_place() {
+        let runs = [PLACE].into_iter().chain(OTHER_PLACES).map(|place| format!("{place}/{PLACE_RUN}"));
+        assert_eq!(runs.collect::<Vec<_>>(), nvshare_protocol::paths::CONTAINER_TENANTS_DIRS);
+    }
+}

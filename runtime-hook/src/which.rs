@@ -80,7 +80,12 @@ pub fn mounts(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 /// The mounts of our CDI device are there; the rest is for us to add.
 pub fn has_cdi_mounts(spec: &Value) -> bool {
-    let library = format!("{}/{}", names::PLACE, names::LIBRARY_NAME);
+    has_mounts(spec, names::PLACE)
+}
+
+/// Whether our mounts are there, at a place of ours.
+pub fn has_mounts(spec: &Value, place: &str) -> bool {
+    let library = format!("{place}/{}", names::LIBRARY_NAME);
     mounts(spec).any(|(destination, _)| destination == library)
 }
 

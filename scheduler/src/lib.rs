@@ -5,7 +5,6 @@
 //! in and puts it into one bounded queue; one loop ([`daemon`]) hands it to the core and carries the
 //! actions out. Nothing that a peer does or leaves undone makes the loop wait. What may block by itself has a
 //! thread of its own: the log, the allocation of swap space, NVML.
-#![deny(unsafe_code)]
 pub mod cli;
 pub mod clock;
 pub mod control;

@@ -1,10 +1,10 @@
 //! What happens, followed by operators.
 mod common;
 use common::{Daemon, Operator, Tenant};
-use nvshare_protocol::Bytes;
 use nvshare_protocol::control::{Event, Reply, Request};
 use nvshare_protocol::tenant::ToScheduler;
-use std::io::{BufRead, BufReader};
+use nvshare_protocol::{Bytes, DeviceId, frame};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 /// An operator that follows.
@@ -68,6 +68,22 @@ fn a_turn_is_told_step_by_step() {
 }
 
 #[test]
+fn nothing_is_told_of_a_tenant_that_has_left() {
+    let daemon = Daemon::start("");
+    let mut follower = Follower::new(&daemon);
+    let mut tenant = Tenant::join(&daemon.tenant_socket(), "greedy");
+    // One more than is allowed, and words that wait in the queue when the tenant is dismissed for it.
+    let devices = (0..=64).map(|n| ToScheduler::Device(common::device(DeviceId([n; 16]))));
+    let reports = (0..64).map(|n| ToScheduler::Report(format!("report {n}")));
+    let mut frames = Vec::new();
+    devices.chain(reports).for_each(|message| frame::write(&message, &mut frames));
+    tenant.stream.write_all(&frames).unwrap();
+    while follower.next().kind != "left" {}
+    daemon.operator().ask(&Request::Off);
+    assert_eq!(follower.kinds(1), [("set".into(), None)]);
+}
+
+#[test]
 fn a_refused_connection_is_an_event() {
     let daemon = Daemon::start("[limits]\ntenants = 1\n");
     let _one = Tenant::join(&daemon.tenant_socket(), "one");
@@ -86,7 +102,7 @@ fn a_follower_that_does_not_read_is_told_what_it_missed_and_holds_up_nobody() {
     for _ in 0..EVENTS {
         tenant.say(&ToScheduler::Request);
     }
-    tenant.has(nvshare_protocol::Bytes(1 << 30), nvshare_protocol::Bytes(0));
+    tenant.has(Bytes(1 << 30), Bytes(0));
     tenant.granted();
     let (mut read, mut missed) = (0, 0);
     loop {

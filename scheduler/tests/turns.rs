@@ -107,7 +107,7 @@ fn after_a_crash_the_next_scheduler_knows_who_holds() {
     let mut daemon = setup.start();
     daemon.logs("removing the socket of a scheduler that is gone");
     let mut one = Tenant::silent(&daemon.tenant_socket());
-    one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
+    one.say(&ToScheduler::Hello(Hello { holds: true, ..hello("one") }));
     one.has(Bytes(12 << 30), Bytes(12 << 30));
     while !matches!(one.hear(), ToTenant::Welcome(_)) {}
     let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
@@ -126,7 +126,7 @@ fn after_a_restart_those_who_wait_do_not_come_before_those_who_hold() {
         // The one that waited is back first.
         let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
         let mut one = Tenant::silent(&daemon.tenant_socket());
-        one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
+        one.say(&ToScheduler::Hello(Hello { holds: true, ..hello("one") }));
         one.has(Bytes(12 << 30), Bytes(12 << 30));
         while one.hear() != ToTenant::Contended(true) {}
         let status = daemon.status();
@@ -199,7 +199,7 @@ fn one_that_swaps_is_not_granted_what_a_tenant_that_does_not_leave_keeps_and_an_
     one.ready(lease);
     let mut two = Tenant::silent(&daemon.tenant_socket());
     let engine = "swap".into();
-    two.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { version: 2, engine, ..hello("two") }));
+    two.say(&ToScheduler::Hello(Hello { version: 2, engine, ..hello("two") }));
     two.say(&ToScheduler::SwapWanted(Bytes(1 << 30)));
     two.has(Bytes(8 << 30), Bytes(0));
     two.say(&ToScheduler::Request);
@@ -229,7 +229,7 @@ fn one_that_swaps_is_not_granted_what_a_tenant_that_does_not_leave_keeps_and_an_
 fn a_tenant_that_runs_since_before_keeps_its_device() {
     let daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
     let mut one = Tenant::silent(&daemon.tenant_socket());
-    one.say(&ToScheduler::Hello(nvshare_protocol::tenant::Hello { holds: true, ..hello("one") }));
+    one.say(&ToScheduler::Hello(Hello { holds: true, ..hello("one") }));
     one.has(Bytes(12 << 30), Bytes(12 << 30));
     let mut two = Tenant::with_work(&daemon.tenant_socket(), "two");
     while one.hear() != ToTenant::Contended(true) {}

@@ -20,7 +20,6 @@ shows "$low_level: another user" "$managed uid=1000" \
 settings "low_level_runtimes = [\"$low_level\"]
 preload = \"env\""
 shows "$low_level: preload = env" "$managed $loaded_both" run_bundle "$(bundle b debian)"
-settings "low_level_runtimes = [\"$low_level\"]"
 settings "low_level_runtimes = [\"$low_level\"]
 preload = \"file\""
 shows "$low_level: preload = file" "$managed LD_PRELOAD=-" run_bundle "$(bundle b debian)"

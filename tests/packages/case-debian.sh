@@ -86,7 +86,7 @@ configure_engines() {
 
 nothing_configured() { ! inside grep -rl nvshare /etc/docker /etc/containerd /etc/crio /etc/containers /etc/cdi 2>/dev/null; }
 
-# upgrade DEB: the tenant lives through it, and the daemon is another one.
+# upgrades PACKAGE: the tenant lives through it, and the daemon is another one.
 upgrades() {
     local before pid; before=$(daemon)
     pid=$(jq '.tenants[0].pid' "$work/status")

@@ -42,7 +42,8 @@ programs! {
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
     peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default
-    pool_device pool_keeps pool_makes_room pool_mixed pool_order pool_own pool_plain pool_share stream_callback stream_many
+    pool_device pool_keeps pool_makes_room pool_mixed pool_order pool_own pool_plain pool_refused pool_share stream_callback
+    stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
     vmm_remap vmm_share vmm_without_context
 }

@@ -3,7 +3,7 @@
 //! Handles and structures of CUDA 10.2 come from `cuda-driver-sys`. Enumerations are plain integers here, for
 //! the same reason as [`CUresult`](crate::CUresult): the application or a newer driver may pass values that
 //! CUDA 10.2 did not have. What only passes through us behind a pointer is opaque.
-#![allow(non_camel_case_types)]
+#![allow(non_camel_case_types, non_snake_case)] // NVIDIA's names
 
 pub use core::ffi::{c_char, c_float, c_int, c_longlong, c_uchar, c_uint, c_ulonglong, c_ushort, c_void};
 
@@ -101,7 +101,6 @@ pub struct CUmemLocation {
 /// What physical memory is asked for (CUDA 10.2; `usage` since 11.1).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_snake_case)]
 pub struct CUmemAllocationProp {
     /// `CU_MEM_ALLOCATION_TYPE_PINNED`, or what a newer driver allows.
     pub r#type: CUmemAllocationType,
@@ -118,7 +117,6 @@ pub struct CUmemAllocationProp {
 /// A part of [`CUmemAllocationProp`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_snake_case)]
 pub struct CUmemAllocationFlags {
     /// Whether it may be compressible.
     pub compressionType: c_uchar,
@@ -143,7 +141,6 @@ pub struct CUmemAccessDesc {
 /// What a pool is made with (CUDA 11.2; `maxSize` since 12.2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-#[allow(non_snake_case)]
 pub struct CUmemPoolProps {
     /// `CU_MEM_ALLOCATION_TYPE_PINNED`, or what a newer driver allows.
     pub allocType: CUmemAllocationType,
@@ -164,7 +161,6 @@ pub struct CUmemPoolProps {
 /// Shape and stream of a `cuLaunchKernelEx` (CUDA 11.8).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-#[allow(non_snake_case)]
 pub struct CUlaunchConfig {
     /// Blocks in x.
     pub gridDimX: c_uint,
@@ -191,7 +187,6 @@ pub struct CUlaunchConfig {
 /// What a batch of copies is told about its operands (CUDA 12.8).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-#[allow(non_snake_case)]
 pub struct CUmemcpyAttributes {
     /// In which order the sources are read.
     pub srcAccessOrder: CUmemcpySrcAccessOrder,
@@ -277,7 +272,5 @@ constants! {
 
 /// In place of a device: the host (`CU_DEVICE_CPU`).
 pub const CU_DEVICE_CPU: CUdevice = -1;
-/// In place of a stream handle: the legacy default stream (`CU_STREAM_LEGACY`).
-pub const CU_STREAM_LEGACY: usize = 1;
 /// In place of a stream handle: the calling thread's default stream (`CU_STREAM_PER_THREAD`).
 pub const CU_STREAM_PER_THREAD: usize = 2;

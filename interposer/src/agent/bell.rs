@@ -1,6 +1,6 @@
 //! How the application's threads wake the agent: one byte on a socket pair.
 #![allow(unsafe_code)] // std has no write that leaves SIGPIPE and blocking out
-use crate::process::DESCRIPTORS;
+use crate::process::{BELL, DESCRIPTORS, EAR};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -46,15 +46,15 @@ impl Bell {
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        let _ = DESCRIPTORS[1].compare_exchange(self.descriptor(), -1, AcqRel, Acquire);
+        let _ = DESCRIPTORS[EAR].compare_exchange(self.descriptor(), -1, AcqRel, Acquire);
     }
 }
 
 impl Ear {
     /// This pair is the process's own from now on: a forked child closes it.
     pub fn publish(&self, bell: &Bell) {
-        DESCRIPTORS[0].store(bell.line.as_raw_fd(), Release);
-        DESCRIPTORS[1].store(self.descriptor(), Release);
+        DESCRIPTORS[BELL].store(bell.line.as_raw_fd(), Release);
+        DESCRIPTORS[EAR].store(self.descriptor(), Release);
     }
 
     pub fn descriptor(&self) -> RawFd {
@@ -66,6 +66,7 @@ impl Ear {
         use io::Read;
         let mut bytes = [0; 16];
         while matches!(self.line.read(&mut bytes), Ok(n) if n > 0) {}
-        self.rung.store(false, Release);
+        // A swap, so that what was written before a ring that sent no byte is seen after this.
+        self.rung.swap(false, AcqRel);
     }
 }

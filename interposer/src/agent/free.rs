@@ -1,7 +1,8 @@
 //! Running without a scheduler's leave: all memory comes back first.
-use super::{Agent, Phase, RETRY_ROOM, random};
+use super::{Agent, Phase, RETRY_ROOM};
 use crate::contexts::Contexts;
 use crate::process::Process;
+use crate::random::random;
 use crate::{clock, log};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::Share;
@@ -22,12 +23,12 @@ impl Agent {
         self.process.greet();
     }
 
-    /// Two that lack room without a scheduler must not keep half of the device each: what came in goes, for a time that is
-    /// not the same for both.
+    /// Two that lack room without a scheduler must not keep half of the device each: what came in goes, for a time that
+    /// is not the same for both.
     fn make_way(&mut self) {
         let Process { contexts, memory, .. } = self.process;
         memory.evict(contexts, &everything(contexts), |_| {});
-        let pause = u32::from(random()[0]) * RETRY_ROOM / 25;
+        let pause = u32::from(random().unwrap_or_default()[0]) * RETRY_ROOM / 25;
         self.not_before = Some(clock::instant() + RETRY_ROOM + pause);
     }
 

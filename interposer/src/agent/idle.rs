@@ -1,5 +1,5 @@
-//! Whether this process has nothing to do: a pure judgement over its own submissions, and over how long it paused between
-//! them before.
+//! Whether this process has nothing to do: a pure judgement over its own submissions, and over how long it paused
+//! between them before.
 use super::drain::Wait;
 use std::time::{Duration, Instant};
 
@@ -229,6 +229,7 @@ mod tests {
         idleness.pause = Duration::from_secs(1);
         assert!(step(&mut idleness) < 100, "the promise holds whatever its pauses are");
     }
+
     #[test]
     fn who_goes_on_after_all_is_busy_again_and_teaches_as_much() {
         let mut idleness = Idleness::default();

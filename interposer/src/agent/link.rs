@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // poll(2), and a connect(2) with a bound
 use super::bell::Ear;
 use crate::descriptors;
-use crate::process::DESCRIPTORS;
+use crate::process::{DESCRIPTORS, LINK};
 use nvshare_protocol::frame::{self, Received};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ impl Link {
         let link = Self { stream: unconnected()?, reader: frame::Reader::default(), file: None };
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         link.stream.set_write_timeout(Some(SEND_BOUND))?;
-        DESCRIPTORS[2].store(link.stream.as_raw_fd(), Release);
+        DESCRIPTORS[LINK].store(link.stream.as_raw_fd(), Release);
         let (address, length) = address(socket)?;
         // SAFETY: an initialised address of that length, and our own socket.
         match unsafe { libc::connect(link.stream.as_raw_fd(), (&raw const address).cast(), length) } {
@@ -80,7 +80,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         // Ends the connection for a child too that was forked before it could close its copy.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
-        DESCRIPTORS[2].store(-1, Release);
+        DESCRIPTORS[LINK].store(-1, Release);
     }
 }
 

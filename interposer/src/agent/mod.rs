@@ -16,6 +16,7 @@ mod tell;
 mod turn;
 
 use crate::process::Process;
+use crate::random::random;
 use crate::real::driver;
 use crate::residency::Totals;
 use crate::{clock, log};
@@ -137,7 +138,8 @@ impl Agent {
         let now = clock::instant();
         Self {
             process,
-            instance: InstanceId(random()),
+            // Without random bytes two processes of one name are told apart by their connections all the same.
+            instance: InstanceId(random().unwrap_or_default()),
             ear,
             drain,
             link: None,
@@ -364,12 +366,4 @@ impl Agent {
         }
         bound
     }
-}
-
-fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    // SAFETY: the buffer's own length. Fewer bytes, or none on an old kernel, leave zeros: two processes
-    // of one name are told apart by their connections all the same.
-    unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), libc::GRND_NONBLOCK) };
-    bytes
 }

@@ -1,7 +1,7 @@
 //! Bounds the work that is submitted and unfinished, so that a revocation is short: only while somebody waits.
 //!
-//! Marks everything submitted so far, and lets a ration of calls pass beyond it; when the mark has been reached, the next
-//! one is set. How long that took says whether the ration was too large. Nothing of this is in the way of a launch.
+//! Marks everything submitted so far, and lets a ration of calls pass beyond it; when the mark has been reached, the
+//! next one is set. How long that took says whether the ration was too large. Nothing of this is in the way of a launch.
 use crate::contexts::{Context, Purpose};
 use crate::process::Process;
 use nvshare_abi::CUresult;

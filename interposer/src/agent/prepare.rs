@@ -2,7 +2,7 @@
 use super::{Agent, Phase};
 use crate::clock;
 use crate::process::Process;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon to look again for swap space whose pages the scheduler has made meanwhile.
 const PREPARE: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ impl Agent {
     pub(super) fn prepares(&self) -> bool {
         let may = match self.phase {
             Phase::Idle | Phase::Waiting => true,
-            Phase::Held => self.contended || self.contended_at.is_some_and(|at| at.elapsed() < RECENT),
+            Phase::Held => self.contended || self.contended_at.is_some_and(|at| elapsed(at) < RECENT),
             Phase::Free | Phase::Short => false,
         };
         let memory = &self.process.memory;
@@ -44,8 +44,8 @@ impl Agent {
         self.report_owed = true;
     }
 
-    /// Registers a part of the swap space. The application's calls wait meanwhile: while it runs, that takes a tenth of the
-    /// time at most if somebody waits, and otherwise a hundredth.
+    /// Registers a part of the swap space. The application's calls wait meanwhile: while it runs, that takes a tenth of
+    /// the time at most if somebody waits, and otherwise a hundredth.
     pub(super) fn prepare_swap_space(&mut self) {
         let Process { contexts, memory, .. } = self.process;
         let start = clock::instant();
@@ -56,10 +56,14 @@ impl Agent {
             .is_some_and(|entered| memory.space.register_next(&entered));
         let pause = match self.phase {
             _ if !done => PREPARE,
-            Phase::Held if self.contended => 9 * start.elapsed(),
-            Phase::Held => 99 * start.elapsed(),
+            Phase::Held if self.contended => 9 * elapsed(start),
+            Phase::Held => 99 * elapsed(start),
             _ => Duration::ZERO,
         };
         self.prepare_due = clock::instant() + pause;
     }
+}
+
+fn elapsed(since: Instant) -> Duration {
+    clock::instant().duration_since(since)
 }

@@ -3,7 +3,9 @@ use super::{Agent, OWN_DRAIN, Phase, RETRY_REFUSED, RETRY_ROOM, STRAY};
 use crate::contexts::Purpose;
 use crate::process::Process;
 use crate::{clock, log};
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome};
+use nvshare_protocol::tenant::{
+    Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome, total,
+};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 use std::io;
 use std::time::Duration;
@@ -267,7 +269,6 @@ struct Amount<'a>(&'a [Share]);
 
 impl std::fmt::Display for Amount<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes: u64 = self.0.iter().map(|share| share.bytes.0).sum();
-        write!(f, "{:.2} GiB", bytes as f64 / (1 << 30) as f64)
+        write!(f, "{:.2} GiB", total(self.0).0 as f64 / (1 << 30) as f64)
     }
 }

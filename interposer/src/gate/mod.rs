@@ -23,6 +23,8 @@ pub enum Gate<After> {
 
 /// The `After` of a policy that has none.
 pub type Nothing = fn(CUresult) -> CUresult;
+/// The `After` of a policy that has one for some calls, or several.
+pub type Boxed = Box<dyn FnOnce(CUresult) -> CUresult>;
 
 thread_local! { static INSIDE: Cell<bool> = const { Cell::new(false) }; }
 

@@ -12,6 +12,7 @@ use crate::contexts::Context;
 use crate::gate::{MutexGuard, now_or_never};
 use crate::log;
 use crate::process::Process;
+use crate::random::random;
 use crate::residency::Known;
 use mapped::Mapped;
 use nvshare_abi::{CUdeviceptr, CUresult};
@@ -79,7 +80,7 @@ impl Ipc {
         let secret = match inner.given.iter().find(|given| given.start == known.start) {
             Some(given) => given.secret,
             None => {
-                let secret = ticket::random()?;
+                let secret = random()?;
                 inner.given.push(Given { secret, start: known.start, id: known.id });
                 secret
             }

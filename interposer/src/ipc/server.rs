@@ -1,7 +1,8 @@
 //! Who answers those that open our handles: one thread, from the first handle on.
 #![allow(unsafe_code)] // descriptors that a forked child must close
-use super::ticket::{self, Name, Secret, Ticket};
-use crate::process::{DESCRIPTORS, Process};
+use super::ticket::{Name, Secret, Ticket};
+use crate::process::{DESCRIPTORS, IPC, Process};
+use crate::random::random;
 use crate::{agent, descriptors, log};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
@@ -18,9 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// No random name, no socket or no thread.
 pub fn start(process: &'static Process) -> io::Result<Name> {
-    let name = ticket::random()?;
+    let name = random()?;
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(&name))?)?;
-    DESCRIPTORS[4].store(listener.as_raw_fd(), Release);
+    DESCRIPTORS[IPC].store(listener.as_raw_fd(), Release);
     agent::spawn_quietly("nvshare-ipc", move || {
         loop {
             let answered = listener.accept().and_then(|(peer, _)| answer(process, peer));

@@ -1,9 +1,7 @@
 //! What a handle of 64 bytes holds. The driver's own never begin with our mark.
-#![allow(unsafe_code)] // random bytes of the kernel
 use nvshare_abi::{CUipcMemHandle, c_char};
-use std::io;
 
-/// Of a socket, in the abstract namespace, where everybody on this host can read it.
+/// Of a socket, in the abstract namespace, where everybody of the same network namespace can read it.
 pub type Name = [u8; 16];
 /// Who knows it may have the memory.
 pub type Secret = [u8; 16];
@@ -51,15 +49,6 @@ impl Ticket {
 
 fn take<const N: usize>(bytes: &mut impl Iterator<Item = u8>) -> [u8; N] {
     std::array::from_fn(|_| bytes.next().unwrap_or_default())
-}
-
-/// # Errors
-/// The kernel's, if it has no random bytes to give.
-pub fn random() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    // SAFETY: the buffer's own length.
-    let read = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
-    if read == bytes.len() as libc::c_long { Ok(bytes) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

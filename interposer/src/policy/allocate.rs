@@ -3,7 +3,7 @@
 use super::pools::{self, Backing};
 use super::{answer, here, submit, written};
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing};
+use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::residency::{Wish, context_of};
 use nvshare_abi::*;
@@ -84,10 +84,8 @@ fn freed(
     })
 }
 
-type Ordered = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
-
 /// In a stream's order. What a capture allocates is the graph's, and the driver's.
-pub fn allocate_async(entry: Entry, dptr: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> Ordered {
+pub fn allocate_async(entry: Entry, dptr: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> Gate<Boxed> {
     in_order(entry, dptr, bytes, None, stream)
 }
 
@@ -97,7 +95,7 @@ pub fn allocate_from_pool(
     bytes: usize,
     pool: CUmemoryPool,
     stream: CUstream,
-) -> Ordered {
+) -> Gate<Boxed> {
     in_order(entry, dptr, bytes, Some(pool), stream)
 }
 
@@ -107,7 +105,7 @@ fn in_order(
     bytes: usize,
     pool: Option<CUmemoryPool>,
     stream: CUstream,
-) -> Ordered {
+) -> Gate<Boxed> {
     let Some(process) = process::current() else { return Gate::Pass };
     let Some(context) = here(process).filter(|_| !dptr.is_null() && bytes > 0) else { return Gate::Pass };
     let stream = submit::effective(entry, stream);

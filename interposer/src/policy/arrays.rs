@@ -2,13 +2,13 @@
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
 use super::here;
 use crate::entry::Entry;
-use crate::gate::Gate;
+use crate::gate::{Boxed, Gate};
 use crate::process;
 use crate::residency::Fixed;
 use nvshare_abi::*;
 
-/// Bytes of one channel, by the format's number in `cuda.h`: 0x01 and 0x08 are of 8 bits, 0x02, 0x09 and 0x10 of 16, the
-/// rest taken as 32 (block-compressed formats are less, and are counted too high).
+/// Bytes of one channel, by the format's number in `cuda.h`: 0x01 and 0x08 are of 8 bits, 0x02, 0x09 and 0x10 of 16,
+/// the rest taken as 32 (block-compressed formats are less, and are counted too high).
 fn channel(format: c_uint) -> u64 {
     match format {
         0x01 | 0x08 => 1,
@@ -22,10 +22,7 @@ fn bytes(width: usize, height: usize, depth: usize, format: c_uint, channels: c_
     cells.saturating_mul(channel(format)).saturating_mul(u64::from(channels))
 }
 
-fn counted<T: Copy + Into<Key> + 'static>(
-    made: *mut T,
-    bytes: u64,
-) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Gate<Boxed> {
     let Some(process) = process::current() else { return Gate::Pass };
     let Some(context) = here(process) else { return Gate::Pass };
     let device = context.device.id;
@@ -59,9 +56,7 @@ impl From<CUmipmappedArray> for Key {
     }
 }
 
-type Counted = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
-
-pub fn array_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) -> Counted {
+pub fn array_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) -> Gate<Boxed> {
     // SAFETY: null, or the application's own description.
     let Some(desc) = (unsafe { desc.as_ref() }) else { return Gate::Pass };
     // SAFETY: an enumeration of four bytes, read as the integer that it is in C.
@@ -77,7 +72,7 @@ fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
     Some(bytes(desc.Width, desc.Height, desc.Depth, format, desc.NumChannels))
 }
 
-pub fn array3d_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Counted {
+pub fn array3d_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Gate<Boxed> {
     let Some(bytes) = array3d(desc) else { return Gate::Pass };
     counted(array, bytes)
 }
@@ -88,7 +83,7 @@ pub fn mipmap_created(
     array: *mut CUmipmappedArray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
     levels: c_uint,
-) -> Counted {
+) -> Gate<Boxed> {
     let Some(bytes) = array3d(desc) else { return Gate::Pass };
     counted(array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
 }

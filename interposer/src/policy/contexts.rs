@@ -55,8 +55,8 @@ struct Ending {
 }
 
 impl Ending {
-    /// Takes the context out by `remove`, so that nothing of ours works in it any more; none where that finds nothing to
-    /// end. With `reset`, all that its device has ends with it.
+    /// Takes the context out by `remove`, so that nothing of ours works in it any more; none where that finds nothing
+    /// to end. With `reset`, all that its device has ends with it.
     fn of(
         process: &'static Process,
         reset: bool,
@@ -117,7 +117,7 @@ fn primary_ended(
     let Some(ending) = Ending::of(process, true, primary) else { return Gate::Pass };
     Gate::Admit(move |result| {
         ending.over(process, result == CUresult::SUCCESS && is_gone());
-        process.forget_usual_pools();
+        process.forget_current_pools();
         result
     })
 }

@@ -5,7 +5,7 @@ use super::ipc::is_shareable;
 use super::submit::{submit_in, wait_for_grant};
 use crate::contexts::Device;
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing, Passage};
+use crate::gate::{Boxed, Gate, Nothing, Passage};
 use crate::process::{self, Process};
 use crate::residency::{Known, Stay};
 use nvshare_abi::*;
@@ -154,7 +154,7 @@ unsafe fn tell(
 }
 
 /// Keeps memory where it is for the length of a driver call, after the grant if it is away.
-struct There<'a>(#[expect(dead_code)] Result<Stay<'a>, Option<Passage<'a>>>);
+struct There<'a>(#[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<Passage<'a>>>);
 
 impl<'a> There<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
@@ -167,7 +167,7 @@ impl<'a> There<'a> {
 }
 
 /// The driver's own answer about the application's own mapping, which it can give while that is there.
-fn when_there(ptr: CUdeviceptr) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+fn when_there(ptr: CUdeviceptr) -> Gate<Boxed> {
     let Some(process) = process::current() else { return Gate::Pass };
     let there = There::at(process, ptr);
     Gate::Admit(Box::new(move |result| {
@@ -202,7 +202,7 @@ pub fn pointer_attribute(
     data: *mut c_void,
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
-) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+) -> Gate<Boxed> {
     if is_spare(ptr) {
         return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
     }
@@ -237,7 +237,7 @@ pub fn pointer_attributes(
     attributes: *mut CUpointer_attribute,
     data: *mut *mut c_void,
     ptr: CUdeviceptr,
-) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+) -> Gate<Boxed> {
     let asked = !attributes.is_null() && !data.is_null();
     if asked && is_spare(ptr) {
         // SAFETY: the application's own `count` attributes, and pointers for as many answers.

@@ -1,4 +1,5 @@
-//! What each kind of call means. Ordinary functions: no `extern`, no call of the driver on the application's behalf.
+//! What each kind of call means. Ordinary functions: no `extern`, and the application's own call goes to the driver by
+//! the gate alone. What they ask the driver themselves is what they need to know, or what takes that call's place.
 //!
 //! Each takes the entry and the arguments that its row names, and says what happens to the call.
 #![allow(unsafe_code)] // results are written through the application's pointers

@@ -4,7 +4,7 @@ use super::arrays::uncounted;
 use super::submit::wait_for_grant;
 use super::{answer, said, written};
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing};
+use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::real::driver;
 use crate::residency::{check, is_ours};
@@ -20,7 +20,7 @@ pub fn physical_created(
     bytes: usize,
     prop: *const CUmemAllocationProp,
     flags: c_ulonglong,
-) -> Gate<Box<dyn FnOnce(CUresult) -> CUresult>> {
+) -> Gate<Boxed> {
     let Some(process) = process::current().filter(|_| !handle.is_null()) else { return Gate::Pass };
     // SAFETY: null, or the application's own properties.
     let Some(prop) = (unsafe { prop.as_ref() }).copied() else { return Gate::Pass };
@@ -157,7 +157,15 @@ pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) 
     }
 }
 
-/// From now on others may know the memory, so it stays.
+/// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
+fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing> {
+    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
+    let _passage = wait_for_grant(process);
+    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
+    process.bell.ring();
+    said(check(act(real)))
+}
+
 pub fn physical_exported(
     _: Entry,
     shareable: *mut c_void,
@@ -165,12 +173,8 @@ pub fn physical_exported(
     kind: CUmemAllocationHandleType,
     flags: c_ulonglong,
 ) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
-    let _passage = wait_for_grant(process);
-    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
-    process.bell.ring();
     // SAFETY: the application's own arguments, with the driver's handle for ours.
-    said(check(unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) }))
+    pinned(handle, |real| unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) })
 }
 
 pub fn multicast_bound(
@@ -182,14 +186,10 @@ pub fn multicast_bound(
     bytes: usize,
     flags: c_ulonglong,
 ) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
-    let _passage = wait_for_grant(process);
-    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
-    process.bell.ring();
     // SAFETY: the application's own arguments, with the driver's handle for ours.
-    said(check(unsafe {
+    pinned(handle, |real| unsafe {
         driver::cuMulticastBindMem(multicast, multicast_offset, real, offset, bytes, flags)
-    }))
+    })
 }
 
 /// Others get to know what lies in a range.

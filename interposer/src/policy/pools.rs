@@ -22,7 +22,7 @@ pub(super) enum Backing {
 
 /// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
 pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> Backing {
-    let pool = asked.unwrap_or_else(|| process.usual_pool(context.device.ordinal));
+    let pool = asked.unwrap_or_else(|| process.current_pool(context.device.ordinal));
     let known =
         pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
     let Some(ordinal) = known.device else { return Backing::Nobodys };
@@ -32,7 +32,8 @@ pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CU
     }
     let there =
         if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };
-    // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the same.
+    // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the
+    // same.
     let ours = there.filter(|context| match process.memory.engine_on(&device) {
         _ if known.foreign => false,
         Engine::Swap => true,
@@ -49,10 +50,10 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
         // SAFETY: the pointer is to a local.
         unsafe { driver::cuDeviceGetCount(&mut count) };
         let device = (0..count).find(|ordinal| {
-            let mut usual = std::ptr::null_mut();
+            let mut default = std::ptr::null_mut();
             // SAFETY: as above.
-            let code = unsafe { driver::cuDeviceGetDefaultMemPool(&mut usual, *ordinal) };
-            code == CUresult::SUCCESS && usual == pool
+            let code = unsafe { driver::cuDeviceGetDefaultMemPool(&mut default, *ordinal) };
+            code == CUresult::SUCCESS && default == pool
         })?;
         let known = Pool { device: Some(device), foreign: false };
         process.note_pool(pool as usize, known);
@@ -64,7 +65,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
 pub fn pool_chosen(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     Gate::Admit(move |result| {
         if let Some(process) = process::current() {
-            process.forget_usual_pools();
+            process.forget_current_pools();
         }
         result
     })
@@ -90,14 +91,16 @@ pub fn pool_created(
     })
 }
 
+/// A pool that the driver does not destroy, as a device's first one, stays what it was.
 pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    if let Some(process) = process::current() {
-        process.forget_pool(pool as usize);
-        process.memory.forget_pool(pool as usize);
-    }
-    Gate::Admit(|result| {
-        // A device whose pool it was has its first one again.
-        process::current().inspect(|process| process.forget_usual_pools());
+    let pool = pool as usize;
+    Gate::Admit(move |result| {
+        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+            process.forget_pool(pool);
+            process.memory.forget_pool(pool);
+            // A device whose pool it was has its first one again.
+            process.forget_current_pools();
+        }
         result
     })
 }
@@ -113,8 +116,9 @@ pub fn pool_opened(
         let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
         let owner = pool_of(process, pool).filter(|pool| !pool.foreign).and_then(|pool| pool.device);
         let Some((owner, _)) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
-        // SAFETY: the driver has accepted `count` descriptions.
-        for desc in unsafe { std::slice::from_raw_parts(map, count) } {
+        // SAFETY: the driver has accepted `count` descriptions; of none it may accept a null pointer.
+        let descs = if map.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(map, count) } };
+        for desc in descs {
             let (by, guest) = (By::Pool(pool as usize), desc.location.id);
             if desc.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE || guest == owner.ordinal {
                 continue;

@@ -117,7 +117,7 @@ fn queue(process: &Process, stream: impl FnOnce() -> Option<CUstream>) -> Option
     Some(process.gate.pass(|| process.bell.ring()))
 }
 
-/// After the grant, for what must find the memory there. None if there is no process of ours.
+/// After the grant, for what must find the memory there. None without any context, in which it could be.
 pub(super) fn wait_for_grant(process: &Process) -> Option<Passage<'_>> {
     process.gate.try_pass().or_else(|| queue(process, || None))
 }

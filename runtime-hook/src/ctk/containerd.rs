@@ -15,6 +15,7 @@ pub fn change(text: &str, change: &Change) -> Result<String> {
             2
         }
         Some(version @ (2 | 3)) => version,
+        Some(version) if version > 3 => bail!("a configuration of version {version} (known: 2 and 3)"),
         _ => bail!("a configuration of version 1; run `containerd config migrate` first"),
     };
     let plugin = if version == 3 { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" };

@@ -2,7 +2,7 @@
 
 use super::engines::{Change, NAME};
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub fn change(text: &str, change: &Change) -> Result<String> {
     let before: Value =
@@ -30,15 +30,11 @@ pub fn change(text: &str, change: &Change) -> Result<String> {
             }
         }
     }
-    if after == before { Ok(text.to_owned()) } else { printed(top_of(&after)) }
-}
-
-fn top_of(value: &Value) -> &Map<String, Value> {
-    value.as_object().expect("checked above")
+    if after == before { Ok(text.to_owned()) } else { printed(&after) }
 }
 
 /// Four spaces, as docker's own documentation has it.
-fn printed(value: &Map<String, Value>) -> Result<String> {
+fn printed(value: &Value) -> Result<String> {
     use serde::Serialize;
     let mut bytes = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");

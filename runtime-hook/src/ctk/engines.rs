@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_is_not_known_is_named() {
+        for (version, said) in
+            [(1, "run `containerd config migrate` first"), (4, "version 4 (known: 2 and 3)")]
+        {
+            let text = format!("version = {version}\n[plugins.cri]\n");
+            let error = Engine::Containerd.change(&text, &configure(false)).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
     fn comments_and_order_stay() {
         let before = "# a\nversion = 2\n\n# b\n[plugins]\n  # c\n  [plugins.\"io.containerd.grpc.v1.cri\".containerd] # d\n    default_runtime_name = \"runc\" # e\n";
         let after = Engine::Containerd.change(before, &configure(false)).unwrap();

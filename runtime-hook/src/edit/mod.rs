@@ -8,7 +8,6 @@ pub use mounts::{free_place, may_hold_mountpoint};
 
 use crate::config::Settings;
 use crate::names;
-use crate::which;
 use serde_json::{Map, Value, json};
 
 /// What to put into a container. All paths of the host are absolute.
@@ -121,12 +120,6 @@ fn process_env(
 
 fn annotations(spec: &Value) -> Map<String, Value> {
     spec.get("annotations").and_then(Value::as_object).cloned().unwrap_or_default()
-}
-
-/// Whether a document already has our mounts, by the CDI device for example.
-pub fn has_mounts(spec: &Value, place: &str) -> bool {
-    let library = format!("{place}/{}", names::LIBRARY_NAME);
-    which::mounts(spec).any(|(destination, _)| destination == library)
 }
 
 #[cfg(test)]

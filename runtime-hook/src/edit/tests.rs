@@ -1,4 +1,5 @@
 use super::*;
+use crate::which;
 use oci_spec::runtime::Spec;
 use proptest::prelude::*;
 

@@ -71,7 +71,7 @@ fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
     if let Ok(found) = view.find(names::ETC_PRELOAD) {
         return Ok(Ok(found.fd));
     }
-    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("an absolute path");
+    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
     let etc: Found = match view.find(directory) {
         Ok(found) if found.is_directory() => found,
         Ok(_) => return Ok(Err(format!("{directory} is no directory"))),

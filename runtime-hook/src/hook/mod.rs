@@ -16,8 +16,9 @@ const USAGE: &str = "usage: nvshare-hook precreate | createContainer | createRun
 
 /// The whole of `nvshare-hook`.
 pub fn main() -> ExitCode {
-    let stage = std::env::args().nth(1).unwrap_or_default();
-    match stage.as_str() {
+    let stage = std::env::args_os().nth(1).unwrap_or_default();
+    let stage = stage.to_string_lossy();
+    match &*stage {
         "precreate" => precreate::run(),
         "createContainer" => stages::run(stages::Where::Inside),
         "createRuntime" | "prestart" => stages::run(stages::Where::Host),

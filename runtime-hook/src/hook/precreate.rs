@@ -6,17 +6,16 @@
 use super::capabilities;
 use crate::config::{self, OnError, Settings};
 use crate::inject::{self, Outcome, Scratch};
-use crate::{names, report, which};
+use crate::{defects, names, report, which};
 use anyhow::{Result, anyhow};
 use caps::Capability;
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub fn run() -> ExitCode {
-    std::panic::set_hook(Box::new(|_| {}));
+    defects::silence();
     let mut input = Vec::new();
     let whole = std::io::stdin().read_to_end(&mut input).is_ok();
     capabilities::keep(&[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE]);
@@ -27,8 +26,7 @@ pub fn run() -> ExitCode {
     } else if let Some(error) = loaded.error {
         Err(anyhow!("{error}"))
     } else {
-        catch_unwind(|| edit(&input, &settings))
-            .unwrap_or_else(|_| Err(anyhow!("a defect in nvshare-hook itself")))
+        defects::caught("nvshare-hook", || edit(&input, &settings))
     };
     let output = match edited {
         Ok(Some(output)) => output,

@@ -6,7 +6,7 @@ use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::which::{self, Verdict};
-use crate::{names, report};
+use crate::{defects, names, report};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -21,6 +21,7 @@ pub enum Where {
 }
 
 pub fn run(place: Where) -> ExitCode {
+    defects::silence();
     let mut input = Vec::new();
     let _ = std::io::stdin().take(1 << 20).read_to_end(&mut input);
     match place {
@@ -42,7 +43,7 @@ pub fn run(place: Where) -> ExitCode {
     let settings = loaded.settings;
     let done = match loaded.error {
         Some(error) => Err(anyhow::anyhow!("{error}")),
-        None => work(place, &state, &settings),
+        None => defects::caught("nvshare-hook", || work(place, &state, &settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

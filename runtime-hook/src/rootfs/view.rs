@@ -70,9 +70,9 @@ fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Where podman has the rootfs of a bundle of its own, by the records of its storage: with `--uidmap`, since 5.0, it lays
-/// it over `root.path` only after the `precreate` stage. The bundle is `GRAPH/DRIVER-containers/ID/userdata`, the rootfs
-/// `GRAPH/DRIVER/LAYER/merged` (overlay) or `GRAPH/DRIVER/dir/LAYER` (vfs).
+/// Where podman has the rootfs of a bundle of its own, by the records of its storage: with `--uidmap`, since 5.0, it
+/// lays it over `root.path` only after the `precreate` stage. The bundle is `GRAPH/DRIVER-containers/ID/userdata`, the
+/// rootfs `GRAPH/DRIVER/LAYER/merged` (overlay) or `GRAPH/DRIVER/dir/LAYER` (vfs).
 fn in_storage(bundle: &Path) -> Option<PathBuf> {
     let container = bundle.parent()?;
     let containers = container.parent()?;
@@ -120,7 +120,7 @@ impl View {
             } else {
                 Over::Fresh
             };
-            let destination = view.lexical(destination);
+            let destination = view.real_path(destination);
             view.mounts.push((destination, over));
         }
         Ok(view)
@@ -144,7 +144,7 @@ impl View {
     }
 
     /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
-    fn lexical(&self, destination: &str) -> PathBuf {
+    fn real_path(&self, destination: &str) -> PathBuf {
         let mut path = PathBuf::from(destination);
         let mut tail = PathBuf::new();
         loop {

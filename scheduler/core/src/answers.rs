@@ -1,10 +1,9 @@
 //! What tenants answer to grants and revocations.
 use crate::Core;
 use crate::event::TenantId;
-use crate::hold::sum;
 use crate::lease::{Lease, Step};
 use crate::record::SpanKind;
-use nvshare_protocol::tenant::{Ready, Released};
+use nvshare_protocol::tenant::{Ready, Released, total};
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::BTreeSet;
 
@@ -21,7 +20,7 @@ impl Core {
         };
         lease.idle = None;
         lease.ready = Some(now);
-        let (held, moved) = (lease.held.clone(), sum(&ready.fetched).0);
+        let (held, moved) = (lease.held.clone(), total(&ready.fetched).0);
         // Part of it may have been told to come before the grant.
         let took = ready.took.max(now.saturating_sub(lease.granted));
         // One with a quota comes back again and again, with all its memory there.
@@ -41,7 +40,7 @@ impl Core {
         self.measure_turn(id);
         let Some(lease) = self.lease_of(id, ready.lease) else { return };
         if lease.phase.kind == SpanKind::Fetch {
-            self.enter(id, SpanKind::Run, sum(&ready.fetched));
+            self.enter(id, SpanKind::Run, total(&ready.fetched));
         }
     }
 
@@ -77,7 +76,7 @@ impl Core {
         let again = lease.again;
         let throttled = lease.throttled;
         // Who leaves for its quota hands nothing over where nothing moves.
-        let hands_over = !throttled || sum(&released.evicted).0 > 0;
+        let hands_over = !throttled || total(&released.evicted).0 > 0;
         let costs = lease.revocation.is_some() && hands_over;
         let held = if costs { lease.held.clone() } else { BTreeSet::new() };
         for device in held {

@@ -5,7 +5,7 @@ use crate::haste::BrokenOff;
 use crate::lease::{Lease, Phase, Revocation, Step};
 use crate::record::{Span, SpanKind};
 use crate::tenant::Stage;
-use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
+use nvshare_protocol::tenant::{Grant, Released, Revoke, total};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
 impl Core {
@@ -134,7 +134,7 @@ impl Core {
     fn write_end(&mut self, id: TenantId, lease: &Lease, released: Option<&Released>) {
         let (phase, now) = (lease.phase, self.now);
         let (drain, evict) = released.map_or((Nanos::ZERO, Nanos::ZERO), |r| (r.drain, r.evict));
-        let bytes = released.map_or(Bytes::ZERO, |r| sum(&r.evicted));
+        let bytes = released.map_or(Bytes::ZERO, |r| total(&r.evicted));
         let evicts = Nanos(now.0.saturating_sub(evict.0).max(phase.start.0));
         let drains = match phase.kind {
             SpanKind::Drain => phase.start,
@@ -165,8 +165,4 @@ impl Core {
             .map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
         self.record.push(Span { tenant, lease, devices, kind, start, end: Some(end), bytes });
     }
-}
-
-pub(crate) fn sum(shares: &[Share]) -> Bytes {
-    shares.iter().fold(Bytes::ZERO, |sum, share| sum.saturating_add(share.bytes))
 }

@@ -97,7 +97,7 @@ pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
 pub const AUTO_FACTOR: u64 = 20;
 /// The shortest and the longest turn by itself.
 pub const AUTO_RANGE: (Nanos, Nanos) = (seconds(1), seconds(30));
-/// The longest weight.
+/// The largest weight.
 pub const MAX_WEIGHT: u32 = 1000;
 
 pub(crate) const fn seconds(n: u64) -> Nanos {
@@ -150,8 +150,8 @@ impl Settings {
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
     /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
     /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others has
-    /// that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold again. `heaviest` is the largest weight
-    /// among the holders.
+    /// that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold again.
+    /// `heaviest` is the largest weight among the holders.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {
         let all = self.quanta.values().copied().chain([self.quantum_of(None)]);

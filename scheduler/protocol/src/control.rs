@@ -159,7 +159,8 @@ pub struct Event {
     pub seconds: f64,
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
-    /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `report`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
+    /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
+    /// within its budget), `report`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
     /// nvshare use has changed), `set` (by an operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,5 +11,5 @@ pub const TENANT_SOCKET: &str = "scheduler.sock";
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Where the tenants' socket lies on the host by default.
 pub const DEFAULT_TENANT_SOCKET: &str = "/run/nvshare/tenants/scheduler.sock";
-/// Where the tenants' directory is bound inside a container.
-pub const CONTAINER_TENANTS_DIR: &str = "/dev/nvshare/run";
+/// Where the tenants' directory may be bound inside a container: at one of these.
+pub const CONTAINER_TENANTS_DIRS: [&str; 3] = ["/dev/nvshare/run", "/run/nvshare/run", "/.nvshare/run"];

@@ -99,7 +99,7 @@ pub struct Hello {
     /// The library's package version.
     #[n(3)]
     pub library: String,
-    /// The residency engine, `managed` or `swap`.
+    /// The residency engine, `swap`, `managed` or `plain`; `auto` while that is not decided.
     #[n(4)]
     pub engine: String,
     /// True when the process is running GPU work now: it kept its lease through a restart of the
@@ -229,6 +229,12 @@ pub struct Revoke {
     /// After this long without the work's end, the drain is cancelled.
     #[n(2)]
     pub drain_within: Nanos,
+}
+
+/// The bytes on all devices together.
+#[must_use]
+pub fn total(shares: &[Share]) -> Bytes {
+    shares.iter().fold(Bytes::ZERO, |sum, share| sum.saturating_add(share.bytes))
 }
 
 /// What tenants may use of a device: its capacity less the reserve, which is at most a quarter of it.

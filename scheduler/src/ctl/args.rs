@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Exit codes: 0 done; 1 no scheduler can be reached, or its answer cannot be understood or written;
 /// 2 the command line is wrong; 3 the scheduler refused.
 #[derive(Debug, Parser)]
-#[command(name = "nvsharectl", version, args_conflicts_with_subcommands = false)]
+#[command(name = "nvsharectl", version)]
 pub struct Args {
     /// The scheduler's runtime directory
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR, global = true)]
@@ -102,7 +102,9 @@ fn quantum(text: &str) -> Result<Quantum, String> {
     if text == "auto" {
         return Ok(Quantum::Auto);
     }
-    text.parse().map(Quantum::Seconds).map_err(|_| "neither a number of seconds nor auto".into())
+    // JSON has no other numbers.
+    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite());
+    seconds.map(Quantum::Seconds).ok_or_else(|| "neither a number of seconds nor auto".into())
 }
 
 impl Args {
@@ -144,6 +146,15 @@ mod tests {
         assert_eq!(Args::parse_from(["nvsharectl", "-Tauto"]).set_tq, Some(Quantum::Auto));
         for line in [&["nvsharectl", "-S", "off"][..], &["nvsharectl", "--anti-thrash=off"]] {
             assert_eq!(Args::parse_from(line).anti_thrash, Some(Switch::Off), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_quantum_is_a_number_of_seconds() {
+        for word in ["nan", "inf", "soon"] {
+            let line = ["nvsharectl", "set", "tq", word];
+            let said = Args::try_parse_from(line).unwrap_err().to_string();
+            assert!(said.contains("neither a number of seconds nor auto"), "{word}: {said}");
         }
     }
 

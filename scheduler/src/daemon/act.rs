@@ -4,7 +4,7 @@ use super::members::{Member, Seen};
 use crate::identity::Identity;
 use crate::settings::whole_size;
 use crate::swap::Granted;
-use crate::tenants::registry::Naming;
+use crate::tenants::registry::{MOST, Naming};
 use crate::tenants::told::{Joined, Out, Told};
 use crate::text;
 use nvshare_core::event::{Action, Event, TenantId};
@@ -111,8 +111,11 @@ impl Daemon {
     }
 
     fn said(&mut self, tenant: TenantId, message: ToScheduler) {
-        self.heard(tenant, &message);
         // What was in the queue when the tenant was dismissed.
+        if self.members.get(tenant).is_none() {
+            return;
+        }
+        self.heard(tenant, &message);
         let Some(member) = self.members.get_mut(tenant) else { return };
         let event = match message {
             ToScheduler::Hello(_) => return,
@@ -174,7 +177,9 @@ impl Daemon {
                 ));
                 capacity
             }
-            Naming::Full => return self.dismiss(tenant, "the limit of 4096 devices in all is reached"),
+            Naming::Full => {
+                return self.dismiss(tenant, &format!("the limit of {MOST} devices in all is reached"));
+            }
         };
         if let Some(member) = self.members.get_mut(tenant) {
             member.devices.insert(told.device, Seen::default());

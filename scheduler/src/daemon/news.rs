@@ -4,7 +4,7 @@ use super::members::Member;
 use crate::text;
 use nvshare_core::event::{Action, Stuck, TenantId};
 use nvshare_protocol::control::Event;
-use nvshare_protocol::tenant::{Ready, Released, Share, ToScheduler};
+use nvshare_protocol::tenant::{Ready, Released, Share, ToScheduler, total};
 use nvshare_protocol::{Bytes, Nanos};
 
 impl Daemon {
@@ -137,8 +137,4 @@ const fn stuck_words(why: Stuck) -> &'static str {
         Stuck::NoAnswer => "did not answer its revocation in time",
         Stuck::CannotDrain => "cannot end its work",
     }
-}
-
-pub(super) fn total(shares: &[Share]) -> Bytes {
-    shares.iter().fold(Bytes::ZERO, |sum, share| sum.saturating_add(share.bytes))
 }

@@ -3,7 +3,7 @@ use crate::text::clean;
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::{Device, Hello, Memory, ToScheduler};
 
-/// No device has more, and 4096 devices of 64 tenants' sums stay within 64 bits.
+/// No device has more; the sum over all devices that one tenant may name stays within 64 bits.
 const MOST: Bytes = Bytes(1 << 46);
 
 /// The longest words, in characters; what is longer is cut.

@@ -37,9 +37,7 @@ pub fn default_picture() -> PathBuf {
 pub fn run(picture: &Path) -> Result<()> {
     let card = Card::at_hand();
     println!("{}\n", card.describe());
-    let alone = step_alone(&card)?;
-    let outcomes =
-        [turns(&card, "demand paging", "off", alone)?, turns(&card, "bulk prefetch", "on", alone)?];
+    let outcomes = measure(&card)?;
     println!(
         "{:<16} {:>14} {:>13} {:>7} {:>22}",
         "memory by", "s / hand-over", "useful share", "turns", "data"

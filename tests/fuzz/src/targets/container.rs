@@ -5,6 +5,7 @@ use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
 use nvshare_runtime_hook::inject::{self, Outcome, Scratch};
+use nvshare_runtime_hook::which;
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -22,7 +23,7 @@ pub fn document(bytes: &[u8]) {
         match inject::inject(&mut edited, ground.directory(), scratch, ground.settings()) {
             Ok(Outcome::Managed { plan, .. }) => {
                 assert!(plan.env || plan.preload_file.is_some());
-                assert!(edit::has_mounts(&edited, &plan.place));
+                assert!(which::has_mounts(&edited, &plan.place));
                 let mut again = edited.clone();
                 let outcome = inject::inject(&mut again, ground.directory(), scratch, ground.settings());
                 assert!(matches!(outcome, Ok(Outcome::Untouched(_))), "{outcome:?}");
