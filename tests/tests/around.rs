@@ -18,8 +18,8 @@ fn compile(world: &World, name: &str, source: &str, flags: &[&str]) -> Result<Pa
 
 fn is_reported(scheduler: &Scheduler, words: &str) -> Result<()> {
     until("the operator is told", || {
-        let told = |report: &Option<String>| report.as_ref().is_some_and(|text| text.contains(words));
-        Ok(scheduler.status()?.tenants.iter().any(|tenant| told(&tenant.report)))
+        let told = |reports: &[String]| reports.iter().any(|text| text.contains(words));
+        Ok(scheduler.status()?.tenants.iter().any(|tenant| told(&tenant.reports)))
     })
 }
 
@@ -27,8 +27,9 @@ fn is_reported(scheduler: &Scheduler, words: &str) -> Result<()> {
 fn a_library_that_stands_before_ours_is_named() -> Result<()> {
     let world = World::new(REPORT)?;
     let scheduler = world.scheduler(&[])?;
-    let other =
-        compile(&world, "other.so", "int cuLaunchKernel(void) { return 999; }", &["-shared", "-fPIC"])?;
+    // It does not come back, so that the program stays.
+    let source = "#include <unistd.h>\nint cuLaunchKernel(void) { for (;;) pause(); }";
+    let other = compile(&world, "other.so", source, &["-shared", "-fPIC"])?;
     let mut command = world.command(built()?.join("load"))?;
     let preload = format!("{}:{}", other.display(), built()?.join("libnvshare.so").display());
     command.args(["--bytes", BYTES, "--seconds", "1000", "--rest-ms", "5"]).env("LD_PRELOAD", preload);

@@ -219,8 +219,8 @@ impl Memory {
             Engine::Swap => return self.pieces(process, context, bytes, shelf),
             Engine::Managed => {
                 // Whole granules can become pieces.
-                let whole = bytes.checked_next_multiple_of(GRANULE).filter(|_| managed.is_none());
-                let bytes = whole.unwrap_or(bytes);
+                let may = managed.is_none() && bytes >= SHARED_BELOW;
+                let bytes = bytes.checked_next_multiple_of(GRANULE).filter(|_| may).unwrap_or(bytes);
                 let start = self.allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
                 let placing = self.book().placing;
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.

@@ -123,8 +123,8 @@ pub struct TenantStatus {
     pub swap_bytes: u64,
     pub library: String,
     pub engine: String,
-    /// What the tenant reported last, for instance CUDA calls made around the library.
-    pub report: Option<String>,
+    /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
+    pub reports: Vec<String>,
 }
 
 /// Finished and running spans, oldest first, in seconds since the scheduler's start.

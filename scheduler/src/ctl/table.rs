@@ -17,11 +17,11 @@ pub fn status(status: &Status) -> String {
     out.push('\n');
     out.push_str(&tenants(status));
     for tenant in &status.tenants {
-        if let Some(report) = &tenant.report {
+        for report in &tenant.reports {
             out.push_str(&format!("\ntenant {} reports: {}", tenant.id, clean(report, 256)));
         }
     }
-    if status.tenants.iter().any(|tenant| tenant.report.is_some()) {
+    if status.tenants.iter().any(|tenant| !tenant.reports.is_empty()) {
         out.push('\n');
     }
     // The scheduler may be of another version, with another idea of what it cleans.
@@ -207,7 +207,7 @@ mod tests {
                     weight: 2,
                     limit_bytes: Some(14 << 30),
                     swap_bytes: 6 << 30,
-                    report: Some("37 launches met no gate".into()),
+                    reports: vec!["37 launches met no gate".into()],
                     ..TenantStatus::default()
                 },
                 TenantStatus {
@@ -292,7 +292,7 @@ tenant 1 reports: 37 launches met no gate
             container: Some(evil()),
             state: evil(),
             devices: vec![evil()],
-            report: Some(evil()),
+            reports: vec![evil()],
             ..TenantStatus::default()
         };
         let full = Status {

@@ -121,12 +121,15 @@ impl Daemon {
             ToScheduler::Hello(_) => return,
             ToScheduler::Device(device) => return self.device(tenant, device),
             ToScheduler::Report(text) => {
-                if member.reports(text.clone()) {
+                if member.reports.add(text.clone()) {
                     self.shared.seldom.warn(&format!("{} reports: {text}", self.members.name(tenant)));
                 }
                 return;
             }
             ToScheduler::Memory(told) => {
+                if told.immovable == Bytes::ZERO {
+                    member.reports.nothing_stays(told.device);
+                }
                 self.count_ahead(tenant, &told);
                 let Memory { device, allocated, resident, immovable } = told;
                 Event::Memory { tenant, device, allocated, resident, immovable }

@@ -156,7 +156,7 @@ impl Daemon {
             swap_bytes: member.swap.bytes().0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
-            report: member.report.clone(),
+            reports: member.reports.shown(),
         })
     }
 

@@ -1,4 +1,5 @@
 //! Who is connected, and the names of those who were.
+use crate::daemon::reports::Reports;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::swap::Swap;
@@ -18,9 +19,7 @@ pub struct Member {
     pub moved: Moved,
     pub swap: Swap,
     pub promise: Promise,
-    pub report: Option<String>,
-    /// Reports that may still go into the log; the last one is always shown to operators.
-    reports_left: u8,
+    pub reports: Reports,
     /// The grant whose fetch or release has not been logged: each is logged once.
     lease: Option<(LeaseId, Logged)>,
     /// It has held since before this daemon.
@@ -61,14 +60,6 @@ impl Member {
     pub fn begins_to_swap(&mut self) -> bool {
         let swaps = matches!(self.hello.engine.as_str(), "swap" | "auto") && self.swap.bytes() > Bytes::ZERO;
         swaps && !std::mem::replace(&mut self.swaps, true)
-    }
-
-    /// Whether `report` is news for the log.
-    pub fn reports(&mut self, report: String) -> bool {
-        let news = self.reports_left > 0 && self.report.as_ref() != Some(&report);
-        self.reports_left -= u8::from(news);
-        self.report = Some(report);
-        news
     }
 
     pub fn granted(&mut self, lease: LeaseId) {
@@ -116,8 +107,7 @@ impl Members {
             hello,
             swap,
             promise,
-            report: None,
-            reports_left: 16,
+            reports: Reports::default(),
             lease: None,
             swaps: false,
         };

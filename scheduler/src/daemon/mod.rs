@@ -5,6 +5,7 @@ mod count;
 mod members;
 mod news;
 mod outside;
+mod reports;
 mod run;
 mod trace_file;
 
