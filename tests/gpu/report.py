@@ -1,4 +1,5 @@
-"""Writes what tests/gpu/all.sh measured into docs/measurements.md, between the two markers; what people wrote stays.
+"""Writes what tests/gpu/all.sh measured into docs/measurements.md, between the two markers; what people wrote stays, and so
+do the figures of scripts of which the files say nothing.
 usage: report.py NAME.tsv... [--into FILE]
 Of several files the later ones replace a script's figures of the earlier ones. Plots come out of NAME.tar.gz beside each."""
 import argparse
@@ -59,16 +60,20 @@ def main():
             sys.exit(f"{path}: not of a real GPU")
         for script, rows in scripts.items():
             found[script] = facts, rows, path
-    lines = [BEGIN, "", "## All figures of `make bench-gpu`", "", "As the scripts wrote them; the sections above say what they mean."]
+    page = args.into.read_text() if args.into.exists() else ""
+    marked = re.compile(re.escape(BEGIN) + "(.*?)" + re.escape(END), re.S)
+    before = marked.search(page)
+    sections = dict(re.findall(r"^### `tests/gpu/(\S+)\.sh`\n\n(.*?)\n*(?=^### |\Z)", before[1] if before else "", re.S | re.M))
     for script, (facts, rows, path) in found.items():
         if len(rows) < 2 and rows[0][0] == "seconds it took":
             continue
         what = "; ".join(f"{facts[name]}" for name in ("machine", "date") if name in facts)
-        lines += ["", f"### `tests/gpu/{script}.sh`", "", f"{what}; `{facts.get('command', '').strip()}`.", "", *table(rows), *plots(path, script, args.into)]
-    lines += ["", END]
-    page, text = args.into.read_text() if args.into.exists() else "", "\n".join(lines)
-    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.S)
-    page = marked.sub(lambda _: text, page) if marked.search(page) else page.rstrip("\n") + "\n\n" + text + "\n"
+        sections[script] = "\n".join([f"{what}; `{facts.get('command', '').strip()}`.", "", *table(rows), *plots(path, script, args.into)])
+    lines = [BEGIN, "", "## All figures of `make bench-gpu`", "", "As the scripts wrote them; the sections above say what they mean.", ""]
+    for script, section in sections.items():
+        lines += [f"### `tests/gpu/{script}.sh`", "", section, ""]
+    text = "\n".join([*lines, END])
+    page = marked.sub(lambda _: text, page) if before else page.rstrip("\n") + "\n\n" + text + "\n"
     args.into.write_text(page)
     print(f"{args.into}: figures of {len(found)} scripts")
 
