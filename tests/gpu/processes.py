@@ -16,7 +16,7 @@ out, runtime, built, speed, limit, *cases = sys.argv[1:]
 KINDS = ["native", "swap"]
 # Of each kind; of large ones, which differ less and need 8 GiB of the card each.
 PROCESSES, LARGE_PROCESSES = int(os.environ.get("PROCESSES", "8")), int(os.environ.get("LARGE_PROCESSES", "4"))
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
+ROUNDS, LARGE_ROUNDS = int(os.environ.get("ROUNDS", "9")), int(os.environ.get("LARGE_ROUNDS", "5"))
 deadline = time.monotonic() + float(limit)
 
 
@@ -45,7 +45,7 @@ def start(case, kind, nth):
 
 def measure(case):
     """Each kind's figures, one of each process, us."""
-    processes = LARGE_PROCESSES if case.endswith(":large") else PROCESSES
+    processes, rounds = (LARGE_PROCESSES, LARGE_ROUNDS) if case.endswith(":large") else (PROCESSES, ROUNDS)
     all = [(kind, start(case, kind, nth)) for nth in range(processes) for kind in KINDS]
     try:
         for _, process in all:
@@ -56,7 +56,7 @@ def measure(case):
             pin(process.process.pid)
         took = [[] for _ in all]
         # The first round settles how many steps are timed.
-        for round in range(ROUNDS + 1):
+        for round in range(rounds + 1):
             for nth in range(len(all)):
                 nth = (nth + round * 5) % len(all)
                 us = float(all[nth][1].ask("time", 60))

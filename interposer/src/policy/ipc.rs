@@ -43,7 +43,8 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
 
 /// Whether other processes can open it.
 pub(super) fn is_shareable(process: &Process, known: &Known) -> bool {
-    known.shareable || known.replaceable && process.memory.can_replace()
+    let can_replace = || process.captures.while_none(|| process.memory.can_replace()).unwrap_or(false);
+    known.shareable || known.replaceable && can_replace()
 }
 
 fn advise() {

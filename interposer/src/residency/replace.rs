@@ -80,7 +80,7 @@ impl Memory {
         now_or_never(self.addresses.read())
     }
 
-    /// Whether managed memory can become pieces. The first time, a context is current.
+    /// Whether managed memory can become pieces. The first time, a context is current, and no capture goes on.
     pub fn can_replace(&self) -> bool {
         *self.replaces.get_or_init(|| {
             let _nobody_else = now_or_never(self.addresses.write());
