@@ -187,20 +187,23 @@ static int is_mapped(CUdeviceptr p) {
 static void address(void) {
   size_t sizes[] = { 4096, 2 << 20, 20 << 20, 32 << 20, 34 << 20, 48 << 20, 62 << 20, 64 << 20, 66 << 20, 256 << 20, 1 << 30 }; CUdeviceptr near[64] = { 0 };
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) for (int threads = 0; threads < 4; threads += 3) {
-    size_t bytes = sizes[k], whole = (bytes + (2 << 20) - 1) >> 21 << 21; int honoured = 0, moved = 0, failed = 0, unaligned = 0, mapped = 0, back = 0, rounds = bytes >> 28 ? 20 : 100; volatile int stop = 0; pthread_t t[3]; double took = 0;
+    size_t bytes = sizes[k], whole = (bytes + (2 << 20) - 1) >> 21 << 21; int honoured = 0, moved = 0, failed = 0, unaligned = 0, mapped = 0, back = 0, rounds = bytes >> 28 ? 20 : 100, most = 0; volatile int stop = 0; pthread_t t[3]; double took = 0;
     for (int i = 0; i < threads; i++) pthread_create(&t[i], 0, churn, (void *)&stop);
     for (int i = 0; i < rounds; i++) {
       size_t nth = i % 8; if (near[nth]) DO(cuMemFree(near[nth])); DO(cuMemAllocManaged(&near[nth], bytes, CU_MEM_ATTACH_GLOBAL));
       CUdeviceptr p, q = 0; DO(cuMemAllocManaged(&p, bytes, CU_MEM_ATTACH_GLOBAL)); DO(cuMemsetD8(p, 1, bytes)); DO(cuCtxSynchronize());
       if (p % (2 << 20)) unaligned++;
-      double s = now(); DO(cuMemFree(p)); CUresult r = cuMemAddressReserve(&q, whole, 0, p, 0); took += now() - s;
+      CUdeviceptr other[256]; int others = 0; CUresult r;
+      double s = now(); DO(cuMemFree(p)); while (!(r = cuMemAddressReserve(&q, whole, 0, p, 0)) && q != p && others < 256) other[others++] = q; took += now() - s;
       if (r) failed++; else if (q == p) honoured++; else moved++;
+      if (others > most) most = others;
       if (!r) DO(cuMemAddressFree(q, whole));
+      for (int k = 0; k < others; k++) if (other[k] != q) DO(cuMemAddressFree(other[k], whole));
       mapped += is_mapped(p);
       CUdeviceptr again; DO(cuMemAllocManaged(&again, bytes, CU_MEM_ATTACH_GLOBAL)); back += again == p; DO(cuMemFree(again));
     }
     stop = 1; for (int i = 0; i < threads; i++) pthread_join(t[i], 0);
-    printf("managed %9zu bytes, %d threads map: of %d freed %d not at 2 MiB; reserved at the address %d, elsewhere %d, refused %d (%.1f us each); then still mapped %d, made at it again %d\n", bytes, threads, rounds, unaligned, honoured, moved, failed, took / rounds * 1e6, mapped, back); fflush(stdout);
+    printf("managed %9zu bytes, %d threads map: of %d freed %d not at 2 MiB; reserved at the address %d (after at most %d elsewhere), elsewhere only %d, refused %d (%.1f us each); then still mapped %d, made at it again %d\n", bytes, threads, rounds, unaligned, honoured, most, moved, failed, took / rounds * 1e6, mapped, back); fflush(stdout);
   }
   for (int i = 0; i < 64; i++) if (near[i]) cuMemFree(near[i]);
 }

@@ -170,8 +170,9 @@ start=$(now)
 space=$!
 # usage: inside COMMAND...: a program of the tree, in there
 inside() { env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin nsenter -t "$leader" -m -u -i -p -C "$@"; }
-# usage: among COMMAND...: a program of this machine, but among the processes in there, which the daemon can see
-among() { nsenter -t "$leader" -p "$@"; }
+# usage: among COMMAND...: a program of this machine, but among the processes in there, which the daemon can see. CUDA looks
+# for itself in /proc by its number.
+among() { nsenter -t "$leader" -p unshare --mount --propagation private sh -c 'mount -t proc proc /proc && exec "$@"' sh "$@"; }
 end=$((SECONDS + 40)) state=''
 until [ "$state" = running ] || [ "$state" = degraded ]; do
   if ! kill -0 $space 2>/dev/null || [ $SECONDS -ge $end ]; then

@@ -13,6 +13,10 @@ struct Mapping {
     access: Vec<CUmemAccessDesc>,
 }
 
+/// Addresses that the driver has spare, bytes: as long as they suffice, wishes for others are not heard
+/// (`tests/gpu/facts.sh address`, 580.159.04).
+const SPARE: u64 = 384 << 20;
+
 /// All of one process.
 #[derive(Default)]
 pub struct Mappings {
@@ -29,6 +33,10 @@ impl Mappings {
     pub fn reservation(&self, address: u64) -> Option<(u64, u64)> {
         let (start, bytes) = self.reserved.range(..=address).next_back()?;
         (address - start < *bytes).then_some((*start, *bytes))
+    }
+
+    fn spare(&self) -> u64 {
+        SPARE.saturating_sub(self.reserved.values().sum())
     }
 
     fn is_reserved(&self, address: u64, bytes: u64) -> bool {
@@ -117,14 +125,15 @@ pub fn set_aside_aligned(bytes: u64, alignment: u64) -> Option<u64> {
 }
 
 impl Process {
-    /// `cuMemAddressReserve`. A wanted address is a hint, as a real driver takes it.
+    /// `cuMemAddressReserve`. A wanted address is a hint, which a real driver does not always take.
     pub fn reserve(&self, bytes: u64, alignment: u64, wanted: u64) -> Result<u64, CUresult> {
         let unaligned = bytes == 0 || !bytes.is_multiple_of(GRANULARITY);
         if unaligned || (alignment != 0 && !alignment.is_power_of_two()) {
             return Err(INVALID);
         }
         let alignment = alignment.max(GRANULARITY);
-        let hint = if wanted.is_multiple_of(alignment) { wanted } else { 0 };
+        let spare = self.inner().memory.mappings.spare();
+        let hint = if wanted.is_multiple_of(alignment) && bytes > spare { wanted } else { 0 };
         let fitting = if hint == 0 { None } else { set_aside(hint, bytes, libc::MAP_FIXED_NOREPLACE) };
         let start = fitting.or_else(|| set_aside_aligned(bytes, alignment));
         let start = start.ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
