@@ -94,6 +94,10 @@ soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800)
 fuzz: setup ## Look for bytes that break a reader, for FUZZ_SECONDS (600) in all
 	tests/fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
+.PHONY: miri
+miri: ## The unit tests that need no kernel and no driver, under miri (installs a nightly toolchain with it)
+	tests/miri.sh
+
 .PHONY: bench
 bench: release ## What the gate adds to a launch; the daemon with a thousand tenants
 	$(CARGO) bench -p nvshare-tests --locked
