@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 toolchain=${MIRI_TOOLCHAIN:-nightly}
 rustup toolchain list | grep -q "^$toolchain" || rustup toolchain install "$toolchain" --profile minimal
 rustup component add miri rust-src --toolchain "$toolchain"
-export PROPTEST_CASES=2
+export PROPTEST_CASES=1
 
 tests() { # CARGO'S ARGUMENTS -- TESTS
   cargo +"$toolchain" miri test --locked "$@"
@@ -23,7 +23,7 @@ MIRIFLAGS="$MIRIFLAGS -Zmiri-many-seeds=0..8" tests -p nvshare-interposer --lib 
 
 # From here on tests read files.
 MIRIFLAGS+=' -Zmiri-disable-isolation'
-tests -p nvshare-protocol --all-features --tests -- --skip a_reader_stays_small
+tests -p nvshare-protocol --all-features --tests -- --skip a_reader_stays_small --skip arbitrary_bytes
 tests -p nvshare-core --test golden -- --skip golden_transcripts
 tests -p nvshare-core --lib -- spans:: by_hand:: operations:: --skip who_comes_back_at_once
 tests -p nvshare-runtime-hook --lib -- argv:: config:: ctk:: edit:: hook:: which::
