@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const RUNTIME: &str = env!("CARGO_BIN_EXE_nvshare-runtime");
 const HOOK: &str = env!("CARGO_BIN_EXE_nvshare-hook");
@@ -22,13 +23,16 @@ done
 exit 7
 "#;
 
-/// A host, and a bundle whose image has a glibc.
-struct Ground(tempfile::TempDir);
+/// A host, and a bundle whose image has a glibc. One at a time: a process that another test is just starting would
+/// keep a script open for writing, or a socket for listening.
+struct Ground(tempfile::TempDir, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Ground {
     /// `more` goes to the settings' section of the runtime.
     fn new(more: &str) -> Self {
-        let ground = Self(tempfile::tempdir().unwrap());
+        static ONE: Mutex<()> = Mutex::new(());
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let ground = Self(tempfile::tempdir().unwrap(), one);
         for made in ["rootfs/etc", "rootfs/lib", "rootfs/lib64", "tenants"] {
             fs::create_dir_all(ground.at(made)).unwrap();
         }
