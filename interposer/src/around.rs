@@ -126,6 +126,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks the dynamic linker")]
     fn the_owner_of_an_address_is_a_file() {
         assert!(owner(real_dlsym(libc::RTLD_DEFAULT, c"malloc")).contains(".so"));
         assert_eq!(owner(core::ptr::null_mut()), "nobody");

@@ -93,17 +93,18 @@ mod tests {
 
     #[test]
     fn nothing_is_done_beside_a_capture_and_its_end_is_awaited() {
-        let captures: &'static Captures = Box::leak(Box::default());
+        let captures = Captures::default();
         assert_eq!(captures.while_none(|| 1), Some(1));
         captures.begin().begun(8 as CUstream, 1);
         drop(captures.begin());
         assert!(captures.any());
         assert_eq!(captures.while_none(|| 1), None);
-        let waiter = std::thread::spawn(|| captures.wait_for_none());
-        captures.end(9 as CUstream);
-        assert!(captures.any());
-        captures.end(8 as CUstream);
-        waiter.join().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| captures.wait_for_none());
+            captures.end(9 as CUstream);
+            assert!(captures.any());
+            captures.end(8 as CUstream);
+        });
         assert_eq!(captures.while_none(|| 1), Some(1));
     }
 

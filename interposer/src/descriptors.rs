@@ -75,6 +75,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
+    #[cfg_attr(miri, ignore = "sendmsg(2)")]
     fn a_descriptor_arrives_with_its_bytes_and_works() {
         let (here, there) = UnixStream::pair().unwrap();
         let (mut near, far) = UnixStream::pair().unwrap();
@@ -91,6 +92,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "sendmsg(2)")]
     fn bytes_alone_bring_none_and_a_closed_socket_is_an_error_to_its_sender() {
         let (mut here, there) = UnixStream::pair().unwrap();
         here.write_all(b"word").unwrap();

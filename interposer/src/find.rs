@@ -3,6 +3,7 @@
 //! The trampoline is naked so that every name that is not ours reaches glibc with the caller's own
 //! return address: `dlsym(RTLD_NEXT, …)` is answered relative to whoever called.
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
+#![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
 use crate::entry::Entry;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
@@ -47,7 +48,7 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
 /// # Safety
 /// As glibc's.
 #[cfg(target_arch = "x86_64")]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(miri), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     core::arch::naked_asm!(
@@ -77,7 +78,7 @@ pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut
 /// # Safety
 /// As glibc's.
 #[cfg(target_arch = "aarch64")]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(miri), unsafe(no_mangle))]
 #[unsafe(naked)]
 pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     core::arch::naked_asm!(

@@ -46,17 +46,19 @@ mod tests {
 
     #[test]
     fn who_waits_for_endings_waits_for_all_of_them() {
-        let endings: &'static Endings = Box::leak(Box::default());
+        let endings = Endings::default();
         endings.wait_for_none();
         let both = (endings.begin(), endings.begin());
         let (said, heard) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            endings.wait_for_none();
-            said.send(()).expect("the test listens");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                endings.wait_for_none();
+                said.send(()).expect("the test listens");
+            });
+            drop(both.0);
+            assert!(heard.recv_timeout(std::time::Duration::from_millis(20)).is_err(), "one is not over");
+            drop(both.1);
+            heard.recv().expect("it is over");
         });
-        drop(both.0);
-        assert!(heard.recv_timeout(std::time::Duration::from_millis(20)).is_err(), "one is not over");
-        drop(both.1);
-        heard.recv().expect("it is over");
     }
 }

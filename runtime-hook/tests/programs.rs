@@ -1,0 +1,270 @@
+//! The three programs as engines and operators start them, with a script for the runtime below. No container is made.
+use nvshare_runtime_hook::names;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const RUNTIME: &str = env!("CARGO_BIN_EXE_nvshare-runtime");
+const HOOK: &str = env!("CARGO_BIN_EXE_nvshare-hook");
+const CTK: &str = env!("CARGO_BIN_EXE_nvshare-ctk");
+
+/// Tells what it was started with, answers `state`, ends with 7.
+const BELOW: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+for word; do
+  if [ "$word" = state ]; then cat "$here/state.json"; exit; fi
+done
+{ echo "$NVSHARE_RUNTIME_CHAIN"; for word; do echo "$word"; done; } >"$here/started"
+exit 7
+"#;
+
+/// A host, and a bundle whose image has a glibc. One at a time: a process that another test is just starting would
+/// keep a script open for writing, or a socket for listening.
+struct Ground(tempfile::TempDir, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+impl Ground {
+    /// `more` goes to the settings' section of the runtime.
+    fn new(more: &str) -> Self {
+        static ONE: Mutex<()> = Mutex::new(());
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let ground = Self(tempfile::tempdir().unwrap(), one);
+        for made in ["rootfs/etc", "rootfs/lib", "rootfs/lib64", "tenants"] {
+            fs::create_dir_all(ground.at(made)).unwrap();
+        }
+        let libraries =
+            ["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1", "lib/libgcc_s.so.1", "lib/libm.so.6"];
+        for file in libraries.iter().chain(&["lib/libc.so.6"]) {
+            let text = "GNU C Library stable release version 2.40.\n";
+            fs::write(ground.at("rootfs").join(file), text).unwrap();
+        }
+        fs::write(ground.at("below"), BELOW).unwrap();
+        fs::set_permissions(ground.at("below"), fs::Permissions::from_mode(0o755)).unwrap();
+        ground.settings(more);
+        ground.document(&ours());
+        ground
+    }
+
+    fn settings(&self, more: &str) {
+        let library = std::env::current_exe().unwrap(); // The one ELF file that is sure to be here.
+        let text = format!(
+            "[runtime]\nlibrary = {library:?}\ntenants_dir = {:?}\nlog_file = {:?}\nlow_level_runtimes = [{:?}]\n{more}\n",
+            self.at("tenants"),
+            self.at("log"),
+            self.at("below"),
+        );
+        fs::write(self.at("settings.toml"), text).unwrap();
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.at(name)).unwrap_or_default()
+    }
+
+    fn document(&self, spec: &Value) {
+        fs::write(self.at("config.json"), spec.to_string()).unwrap();
+    }
+
+    fn run(&self, program: &str, words: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new(program)
+            .args(words)
+            .current_dir(self.0.path())
+            .env(names::CONFIG_VARIABLE, self.at("settings.toml"))
+            .env("XDG_RUNTIME_DIR", self.at("user"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that does not read it may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    fn create(&self) -> Output {
+        let (bundle, log) =
+            (self.0.path().display().to_string(), self.at("engine.log").display().to_string());
+        self.run(RUNTIME, &["--log", &log, "create", "--bundle", &bundle, "c1"], b"")
+    }
+}
+
+fn ours() -> Value {
+    json!({
+        "root": {"path": "rootfs"},
+        "process": {"args": ["sh"], "env": ["NVIDIA_VISIBLE_DEVICES=all"]},
+        "mounts": [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
+    })
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+fn is_injected(document: &[u8]) -> bool {
+    let spec: Value = serde_json::from_slice(document).unwrap();
+    spec["annotations"].get(names::INJECTED_ANNOTATION).is_some()
+}
+
+#[test]
+fn the_shim_edits_the_document_and_becomes_the_runtime_below() {
+    let ground = Ground::new("");
+    let output = ground.create();
+    assert_eq!((output.status.code(), said(&output)), (Some(7), String::new()));
+    assert!(is_injected(ground.text("config.json").as_bytes()));
+    let started: Vec<String> = ground.text("started").lines().map(String::from).collect();
+    assert_eq!(started[0], ground.at("below").display().to_string(), "the chain");
+    assert_eq!(started[3..], ["create", "--bundle", &ground.0.path().display().to_string(), "c1"]);
+}
+
+#[test]
+fn what_goes_wrong_stops_a_container_only_where_the_settings_say_so() {
+    for (more, starts) in [("", true), ("on_error = \"fail\"", false)] {
+        for spoil in ["tenants", "settings"] {
+            let ground = Ground::new(more);
+            match spoil {
+                "tenants" => fs::remove_dir(ground.at("tenants")).unwrap(),
+                _ => ground.settings(&format!("{more}\nno_such_key = 1")),
+            }
+            let before = ground.text("config.json");
+            let output = ground.create();
+            assert_eq!(ground.text("config.json"), before, "{spoil}");
+            assert_eq!(ground.at("started").exists(), starts, "{spoil}, {more}");
+            assert_eq!(output.status.code(), Some(if starts { 7 } else { 1 }), "{spoil}, {more}");
+            let heard = ground.text(if starts { "log" } else { "engine.log" });
+            assert!(heard.contains(if spoil == "tenants" { "tenants" } else { "no_such_key" }), "{heard}");
+        }
+    }
+}
+
+#[test]
+fn without_a_runtime_below_the_engine_is_told_what_was_looked_for() {
+    let ground = Ground::new("");
+    fs::remove_file(ground.at("below")).unwrap();
+    assert_eq!(ground.create().status.code(), Some(1));
+    assert!(
+        ground.text("engine.log").contains("no low-level runtime found"),
+        "{}",
+        ground.text("engine.log")
+    );
+}
+
+#[test]
+fn a_program_that_is_started_later_gets_what_its_container_has() {
+    for (annotations, managed) in
+        [(json!({names::INJECTED_ANNOTATION: "env+file /dev/nvshare"}), true), (json!({}), false)]
+    {
+        let ground = Ground::new("");
+        fs::write(ground.at("state.json"), json!({"id": "c1", "annotations": annotations}).to_string())
+            .unwrap();
+        let process = ground.at("process.json").display().to_string();
+        fs::write(&process, json!({"args": ["sh"], "env": ["A=b"], "cwd": "/"}).to_string()).unwrap();
+        let output = ground.run(RUNTIME, &["exec", "--process", &process, "c1"], b"");
+        assert_eq!(output.status.code(), Some(7));
+        assert_eq!(ground.text("process.json").contains("LD_PRELOAD=/dev/nvshare/libnvshare.so"), managed);
+    }
+}
+
+#[test]
+fn what_precreate_does_not_edit_it_gives_back_to_the_byte() {
+    let ground = Ground::new("");
+    let ask = |input: &[u8]| {
+        let output = ground.run(HOOK, &["precreate"], input);
+        assert!(output.status.success() && output.stderr.is_empty());
+        output.stdout
+    };
+    // Where podman keeps a container's small files, and so do we.
+    let mut spec = ours();
+    let own = json!({"destination": "/run/.containerenv", "source": ground.at("containerenv")});
+    spec["mounts"].as_array_mut().unwrap().push(own);
+    assert!(is_injected(&ask(spec.to_string().as_bytes())));
+    for document in ["", "nonsense", "[ 1,\n 2 ]", "{ \"process\": {\"env\": [\"A=b\"]} }"] {
+        assert_eq!(ask(document.as_bytes()), document.as_bytes());
+    }
+    fs::remove_dir(ground.at("tenants")).unwrap();
+    let document = ours().to_string();
+    assert_eq!(ask(document.as_bytes()), document.as_bytes());
+    assert!(ground.text("log").contains("precreate: not managed"));
+    ground.settings("on_error = \"fail\"");
+    let output = ground.run(HOOK, &["precreate"], document.as_bytes());
+    assert!(!output.status.success() && output.stdout.is_empty() && !output.stderr.is_empty());
+}
+
+#[test]
+fn a_stage_without_a_process_to_enter_is_logged_and_fails_only_where_the_settings_say_so() {
+    for (more, succeeds) in [("", true), ("on_error = \"fail\"", false)] {
+        let ground = Ground::new(more);
+        let state = json!({"id": "c1", "bundle": ground.0.path()}).to_string();
+        for stage in ["createRuntime", "prestart"] {
+            let output = ground.run(HOOK, &[stage], state.as_bytes());
+            assert_eq!(output.status.success(), succeeds, "{stage}, {more}");
+        }
+        assert!(ground.text("log").contains("c1: not managed: the engine's state names no process to enter"));
+        ground.document(&json!({"root": {"path": "rootfs"}}));
+        assert!(ground.run(HOOK, &["createRuntime"], state.as_bytes()).status.success(), "it is not ours");
+    }
+    assert!(!Ground::new("").run(HOOK, &["poststop"], b"").status.success(), "an unknown stage");
+}
+
+#[test]
+fn an_engines_file_is_changed_once_and_back() {
+    let ground = Ground::new("");
+    let file = ground.at("daemon.json");
+    let change = |words: &[&str]| {
+        let config = ["--runtime", "docker", "--config", file.to_str().unwrap()];
+        let output = ground.run(CTK, &[&["runtime"], words, &config].concat(), b"");
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    assert!(change(&["configure", "--dry-run"]).contains("nvshare-runtime"));
+    assert!(!Path::new(&file).exists(), "nothing is changed by a dry run");
+    assert!(change(&["configure"]).contains("changed"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(change(&["configure"]).contains("nothing to change"));
+    assert!(change(&["configure", "--set-as-default"]).contains("changed"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(ground.text("daemon.json").contains("default-runtime"));
+    change(&["unconfigure"]);
+    assert!(!ground.text("daemon.json").contains("nvshare"));
+    let output = ground.run(CTK, &["cdi", "generate", "--output", "-"], b"");
+    assert!(said(&output).contains(&ground.at("tenants").display().to_string()), "{}", said(&output));
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let ground = Ground::new("");
+    let rootfs = ground.at("rootfs").display().to_string();
+    let ask = || {
+        let output = ground.run(CTK, &["doctor", "--rootfs", &rootfs], b"");
+        (output.status.success(), said(&output))
+    };
+    let has =
+        |said: &str, start: &str, word: &str| said.lines().any(|l| l.starts_with(start) && l.contains(word));
+    let (well, text) = ask();
+    assert!(!well && has(&text, "BAD", "systemctl start nvshare-scheduler"), "{text}");
+    assert!(has(&text, "ok", "has glibc 2.40") && has(&text, "ok", "low-level runtime"), "{text}");
+    let socket = ground.at("tenants").join(names::TENANT_SOCKET);
+    fs::create_dir(&socket).unwrap();
+    assert!(has(&ask().1, "BAD", "is a directory where a socket should be"));
+    fs::remove_dir(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    assert!(has(&ask().1, "BAD", "is no socket"));
+    fs::remove_file(&socket).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    assert!(has(&ask().1, "ok", "scheduler: answers"));
+    drop(listener);
+    assert!(has(&ask().1, "BAD", "systemctl restart nvshare-scheduler"));
+    fs::write(ground.at("rootfs/lib/libc.so.6"), "GNU C Library stable release version 2.5.\n").unwrap();
+    assert!(has(&ask().1, "BAD", "use another image"));
+    fs::remove_dir_all(ground.at("rootfs/lib64")).unwrap();
+    fs::remove_dir_all(ground.at("rootfs/lib")).unwrap();
+    assert!(has(&ask().1, "BAD", "no dynamic loader"));
+    ground.settings("no_such_key = 1");
+    assert!(has(&ask().1, "BAD", "correct the file"));
+}
