@@ -30,7 +30,7 @@ macro_rules! programs {
     };
 }
 programs! {
-    address_range alloc_array alloc_array_3d alloc_array_reset alloc_double_free alloc_managed
+    address_range alloc_beyond alloc_array alloc_array_3d alloc_array_reset alloc_double_free alloc_managed
     alloc_managed_host alloc_mipmap alloc_mipmap_reset alloc_pitch alloc_plain alloc_refused alloc_without_context
     capture_global capture_joined capture_relaxed capture_thread_local context_busy context_created
     context_destroyed context_devices context_ended context_green context_pool context_primary context_reset

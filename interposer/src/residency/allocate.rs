@@ -27,6 +27,8 @@ const COARSE: u64 = 512 << 20;
 pub(super) const FINE: u64 = 128 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;
+/// A program has no addresses for more, bytes: on x86-64 those that it gets unasked have 47 bits.
+const ADDRESSES: u64 = 1 << 47;
 /// How long an allocation waits for the scheduler to make room on a full card.
 const ROOM: Duration = Duration::from_secs(10);
 
@@ -80,7 +82,7 @@ impl Memory {
     }
 
     /// Counts bytes; where the limit is in the way, what streams have freed, or a capture's end has made free, is given
-    /// back first.
+    /// back first. Where no limit is set, what nobody has addresses for is refused all the same.
     pub(super) fn charge_or_reclaim(
         &self,
         process: &Process,
@@ -88,6 +90,9 @@ impl Memory {
         bytes: u64,
         bound: Option<u64>,
     ) -> Result<(), CUresult> {
+        if bytes > ADDRESSES {
+            return Err(CUresult::ERROR_OUT_OF_MEMORY);
+        }
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }

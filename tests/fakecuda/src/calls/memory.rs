@@ -62,7 +62,7 @@ driver! {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let (process, context, device) = here()?;
-        let row = width.next_multiple_of(512);
+        let row = width.checked_next_multiple_of(512).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         let bytes = row.checked_mul(height).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         put(dptr, process.allocate_plain(bytes as u64, device, context)?)?;
         put(pitch, row)
