@@ -26,7 +26,7 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
         return Gate::Pass;
     }
     if !is_shareable(process, &known) {
-        let is_ours = !known.plain && !known.managed && known.pool == 0;
+        let is_ours = !known.plain && !known.managed && !known.pooled;
         return Gate::Admit(Box::new(move |result| {
             if result != CUresult::SUCCESS && is_ours {
                 advise();

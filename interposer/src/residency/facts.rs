@@ -21,6 +21,8 @@ pub struct Known {
     pub context: usize,
     pub id: u64,
     pub pool: usize,
+    /// Whether it was taken of a pool, though that may be gone.
+    pub pooled: bool,
     /// Whether the application asked for managed memory itself: then the driver's answers are right.
     pub managed: bool,
     /// Whether the driver's own memory is behind it.
@@ -37,7 +39,7 @@ impl Memory {
         let (start, allocation) = book.allocation_at(address)?;
         let extent = book.extents.get(&allocation.extent);
         let home = extent.map(|extent| &extent.home);
-        let own = allocation.pool == 0 && !allocation.managed;
+        let own = !allocation.pooled && !allocation.managed;
         Some(Known {
             start,
             bytes: allocation.bytes,
@@ -45,6 +47,7 @@ impl Memory {
             context: allocation.context,
             id: allocation.id,
             pool: allocation.pool,
+            pooled: allocation.pooled,
             managed: allocation.managed,
             plain: home == Some(&Home::Plain),
             shareable: own && matches!(home, Some(Home::Pieces(_))),
