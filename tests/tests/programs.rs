@@ -41,7 +41,7 @@ programs! {
     kill_holder launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
-    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default
+    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default pool_destroyed
     pool_device pool_keeps pool_makes_room pool_mixed pool_order pool_own pool_plain pool_refused pool_share stream_callback
     stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
@@ -179,6 +179,19 @@ fn a_pool_that_keeps_what_is_freed_asks_the_driver_for_nothing() -> Result<()> {
         let outcome = run(command)?;
         assert_eq!(outcome.code, code, "{planned}: {}", outcome.said);
     }
+    Ok(())
+}
+
+/// What a destroyed pool had kept is given back at once: it is the destruction that meets the failure.
+#[test]
+fn a_pool_that_is_destroyed_keeps_nothing() -> Result<()> {
+    let program = build("pool_destroyed")?;
+    let world = World::new(CARD)?;
+    let _scheduler = world.scheduler(&[])?;
+    let mut command = world.command(&program)?;
+    command.env("NVSHARE_ENGINE", "swap").env("FAKECUDA_FAIL", "cuMemAddressFree:0:719");
+    let outcome = run(command)?;
+    assert_eq!(outcome.code, 1, "{}", outcome.said);
     Ok(())
 }
 

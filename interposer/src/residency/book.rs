@@ -173,10 +173,14 @@ impl Book {
 
     /// How much of a shelf's chunks may be free before one of them is given back, bytes.
     pub fn kept(&self, shelf: Shelf) -> u64 {
-        let wished =
-            self.thresholds.values().filter(|(device, _)| *device == shelf.0).map(|(_, bytes)| *bytes);
         let chunks = self.arenas.get(&shelf).map_or(0, Arena::total);
-        wished.fold((chunks / 4).max(SHARED_BELOW), u64::saturating_add)
+        (chunks / 4).max(SHARED_BELOW).saturating_add(self.wished(shelf.0))
+    }
+
+    /// How much the pools of a device may keep by the application's wish, bytes.
+    pub fn wished(&self, device: DeviceId) -> u64 {
+        let of_device = self.thresholds.values().filter(|(of, _)| *of == device);
+        of_device.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
     /// An allocation is out of the book and out of use.

@@ -130,15 +130,19 @@ impl Memory {
         self.book().thresholds.insert(pool, (device, bytes));
     }
 
-    /// A pool ends. What was taken of it stays until it is freed; its handle may become another's.
-    pub fn forget_pool(&self, pool: usize) {
+    /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become another's.
+    pub fn forget_pool(&self, contexts: &Contexts, pool: usize) {
         let mut book = self.book();
         book.pools.remove(&pool);
-        book.thresholds.remove(&pool);
+        let kept_on = book.thresholds.remove(&pool).map(|(device, _)| device);
+        let rest = kept_on.map_or(0, |device| book.wished(device));
         for allocation in book.allocations.values_mut().filter(|allocation| allocation.pool == pool) {
             allocation.pool = 0;
         }
         drop(book);
         self.forget_access_of_pool(pool);
+        if let Some(device) = kept_on {
+            self.shed(contexts, device, rest);
+        }
     }
 }
