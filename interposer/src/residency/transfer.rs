@@ -50,9 +50,15 @@ impl Memory {
         self.place_elsewhere(contexts);
         each(contexts, budget, |context, bytes| {
             let mut moved = 0;
-            while let Some(batch) = self.bring_batch(context, bytes.0) {
+            loop {
+                let (batch, more) = self.bring_batch(context, bytes.0);
                 moved += batch;
-                progress();
+                if batch > 0 {
+                    progress();
+                }
+                if !more {
+                    break;
+                }
             }
             let rest = bytes.0.saturating_sub(self.fixed_and_pieces(context.device.id));
             Bytes(moved + self.fetch_managed(context, Bytes(rest), bulk))
@@ -147,8 +153,8 @@ impl Memory {
         book.totals(device).resident - managed
     }
 
-    /// One batch of pieces in; none when there is nothing more to bring, or no room.
-    fn bring_batch(&self, context: &Context, budget: u64) -> Option<u64> {
+    /// One batch of pieces in: its bytes, and whether to go on. Not so when there is nothing more to bring, or no room.
+    fn bring_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
         let device = context.device.id;
         let mut book = self.book();
         let mut room = budget.saturating_sub(book.totals(device).resident).min(BATCH.max(1));
@@ -159,8 +165,8 @@ impl Memory {
             .map(|piece| (piece.stamp, piece.stamp, piece.bytes))
             .collect();
         away.sort_unstable_by(|a, b| b.cmp(a));
-        let mut entered = context.enter()?;
-        let stream = entered.stream().ok()?;
+        let Some(mut entered) = context.enter() else { return (0, false) };
+        let Ok(stream) = entered.stream() else { return (0, false) };
         // SAFETY: our own stream of the context that is current.
         let wait = || unsafe { driver::cuStreamSynchronize(stream) };
         let (mut batch, mut refused) = (Vec::new(), CUresult::SUCCESS);
@@ -211,7 +217,7 @@ impl Memory {
         drop(entered);
         drop(book);
         self.moved.notify_all();
-        (moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS).then_some(moved)
+        (moved, moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS)
     }
 
     /// One batch of pieces out; none when there is nothing more that can leave.
