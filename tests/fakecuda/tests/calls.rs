@@ -67,6 +67,26 @@ in_a_process! {
         assert_eq!(cuda.launch(kernel, 0, &[1]), 0);
     }
 
+    what_a_pool_keeps_is_taken_once("FAKECUDA_MEMORY" = "64MiB") {
+        const MIB: u64 = 1 << 20;
+        const THRESHOLD: u32 = 4;
+        let cuda = Cuda::begin();
+        let (mut pool, mut at, mut free, mut total, all) = (0_u64, 0_u64, 0_u64, 0_u64, u64::MAX);
+        ok!(cuda, "cuDeviceGetDefaultMemPool", &mut pool as *mut u64, 0);
+        ok!(cuda, "cuMemPoolSetAttribute", pool, THRESHOLD, &all as *const u64);
+        ok!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 16 * MIB, 0);
+        ok!(cuda, "cuMemFreeAsync", at, 0);
+        cuda.synchronize();
+        ok!(cuda, "cuMemGetInfo_v2", &mut free as *mut u64, &mut total as *mut u64);
+        cuda.plain(free - 8 * MIB).unwrap();
+        assert_eq!(call!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 26 * MIB, 0), 2);
+        ok!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 24 * MIB, 0);
+        assert_eq!(cuda.plain(2 * MIB), Err(2));
+        ok!(cuda, "cuMemFreeAsync", at, 0);
+        cuda.synchronize();
+        cuda.plain(24 * MIB).unwrap();
+    }
+
     a_forked_child_is_not_initialised() {
         let cuda = Cuda::begin();
         // SAFETY: this process has one thread, and its child only calls the driver and ends.
