@@ -266,10 +266,13 @@ impl Memory {
             batch.push((id, entered.mark(stream)));
         }
         let (mut moved, mut told, mut told_at) = (0, 0, clock::instant());
+        let mut failed = false;
         for (id, mark) in batch {
-            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is.
-            if entered.passed(mark, stream) != CUresult::SUCCESS {
-                break;
+            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is, and what comes after it:
+            // that is waited for all the same, and gives its mark back.
+            failed |= entered.passed(mark, stream) != CUresult::SUCCESS;
+            if failed {
+                continue;
             }
             let Some(piece) = book.pieces.get_mut(id) else { continue };
             piece.lift();
