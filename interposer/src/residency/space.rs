@@ -129,12 +129,13 @@ impl Space {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The scheduler's answer: so many bytes of the file in all, and the file if it is another than before. True if that
-    /// is all that was asked for.
+    /// The scheduler's answer: so many bytes of the file in all, of which whole granules are used, and the file if it is
+    /// another than before. True if that is all that was asked for.
     ///
     /// # Errors
     /// When the file cannot be mapped; its bytes are then not given out.
     pub fn granted(&self, bytes: u64, file: Option<OwnedFd>) -> io::Result<bool> {
+        let bytes = bytes / GRANULE * GRANULE;
         let mut inner = self.lock();
         if let Some(file) = file {
             DESCRIPTORS[3].store(file.as_raw_fd(), Release);
@@ -303,9 +304,31 @@ impl Inner {
             // SAFETY: the mapping just made.
             unsafe { libc::madvise(at, size as usize, libc::MADV_DONTFORK) };
             self.segments.push(Segment { at: at as u64, bytes: size, registered: false });
-            self.slots.add(at as u64, size / GRANULE * GRANULE);
+            self.slots.add(at as u64, size);
             self.granted += size;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::FromRawFd;
+
+    #[test]
+    fn whole_granules_of_a_grant_are_used_and_the_next_grant_goes_on_after_them() {
+        // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
+        let space = Space::default();
+        space.open();
+        assert_eq!(space.to_ask(), Some(FIRST));
+        assert!(!space.granted(3 * GRANULE + 5, Some(file)).unwrap());
+        assert_eq!(space.held(), 3 * GRANULE);
+        space.granted(4 * GRANULE, None).unwrap();
+        assert_eq!(space.held(), 4 * GRANULE);
+        assert!(space.slot_now(GRANULE).is_some());
+        space.granted(GRANULE - 1, None).unwrap();
+        assert_eq!((space.offered(), space.held()), (Some(false), 4 * GRANULE));
     }
 }
