@@ -15,15 +15,14 @@ use crate::real::driver;
 use crate::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
-use nvshare_protocol::{Bytes, DeviceId};
-use std::time::Duration;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// Moved between two looks at the book, bytes.
 const BATCH: u64 = 512 << 20;
 /// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every 2 ms,
 /// for it hears no more than a thousand messages a second from one tenant.
 const STEP: u64 = 128 << 20;
-const SELDOM: Duration = Duration::from_millis(2);
+const SELDOM: Nanos = Nanos::from_millis(2);
 /// One prefetch call's share: 50 GB/s in with pieces of 32 to 256 MiB, 27 GB/s with pieces of 2 MiB (one H200, driver
 /// 580.159.04).
 const PREFETCH: u64 = 64 << 20;
@@ -279,7 +278,7 @@ impl Memory {
             piece.saved = true;
             moved += piece.bytes;
             book.split(*id, FINE, |slot| self.space.split(slot, FINE));
-            if moved - told >= STEP && told_at.elapsed() >= SELDOM {
+            if moved - told >= STEP && clock::since(told_at) >= SELDOM {
                 (told, told_at) = (moved, clock::instant());
                 progress(&|device| book.totals(device));
             }
