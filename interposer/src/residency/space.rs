@@ -8,7 +8,7 @@ use super::piece::GRANULE;
 use crate::contexts::Entered;
 use crate::gate::{Deadline, now_or_never};
 use crate::log;
-use crate::process::DESCRIPTORS;
+use crate::process::{DESCRIPTORS, SWAP};
 use crate::real::driver;
 use nvshare_abi::*;
 use std::io;
@@ -109,7 +109,7 @@ impl Space {
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.open = false;
-        DESCRIPTORS[3].store(-1, Release);
+        DESCRIPTORS[SWAP].store(-1, Release);
         inner.file = None;
         (inner.granted, inner.wanted, inner.asked) = (0, 0, 0);
         self.changed.notify_all();
@@ -138,7 +138,7 @@ impl Space {
         let bytes = bytes / GRANULE * GRANULE;
         let mut inner = self.lock();
         if let Some(file) = file {
-            DESCRIPTORS[3].store(file.as_raw_fd(), Release);
+            DESCRIPTORS[SWAP].store(file.as_raw_fd(), Release);
             inner.file = Some(file);
             inner.granted = 0;
         }
