@@ -10,7 +10,7 @@ use std::sync::RwLockReadGuard;
 /// While it lives, no memory leaves.
 #[must_use]
 #[derive(Debug)]
-pub struct Stay<'a>(#[expect(dead_code)] RwLockReadGuard<'a, ()>);
+pub struct Stay<'a>(#[expect(dead_code, reason = "held until dropped")] RwLockReadGuard<'a, ()>);
 
 /// One allocation, as the application should see it: plain device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
