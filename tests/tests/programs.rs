@@ -45,7 +45,7 @@ programs! {
     pool_device pool_keeps pool_makes_room pool_mixed pool_order pool_own pool_plain pool_refused pool_share stream_callback
     stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
-    vmm_remap vmm_share vmm_without_context
+    vmm_remap vmm_share vmm_unmap_part vmm_without_context
 }
 
 /// What the simulated driver cannot do natively. Whatever is not here must run.

@@ -198,6 +198,11 @@ impl Book {
         (address < map.end()).then_some(*id)
     }
 
+    /// Whether a mapping of a piece lies on both sides of an address.
+    pub fn is_within_a_map(&self, address: u64) -> bool {
+        !self.maps.contains_key(&address) && self.piece_at(address).is_some()
+    }
+
     /// Counts what has stayed where it is.
     pub fn fix(&mut self, key: usize, fixed: Fixed) {
         if let Some(old) = self.fixed.insert(key, fixed) {
