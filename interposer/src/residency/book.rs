@@ -102,9 +102,11 @@ pub struct Book {
     pub pieces: BTreeMap<PieceId, Piece>,
     /// Where each mapping of a piece begins.
     pub maps: BTreeMap<u64, PieceId>,
-    /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told, bytes.
+    /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told,
+    /// bytes.
     pub refused: BTreeMap<DeviceId, u64>,
-    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become pieces.
+    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become
+    /// pieces.
     pub remake: BTreeSet<PieceId>,
     pub replace: BTreeSet<u64>,
     /// By the driver's handle.

@@ -130,7 +130,8 @@ impl Memory {
         self.book().thresholds.insert(pool, (device, bytes));
     }
 
-    /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become another's.
+    /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become
+    /// another's.
     pub fn forget_pool(&self, contexts: &Contexts, pool: usize) {
         let mut book = self.book();
         book.pools.remove(&pool);

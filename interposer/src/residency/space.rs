@@ -129,8 +129,8 @@ impl Space {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The scheduler's answer: so many bytes of the file in all, of which whole granules are used, and the file if it is
-    /// another than before. True if that is all that was asked for.
+    /// The scheduler's answer: so many bytes of the file in all, of which whole granules are used, and the file if it
+    /// is another than before. True if that is all that was asked for.
     ///
     /// # Errors
     /// When the file cannot be mapped; its bytes are then not given out.
@@ -209,8 +209,8 @@ impl Space {
         }
     }
 
-    /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask, or
-    /// while an answer is awaited.
+    /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask,
+    /// or while an answer is awaited.
     pub fn want(&self, bytes: u64, largest: u64) {
         let mut inner = self.lock();
         if inner.open && inner.offered != Some(false) && inner.wanted == inner.granted {
@@ -234,8 +234,8 @@ impl Space {
         let _ = self.lock().slots.give(slot);
     }
 
-    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one was.
-    /// Where the driver refuses, they run slower.
+    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one
+    /// was. Where the driver refuses, they run slower.
     pub fn register(&self, _context: &Entered<'_>, slot: u64) -> bool {
         let mut inner = self.lock();
         let Some(segment) = inner

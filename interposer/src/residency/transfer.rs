@@ -19,8 +19,8 @@ use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// Moved between two looks at the book, bytes.
 const BATCH: u64 = 512 << 20;
-/// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every 2 ms,
-/// for it hears no more than a thousand messages a second from one tenant.
+/// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every
+/// 2 ms, for it hears no more than a thousand messages a second from one tenant.
 const STEP: u64 = 128 << 20;
 const SELDOM: Nanos = Nanos::from_millis(2);
 /// One prefetch call's share: 50 GB/s in with pieces of 32 to 256 MiB, 27 GB/s with pieces of 2 MiB (one H200, driver
@@ -75,8 +75,8 @@ impl Memory {
         }
     }
 
-    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress` is
-    /// called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
+    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
+    /// is called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
     pub fn evict(
         &self,
         contexts: &Contexts,
@@ -185,7 +185,8 @@ impl Memory {
                 if let Some(slot) = piece.slot {
                     self.space.register(&entered, slot);
                 }
-                // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until `wait`.
+                // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until
+                // `wait`.
                 let copy = |at, slot, bytes| unsafe {
                     driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, stream)
                 };
@@ -267,8 +268,8 @@ impl Memory {
         let (mut moved, mut told, mut told_at) = (0, 0, clock::instant());
         let mut failed = false;
         for (id, mark) in batch {
-            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is, and what comes after it:
-            // that is waited for all the same, and gives its mark back.
+            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is, and what comes after
+            // it: that is waited for all the same, and gives its mark back.
             failed |= entered.passed(mark, stream) != CUresult::SUCCESS;
             if failed {
                 continue;
