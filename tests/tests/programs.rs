@@ -37,7 +37,7 @@ programs! {
     context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer event_timing exit_by_main
     exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
     graph_conditional graph_early graph_host_node graph_kernels graph_memory graph_memory_captured
-    graph_update graph_upload host_alloc host_func host_register ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_pool ipc_twice
+    graph_update graph_upload host_alloc host_free host_func host_register ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_pool ipc_twice
     kill_holder launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all

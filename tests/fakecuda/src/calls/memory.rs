@@ -1,6 +1,6 @@
 //! Memory: plain, managed, page-locked; prefetch; what is known of an address.
 use crate::driver::{Outcome, put};
-use crate::sim::memory::Kind;
+use crate::sim::memory::{Allocation, Kind};
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
 use crate::sim::work::Work;
@@ -107,8 +107,8 @@ driver! {
 
     cuMemFreeHost(p: *mut c_void) |_| {
         let (process, context, _) = here()?;
-        let known = process.inner().memory.find(p as u64).is_some_and(|a| a.start == p as u64);
-        if !known {
+        let made = |a: &Allocation| a.start == p as u64 && matches!(a.kind, Kind::Host { mapped: true, .. });
+        if !process.inner().memory.find(p as u64).is_some_and(made) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         process.synchronize(context)?;
