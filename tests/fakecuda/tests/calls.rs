@@ -67,6 +67,20 @@ in_a_process! {
         assert_eq!(cuda.launch(kernel, 0, &[1]), 0);
     }
 
+    copies_and_fills_beyond_all_addresses_are_refused() {
+        let cuda = Cuda::begin();
+        let at = cuda.plain(4096).unwrap();
+        const DEVICE: u64 = 2;
+        let copy = |y: u64, pitch: u64, height: u64| {
+            // x, y, kind, host, device, array, pitch of either end, source first; width and height.
+            let description = [0, y, DEVICE, 0, at, 0, pitch, 0, 0, DEVICE, 0, at, 0, 512, 16, height];
+            call!(cuda, "cuMemcpy2D_v2", description.as_ptr())
+        };
+        assert_eq!((copy(1, 512, 2), copy(u64::MAX, 512, 2), copy(0, u64::MAX, 3)), (0, 1, 1));
+        assert_eq!(call!(cuda, "cuMemsetD2D32_v2", at, u64::MAX, 0, 4, 3), 1);
+        assert_eq!(call!(cuda, "cuMemsetD32_v2", at, 0, u64::MAX), 1);
+    }
+
     what_a_pool_keeps_is_taken_once("FAKECUDA_MEMORY" = "64MiB") {
         const MIB: u64 = 1 << 20;
         const THRESHOLD: u32 = 4;
