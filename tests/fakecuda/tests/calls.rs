@@ -1,5 +1,5 @@
 //! Calls and their errors, each in a process of its own, as a driver is one per process.
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // it forks, and touches managed memory as the host does
 mod support;
 use support::Cuda;
 
