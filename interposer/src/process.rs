@@ -57,11 +57,11 @@ static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 /// The descriptors of ours that a forked child must not keep open: the scheduler tells by the closing
 /// of the connection that a tenant is gone, and swap space is free when nobody has its file.
 pub static DESCRIPTORS: [AtomicI32; 5] = [const { AtomicI32::new(-1) }; 5];
-/// Whose is where in [`DESCRIPTORS`]: the bell's two ends, the connection, the socket of `ipc`. The swap space's file
-/// is at 3.
+/// Whose is where in [`DESCRIPTORS`]: the bell's two ends, the connection, the swap space's file, the socket of `ipc`.
 pub const BELL: usize = 0;
 pub const EAR: usize = 1;
 pub const LINK: usize = 2;
+pub const SWAP: usize = 3;
 pub const IPC: usize = 4;
 
 /// None before CUDA is initialised in this process.

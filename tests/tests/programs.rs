@@ -30,22 +30,22 @@ macro_rules! programs {
     };
 }
 programs! {
-    address_range alloc_array alloc_array_3d alloc_array_reset alloc_double_free alloc_managed
+    address_range alloc_beyond alloc_array alloc_array_3d alloc_array_reset alloc_double_free alloc_managed
     alloc_managed_host alloc_mipmap alloc_mipmap_reset alloc_pitch alloc_plain alloc_refused alloc_without_context
     capture_global capture_joined capture_relaxed capture_thread_local context_busy context_created
     context_destroyed context_devices context_ended context_green context_pool context_primary context_reset
     context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer event_timing exit_by_main
     exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
     graph_conditional graph_early graph_host_node graph_kernels graph_memory graph_memory_captured
-    graph_update graph_upload host_alloc host_func host_register ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_twice
+    graph_update graph_upload host_alloc host_free host_func host_register ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_pool ipc_twice
     kill_holder launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads memset_all
-    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default
+    peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes pool_contexts pool_default pool_destroyed
     pool_device pool_keeps pool_makes_room pool_mixed pool_order pool_own pool_plain pool_refused pool_share stream_callback
     stream_many
     stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
-    vmm_remap vmm_share vmm_without_context
+    vmm_remap vmm_share vmm_unmap_part vmm_without_context
 }
 
 /// What the simulated driver cannot do natively. Whatever is not here must run.
@@ -179,6 +179,19 @@ fn a_pool_that_keeps_what_is_freed_asks_the_driver_for_nothing() -> Result<()> {
         let outcome = run(command)?;
         assert_eq!(outcome.code, code, "{planned}: {}", outcome.said);
     }
+    Ok(())
+}
+
+/// What a destroyed pool had kept is given back at once: it is the destruction that meets the failure.
+#[test]
+fn a_pool_that_is_destroyed_keeps_nothing() -> Result<()> {
+    let program = build("pool_destroyed")?;
+    let world = World::new(CARD)?;
+    let _scheduler = world.scheduler(&[])?;
+    let mut command = world.command(&program)?;
+    command.env("NVSHARE_ENGINE", "swap").env("FAKECUDA_FAIL", "cuMemAddressFree:0:719");
+    let outcome = run(command)?;
+    assert_eq!(outcome.code, 1, "{}", outcome.said);
     Ok(())
 }
 

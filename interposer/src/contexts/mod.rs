@@ -116,11 +116,15 @@ impl Entered<'_> {
 
     /// Marks the point that our stream has been given work to.
     pub fn mark(&mut self, stream: CUstream) -> Mark {
-        let recorded = |event: &usize| {
-            // SAFETY: an event and a stream of the context that is current.
-            unsafe { driver::cuEventRecord(*event as CUevent, stream) == CUresult::SUCCESS }
-        };
-        Mark(self.event().ok().filter(recorded))
+        let Ok(event) = self.event() else { return Mark(None) };
+        // SAFETY: an event and a stream of the context that is current.
+        match unsafe { driver::cuEventRecord(event as CUevent, stream) } {
+            CUresult::SUCCESS => Mark(Some(event)),
+            _ => {
+                self.inner.events.push(event);
+                Mark(None)
+            }
+        }
     }
 
     /// Waits until the stream has passed the mark.

@@ -163,6 +163,7 @@ impl Ipc {
             // Apart from the numbers of our own allocations.
             id: opened.start() | 1 << 63,
             pool: 0,
+            pooled: false,
             managed: false,
             plain: false,
             shareable: false,

@@ -3,7 +3,7 @@
 use super::submit::wait_for_grant;
 use super::{answer, here, said};
 use crate::entry::Entry;
-use crate::gate::Gate;
+use crate::gate::{Boxed, Gate, Nothing};
 use crate::ipc::Ticket;
 use crate::log;
 use crate::process::{self, Process};
@@ -11,7 +11,7 @@ use crate::residency::Known;
 use nvshare_abi::*;
 
 /// What becomes of a call that may be the driver's.
-type Answer = Gate<Box<dyn FnOnce(CUresult) -> CUresult>>;
+type Answer = Gate<Boxed>;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
 /// managed memory for us becomes pieces for that.
@@ -26,7 +26,7 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
         return Gate::Pass;
     }
     if !is_shareable(process, &known) {
-        let is_ours = !known.plain && !known.managed && known.pool == 0;
+        let is_ours = !known.plain && !known.managed && !known.pooled;
         return Gate::Admit(Box::new(move |result| {
             if result != CUresult::SUCCESS && is_ours {
                 advise();
@@ -80,7 +80,7 @@ pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _fla
     }
 }
 
-pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Gate<crate::gate::Nothing> {
+pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Gate<Nothing> {
     let Some(process) = process::current() else { return Gate::Pass };
     let Some(context) = process.ipc.context_of(dptr) else { return Gate::Pass };
     // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.

@@ -96,8 +96,10 @@ pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult
     let pool = pool as usize;
     Gate::Admit(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+            process.memory.reclaim_here(process);
             process.forget_pool(pool);
-            process.memory.forget_pool(pool);
+            process.memory.forget_pool(&process.contexts, pool);
+            process.memory.tell_changes(process);
             // A device whose pool it was has its first one again.
             process.forget_current_pools();
         }

@@ -19,14 +19,16 @@ use std::time::Duration;
 pub(super) const SHARED_BELOW: u64 = 32 << 20;
 /// Chunks of managed memory are as large as that, to be replaceable. That is too much for a smaller card.
 const MANAGED_SHARES_FROM: u64 = 1 << 30;
-/// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver 580.159.04;
-/// the driver's own allocation of 1 GiB takes 110 to 160 us). When a piece has been moved out it comes back as several of
-/// [`FINE`], so that hand-overs flow.
+/// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver
+/// 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). When a piece has been moved out it comes back
+/// as several of [`FINE`], so that hand-overs flow.
 const COARSE: u64 = 512 << 20;
 /// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
 pub(super) const FINE: u64 = 128 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;
+/// A program has no addresses for more, bytes: on x86-64 those that it gets unasked have 47 bits.
+const ADDRESSES: u64 = 1 << 47;
 /// How long an allocation waits for the scheduler to make room on a full card.
 const ROOM: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,8 @@ pub struct Wish {
     pub pool: usize,
     /// Flags of `cuMemAllocManaged`, if that was called.
     pub managed: Option<c_uint>,
-    /// Whether it comes and goes in a stream's order: it may share a chunk whatever its size, and belongs to no context.
+    /// Whether it comes and goes in a stream's order: it may share a chunk whatever its size, and belongs to no
+    /// context.
     pub pooled: bool,
 }
 
@@ -80,7 +83,7 @@ impl Memory {
     }
 
     /// Counts bytes; where the limit is in the way, what streams have freed, or a capture's end has made free, is given
-    /// back first.
+    /// back first. Where no limit is set, what nobody has addresses for is refused all the same.
     pub(super) fn charge_or_reclaim(
         &self,
         process: &Process,
@@ -88,6 +91,9 @@ impl Memory {
         bytes: u64,
         bound: Option<u64>,
     ) -> Result<(), CUresult> {
+        if bytes > ADDRESSES {
+            return Err(CUresult::ERROR_OUT_OF_MEMORY);
+        }
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
@@ -122,8 +128,8 @@ impl Memory {
         Ok(start)
     }
 
-    /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find room
-    /// there one day.
+    /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find
+    /// room there one day.
     pub(super) fn room(&self, device: DeviceId, bound: Option<u64>) -> u64 {
         bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
     }
@@ -300,7 +306,8 @@ impl Memory {
         Ok(start)
     }
 
-    /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to make room.
+    /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to
+    /// make room.
     pub(super) fn place(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM);
         let mut may_shed = true;

@@ -102,9 +102,11 @@ pub struct Book {
     pub pieces: BTreeMap<PieceId, Piece>,
     /// Where each mapping of a piece begins.
     pub maps: BTreeMap<u64, PieceId>,
-    /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told, bytes.
+    /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told,
+    /// bytes.
     pub refused: BTreeMap<DeviceId, u64>,
-    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become pieces.
+    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become
+    /// pieces.
     pub remake: BTreeSet<PieceId>,
     pub replace: BTreeSet<u64>,
     /// By the driver's handle.
@@ -173,10 +175,14 @@ impl Book {
 
     /// How much of a shelf's chunks may be free before one of them is given back, bytes.
     pub fn kept(&self, shelf: Shelf) -> u64 {
-        let wished =
-            self.thresholds.values().filter(|(device, _)| *device == shelf.0).map(|(_, bytes)| *bytes);
         let chunks = self.arenas.get(&shelf).map_or(0, Arena::total);
-        wished.fold((chunks / 4).max(SHARED_BELOW), u64::saturating_add)
+        (chunks / 4).max(SHARED_BELOW).saturating_add(self.wished(shelf.0))
+    }
+
+    /// How much the pools of a device may keep by the application's wish, bytes.
+    pub fn wished(&self, device: DeviceId) -> u64 {
+        let of_device = self.thresholds.values().filter(|(of, _)| *of == device);
+        of_device.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
     /// An allocation is out of the book and out of use.
@@ -192,6 +198,11 @@ impl Book {
         let (start, id) = self.maps.range(..=address).next_back()?;
         let map = self.pieces.get(id)?.maps.iter().find(|map| map.at == *start)?;
         (address < map.end()).then_some(*id)
+    }
+
+    /// Whether a mapping of a piece lies on both sides of an address.
+    pub fn is_within_a_map(&self, address: u64) -> bool {
+        !self.maps.contains_key(&address) && self.piece_at(address).is_some()
     }
 
     /// Counts what has stayed where it is.

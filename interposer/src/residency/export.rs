@@ -110,7 +110,8 @@ impl Memory {
         }
     }
 
-    /// Whether pieces are to be made anew, or managed memory is to become pieces, which is done while the devices are ours.
+    /// Whether pieces are to be made anew, or managed memory is to become pieces, which is done while the devices are
+    /// ours.
     pub fn remakes(&self, are_ours: bool) -> bool {
         let book = self.book();
         !book.remake.is_empty() || are_ours && !book.replace.is_empty()
@@ -125,8 +126,8 @@ impl Memory {
         self.moved.notify_all();
     }
 
-    /// Moves the pieces that are to be made anew out; they come back as they are wanted. Only the agent calls this, while
-    /// nothing of this process is in flight and no memory is placed.
+    /// Moves the pieces that are to be made anew out; they come back as they are wanted. Only the agent calls this,
+    /// while nothing of this process is in flight and no memory is placed.
     pub fn remake(&self, contexts: &Contexts) {
         let wanted: Vec<PieceId> = self.book().remake.iter().copied().collect();
         for id in wanted {

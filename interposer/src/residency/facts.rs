@@ -10,7 +10,7 @@ use std::sync::RwLockReadGuard;
 /// While it lives, no memory leaves.
 #[must_use]
 #[derive(Debug)]
-pub struct Stay<'a>(#[expect(dead_code)] RwLockReadGuard<'a, ()>);
+pub struct Stay<'a>(#[expect(dead_code, reason = "held until dropped")] RwLockReadGuard<'a, ()>);
 
 /// One allocation, as the application should see it: plain device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Known {
     pub context: usize,
     pub id: u64,
     pub pool: usize,
+    /// Whether it was taken of a pool, though that may be gone.
+    pub pooled: bool,
     /// Whether the application asked for managed memory itself: then the driver's answers are right.
     pub managed: bool,
     /// Whether the driver's own memory is behind it.
@@ -37,7 +39,7 @@ impl Memory {
         let (start, allocation) = book.allocation_at(address)?;
         let extent = book.extents.get(&allocation.extent);
         let home = extent.map(|extent| &extent.home);
-        let own = allocation.pool == 0 && !allocation.managed;
+        let own = !allocation.pooled && !allocation.managed;
         Some(Known {
             start,
             bytes: allocation.bytes,
@@ -45,6 +47,7 @@ impl Memory {
             context: allocation.context,
             id: allocation.id,
             pool: allocation.pool,
+            pooled: allocation.pooled,
             managed: allocation.managed,
             plain: home == Some(&Home::Plain),
             shareable: own && matches!(home, Some(Home::Pieces(_))),
@@ -127,15 +130,20 @@ impl Memory {
         self.book().thresholds.insert(pool, (device, bytes));
     }
 
-    /// A pool ends. What was taken of it stays until it is freed; its handle may become another's.
-    pub fn forget_pool(&self, pool: usize) {
+    /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become
+    /// another's.
+    pub fn forget_pool(&self, contexts: &Contexts, pool: usize) {
         let mut book = self.book();
         book.pools.remove(&pool);
-        book.thresholds.remove(&pool);
+        let kept_on = book.thresholds.remove(&pool).map(|(device, _)| device);
+        let rest = kept_on.map_or(0, |device| book.wished(device));
         for allocation in book.allocations.values_mut().filter(|allocation| allocation.pool == pool) {
             allocation.pool = 0;
         }
         drop(book);
         self.forget_access_of_pool(pool);
+        if let Some(device) = kept_on {
+            self.shed(contexts, device, rest);
+        }
     }
 }

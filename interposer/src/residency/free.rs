@@ -93,8 +93,8 @@ impl Memory {
         }
     }
 
-    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of a shelf; how
-    /// many bytes of them were on the device, none if there was no such chunk.
+    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of a shelf;
+    /// how many bytes of them were on the device, none if there was no such chunk.
     pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
         let mut shed = None;
         loop {

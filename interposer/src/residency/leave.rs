@@ -28,15 +28,16 @@ impl Memory {
     pub fn leave(&self, context: usize, reset: bool) -> Leaving {
         let passing = self.take_passing(context);
         let mut book = self.book();
-        let allocations =
-            split(&mut book.allocations, |_, of| of.context == context && (reset || !of.pooled));
+        let goes = |of: &Allocation| of.context == context && (reset || !of.pooled);
+        let allocations: BTreeMap<_, _> = book.allocations.extract_if(.., |_, of| goes(of)).collect();
         let whole: Vec<u64> = allocations.values().map(|allocation| allocation.extent).collect();
-        let extents = split(&mut book.extents, |start, extent| match extent.shelf {
+        let goes = |start: &u64, extent: &Extent| match extent.shelf {
             Some(shelf) => shelf.1 == context,
             None => extent.is_the_drivers() && whole.contains(start),
-        });
-        let arenas = split(&mut book.arenas, |shelf, _| shelf.1 == context);
-        let fixed = split(&mut book.fixed, |_, fixed| fixed.context == context);
+        };
+        let extents = book.extents.extract_if(.., |start, extent| goes(start, extent)).collect();
+        let arenas = book.arenas.extract_if(.., |shelf, _| shelf.1 == context).collect();
+        let fixed = book.fixed.extract_if(.., |_, fixed| fixed.context == context).collect();
         Leaving { context, allocations, extents, arenas, fixed, passing }
     }
 
@@ -70,11 +71,6 @@ impl Memory {
         drop(book);
         self.put_back_passing(leaving.passing);
     }
-}
-
-fn split<K: Ord + Copy, V>(all: &mut BTreeMap<K, V>, goes: impl Fn(&K, &V) -> bool) -> BTreeMap<K, V> {
-    let keys: Vec<K> = all.iter().filter(|(key, value)| goes(key, value)).map(|(key, _)| *key).collect();
-    keys.into_iter().filter_map(|key| all.remove_entry(&key)).collect()
 }
 
 #[cfg(test)]

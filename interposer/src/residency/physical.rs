@@ -135,14 +135,17 @@ impl Memory {
     ///
     /// # Errors
     /// The driver's, of the last mapping that it refused to take away; `INVALID_VALUE` for what the application has not
-    /// mapped itself.
+    /// mapped itself, and for a range that begins or ends within a mapping.
     pub fn unmap(&self, at: u64, bytes: u64) -> Result<bool, CUresult> {
         let mut book = self.book();
         if book.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
-        let here: Vec<(u64, PieceId)> =
-            book.maps.range(at..at.saturating_add(bytes)).map(|(start, id)| (*start, *id)).collect();
+        let end = at.saturating_add(bytes);
+        if bytes > 0 && (book.is_within_a_map(at) || book.is_within_a_map(end)) {
+            return Err(CUresult::ERROR_INVALID_VALUE);
+        }
+        let here: Vec<(u64, PieceId)> = book.maps.range(at..end).map(|(start, id)| (*start, *id)).collect();
         let mut result = Ok(!here.is_empty());
         let mut unused = Vec::new();
         for (start, id) in here {

@@ -267,7 +267,8 @@ impl Piece {
     }
 }
 
-/// Opens pieces that were made and lie in one reservation, to whom their maps say: in one call for what follows each other.
+/// Opens pieces that were made and lie in one reservation, to whom their maps say: in one call for what follows each
+/// other.
 ///
 /// # Errors
 /// The driver's; some may be open then.

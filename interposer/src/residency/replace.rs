@@ -1,5 +1,5 @@
-//! Managed memory that becomes pieces, at its addresses: for what managed memory cannot do, which is to be opened by other
-//! processes. From then on it stays on the device.
+//! Managed memory that becomes pieces, at its addresses: for what managed memory cannot do, which is to be opened by
+//! other processes. From then on it stays on the device.
 //!
 //! The driver gives the addresses of freed managed memory out again, those of 32 MiB and more also to whoever reserves
 //! them, once what it has spare elsewhere is taken (`tests/gpu/facts.sh address`, driver 580.159.04). That is tried out
@@ -20,8 +20,8 @@ use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
-/// How often addresses are asked for that somebody else has been given meanwhile, and how long after one another: a thread
-/// of the application's may map a file there for a moment, of which nobody tells.
+/// How often addresses are asked for that somebody else has been given meanwhile, and how long after one another: a
+/// thread of the application's may map a file there for a moment, of which nobody tells.
 const TRIES: u32 = 200;
 const BETWEEN: Duration = Duration::from_millis(5);
 
@@ -80,7 +80,8 @@ impl Extent {
 }
 
 impl Memory {
-    /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its place.
+    /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its
+    /// place.
     pub(super) fn addresses(&self) -> RwLockReadGuard<'_, ()> {
         now_or_never(self.addresses.read())
     }
@@ -100,8 +101,8 @@ impl Memory {
         })
     }
 
-    /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this process
-    /// is in flight, no capture goes on and the devices are ours.
+    /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this
+    /// process is in flight, no capture goes on and the devices are ours.
     pub fn replace(&self, contexts: &Contexts) {
         let wanted: Vec<u64> = self.book().replace.iter().copied().collect();
         for start in wanted {

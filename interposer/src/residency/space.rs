@@ -8,7 +8,7 @@ use super::piece::GRANULE;
 use crate::contexts::Entered;
 use crate::gate::{Deadline, now_or_never};
 use crate::log;
-use crate::process::DESCRIPTORS;
+use crate::process::{DESCRIPTORS, SWAP};
 use crate::real::driver;
 use nvshare_abi::*;
 use std::io;
@@ -109,7 +109,7 @@ impl Space {
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.open = false;
-        DESCRIPTORS[3].store(-1, Release);
+        DESCRIPTORS[SWAP].store(-1, Release);
         inner.file = None;
         (inner.granted, inner.wanted, inner.asked) = (0, 0, 0);
         self.changed.notify_all();
@@ -129,15 +129,16 @@ impl Space {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The scheduler's answer: so many bytes of the file in all, and the file if it is another than before. True if that
-    /// is all that was asked for.
+    /// The scheduler's answer: so many bytes of the file in all, of which whole granules are used, and the file if it
+    /// is another than before. True if that is all that was asked for.
     ///
     /// # Errors
     /// When the file cannot be mapped; its bytes are then not given out.
     pub fn granted(&self, bytes: u64, file: Option<OwnedFd>) -> io::Result<bool> {
+        let bytes = bytes / GRANULE * GRANULE;
         let mut inner = self.lock();
         if let Some(file) = file {
-            DESCRIPTORS[3].store(file.as_raw_fd(), Release);
+            DESCRIPTORS[SWAP].store(file.as_raw_fd(), Release);
             inner.file = Some(file);
             inner.granted = 0;
         }
@@ -208,8 +209,8 @@ impl Space {
         }
     }
 
-    /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask, or
-    /// while an answer is awaited.
+    /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask,
+    /// or while an answer is awaited.
     pub fn want(&self, bytes: u64, largest: u64) {
         let mut inner = self.lock();
         if inner.open && inner.offered != Some(false) && inner.wanted == inner.granted {
@@ -233,8 +234,8 @@ impl Space {
         let _ = self.lock().slots.give(slot);
     }
 
-    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one was.
-    /// Where the driver refuses, they run slower.
+    /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one
+    /// was. Where the driver refuses, they run slower.
     pub fn register(&self, _context: &Entered<'_>, slot: u64) -> bool {
         let mut inner = self.lock();
         let Some(segment) = inner
@@ -303,9 +304,31 @@ impl Inner {
             // SAFETY: the mapping just made.
             unsafe { libc::madvise(at, size as usize, libc::MADV_DONTFORK) };
             self.segments.push(Segment { at: at as u64, bytes: size, registered: false });
-            self.slots.add(at as u64, size / GRANULE * GRANULE);
+            self.slots.add(at as u64, size);
             self.granted += size;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::FromRawFd;
+
+    #[test]
+    fn whole_granules_of_a_grant_are_used_and_the_next_grant_goes_on_after_them() {
+        // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
+        let space = Space::default();
+        space.open();
+        assert_eq!(space.to_ask(), Some(FIRST));
+        assert!(!space.granted(3 * GRANULE + 5, Some(file)).unwrap());
+        assert_eq!(space.held(), 3 * GRANULE);
+        space.granted(4 * GRANULE, None).unwrap();
+        assert_eq!(space.held(), 4 * GRANULE);
+        assert!(space.slot_now(GRANULE).is_some());
+        space.granted(GRANULE - 1, None).unwrap();
+        assert_eq!((space.offered(), space.held()), (Some(false), 4 * GRANULE));
     }
 }

@@ -14,7 +14,8 @@ use nvshare_abi::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::TryLockError;
 
-/// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its stream.
+/// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its
+/// stream.
 const BATCH: usize = 64;
 const BATCH_BYTES: u64 = 64 << 20;
 
@@ -128,7 +129,8 @@ impl Freed {
 }
 
 impl Memory {
-    /// Memory on the device of `context` for a stream, which is of the context `here`: what was freed in it before, or new.
+    /// Memory on the device of `context` for a stream, which is of the context `here`: what was freed in it before, or
+    /// new.
     ///
     /// # Errors
     /// The code for the application.

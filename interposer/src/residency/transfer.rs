@@ -15,15 +15,14 @@ use crate::real::driver;
 use crate::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
-use nvshare_protocol::{Bytes, DeviceId};
-use std::time::Duration;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// Moved between two looks at the book, bytes.
 const BATCH: u64 = 512 << 20;
-/// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every 2 ms,
-/// for it hears no more than a thousand messages a second from one tenant.
+/// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every
+/// 2 ms, for it hears no more than a thousand messages a second from one tenant.
 const STEP: u64 = 128 << 20;
-const SELDOM: Duration = Duration::from_millis(2);
+const SELDOM: Nanos = Nanos::from_millis(2);
 /// One prefetch call's share: 50 GB/s in with pieces of 32 to 256 MiB, 27 GB/s with pieces of 2 MiB (one H200, driver
 /// 580.159.04).
 const PREFETCH: u64 = 64 << 20;
@@ -50,9 +49,15 @@ impl Memory {
         self.place_elsewhere(contexts);
         each(contexts, budget, |context, bytes| {
             let mut moved = 0;
-            while let Some(batch) = self.bring_batch(context, bytes.0) {
+            loop {
+                let (batch, more) = self.bring_batch(context, bytes.0);
                 moved += batch;
-                progress();
+                if batch > 0 {
+                    progress();
+                }
+                if !more {
+                    break;
+                }
             }
             let rest = bytes.0.saturating_sub(self.fixed_and_pieces(context.device.id));
             Bytes(moved + self.fetch_managed(context, Bytes(rest), bulk))
@@ -70,8 +75,8 @@ impl Memory {
         }
     }
 
-    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress` is
-    /// called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
+    /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
+    /// is called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
     pub fn evict(
         &self,
         contexts: &Contexts,
@@ -147,8 +152,8 @@ impl Memory {
         book.totals(device).resident - managed
     }
 
-    /// One batch of pieces in; none when there is nothing more to bring, or no room.
-    fn bring_batch(&self, context: &Context, budget: u64) -> Option<u64> {
+    /// One batch of pieces in: its bytes, and whether to go on. Not so when there is nothing more to bring, or no room.
+    fn bring_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
         let device = context.device.id;
         let mut book = self.book();
         let mut room = budget.saturating_sub(book.totals(device).resident).min(BATCH.max(1));
@@ -159,8 +164,8 @@ impl Memory {
             .map(|piece| (piece.stamp, piece.stamp, piece.bytes))
             .collect();
         away.sort_unstable_by(|a, b| b.cmp(a));
-        let mut entered = context.enter()?;
-        let stream = entered.stream().ok()?;
+        let Some(mut entered) = context.enter() else { return (0, false) };
+        let Ok(stream) = entered.stream() else { return (0, false) };
         // SAFETY: our own stream of the context that is current.
         let wait = || unsafe { driver::cuStreamSynchronize(stream) };
         let (mut batch, mut refused) = (Vec::new(), CUresult::SUCCESS);
@@ -180,7 +185,8 @@ impl Memory {
                 if let Some(slot) = piece.slot {
                     self.space.register(&entered, slot);
                 }
-                // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until `wait`.
+                // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until
+                // `wait`.
                 let copy = |at, slot, bytes| unsafe {
                     driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, stream)
                 };
@@ -211,7 +217,7 @@ impl Memory {
         drop(entered);
         drop(book);
         self.moved.notify_all();
-        (moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS).then_some(moved)
+        (moved, moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS)
     }
 
     /// One batch of pieces out; none when there is nothing more that can leave.
@@ -260,17 +266,20 @@ impl Memory {
             batch.push((id, entered.mark(stream)));
         }
         let (mut moved, mut told, mut told_at) = (0, 0, clock::instant());
+        let mut failed = false;
         for (id, mark) in batch {
-            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is.
-            if entered.passed(mark, stream) != CUresult::SUCCESS {
-                break;
+            // Its bytes are safe before its memory goes. A copy that failed leaves it where it is, and what comes after
+            // it: that is waited for all the same, and gives its mark back.
+            failed |= entered.passed(mark, stream) != CUresult::SUCCESS;
+            if failed {
+                continue;
             }
             let Some(piece) = book.pieces.get_mut(id) else { continue };
             piece.lift();
             piece.saved = true;
             moved += piece.bytes;
             book.split(*id, FINE, |slot| self.space.split(slot, FINE));
-            if moved - told >= STEP && told_at.elapsed() >= SELDOM {
+            if moved - told >= STEP && clock::since(told_at) >= SELDOM {
                 (told, told_at) = (moved, clock::instant());
                 progress(&|device| book.totals(device));
             }

@@ -15,7 +15,7 @@ macro_rules! driver {
                 let $on = $crate::sim::stream::Default::$default;
                 // SAFETY: the caller keeps the promises that NVIDIA's function of this name asks for: pointers
                 // are null or valid for what they point to.
-                #[allow(unused_unsafe)]
+                #[allow(unused_unsafe, reason = "not every body needs it")]
                 unsafe { $body }
             })
         }

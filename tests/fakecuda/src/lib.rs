@@ -3,7 +3,12 @@
 //!
 //! `calls` is the C face, `sim` the device, `settings` the one list of what can be set.
 #![allow(unsafe_code)] // it is a C library, maps shared memory, and computes on its callers' addresses
-#![allow(non_snake_case, clippy::missing_safety_doc, clippy::too_many_arguments)]
+#![allow(
+    non_snake_case,
+    clippy::missing_safety_doc,
+    clippy::too_many_arguments,
+    reason = "the functions are NVIDIA's, with their names, their arguments and what they ask of callers"
+)]
 
 #[macro_use]
 mod driver;

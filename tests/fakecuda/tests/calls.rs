@@ -1,5 +1,5 @@
 //! Calls and their errors, each in a process of its own, as a driver is one per process.
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // it forks, and touches managed memory as the host does
 mod support;
 use support::Cuda;
 
@@ -65,6 +65,40 @@ in_a_process! {
         };
         assert_eq!((add(kernel), add(function)), (400, 0));
         assert_eq!(cuda.launch(kernel, 0, &[1]), 0);
+    }
+
+    copies_and_fills_beyond_all_addresses_are_refused() {
+        let cuda = Cuda::begin();
+        let at = cuda.plain(4096).unwrap();
+        const DEVICE: u64 = 2;
+        let copy = |y: u64, pitch: u64, height: u64| {
+            // x, y, kind, host, device, array, pitch of either end, source first; width and height.
+            let description = [0, y, DEVICE, 0, at, 0, pitch, 0, 0, DEVICE, 0, at, 0, 512, 16, height];
+            call!(cuda, "cuMemcpy2D_v2", description.as_ptr())
+        };
+        assert_eq!((copy(1, 512, 2), copy(u64::MAX, 512, 2), copy(0, u64::MAX, 3)), (0, 1, 1));
+        assert_eq!(call!(cuda, "cuMemsetD2D32_v2", at, u64::MAX, 0, 4, 3), 1);
+        assert_eq!(call!(cuda, "cuMemsetD32_v2", at, 0, u64::MAX), 1);
+    }
+
+    what_a_pool_keeps_is_taken_once("FAKECUDA_MEMORY" = "64MiB") {
+        const MIB: u64 = 1 << 20;
+        const THRESHOLD: u32 = 4;
+        let cuda = Cuda::begin();
+        let (mut pool, mut at, mut free, mut total, all) = (0_u64, 0_u64, 0_u64, 0_u64, u64::MAX);
+        ok!(cuda, "cuDeviceGetDefaultMemPool", &mut pool as *mut u64, 0);
+        ok!(cuda, "cuMemPoolSetAttribute", pool, THRESHOLD, &all as *const u64);
+        ok!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 16 * MIB, 0);
+        ok!(cuda, "cuMemFreeAsync", at, 0);
+        cuda.synchronize();
+        ok!(cuda, "cuMemGetInfo_v2", &mut free as *mut u64, &mut total as *mut u64);
+        cuda.plain(free - 8 * MIB).unwrap();
+        assert_eq!(call!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 26 * MIB, 0), 2);
+        ok!(cuda, "cuMemAllocAsync", &mut at as *mut u64, 24 * MIB, 0);
+        assert_eq!(cuda.plain(2 * MIB), Err(2));
+        ok!(cuda, "cuMemFreeAsync", at, 0);
+        cuda.synchronize();
+        cuda.plain(24 * MIB).unwrap();
     }
 
     a_forked_child_is_not_initialised() {

@@ -1,5 +1,4 @@
 //! The lookup answers exactly as the recorded driver did, and every symbol is exported.
-#![allow(unsafe_code)]
 mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;

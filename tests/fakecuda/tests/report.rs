@@ -1,5 +1,4 @@
 //! The report's card and figures, from events and the device's log: simulated time, whatever the host does.
-#![allow(unsafe_code)]
 mod support;
 use support::{Cuda, await_word, child, is_role, log, run};
 

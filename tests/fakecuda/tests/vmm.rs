@@ -1,5 +1,4 @@
 //! Virtual memory management: addresses, physical memory, mappings, access, and what their wrong use costs.
-#![allow(unsafe_code)]
 mod support;
 use support::{Cuda, await_word, child, is_role, run};
 

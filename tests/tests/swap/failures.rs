@@ -64,6 +64,18 @@ fn a_card_that_is_full_for_a_moment_costs_time_and_no_data() -> Result<()> {
 }
 
 #[test]
+fn what_came_before_a_refusal_is_counted_with_what_comes_after_it() -> Result<()> {
+    let world = World::new(CARD)?;
+    let _scheduler = world.scheduler_with(SWAP, &[])?;
+    let settings = [("FAKECUDA_FAIL", "cuMemCreate:4:2"), ("NVSHARE_LOG", "debug")];
+    right(&load(&world, 6, &["--steps", "1"], &settings)?.finish()?);
+    let log = world.tenants_log();
+    assert!(log.contains("memory does not come back yet (CUDA error 2)"), "{log}");
+    assert!(log.contains("granted: 0.19 GiB in"), "all six pieces: {log}");
+    Ok(())
+}
+
+#[test]
 fn a_mapping_that_fails_costs_time_and_no_data() -> Result<()> {
     let log = with_failures("cuMemMap:9:999,cuMemSetAccess:14:1")?;
     assert!(log.contains("memory does not come back yet (CUDA error 999)"), "{log}");

@@ -84,7 +84,8 @@ pub(super) fn filling(
     width: u64,
     height: u64,
 ) -> Result<Work, CUresult> {
-    let there = Process::get()?.inner().memory.covers(dst, pitch * (height - 1) + width * unit);
+    let bytes = work::span(pitch, width.saturating_mul(unit), height);
+    let there = Process::get()?.inner().memory.covers(dst, bytes);
     if !there || !dst.is_multiple_of(unit) {
         return Err(CUresult::ERROR_INVALID_VALUE);
     }

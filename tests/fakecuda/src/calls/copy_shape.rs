@@ -36,14 +36,13 @@ impl Described {
                 let inner = process.inner();
                 let array = inner.arrays.all.get(&(self.array as usize));
                 let array = array.ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-                return Ok((array.end(self.x, self.y, self.z), true));
+                return Ok((array.end(self.x, self.y, self.z)?, true));
             }
             _ => return Err(CUresult::ERROR_INVALID_VALUE),
         };
         let pitch = if self.pitch == 0 { width } else { self.pitch };
-        let slice = pitch * if self.height == 0 { rows } else { self.height };
-        let at = start + self.x + self.y * pitch + self.z * slice;
-        Ok((End { at, pitch, slice }, self.kind == DEVICE))
+        let slice = pitch.saturating_mul(if self.height == 0 { rows } else { self.height });
+        Ok((End::within(start, [self.x, self.y, self.z], pitch, slice)?, self.kind == DEVICE))
     }
 }
 
@@ -123,7 +122,7 @@ fn part(array: CUarray, offset: usize) -> Result<u64, CUresult> {
     let process = Process::get()?;
     let inner = process.inner();
     let array = inner.arrays.all.get(&(array as usize)).ok_or(CUresult::ERROR_INVALID_HANDLE)?;
-    Ok(array.end(offset as u64, 0, 0).at)
+    Ok(array.end(offset as u64, 0, 0)?.at)
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! Memory: plain, managed, page-locked; prefetch; what is known of an address.
 use crate::driver::{Outcome, put};
-use crate::sim::memory::Kind;
+use crate::sim::memory::{Allocation, Kind};
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
 use crate::sim::work::Work;
@@ -62,7 +62,7 @@ driver! {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let (process, context, device) = here()?;
-        let row = width.next_multiple_of(512);
+        let row = width.checked_next_multiple_of(512).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         let bytes = row.checked_mul(height).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         put(dptr, process.allocate_plain(bytes as u64, device, context)?)?;
         put(pitch, row)
@@ -107,8 +107,8 @@ driver! {
 
     cuMemFreeHost(p: *mut c_void) |_| {
         let (process, context, _) = here()?;
-        let known = process.inner().memory.find(p as u64).is_some_and(|a| a.start == p as u64);
-        if !known {
+        let made = |a: &Allocation| a.start == p as u64 && matches!(a.kind, Kind::Host { mapped: true, .. });
+        if !process.inner().memory.find(p as u64).is_some_and(made) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         process.synchronize(context)?;

@@ -50,7 +50,8 @@ impl Process {
         })
     }
 
-    fn take_now(&self, device: usize, size: u64) -> Result<(), CUresult> {
+    /// The same, of what there is without asking pools.
+    pub(super) fn take_now(&self, device: usize, size: u64) -> Result<(), CUresult> {
         let memory = settings().memory;
         let mut shared = self.world.lock();
         shared.reap();

@@ -60,9 +60,12 @@ impl Shape {
 
 impl Array {
     /// An end of a copy, that begins so far into the array.
-    pub fn end(&self, x_bytes: u64, y: u64, z: u64) -> End {
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` beyond all addresses.
+    pub fn end(&self, x_bytes: u64, y: u64, z: u64) -> Result<End, CUresult> {
         let (pitch, slice) = (self.shape.row(), self.shape.row() * self.shape.height.max(1));
-        End { at: self.at + x_bytes + y * pitch + z * slice, pitch, slice }
+        End::within(self.at, [x_bytes, y, z], pitch, slice)
     }
 }
 

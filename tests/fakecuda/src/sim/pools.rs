@@ -137,32 +137,37 @@ impl Process {
     /// Memory of a pool.
     pub fn allocate_pooled(&self, bytes: u64, pool: usize, context: usize) -> Result<u64, CUresult> {
         let size = simulated(bytes);
-        let (device, more) = {
-            let inner = self.inner();
-            let pool = inner.pools.all.get(&pool).filter(|pool| !pool.doomed);
-            let pool = pool.ok_or(CUresult::ERROR_INVALID_VALUE)?;
-            (pool.device, size.saturating_sub(pool.held - pool.live))
+        let device = match self.take_for_pool(size, pool) {
+            Err(CUresult::ERROR_OUT_OF_MEMORY) => {
+                self.settle_pools(true);
+                self.take_for_pool(size, pool)?
+            }
+            taken => taken?,
         };
-        self.take(device, more)?;
         let mut inner = self.inner();
         let found = inner.pools.all.get_mut(&pool).ok_or(CUresult::ERROR_INVALID_VALUE)?;
         let offset = found.next;
-        let start = match map_file(bytes, found.file.as_ref().map(|file| (file.as_fd(), offset))) {
-            Ok(start) => start,
-            Err(code) => {
-                drop(inner);
-                self.give(device, more);
-                return Err(code);
-            }
-        };
+        let mapped = map_file(bytes, found.file.as_ref().map(|file| (file.as_fd(), offset)));
+        let start = mapped.inspect_err(|_| found.live -= size)?;
         found.next += bytes.next_multiple_of(GRANULARITY);
-        found.held += more;
-        found.live += size;
-        found.held_high = found.held_high.max(found.held);
         found.used += bytes;
         found.used_high = found.used_high.max(found.used);
         inner.memory.insert(start, bytes, Kind::Pooled { device, pool, offset }, context);
         Ok(start)
+    }
+
+    /// Simulated bytes of a pool, and of its device what the pool lacks; the device. What it lacks changes as it is trimmed,
+    /// so that nobody does that meanwhile.
+    fn take_for_pool(&self, size: u64, pool: usize) -> Result<usize, CUresult> {
+        let mut inner = self.inner();
+        let found = inner.pools.all.get_mut(&pool).filter(|pool| !pool.doomed);
+        let found = found.ok_or(CUresult::ERROR_INVALID_VALUE)?;
+        let more = size.saturating_sub(found.held - found.live);
+        self.take_now(found.device, more)?;
+        found.held += more;
+        found.live += size;
+        found.held_high = found.held_high.max(found.held);
+        Ok(found.device)
     }
 
     /// What was allocated is the pool's again.

@@ -2,7 +2,7 @@
 use crate::sim::kernels::Kernel;
 use crate::sim::memory::Allocations;
 use crate::sim::shared::{Device, Engine};
-use nvshare_abi::{CUhostFn, CUstreamCallback};
+use nvshare_abi::{CUhostFn, CUresult, CUstreamCallback};
 
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -117,9 +117,19 @@ pub struct End {
 }
 
 impl End {
-    /// From the first byte to the last.
+    /// So many bytes, rows and slices from an address on.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` beyond all addresses.
+    pub fn within(start: u64, [x, y, z]: [u64; 3], pitch: u64, slice: u64) -> Result<Self, CUresult> {
+        let rows = y.checked_mul(pitch).zip(z.checked_mul(slice));
+        let at = rows.and_then(|(y, z)| start.checked_add(x)?.checked_add(y)?.checked_add(z));
+        at.map(|at| Self { at, pitch, slice }).ok_or(CUresult::ERROR_INVALID_VALUE)
+    }
+
+    /// From the first byte to the last; more than any memory has where that cannot be said.
     pub fn span(&self, width: u64, height: u64, depth: u64) -> u64 {
-        self.slice * (depth - 1) + span(self.pitch, width, height)
+        self.slice.saturating_mul(depth - 1).saturating_add(span(self.pitch, width, height))
     }
 }
 
@@ -174,9 +184,9 @@ pub fn is_valid(work: &Work, memory: &Allocations, device: usize) -> bool {
     }
 }
 
-/// From the first byte of the first row to the last of the last.
+/// From the first byte of the first row to the last of the last, as above.
 pub fn span(pitch: u64, width: u64, height: u64) -> u64 {
-    pitch * (height - 1) + width
+    pitch.saturating_mul(height - 1).saturating_add(width)
 }
 
 /// Which way a copy goes, by what its ends are.

@@ -21,9 +21,14 @@ pub fn built() -> PathBuf {
 macro_rules! call {
     ($cuda:expr, $name:literal $(, $arg:expr)*) => {{
         type F = unsafe extern "C" fn($($crate::call!(@u64 $arg)),*) -> u32;
+        #[allow(
+            unsafe_code,
+            unused_unsafe,
+            clippy::macro_metavars_in_unsafe,
+            reason = "tests call it in unsafe blocks and outside, and all that it is given are numbers"
+        )]
         // SAFETY: the symbol is the driver's function of this name; each test passes what that function asks for, and
         // integers and pointers go in the same registers.
-        #[allow(unsafe_code, unused_unsafe, clippy::macro_metavars_in_unsafe)]
         unsafe {
             let f: F = std::mem::transmute($cuda.address($name));
             f($($arg as u64),*)
