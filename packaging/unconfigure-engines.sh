@@ -8,10 +8,6 @@ for engine in docker containerd crio podman; do
     *"nothing to change"*) continue ;;
     *) printf 'nvshare: %s\n' "$said" ;;
     esac
-    # docker reads its file again without touching containers; the others would have to be restarted.
-    if [ "$engine" = docker ] && [ -d /run/systemd/system ]; then
-        systemctl try-reload-or-restart docker.service || true
-    fi
 done
 # The device's description, unless somebody has changed it.
 if [ -e /etc/cdi/nvshare.json ] && nvshare-ctk cdi generate --output - | cmp -s - /etc/cdi/nvshare.json; then

@@ -10,6 +10,7 @@ if [ "$1" -eq 1 ]; then
     if [ -d /run/systemd/system ] && systemctl --quiet is-enabled nvshare-scheduler.service; then
         systemctl start nvshare-scheduler.service
     fi
+    /usr/lib/nvshare/say-what-is-next
 elif [ -d /run/systemd/system ]; then
     # Tenants run on meanwhile and come back by themselves.
     systemctl try-restart nvshare-scheduler.service

@@ -23,11 +23,11 @@ lay() {
     rm "$root/made"
 }
 
-# boot: starts the machine in $root and waits until it is up.
+# boot [OPTIONS OF systemd-nspawn...]: starts the machine in $root and waits until it is up.
 boot() {
     # Newer systemds do without the old control groups.
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit --directory="$root" \
-        --bind="$work/packages:/packages" --bind="$work/world:/world" --console=pipe --boot </dev/null >"$work/console" 2>&1 &
+        --bind="$work/packages:/packages" --bind="$work/world:/world" --console=pipe "$@" --boot </dev/null >"$work/console" 2>&1 &
     machine=$!
     local try
     for try in $(seq 600); do

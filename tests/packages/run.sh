@@ -2,7 +2,7 @@
 # The packages of `make dist`: what they are, and what happens where they are installed, upgraded and removed. Runs
 # as root on any Debian; installs what it needs, and keeps a tree of each Debian in NVSHARE_TREES.
 #
-#   tests/packages/run.sh [CASES...]      CASES: contents bookworm trixie rpm (all by default)
+#   tests/packages/run.sh [CASES...]      CASES: contents bookworm trixie docker rpm (all by default)
 #
 #   NVSHARE_DIST      directory of the packages, with what prepare.sh made in again/ and next/ below it
 #   NVSHARE_WORLD     directory of load and libfakecuda.so (default: the debug target directory)
@@ -13,7 +13,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../containers/tap.sh"
 . "$here/machine.sh"
-for case in contents debian rpm; do . "$here/case-$case.sh"; done
+for case in contents debian docker rpm; do . "$here/case-$case.sh"; done
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
@@ -60,10 +60,10 @@ cp "$deb" "$rpm" "$rpm_next" "$work/packages/"
 cp "$world/load" "$work/world/" && cp "$world/libfakecuda.so" "$work/world/libcuda.so.1" || exit 1
 chmod -R a+rX "$work"
 
-for case in ${*:-contents bookworm trixie rpm}; do
+for case in ${*:-contents bookworm trixie docker rpm}; do
     echo "# $case"
     case $case in
-    contents | rpm) "${case}_case" ;;
+    contents | docker | rpm) "${case}_case" ;;
     *) debian_case "$case" ;;
     esac
 done

@@ -2,6 +2,7 @@
 
 use super::{containerd, docker, podman};
 use anyhow::Result;
+use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
@@ -48,6 +49,17 @@ impl Engine {
             Engine::Crio => podman::change_crio(text, change),
             Engine::Podman => podman::change(text, change),
         }
+    }
+
+    /// Has the engine read its usual file again, if it runs and that touches no container; whether it has.
+    pub fn reload(self) -> bool {
+        let systemctl = |words: &[&str]| {
+            let done =
+                Command::new("systemctl").args(words).arg("docker.service").stdin(Stdio::null()).output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        // dockerd takes new runtimes up by a signal; the others would have to be restarted.
+        self == Engine::Docker && systemctl(&["--quiet", "is-active"]) && systemctl(&["reload"])
     }
 
     pub fn advice(self) -> &'static str {

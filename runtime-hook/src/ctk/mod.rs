@@ -70,6 +70,9 @@ struct ConfigFile {
     /// Print the file as it would be and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Leave it to you to have dockerd read its file again.
+    #[arg(long)]
+    no_reload: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,7 +135,15 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         } else {
             write(&path, &after)?;
         }
-        eprintln!("{}: changed. {}", path.display(), file.runtime.advice());
+        let told = file.config.is_none() && !file.no_reload && file.runtime.reload();
+        let next = match (told, change) {
+            (false, _) => file.runtime.advice(),
+            (true, Change::Configure { .. }) => {
+                "dockerd has been told. Next: docker run --runtime=nvshare --gpus all IMAGE ..."
+            }
+            (true, Change::Unconfigure) => "dockerd has been told.",
+        };
+        eprintln!("{}: changed. {next}", path.display());
     }
     Ok(())
 }
