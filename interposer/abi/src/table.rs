@@ -60,7 +60,11 @@ macro_rules! cuda_table {
         cuMemSetMemPool(location: *mut CUmemLocation, kind: CUmemAllocationType, pool: CUmemoryPool) => pool_chosen();
         cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trimmed(pool, keep);
         cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_opened(pool, map, count);
+        // --- memory: the host's, which has addresses of the device's
+        cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) => addresses_chosen();
+        cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) => addresses_chosen();
         // --- memory: physical memory that the application maps itself ----------------------------
+        cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => addresses_chosen();
         cuMemAddressFree(ptr: CUdeviceptr, bytes: usize) => addresses_freed(ptr, bytes);
         cuMemCreate(handle: *mut CUmemGenericAllocationHandle, bytes: usize, prop: *const CUmemAllocationProp, flags: c_ulonglong) => physical_created(handle, bytes, prop, flags);
         cuMemRelease(handle: CUmemGenericAllocationHandle) => physical_released(handle);
@@ -376,14 +380,11 @@ macro_rules! cuda_more {
         cuLibraryGetKernel(pkernel: *mut CUkernel, library: CUlibrary, name: *const c_char) => pass();
         cuKernelGetFunction(function: *mut CUfunction, kernel: CUkernel) => pass();
         // --- host memory and what is known of an address -----------------------------------------
-        cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) => pass();
-        cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) => pass();
         cuMemFreeHost(p: *mut c_void) => pass();
         cuMemHostGetFlags(flags: *mut c_uint, p: *mut c_void) => pass();
         cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) => pass();
         cuMemHostUnregister(p: *mut c_void) => pass();
         cuMemHostGetDevicePointer_v2(dptr: *mut CUdeviceptr, p: *mut c_void, flags: c_uint) => pass();
-        cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => pass();
         cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: CUmemAllocationGranularity_flags) => pass();
         cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => pass();
         cuMemPoolExportToShareableHandle(handle: *mut c_void, pool: CUmemoryPool, kind: CUmemAllocationHandleType, flags: c_ulonglong) => pass();

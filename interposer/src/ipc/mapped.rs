@@ -14,16 +14,18 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// Maps them where the device may read and write.
+    /// Maps them where the device may read and write, at addresses that `reserve` gives.
     ///
     /// # Errors
     /// The driver's; nothing is left of the attempt.
-    pub fn new(parts: Vec<(OwnedFd, u64)>, ordinal: CUdevice) -> Result<Self, CUresult> {
+    pub fn new(
+        parts: Vec<(OwnedFd, u64)>,
+        ordinal: CUdevice,
+        reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
+    ) -> Result<Self, CUresult> {
         let bytes = parts.iter().try_fold(0_u64, |sum, (_, bytes)| sum.checked_add(*bytes));
         let bytes = bytes.ok_or(CUresult::ERROR_INVALID_VALUE)?;
-        let mut at = 0;
-        // SAFETY: the pointer is to a local.
-        check(unsafe { driver::cuMemAddressReserve(&mut at, bytes as usize, 0, 0, 0) })?;
+        let at = reserve(bytes)?;
         let mut mapped = Self { at, bytes, parts: Vec::with_capacity(parts.len()) };
         let mut next = at;
         for (file, bytes) in parts {

@@ -99,7 +99,12 @@ impl Ipc {
     /// # Errors
     /// As the driver's: `INVALID_CONTEXT` in the process that gave the ticket, `INVALID_VALUE` where nothing is
     /// behind it any more.
-    pub fn open(&self, context: &Context, ticket: Ticket) -> Result<CUdeviceptr, CUresult> {
+    pub fn open(
+        &self,
+        context: &Context,
+        ticket: Ticket,
+        reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
+    ) -> Result<CUdeviceptr, CUresult> {
         if now_or_never(self.inner.lock()).server == Some(ticket.server) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
@@ -113,7 +118,7 @@ impl Ipc {
             log::warning!("memory of another process cannot be opened: {error}");
             CUresult::ERROR_INVALID_VALUE
         })?;
-        let mapped = Mapped::new(parts, context.device.ordinal)?;
+        let mapped = Mapped::new(parts, context.device.ordinal, reserve)?;
         if ticket.offset.checked_add(ticket.bytes).is_none_or(|end| end > mapped.bytes) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }

@@ -41,10 +41,9 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
     }
 }
 
-/// Whether other processes can open it.
+/// Whether other processes can open it, as far as is known: an answer that waits for nothing.
 pub(super) fn is_shareable(process: &Process, known: &Known) -> bool {
-    let can_replace = || process.captures.while_none(|| process.memory.can_replace()).unwrap_or(false);
-    known.shareable || known.replaceable && can_replace()
+    known.shareable || known.replaceable && process.memory.may_replace()
 }
 
 fn advise() {
@@ -73,8 +72,9 @@ pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _fla
     let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
         return Gate::Pass;
     };
+    let reserve = |bytes| process.memory.reserve(bytes, 0);
     // SAFETY: the application's own pointer for the result.
-    match unsafe { answer(dptr, process.ipc.open(&context, ticket)) } {
+    match unsafe { answer(dptr, process.ipc.open(&context, ticket, reserve)) } {
         Gate::Answer(code) => Gate::Answer(code),
         _ => Gate::Pass,
     }

@@ -13,6 +13,15 @@ use nvshare_protocol::{Bytes, DeviceId};
 
 type Handle = CUmemGenericAllocationHandle;
 
+/// The driver chooses addresses: not those that one memory of ours is leaving for another.
+pub fn addresses_chosen(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+    let addresses = process::current().map(|process| process.memory.addresses());
+    Gate::Admit(move |result| {
+        drop(addresses);
+        result
+    })
+}
+
 /// Plain memory of a device is a piece of ours, and can move. Memory for other uses is the driver's, and counted.
 pub fn physical_created(
     _: Entry,

@@ -98,7 +98,7 @@ pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
             process.memory.reclaim_here(process);
             process.forget_pool(pool);
-            process.memory.forget_pool(&process.contexts, pool);
+            process.memory.forget_pool(process, pool);
             process.memory.tell_changes(process);
             // A device whose pool it was has its first one again.
             process.forget_current_pools();
@@ -171,7 +171,7 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Gate<Nothing> {
     if let Some(process) = process::current() {
         process.memory.reclaim_here(process);
-        process.memory.trim_pool(&process.contexts, pool as usize, keep as u64);
+        process.memory.trim_pool(process, pool as usize, keep as u64);
         process.memory.tell_changes(process);
     }
     Gate::Pass

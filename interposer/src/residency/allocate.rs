@@ -227,7 +227,7 @@ impl Memory {
                 // Whole granules can become pieces.
                 let may = managed.is_none() && bytes >= SHARED_BELOW;
                 let bytes = bytes.checked_next_multiple_of(GRANULE).filter(|_| may).unwrap_or(bytes);
-                let start = self.allocate_managed(bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
+                let start = self.allocate_managed(context, bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
                 let placing = self.book().placing;
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
                 if placing
@@ -241,10 +241,11 @@ impl Memory {
                 (start, bytes, if device.movable { Home::Managed { resident } } else { Home::Plain })
             }
             Engine::Plain => {
-                let mut start = 0;
                 let _addresses = self.addresses();
-                // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
-                check(unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) })?;
+                let mut start = 0;
+                // SAFETY: the pointer is to a local; the context is current.
+                let make = || unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) };
+                check(context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED))?;
                 (start, bytes, Home::Plain)
             }
         };
@@ -333,14 +334,20 @@ impl Memory {
         }
     }
 
-    /// Managed memory of the driver's, in the context that is current.
-    pub(super) fn allocate_managed(&self, bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
+    /// Managed memory of the driver's, which goes with this context: a stream's or a pool's need not be the current one.
+    fn allocate_managed(&self, context: &Context, bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
         let _addresses = self.addresses();
-        make_managed(bytes, flags)
+        let mut start = Err(CUresult::ERROR_CONTEXT_IS_DESTROYED);
+        let make = || {
+            start = make_managed(bytes, flags);
+            start.map_or_else(|code| code, |_| CUresult::SUCCESS)
+        };
+        check(context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED))?;
+        start
     }
 
     /// Addresses for pieces, if they can be had those from `at` on.
-    pub(super) fn reserve(&self, bytes: u64, at: u64) -> Result<u64, CUresult> {
+    pub fn reserve(&self, bytes: u64, at: u64) -> Result<u64, CUresult> {
         let _addresses = self.addresses();
         reserve(bytes, at)
     }
@@ -359,7 +366,8 @@ impl Memory {
 }
 
 fn least_chunk(engine: Engine, device: &Device) -> u64 {
-    let is_replaceable = engine == Engine::Managed && device.capacity.0 >= MANAGED_SHARES_FROM;
+    let is_replaceable =
+        engine == Engine::Managed && device.movable && device.capacity.0 >= MANAGED_SHARES_FROM;
     if is_replaceable { SHARED_BELOW } else { GRANULE }
 }
 

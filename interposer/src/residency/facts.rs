@@ -2,8 +2,8 @@
 use super::Memory;
 use super::book::{Home, PoolUse};
 use super::piece::Piece;
-use crate::contexts::Contexts;
 use crate::gate::now_or_never;
+use crate::process::Process;
 use nvshare_protocol::DeviceId;
 use std::sync::RwLockReadGuard;
 
@@ -73,16 +73,17 @@ impl Memory {
         })
     }
 
-    /// The devices on which two addresses lie, if both are in pieces that we have made for allocations, and on two.
+    /// The devices on which two addresses lie, if both are in allocations, on two, and at least one in pieces of ours, which
+    /// the other device cannot reach.
     pub fn apart(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
         let book = self.book();
         let on = |address: u64| {
             let (_, allocation) = book.allocation_at(address)?;
             let extent = book.extents.get(&allocation.extent)?;
-            (!extent.is_the_drivers()).then_some(allocation.device)
+            Some((allocation.device, !extent.is_the_drivers()))
         };
-        let (one, other) = (on(one)?, on(other)?);
-        (one != other).then_some((one, other))
+        let ((one, is_ours), (other, is_too)) = (on(one)?, on(other)?);
+        (one != other && (is_ours || is_too)).then_some((one, other))
     }
 
     /// Keeps what lies at an address there; none if it is away.
@@ -113,7 +114,7 @@ impl Memory {
     }
 
     /// The pool keeps so much at most from now on, and what is used.
-    pub fn trim_pool(&self, contexts: &Contexts, pool: usize, keep: u64) {
+    pub fn trim_pool(&self, process: &Process, pool: usize, keep: u64) {
         let mut book = self.book();
         if let Some(of) = book.pools.get_mut(&pool) {
             of.kept = of.kept.min(keep.max(of.used));
@@ -121,8 +122,13 @@ impl Memory {
         let device = book.thresholds.get(&pool).map(|(device, _)| *device);
         drop(book);
         if let Some(device) = device {
-            self.shed(contexts, device, keep);
+            self.shed_unless_captured(process, device, keep);
         }
+    }
+
+    /// Gives chunks back that nothing lies in, but not beside a capture, which the driver's free would end.
+    fn shed_unless_captured(&self, process: &Process, device: DeviceId, keep: u64) {
+        process.captures.while_none(|| self.shed(&process.contexts, device, keep));
     }
 
     /// The pool keeps so much of what is freed.
@@ -132,7 +138,7 @@ impl Memory {
 
     /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become
     /// another's.
-    pub fn forget_pool(&self, contexts: &Contexts, pool: usize) {
+    pub fn forget_pool(&self, process: &Process, pool: usize) {
         let mut book = self.book();
         book.pools.remove(&pool);
         let kept_on = book.thresholds.remove(&pool).map(|(device, _)| device);
@@ -143,7 +149,7 @@ impl Memory {
         drop(book);
         self.forget_access_of_pool(pool);
         if let Some(device) = kept_on {
-            self.shed(contexts, device, rest);
+            self.shed_unless_captured(process, device, rest);
         }
     }
 }

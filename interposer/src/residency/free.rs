@@ -161,7 +161,7 @@ impl Memory {
         let mut book = self.book();
         book.allocations.insert(taken.start, taken.allocation);
         if let Some(extent) = taken.extent {
-            book.extents.insert(taken.start, extent);
+            book.extents.insert(taken.allocation.extent, extent);
         }
     }
 }

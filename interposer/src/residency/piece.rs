@@ -187,6 +187,22 @@ impl Piece {
         mapped
     }
 
+    /// Maps it elsewhere, wherever it is mapped, which nobody may access yet: [`open_all`] is to follow.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn move_maps(&mut self, from: u64, to: u64) -> Result<(), CUresult> {
+        let moved = |at: u64| at - from + to;
+        for map in &mut self.maps {
+            // SAFETY: mapped there since `make`; nothing of this process is in flight.
+            unsafe { driver::cuMemUnmap(map.at, map.bytes as usize) };
+            map.at = moved(map.at);
+            map.access.iter_mut().for_each(|access| access.at = moved(access.at));
+        }
+        let real = self.real.ok_or(CUresult::ERROR_INVALID_VALUE)?;
+        self.maps.iter().try_for_each(|map| map_at(map, real))
+    }
+
     fn accesses(&self) -> impl Iterator<Item = &Access> {
         self.maps.iter().flat_map(|map| &map.access)
     }

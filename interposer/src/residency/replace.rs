@@ -7,11 +7,11 @@
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use super::Memory;
 use super::allocate::{SHARED_BELOW, make_managed, reserve, sizes};
-use super::book::{Book, Extent, Home};
+use super::book::{Book, Extent, Home, PieceId};
 use super::export::KIND;
 use super::physical::SHARED;
 use super::piece::{self, GRANULE, check};
-use crate::contexts::{Context, Contexts, Entered};
+use crate::contexts::{Context, Contexts};
 use crate::gate::now_or_never;
 use crate::log;
 use crate::real::driver;
@@ -29,46 +29,6 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// in a program of PyTorch's.
 const SPARE: usize = 256;
 
-/// The bytes of an extent, on the host.
-struct Saved {
-    at: *mut c_void,
-    bytes: usize,
-}
-
-impl Saved {
-    fn new(bytes: usize) -> Result<Self, CUresult> {
-        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a mapping of our own, at an address of the kernel's choice.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
-        if at == libc::MAP_FAILED { Err(CUresult::ERROR_OUT_OF_MEMORY) } else { Ok(Self { at, bytes }) }
-    }
-
-    fn fill_from(&self, start: u64, entered: &mut Entered<'_>) -> Result<(), CUresult> {
-        let stream = entered.stream()?;
-        // SAFETY: as many bytes of an allocation as the mapping has; both stay until the wait; our own stream.
-        unsafe {
-            check(driver::cuMemcpyDtoHAsync_v2(self.at, start, self.bytes, stream))?;
-            check(driver::cuStreamSynchronize(stream))
-        }
-    }
-
-    fn write_to(&self, start: u64, entered: &mut Entered<'_>) -> Result<(), CUresult> {
-        let stream = entered.stream()?;
-        // SAFETY: as in `fill_from`.
-        unsafe {
-            check(driver::cuMemcpyHtoDAsync_v2(start, self.at, self.bytes, stream))?;
-            check(driver::cuStreamSynchronize(stream))
-        }
-    }
-}
-
-impl Drop for Saved {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `new`.
-        unsafe { libc::munmap(self.at, self.bytes) };
-    }
-}
-
 impl Extent {
     /// Whether it could become pieces, if the driver gives its addresses back.
     pub(super) fn is_replaceable(&self, start: u64) -> bool {
@@ -82,23 +42,32 @@ impl Extent {
 impl Memory {
     /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its
     /// place.
-    pub(super) fn addresses(&self) -> RwLockReadGuard<'_, ()> {
+    pub fn addresses(&self) -> RwLockReadGuard<'_, ()> {
         now_or_never(self.addresses.read())
     }
 
-    /// Whether managed memory can become pieces. The first time, a context is current, and no capture goes on.
-    pub fn can_replace(&self) -> bool {
-        *self.replaces.get_or_init(|| {
-            let _nobody_else = now_or_never(self.addresses.write());
-            let Ok(start) = make_managed(SHARED_BELOW, CU_MEM_ATTACH_GLOBAL) else { return false };
-            // SAFETY: just made, and nobody else's.
-            unsafe { driver::cuMemFree_v2(start) };
-            let reserved = reserve_at(start, SHARED_BELOW).is_ok();
-            if reserved {
-                unreserve(start, SHARED_BELOW);
-            }
-            reserved
-        })
+    /// Whether managed memory can become pieces, as far as is known.
+    pub fn may_replace(&self) -> bool {
+        self.replaces.get() != Some(&false)
+    }
+
+    /// The same, tried out if it was not: in the context that is current, with nobody else choosing addresses.
+    fn can_replace(&self) -> bool {
+        if let Some(known) = self.replaces.get() {
+            return *known;
+        }
+        let Ok(start) = make_managed(SHARED_BELOW, CU_MEM_ATTACH_GLOBAL) else { return false };
+        // SAFETY: just made, and nobody else's.
+        unsafe { driver::cuMemFree_v2(start) };
+        let reserved = reserve_at(start, SHARED_BELOW);
+        if reserved.is_ok() {
+            unreserve(start, SHARED_BELOW);
+        }
+        // What was refused for another reason may go another time.
+        if reserved.is_ok() || reserved == Err(CUresult::ERROR_NOT_SUPPORTED) {
+            let _ = self.replaces.set(reserved.is_ok());
+        }
+        reserved.is_ok()
     }
 
     /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this
@@ -123,48 +92,71 @@ impl Memory {
         let Some(extent) = book.extents.get(&start).filter(|extent| extent.is_replaceable(start)) else {
             return Ok(());
         };
-        let bytes = extent.bytes;
+        let (bytes, device) = (extent.bytes, extent.device);
         let mut entered = context.enter().ok_or(CUresult::ERROR_CONTEXT_IS_DESTROYED)?;
-        let saved = Saved::new(bytes as usize)?;
-        saved.fill_from(start, &mut entered)?;
-        // SAFETY: managed memory of the driver's, which nothing uses; its bytes are saved.
-        check(unsafe { driver::cuMemFree_v2(start) })?;
-        let made = reserve_at(start, bytes).and_then(|()| book.make_pieces(start, context.device.ordinal));
-        let Err(code) = made else {
-            self.changed.store(true, Release);
-            return saved.write_to(start, &mut entered);
+        let stream = entered.stream()?;
+        let copy = |to, from| {
+            // SAFETY: as many bytes of memory of ours as both have, our own stream, and both stay until the wait.
+            unsafe {
+                check(driver::cuMemcpyDtoDAsync_v2(to, from, bytes as usize, stream))?;
+                check(driver::cuStreamSynchronize(stream))
+            }
         };
-        if make_managed_at(start, bytes) {
-            saved.write_to(start, &mut entered)?;
-        } else {
-            log::error!(
-                "{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile"
-            );
-            let lost = book.extents.remove(&start);
-            lost.and_then(|extent| extent.shelf).and_then(|shelf| book.arenas.remove(&shelf));
+        if !self.can_replace() {
+            return Err(CUresult::ERROR_NOT_SUPPORTED);
         }
-        Err(code)
+        // Made and filled elsewhere, so that nothing is lost if it cannot be.
+        let meanwhile = reserve(bytes, 0)?;
+        let mut prop = piece::plain(context.device.ordinal);
+        prop.requestedHandleTypes |= KIND;
+        let parts = sizes(bytes).into_iter().map(|bytes| (bytes, None));
+        let ids = book.add_pieces(meanwhile, parts, prop, (device, Some(SHARED)));
+        let made = book.place(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
+        // SAFETY: managed memory of the driver's, which nothing uses; its bytes are in the pieces.
+        let freed = made.and_then(|()| check(unsafe { driver::cuMemFree_v2(start) }));
+        if let Err(code) = freed {
+            book.drop_pieces(&ids);
+            unreserve(meanwhile, bytes);
+            return Err(code);
+        }
+        let moved = reserve_at(start, bytes).and_then(|()| book.move_pieces(&ids, meanwhile, start));
+        let done = match moved {
+            Ok(()) => Ok(()),
+            Err(code) if make_managed_at(start, bytes) => copy(start, meanwhile).and(Err(code)),
+            Err(code) => {
+                log::error!(
+                    "{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile"
+                );
+                let lost = book.extents.remove(&start);
+                lost.and_then(|extent| extent.shelf).and_then(|shelf| book.arenas.remove(&shelf));
+                Err(code)
+            }
+        };
+        match (done, book.extents.get_mut(&start)) {
+            (Ok(()), Some(extent)) => extent.home = Home::Pieces(ids),
+            _ => drop(book.drop_pieces(&ids)),
+        }
+        unreserve(meanwhile, bytes);
+        self.changed.store(true, Release);
+        done
     }
 }
 
 impl Book {
-    /// What was managed memory is made of pieces that others may open, at addresses that are reserved for them.
-    fn make_pieces(&mut self, start: u64, ordinal: CUdevice) -> Result<(), CUresult> {
-        let extent = self.extents.get(&start).ok_or(CUresult::ERROR_INVALID_VALUE)?;
-        let (device, bytes) = (extent.device, extent.bytes);
-        let mut prop = piece::plain(ordinal);
-        prop.requestedHandleTypes |= KIND;
-        let parts = sizes(bytes).into_iter().map(|bytes| (bytes, None));
-        let ids = self.add_pieces(start, parts, prop, (device, Some(SHARED)));
-        if let Err((code, _, _)) = self.place(&ids) {
-            self.drop_pieces(&ids);
-            unreserve(start, bytes);
-            return Err(code);
+    /// Pieces that lie one behind the other are mapped elsewhere, at addresses that are reserved for them.
+    fn move_pieces(&mut self, ids: &[PieceId], from: u64, to: u64) -> Result<(), CUresult> {
+        for id in ids {
+            let Some(piece) = self.pieces.get_mut(id) else { continue };
+            for map in &piece.maps {
+                self.maps.remove(&map.at);
+            }
+            let moved = piece.move_maps(from, to);
+            for map in &piece.maps {
+                self.maps.insert(map.at, *id);
+            }
+            moved?;
         }
-        if let Some(extent) = self.extents.get_mut(&start) {
-            extent.home = Home::Pieces(ids);
-        }
-        Ok(())
+        piece::open_all(ids.iter().filter_map(|id| self.pieces.get(id)))
     }
 }
 

@@ -278,7 +278,9 @@ impl Memory {
             // Where a chunk begins, the driver would free all of it.
             return if book.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
         };
-        if book.extents.get(&allocation.extent).is_none_or(|extent| extent.home == Home::Plain) {
+        let is_the_drivers =
+            |extent: &super::book::Extent| extent.home == Home::Plain && extent.shelf.is_none();
+        if book.extents.get(&allocation.extent).is_none_or(is_the_drivers) {
             return Ok(None);
         }
         if std::mem::replace(&mut allocation.freed, true) {
