@@ -1,11 +1,10 @@
 //! Where the application's memory lies, and how it moves.
 //!
-//! Reading order: `book` (what there is), `piece` (memory that keeps its addresses while it is away), `space` (where
-//! its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical` (what the application's
-//! calls do), `export` (what other processes open), `replace` (managed memory that is to be),
-//! `stream_order` (what is freed in a stream's order), `leave` (what
-//! goes with a context), `peers` (who else may access it), `transfer` (how memory moves), `plan` (which managed memory
-//! does).
+//! Reading order: `book` (what there is), `piece` and `pieces` (memory that keeps its addresses while it is away),
+//! `space` (where its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical` (what the
+//! application's calls do), `export` (what other processes open), `replace` (managed memory that they are to open),
+//! `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else may access
+//! it), `transfer` (how memory moves), `plan` (which managed memory does).
 use crate::contexts::Device;
 use crate::gate::now_or_never;
 use crate::process::Process;
@@ -27,6 +26,7 @@ mod leave;
 mod peers;
 mod physical;
 mod piece;
+mod pieces;
 mod plan;
 mod replace;
 mod space;

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use super::Memory;
 use super::allocate::{SHARED_BELOW, make_managed, reserve, sizes};
-use super::book::{Book, Extent, Home, PieceId};
+use super::book::{Extent, Home};
 use super::export::KIND;
 use super::physical::SHARED;
 use super::piece::{self, GRANULE, check};
@@ -139,24 +139,6 @@ impl Memory {
         unreserve(meanwhile, bytes);
         self.changed.store(true, Release);
         done
-    }
-}
-
-impl Book {
-    /// Pieces that lie one behind the other are mapped elsewhere, at addresses that are reserved for them.
-    fn move_pieces(&mut self, ids: &[PieceId], from: u64, to: u64) -> Result<(), CUresult> {
-        for id in ids {
-            let Some(piece) = self.pieces.get_mut(id) else { continue };
-            for map in &piece.maps {
-                self.maps.remove(&map.at);
-            }
-            let moved = piece.move_maps(from, to);
-            for map in &piece.maps {
-                self.maps.insert(map.at, *id);
-            }
-            moved?;
-        }
-        piece::open_all(ids.iter().filter_map(|id| self.pieces.get(id)))
     }
 }
 
