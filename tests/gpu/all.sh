@@ -20,7 +20,7 @@ second alone 100
 second turns 170
 second engines 260
 third machine 75
-third programs 250
+third programs 290
 third frameworks 290
 fourth containers 240
 fourth handover 100
