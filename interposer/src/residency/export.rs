@@ -142,8 +142,8 @@ impl Memory {
             if let Some(piece) = self.book().pieces.get_mut(&id).filter(|piece| piece.is_there()) {
                 piece.prop.requestedHandleTypes &= !KIND;
             }
+            self.book().remake.remove(&id);
         }
-        self.book().remake.clear();
         self.moved.notify_all();
     }
 

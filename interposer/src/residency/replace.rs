@@ -25,8 +25,8 @@ use std::time::Duration;
 const TRIES: u32 = 200;
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12 were seen
-/// in a program of PyTorch's.
+/// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12 were
+/// seen in a program of PyTorch's.
 const SPARE: usize = 256;
 
 impl Extent {
@@ -80,8 +80,8 @@ impl Memory {
             if let Some(Err(code)) = context.map(|context| self.replace_one(&context, start)) {
                 log::warning!("managed memory stays managed memory (CUDA error {})", code.0);
             }
+            self.book().replace.remove(&start);
         }
-        self.book().replace.clear();
         self.moved.notify_all();
     }
 
