@@ -11,7 +11,7 @@ impl Agent {
     pub(super) fn go_free(&mut self) {
         self.orphaned = None;
         // Who runs has what it needs, but for allocations that wait for room on their own.
-        let runs = matches!(self.phase, Phase::Held | Phase::Free);
+        let runs = self.runs();
         let back = runs || self.everything_back();
         self.found_room(back);
         self.phase = if back { Phase::Free } else { Phase::Short };

@@ -10,12 +10,9 @@ use crate::process::{self, Process};
 use crate::residency::Known;
 use nvshare_abi::*;
 
-/// What becomes of a call that may be the driver's.
-type Answer = Gate<Boxed>;
-
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
 /// managed memory for us becomes pieces for that.
-pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Answer {
+pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Gate<Boxed> {
     let Some((process, known)) = process::current()
         .filter(|_| !handle.is_null())
         .and_then(|process| Some((process, process.memory.known(dptr)?)))
@@ -67,7 +64,7 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
     })
 }
 
-pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _flags: c_uint) -> Answer {
+pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _flags: c_uint) -> Gate<Boxed> {
     let Some(process) = process::current().filter(|_| !dptr.is_null()) else { return Gate::Pass };
     let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
         return Gate::Pass;

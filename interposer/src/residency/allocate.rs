@@ -334,7 +334,8 @@ impl Memory {
         }
     }
 
-    /// Managed memory of the driver's, which goes with this context: a stream's or a pool's need not be the current one.
+    /// Managed memory of the driver's, which goes with this context: a stream's or a pool's need not be the current
+    /// one.
     fn allocate_managed(&self, context: &Context, bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
         let _addresses = self.addresses();
         let mut start = Err(CUresult::ERROR_CONTEXT_IS_DESTROYED);

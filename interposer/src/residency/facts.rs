@@ -73,8 +73,8 @@ impl Memory {
         })
     }
 
-    /// The devices on which two addresses lie, if both are in allocations, on two, and at least one in pieces of ours, which
-    /// the other device cannot reach.
+    /// The devices on which two addresses lie, if both are in allocations, on two, and at least one in pieces of ours,
+    /// which the other device cannot reach.
     pub fn apart(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
         let book = self.book();
         let on = |address: u64| {
