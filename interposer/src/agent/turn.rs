@@ -33,6 +33,8 @@ impl Agent {
                 ToTenant::Evict(shares) => self.evict(&shares)?,
                 ToTenant::Fetch(shares) => self.fetch_ahead(&shares)?,
                 ToTenant::Swap(bytes) => self.swap_granted(bytes, file),
+                ToTenant::Notice(text) => log::warning!("the scheduler says: {text}"),
+                ToTenant::NoPlace(_) => {}
                 ToTenant::Enabled(true) => self.switched_on()?,
                 ToTenant::Enabled(false) => self.go_free(),
                 ToTenant::Refused(why) => {

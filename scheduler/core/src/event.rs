@@ -16,15 +16,42 @@ pub enum Event {
         tenant: TenantId,
         holds: bool,
     },
-    /// The connection is gone.
+    /// The process is gone, and all that it had with it.
     Left {
         tenant: TenantId,
+    },
+    /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything. From then on,
+    /// until [`Event::Left`].
+    Disconnected {
+        tenant: TenantId,
+    },
+    /// The process is stopped (SIGSTOP, a frozen container) and can do nothing it is asked for, or goes on.
+    Stopped {
+        tenant: TenantId,
+        stopped: bool,
+    },
+    /// Whose tenant it is: those of one owner are served in turn with those of others, however many they are. To be told
+    /// before it requests; of its own otherwise.
+    Owner {
+        tenant: TenantId,
+        owner: u64,
     },
     /// The tenant uses this device from now on.
     Device {
         tenant: TenantId,
         device: DeviceId,
         capacity: Bytes,
+    },
+    /// How large the device is, by better knowledge than the first tenant's word.
+    Capacity {
+        device: DeviceId,
+        capacity: Bytes,
+    },
+    /// What the driver shows that the tenant's process uses of the device, its contexts included.
+    Seen {
+        tenant: TenantId,
+        device: DeviceId,
+        bytes: Bytes,
     },
     Memory {
         tenant: TenantId,
@@ -154,8 +181,14 @@ pub enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stuck {
+    /// It did not answer a revocation in time.
     NoAnswer,
+    /// It cannot end its work.
     CannotDrain,
+    /// It was granted its devices and gave no sign of life.
+    Silent,
+    /// It is stopped.
+    Stopped,
 }
 
 /// What a tenant that loses its turn has to move out.

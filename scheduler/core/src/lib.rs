@@ -67,6 +67,7 @@ mod line;
 mod membership;
 mod memory;
 mod moves;
+mod presence;
 mod priority;
 mod quota;
 mod regret;
@@ -153,6 +154,11 @@ impl Core {
         match event {
             Event::Joined { tenant, holds } => self.joined(tenant, holds),
             Event::Left { tenant } => self.left(tenant),
+            Event::Disconnected { tenant } => self.disconnected(tenant),
+            Event::Stopped { tenant, stopped } => self.stopped(tenant, stopped),
+            Event::Owner { tenant, owner } => self.owned(tenant, owner),
+            Event::Capacity { device, capacity } => self.sized(device, capacity),
+            Event::Seen { tenant, device, bytes } => self.seen(tenant, device, bytes),
             Event::Device { tenant, device, capacity } => self.named(tenant, device, capacity),
             Event::Memory { tenant, device, allocated, resident, immovable } => {
                 self.reported(tenant, device, allocated, resident, immovable);

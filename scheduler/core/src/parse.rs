@@ -76,10 +76,21 @@ fn event(name: &str, f: &mut Fields<'_>) -> Result<Event, Fault> {
     let event = match name {
         "joined" => Event::Joined { tenant: f.tenant()?, holds: f.take("holds", boolean)? },
         "left" => Event::Left { tenant: f.tenant()? },
+        "disconnected" => Event::Disconnected { tenant: f.tenant()? },
+        "stopped" => Event::Stopped { tenant: f.tenant()?, stopped: f.take("stopped", boolean)? },
+        "owner" => Event::Owner { tenant: f.tenant()?, owner: f.take("owner", number)? },
         "device" => Event::Device {
             tenant: f.tenant()?,
             device: f.take("device", device)?,
             capacity: f.take("capacity", bytes)?,
+        },
+        "capacity" => {
+            Event::Capacity { device: f.take("device", device)?, capacity: f.take("capacity", bytes)? }
+        }
+        "seen" => Event::Seen {
+            tenant: f.tenant()?,
+            device: f.take("device", device)?,
+            bytes: f.take("bytes", bytes)?,
         },
         "memory" => Event::Memory {
             tenant: f.tenant()?,

@@ -82,8 +82,15 @@ fn event_words(event: &Event) -> String {
     match event {
         Event::Joined { tenant, holds } => format!("joined tenant={} holds={holds}", tenant.0),
         Event::Left { tenant } => format!("left tenant={}", tenant.0),
+        Event::Disconnected { tenant } => format!("disconnected tenant={}", tenant.0),
+        Event::Stopped { tenant, stopped } => format!("stopped tenant={} stopped={stopped}", tenant.0),
+        Event::Owner { tenant, owner } => format!("owner tenant={} owner={owner}", tenant.0),
         Event::Device { tenant, device, capacity } => {
             format!("device tenant={} device={device} capacity={}", tenant.0, capacity.0)
+        }
+        Event::Capacity { device, capacity } => format!("capacity device={device} capacity={}", capacity.0),
+        Event::Seen { tenant, device, bytes } => {
+            format!("seen tenant={} device={device} bytes={}", tenant.0, bytes.0)
         }
         Event::Memory { tenant, device, allocated, resident, immovable } => format!(
             "memory tenant={} device={device} allocated={} resident={} immovable={}",
@@ -181,6 +188,8 @@ const fn stuck_word(why: Stuck) -> &'static str {
     match why {
         Stuck::NoAnswer => "no-answer",
         Stuck::CannotDrain => "cannot-drain",
+        Stuck::Silent => "silent",
+        Stuck::Stopped => "stopped",
     }
 }
 

@@ -84,6 +84,24 @@ pub enum ToTenant {
     /// version 2.
     #[n(8)]
     Swap(#[n(0)] Bytes),
+    /// There is no place for this process at present, because others have taken all: the connection is closed, and the
+    /// process asks again by and by. Until then its calls wait, or fail. Since version 4; a [`ToTenant::Refused`] with the
+    /// same words follows for libraries before it.
+    #[n(9)]
+    NoPlace(#[n(0)] NoPlace),
+    /// For the program's user: the library says it once on standard error. Since version 4.
+    #[n(10)]
+    Notice(#[n(0)] String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NoPlace {
+    /// The limit that is reached, by the name of its setting.
+    #[n(0)]
+    pub why: String,
+    /// Whether calls are to fail (`CUDA_ERROR_SYSTEM_NOT_READY`) instead of waiting.
+    #[n(1)]
+    pub fails: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

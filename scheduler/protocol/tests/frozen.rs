@@ -1,7 +1,7 @@
 //! The bytes of every message of every version. Lines are only ever added: a library in a running
 //! container still speaks as it was built.
 mod common;
-use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2};
+use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4};
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{self, Broken, Reader, Received};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
@@ -47,6 +47,11 @@ const TO_TENANT_2: &[&str] = &[
     "0c0000008208811b0000000300000000",
 ];
 
+const TO_TENANT_4: &[&str] = &[
+    "2000000082098182781974656e616e7473203d20313032342069732072656163686564f5",
+    "24000000820a81781f7468697320686f737420646f6573206e6f74206b6e6f772074686520475055",
+];
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -90,6 +95,7 @@ fn messages_to_the_scheduler_keep_their_bytes() {
 fn messages_to_a_tenant_keep_their_bytes() {
     is_frozen(&to_tenant(), TO_TENANT_1);
     is_frozen(&to_tenant_2(), TO_TENANT_2);
+    is_frozen(&to_tenant_4(), TO_TENANT_4);
 }
 
 /// A new variant breaks this match, and so asks for its example and its line above.
@@ -113,8 +119,8 @@ fn every_message_has_an_example() {
         }] = true;
     }
     assert_eq!(seen, [true; 12]);
-    let mut seen = [false; 9];
-    for message in to_tenant().into_iter().chain(to_tenant_2()) {
+    let mut seen = [false; 11];
+    for message in to_tenant().into_iter().chain(to_tenant_2()).chain(to_tenant_4()) {
         seen[match message {
             ToTenant::Welcome(_) => 0,
             ToTenant::Grant(_) => 1,
@@ -125,9 +131,11 @@ fn every_message_has_an_example() {
             ToTenant::Evict(_) => 6,
             ToTenant::Fetch(_) => 7,
             ToTenant::Swap(_) => 8,
+            ToTenant::NoPlace(_) => 9,
+            ToTenant::Notice(_) => 10,
         }] = true;
     }
-    assert_eq!(seen, [true; 9]);
+    assert_eq!(seen, [true; 11]);
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {

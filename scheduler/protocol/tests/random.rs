@@ -1,6 +1,6 @@
 //! Random messages come back as they were; random bytes cost one connection and nothing more.
 mod common;
-use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2};
+use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4};
 use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
@@ -146,7 +146,7 @@ proptest! {
         let place = at.index(stream.len());
         stream[place] = byte;
         in_pieces::<ToScheduler>(&stream, 64);
-        let messages = [to_tenant(), to_tenant_2()].concat();
+        let messages = [to_tenant(), to_tenant_2(), to_tenant_4()].concat();
         let mut stream = Vec::new();
         frame::write(&messages[which.index(messages.len())], &mut stream);
         let place = at.index(stream.len());

@@ -136,5 +136,7 @@ const fn stuck_words(why: Stuck) -> &'static str {
     match why {
         Stuck::NoAnswer => "did not answer its revocation in time",
         Stuck::CannotDrain => "cannot end its work",
+        Stuck::Silent => "was granted the GPU and gave no sign of life",
+        Stuck::Stopped => "is stopped",
     }
 }

@@ -106,3 +106,11 @@ pub fn to_tenant_2() -> Vec<ToTenant> {
         ToTenant::Swap(Bytes(12 << 30)),
     ]
 }
+
+/// The words that version 4 added.
+pub fn to_tenant_4() -> Vec<ToTenant> {
+    vec![
+        ToTenant::NoPlace(NoPlace { why: "tenants = 1024 is reached".into(), fails: true }),
+        ToTenant::Notice("this host does not know the GPU".into()),
+    ]
+}
