@@ -15,8 +15,8 @@ use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
 use std::time::Duration;
 
 /// How long `cuInit` waits for the first word with the scheduler.

@@ -286,9 +286,8 @@ mod tests {
         let over = std::sync::atomic::AtomicBool::new(false);
         let (knocked, knocks) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let call = scope.spawn(|| {
-                gate.pass_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none()
-            });
+            let call = scope
+                .spawn(|| gate.pass_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none());
             knocks.recv_timeout(LONG).unwrap();
             gate.wake();
             over.store(true, SeqCst);

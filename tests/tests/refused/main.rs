@@ -159,7 +159,12 @@ fn a_notice_is_said_once_for_each_text() -> Result<()> {
     }
     peer.grant(devices)?;
     tenant.finish()?;
-    assert_eq!(count(&world, "warn: the scheduler says: swap space is short\n"), 1, "{}", world.tenants_log());
+    assert_eq!(
+        count(&world, "warn: the scheduler says: swap space is short\n"),
+        1,
+        "{}",
+        world.tenants_log()
+    );
     assert_eq!(count(&world, "warn: the scheduler says: another\n"), 1, "{}", world.tenants_log());
     Ok(())
 }
