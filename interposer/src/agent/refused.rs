@@ -28,20 +28,23 @@ impl Agent {
         }
         self.disconnect();
         self.refusal = Some(Refusal::NoPlace);
-        self.process.place.refuse(said.fails);
-        self.stop_running();
-        // Calls that wait already.
-        self.process.gate.wake();
+        if self.stop_running() {
+            self.process.place.refuse(said.fails);
+            // Calls that wait already.
+            self.process.gate.wake();
+        } else {
+            self.process.place.give();
+        }
         self.next_attempt = clock::instant() + RETRY_LATER;
     }
 
-    /// From running to waiting, with the memory out of the way. Work that cannot be stopped goes on: it is tried again
-    /// with the next answer.
-    fn stop_running(&mut self) {
+    /// From running to waiting, with the memory out of the way. False if its work cannot be stopped, which goes on: it is
+    /// tried again with the next answer.
+    fn stop_running(&mut self) -> bool {
         if matches!(self.phase, Phase::Free | Phase::Held) {
             if !self.stop(OWN_DRAIN) {
                 self.process.gate.open();
-                return;
+                return false;
             }
             let devices = self.process.contexts.devices();
             let all: Vec<Share> =
@@ -50,6 +53,7 @@ impl Agent {
             let _ = self.move_out(&all);
         }
         self.phase = Phase::Idle;
+        true
     }
 
     /// The connection is refused for a reason that waiting may not change. Whoever waits goes on waiting, and whoever runs is
