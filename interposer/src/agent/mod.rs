@@ -203,16 +203,8 @@ impl Agent {
         let socket = &self.process.settings.socket;
         let recent = self.lost_at.is_some_and(|lost| now.duration_since(lost) < ORPHAN_BOUND);
         self.next_attempt = now + if recent { RETRY_SOON } else { RETRY_LATER };
-        let connected = Link::connect(socket).and_then(|mut link| {
-            self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
-            link.send(&ToScheduler::Hello(self.hello()))?;
-            Ok(link)
-        });
-        match connected {
-            Ok(link) => {
-                self.link = Some(link);
-                self.welcomed = false;
-            }
+        match Link::connect(socket) {
+            Ok(link) => self.greet_scheduler(link),
             Err(error) => {
                 log::debug!("no scheduler at {}: {error}", socket.display());
                 self.unreached(&error);
@@ -228,6 +220,20 @@ impl Agent {
                     self.go_free();
                 }
             }
+        }
+    }
+
+    /// A scheduler that has no place may hang up before it has heard of us: it has said why.
+    fn greet_scheduler(&mut self, mut link: Link) {
+        self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
+        let said = link.send(&ToScheduler::Hello(self.hello()));
+        self.link = Some(link);
+        self.welcomed = false;
+        let Err(error) = said else { return };
+        // Only what has hung up is read without a wait.
+        let hung_up = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        if !hung_up || self.listen().is_err() || self.link.is_some() {
+            self.lose(&error);
         }
     }
 

@@ -327,6 +327,7 @@ mod tests {
     use std::os::fd::FromRawFd;
 
     #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
     fn whole_granules_of_a_grant_are_used_and_the_next_grant_goes_on_after_them() {
         // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
@@ -365,6 +366,7 @@ mod tests {
 
     /// At most twice what is used, and no more than a step beyond it; asked for seldom.
     #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
     fn what_is_asked_for_is_in_proportion_to_what_is_used() {
         for (allocations, asks) in [
             (&[2 * MIB][..], 0),
@@ -383,6 +385,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
     fn an_allocation_of_several_pieces_asks_once() {
         // SAFETY: as above.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };

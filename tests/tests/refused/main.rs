@@ -52,6 +52,20 @@ fn who_finds_no_place_waits_however_long_and_says_so_once() -> Result<()> {
 }
 
 #[test]
+fn who_is_turned_away_unheard_waits_too() -> Result<()> {
+    let world = World::new(CARD)?;
+    let scheduler = Scripted::new(&world)?;
+    let tenant = load(&world, &["--steps", "3"])?;
+    for _ in 0..5 {
+        scheduler.slam()?;
+    }
+    let (mut peer, _) = scheduler.accept()?;
+    let opened = Instant::now();
+    peer.serve()?;
+    ran_only_after(opened, tenant)
+}
+
+#[test]
 fn with_no_place_the_first_call_fails_where_the_operator_chose_that() -> Result<()> {
     let world = World::new(CARD)?;
     let scheduler = Scripted::new(&world)?;

@@ -34,6 +34,12 @@ impl Scripted {
         Ok(Self { socket, peers })
     }
 
+    /// Turns the next one away without having heard it.
+    pub fn slam(&self) -> Result<()> {
+        let stream = self.peers.recv_timeout(LONG).context("nobody comes")?;
+        Peer { stream, reader: frame::Reader::default() }.say(&no_place(false))
+    }
+
     /// The next that connects, and its hello.
     pub fn accept(&self) -> Result<(Peer, Hello)> {
         let stream = self.peers.recv_timeout(LONG).context("nobody comes")?;
@@ -48,7 +54,7 @@ impl Scripted {
     /// Turns the next one away; its hello.
     pub fn turn_away(&self, fails: bool) -> Result<Hello> {
         let (mut peer, hello) = self.accept()?;
-        peer.say(&ToTenant::NoPlace(NoPlace { why: "[limits] tenants".to_owned(), fails }))?;
+        peer.say(&no_place(fails))?;
         // It may be gone already.
         let _ = peer.say(&ToTenant::Refused("[limits] tenants".to_owned()));
         Ok(hello)
@@ -58,6 +64,10 @@ impl Scripted {
     pub fn vanish(&self) -> Result<()> {
         Ok(std::fs::remove_file(&self.socket)?)
     }
+}
+
+fn no_place(fails: bool) -> ToTenant {
+    ToTenant::NoPlace(NoPlace { why: "[limits] tenants".to_owned(), fails })
 }
 
 pub struct Peer {
