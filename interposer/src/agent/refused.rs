@@ -38,8 +38,8 @@ impl Agent {
         self.next_attempt = clock::instant() + RETRY_LATER;
     }
 
-    /// From running to waiting, with the memory out of the way. False if its work cannot be stopped, which goes on: it is
-    /// tried again with the next answer.
+    /// From running to waiting, with the memory out of the way. False if its work cannot be stopped, which goes on: it
+    /// is tried again with the next answer.
     fn stop_running(&mut self) -> bool {
         if matches!(self.phase, Phase::Free | Phase::Held) {
             if !self.stop(OWN_DRAIN) {
@@ -56,8 +56,8 @@ impl Agent {
         true
     }
 
-    /// The connection is refused for a reason that waiting may not change. Whoever waits goes on waiting, and whoever runs is
-    /// as without a scheduler. One of before version 4 tells nothing of places: whoever it refuses runs.
+    /// The connection is refused for a reason that waiting may not change. Whoever waits goes on waiting, and whoever runs
+    /// is as without a scheduler. One of before version 4 tells nothing of places: whoever it refuses runs.
     pub(super) fn refused(&mut self, why: &str) {
         let is_new = self.speaks >= NO_PLACE_SINCE || self.refusal.is_some();
         self.disconnect();

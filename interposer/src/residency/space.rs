@@ -159,8 +159,8 @@ impl Space {
     }
 
     /// A slot for a piece, whose address is returned; `ask` makes the agent ask for more: for all that the allocation
-    /// lacks, `rest` with this piece, so that it waits once. Without a scheduler there is nobody who could take the GPU away, and a
-    /// piece may be without a slot.
+    /// lacks, `rest` with this piece, so that it waits once. Without a scheduler there is nobody who could take the GPU
+    /// away, and a piece may be without a slot.
     ///
     /// # Errors
     /// `OUT_OF_MEMORY` when the scheduler gives no more.

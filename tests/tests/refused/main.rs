@@ -160,6 +160,19 @@ fn a_member_that_is_thrown_out_while_it_waits_is_not_set_loose_by_that() -> Resu
     Ok(())
 }
 
+/// One of before version 4 has no other word for it.
+#[test]
+fn whom_an_old_scheduler_refuses_runs_unmanaged() -> Result<()> {
+    let world = World::new(CARD)?;
+    let scheduler = Scripted::new(&world)?;
+    let tenant = load(&world, &["--steps", "2"])?;
+    let (mut peer, _) = scheduler.accept()?;
+    peer.say(&ToTenant::Refused("[limits] tenants".to_owned()))?;
+    assert_eq!(tenant.finish()?["wrong"], 0);
+    assert_eq!(count(&world, "the scheduler refused this process: [limits] tenants; running unmanaged"), 1);
+    Ok(())
+}
+
 #[test]
 fn a_notice_is_said_once_for_each_text() -> Result<()> {
     let world = World::new(CARD)?;
