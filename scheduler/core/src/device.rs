@@ -37,6 +37,8 @@ pub(crate) struct Device {
     /// Whether its holders were told that somebody waits.
     pub contended: bool,
     pub standings: Standings,
+    /// When memory that was asked to leave last did.
+    pub went: Nanos,
     /// When the next decision is due here.
     pub due: Option<Nanos>,
     /// Who was granted it last.

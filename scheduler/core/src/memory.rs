@@ -97,8 +97,12 @@ impl Core {
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
-        let there = (self.resident(device) + self.claimed(&[id, next], device))
-            .saturating_sub(self.outgoing(id, device));
+        let there = if self.insists(next) {
+            at.standings.runs + u128::from(has.resident.0) + self.shown(next, device)
+        } else {
+            let all = at.resident.saturating_sub(at.standings.absent) + self.claimed(&[id, next], device);
+            all.saturating_sub(self.outgoing(id, device))
+        };
         let needed = (lacks + there).saturating_sub(u128::from(self.usable_by(next, device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }
