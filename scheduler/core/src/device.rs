@@ -36,6 +36,8 @@ pub(crate) struct Device {
     pub queue: BTreeSet<(u64, TenantId)>,
     /// Whether its holders were told that somebody waits.
     pub contended: bool,
+    /// Nobody waited for a moment since then.
+    pub was_empty: bool,
     pub standings: Standings,
     /// When memory that was asked to leave last did.
     pub went: Nanos,

@@ -112,7 +112,7 @@ impl Core {
                     self.now.saturating_sub(released.map_or(Nanos::ZERO, |released| released.evict));
                 let stopped = lease.idle.unwrap_or(stopped);
                 let counts = counts.map(|ready| stopped.saturating_sub(ready.max(lease.contended_since)));
-                let hasty = lease.is_hasty.then_some(held);
+                let hasty = lease.is_hasty.then(|| lease.busy(self.now));
                 let tried = lease.tries && lease.ready.is_none() && released.is_some() && !lease.stuck;
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };

@@ -29,7 +29,7 @@ impl Core {
         } else {
             device.queue.remove(&entry);
             // Who was granted it meanwhile may have been told that somebody waits.
-            device.contended |= device.queue.is_empty();
+            device.was_empty |= device.queue.is_empty();
         }
         let after = device.queue.first().copied();
         if before == after {

@@ -56,9 +56,11 @@ impl Core {
         there.min(self.settings.most)
     }
 
-    /// The same for this tenant, less what it was refused of it.
+    /// The same for this tenant: no more than there is by its own word, and less what it was refused of it.
     pub(crate) fn usable_by(&self, id: TenantId, device: DeviceId) -> Bytes {
-        self.usable(device).saturating_sub(self.unseen(id, device))
+        let said = self.tenants.get(&id).and_then(|tenant| tenant.said.get(&device)).copied();
+        let most = said.map_or(Bytes::MAX, |said| usable(said, self.settings.reserve));
+        self.usable(device).min(most).saturating_sub(self.unseen(id, device))
     }
 
     pub(crate) fn outside(&mut self, device: DeviceId, bytes: Bytes) {
@@ -77,15 +79,25 @@ impl Core {
         }
     }
 
+    /// Whether there is less for the tenant than it needs, on one of its devices.
+    pub(crate) fn lacks_room(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        let lacks = |(device, memory): (&DeviceId, &Memory)| {
+            let most = memory.allocated.min(self.usable_by(id, *device));
+            memory.resident < most && self.room(id, *device) < most
+        };
+        tenant.devices.iter().any(lacks)
+    }
+
     /// The device less what cannot be moved for this tenant.
     fn room(&self, id: TenantId, device: DeviceId) -> Bytes {
         let (standings, own) = (&self.devices[&device].standings, self.standing(id, device));
         let others = if self.insists(id) {
             standings.runs - u128::from(own.runs().0) + self.shown(id, device)
         } else {
-            standings.taken - u128::from(own.taken.0)
+            standings.taken - u128::from(own.taken.0) + self.claimed(&[id], device)
         };
-        let taken = u64::try_from(others + self.claimed(&[id], device)).unwrap_or(u64::MAX);
+        let taken = u64::try_from(others).unwrap_or(u64::MAX);
         self.usable_by(id, device).saturating_sub(Bytes(taken))
     }
 

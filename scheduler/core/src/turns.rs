@@ -93,7 +93,7 @@ impl Core {
             return false;
         }
         self.make_room(id);
-        if self.room_is_coming(id) {
+        if self.room_is_coming(id) || swaps && self.lacks_room(id) {
             if self.room_bound(id).is_some_and(|at| at > now) {
                 return false;
             }
@@ -242,7 +242,8 @@ impl Core {
         for name in devices {
             let Some(device) = self.devices.get_mut(name) else { continue };
             let contended = !device.queue.is_empty();
-            if std::mem::replace(&mut device.contended, contended) != contended {
+            let was_empty = std::mem::take(&mut device.was_empty);
+            if std::mem::replace(&mut device.contended, contended) != contended || was_empty {
                 told.extend(device.holders.iter().copied());
             }
         }

@@ -143,6 +143,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             let held_up = core.grace(id).is_some()
                 || tenant.devices.is_empty()
                 || core.room_is_coming(id)
+                || tenant.swaps && core.lacks_room(id)
                 || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
         }

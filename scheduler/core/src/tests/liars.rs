@@ -51,9 +51,11 @@ fn get_their_shares(tricks: &[Trick], seed: u64, shown: bool, least: fn(u64) -> 
     }
 }
 
-/// Where the driver shows nothing: two thirds of what is fair. Where it shows who has a context: nearly all.
+/// Where the driver shows nothing: two thirds of what is fair. Where it shows who has a context: nearly all, but for
+/// connections that come and go, which are believed for a moment each.
 const BY_WORDS: fn(u64) -> u64 = |fair| fair * 2 / 3;
-const SHOWN: fn(u64) -> u64 = |_| 900;
+const SHOWN: fn(u64) -> u64 = |_| 850;
+const SHOWN_OF_ANY: fn(u64) -> u64 = |_| 700;
 
 #[test]
 fn no_trick_takes_more_than_a_fair_share() {
@@ -77,7 +79,7 @@ fn liars_without_a_context_take_nothing_where_the_driver_shows_it() {
         get_their_shares(&[trick; 8], 1, true, SHOWN);
     }
     for seed in 100..108 {
-        get_their_shares(&mix(seed), seed, true, SHOWN);
+        get_their_shares(&mix(seed), seed, true, SHOWN_OF_ANY);
     }
 }
 
