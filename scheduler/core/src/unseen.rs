@@ -32,7 +32,7 @@ impl Unseen {
 impl Tenant {
     /// How much less there is for it than others and NVML tell.
     pub(crate) fn unseen(&self, device: DeviceId) -> Bytes {
-        self.unseen.get(&device).map_or(Bytes::ZERO, |unseen| unseen.bytes)
+        self.words.get(&device).map_or(Bytes::ZERO, |words| words.unseen.bytes)
     }
 }
 
@@ -61,7 +61,7 @@ impl Core {
         let (now, free) = (self.now, self.free(id, device));
         let capacity = self.devices.get(&device).map_or(Bytes::ZERO, |at| at.capacity);
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| free >= bytes) else { return };
-        let unseen = tenant.unseen.entry(device).or_default();
+        let Some(unseen) = tenant.words.get_mut(&device).map(|words| &mut words.unseen) else { return };
         let more = free.saturating_sub(bytes).saturating_add(GRANULE);
         let Unseen { until, span, .. } = *unseen;
         let again = span > Nanos::ZERO && now < until.saturating_add(span);
@@ -95,8 +95,8 @@ impl Core {
     }
 
     fn forget_unseen(&mut self, id: TenantId, device: DeviceId) {
-        if let Some(unseen) = self.tenants.get_mut(&id).and_then(|tenant| tenant.unseen.get_mut(&device)) {
-            unseen.bytes = Bytes::ZERO;
+        if let Some(words) = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device)) {
+            words.unseen.bytes = Bytes::ZERO;
         }
         self.changed(id);
     }
