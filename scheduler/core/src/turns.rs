@@ -19,8 +19,8 @@ impl Core {
                 self.overdue(id);
             }
             let doubtful = devices.iter().filter_map(|device| self.devices.get(device));
-            if doubtful.into_iter().any(|device| device.standings.have_news(self.now)) {
-                self.give_up_on_the_lifeless(&devices);
+            let news = doubtful.into_iter().any(|device| device.standings.have_news(self.now));
+            if news {
                 self.forget_the_unseen(&devices);
                 self.lose_faith(&devices);
             }
@@ -32,6 +32,9 @@ impl Core {
                 self.throttle(id);
             }
             while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
+            if news {
+                self.give_up_on_the_lifeless(&devices);
+            }
             self.tell_contention(&devices);
             self.sweep();
             for (_, id) in self.next_at(&devices) {
