@@ -100,7 +100,8 @@ pub struct TenantStatus {
     pub program: String,
     /// The container's name or id; none: a process of the host.
     pub container: Option<String>,
-    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `unresponsive`.
+    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `unresponsive`, `disconnected` (its connection is
+    /// gone and its process is not, nor what it has).
     pub state: String,
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
@@ -160,7 +161,7 @@ pub struct Event {
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `report`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
+    /// within its budget), `report`, `disconnected`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
     /// nvshare use has changed), `set` (by an operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
-use crate::text::{clean, memory, quantum, time};
+use crate::text::{clean, memory, quantum, time, word};
 use comfy_table::{CellAlignment, Table};
 use nvshare_protocol::control::{DeviceStatus, Quantum, Status};
 
@@ -18,7 +18,7 @@ pub fn status(status: &Status) -> String {
     out.push_str(&tenants(status));
     for tenant in &status.tenants {
         for report in &tenant.reports {
-            out.push_str(&format!("\ntenant {} reports: {}", tenant.id, clean(report, 256)));
+            out.push_str(&format!("\ntenant {} reports: {:?}", tenant.id, clean(report, 256)));
         }
     }
     if status.tenants.iter().any(|tenant| !tenant.reports.is_empty()) {
@@ -97,7 +97,7 @@ fn tenants(status: &Status) -> String {
             tenant.id.to_string(),
             tenant.pid.to_string(),
             tenant.uid.to_string(),
-            clean(&tenant.program, 64),
+            word(&clean(&tenant.program, 64)).into_owned(),
             or_dash(tenant.container.clone().unwrap_or_default()),
             tenant.state.clone(),
             or_dash(devices.join(",")),
@@ -230,7 +230,7 @@ TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RES
      1  4711  1000  python3  4f1d3c0b5a69  running  GPU-30313233   12.0 GiB  12.0 GiB  14.0 GiB  6.0 GiB  1 min 1 s       4       2
     13     9     0  train    -             waiting  -                     0         0         -        0      0.0 s       0       1
 
-tenant 1 reports: 37 launches met no gate
+tenant 1 reports: \"37 launches met no gate\"
 ";
         assert_eq!(status(&full), expected);
     }

@@ -10,6 +10,9 @@ use nvshare_protocol::control;
 use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
 use std::sync::Arc;
 
+/// The state of a tenant whose connection is gone and whose process lives.
+const DISCONNECTED: &str = "disconnected";
+
 impl Daemon {
     pub(super) fn answer(&mut self, request: &Request) -> Reply {
         let shared = Arc::clone(&self.shared);
@@ -140,8 +143,8 @@ impl Daemon {
             pid: member.who.pid,
             uid: member.who.uid,
             program: member.hello.program.clone(),
-            container: member.who.short().map(str::to_owned),
-            state: view.state.as_str().into(),
+            container: member.who.shown(),
+            state: if member.is_connected() { view.state.as_str() } else { DISCONNECTED }.into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
             allocated_bytes: sum(|memory| memory.allocated.0),
             resident_bytes: sum(|memory| memory.resident.0),
@@ -153,7 +156,7 @@ impl Daemon {
             priority: view.priority.as_str().into(),
             time_share_percent: view.time_share,
             limit_bytes: member.promise.limit.map(|limit| limit.0),
-            swap_bytes: member.swap.bytes().0,
+            swap_bytes: self.swap_of(view.id).0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             reports: member.reports.shown(),

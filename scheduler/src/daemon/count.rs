@@ -85,8 +85,8 @@ impl Daemon {
         let counts =
             |id: DeviceId| self.registry.get(id).map(|known| known.counts.clone()).unwrap_or_default();
         let picture = Picture {
-            swap_budget: self.swap.total().0,
-            swap_used: self.swap.used().0,
+            swap_budget: self.ledger.total().0,
+            swap_used: self.ledger.used().0,
             devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
             tenants: tenants.collect(),
             status,

@@ -2,26 +2,31 @@
 mod act;
 mod answer;
 mod count;
+mod join;
+mod leave;
 mod members;
 mod news;
 mod outside;
 mod reports;
 mod run;
+mod swapping;
 mod trace_file;
 
 pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
+use crate::ledger::Ledger;
 use crate::outside::{Strangers, Watch};
+use crate::process::Key;
 use crate::settings::Settings;
-use crate::swap::Budget;
 use crate::tenants::connection::Shared;
 use crate::tenants::promises::Promises;
 use crate::tenants::registry::Registry;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Everything that the loop knows.
@@ -31,7 +36,11 @@ pub struct Daemon {
     settings: Settings,
     members: Members,
     registry: Registry,
-    swap: Budget,
+    ledger: Ledger,
+    /// Until then, what tenants say that they have of swap space is believed.
+    claims_until: Option<Nanos>,
+    /// Processes whose end is waited for.
+    watched: HashMap<Key, leave::Watched>,
     promises: Promises,
     strangers: Strangers,
     watch: Watch,

@@ -8,9 +8,11 @@ mod value;
 pub use file::{DEFAULT_FILE, Flag, load, source};
 pub use value::{from_seconds, whole_size};
 
+use crate::ledger;
 use crate::metrics::listen::Address;
 use crate::tenants::limits::Limits;
 use crate::tenants::promises::Ceilings;
+use nvshare_core::Priority;
 use nvshare_protocol::{Bytes, Nanos};
 use std::fmt;
 
@@ -31,6 +33,13 @@ pub struct Settings {
     pub messages_per_second: u64,
     /// What all tenants' swap space together may be; none: half of the host's memory.
     pub swap: Option<Bytes>,
+    /// What of it one may have.
+    pub swap_limits: ledger::Limits,
+    /// The largest weight and the highest priority that a tenant may wish for itself.
+    pub weight: u32,
+    pub priority: Priority,
+    /// Whether calls of a process for which there is no place fail, instead of waiting.
+    pub full_fails: bool,
     /// The library that tells what programs outside use of the devices.
     pub nvml: Option<String>,
     /// Mode of the tenants' socket.
@@ -58,6 +67,14 @@ impl Default for Settings {
             hello_timeout: Nanos::from_millis(5_000),
             messages_per_second: 1000,
             swap: None,
+            swap_limits: ledger::Limits {
+                per_tenant: ledger::Limit::Auto,
+                per_user: ledger::Limit::Auto,
+                per_container: ledger::Limit::Auto,
+            },
+            weight: 1,
+            priority: Priority::Normal,
+            full_fails: false,
             nvml: Some("libnvidia-ml.so.1".into()),
             tenant_mode: 0o666,
             control_group: None,

@@ -1,8 +1,9 @@
 //! Every setting of the daemon.
 use super::Settings;
 use super::value::{
-    address, boolean, budget, ceiling, count, duration, library, mode, name, octal, percent, quoted, seconds,
-    show_address, show_ceiling, show_name, show_percent, size, whole_size,
+    address, boolean, budget, ceiling, count, duration, fails, library, limit, mode, name, octal, percent,
+    priority, quoted, seconds, show_address, show_ceiling, show_limit, show_name, show_percent, size,
+    whole_size,
 };
 use nvshare_core::{parse, print::evict_word};
 use nvshare_protocol::Bytes;
@@ -26,6 +27,7 @@ const SECONDS: &str = "a number of seconds from 0.001 to 86400";
 /// What a quantum may be.
 pub const QUANTUM: &str = "\"auto\" or a number of seconds from 0.001 to 86400";
 const CEILING: &str = "\"none\" or a size such as \"8GiB\", from \"1MiB\" to \"16384GiB\"";
+const LIMIT: &str = "\"auto\", \"none\" or a size such as \"8GiB\", from \"1MiB\" to \"16384GiB\"";
 const COUNT: &str = "a whole number from 1 to 65536";
 
 /// Hands a parsed value to its place.
@@ -172,7 +174,7 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "limits",
         key: "tenants",
-        about: "The most tenants at a time. A tenant is a process with its connection.",
+        about: "The most tenants at a time: connections, from their beginning until their processes have ended.",
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.total, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.total.to_string(),
@@ -180,7 +182,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "limits",
         key: "tenants_per_user",
-        about: "The most of them by one user of the host.",
+        about: "The most of them by one user of the host. A subordinate uid (/etc/subuid) and a container of the user's own\n\
+                count for the user; a container of the host's engine counts for itself.",
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.per_user, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.per_user.to_string(),
@@ -192,6 +195,58 @@ pub const TABLE: &[Setting] = &[
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.per_container, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.per_container.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "when_full",
+        about: "What becomes of a process for which there is no place because others have taken all: its calls wait until\n\
+                there is one, or fail. Older libraries run unmanaged.",
+        allowed: "\"wait\" or \"fail\"",
+        set: |s, v| put(&mut s.full_fails, fails(v)),
+        show: |s| quoted(if s.full_fails { "fail" } else { "wait" }),
+    },
+    Setting {
+        section: "limits",
+        key: "weight",
+        about: "The largest weight that a tenant may wish for itself (NVSHARE_WEIGHT). A larger wish counts as this.",
+        allowed: "a whole number from 1 to 1000",
+        set: |s, v| put(&mut s.weight, count(v, 1..=1000).map(|n| n as u32)),
+        show: |s| s.weight.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "priority",
+        about: "The highest priority that a tenant may wish for itself (NVSHARE_PRIORITY). A higher wish counts as this.",
+        allowed: "\"low\", \"normal\" or \"high\"",
+        set: |s, v| put(&mut s.priority, priority(v)),
+        show: |s| quoted(s.priority.as_str()),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_tenant",
+        about: "The most swap space that one tenant may have. auto: twice what its GPUs hold, and 256 MiB before it has\n\
+                named one.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_tenant, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_tenant),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_user",
+        about: "The most that the tenants of one user of the host may have together, the user's own containers included.\n\
+                What counts for a container of the host's engine does not count for the user that it runs as.\n\
+                auto: seven eighths of [swap] budget.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_user, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_user),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_container",
+        about: "The same for the tenants of one container.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_container, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_container),
     },
     Setting {
         section: "limits",

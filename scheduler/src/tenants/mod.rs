@@ -2,6 +2,7 @@
 pub mod accept;
 pub mod connection;
 pub mod limits;
+pub mod mailbox;
 pub mod promises;
 pub mod rate;
 pub mod registry;
