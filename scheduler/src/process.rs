@@ -6,9 +6,13 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// Between two looks where an end cannot be waited for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A process's name for as long as the machine runs: its number, and when it started, in ticks since the boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,12 +26,6 @@ pub struct Key {
 pub struct Process {
     pub key: Key,
     pidfd: OwnedFd,
-}
-
-impl AsRawFd for Process {
-    fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
-    }
 }
 
 impl Process {
@@ -83,16 +81,21 @@ impl Process {
         poll(&mut polled, PollTimeout::ZERO).is_ok_and(|n| n > 0)
     }
 
-    /// Returns when the process has ended; never, where that cannot be waited for.
+    /// Returns when the process has ended.
     pub async fn ended(&self) {
         // A descriptor of its own, for each can be waited for once.
         let waiting = self.pidfd.try_clone().and_then(|pidfd| {
             // SAFETY: an owned descriptor is the same one, and open, for as long as it is registered.
             unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
         });
-        match waiting {
-            Ok(pidfd) if pidfd.readable().await.is_ok() => {}
-            _ => std::future::pending().await,
+        if let Ok(pidfd) = waiting
+            && pidfd.readable().await.is_ok()
+        {
+            return;
+        }
+        // No descriptor is left.
+        while !self.has_ended() {
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

@@ -23,7 +23,8 @@ fn right_settings_are_printed_as_they_are_in_force() {
          evict_seconds = 30\npatience_seconds = 10\nstarvation_seconds = 60\ntrace_spans = 4096\n\
          \n[memory]\nreserve = \"1GiB\"\nusable = \"auto\"\nnvml = \"libnvidia-ml.so.1\"\n\
          \n[swap]\nbudget = \"auto\"\n\
-         \n[limits]\ntenants = 1024\ntenants_per_user = 512\ntenants_per_container = 256\n\
+         \n[limits]\ntenants = 1024\ntenants_per_user = 512\ntenants_per_container = 256\nwhen_full = \"wait\"\nweight = 1\npriority = \"normal\"\n\
+         swap_per_tenant = \"auto\"\nswap_per_user = \"auto\"\nswap_per_container = \"auto\"\n\
          memory_per_tenant = \"none\"\nmemory_per_user = \"none\"\nmemory_per_container = \"none\"\ntime_share_per_tenant = \"none\"\n\
          hello_timeout_seconds = 5\nmessages_per_second = 1000\n\
          \n[sockets]\ntenant_mode = \"0666\"\ncontrol_group = \"\"\n\

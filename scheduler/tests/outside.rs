@@ -51,23 +51,29 @@ fn say(library: &Path, says: &str) {
 }
 
 fn on_gpu(rest: &str) -> String {
-    format!("device {GPU}\n{}", rest.replace("OWN", &std::process::id().to_string()))
+    format!("device {GPU}\n{rest}")
+}
+
+/// The same, with `tenant` as OWN.
+fn with_own(rest: &str, tenant: &Tenant) -> String {
+    on_gpu(rest).replace("OWN", &tenant.pid().to_string())
 }
 
 #[test]
 fn what_others_use_is_not_there_for_tenants() {
-    let mut world =
-        World::new(&on_gpu("compute OWN 600000000\ncompute 1 3000000000\ngraphics 1 3000000000\n"));
+    let mut world = World::new(&on_gpu("compute 1 3000000000\ngraphics 1 3000000000\n"));
     let mut tenant = Tenant::join(&world.daemon.tenant_socket(), "one");
+    let says = "compute OWN 600000000\ncompute 1 3000000000\ngraphics 1 3000000000\n";
+    say(&world.library, &with_own(says, &tenant));
     tenant.has(Bytes(12 << 30), Bytes(0));
     world.outside(GPU, 3_000_000_000);
     assert_eq!(world.shown(), [3_000_000_000]);
     tenant.say(&ToScheduler::Request);
     let grant = tenant.granted();
     assert_eq!(grant.budget, [Share { device: GPU, bytes: Bytes((16 << 30) - 3_000_000_000) }]);
-    say(&world.library, &on_gpu("compute OWN 600000000\ngraphics 7 5\n"));
+    say(&world.library, &with_own("compute OWN 600000000\ngraphics 7 5\n", &tenant));
     world.outside(GPU, 5);
-    say(&world.library, &on_gpu("compute 4000000 600000000\ncompute 1 700\ncompute OWN 1\n"));
+    say(&world.library, &with_own("compute 4000000 600000000\ncompute 1 700\ncompute OWN 1\n", &tenant));
     world.outside(GPU, 600_000_700);
     drop(tenant);
     world.outside(GPU, 0);
@@ -77,8 +83,9 @@ fn what_others_use_is_not_there_for_tenants() {
 fn an_instance_of_a_divided_gpu_has_its_own_programs() {
     let uuid = MIG.to_string().replace("GPU-", "MIG-");
     let says = format!("compute 1 50\ninstance {uuid}\ncompute OWN 1\ncompute 9 77\ninstance MIG-odd\n");
-    let mut world = World::new(&on_gpu(&says));
+    let mut world = World::new(&on_gpu(""));
     let mut tenant = Tenant::join(&world.daemon.tenant_socket(), "one");
+    say(&world.library, &with_own(&says, &tenant));
     tenant.say(&ToScheduler::Device(common::device(MIG)));
     world.outside(MIG, 77);
 }
@@ -93,7 +100,10 @@ fn pids_of_another_namespace_say_nothing_and_the_next_ones_do() {
     world.daemon.logs("NVML is open");
     say(
         &world.library,
-        &on_gpu(&format!("compute 4000000 600000000\ndevice {other}\ncompute OWN 1\ncompute 9 8\n")),
+        &with_own(
+            &format!("compute 4000000 600000000\ndevice {other}\ncompute OWN 1\ncompute 9 8\n"),
+            &tenant,
+        ),
     );
     // The second device's answer comes with the first one's.
     world.outside(other, 8);
@@ -102,7 +112,7 @@ fn pids_of_another_namespace_say_nothing_and_the_next_ones_do() {
 
 #[test]
 fn the_library_is_open_only_while_there_are_tenants() {
-    let mut world = World::new(&on_gpu("compute OWN 1\ncompute 1 2\n"));
+    let mut world = World::new(&on_gpu("compute 1 2\n"));
     assert_eq!(world.log(), "");
     let tenant = Tenant::join(&world.daemon.tenant_socket(), "one");
     world.daemon.logs("NVML is open");
@@ -121,8 +131,9 @@ fn without_the_library_there_is_one_line_and_no_harm() {
     for program in ["one", "two"] {
         let mut tenant = Tenant::with_work(&daemon.tenant_socket(), program);
         tenant.granted();
+        let pid = tenant.pid();
         drop(tenant);
-        daemon.logs(&format!("({program}, pid {}) left", std::process::id()));
+        daemon.logs(&format!("({program}, pid {pid}) left"));
     }
     let words = "what programs outside of nvshare use of the GPUs is not known";
     let line = daemon.logs(words);

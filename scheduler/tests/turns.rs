@@ -38,7 +38,7 @@ fn two_tenants_take_turns() {
 
 #[test]
 fn a_holder_of_lower_priority_gives_way_at_once() {
-    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
+    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n[limits]\npriority = \"high\"\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
     let lease = one.granted().lease;
     one.ready(lease);

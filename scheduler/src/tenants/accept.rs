@@ -6,6 +6,9 @@ use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nvshare_protocol::control::Event;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::{NoPlace, ToTenant};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -19,16 +22,33 @@ const SEND_BUFFER: usize = 16 * 1024;
 /// Serves `listener` for ever.
 pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
     loop {
+        let spare = match spare() {
+            Ok(spare) => spare,
+            Err(error) => {
+                put_off(&shared, &error).await;
+                continue;
+            }
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
+                drop(spare);
                 seat(stream, &seats, &shared);
             }
-            Err(error) => {
-                shared.seldom.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
-                tokio::time::sleep(BACK_OFF).await;
-            }
+            Err(error) => put_off(&shared, &error).await,
         }
     }
+}
+
+async fn put_off(shared: &Shared, error: &io::Error) {
+    shared.seldom.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
+    tokio::time::sleep(BACK_OFF).await;
+}
+
+/// What it takes to know whose a connection is, kept back until there is one: its process's descriptor and a file of
+/// `/proc`.
+fn spare() -> io::Result<[OwnedFd; 2]> {
+    let spare = OwnedFd::from(File::open("/dev/null")?);
+    Ok([spare.try_clone()?, spare])
 }
 
 fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
