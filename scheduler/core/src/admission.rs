@@ -38,30 +38,23 @@ impl Core {
         if !self.shares() {
             return at.holders.iter().copied().filter(|&id| id != tenant).collect();
         }
-        let (own, fixed) = if at.holders.contains(&tenant) {
-            (Bytes::ZERO, Bytes::ZERO)
+        let own = if at.holders.contains(&tenant) {
+            Bytes::ZERO
         } else {
-            (self.memory(tenant, device).allocated, self.standing(tenant, device).fixed)
+            self.tenants.get(&tenant).map_or(Bytes::ZERO, |tenant| tenant.claims(device).allocated)
         };
-        let usable = self.for_holders(device, fixed);
+        let usable =
+            u128::from(self.usable_by(tenant, device).0).saturating_sub(self.believed(tenant, device));
         let mut sum = at.standings.allocated + u128::from(own.0);
         let mut leaving = Vec::new();
         for &(.., other) in at.standings.turns.iter().filter(|(.., other)| *other != tenant) {
             if sum <= usable {
                 break;
             }
-            sum -= u128::from(self.memory(other, device).allocated.0);
+            sum -= u128::from(self.standing(other, device).allocated().0);
             leaving.push(other);
         }
         leaving
-    }
-
-    /// What the holders may have of the device together, with one of whose memory so much is fixed: what is fixed of
-    /// others is not there for them.
-    fn for_holders(&self, device: DeviceId, fixed: Bytes) -> u128 {
-        let standings = &self.devices[&device].standings;
-        let others = standings.fixed.saturating_sub(standings.immovable + u128::from(fixed.0));
-        u128::from(self.usable(device).0).saturating_sub(others)
     }
 
     /// Whether a tenant that is running already may have the device too: nobody waits, and it fits. Who comes back after
@@ -74,9 +67,10 @@ impl Core {
     /// Whether the holders together are larger than the device.
     pub(crate) fn is_outgrown(&self, device: DeviceId) -> bool {
         let at = &self.devices[&device];
+        let kept = at.standings.fixed.saturating_sub(at.standings.immovable);
         self.shares()
             && at.holders.len() > 1
-            && at.standings.allocated > self.for_holders(device, Bytes::ZERO)
+            && at.standings.allocated > u128::from(self.usable(device).0).saturating_sub(kept)
     }
 
     /// When every turn is over that stands between the tenant and its devices. None: nobody is left
@@ -127,11 +121,11 @@ impl Core {
         }
     }
 
-    /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight.
+    /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight, within bounds.
     fn quantum(&self, tenant: &Tenant) -> Nanos {
         let longest = tenant.devices.keys().map(|device| self.turn(Some(*device))).max();
         let quantum = longest.unwrap_or_else(|| self.turn(None));
-        Nanos(quantum.0.saturating_mul(tenant.weight()))
+        self.settings.weighted(quantum, tenant.weight())
     }
 
     /// Whether this lease may have to end at any time.

@@ -21,8 +21,10 @@ impl Core {
         lease.idle = None;
         lease.ready = Some(now);
         let (held, moved) = (lease.held.clone(), total(&ready.fetched).0);
-        // Part of it may have been told to come before the grant.
-        let took = ready.took.max(now.saturating_sub(lease.granted));
+        // Part of it may have been told to come before the grant. It cannot have taken longer than since the request.
+        let told = ready.took.min(now.saturating_sub(lease.asked));
+        let took = told.max(now.saturating_sub(lease.granted));
+        let tries = lease.tries;
         // One with a quota comes back again and again, with all its memory there.
         let takes_over = lease.takes_over && !(lease.limited && moved == 0);
         for device in held {
@@ -30,11 +32,14 @@ impl Core {
                 if takes_over {
                     device.cost.0 = average(device.cost.0, took);
                 }
-                if moved >= 256 << 20 && ready.took > Nanos::ZERO {
-                    let rate = u128::from(moved) * 1_000_000_000 / u128::from(ready.took.0);
+                if moved >= 256 << 20 && told > Nanos::ZERO {
+                    let rate = u128::from(moved) * 1_000_000_000 / u128::from(told.0);
                     device.rate = u64::try_from(rate).unwrap_or(u64::MAX);
                 }
             }
+        }
+        if tries {
+            self.tried(id, true);
         }
         self.begin_use(id);
         self.measure_turn(id);
@@ -72,16 +77,19 @@ impl Core {
         if let Some(tenant) = self.tenants.get_mut(&id) {
             tenant.resumes = false;
         }
+        let now = self.now;
         let Some(lease) = self.lease_of(id, released.lease) else { return };
         let again = lease.again;
         let throttled = lease.throttled;
         // Who leaves for its quota hands nothing over where nothing moves.
         let hands_over = !throttled || total(&released.evicted).0 > 0;
         let costs = lease.revocation.is_some() && hands_over;
+        let since = lease.revocation.map_or(now, |revocation| revocation.first);
+        let told = released.drain.saturating_add(released.evict).min(now.saturating_sub(since));
         let held = if costs { lease.held.clone() } else { BTreeSet::new() };
         for device in held {
             if let Some(device) = self.devices.get_mut(&device) {
-                device.cost.1 = average(device.cost.1, released.drain.saturating_add(released.evict));
+                device.cost.1 = average(device.cost.1, told);
             }
         }
         if !throttled && self.settings.overlap && self.settings.evict == crate::event::Evict::Always {

@@ -4,7 +4,6 @@ use crate::haste::Haste;
 use crate::regret::Regret;
 use crate::standing::Standings;
 use crate::tenant::Memory;
-use crate::unseen::Unseen;
 use nvshare_protocol::{Bytes, Nanos};
 use std::collections::BTreeSet;
 
@@ -19,7 +18,6 @@ pub(crate) struct Device {
     pub immovable: u128,
     /// What programs outside of nvshare use.
     pub outside: Bytes,
-    pub unseen: Unseen,
     /// The cost of the last hand-overs, averaged: bringing in, and draining and moving out.
     pub cost: (Nanos, Nanos),
     /// How fast memory came in last, bytes a second; 0: not known.

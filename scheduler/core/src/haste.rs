@@ -17,6 +17,9 @@ const GOES_ON: Nanos = Nanos::from_millis(50);
 pub(crate) struct BrokenOff {
     /// What was left of it.
     pub rest: Nanos,
+    /// How long all of it lasts, and when its first part was granted.
+    pub whole: Nanos,
+    pub begun: Nanos,
     /// When the tenant was told to leave, and when it had.
     pub told: Nanos,
     pub left: Nanos,
@@ -27,9 +30,11 @@ pub(crate) struct BrokenOff {
 }
 
 impl BrokenOff {
-    /// Whether a request at this time is for the rest of it.
+    /// Whether a request at this time is for the rest of it. A turn takes no more than twice its length, interruptions
+    /// included: with others that come first it would keep those that wait from theirs.
     pub fn goes_on(&self, now: Nanos) -> bool {
-        self.rest > Nanos::ZERO && now.saturating_sub(self.left) <= GOES_ON
+        let in_time = now.saturating_sub(self.begun) <= Nanos(self.whole.0.saturating_mul(2));
+        self.rest > Nanos::ZERO && now.saturating_sub(self.left) <= GOES_ON && in_time
     }
 }
 
@@ -110,6 +115,7 @@ impl Core {
             let share = u128::from(ALWAYS.0) * u128::from(own) / u128::from(own + others);
             u128::from(tenant.recent.at(self.now).0) < share
                 && at.haste.recent(self.now) < Nanos(ALWAYS.0 / 2)
+                && self.may_hasten(id, *device)
         })
     }
 

@@ -15,16 +15,18 @@ impl Core {
         let request = *request;
         self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
         self.leave_line(id, request.place);
+        self.serve_place(request.place);
         self.leases += 1;
         let mut lease =
             Lease::new(LeaseId(self.leases), self.now, self.settings.fetch_bound, SpanKind::Fetch);
+        lease.alive_by = self.alive_by(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.grants += 1;
         tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
         (tenant.stays, tenant.told_no_room) = (false, false);
         tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
-        lease.goes_on = request.goes_on;
+        (lease.goes_on, lease.is_hasty, lease.tries) = (request.goes_on, request.eager, tenant.doubt.insists);
         (lease.priority, lease.protected, lease.asked) = (tenant.priority, request.starved, request.asked);
         lease.limited = tenant.quota.is_some();
         lease.contended = lease.limited;
@@ -49,9 +51,13 @@ impl Core {
         let (now, evict) = (self.now, self.eviction(id));
         self.enter(id, SpanKind::Drain, Bytes::ZERO);
         let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
-        let revocation =
-            lease.revocation.get_or_insert(Revocation { first: now, cancelled: 0, step: Step::Asked(now) });
-        revocation.step = Step::Asked(now);
+        let revocation = lease.revocation.get_or_insert(Revocation {
+            first: now,
+            cancelled: 0,
+            step: Step::Asked(now),
+            alive: now,
+        });
+        (revocation.step, revocation.alive) = (Step::Asked(now), now);
         let lease = lease.id;
         self.note_outgoing(id, &evict);
         let revoke = Revoke { lease, evict, drain_within: self.settings.drain_bound };
@@ -62,14 +68,25 @@ impl Core {
     pub(crate) fn put_aside(&mut self, id: TenantId, why: Stuck) {
         let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
         lease.stuck = true;
+        let since = if lease.ready.is_none() {
+            lease.granted
+        } else {
+            lease.revocation.map_or(self.now, |r| r.first)
+        };
         for device in std::mem::take(&mut lease.held) {
             if let Some(device) = self.devices.get_mut(&device) {
                 device.holders.remove(&id);
                 device.beside.insert(id);
+                device.haste.end(id, self.now);
             }
         }
         let lease = lease.id;
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            // Nothing comes in that it was told to bring.
+            tenant.fetching.clear();
+        }
         self.let_stay(id);
+        self.charge(id, self.now.saturating_sub(since), why != Stuck::CannotDrain);
         self.actions.push(Action::Stuck { tenant: id, lease, why });
     }
 
@@ -93,12 +110,18 @@ impl Core {
                     self.now.saturating_sub(released.map_or(Nanos::ZERO, |released| released.evict));
                 let stopped = lease.idle.unwrap_or(stopped);
                 let counts = counts.map(|ready| stopped.saturating_sub(ready.max(lease.contended_since)));
+                let hasty = counts.filter(|_| lease.is_hasty);
+                let tried = lease.tries && lease.ready.is_none() && released.is_some() && !lease.stuck;
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };
                 let told = lease.revocation.map(|revocation| revocation.first);
                 let (rest, left, asked, idle) =
                     (lease.rest, self.now, lease.asked, lease.idle.is_some() && !lease.throttled);
-                tenant.broken_off = told.map(|told| BrokenOff { rest, told, left, asked, idle });
+                let first =
+                    lease.goes_on.map_or((lease.quantum, lease.granted), |turn| (turn.whole, turn.begun));
+                let (whole, begun) = first;
+                tenant.broken_off =
+                    told.map(|told| BrokenOff { rest, whole, begun, told, left, asked, idle });
                 for device in tenant.devices.keys() {
                     if let Some(device) = self.devices.get_mut(device) {
                         device.holders.remove(&id);
@@ -107,6 +130,12 @@ impl Core {
                     }
                 }
                 tenant.keeps.clear();
+                if let Some(held) = hasty {
+                    self.note_haste(id, held);
+                }
+                if tried {
+                    self.tried(id, false);
+                }
                 self.write_end(id, &lease, released);
             }
         }

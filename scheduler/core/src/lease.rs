@@ -17,6 +17,12 @@ pub(crate) struct Lease {
     pub ready: Option<Nanos>,
     /// From when on its memory counts as back in any case.
     pub late: Nanos,
+    /// By when it gives a sign of life, or is not waited for.
+    pub alive_by: Nanos,
+    /// It was granted although others say that they keep what it needs.
+    pub tries: bool,
+    /// It came before others.
+    pub is_hasty: bool,
     /// How long the turn lasts while somebody waits, once its memory is back.
     pub quantum: Nanos,
     /// Until when it goes on however eager the next one is; known once its memory is back.
@@ -69,6 +75,8 @@ pub(crate) struct Revocation {
     pub first: Nanos,
     pub cancelled: u32,
     pub step: Step,
+    /// When it last gave a sign of life.
+    pub alive: Nanos,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +94,9 @@ impl Lease {
             granted: now,
             ready: None,
             late: now.saturating_add(fetch_bound),
+            alive_by: now.saturating_add(fetch_bound),
+            tries: false,
+            is_hasty: false,
             quantum: Nanos::ZERO,
             slice_end: Nanos::MAX,
             held: BTreeSet::new(),
@@ -131,7 +142,11 @@ impl Lease {
         let revocation = self.revocation?;
         let step = match revocation.step {
             Step::Asked(_) if self.stuck => None,
-            Step::Asked(at) => Some(at.saturating_add(settings.answer_bound())),
+            Step::Asked(at) => {
+                let silent = at.saturating_add(settings.drain_bound).max(revocation.alive);
+                let silent = silent.saturating_add(settings.silence);
+                Some(at.saturating_add(settings.answer_bound()).min(silent))
+            }
             Step::Cancelled(retry) => Some(retry),
         };
         let patience = (!self.stuck && revocation.cancelled > 0)

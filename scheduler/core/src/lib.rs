@@ -59,6 +59,7 @@ pub mod snapshot;
 mod admission;
 mod answers;
 mod attention;
+mod claims;
 mod device;
 mod haste;
 mod hold;
@@ -67,6 +68,7 @@ mod line;
 mod membership;
 mod memory;
 mod moves;
+mod owners;
 mod presence;
 mod priority;
 mod quota;
@@ -92,6 +94,7 @@ pub use unseen::UNSEEN_FOR;
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
+use owners::{Account, Owner};
 use quota::Usage;
 use record::{Record, Span};
 use roster::Roster;
@@ -112,6 +115,9 @@ pub struct Core {
     wakes: BTreeSet<(Nanos, DeviceId)>,
     /// How many requests have come.
     arrivals: u64,
+    /// The latest round of which a request was served.
+    served: u64,
+    accounts: BTreeMap<Owner, Account>,
     /// How many leases have been granted.
     leases: u64,
     /// The tenants that are to move everything out once the next turn has begun.
@@ -137,6 +143,8 @@ impl Core {
             touched: BTreeSet::new(),
             wakes: BTreeSet::new(),
             arrivals: 0,
+            served: 0,
+            accounts: BTreeMap::new(),
             leases: 0,
             sweeps: BTreeSet::new(),
             usages: BTreeMap::new(),

@@ -2,7 +2,6 @@
 //! leads is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
 use crate::event::{Action, TenantId};
-use crate::priority::{Class, place};
 use crate::tenant::Stage;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -59,12 +58,12 @@ impl Core {
             return;
         }
         let Some(tenant) = self.tenants.get(&id) else { return };
-        let lacks_room = |device: &&DeviceId| !self.could_have(**device, tenant.needs(**device));
+        let lacks_room = |device: &&DeviceId| !self.could_have(id, **device);
         let Some(&device) = tenant.devices.keys().find(lacks_room) else { return };
         let others = self.devices[&device].standings.fixing.iter().rev().filter(|(_, other)| *other != id);
         let kept = others.take(3).map(|(bytes, other)| (*other, *bytes)).collect();
         let wants = self.memory(id, device).allocated;
-        let usable = self.usable(device);
+        let usable = self.usable_by(id, device);
         self.actions.push(Action::NoRoom { tenant: id, device, wants, usable, kept });
     }
 
@@ -72,7 +71,8 @@ impl Core {
     pub(crate) fn readmit(&mut self, devices: &BTreeSet<DeviceId>) {
         for &device in devices {
             let Some(at) = self.devices.get(&device) else { continue };
-            let here = at.standings.aside.iter().take_while(|(needs, _)| self.could_have(device, *needs));
+            // Those that need least stand first; none behind one for whom there is no room beside what is shown can fit.
+            let here = at.standings.aside.iter().take_while(|(needs, _)| self.could_ever(device, *needs));
             let fit: Vec<TenantId> = here.map(|(_, id)| *id).filter(|id| self.could_fit(*id)).collect();
             for id in fit {
                 let Some(tenant) = self.tenants.get_mut(&id) else { continue };
@@ -88,17 +88,11 @@ impl Core {
         }
     }
 
-    /// The room that others make for it comes too slowly: those behind it in line are served first.
-    pub(crate) fn go_last(&mut self, id: TenantId) {
-        let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) else { return };
-        let priority = request.priority;
-        self.leave_line(id, request.place);
-        self.arrivals += 1;
-        let place = place(priority, Class::InTurn, self.arrivals);
+    /// Its request has another place, at which it does not stand yet.
+    pub(crate) fn replace(&mut self, id: TenantId, place: u64) {
         if let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
-            (request.place, request.clear) = (place, None);
+            request.place = place;
         }
-        self.stand_at(id, place);
     }
 
     /// It stands in the lines of all its devices.

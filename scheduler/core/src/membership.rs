@@ -2,7 +2,7 @@
 use crate::Core;
 use crate::event::{Action, TenantId};
 use crate::lease::Lease;
-use crate::priority::{Class, place};
+use crate::priority::Class;
 use crate::record::SpanKind;
 use crate::tenant::{MAX_DEVICES, Memory, Request, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
@@ -13,7 +13,11 @@ const REMEMBERED_DEVICES: usize = 64;
 impl Core {
     pub(crate) fn joined(&mut self, id: TenantId, holds: bool) {
         let resumes = holds && self.enabled;
+        if self.tenants.get(&id).is_some() {
+            return;
+        }
         self.tenants.add(id, Tenant { resumes, ..Tenant::default() });
+        self.open_account(id);
     }
 
     pub(crate) fn left(&mut self, id: TenantId) {
@@ -21,15 +25,19 @@ impl Core {
         self.leave_group(id);
         self.moved_out(id);
         self.sweeps.remove(&id);
+        let owner = self.owner(id);
         let Some(tenant) = self.tenants.remove(&id) else { return };
+        self.close_account(owner);
         for (&device_id, memory) in &tenant.devices {
             self.forget_standing(id, &tenant, device_id);
             self.touched.insert(device_id);
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
             device.remove(memory);
             device.named -= 1;
-            // Its context goes too.
-            device.unseen.bytes = Bytes::ZERO;
+            if tenant.grants > 0 {
+                self.forget_all_unseen(device_id);
+            }
+            let Some(device) = self.devices.get_mut(&device_id) else { continue };
             if device.named == 0 && self.devices.len() > REMEMBERED_DEVICES {
                 self.wake(device_id, None);
                 self.devices.remove(&device_id);
@@ -68,14 +76,16 @@ impl Core {
         match &mut tenant.stage {
             Stage::Idle => {}
             Stage::Waiting(request) => {
-                if tenant.devices.len() == 1 {
+                let (first, priority) = (tenant.devices.len() == 1, request.priority);
+                if first {
                     // It has stood in no line so far, and must not come before those who have.
-                    self.arrivals += 1;
-                    request.place = place(request.priority, Class::InTurn, self.arrivals);
+                    let place = self.next_place(id, priority, Class::InTurn);
+                    self.replace(id, place);
                 }
-                let (entry, stands) = ((request.place, id), request.stands_in_line());
-                if stands {
-                    self.line_up(device_id, entry);
+                if let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage)
+                    && request.stands_in_line()
+                {
+                    self.line_up(device_id, (request.place, id));
                 }
             }
             Stage::Leased(lease) if lease.revocation.is_none() && joins => {
@@ -119,15 +129,44 @@ impl Core {
         let Some(device) = self.devices.get_mut(&device_id) else { return };
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         let Some(memory) = tenant.devices.get_mut(&device_id) else { return };
+        let before = *memory;
         device.remove(memory);
-        let (grown, before) = (allocated > memory.allocated, *memory);
         *memory = Memory::plausible(allocated, resident, immovable, device.capacity);
         device.add(memory);
+        let now = *memory;
+        tenant.told.insert(device_id, Memory { allocated, resident, immovable });
         tenant.freed(device_id, &before);
+        self.note_life(id, device_id, before.resident, now.resident);
         self.changed(id);
-        if grown {
+        if now.allocated > before.allocated {
             self.outgrown(id, device_id);
         }
+    }
+
+    /// How large the device is. What tenants have told counts as far as it is possible on such a device.
+    pub(crate) fn sized(&mut self, device_id: DeviceId, capacity: Bytes) {
+        let Some(device) = self.devices.get_mut(&device_id).filter(|device| device.capacity != capacity)
+        else {
+            return;
+        };
+        device.capacity = capacity;
+        device.outside = device.outside.min(capacity);
+        let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(tenant) = self.tenants.get_mut(&id) else { continue };
+            let (Some(memory), Some(told)) =
+                (tenant.devices.get_mut(&device_id), tenant.told.get(&device_id))
+            else {
+                continue;
+            };
+            let Some(device) = self.devices.get_mut(&device_id) else { continue };
+            device.remove(memory);
+            *memory = Memory::plausible(told.allocated, told.resident, told.immovable, capacity);
+            device.add(memory);
+            self.changed(id);
+        }
+        self.touched.insert(device_id);
+        self.shrunk(device_id);
     }
 
     pub(crate) fn requested(&mut self, id: TenantId) {
@@ -151,7 +190,6 @@ impl Core {
         if let Some(turn) = self.tenants.get(&id).and_then(|tenant| tenant.broken_off) {
             self.regrets(id, turn);
         }
-        self.arrivals += 1;
         let (now, eager) = (self.now, self.is_eager(id));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         let broken_off = tenant.broken_off.take().filter(|turn| turn.goes_on(now));
@@ -161,8 +199,8 @@ impl Core {
             Some(_) => Class::GoesOn,
             None => Class::InTurn,
         };
-        let priority = tenant.priority;
-        let place = place(priority, class, self.arrivals);
+        let (priority, stopped) = (tenant.priority, tenant.is_stopped);
+        let place = self.next_place(id, priority, class);
         let request = Request {
             place,
             since: now,
@@ -173,11 +211,19 @@ impl Core {
             aside: false,
             paused: None,
             paused_since: now,
+            defers: false,
+            stopped,
             eager,
             goes_on,
         };
-        tenant.stage = Stage::Waiting(request);
-        self.stand_at(id, place);
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.stage = Stage::Waiting(request);
+        }
+        if request.stands_in_line() {
+            self.stand_at(id, place);
+        } else {
+            self.changed(id);
+        }
     }
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {

@@ -53,7 +53,12 @@ impl Core {
     pub(crate) fn usable(&self, device: DeviceId) -> Bytes {
         let at = &self.devices[&device];
         let there = usable(at.capacity, self.settings.reserve).saturating_sub(at.outside);
-        there.min(self.settings.most).saturating_sub(self.unseen(device))
+        there.min(self.settings.most)
+    }
+
+    /// The same for this tenant, less what it was refused of it.
+    pub(crate) fn usable_by(&self, id: TenantId, device: DeviceId) -> Bytes {
+        self.usable(device).saturating_sub(self.unseen(id, device))
     }
 
     pub(crate) fn outside(&mut self, device: DeviceId, bytes: Bytes) {
@@ -68,15 +73,20 @@ impl Core {
         let holders = self.devices.get(&device).into_iter().flat_map(|at| &at.holders).copied();
         let youngest = holders.max_by_key(|id| self.lease(*id).map(|lease| lease.granted));
         if let Some(id) = youngest {
-            self.outgrown(id, device);
+            self.send_away(self.too_many(device, id));
         }
     }
 
     /// The device less what cannot be moved for this tenant.
     fn room(&self, id: TenantId, device: DeviceId) -> Bytes {
-        let others = self.devices[&device].standings.taken - u128::from(self.standing(id, device).taken.0);
+        let (standings, own) = (&self.devices[&device].standings, self.standing(id, device));
+        let others = if self.insists(id) {
+            standings.runs - u128::from(own.runs().0) + self.shown(id, device)
+        } else {
+            standings.taken - u128::from(own.taken.0)
+        };
         let taken = u64::try_from(others + self.claimed(&[id], device)).unwrap_or(u64::MAX);
-        self.usable(device).saturating_sub(Bytes(taken))
+        self.usable_by(id, device).saturating_sub(Bytes(taken))
     }
 
     /// What the tenant that comes after this one (or goes on beside it) lacks on the device, beyond
@@ -87,9 +97,9 @@ impl Core {
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
-        let there =
-            (at.resident + self.claimed(&[id, next], device)).saturating_sub(self.outgoing(id, device));
-        let needed = (lacks + there).saturating_sub(u128::from(self.usable(device).0));
+        let there = (self.resident(device) + self.claimed(&[id, next], device))
+            .saturating_sub(self.outgoing(id, device));
+        let needed = (lacks + there).saturating_sub(u128::from(self.usable_by(next, device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }
 }

@@ -40,9 +40,12 @@ impl Core {
     }
 
     fn move_out(&mut self, id: TenantId, shares: Vec<Share>) {
-        let until = self.now.saturating_add(self.settings.evict_bound);
+        let (until, alive_by) = (
+            self.now.saturating_add(self.settings.evict_bound),
+            self.now.saturating_add(self.settings.silence),
+        );
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        tenant.leaving = Some(Leaving { until, had: tenant.resident_soon() });
+        tenant.leaving = Some(Leaving { until, alive_by, had: tenant.resident_soon() });
         self.note_outgoing(id, &shares);
         self.actions.push(Action::Evict { tenant: id, shares });
     }
@@ -64,7 +67,7 @@ impl Core {
     /// Those that do not say that they have moved out are not waited for any longer.
     pub(crate) fn forget_the_slow(&mut self, devices: &BTreeSet<DeviceId>) {
         let asked = devices.iter().filter_map(|device| self.devices.get(device));
-        let slow = |id: &TenantId| self.tenants[id].leaving.is_some_and(|leaving| leaving.until <= self.now);
+        let slow = |id: &TenantId| self.tenants[id].leaving.is_some_and(|leaving| leaving.ends() <= self.now);
         let slow: BTreeSet<TenantId> =
             asked.flat_map(|device| &device.standings.outgoing).copied().filter(slow).collect();
         slow.into_iter().for_each(|id| self.moved_out(id));

@@ -67,6 +67,8 @@ fn settings(f: &mut Fields<'_>) -> Result<Settings, Fault> {
         most: f.take_or("most", bytes, Bytes::MAX)?,
         grace: f.take_or("grace", nanos, Nanos::ZERO)?,
         starvation: f.take_or("starvation", nanos, seconds(60))?,
+        turn_bound: f.take_or("turn-bound", nanos, seconds(86_400))?,
+        silence: f.take_or("silence", nanos, seconds(86_400))?,
         quanta: f.take_or("quanta", quanta, BTreeMap::new())?,
     };
     f.end().map(|()| settings)

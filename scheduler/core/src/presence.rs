@@ -1,23 +1,69 @@
 //! Tenants that are there and can do nothing: stopped, or without a connection.
 use crate::Core;
-use crate::event::TenantId;
+use crate::event::{Stuck, TenantId};
+use crate::tenant::Stage;
+use nvshare_protocol::DeviceId;
+use std::collections::BTreeSet;
 
 impl Core {
     /// Nobody can ask it for anything any more, and what it has stays until its process ends.
     pub(crate) fn disconnected(&mut self, id: TenantId) {
-        self.left(id);
+        self.end_stage(id, None);
+        self.leave_group(id);
+        self.moved_out(id);
+        self.sweeps.remove(&id);
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        (tenant.resumes, tenant.stays, tenant.is_disconnected) = (false, true, true);
+        self.changed(id);
     }
 
-    /// It can do nothing that it is asked for, or can again.
-    pub(crate) fn stopped(&mut self, _id: TenantId, _stopped: bool) {}
+    /// It can do nothing that it is asked for, or can again. Who waits stands in no line meanwhile; who holds has had its
+    /// turn as soon as somebody waits; and what is on its devices stays there.
+    pub(crate) fn stopped(&mut self, id: TenantId, stopped: bool) {
+        if self.tenants.get(&id).is_none_or(|tenant| tenant.is_stopped == stopped) {
+            return;
+        }
+        if stopped {
+            self.moved_out(id);
+        }
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.is_stopped = stopped;
+        tenant.stays = stopped && tenant.lease().is_none() || tenant.is_disconnected;
+        let mut line = None;
+        if let Stage::Waiting(request) = &mut tenant.stage {
+            request.stopped = stopped;
+            line = Some((request.place, request.stands_in_line()));
+        }
+        match line {
+            Some((place, _)) if stopped => self.leave_line(id, place),
+            Some((place, true)) => self.stand_at(id, place),
+            _ => {}
+        }
+        self.changed(id);
+    }
 
-    pub(crate) fn owned(&mut self, _id: TenantId, _owner: u64) {}
-    pub(crate) fn sized(&mut self, _device: nvshare_protocol::DeviceId, _capacity: nvshare_protocol::Bytes) {}
-    pub(crate) fn seen(
-        &mut self,
-        _id: TenantId,
-        _device: nvshare_protocol::DeviceId,
-        _bytes: nvshare_protocol::Bytes,
-    ) {
+    /// Holders that are stopped, and those that were granted a device and give no sign of life, lose their turns where
+    /// others wait for it.
+    pub(crate) fn give_up_on_the_lifeless(&mut self, devices: &BTreeSet<DeviceId>) {
+        for id in self.those_at(devices, |standings| &standings.halted) {
+            self.give_up_on(id, Stuck::Stopped);
+        }
+        for &device in devices {
+            let Some(at) = self.devices.get(&device).filter(|at| !at.queue.is_empty()) else { continue };
+            let due = at.standings.silent.iter().take_while(|(by, _)| *by <= self.now);
+            let due: Vec<TenantId> = due.map(|(_, id)| *id).collect();
+            due.into_iter().for_each(|id| self.give_up_on(id, Stuck::Silent));
+        }
+    }
+
+    fn give_up_on(&mut self, id: TenantId, why: Stuck) {
+        if !self.lease(id).is_some_and(|lease| self.is_waited_for(lease)) {
+            return;
+        }
+        // It hears of it when it goes on, and gives its memory back then.
+        if self.lease(id).is_some_and(|lease| lease.revocation.is_none()) {
+            self.revoke(id);
+        }
+        self.put_aside(id, why);
     }
 }

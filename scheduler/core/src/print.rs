@@ -44,6 +44,8 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         drain_bound,
         evict_bound,
         patience,
+        turn_bound,
+        silence,
         starvation,
         grace,
         record,
@@ -51,7 +53,7 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
     let quanta: Vec<String> =
         quanta.iter().map(|(device, quantum)| format!("{device}:{}", quantum_word(*quantum))).collect();
     format!(
-        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={} quanta=[{}] starvation={}",
+        "{} settings quantum={} evict={} reserve={} fetch-bound={} drain-bound={} evict-bound={} patience={} record={record} auto={auto} share={share} overlap={overlap} most={} grace={} quanta=[{}] starvation={} turn-bound={} silence={}",
         Seconds(now),
         Seconds(*quantum),
         evict_word(*evict),
@@ -64,6 +66,8 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         Seconds(*grace),
         quanta.join(","),
         Seconds(*starvation),
+        Seconds(*turn_bound),
+        Seconds(*silence),
     )
 }
 

@@ -35,7 +35,8 @@ impl Priority {
     }
 }
 
-/// Within one priority: the eager stand before the others, and whose turn was broken off comes after them.
+/// Within one priority: the eager stand before the others, and whose turn was broken off comes after them. Both only as
+/// long as no more than [`AHEAD`] rounds have been served since another asked: that one stands before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Eager,
@@ -43,22 +44,45 @@ pub(crate) enum Class {
     InTurn,
 }
 
-/// What a place tells of the order of arrival.
-const ARRIVAL: u64 = (1 << 60) - 1;
+/// So many rounds stand those before others that are eager, or go on.
+const AHEAD: u64 = 4;
+/// From its lowest bit on, a place tells: the order of arrival, which may begin anew within a round; the class; the round;
+/// and the priority.
+const CLASS: u32 = 22;
+const ROUND: u32 = 24;
+const PRIORITY: u32 = 62;
+const ROUNDS: u64 = (1 << (PRIORITY - ROUND)) - 1;
+
+const fn ahead(class: u64) -> u64 {
+    if class < Class::InTurn as u64 { AHEAD } else { 0 }
+}
+
+/// In which round who stands there is served.
+pub(crate) const fn round_at(place: u64) -> u64 {
+    let shown = (place >> ROUND & ROUNDS) + ahead(place >> CLASS & 3);
+    // Rounds begin with this one, so that there is always room before them.
+    shown - AHEAD
+}
 
 /// A place in line: those with the least stand first.
-pub(crate) const fn place(priority: Priority, class: Class, arrival: u64) -> u64 {
+pub(crate) const fn place(priority: Priority, class: Class, round: u64, arrival: u64) -> u64 {
+    let round = round + AHEAD - ahead(class as u64);
+    let arrival = arrival & ((1 << CLASS) - 1);
+    of_priority(priority) | (round & ROUNDS) << ROUND | (class as u64) << CLASS | arrival
+}
+
+const fn of_priority(priority: Priority) -> u64 {
     let before = match priority {
         Priority::High => 0,
         Priority::Normal => 1,
         Priority::Low => 2,
     };
-    before << 62 | (class as u64) << 60 | arrival & ARRIVAL
+    before << PRIORITY
 }
 
 /// The priority of who stands there.
 const fn priority_at(place: u64) -> Priority {
-    match place >> 62 {
+    match place >> PRIORITY {
         0 => Priority::High,
         1 => Priority::Normal,
         _ => Priority::Low,
@@ -76,7 +100,7 @@ impl Core {
             Stage::Waiting(request) => {
                 let (was, stands) = (request.place, request.stands_in_line());
                 request.priority = priority;
-                request.place = place(priority, Class::InTurn, 0) & !(3 << 60) | was & (3 << 60 | ARRIVAL);
+                request.place = of_priority(priority) | was & ((1 << PRIORITY) - 1);
                 let is = request.place;
                 self.leave_line(id, was);
                 if stands {
@@ -144,7 +168,7 @@ impl Core {
             return;
         };
         let (was, stands) = (request.place, request.stands_in_line());
-        request.place = place(Priority::High, Class::InTurn, was);
+        request.place = place(Priority::High, Class::InTurn, round_at(was), was);
         (request.priority, request.starved, request.eager, request.goes_on) =
             (Priority::High, true, false, None);
         let is = request.place;

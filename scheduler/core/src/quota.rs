@@ -228,12 +228,12 @@ impl Core {
     }
 
     /// It waits in nobody's way until then.
-    pub(crate) fn pause(&mut self, id: TenantId, until: Nanos) {
+    pub(crate) fn pause(&mut self, id: TenantId, until: Nanos, defers: bool) {
         let now = self.now;
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        (request.paused, request.paused_since) = (Some(until), now);
+        (request.paused, request.paused_since, request.defers) = (Some(until), now, defers);
         let place = request.place;
         self.leave_line(id, place);
         self.changed(id);

@@ -8,14 +8,20 @@ use std::collections::BTreeMap;
 impl Core {
     /// What is free on the device for this tenant now, beyond what others are still bringing in.
     pub(crate) fn free(&self, id: TenantId, device: DeviceId) -> Bytes {
-        let taken = self.devices[&device].resident + self.claimed(&[id], device);
-        self.usable(device).saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
+        let taken = self.resident(device) + self.claimed(&[id], device);
+        self.usable_by(id, device).saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
+    }
+
+    /// What tenants have on the device, as far as that is possible.
+    pub(crate) fn resident(&self, device: DeviceId) -> u128 {
+        let at = &self.devices[&device];
+        at.resident.saturating_sub(at.standings.absent).min(u128::from(at.capacity.0))
     }
 
     /// What the tenant lacks on the device beyond what is free there.
     pub(crate) fn short(&self, id: TenantId, device: DeviceId) -> Bytes {
         let has = self.memory(id, device);
-        let most = self.usable(device);
+        let most = self.usable_by(id, device);
         has.allocated.min(most).saturating_sub(has.resident).saturating_sub(self.free(id, device))
     }
 
@@ -34,13 +40,27 @@ impl Core {
     /// Whether there can be room for all that the tenant needs on all its devices, should all leave that can.
     pub(crate) fn could_fit(&self, id: TenantId) -> bool {
         let Some(tenant) = self.tenants.get(&id) else { return false };
-        tenant.devices.keys().all(|&device| self.could_have(device, tenant.needs(device)))
+        tenant.devices.keys().all(|&device| self.could_have(id, device))
     }
 
-    /// Whether there is so much on the device beside all that is fixed there.
-    pub(crate) fn could_have(&self, device: DeviceId, needs: Bytes) -> bool {
-        let fixed = self.devices[&device].standings.fixed;
-        needs == Bytes::ZERO || fixed + u128::from(needs.0) <= u128::from(self.usable(device).0)
+    /// Whether there is as much on the device as the tenant needs, beside all that is fixed there.
+    pub(crate) fn could_have(&self, id: TenantId, device: DeviceId) -> bool {
+        let needs = self.tenants.get(&id).map_or(Bytes::ZERO, |tenant| tenant.needs(device));
+        let standings = &self.devices[&device].standings;
+        let own = self.standing(id, device);
+        let fixed = if self.insists(id) {
+            standings.shown - u128::from(own.shown.0)
+        } else {
+            standings.fixed - u128::from(own.fixed.0)
+        };
+        let usable = u128::from(self.usable(device).saturating_sub(own.fixed).0);
+        needs == Bytes::ZERO || fixed + u128::from(needs.0) <= usable
+    }
+
+    /// Whether there is so much on the device beside what is shown to be fixed there.
+    pub(crate) fn could_ever(&self, device: DeviceId, needs: Bytes) -> bool {
+        let shown = self.devices[&device].standings.shown;
+        shown + u128::from(needs.0) <= u128::from(self.usable(device).0)
     }
 
     /// Whether others are still moving out of what the tenant lacks.

@@ -59,6 +59,10 @@ pub struct Settings {
     /// How long after the first revocation of a turn a tenant that cancels its drains is waited for.
     /// 1 ms to one day.
     pub patience: Nanos,
+    /// The longest turn that a weight can make of the quantum, if the quantum is not longer by itself. 1 ms to one day.
+    pub turn_bound: Nanos,
+    /// Who was told to do something and shows no sign of life for so long is not waited for any longer. 1 ms to one day.
+    pub silence: Nanos,
     /// How long a tenant waits while others of higher priority are served. 1 ms to one day.
     pub starvation: Nanos,
     /// For so long after the start nobody is granted a device, so that those who hold since before can say so first.
@@ -83,6 +87,8 @@ impl Default for Settings {
             drain_bound: seconds(5),
             evict_bound: seconds(30),
             patience: seconds(10),
+            turn_bound: seconds(60),
+            silence: seconds(5),
             starvation: seconds(60),
             grace: Nanos::ZERO,
             record: 4096,
@@ -117,6 +123,8 @@ impl Settings {
             &mut self.drain_bound,
             &mut self.evict_bound,
             &mut self.patience,
+            &mut self.turn_bound,
+            &mut self.silence,
             &mut self.starvation,
         ] {
             *duration = in_range(*duration);
@@ -145,6 +153,18 @@ impl Settings {
         self.answer_bound().max(self.patience)
     }
 
+    /// How long a turn of that weight lasts where one of weight 1 lasts `quantum`.
+    pub(crate) fn weighted(&self, quantum: Nanos, weight: u64) -> Nanos {
+        Nanos(quantum.0.saturating_mul(weight)).min(self.turn_bound.max(quantum))
+    }
+
+    /// For how long what other tenants say that they keep is believed, until one that has no room because of it tries
+    /// whether that is so; at first.
+    #[must_use]
+    pub const fn claim_bound(&self) -> Nanos {
+        Nanos(self.silence.0.saturating_mul(2))
+    }
+
     /// The promise, once [`Self::grace`] is over: a tenant that is first in line for each of its devices is granted
     /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
@@ -156,7 +176,7 @@ impl Settings {
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {
         let all = self.quanta.values().copied().chain([self.quantum_of(None)]);
         let quantum = all.map(Quantum::longest).max().unwrap_or_default();
-        let turn = Nanos(quantum.0.saturating_mul(u64::from(heaviest)));
+        let turn = self.weighted(quantum, u64::from(heaviest));
         // Then leftovers may still be on their way out.
         let bounds = self.leave_bound().saturating_add(self.evict_bound);
         self.fetch_bound.saturating_add(turn).saturating_add(bounds)

@@ -78,10 +78,16 @@ pub enum State {
     Waiting,
     /// It has used up its quota, and waits for the next period.
     Throttled,
+    /// It stands back for the time that its owner's tenants have kept from others.
+    Deferred,
     Fetching,
     Running,
     Draining,
     Unresponsive,
+    /// Its process is stopped.
+    Stopped,
+    /// Its connection is gone and its process is not.
+    Disconnected,
 }
 
 impl State {
@@ -92,10 +98,13 @@ impl State {
             Self::Idle => "idle",
             Self::Waiting => "waiting",
             Self::Throttled => "throttled",
+            Self::Deferred => "deferred",
             Self::Fetching => "fetching",
             Self::Running => "running",
             Self::Draining => "draining",
             Self::Unresponsive => "unresponsive",
+            Self::Stopped => "stopped",
+            Self::Disconnected => "disconnected",
         }
     }
 }
@@ -123,7 +132,7 @@ impl Core {
             id,
             capacity: device.capacity,
             allocated: bytes(device.allocated),
-            resident: bytes(device.resident),
+            resident: bytes(self.resident(id)),
             immovable: bytes(device.immovable),
             outside: device.outside,
             quantum: self.turn(Some(id)),
@@ -161,7 +170,10 @@ impl Core {
 
 fn state(tenant: &Tenant) -> State {
     match &tenant.stage {
+        _ if tenant.is_disconnected => State::Disconnected,
+        _ if tenant.is_stopped => State::Stopped,
         Stage::Idle => State::Idle,
+        Stage::Waiting(request) if request.paused.is_some() && request.defers => State::Deferred,
         Stage::Waiting(request) if request.paused.is_some() => State::Throttled,
         Stage::Waiting(_) => State::Waiting,
         Stage::Leased(lease) if lease.stuck => State::Unresponsive,

@@ -3,16 +3,18 @@
 use crate::Core;
 use crate::device::Device;
 use crate::event::TenantId;
+use crate::owners::Owner;
 use crate::priority::Priority;
 use crate::tenant::{Stage, Tenant};
+use crate::unseen::Unseen;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a tenant stands on one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// What it has there and how much of that stays, if it holds the device.
-    holds: Option<(Bytes, Bytes)>,
+    /// What it has there in all, how much of that stays, and how much is there, if it holds the device.
+    holds: Option<(Bytes, Bytes, Bytes)>,
     /// Whether it stays, its rank, and when its turn is over, if it holds the device.
     turn: Option<(bool, Priority, Nanos)>,
     /// What it counts as and when it asked, if it waits and others may stand before it for their priority.
@@ -22,6 +24,19 @@ pub(crate) struct Standing {
     /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
     pub fixed: Bytes,
     pub taken: Bytes,
+    /// What the driver shows of the first, if it does not hold the device.
+    pub shown: Bytes,
+    /// What it says that it has there, though it has no context.
+    absent: Bytes,
+    /// Whose it is, if it wants the device or has it.
+    owner: Option<Owner>,
+    /// When it does not believe others any longer, and until when it believes that it was refused something for a reason.
+    doubts: Option<Nanos>,
+    unseen: Option<Nanos>,
+    /// By when it gives a sign of life, if it has just been granted the device.
+    silent: Option<Nanos>,
+    /// It holds the device and is stopped.
+    halted: bool,
     /// What it may still bring in, and what it was asked to move out and has not yet.
     pub claim: Bytes,
     pub going: Bytes,
@@ -49,6 +64,21 @@ pub(crate) struct Standings {
     /// What is there whatever others need, and what those that come next cannot have.
     pub fixed: u128,
     pub taken: u128,
+    /// What is there of the holders, what the driver shows to be fixed there of others, and what tenants without a context
+    /// say.
+    pub runs: u128,
+    pub shown: u128,
+    pub absent: u128,
+    /// Whose tenants want the device or have it, and how many each has.
+    pub owners: BTreeMap<Owner, usize>,
+    /// Who will not believe others any longer from then on.
+    pub doubting: BTreeSet<(Nanos, TenantId)>,
+    /// Who was refused memory that should be there, and until when that is believed.
+    pub unseen: BTreeSet<(Nanos, TenantId)>,
+    /// Who has just been granted the device, and by when it gives a sign of life.
+    pub silent: BTreeSet<(Nanos, TenantId)>,
+    /// The holders that are stopped.
+    pub halted: BTreeSet<TenantId>,
     /// What may still come in, and what was asked to leave and is still there.
     pub claimed: u128,
     pub going: u128,
@@ -76,8 +106,24 @@ pub(crate) struct Standings {
 }
 
 impl Standing {
+    pub fn holds(&self) -> bool {
+        self.holds.is_some()
+    }
+
+    /// What it has in all, as a holder.
+    pub fn allocated(&self) -> Bytes {
+        self.holds.map_or(Bytes::ZERO, |(allocated, ..)| allocated)
+    }
+
+    /// What is there of it, as a holder.
+    pub fn runs(&self) -> Bytes {
+        self.holds.map_or(Bytes::ZERO, |(.., resident)| resident)
+    }
+
     fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device) -> Self {
-        let Some(memory) = tenant.devices.get(&name) else { return Self::default() };
+        let Some(told) = tenant.devices.get(&name) else { return Self::default() };
+        let memory = tenant.claims(name);
+        let absent = if tenant.is_absent(name) { told.resident } else { Bytes::ZERO };
         let holds = device.holders.contains(&id);
         let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
         let paused = match &tenant.stage {
@@ -90,8 +136,17 @@ impl Standing {
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
         let runs = tenant.lease().is_some_and(|lease| lease.ready.is_some());
         let fixed = tenant.fixed(name);
+        let lease = tenant.lease().filter(|_| holds);
+        let comes = lease.filter(|lease| lease.ready.is_none() && lease.revocation.is_none());
         Self {
-            holds: holds.then_some((memory.allocated, memory.immovable)),
+            holds: holds.then_some((memory.allocated, fixed, memory.resident)),
+            shown: if holds { Bytes::ZERO } else { tenant.shown(name) },
+            absent,
+            owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
+            doubts: tenant.doubt.ends().filter(|_| matches!(tenant.stage, Stage::Waiting(_))),
+            unseen: tenant.unseen.get(&name).and_then(Unseen::ends),
+            silent: comes.map(|lease| lease.alive_by),
+            halted: holds && tenant.is_stopped,
             turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
             outranked: match &tenant.stage {
                 Stage::Waiting(request) if waits && request.priority < Priority::High => {
@@ -123,6 +178,9 @@ impl Standings {
         self.holding_weight = self.holding_weight + is.weights.0 - was.weights.0;
         self.waiting_weight = self.waiting_weight + is.weights.1 - was.weights.1;
         for (sum, was, is) in [
+            (&mut self.runs, had.2, has.2),
+            (&mut self.shown, was.shown, is.shown),
+            (&mut self.absent, was.absent, is.absent),
             (&mut self.fixed, was.fixed, is.fixed),
             (&mut self.taken, was.taken, is.taken),
             (&mut self.claimed, was.claim, is.claim),
@@ -135,12 +193,23 @@ impl Standings {
         replace(&mut self.aside, was.aside.map(|needs| (needs, id)), is.aside.map(|needs| (needs, id)));
         replace(&mut self.leftovers, was.leftover.map(|at| (at, id)), is.leftover.map(|at| (at, id)));
         replace(&mut self.paused, was.paused.map(|at| (at, id)), is.paused.map(|at| (at, id)));
+        for (set, was, is) in [
+            (&mut self.doubting, was.doubts, is.doubts),
+            (&mut self.unseen, was.unseen, is.unseen),
+            (&mut self.silent, was.silent, is.silent),
+        ] {
+            replace(set, was.map(|at| (at, id)), is.map(|at| (at, id)));
+        }
+        if was.owner != is.owner {
+            self.count_owner(was.owner, is.owner);
+        }
         let turn = |standing: Standing| standing.turn.map(|(stays, rank, end)| (stays, rank, end, id));
         replace(&mut self.turns, turn(was), turn(is));
         let waits = |standing: Standing| standing.outranked.map(|(priority, asked)| (priority, asked, id));
         replace(&mut self.outranked, waits(was), waits(is));
         for (set, was, is) in [
             (&mut self.limited, was.limited, is.limited),
+            (&mut self.halted, was.halted, is.halted),
             (&mut self.lacking, was.lacks, is.lacks),
             (&mut self.revoked, was.revoked, is.revoked),
             (&mut self.outgoing, was.outgoing, is.outgoing),
@@ -150,6 +219,22 @@ impl Standings {
                 (true, false) => drop(set.remove(&id)),
                 _ => {}
             }
+        }
+    }
+}
+
+impl Standings {
+    fn count_owner(&mut self, was: Option<Owner>, is: Option<Owner>) {
+        if let Some(was) = was
+            && let Some(count) = self.owners.get_mut(&was)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.owners.remove(&was);
+            }
+        }
+        if let Some(is) = is {
+            *self.owners.entry(is).or_default() += 1;
         }
     }
 }

@@ -1,9 +1,12 @@
 //! One tenant: what it has, and where it stands in its turn.
+use crate::claims::{Doubt, Seen};
 use crate::haste::{BrokenOff, Held};
 use crate::lease::Lease;
+use crate::owners::Owner;
 use crate::priority::Priority;
 use crate::quota::Quota;
 use crate::standing::Standing;
+use crate::unseen::Unseen;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -12,8 +15,22 @@ pub const MAX_DEVICES: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tenant {
-    /// What it named, and what it has there.
+    /// What it named, and what it has there, as far as that is possible.
     pub devices: BTreeMap<DeviceId, Memory>,
+    /// The same as it has told it.
+    pub told: BTreeMap<DeviceId, Memory>,
+    /// What the driver shows of its process, where it does.
+    pub seen: BTreeMap<DeviceId, Seen>,
+    /// What it was refused of each device though it should be there.
+    pub unseen: BTreeMap<DeviceId, Unseen>,
+    /// What it makes of others' words.
+    pub doubt: Doubt,
+    /// None: of its own.
+    pub owner: Option<Owner>,
+    /// Its process can do nothing at present.
+    pub is_stopped: bool,
+    /// It has no connection any more.
+    pub is_disconnected: bool,
     /// It said that it is running, and has not yet said where.
     pub resumes: bool,
     pub stage: Stage,
@@ -56,10 +73,17 @@ pub(crate) struct Tenant {
 /// A tenant moves memory out beside its turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
-    /// Until when it is waited for.
+    /// Until when it is waited for at most, and by when it gives a sign of life.
     pub until: Nanos,
+    pub alive_by: Nanos,
     /// What it had on all devices when it was asked.
     pub had: u128,
+}
+
+impl Leaving {
+    pub fn ends(&self) -> Nanos {
+        self.until.min(self.alive_by)
+    }
 }
 
 /// A tenant's bytes on one device.
@@ -114,6 +138,10 @@ pub(crate) struct Request {
     /// It stands in no line until then, for it has used up its quota.
     pub paused: Option<Nanos>,
     pub paused_since: Nanos,
+    /// It is paused for what its owner owes to others, and not for a quota.
+    pub defers: bool,
+    /// Its process is stopped.
+    pub stopped: bool,
     /// It has used little lately, and holders give way to it before their turn is over.
     pub eager: bool,
     /// It is for the rest of this turn.
@@ -122,7 +150,7 @@ pub(crate) struct Request {
 
 impl Request {
     pub fn stands_in_line(&self) -> bool {
-        !self.aside && self.paused.is_none()
+        !self.aside && self.paused.is_none() && !self.stopped
     }
 }
 
@@ -155,8 +183,9 @@ impl Tenant {
         }
     }
 
-    /// What of its memory is there whatever others need: what cannot move, and all of it where the tenant does not leave.
-    pub fn fixed(&self, device: DeviceId) -> Bytes {
+    /// What of its memory is there whatever others need, as it says: what cannot move, and all of it where the tenant does
+    /// not leave.
+    pub fn told_fixed(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };
         let remains = match self.lease() {
             Some(lease) => lease.stuck,
@@ -171,7 +200,7 @@ impl Tenant {
         let Some(memory) = self.devices.get(&device).filter(|memory| memory.lacks() > Bytes::ZERO) else {
             return Bytes::ZERO;
         };
-        memory.allocated.saturating_sub(self.fixed(device))
+        memory.allocated.saturating_sub(self.fixed(device)).saturating_add(self.unseen(device))
     }
 
     /// What it may bring in to the device: what it was told to, and as a holder all that it lacks.

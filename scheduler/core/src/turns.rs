@@ -1,10 +1,13 @@
 //! What time brings: turns that end, answers that do not come, and who goes on then.
 use crate::Core;
 use crate::event::{Action, Stuck, TenantId};
-use crate::lease::Step;
+use crate::lease::{Lease, Step};
 use crate::tenant::Stage;
-use nvshare_protocol::{DeviceId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeSet;
+
+/// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
+const SLOWEST: u128 = 1_000_000_000;
 
 impl Core {
     /// Decides all that can be decided at this time.
@@ -13,7 +16,10 @@ impl Core {
             for id in self.those_at(&devices, |standings| &standings.revoked) {
                 self.overdue(id);
             }
+            self.give_up_on_the_lifeless(&devices);
             self.forget_the_slow(&devices);
+            self.forget_the_unseen(&devices);
+            self.lose_faith(&devices);
             self.readmit(&devices);
             self.resume(&devices);
             self.feed_the_starved(&devices);
@@ -39,7 +45,7 @@ impl Core {
         let device = self.devices.get(&id)?;
         let leases = device.standings.revoked.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
         let leaving =
-            device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.until));
+            device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.ends()));
         let next = device.queue.first().filter(|(_, id)| self.is_next(*id)).into_iter();
         let turns = next.flat_map(|&(_, id)| {
             let clear_at = self.way_is_clear_at(id, &self.in_the_way(id));
@@ -47,12 +53,17 @@ impl Core {
             let room = self.room_bound(id).filter(|at| *at > self.now);
             clear_at.into_iter().chain(fetch).chain(room).chain(self.grace(id))
         });
-        let unseen = device.unseen.ends_after(self.now);
+        let unseen = device.standings.unseen.first().map(|(at, _)| *at);
+        let doubts = device.standings.doubting.first().map(|(at, _)| *at);
+        // Whoever is granted a device that nobody else wants may take its time.
+        let silent =
+            device.standings.silent.first().filter(|(at, _)| !device.queue.is_empty() && *at > self.now);
+        let silent = silent.map(|(at, _)| *at);
         let starves = self.starves_at(id);
         let paused = device.standings.paused.first().map(|(at, _)| *at);
         let throttled = device.standings.limited.iter().filter_map(|id| self.throttled_at(*id));
         let by_rule = starves.into_iter().chain(paused).chain(throttled);
-        leases.chain(leaving).chain(turns).chain(unseen).chain(by_rule).min()
+        leases.chain(leaving).chain(turns).chain(unseen).chain(doubts).chain(silent).chain(by_rule).min()
     }
 
     /// Whether the tenant that is next could be granted its devices, and has been.
@@ -60,10 +71,12 @@ impl Core {
         if self.grace(id).is_some() {
             return false;
         }
-        if let Some(until) = self.paused_until(id) {
-            self.pause(id, until);
+        let (quota, debt) = (self.paused_until(id), self.owes_until(id));
+        if let Some(until) = quota.max(debt) {
+            self.pause(id, until, debt > quota);
             return true;
         }
+        self.note_cramped(id);
         let swaps = self.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
         if swaps && !self.could_fit(id) {
             self.step_aside(id);
@@ -83,8 +96,7 @@ impl Core {
                 return false;
             }
             if swaps {
-                self.go_last(id);
-                return true;
+                self.insist(id);
             }
         }
         self.grant(id);
@@ -157,16 +169,57 @@ impl Core {
         }
     }
 
-    /// Holders that have grown beyond the device: all but the one that grew leave, as far as must be.
+    /// A holder has grown, and no longer fits beside the others. Those whose turns are over leave, if that is enough;
+    /// otherwise it leaves itself, and has its turn when it is next: nobody's turn ends early because another has grown.
     pub(crate) fn outgrown(&mut self, id: TenantId, device: DeviceId) {
         if !self.shares() || !self.devices[&device].holders.contains(&id) {
             return;
         }
-        for other in self.too_many(device, id) {
-            if self.lease(other).is_some_and(|lease| lease.revocation.is_none()) {
-                self.revoke(other);
+        let way = self.too_many(device, id);
+        let stays = |lease: &Lease| lease.revocation.is_none() && lease.turn_end() > self.now;
+        if !way.iter().any(|other| self.lease(*other).is_some_and(stays)) {
+            return self.send_away(way);
+        }
+        if let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut())
+            && lease.revocation.is_none()
+        {
+            lease.again = true;
+            self.revoke(id);
+        }
+    }
+
+    pub(crate) fn send_away(&mut self, holders: Vec<TenantId>) {
+        for id in holders {
+            if self.lease(id).is_some_and(|lease| lease.revocation.is_none()) {
+                self.revoke(id);
             }
         }
+    }
+
+    /// More of a tenant's memory is there, or less: it lives, if it was told to bring that in, or to move it out.
+    pub(crate) fn note_life(&mut self, id: TenantId, device: DeviceId, was: Bytes, is: Bytes) {
+        let now = self.now;
+        let alive_by = now.saturating_add(self.settings.silence);
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|_| was != is) else { return };
+        if let Some(leaving) = tenant.leaving.as_mut().filter(|_| is < was) {
+            leaving.alive_by = alive_by;
+        }
+        let Some(lease) = tenant.lease_mut().filter(|lease| lease.held.contains(&device)) else { return };
+        match &mut lease.revocation {
+            Some(revocation) if is < was => revocation.alive = now,
+            None if is > was && lease.ready.is_none() => lease.alive_by = lease.alive_by.max(alive_by),
+            _ => {}
+        }
+    }
+
+    /// By when a tenant that is granted its devices now has given a sign of life: memory that it lacks takes time, and some
+    /// engines say nothing while it comes.
+    pub(crate) fn alive_by(&self, id: TenantId) -> Nanos {
+        let lacks = self.tenants.get(&id).into_iter().flat_map(|tenant| tenant.devices.values());
+        let lacks = lacks.fold(Bytes::ZERO, |sum, memory| sum.saturating_add(memory.lacks()));
+        let comes = Nanos(u64::try_from(u128::from(lacks.0) * 1_000_000_000 / SLOWEST).unwrap_or(u64::MAX));
+        let bound = self.settings.silence.saturating_add(comes).min(self.settings.fetch_bound);
+        self.now.saturating_add(bound)
     }
 
     fn tell_contention(&mut self, devices: &BTreeSet<DeviceId>) {

@@ -1,8 +1,11 @@
 //! Memory that nobody has told of: each process's context takes some, and so do programs outside of nvshare where NVML is
-//! silent. It shows when the driver refuses a tenant what should fit.
+//! silent. It shows when the driver refuses a tenant what should fit. That is believed of this tenant alone: whoever says so
+//! needs more room itself, and takes none from others by it.
 use crate::Core;
 use crate::event::TenantId;
+use crate::tenant::Tenant;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeSet;
 
 /// For how long a refusal is believed, the first time and at most: each time that it comes again soon after that, for
 /// twice as long. The first may have met memory that was only on its way out, or tenants that had not come back yet.
@@ -20,18 +23,24 @@ pub(crate) struct Unseen {
 }
 
 impl Unseen {
-    /// When it is believed no more, if that is still to come.
-    pub fn ends_after(&self, now: Nanos) -> Option<Nanos> {
-        Some(self.until).filter(|until| self.bytes > Bytes::ZERO && *until > now)
+    /// When it is believed no more.
+    pub fn ends(&self) -> Option<Nanos> {
+        (self.bytes > Bytes::ZERO).then_some(self.until)
+    }
+}
+
+impl Tenant {
+    /// How much less there is for it than others and NVML tell.
+    pub(crate) fn unseen(&self, device: DeviceId) -> Bytes {
+        self.unseen.get(&device).map_or(Bytes::ZERO, |unseen| unseen.bytes)
     }
 }
 
 impl Core {
-    /// How much of the device is taken though neither a tenant nor NVML has told of it; zero for one that is not known.
+    /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
     #[must_use]
-    pub fn unseen(&self, device: DeviceId) -> Bytes {
-        let believed = self.devices.get(&device).filter(|at| at.unseen.ends_after(self.now).is_some());
-        believed.map_or(Bytes::ZERO, |at| at.unseen.bytes)
+    pub fn unseen(&self, id: TenantId, device: DeviceId) -> Bytes {
+        self.tenants.get(&id).map_or(Bytes::ZERO, |tenant| tenant.unseen(device))
     }
 
     /// The driver refused memory of at least so many bytes: less than that is free.
@@ -49,19 +58,46 @@ impl Core {
     }
 
     fn believe(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
-        let (now, free, believed) = (self.now, self.free(id, device), self.unseen(device));
-        let Some(at) = self.devices.get_mut(&device).filter(|_| free >= bytes) else { return };
+        let (now, free) = (self.now, self.free(id, device));
+        let capacity = self.devices.get(&device).map_or(Bytes::ZERO, |at| at.capacity);
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|_| free >= bytes) else { return };
+        let unseen = tenant.unseen.entry(device).or_default();
         let more = free.saturating_sub(bytes).saturating_add(GRANULE);
-        let Unseen { until, span, .. } = at.unseen;
+        let Unseen { until, span, .. } = *unseen;
         let again = span > Nanos::ZERO && now < until.saturating_add(span);
         let span = match again {
             _ if now < until => span,
             true => Nanos(span.0.saturating_mul(2)).min(UNSEEN_FOR.1),
             false => UNSEEN_FOR.0,
         };
-        let bytes = believed.saturating_add(more).min(at.capacity);
-        at.unseen = Unseen { bytes, until: now.saturating_add(span), span };
+        let bytes = unseen.bytes.saturating_add(more).min(capacity);
+        *unseen = Unseen { bytes, until: now.saturating_add(span), span };
         self.changed(id);
-        self.shrunk(device);
+        self.outgrown(id, device);
+    }
+
+    /// What was believed for long enough is not any more.
+    pub(crate) fn forget_the_unseen(&mut self, devices: &BTreeSet<DeviceId>) {
+        for &device in devices {
+            while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.standings.unseen.first())
+                && at <= self.now
+            {
+                self.forget_unseen(id, device);
+            }
+        }
+    }
+
+    /// A tenant that has used the device is gone, and its context with it: there may be room for all.
+    pub(crate) fn forget_all_unseen(&mut self, device: DeviceId) {
+        let believers = self.devices.get(&device).into_iter().flat_map(|at| &at.standings.unseen);
+        let believers: Vec<TenantId> = believers.map(|(_, id)| *id).collect();
+        believers.into_iter().for_each(|id| self.forget_unseen(id, device));
+    }
+
+    fn forget_unseen(&mut self, id: TenantId, device: DeviceId) {
+        if let Some(unseen) = self.tenants.get_mut(&id).and_then(|tenant| tenant.unseen.get_mut(&device)) {
+            unseen.bytes = Bytes::ZERO;
+        }
+        self.changed(id);
     }
 }

@@ -101,7 +101,10 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
         Stage::Waiting(request) => {
             assert!(core.enabled, "{id:?} waits while switched off");
             if let Some(until) = request.paused {
-                assert!(until > core.now && tenant.quota.is_some(), "{id:?} may hold again");
+                assert!(
+                    until > core.now && (tenant.quota.is_some() || request.defers),
+                    "{id:?} may hold again"
+                );
                 let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
@@ -119,6 +122,10 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             };
             assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
             let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
+            if request.stopped {
+                assert!(tenant.is_stopped && !devices().any(lined_up), "{id:?} is stopped and in line");
+                return;
+            }
             if request.aside {
                 assert!(tenant.swaps && !core.could_fit(id), "{id:?} waits aside and could have room");
                 assert!(!devices().any(lined_up), "{id:?} waits aside and in line");

@@ -68,7 +68,7 @@ fn core() -> Core {
 
 fn refuse(core: &mut Core, at: Nanos, bytes: Bytes) -> Bytes {
     core.handle(at, Event::MemoryRefused { tenant: tenant(1), device: device(1), bytes });
-    core.unseen(device(1))
+    core.unseen(tenant(1), device(1))
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_is_refused_is_not_there_for_a_while() {
     let ends = |core: &mut Core, begin: Nanos| {
         let still = |core: &mut Core, second| {
             core.handle(seconds(second), Event::Tick);
-            core.unseen(device(1)) > Bytes(0)
+            core.unseen(tenant(1), device(1)) > Bytes(0)
         };
         (begin.0 / Nanos::SECOND.0..).find(|second| !still(core, *second)).unwrap()
     };
@@ -100,8 +100,8 @@ fn it_goes_with_a_tenant_and_nonsense_changes_nothing() {
     assert_eq!(refuse(&mut core, Nanos(1), gib(8)), Bytes(0), "the core knows that");
     core.handle(Nanos(2), Event::MemoryRefused { tenant: tenant(9), device: device(1), bytes: gib(1) });
     core.handle(Nanos(2), Event::MemoryRefused { tenant: tenant(1), device: device(2), bytes: gib(1) });
-    assert_eq!(core.unseen(device(1)), Bytes(0));
+    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
     assert!(refuse(&mut core, Nanos(3), gib(1)) > Bytes(0));
     core.handle(Nanos(4), Event::Left { tenant: tenant(1) });
-    assert_eq!(core.unseen(device(1)), Bytes(0));
+    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
 }

@@ -1,0 +1,162 @@
+//! What tenants say that they keep on a device, and how far that is believed.
+//!
+//! What the driver shows of a process ([`crate::event::Event::Seen`]) bounds what it can keep. Where nothing is shown, a
+//! tenant that has no room because of what others say they keep waits for [`crate::Settings::claim_bound`]; then it
+//! insists: it is granted its devices as if nobody kept anything but those that run, and finds out by the driver. If that
+//! works, it goes on insisting; if not, what was said is true, and it waits twice as long before it tries again.
+use crate::Core;
+use crate::event::TenantId;
+use crate::settings::seconds;
+use crate::tenant::Tenant;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeSet;
+
+/// The longest time between two attempts.
+const MOST: Nanos = seconds(320);
+
+/// A tenant's opinion of what others say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Doubt {
+    /// Since when it has no room because of others' words.
+    since: Option<Nanos>,
+    /// How long it believes them; zero: as the settings say.
+    patience: Nanos,
+    pub insists: bool,
+}
+
+/// What the driver shows of a tenant's process on a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub bytes: Bytes,
+    /// How often in a row it had nothing there: the first time its context may have been too new.
+    absent: u8,
+}
+
+impl Seen {
+    /// It has no context there, so that it cannot use the device.
+    pub fn is_absent(&self) -> bool {
+        self.absent > 1
+    }
+}
+
+impl Doubt {
+    /// When it begins to insist, if nothing changes.
+    pub fn ends(&self) -> Option<Nanos> {
+        self.since.filter(|_| !self.insists).map(|since| since.saturating_add(self.patience))
+    }
+}
+
+impl Core {
+    pub(crate) fn seen(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|t| t.devices.contains_key(&device)) else {
+            return;
+        };
+        let seen = tenant.seen.entry(device).or_default();
+        seen.bytes = bytes;
+        seen.absent = if bytes == Bytes::ZERO { seen.absent.saturating_add(1) } else { 0 };
+        self.changed(id);
+    }
+
+    pub(crate) fn insists(&self, id: TenantId) -> bool {
+        self.tenants.get(&id).is_some_and(|tenant| tenant.doubt.insists)
+    }
+
+    /// The tenant is next in line. If words of others that nothing confirms keep it from room, it believes them for so long.
+    pub(crate) fn note_cramped(&mut self, id: TenantId) {
+        let cramped = self.is_cramped(id);
+        let (now, patience) = (self.now, self.settings.claim_bound());
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let doubt = &mut tenant.doubt;
+        if doubt.since.is_some() == cramped || doubt.insists {
+            return;
+        }
+        doubt.since = cramped.then_some(now);
+        doubt.patience = doubt.patience.max(patience);
+        self.changed(id);
+    }
+
+    /// Whether it would have room if nothing were kept there but what is shown, and what runs.
+    fn is_cramped(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        tenant.devices.keys().any(|&device| {
+            let (all, shown) = (self.kept(id, device), self.shown(id, device));
+            let others = self.devices[&device].standings.allocated;
+            let wants = others + u128::from(tenant.claims(device).allocated.0);
+            let usable = u128::from(self.usable_by(id, device).0);
+            all > shown && wants + all > usable && u128::from(tenant.needs(device).0) + shown <= usable
+        })
+    }
+
+    /// What others than this one and the holders say that they keep on the device.
+    pub(crate) fn kept(&self, id: TenantId, device: DeviceId) -> u128 {
+        let standings = &self.devices[&device].standings;
+        let own = self.standing(id, device);
+        let own = if own.holds() { Bytes::ZERO } else { own.fixed };
+        standings.fixed.saturating_sub(standings.immovable + u128::from(own.0))
+    }
+
+    /// As much of that as the driver shows.
+    pub(crate) fn shown(&self, id: TenantId, device: DeviceId) -> u128 {
+        self.devices[&device].standings.shown - u128::from(self.standing(id, device).shown.0)
+    }
+
+    /// What of it counts for this tenant.
+    pub(crate) fn believed(&self, id: TenantId, device: DeviceId) -> u128 {
+        if self.insists(id) { self.shown(id, device) } else { self.kept(id, device) }
+    }
+
+    /// Those whose patience is over insist.
+    pub(crate) fn lose_faith(&mut self, devices: &BTreeSet<DeviceId>) {
+        for &device in devices {
+            while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.standings.doubting.first())
+                && at <= self.now
+            {
+                self.insist(id);
+            }
+        }
+    }
+
+    pub(crate) fn insist(&mut self, id: TenantId) {
+        let patience = self.settings.claim_bound();
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.doubt.insists = true;
+            tenant.doubt.patience = tenant.doubt.patience.max(patience);
+        }
+        self.changed(id);
+    }
+
+    /// A turn of one that insists has begun with all its memory there, or has ended without.
+    pub(crate) fn tried(&mut self, id: TenantId, there: bool) {
+        let (now, first) = (self.now, self.settings.claim_bound());
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let doubt = &mut tenant.doubt;
+        let patience =
+            if there { first } else { Nanos(doubt.patience.0.saturating_mul(2)).clamp(first, MOST) };
+        *doubt = Doubt { since: Some(now), patience, insists: there };
+        self.changed(id);
+    }
+}
+
+impl Tenant {
+    /// Whether it has a context on the device, as far as anybody can tell.
+    pub(crate) fn is_absent(&self, device: DeviceId) -> bool {
+        self.seen.get(&device).is_some_and(Seen::is_absent)
+    }
+
+    /// What it says that it has on the device; nothing, where it has no context.
+    pub(crate) fn claims(&self, device: DeviceId) -> crate::Memory {
+        let told = self.devices.get(&device).filter(|_| !self.is_absent(device));
+        told.copied().unwrap_or_default()
+    }
+
+    /// What of its memory is there whatever others need, as far as the driver shows it.
+    pub(crate) fn fixed(&self, device: DeviceId) -> Bytes {
+        let told = self.told_fixed(device);
+        self.seen.get(&device).map_or(told, |seen| told.min(seen.bytes))
+    }
+
+    /// The same, where the driver shows it; else nothing.
+    pub(crate) fn shown(&self, device: DeviceId) -> Bytes {
+        self.seen.get(&device).map_or(Bytes::ZERO, |_| self.fixed(device))
+    }
+}

@@ -1,0 +1,143 @@
+//! Whose tenants are whose. Owners are served in turn, however many tenants each has: the second request of an owner stands
+//! behind the first ones of all others. What an owner's tenants have kept from others beyond their turns is paid back.
+use crate::Core;
+use crate::event::TenantId;
+use crate::haste::{Held, Recent};
+use crate::priority::{Class, place, round_at};
+use crate::tenant::{Stage, Tenant};
+use nvshare_protocol::{DeviceId, Nanos};
+
+/// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
+/// have four fifths of the time in the long run.
+const FOR_SILENCE: u64 = 4;
+/// No debt is longer.
+const MOST: Nanos = Nanos(120 * Nanos::SECOND.0);
+
+/// A user or a container, by a number of the daemon's; or a tenant of which nothing is known, by its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    Tenant(TenantId),
+    Named(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    tenants: usize,
+    /// The round in which its next request is served.
+    next: u64,
+    /// Until when its tenants stand in no line, for what they have kept from others.
+    debt_until: Nanos,
+    /// Time that its tenants held devices because they came before others.
+    hasty: Held,
+}
+
+impl Core {
+    pub(crate) fn owner(&self, id: TenantId) -> Owner {
+        self.tenants.get(&id).and_then(|tenant| tenant.owner).unwrap_or(Owner::Tenant(id))
+    }
+
+    /// The tenant is there.
+    pub(crate) fn open_account(&mut self, id: TenantId) {
+        let now = self.now;
+        // Debts of those who have gone are remembered until they are over.
+        self.accounts.retain(|_, account| account.tenants > 0 || account.debt_until > now);
+        let owner = self.owner(id);
+        self.accounts.entry(owner).or_default().tenants += 1;
+    }
+
+    /// It is gone.
+    pub(crate) fn close_account(&mut self, owner: Owner) {
+        let Some(account) = self.accounts.get_mut(&owner) else { return };
+        account.tenants = account.tenants.saturating_sub(1);
+        if account.tenants == 0 && account.debt_until <= self.now {
+            self.accounts.remove(&owner);
+        }
+    }
+
+    /// It is this owner's from now on.
+    pub(crate) fn owned(&mut self, id: TenantId, owner: u64) {
+        if self.tenants.get(&id).is_none() {
+            return;
+        }
+        self.close_account(self.owner(id));
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.owner = Some(Owner::Named(owner));
+        }
+        self.open_account(id);
+        self.changed(id);
+    }
+
+    /// A place in line for the tenant's next turn: behind all requests of its owner's, and behind the first ones of others.
+    pub(crate) fn next_place(&mut self, id: TenantId, priority: crate::Priority, class: Class) -> u64 {
+        self.arrivals += 1;
+        let (owner, served) = (self.owner(id), self.served);
+        let account = self.accounts.entry(owner).or_default();
+        let round = account.next.max(served);
+        // The rest of a turn is no new one, and a request without a device stands in no line yet.
+        let stands = self.tenants.get(&id).is_some_and(|tenant| !tenant.devices.is_empty());
+        if class != Class::GoesOn && stands {
+            account.next = round + 1;
+        }
+        place(priority, class, round, self.arrivals)
+    }
+
+    /// The request that stood there is served.
+    pub(crate) fn serve_place(&mut self, place: u64) {
+        self.served = self.served.max(round_at(place));
+    }
+
+    /// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for as
+    /// long, or for longer where it gave no sign of life. What an owner does to itself is nobody else's matter.
+    pub(crate) fn charge(&mut self, id: TenantId, lost: Nanos, silent: bool) {
+        if !self.has_rivals(id) {
+            return;
+        }
+        let times = if silent { FOR_SILENCE } else { 1 };
+        let (now, owner) = (self.now, self.owner(id));
+        let Some(account) = self.accounts.get_mut(&owner) else { return };
+        let until = account.debt_until.max(now).saturating_add(Nanos(lost.0.saturating_mul(times)));
+        account.debt_until = until.min(now.saturating_add(MOST));
+    }
+
+    /// Until when the tenant stands back for what its owner owes to others that want its devices.
+    pub(crate) fn owes_until(&self, id: TenantId) -> Option<Nanos> {
+        let account = self.accounts.get(&self.owner(id))?;
+        Some(account.debt_until).filter(|until| *until > self.now && self.has_rivals(id))
+    }
+
+    /// Whether others than its owner's hold one of its devices or wait for it.
+    fn has_rivals(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        let owner = self.owner(id);
+        let owners = |device: &DeviceId| &self.devices[device].standings.owners;
+        tenant.devices.keys().any(|device| owners(device).keys().any(|other| *other != owner))
+    }
+
+    /// Whether the owner's tenants have come before others for less than an equal part of the half of the time that all who
+    /// do so have together.
+    pub(crate) fn may_hasten(&self, id: TenantId, device: DeviceId) -> bool {
+        let owner = self.owner(id);
+        let owners = &self.devices[&device].standings.owners;
+        let others = owners.keys().filter(|other| **other != owner).count() as u64;
+        let hasty = self.accounts.get(&owner).map(|account| account.hasty.at(self.now)).unwrap_or_default();
+        hasty < Nanos(Held::ALWAYS.0 / 2 / (others + 1))
+    }
+
+    pub(crate) fn note_haste(&mut self, id: TenantId, held: Nanos) {
+        let (now, owner) = (self.now, self.owner(id));
+        if let Some(account) = self.accounts.get_mut(&owner) {
+            Recent::add(&mut account.hasty, now, held);
+        }
+    }
+}
+
+impl Tenant {
+    /// Whether it wants a device, or has one.
+    pub(crate) fn competes(&self) -> bool {
+        match &self.stage {
+            Stage::Idle => false,
+            Stage::Waiting(_) => true,
+            Stage::Leased(lease) => !lease.stuck,
+        }
+    }
+}
