@@ -51,7 +51,8 @@ fn swap_space_is_charged_until_the_process_has_ended_and_then_really_back() {
     drop(tenants);
     until("it stands for what it has", || {
         let status = daemon.status();
-        status.tenants.len() == 1 && status.tenants[0].swap_bytes == 256 * MIB
+        let [row] = &status.tenants[..] else { return false };
+        (&row.state[..], row.swap_bytes) == ("disconnected", 256 * MIB)
     });
     let mut next = Tenant::join(&daemon.tenant_socket(), "next");
     assert_eq!(next.swaps(32 * MIB), 0);
@@ -129,6 +130,7 @@ fn after_a_restart_what_was_handed_out_is_known_whatever_is_said() {
 fn after_a_scheduler_that_wrote_nothing_down_claims_are_believed_within_the_limits() {
     let daemon = Daemon::start("[swap]\nbudget = \"64MiB\"\n");
     let ledger = daemon.run_dir().join("ledger");
+    until("it is written", || ledger.exists());
     let setup = daemon.kill();
     std::fs::remove_file(&ledger).unwrap();
     let daemon = setup.start();

@@ -123,9 +123,9 @@ impl Daemon {
         if !member.devices.contains_key(&share.device) {
             return;
         }
-        let before = self.core.unseen(share.device);
+        let before = self.core.unseen(tenant, share.device);
         self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
-        let unseen = self.core.unseen(share.device);
+        let unseen = self.core.unseen(tenant, share.device);
         if unseen > before {
             let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
             self.warn_of(tenant, &format!(

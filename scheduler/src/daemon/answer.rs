@@ -10,9 +10,6 @@ use nvshare_protocol::control;
 use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
 use std::sync::Arc;
 
-/// The state of a tenant whose connection is gone and whose process lives.
-const DISCONNECTED: &str = "disconnected";
-
 impl Daemon {
     pub(super) fn answer(&mut self, request: &Request) -> Reply {
         let shared = Arc::clone(&self.shared);
@@ -144,7 +141,7 @@ impl Daemon {
             uid: member.who.uid,
             program: member.hello.program.clone(),
             container: member.who.shown(),
-            state: if member.is_connected() { view.state.as_str() } else { DISCONNECTED }.into(),
+            state: view.state.as_str().into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
             allocated_bytes: sum(|memory| memory.allocated.0),
             resident_bytes: sum(|memory| memory.resident.0),
