@@ -3,7 +3,7 @@
 use crate::identity::{Identity, Owner};
 use crate::pages::{Freed, Pages};
 use crate::process::Key;
-use crate::record::{Handed, Record};
+use crate::record::Record;
 use crate::swap::{File, GRANULE, Granted, MOST};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;
@@ -257,10 +257,11 @@ impl Ledger {
     pub fn write(&self) {
         let Some(record) = &self.record else { return };
         let processes = self.accounts.iter().filter_map(|(holder, account)| match holder {
-            Holder::Process(key) => Some((*key, account.bytes())),
-            Holder::Tenant(_) => None,
+            // Without its start it could be mistaken for another by the next daemon.
+            Holder::Process(key @ Key { start: 1.., .. }) => Some((*key, account.bytes())),
+            _ => None,
         });
-        record.write(&processes.filter(|(_, bytes)| *bytes > 0).collect::<Handed>());
+        record.write(processes.filter(|(_, bytes)| *bytes > 0).collect());
     }
 }
 

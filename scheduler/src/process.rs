@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub pid: u32,
+    /// 0: `/proc` does not show it (hidepid); the number alone is its name then, while it lives.
     pub start: u64,
 }
 
@@ -68,8 +69,8 @@ impl Process {
 
     /// What `/proc` says of the number belongs to the process while that lives.
     fn held(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let start = start(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let start = start(&stat).unwrap_or(0);
         let process = Self { key: Key { pid, start }, pidfd };
         if process.has_ended() { Err(Errno::ESRCH.into()) } else { Ok(process) }
     }

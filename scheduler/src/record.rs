@@ -19,11 +19,11 @@ pub type Handed = HashMap<Key, u64>;
 
 #[derive(Debug, Default)]
 struct Next {
-    text: Option<String>,
+    handed: Option<Handed>,
     over: bool,
 }
 
-/// The file, written by a thread of its own: the newest text only, however often it changes. Dropped, it is written.
+/// The file, written by a thread of its own: the newest state only, however often it changes. Dropped, it is written.
 #[derive(Debug)]
 pub struct Record {
     shared: Arc<(Mutex<Next>, Condvar)>,
@@ -86,8 +86,8 @@ impl Record {
     }
 
     /// Takes down what is handed out now.
-    pub fn write(&self, handed: &Handed) {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).text = Some(print(handed, &boot()));
+    pub fn write(&self, handed: Handed) {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).handed = Some(handed);
         self.shared.1.notify_one();
     }
 }
@@ -104,9 +104,9 @@ fn serve((next, changed): &(Mutex<Next>, Condvar), dir: &Path) {
     let mut failed = false;
     loop {
         let mut waiting = next.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = loop {
-            if let Some(text) = waiting.text.take() {
-                break text;
+        let handed = loop {
+            if let Some(handed) = waiting.handed.take() {
+                break handed;
             }
             if waiting.over {
                 return;
@@ -114,7 +114,7 @@ fn serve((next, changed): &(Mutex<Next>, Condvar), dir: &Path) {
             waiting = changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         };
         drop(waiting);
-        let error = replace(dir, &text).err();
+        let error = replace(dir, &print(&handed, &boot())).err();
         if let Some(error) = error.as_ref().filter(|_| !failed) {
             let path = dir.join(NAME);
             tracing::warn!(
@@ -177,8 +177,8 @@ mod tests {
     fn the_last_word_is_written_before_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let record = Record::keep(dir.path()).unwrap();
-        record.write(&Handed::new());
-        record.write(&handed());
+        record.write(Handed::new());
+        record.write(handed());
         drop(record);
         assert_eq!(read(dir.path()).unwrap(), Some(handed()));
     }

@@ -315,3 +315,16 @@ fn a_limit_bounds_what_a_tenant_is_believed_to_have() {
     let row = &daemon.status().tenants[0];
     assert_eq!((row.allocated_bytes, row.resident_bytes), (1 << 30, 1 << 30));
 }
+
+#[test]
+fn a_connection_whose_process_has_ended_already_is_nobodys() {
+    let daemon = Daemon::start("");
+    // The daemon does not see it before its process has ended.
+    let pid = nix::unistd::Pid::from_raw(daemon.pid() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGSTOP).unwrap();
+    let mut orphan = Tenant::silent(&daemon.tenant_socket());
+    orphan.dies();
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGCONT).unwrap();
+    assert!(orphan.next().is_none());
+    assert_eq!(daemon.status().tenants.len(), 0);
+}

@@ -2,6 +2,7 @@
 use super::connection::{self, Shared};
 use super::limits::Seats;
 use crate::identity::Identity;
+use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nvshare_protocol::control::Event;
 use nvshare_protocol::frame;
@@ -18,6 +19,9 @@ pub const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// What the kernel keeps of what was written and not read, bytes; it doubles that for its own needs.
 const SEND_BUFFER: usize = 16 * 1024;
+
+/// What the kernel answers about a process that has ended, by its version.
+const ENDED: [i32; 2] = [libc::ESRCH, libc::EINVAL];
 
 /// Serves `listener` for ever.
 pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
