@@ -58,6 +58,10 @@ fn spare() -> io::Result<[OwnedFd; 2]> {
 fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
     let who = match Identity::of(&stream, &shared.host) {
         Ok(who) => who,
+        // As processes do: whoever keeps its connection is nobody.
+        Err(error) if error.raw_os_error().is_some_and(|code| ENDED.contains(&code)) => {
+            return tracing::debug!("a connection whose process has ended is closed");
+        }
         Err(error) => {
             return shared
                 .seldom
