@@ -6,6 +6,7 @@ use crate::captures::Captures;
 use crate::contexts::Contexts;
 use crate::gate::{Turnstile, now_or_never};
 use crate::ipc::Ipc;
+use crate::place::Place;
 use crate::real::driver;
 use crate::residency::Memory;
 use crate::settings::Settings;
@@ -14,8 +15,8 @@ use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 use std::ptr::null_mut;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
-use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 /// How long `cuInit` waits for the first word with the scheduler.
@@ -31,6 +32,7 @@ pub struct Process {
     pub around: Around,
     pub memory: Memory,
     pub ipc: Ipc,
+    pub place: Place,
     /// By handle: the pools whose device is known.
     pools: Mutex<BTreeMap<usize, Pool>>,
     /// By ordinal: the devices' current ones, so that not every allocation asks the driver.
@@ -39,8 +41,6 @@ pub struct Process {
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant; `u64::MAX`: none.
     limit: AtomicU64,
-    greeted: Mutex<bool>,
-    greeting: Condvar,
 }
 
 /// A pool of stream-ordered memory.
@@ -87,6 +87,7 @@ pub fn start() {
     let process = Box::into_raw(Box::new(Process {
         memory: Memory::new(settings.engine),
         ipc: Ipc::default(),
+        place: Place::default(),
         settings,
         gate: Turnstile::new_shut(),
         contexts: Contexts::default(),
@@ -97,8 +98,6 @@ pub fn start() {
         bell,
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
-        greeted: Mutex::new(false),
-        greeting: Condvar::new(),
     }));
     if PROCESS.compare_exchange(null_mut(), process, AcqRel, Acquire).is_err() {
         // SAFETY: just made by Box::into_raw, and published to nobody.
@@ -115,8 +114,7 @@ pub fn start() {
     ear.publish(&process.bell);
     process.around.check();
     agent::spawn(process, ear);
-    let greeted = now_or_never(process.greeted.lock());
-    drop(now_or_never(process.greeting.wait_timeout_while(greeted, GREETING, |greeted| !*greeted)));
+    process.place.greeting(GREETING);
 }
 
 /// A forked child starts clean. The parent's state stays behind untouched: its locks may be held by
@@ -135,8 +133,7 @@ extern "C" fn in_child() {
 impl Process {
     /// The first word with the scheduler is spoken, or there is none to speak with.
     pub fn greet(&self) {
-        *now_or_never(self.greeted.lock()) = true;
-        self.greeting.notify_all();
+        self.place.give();
     }
 
     /// What the scheduler said of this tenant's memory.

@@ -31,9 +31,8 @@ pub struct Settings {
     pub preload: Method,
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
-    /// What variables may say; annotations, which only the operator can give, may say everything.
-    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not the priority, for that is at others'
-    /// expense.
+    /// What variables and an image's annotations may say; annotations of the user's may say everything.
+    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not [`AT_OTHERS_EXPENSE`].
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
@@ -49,7 +48,10 @@ impl Default for Settings {
             on_error: OnError::RunUnmanaged,
             preload: Method::Auto,
             low_level_runtimes: ["nvidia-container-runtime", "runc", "crun"].map(String::from).to_vec(),
-            image_may_set: may_set_words().filter(|word| *word != "priority").map(String::from).collect(),
+            image_may_set: may_set_words()
+                .filter(|word| !AT_OTHERS_EXPENSE.contains(word))
+                .map(String::from)
+                .collect(),
             library: names::LIBRARY.into(),
             tenants_dir: Path::new(names::RUNTIME_DIR).join(names::TENANTS_DIR),
             log_file: "/var/log/nvshare/runtime.log".into(),
@@ -62,6 +64,9 @@ impl Settings {
         self.image_may_set.iter().any(|allowed| allowed == word)
     }
 }
+
+/// What an image may set only if the operator says so: it gives its containers more, and others less.
+const AT_OTHERS_EXPENSE: [&str; 2] = ["weight", "priority"];
 
 /// The words that `image_may_set` may hold.
 pub fn may_set_words() -> impl Iterator<Item = &'static str> {

@@ -5,7 +5,8 @@ use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::inject::{self, Outcome, Scratch};
 use crate::lowlevel::{self, LowLevel};
-use crate::{defects, edit, report};
+use crate::which;
+use crate::{defects, edit, names, report, settle, storage};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -71,15 +72,16 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> R
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
     let bundle = std::path::absolute(bundle)?;
-    match inject::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings)? {
+    let done = inject::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings)?;
+    let name = file.directory().display().to_string();
+    done.ignored.iter().for_each(|ignored| report::warn(settings, &name, ignored));
+    match done.outcome {
         Outcome::Untouched(_) => {}
-        Outcome::Unmanaged(reason) => {
-            report::warn(settings, &file.directory().display().to_string(), &format!("not managed: {reason}"))
-        }
+        Outcome::Unmanaged(reason) => report::warn(settings, &name, &format!("not managed: {reason}")),
         Outcome::Managed { lacks, .. } => {
             file.replace()?;
             if let Some(lacks) = lacks {
-                report::warn(settings, &file.directory().display().to_string(), &lacks);
+                report::warn(settings, &name, &lacks);
             }
         }
     }
@@ -96,14 +98,26 @@ fn exec(
     let Some(state) = low_level.state(&call.scope, container) else {
         return Ok(()); // The runtime below will say the same, better.
     };
-    let Some(annotations) = state.get("annotations").and_then(|annotations| annotations.as_object()) else {
-        return Ok(());
-    };
-    if !annotations.contains_key(crate::names::INJECTED_ANNOTATION) {
+    if which::annotation(&state, names::INJECTED_ANNOTATION).is_none() {
         return Ok(());
     }
+    // The mark alone may be anybody's: what was started tells whether it is ours.
+    let Some(bundle) = Some(which::text(&state, "bundle")).filter(|bundle| !bundle.is_empty()) else {
+        bail!("the runtime below names no bundle of {}", container.display());
+    };
+    let bundle = Path::new(bundle);
+    let spec = JsonFile::read(&bundle.join("config.json"))?.value;
+    let Some(mark) =
+        Some(&spec["annotations"][names::INJECTED_ANNOTATION]).filter(|_| which::is_injected(&spec))
+    else {
+        return Ok(());
+    };
+    let judged = which::judge(&spec, &storage::image_said(&spec, bundle), settings);
+    let mut annotations = settle::annotations(&judged.spec);
+    // An image may have brought the same.
+    annotations.insert(names::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;
-    let edited = edit::inject_exec(&mut file.value, annotations, settings)
+    let edited = edit::inject_exec(&mut file.value, &annotations, settings)
         .map_err(|error| anyhow!("{}: {error}", process.display()))?;
     if edited { file.replace() } else { Ok(()) }
 }

@@ -5,7 +5,8 @@ use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
 use crate::rootfs::{self, Libc, Needs, Preload, View};
-use crate::which::{self, Verdict};
+use crate::storage;
+use crate::which::{self, ImageSaid, Judged, Verdict};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
@@ -22,6 +23,13 @@ pub enum Outcome {
     Managed { plan: Plan, lacks: Option<String> },
 }
 
+/// What became of a container, and what it says that was not followed, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub outcome: Outcome,
+    pub ignored: Vec<String>,
+}
+
 /// Where a merged `/etc/ld.so.preload` may be written.
 #[derive(Clone, Copy, Debug)]
 pub enum Scratch<'a> {
@@ -36,12 +44,39 @@ pub enum Scratch<'a> {
 /// # Errors
 /// A container of ours cannot be managed because something is wrong on this host or with the document. The
 /// document must then be dropped.
-pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
-    match which::decide(spec, settings) {
-        Verdict::Already => return Ok(Outcome::Untouched("already injected")),
-        Verdict::NotOurs(reason) => return Ok(Outcome::Untouched(reason)),
-        Verdict::Ours(_) => {}
-    }
+pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Done> {
+    let said = storage::image_said(spec, bundle);
+    inject_with(spec, &said, bundle, scratch, settings)
+}
+
+fn inject_with(
+    spec: &mut Value,
+    said: &ImageSaid,
+    bundle: &Path,
+    scratch: Scratch,
+    settings: &Settings,
+) -> Result<Done> {
+    let Judged { verdict, spec: settled, ignored } = which::judge(spec, said, settings);
+    let outcome = match verdict {
+        // An earlier pass has said it.
+        Verdict::Already => {
+            return Ok(Done { outcome: Outcome::Untouched("already injected"), ignored: Vec::new() });
+        }
+        Verdict::NotOurs(reason) => Outcome::Untouched(reason),
+        Verdict::Ours(_) => {
+            let mut edited = settled;
+            let outcome = manage(&mut edited, bundle, scratch, settings)?;
+            if matches!(outcome, Outcome::Managed { .. }) {
+                *spec = edited;
+            }
+            outcome
+        }
+    };
+    Ok(Done { outcome, ignored })
+}
+
+/// Edits a document of ours, whose annotations are the user's.
+fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, settings)? {
         Ok(methods) => methods,
@@ -229,7 +264,8 @@ mod tests {
         }
 
         fn inject(&self, spec: &mut Value) -> Result<Outcome> {
-            inject(spec, self.dir.path(), Scratch::Bundle(self.dir.path()), &self.settings)
+            let scratch = Scratch::Bundle(self.dir.path());
+            inject(spec, self.dir.path(), scratch, &self.settings).map(|done| done.outcome)
         }
     }
 

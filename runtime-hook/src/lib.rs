@@ -4,12 +4,13 @@
 //! tool. What they share, from the outside in:
 //!
 //! * [`argv`] reads a low-level runtime's command line, [`bundle`] a bundle's files;
-//! * [`which`] decides whether a container is ours, [`rootfs`] looks at what its libc can load;
+//! * [`storage`] knows what the image's manifest says, [`settle`] takes that apart from what the user says, [`which`]
+//!   decides whether a container is ours, [`rootfs`] looks at what its libc can load;
 //! * [`inject`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
 //! * [`config`] and [`names`] are the tables: every setting, every name;
 //! * [`report`] says what went wrong, and [`defects`] makes an error of a panic of ours.
 //!
-//! Invariants: `edit` and `which` do no I/O. Nothing here prints while a container starts: without a
+//! Invariants: `edit`, `settle` and `which` do no I/O. Nothing here prints while a container starts: without a
 //! terminal, standard output and error are the container's own.
 
 #![forbid(unsafe_code)]
@@ -27,4 +28,6 @@ pub mod lowlevel;
 pub mod names;
 pub mod report;
 pub mod rootfs;
+pub mod settle;
+pub mod storage;
 pub mod which;

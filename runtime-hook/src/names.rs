@@ -29,6 +29,8 @@ pub const PLACE_RUN: &str = "run";
 
 /// Tells the library where the scheduler is.
 pub const SOCKET_VARIABLE: &str = "NVSHARE_SOCKET";
+/// What the names of our annotations begin with.
+pub const ANNOTATIONS: &str = "io.nvshare.";
 /// Says yes or no to being managed, as a variable and as an annotation.
 pub const ENABLE_VARIABLE: &str = "NVSHARE_ENABLE";
 pub const ENABLE_ANNOTATION: &str = "io.nvshare.enable";
@@ -36,6 +38,11 @@ pub const ENABLE_ANNOTATION: &str = "io.nvshare.enable";
 pub const INJECTED_ANNOTATION: &str = "io.nvshare.injected";
 /// Set by us for the runtime below: which runtimes this start has been through.
 pub const GUARD_VARIABLE: &str = "NVSHARE_RUNTIME_CHAIN";
+
+/// Whether an annotation is one that users give.
+pub fn is_word(annotation: &str) -> bool {
+    annotation == ENABLE_ANNOTATION || KNOBS.iter().any(|knob| knob.annotation == annotation)
+}
 
 /// What a container's author may set about the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Which containers are ours. A decision on the document alone.
 
 use crate::config::Settings;
-use crate::names;
+use crate::{names, settle};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer, with its reason for the log and for `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +14,36 @@ pub enum Verdict {
     Already,
 }
 
-/// Judges a config.json. An explicit annotation decides before an explicit variable, and that before what
-/// the container looks like.
-pub fn decide(spec: &Value, settings: &Settings) -> Verdict {
-    if annotation(spec, names::INJECTED_ANNOTATION).is_some() {
+/// What the image's manifest says among the annotations of the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSaid {
+    /// The engine hands on nothing that an image says.
+    Nothing,
+    /// By name, each value that it may have been given.
+    These(BTreeMap<String, BTreeSet<String>>),
+    /// It cannot be told, and why: any of it may be the image's.
+    Unknown(String),
+}
+
+/// A document, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// The document as we read it: its annotations of ours are the user's.
+    pub spec: Value,
+    /// What is said in it and not followed, for the log.
+    pub ignored: Vec<String>,
+}
+
+/// Judges a config.json whose image has said `said`.
+pub fn judge(spec: &Value, said: &ImageSaid, settings: &Settings) -> Judged {
+    let (spec, ignored) = settle::settle(spec, said, settings);
+    Judged { verdict: decide(&spec, settings), spec, ignored }
+}
+
+/// An explicit annotation decides before an explicit variable, and that before what the container looks like.
+fn decide(spec: &Value, settings: &Settings) -> Verdict {
+    if is_injected(spec) {
         return Verdict::Already;
     }
     match annotation(spec, names::ENABLE_ANNOTATION).and_then(yes_or_no) {
@@ -56,6 +83,19 @@ pub fn decide(spec: &Value, settings: &Settings) -> Verdict {
         return Verdict::Ours("an nvidia hook");
     }
     Verdict::NotOurs("no sign of a GPU")
+}
+
+/// Whether an earlier pass of ours has marked the document: the mark is believed with the mounts that it names.
+pub fn is_injected(spec: &Value) -> bool {
+    let mark = annotation(spec, names::INJECTED_ANNOTATION);
+    let place = mark.and_then(|mark| Some(mark.split_once(' ')?.1));
+    place.is_some_and(|place| names::is_place(place) && has_mounts(spec, place))
+}
+
+/// Whether an annotation speaks of us.
+pub fn has_words(spec: &Value) -> bool {
+    let annotations = spec.get("annotations").and_then(Value::as_object);
+    annotations.is_some_and(|all| all.keys().any(|name| name.starts_with(names::ANNOTATIONS)))
 }
 
 /// `io.nvshare.injected` and the other annotations, if they are strings.
@@ -111,7 +151,7 @@ fn is_nvidia_hook(path: &str) -> bool {
         .any(|known| name.strip_suffix(".real").unwrap_or(name) == *known)
 }
 
-fn yes_or_no(word: &str) -> Option<bool> {
+pub(crate) fn yes_or_no(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Some(true),
         "0" | "false" | "no" | "off" => Some(false),
@@ -165,7 +205,10 @@ mod tests {
         assert_eq!(decide(&spec, &settings), Verdict::NotOurs("variable NVSHARE_ENABLE"));
         spec["annotations"] = json!({"io.nvshare.enable": "true"});
         assert_eq!(decide(&spec, &settings), Verdict::Ours("annotation io.nvshare.enable"));
-        spec["annotations"] = json!({"io.nvshare.injected": "env /dev/nvshare"});
+        spec["annotations"] =
+            json!({"io.nvshare.injected": "env /dev/nvshare", "io.nvshare.enable": "false"});
+        assert_eq!(decide(&spec, &settings), Verdict::NotOurs("annotation io.nvshare.enable"));
+        spec["mounts"] = json!([{"destination": "/dev/nvshare/libnvshare.so"}]);
         assert_eq!(decide(&spec, &settings), Verdict::Already);
     }
 

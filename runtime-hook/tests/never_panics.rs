@@ -129,7 +129,9 @@ fn start(directory: &Path, settings: &Settings, document: &[u8]) {
     fs::write(&path, document).unwrap();
     let Ok(mut file) = JsonFile::read(&path) else { return };
     let before = file.value.clone();
-    match inject::inject(&mut file.value, directory, Scratch::Bundle(directory), settings) {
+    match inject::inject(&mut file.value, directory, Scratch::Bundle(directory), settings)
+        .map(|done| done.outcome)
+    {
         Ok(Outcome::Managed { .. }) => file.replace().unwrap(),
         Ok(_) => assert_eq!(file.value, before),
         Err(_) => assert_eq!(fs::read(&path).unwrap(), document),

@@ -12,6 +12,10 @@ podman_case() {
         tar -C "$work/images/$image" -c . | "${engine[@]}" import - "test/$image" >"$work/said" 2>&1 \
             || { not_ok "podman import $image: $(tail -1 "$work/said")"; return; }
     done
+    # Its author would have it before others, and out of our sight.
+    "${engine[@]}" build -q --annotation io.nvshare.priority=high --annotation io.nvshare.weight=1000 \
+        --annotation io.nvshare.injected=x --annotation io.nvshare.mem-limit=1GiB -t test/loud - \
+        <<<'FROM test/debian' >"$work/said" 2>&1 || { not_ok "podman build: $(tail -1 "$work/said")"; return; }
     gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
     options=(--network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
     inside="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
@@ -58,7 +62,7 @@ podman_case() {
 }
 
 podman_with() {
-    local name=$1 id
+    local name=$1 id limit=-
     shows "$name: run" "$managed $inside" "${run[@]}" "${gpu[@]}" test/debian show
     shows "$name: distroless-like" "$managed" "${run[@]}" "${gpu[@]}" test/distroless show
     shows "$name: static" "$unmanaged" "${run[@]}" "${gpu[@]}" test/static show
@@ -76,6 +80,23 @@ podman_with() {
     shows "$name: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
     shows "$name: annotation io.nvshare.enable=false" "$unmanaged" \
         "${run[@]}" "${gpu[@]}" --annotation io.nvshare.enable=false test/debian show
+    # podman handed an image's annotations on until 4.5.0.
+    id=$("${podman[@]}" create "${options[@]}" test/loud show 2>/dev/null)
+    "${podman[@]}" inspect "$id" | grep -q io.nvshare.mem-limit && limit=1GiB
+    "${podman[@]}" rm -f "$id" >/dev/null 2>&1
+    : >"$log"
+    shows "$name: an image's annotations are not its user's" \
+        "$managed NVSHARE_PRIORITY=- NVSHARE_WEIGHT=- NVSHARE_MEM_LIMIT=$limit" "${run[@]}" "${gpu[@]}" test/loud show
+    [ $limit = - ] || for said in priority weight injected; do
+        check "$name: the image's $said is ignored, and that is said once" \
+            test "$(grep -c "annotation io.nvshare.$said is ignored" "$log")" = 1
+    done
+    shows "$name: its user's annotations beside them" "$managed NVSHARE_PRIORITY=low NVSHARE_WEIGHT=2" \
+        "${run[@]}" "${gpu[@]}" --annotation io.nvshare.priority=low --annotation io.nvshare.weight=2 test/loud show
+    id=$("${run[@]}" "${gpu[@]}" -d test/loud show wait 2>/dev/null)
+    shows "$name: exec beside an image's annotations" "$managed NVSHARE_PRIORITY=- NVSHARE_WEIGHT=-" \
+        "${podman[@]}" exec "$id" show
+    "${podman[@]}" rm -f -t 0 "$id" >/dev/null 2>&1
     id=$("${run[@]}" "${gpu[@]}" -d test/debian show wait 2>/dev/null)
     shows "$name: exec" "$managed" "${podman[@]}" exec "$id" show
     shows "$name: exec as a user" "$managed uid=1000" "${podman[@]}" exec --user 1000 "$id" show

@@ -10,6 +10,7 @@ mod idle;
 mod link;
 mod pace;
 mod prepare;
+mod refused;
 mod remake;
 mod signals;
 mod tell;
@@ -29,6 +30,7 @@ use link::Link;
 use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
 use pace::Pace;
+use refused::Refusal;
 pub use signals::spawn as spawn_quietly;
 use std::collections::BTreeMap;
 use std::io;
@@ -39,7 +41,7 @@ pub const ORPHAN_BOUND: Duration = Duration::from_secs(10);
 /// How often a scheduler that was there a moment ago is looked for, and one that was not.
 const RETRY_SOON: Duration = Duration::from_millis(100);
 const RETRY_LATER: Duration = Duration::from_secs(1);
-/// After a refusal, which waiting alone seldom changes.
+/// After a refusal that does not speak of places, which waiting alone seldom changes.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// At most one report of changed memory in this time.
 const REPORT: Duration = Duration::from_millis(5);
@@ -107,6 +109,10 @@ struct Agent {
     /// Since when calls have waited without a scheduler.
     orphaned: Option<Instant>,
     warned: bool,
+    /// The scheduler that is there has refused us, last.
+    refusal: Option<Refusal>,
+    /// What it had to say to the user.
+    notices: Vec<String>,
 }
 
 /// Starts the agent. If it cannot start, or ever fails, the application runs as if we were not here.
@@ -166,6 +172,8 @@ impl Agent {
             lost_at: None,
             orphaned: None,
             warned: false,
+            refusal: None,
+            notices: Vec::new(),
         }
     }
 
@@ -195,19 +203,13 @@ impl Agent {
         let socket = &self.process.settings.socket;
         let recent = self.lost_at.is_some_and(|lost| now.duration_since(lost) < ORPHAN_BOUND);
         self.next_attempt = now + if recent { RETRY_SOON } else { RETRY_LATER };
-        let connected = Link::connect(socket).and_then(|mut link| {
-            self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
-            link.send(&ToScheduler::Hello(self.hello()))?;
-            Ok(link)
-        });
-        match connected {
-            Ok(link) => {
-                self.link = Some(link);
-                self.welcomed = false;
-            }
+        match Link::connect(socket) {
+            Ok(link) => self.greet_scheduler(link),
             Err(error) => {
                 log::debug!("no scheduler at {}: {error}", socket.display());
-                if self.lost_at.is_none() {
+                self.unreached(&error);
+                // One that is only busy is awaited as one that was lost.
+                if self.lost_at.is_none() && error.kind() != io::ErrorKind::WouldBlock {
                     if !self.warned {
                         self.warned = true;
                         log::warning!(
@@ -218,6 +220,20 @@ impl Agent {
                     self.go_free();
                 }
             }
+        }
+    }
+
+    /// A scheduler that has no place may hang up before it has heard of us: it has said why.
+    fn greet_scheduler(&mut self, mut link: Link) {
+        self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
+        let said = link.send(&ToScheduler::Hello(self.hello()));
+        self.link = Some(link);
+        self.welcomed = false;
+        let Err(error) = said else { return };
+        // Only what has hung up is read without a wait.
+        let hung_up = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        if !hung_up || self.listen().is_err() || self.link.is_some() {
+            self.lose(&error);
         }
     }
 
@@ -322,6 +338,11 @@ impl Agent {
         let waits = matches!(self.phase, Phase::Idle | Phase::Waiting) && self.process.gate.is_wanted();
         if steady || !waits {
             self.orphaned = None;
+        }
+        // The bound is for schedulers that are gone.
+        if self.refusal.is_some() {
+            self.orphaned = None;
+            return;
         }
         if self.welcomed || !waits {
             return;

@@ -1,5 +1,5 @@
 //! What the scheduler tells us, and what we do about it.
-use super::{Agent, OWN_DRAIN, Phase, RETRY_REFUSED, RETRY_ROOM, STRAY};
+use super::{Agent, OWN_DRAIN, Phase, RETRY_ROOM, STRAY};
 use crate::contexts::Purpose;
 use crate::process::Process;
 use crate::{clock, log};
@@ -33,15 +33,15 @@ impl Agent {
                 ToTenant::Evict(shares) => self.evict(&shares)?,
                 ToTenant::Fetch(shares) => self.fetch_ahead(&shares)?,
                 ToTenant::Swap(bytes) => self.swap_granted(bytes, file),
-                ToTenant::Notice(text) => log::warning!("the scheduler says: {text}"),
-                ToTenant::NoPlace(_) => {}
+                ToTenant::Notice(text) => self.notice(text),
+                ToTenant::NoPlace(said) => {
+                    self.no_place(&said);
+                    return Ok(());
+                }
                 ToTenant::Enabled(true) => self.switched_on()?,
                 ToTenant::Enabled(false) => self.go_free(),
                 ToTenant::Refused(why) => {
-                    log::warning!("the scheduler refused this process: {why}; running unmanaged");
-                    self.disconnect();
-                    self.next_attempt = clock::instant() + RETRY_REFUSED;
-                    self.go_free();
+                    self.refused(&why);
                     return Ok(());
                 }
             }
@@ -67,6 +67,7 @@ impl Agent {
         self.welcomed_at = clock::instant();
         self.told.clear();
         self.lost_at = None;
+        self.refusal = None;
         if self.warned {
             log::info!("joined the scheduler at {}", self.process.settings.socket.display());
         }
@@ -184,7 +185,7 @@ impl Agent {
         self.send(&ToScheduler::Evicted(evicted))
     }
 
-    fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
+    pub(super) fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
         let Process { contexts, memory, .. } = self.process;
         memory.dismiss();
         let mut told = Ok(());

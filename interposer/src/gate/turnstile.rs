@@ -83,11 +83,12 @@ impl Turnstile {
     }
 
     /// Passes, after the opening if the gate is shut; `knock` is called before each wait, for somebody
-    /// has to hear that work is waiting.
-    pub fn pass(&self, knock: impl Fn()) -> Passage<'_> {
+    /// has to hear that work is waiting. None if the gate is shut and the call `gives_up`, which is asked again after
+    /// [`Self::wake`].
+    pub fn pass_or_give_up(&self, knock: impl Fn(), gives_up: impl Fn() -> bool) -> Option<Passage<'_>> {
         loop {
             if let Some(passage) = self.try_pass() {
-                return passage;
+                return Some(passage);
             }
             let mut waiting = now_or_never(self.waiting.lock());
             if self.is_shut() {
@@ -96,14 +97,34 @@ impl Turnstile {
                 drop(waiting);
                 knock();
                 waiting = now_or_never(self.waiting.lock());
+                let mut given_up = false;
                 while self.is_shut() {
+                    given_up = gives_up();
+                    if given_up {
+                        break;
+                    }
                     // An opening that was over before this thread saw it.
                     waiting.since.get_or_insert_with(crate::clock::instant);
                     waiting = now_or_never(self.opened.wait(waiting));
                 }
                 waiting.threads -= 1;
+                if given_up {
+                    return None;
+                }
             }
         }
+    }
+
+    /// Passes, however long that takes.
+    #[cfg(test)]
+    fn pass(&self, knock: impl Fn()) -> Passage<'_> {
+        self.pass_or_give_up(knock, || false).expect("it never gives up")
+    }
+
+    /// Lets calls that wait look whether they give up.
+    pub fn wake(&self) {
+        let _order = now_or_never(self.waiting.lock());
+        self.opened.notify_all();
     }
 
     #[inline]
@@ -257,6 +278,25 @@ mod tests {
             gate.open_for(4);
             thread.join().unwrap();
         });
+    }
+
+    #[test]
+    fn a_call_gives_up_when_it_is_woken_for_that_and_not_at_an_open_gate() {
+        let gate = Turnstile::new_shut();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let (knocked, knocks) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let call = scope
+                .spawn(|| gate.pass_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none());
+            knocks.recv_timeout(LONG).unwrap();
+            gate.wake();
+            over.store(true, SeqCst);
+            gate.wake();
+            assert!(call.join().unwrap());
+        });
+        assert!(!gate.is_wanted());
+        gate.open();
+        assert!(gate.pass_or_give_up(|| (), || true).is_some());
     }
 
     #[test]

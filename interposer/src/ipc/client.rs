@@ -15,6 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The process that gave the ticket is gone, or is in another network namespace, or has freed the memory.
 pub fn fetch(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
+    match attempt(ticket) {
+        // Too many others came before we could say our secret.
+        Err(error) if is_hung_up(&error) => attempt(ticket),
+        fetched => fetched,
+    }
+}
+
+fn is_hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
     let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server))?;
     let mut stream = UnixStream::connect_addr(&address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,18 +1,30 @@
 //! Who answers those that open our handles: one thread, from the first handle on.
-#![allow(unsafe_code)] // descriptors that a forked child must close
+//!
+//! Everybody in the network namespace may connect. Who says nothing keeps nobody waiting: silent peers are waited for
+//! beside each other, and beyond a number of them the oldest makes way.
+#![allow(unsafe_code)] // poll(2), the peer's credentials, and descriptors that a forked child must close
 use super::ticket::{Name, Secret, Ticket};
+use crate::gate::Deadline;
 use crate::process::{DESCRIPTORS, IPC, Process};
 use crate::random::random;
 use crate::{agent, descriptors, log};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
-/// Who connects and says nothing, or reads nothing, keeps others waiting for so long at most.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Peers that have connected and not said their secret, at most.
+const SILENT: usize = 32;
+/// Who has said a right secret takes its answer within this, or loses it: the others wait meanwhile.
+const ANSWER: Duration = Duration::from_secs(2);
+/// After a connection that could not be accepted: the process may be short of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The pieces behind a secret, each with its bytes.
+type Parts = Vec<(OwnedFd, u64)>;
 
 /// Opens the socket and serves it; returns its name.
 ///
@@ -20,38 +32,172 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// No random name, no socket or no thread.
 pub fn start(process: &'static Process) -> io::Result<Name> {
     let name = random()?;
-    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(&name))?)?;
+    let listener = bind(&name)?;
     DESCRIPTORS[IPC].store(listener.as_raw_fd(), Release);
-    agent::spawn_quietly("nvshare-ipc", move || {
-        loop {
-            let answered = listener.accept().and_then(|(peer, _)| answer(process, peer));
-            if let Err(error) = answered {
-                log::debug!("a process that opens memory of this one: {error}");
-            }
-        }
-    })?;
+    agent::spawn_quietly("nvshare-ipc", move || serve(&listener, |secret| given(process, secret)))?;
     Ok(name)
 }
 
-/// Takes a secret and gives the pieces behind it, one after the other: each with its bytes and how many follow.
-fn answer(process: &Process, mut peer: UnixStream) -> io::Result<()> {
-    peer.set_read_timeout(Some(PATIENCE))?;
-    peer.set_write_timeout(Some(PATIENCE))?;
-    let mut secret = Secret::default();
-    peer.read_exact(&mut secret)?;
-    let Some((start, id)) = process.ipc.given(&secret) else {
+fn bind(name: &Name) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(name))?)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
+    let Some((start, id)) = process.ipc.given(secret) else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret"));
     };
-    let parts = process
+    process
         .memory
         .export(start, id)
-        .map_err(|code| io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0)))?;
-    for (nth, (file, bytes)) in parts.iter().enumerate() {
-        let left = (parts.len() - nth - 1) as u64;
-        let mut words = [0; 16];
-        words[..8].copy_from_slice(&bytes.to_le_bytes());
-        words[8..].copy_from_slice(&left.to_le_bytes());
-        descriptors::send(peer.as_raw_fd(), &words, file.as_fd())?;
-    }
-    Ok(())
+        .map_err(|code| io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0)))
 }
+
+/// A connection whose secret is not there yet.
+#[derive(Debug)]
+struct Peer {
+    stream: UnixStream,
+    /// It runs as another user.
+    foreign: bool,
+    secret: Secret,
+    read: usize,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Also for a child that was forked meanwhile and has a copy. What was sent can still be read.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Peer {
+    fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let foreign = is_foreign(&stream);
+        Ok(Self { stream, foreign, secret: Secret::default(), read: 0 })
+    }
+
+    /// Whether the secret is whole, by what has come so far.
+    ///
+    /// # Errors
+    /// It has hung up before.
+    fn listen(&mut self) -> io::Result<bool> {
+        while self.read < self.secret.len() {
+            match self.stream.read(&mut self.secret[self.read..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(more) => self.read += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives the pieces, one after the other: each with its bytes and how many follow.
+    fn answer(&self, parts: &Parts) -> io::Result<()> {
+        let deadline = Deadline::after(ANSWER);
+        self.stream.set_nonblocking(false)?;
+        for (nth, (file, bytes)) in parts.iter().enumerate() {
+            self.stream.set_write_timeout(Some(deadline.left().ok_or(io::ErrorKind::TimedOut)?))?;
+            let left = (parts.len() - nth - 1) as u64;
+            let mut words = [0; 16];
+            words[..8].copy_from_slice(&bytes.to_le_bytes());
+            words[8..].copy_from_slice(&left.to_le_bytes());
+            descriptors::send(self.stream.as_raw_fd(), &words, file.as_fd())?;
+        }
+        Ok(())
+    }
+}
+
+fn is_foreign(stream: &UnixStream) -> bool {
+    let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    let who_at = (&raw mut who).cast();
+    // SAFETY: a structure of that size for the answer.
+    let code = unsafe {
+        libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, who_at, &raw mut size)
+    };
+    // SAFETY: no pointers.
+    code != 0 || who.uid != unsafe { libc::geteuid() }
+}
+
+/// Answers whoever says a secret, without an end.
+fn serve(listener: &UnixListener, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
+    // In the order of their coming.
+    let mut silent: Vec<Peer> = Vec::with_capacity(SILENT);
+    loop {
+        let mut ready = wait(listener, &silent).into_iter();
+        silent.retain_mut(|peer| ready.next() != Some(true) || hear(peer, &given));
+        match listener.accept().and_then(|(stream, _)| Peer::new(stream)) {
+            Ok(mut peer) => {
+                if hear(&mut peer, &given) {
+                    let foreign: Vec<bool> = silent.iter().map(|peer| peer.foreign).collect();
+                    match leaves(&foreign, peer.foreign) {
+                        Leaves::Nobody => silent.push(peer),
+                        Leaves::Newcomer => {}
+                        Leaves::One(nth) => {
+                            // It may have spoken meanwhile.
+                            hear(&mut silent.remove(nth), &given);
+                            silent.push(peer);
+                        }
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                log::debug!("a process that opens memory of this one: {error}");
+                silent.clear();
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// Answers a peer if it has said its secret; whether it stays, silent still.
+fn hear(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) -> bool {
+    let heard = peer.listen().and_then(|whole| {
+        if whole {
+            peer.answer(&given(&peer.secret)?)?;
+        }
+        Ok(!whole)
+    });
+    heard.unwrap_or_else(|error| {
+        log::debug!("a process that opens memory of this one: {error}");
+        false
+    })
+}
+
+/// Who makes way for a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    Nobody,
+    Newcomer,
+    One(usize),
+}
+
+/// Whoever is of another user first, the oldest of them; `foreign` tells of each in the order of their coming.
+fn leaves(foreign: &[bool], newcomer: bool) -> Leaves {
+    if foreign.len() < SILENT {
+        return Leaves::Nobody;
+    }
+    match foreign.iter().position(|foreign| *foreign) {
+        Some(nth) => Leaves::One(nth),
+        None if newcomer => Leaves::Newcomer,
+        None => Leaves::One(0),
+    }
+}
+
+/// Waits for a connection or a word; which of the silent are ready.
+fn wait(listener: &UnixListener, silent: &[Peer]) -> Vec<bool> {
+    let interest = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let peers = silent.iter().map(|peer| interest(peer.stream.as_raw_fd()));
+    let mut wanted: Vec<_> = std::iter::once(interest(listener.as_raw_fd())).chain(peers).collect();
+    // SAFETY: so many initialised entries.
+    unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, -1) };
+    wanted[1..].iter().map(|entry| entry.revents != 0).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,9 @@ fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Gate<Nothing> {
     let Some(context) = here(process).filter(|_| !dptr.is_null() && wish.bytes > 0) else {
         return Gate::Pass;
     };
+    let made = process.place.wait().and_then(|()| process.memory.allocate(process, &context, wish));
     // SAFETY: the application's own pointer for the result.
-    unsafe { answer(dptr, process.memory.allocate(process, &context, wish)) }
+    unsafe { answer(dptr, made) }
 }
 
 pub fn allocate(_: Entry, dptr: *mut CUdeviceptr, bytes: usize) -> Gate<Nothing> {
@@ -111,6 +112,9 @@ fn in_order(
     let stream = submit::effective(entry, stream);
     if process.captures.any() && submit::is_captured(stream) {
         return Gate::Pass;
+    }
+    if let Err(code) = process.place.wait() {
+        return Gate::Answer(code);
     }
     // Memory is made where the stream is.
     let context = context_of(stream).and_then(|of| process.contexts.named(of)).unwrap_or(context);

@@ -26,7 +26,8 @@ fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Gate<Boxe
     let Some(process) = process::current() else { return Gate::Pass };
     let Some(context) = here(process) else { return Gate::Pass };
     let device = context.device.id;
-    if let Err(code) = process.memory.charge(device, bytes, process.bound(context.device.capacity)) {
+    let charge = || process.memory.charge(device, bytes, process.bound(context.device.capacity));
+    if let Err(code) = process.place.wait().and_then(|()| charge()) {
         return Gate::Answer(code);
     }
     Gate::Admit(Box::new(move |result| {

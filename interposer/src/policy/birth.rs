@@ -9,10 +9,12 @@ use nvshare_abi::*;
 
 pub fn init(_: Entry, _flags: c_uint) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     Gate::Admit(|result| {
-        if result == CUresult::SUCCESS {
-            process::start();
+        if result != CUresult::SUCCESS {
+            return result;
         }
-        result
+        process::start();
+        let fails = process::current().is_some_and(|process| process.place.fails());
+        if fails { CUresult::ERROR_SYSTEM_NOT_READY } else { result }
     })
 }
 

@@ -51,6 +51,7 @@ fn advise() {
 }
 
 fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> {
+    process.place.wait()?;
     let wait = || drop(wait_for_grant(process));
     process.memory.make_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;

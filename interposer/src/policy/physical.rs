@@ -37,6 +37,9 @@ pub fn physical_created(
         return Gate::Pass;
     }
     let Some((device, capacity)) = device(process, prop.location.id) else { return Gate::Pass };
+    if let Err(code) = process.place.wait() {
+        return Gate::Answer(code);
+    }
     let limit = process.bound(capacity);
     let wishes = prop.allocFlags;
     let plain = prop.r#type == CU_MEM_ALLOCATION_TYPE_PINNED
@@ -169,6 +172,9 @@ pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) 
 /// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
 fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing> {
     let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
+    if let Err(code) = process.place.wait() {
+        return said(Err(code));
+    }
     let _passage = wait_for_grant(process);
     let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
     process.bell.ring();

@@ -80,7 +80,13 @@ fn across(
     let (to, from) = process.memory.apart(dst, src)?;
     let context = |device| process.contexts.on(device).map(|context| context.raw() as CUcontext);
     let (to, from) = (context(to)?, context(from)?);
-    let _passage = process.gate.try_pass().or_else(|| queue(process, stream));
+    let _passage = match process.gate.try_pass() {
+        Some(passage) => Some(passage),
+        None => match queue(process, stream) {
+            Ok(passage) => passage,
+            Err(code) => return Some(code),
+        },
+    };
     Some(copy(to, from))
 }
 
@@ -93,8 +99,9 @@ fn after_grant(
     let passage = match process.gate.try_pass() {
         Some(passage) => passage,
         None => match queue(process, || stream(entry)) {
-            Some(passage) => passage,
-            None => return Gate::Pass,
+            Ok(Some(passage)) => passage,
+            Ok(None) => return Gate::Pass,
+            Err(code) => return Gate::Answer(code),
         },
     };
     Gate::Admit(move |result| {
@@ -106,20 +113,28 @@ fn after_grant(
 /// Waits for the grant. Not without any context: the driver then refuses the work itself, and there is none in which
 /// memory could be brought back. Not what is captured: that is work only when its graph is launched, and the
 /// capture's end is awaited by a revocation.
+///
+/// # Errors
+/// `SYSTEM_NOT_READY` where there is no place for this process and calls are to fail.
 #[cold]
-fn queue(process: &Process, stream: impl FnOnce() -> Option<CUstream>) -> Option<Passage<'_>> {
+fn queue(
+    process: &Process,
+    stream: impl FnOnce() -> Option<CUstream>,
+) -> Result<Option<Passage<'_>>, CUresult> {
     if process.captures.any() && stream().is_some_and(is_captured) {
-        return None;
+        return Ok(None);
     }
     if here(process).is_none() && process.contexts.is_empty() {
-        return None;
+        return Ok(None);
     }
-    Some(process.gate.pass(|| process.bell.ring()))
+    let passage = process.gate.pass_or_give_up(|| process.bell.ring(), || process.place.fails());
+    passage.map(Some).ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
 }
 
-/// After the grant, for what must find the memory there. None without any context, in which it could be.
+/// After the grant, for what must find the memory there. None without any context, in which it could be, and where
+/// calls are to fail: what needs the memory then fails without it.
 pub(super) fn wait_for_grant(process: &Process) -> Option<Passage<'_>> {
-    process.gate.try_pass().or_else(|| queue(process, || None))
+    process.gate.try_pass().or_else(|| queue(process, || None).ok().flatten())
 }
 
 /// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.

@@ -274,14 +274,16 @@ impl Memory {
         let mut slots = Vec::with_capacity(sizes.len());
         let free_slots =
             |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.give(*slot));
+        let mut rest = whole;
         for size in &sizes {
-            match self.space.slot(*size, || process.bell.ring()) {
+            match self.space.slot(*size, rest, || process.bell.ring()) {
                 Ok(slot) => slots.push(slot),
                 Err(code) => {
                     free_slots(&slots);
                     return Err(code);
                 }
             }
+            rest -= size;
         }
         let reserved = self.reserve(whole, 0);
         if let Err(code) = reserved {

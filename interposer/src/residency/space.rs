@@ -17,11 +17,11 @@ use std::sync::atomic::Ordering::Release;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Asked for at least so much at a time, bytes.
-const STEP: u64 = 1 << 30;
 /// Asked for on joining, to hear whether there is any, bytes.
-const FIRST: u64 = 256 << 20;
-/// Asked for ahead when less than this is left, bytes.
+const FIRST: u64 = 64 << 20;
+/// What nobody needs yet is asked for by as much as there is, and by no more than this at a time, bytes.
+const STEP: u64 = 1 << 30;
+/// It is asked for ahead when less than a quarter of it all is left, or less than this, bytes.
 const LOW: u64 = 256 << 20;
 /// A mapping is registered at once. Where its pages are there and clear, that goes at about 30 GB/s (one H200 host), so
 /// that the driver keeps other calls of this process waiting for 9 ms; else it is ten times slower.
@@ -158,12 +158,13 @@ impl Space {
         self.lock().offered
     }
 
-    /// A slot for a piece, whose address is returned; `ask` makes the agent ask for more. Without a scheduler
-    /// there is nobody who could take the GPU away, and a piece may be without a slot.
+    /// A slot for a piece, whose address is returned; `ask` makes the agent ask for more: for all that the allocation
+    /// lacks, `rest` with this piece, so that it waits once. Without a scheduler there is nobody who could take the GPU
+    /// away, and a piece may be without a slot.
     ///
     /// # Errors
     /// `OUT_OF_MEMORY` when the scheduler gives no more.
-    pub fn slot(&self, bytes: u64, ask: impl Fn()) -> Result<Option<u64>, CUresult> {
+    pub fn slot(&self, bytes: u64, rest: u64, ask: impl Fn()) -> Result<Option<u64>, CUresult> {
         let deadline = Deadline::after(ANSWER);
         let mut inner = self.lock();
         inner.largest = inner.largest.max(bytes.next_multiple_of(GRANULE));
@@ -171,12 +172,9 @@ impl Space {
         let mut had = None;
         loop {
             if let Some(slot) = inner.slots.take(bytes) {
-                if inner.open
-                    && inner.slots.room().1 < LOW
-                    && inner.wanted == inner.asked
-                    && inner.asked == inner.granted
+                if inner.open && inner.is_low() && inner.wanted == inner.asked && inner.asked == inner.granted
                 {
-                    inner.wanted = inner.granted + STEP;
+                    inner.wanted = inner.granted + inner.step(0);
                     drop(inner);
                     ask();
                 }
@@ -192,9 +190,9 @@ impl Space {
                     return Err(CUresult::ERROR_OUT_OF_MEMORY);
                 }
                 had = Some(inner.granted);
-                inner.wanted = inner.granted + bytes.max(STEP);
+                inner.wanted = inner.granted + inner.step(rest.max(bytes));
             } else if inner.wanted < inner.granted + bytes {
-                inner.wanted = inner.granted + bytes.max(STEP);
+                inner.wanted = inner.granted + inner.step(rest.max(bytes));
             }
             let Some(left) = deadline.left() else {
                 log::warning!("the scheduler does not answer for swap space: {bytes} bytes more are refused");
@@ -280,6 +278,18 @@ impl Space {
 }
 
 impl Inner {
+    /// How much more to ask for where so much is needed at once.
+    fn step(&self, needed: u64) -> u64 {
+        let ahead = self.slots.total().clamp(FIRST, STEP);
+        // Whole slots of the largest size: what is left of a mapping is of use to smaller ones alone.
+        let whole = ahead - ahead.checked_rem(self.largest).unwrap_or(0);
+        needed.max(if whole > 0 { whole } else { ahead })
+    }
+
+    fn is_low(&self) -> bool {
+        self.slots.room().1 < (self.slots.total() / 4).min(LOW)
+    }
+
     fn map_up_to(&mut self, bytes: u64) -> io::Result<()> {
         while self.granted < bytes {
             let Some(file) = &self.file else {
@@ -317,6 +327,7 @@ mod tests {
     use std::os::fd::FromRawFd;
 
     #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
     fn whole_granules_of_a_grant_are_used_and_the_next_grant_goes_on_after_them() {
         // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
@@ -330,5 +341,65 @@ mod tests {
         assert!(space.slot_now(GRANULE).is_some());
         space.granted(GRANULE - 1, None).unwrap();
         assert_eq!((space.offered(), space.held()), (Some(false), 4 * GRANULE));
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    /// What a process of these allocations is given by a scheduler that has all it wants, and how often it asks.
+    fn load(allocations: &[u64]) -> (u64, usize) {
+        // SAFETY: as above.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
+        let space = Space::default();
+        space.open();
+        assert!(space.granted(space.to_ask().unwrap(), Some(file)).unwrap());
+        let waits = std::cell::Cell::new(0);
+        for bytes in allocations {
+            let answer = || {
+                waits.set(waits.get() + 1);
+                let wanted = space.to_ask().unwrap();
+                assert!(space.granted(wanted, None).unwrap());
+            };
+            assert!(space.slot(*bytes, *bytes, answer).unwrap().is_some());
+        }
+        (space.held(), waits.get())
+    }
+
+    /// At most twice what is used, and no more than a step beyond it; asked for seldom.
+    #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
+    fn what_is_asked_for_is_in_proportion_to_what_is_used() {
+        for (allocations, asks) in [
+            (&[2 * MIB][..], 0),
+            (&[64 * MIB], 1),
+            (&[22 * MIB; 3], 1),
+            (&[32 * MIB; 5], 2),
+            (&[2 * MIB; 512], 5),
+            (&[512 * MIB; 24], 15),
+            (&[128 * MIB; 96], 16),
+        ] {
+            let (held, asked) = load(allocations);
+            let used: u64 = allocations.iter().sum();
+            let most = (2 * used).min(used + STEP) + FIRST;
+            assert!(held <= most && asked <= asks, "{} MiB: {} MiB in {asked}", used / MIB, held / MIB);
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
+    fn an_allocation_of_several_pieces_asks_once() {
+        // SAFETY: as above.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
+        let space = Space::default();
+        space.open();
+        space.granted(space.to_ask().unwrap(), Some(file)).unwrap();
+        let asked = std::cell::Cell::new(0);
+        for left in (1..=4).rev() {
+            let answer = || {
+                asked.set(asked.get() + 1);
+                space.granted(space.to_ask().unwrap(), None).unwrap();
+            };
+            assert!(space.slot(512 * MIB, left * 512 * MIB, answer).unwrap().is_some());
+        }
+        assert!(asked.get() <= 2, "for itself, and ahead: {}", asked.get());
     }
 }

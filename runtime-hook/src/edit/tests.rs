@@ -195,7 +195,7 @@ proptest! {
     #[test]
     fn twice_is_once_and_nothing_panics(spec in any_json()) {
         let settings = Settings::default();
-        let _ = which::decide(&spec, &settings);
+        let _ = which::judge(&spec, &which::ImageSaid::Unknown(String::new()), &settings);
         let _ = free_place(&spec);
         let mut once = spec.clone();
         if inject(&mut once, &plan(), &settings).is_ok() {

@@ -56,7 +56,9 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     let bundle = std::env::current_dir()?;
     let (own, shared) = (containers_own(&spec), scratch());
     let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
-    match inject::inject(&mut spec, &bundle, scratch, settings)? {
+    let done = inject::inject(&mut spec, &bundle, scratch, settings)?;
+    done.ignored.iter().for_each(|ignored| report::warn(settings, root_of(&spec), ignored));
+    match done.outcome {
         Outcome::Untouched(_) => Ok(None),
         Outcome::Unmanaged(reason) => {
             report::warn(settings, root_of(&spec), &format!("not managed: {reason}"));

@@ -5,8 +5,8 @@ use super::attach::{self, Sources};
 use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
-use crate::which::{self, Verdict};
-use crate::{defects, names, report};
+use crate::which::{self, Judged, Verdict};
+use crate::{defects, names, report, storage};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -63,9 +63,12 @@ pub fn run(place: Where) -> ExitCode {
 fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    if !matches!(which::decide(&spec, settings), Verdict::Ours(_)) {
+    let Judged { verdict, spec, ignored } =
+        which::judge(&spec, &storage::image_said(&spec, &bundle), settings);
+    if !matches!(verdict, Verdict::Ours(_)) {
         return Ok(());
     }
+    ignored.iter().for_each(|ignored| report::warn(settings, &state.container, ignored));
     let root = which::text(spec.get("root").context("config.json names no root")?, "path");
     let root = bundle.join(root);
     let needs = crate::inject::needs(settings)?;

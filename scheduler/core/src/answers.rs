@@ -7,6 +7,9 @@ use nvshare_protocol::tenant::{Ready, Released, total};
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::BTreeSet;
 
+/// No link is faster, bytes a second.
+const FASTEST: u64 = 1_000_000_000_000;
+
 impl Core {
     /// The lease that an answer speaks of, if the tenant has it.
     fn lease_of(&mut self, id: TenantId, lease: LeaseId) -> Option<&mut Lease> {
@@ -20,11 +23,10 @@ impl Core {
         };
         lease.idle = None;
         lease.ready = Some(now);
-        let (held, moved) = (lease.held.clone(), total(&ready.fetched).0);
-        // Part of it may have been told to come before the grant. It cannot have taken longer than since the request.
-        let told = ready.took.min(now.saturating_sub(lease.asked));
-        let took = told.max(now.saturating_sub(lease.granted));
-        let tries = lease.tries;
+        // What it costs is measured here. A rate is taken from the tenant, as far as it is possible.
+        let took = now.saturating_sub(lease.granted);
+        let (held, tries) = (lease.held.clone(), lease.tries);
+        let (moved, within) = (total(&ready.fetched).0, ready.took.min(took));
         // One with a quota comes back again and again, with all its memory there.
         let takes_over = lease.takes_over && !(lease.limited && moved == 0);
         for device in held {
@@ -32,9 +34,10 @@ impl Core {
                 if takes_over {
                     device.cost.0 = average(device.cost.0, took);
                 }
-                if moved >= 256 << 20 && told > Nanos::ZERO {
-                    let rate = u128::from(moved) * 1_000_000_000 / u128::from(told.0);
-                    device.rate = u64::try_from(rate).unwrap_or(u64::MAX);
+                if moved >= 256 << 20 && within > Nanos::ZERO {
+                    let moved = u128::from(moved.min(device.capacity.0));
+                    let rate = moved * 1_000_000_000 / u128::from(within.0);
+                    device.rate = u64::try_from(rate).unwrap_or(u64::MAX).min(FASTEST);
                 }
             }
         }
@@ -114,8 +117,8 @@ impl Core {
         self.touch(id);
         let now = self.now;
         let Some(lease) = self.lease_of(id, lease) else { return };
-        lease.idle = None;
         let Some(revocation) = lease.revocation.as_mut() else { return };
+        lease.idle = None;
         if matches!(revocation.step, Step::Cancelled(_)) {
             return;
         }

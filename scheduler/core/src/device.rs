@@ -36,7 +36,11 @@ pub(crate) struct Device {
     pub queue: BTreeSet<(u64, TenantId)>,
     /// Whether its holders were told that somebody waits.
     pub contended: bool,
+    /// Nobody waited for a moment since then.
+    pub was_empty: bool,
     pub standings: Standings,
+    /// When memory that was asked to leave last did.
+    pub went: Nanos,
     /// When the next decision is due here.
     pub due: Option<Nanos>,
     /// Who was granted it last.

@@ -36,7 +36,7 @@ pub enum Event {
         tenant: TenantId,
         owner: u64,
     },
-    /// The tenant uses this device from now on.
+    /// The tenant uses this device from now on, and says that it is so large.
     Device {
         tenant: TenantId,
         device: DeviceId,

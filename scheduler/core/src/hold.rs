@@ -23,7 +23,9 @@ impl Core {
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.grants += 1;
         tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
-        (tenant.stays, tenant.told_no_room) = (false, false);
+        tenant.stays = false;
+        // Where it only tries, an operator has been told why.
+        tenant.told_no_room &= tenant.doubt.insists;
         tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
         (lease.goes_on, lease.is_hasty, lease.tries) = (request.goes_on, request.eager, tenant.doubt.insists);
@@ -110,7 +112,7 @@ impl Core {
                     self.now.saturating_sub(released.map_or(Nanos::ZERO, |released| released.evict));
                 let stopped = lease.idle.unwrap_or(stopped);
                 let counts = counts.map(|ready| stopped.saturating_sub(ready.max(lease.contended_since)));
-                let hasty = counts.filter(|_| lease.is_hasty);
+                let hasty = lease.is_hasty.then(|| lease.busy(self.now));
                 let tried = lease.tries && lease.ready.is_none() && released.is_some() && !lease.stuck;
                 tenant.recent.add(self.now, counts.unwrap_or_default());
                 tenant.slept = if lease.ready.is_some() { lease.slept } else { tenant.slept };

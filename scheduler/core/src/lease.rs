@@ -132,6 +132,13 @@ impl Lease {
         if self.idle.is_some() { self.kept.min(end) } else { end }
     }
 
+    /// For how long it has been of use to its tenant, with the hand-overs at both ends.
+    pub fn busy(&self, now: Nanos) -> Nanos {
+        let used = self.idle.unwrap_or(now).saturating_sub(self.granted);
+        let leaves = self.revocation.map_or(now, |revocation| revocation.first);
+        used.saturating_add(now.saturating_sub(leaves.max(self.idle.unwrap_or(now))))
+    }
+
     /// Those of the least rank leave before others.
     pub fn rank(&self) -> Priority {
         if self.protected { Priority::High } else { self.priority }

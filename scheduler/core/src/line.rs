@@ -28,6 +28,8 @@ impl Core {
             device.queue.insert(entry);
         } else {
             device.queue.remove(&entry);
+            // Who was granted it meanwhile may have been told that somebody waits.
+            device.was_empty |= device.queue.is_empty();
         }
         let after = device.queue.first().copied();
         if before == after {

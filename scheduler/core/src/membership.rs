@@ -52,6 +52,7 @@ impl Core {
             return;
         }
         tenant.devices.insert(device_id, Memory::default());
+        tenant.said.insert(device_id, capacity);
         if std::mem::take(&mut tenant.resumes) {
             tenant.stage = Stage::Leased(Box::new(Lease::new(
                 LeaseId(0),

@@ -56,9 +56,11 @@ impl Core {
         there.min(self.settings.most)
     }
 
-    /// The same for this tenant, less what it was refused of it.
+    /// The same for this tenant: no more than there is by its own word, and less what it was refused of it.
     pub(crate) fn usable_by(&self, id: TenantId, device: DeviceId) -> Bytes {
-        self.usable(device).saturating_sub(self.unseen(id, device))
+        let said = self.tenants.get(&id).and_then(|tenant| tenant.said.get(&device)).copied();
+        let most = said.map_or(Bytes::MAX, |said| usable(said, self.settings.reserve));
+        self.usable(device).min(most).saturating_sub(self.unseen(id, device))
     }
 
     pub(crate) fn outside(&mut self, device: DeviceId, bytes: Bytes) {
@@ -77,15 +79,25 @@ impl Core {
         }
     }
 
+    /// Whether there is less for the tenant than it needs, on one of its devices.
+    pub(crate) fn lacks_room(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        let lacks = |(device, memory): (&DeviceId, &Memory)| {
+            let most = memory.allocated.min(self.usable_by(id, *device));
+            memory.resident < most && self.room(id, *device) < most
+        };
+        tenant.devices.iter().any(lacks)
+    }
+
     /// The device less what cannot be moved for this tenant.
     fn room(&self, id: TenantId, device: DeviceId) -> Bytes {
         let (standings, own) = (&self.devices[&device].standings, self.standing(id, device));
         let others = if self.insists(id) {
             standings.runs - u128::from(own.runs().0) + self.shown(id, device)
         } else {
-            standings.taken - u128::from(own.taken.0)
+            standings.taken - u128::from(own.taken.0) + self.claimed(&[id], device)
         };
-        let taken = u64::try_from(others + self.claimed(&[id], device)).unwrap_or(u64::MAX);
+        let taken = u64::try_from(others).unwrap_or(u64::MAX);
         self.usable_by(id, device).saturating_sub(Bytes(taken))
     }
 
@@ -97,8 +109,12 @@ impl Core {
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
-        let there = (self.resident(device) + self.claimed(&[id, next], device))
-            .saturating_sub(self.outgoing(id, device));
+        let there = if self.insists(next) {
+            at.standings.runs + u128::from(has.resident.0) + self.shown(next, device)
+        } else {
+            let all = at.resident.saturating_sub(at.standings.absent) + self.claimed(&[id, next], device);
+            all.saturating_sub(self.outgoing(id, device))
+        };
         let needed = (lacks + there).saturating_sub(u128::from(self.usable_by(next, device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }

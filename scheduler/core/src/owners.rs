@@ -8,10 +8,11 @@ use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
-/// have four fifths of the time in the long run.
+/// have four fifths of the time in the long run. Who says that its work does not end pays less.
 const FOR_SILENCE: u64 = 4;
+const FOR_WORK: u64 = 2;
 /// No debt is longer.
-const MOST: Nanos = Nanos(120 * Nanos::SECOND.0);
+const MOST: Nanos = Nanos(600 * Nanos::SECOND.0);
 
 /// A user or a container, by a number of the daemon's; or a tenant of which nothing is known, by its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ pub(crate) struct Account {
     next: u64,
     /// Until when its tenants stand in no line, for what they have kept from others.
     debt_until: Nanos,
-    /// Time that its tenants held devices because they came before others.
+    /// Time that its tenants had devices because they came before others.
     hasty: Held,
 }
 
@@ -92,7 +93,7 @@ impl Core {
         if !self.has_rivals(id) {
             return;
         }
-        let times = if silent { FOR_SILENCE } else { 1 };
+        let times = if silent { FOR_SILENCE } else { FOR_WORK };
         let (now, owner) = (self.now, self.owner(id));
         let Some(account) = self.accounts.get_mut(&owner) else { return };
         let until = account.debt_until.max(now).saturating_add(Nanos(lost.0.saturating_mul(times)));
@@ -113,14 +114,14 @@ impl Core {
         tenant.devices.keys().any(|device| owners(device).keys().any(|other| *other != owner))
     }
 
-    /// Whether the owner's tenants have come before others for less than an equal part of the half of the time that all who
-    /// do so have together.
+    /// Whether the owner's tenants have had the device for less than its fair part of the time, of late, because they came
+    /// before others: hand-overs to them count too.
     pub(crate) fn may_hasten(&self, id: TenantId, device: DeviceId) -> bool {
         let owner = self.owner(id);
         let owners = &self.devices[&device].standings.owners;
         let others = owners.keys().filter(|other| **other != owner).count() as u64;
         let hasty = self.accounts.get(&owner).map(|account| account.hasty.at(self.now)).unwrap_or_default();
-        hasty < Nanos(Held::ALWAYS.0 / 2 / (others + 1))
+        hasty < Nanos(Held::ALWAYS.0 / (others + 1).max(2))
     }
 
     pub(crate) fn note_haste(&mut self, id: TenantId, held: Nanos) {

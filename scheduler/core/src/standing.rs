@@ -123,7 +123,8 @@ impl Standing {
     fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device) -> Self {
         let Some(told) = tenant.devices.get(&name) else { return Self::default() };
         let memory = tenant.claims(name);
-        let absent = if tenant.is_absent(name) { told.resident } else { Bytes::ZERO };
+        let is_absent = tenant.is_absent(name);
+        let absent = if is_absent { told.resident } else { Bytes::ZERO };
         let holds = device.holders.contains(&id);
         let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
         let paused = match &tenant.stage {
@@ -132,7 +133,7 @@ impl Standing {
         };
         let waits = matches!(tenant.stage, Stage::Waiting(_)) && paused.is_none();
         let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.aside);
-        let movable = tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
+        let movable = !is_absent && tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
         let runs = tenant.lease().is_some_and(|lease| lease.ready.is_some());
         let fixed = tenant.fixed(name);
@@ -157,8 +158,8 @@ impl Standing {
             weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(waits)),
             fixed,
             taken: if tenant.lease().is_some() { memory.resident } else { fixed },
-            claim: tenant.claim(name, lacks),
-            going: tenant.going(name),
+            claim: if is_absent { Bytes::ZERO } else { tenant.claim(name, lacks) },
+            going: if is_absent { Bytes::ZERO } else { tenant.going(name) },
             aside: aside.then(|| tenant.needs(name)),
             leftover: movable.then_some(tenant.last_grant),
             paused,

@@ -17,7 +17,9 @@ pub const MAX_DEVICES: usize = 64;
 pub(crate) struct Tenant {
     /// What it named, and what it has there, as far as that is possible.
     pub devices: BTreeMap<DeviceId, Memory>,
-    /// The same as it has told it.
+    /// How large each is, by its own word: nothing beyond that is given to it.
+    pub said: BTreeMap<DeviceId, Bytes>,
+    /// What it has there as it has told it.
     pub told: BTreeMap<DeviceId, Memory>,
     /// What the driver shows of its process, where it does.
     pub seen: BTreeMap<DeviceId, Seen>,

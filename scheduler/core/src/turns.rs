@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 /// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
 const SLOWEST: u128 = 1_000_000_000;
+/// Who insists waits for so much less long for memory that does not go.
+const INSISTENT: u64 = 10;
 
 impl Core {
     /// Decides all that can be decided at this time.
@@ -91,7 +93,7 @@ impl Core {
             return false;
         }
         self.make_room(id);
-        if self.room_is_coming(id) {
+        if self.room_is_coming(id) || swaps && self.lacks_room(id) {
             if self.room_bound(id).is_some_and(|at| at > now) {
                 return false;
             }
@@ -103,12 +105,16 @@ impl Core {
         true
     }
 
-    /// Until when the tenant waits for others that move memory out, with nobody else in its way.
+    /// Until when the tenant waits for others that move memory out, with nobody else in its way: as long as some of it goes,
+    /// within a bound. One that insists has learned that not all that is said to go does.
     fn room_bound(&self, id: TenantId) -> Option<Nanos> {
-        match &self.tenants.get(&id)?.stage {
-            Stage::Waiting(request) => Some(request.clear?.saturating_add(self.settings.evict_bound)),
-            _ => None,
-        }
+        let tenant = self.tenants.get(&id)?;
+        let Stage::Waiting(request) = &tenant.stage else { return None };
+        let clear = request.clear?;
+        let went = tenant.devices.keys().map(|device| self.devices[device].went).max().unwrap_or_default();
+        let silence = Nanos(self.settings.silence.0 / if tenant.doubt.insists { INSISTENT } else { 1 });
+        let silent = clear.max(went).saturating_add(silence);
+        Some(silent.min(clear.saturating_add(self.settings.evict_bound)))
     }
 
     /// A lease whose revocation waits for an answer, or for another attempt.
@@ -159,6 +165,10 @@ impl Core {
         if clear_at.is_none_or(|at| at > self.now) {
             return;
         }
+        // Those that leave for it stand behind it when they ask again.
+        if let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) {
+            self.serve_place(request.place);
+        }
         for holder in way {
             let now = self.now;
             let lease = self.tenants.get_mut(&holder).and_then(|tenant| tenant.lease_mut());
@@ -204,6 +214,11 @@ impl Core {
         if let Some(leaving) = tenant.leaving.as_mut().filter(|_| is < was) {
             leaving.alive_by = alive_by;
         }
+        if let Some(at) =
+            self.devices.get_mut(&device).filter(|_| is < was && tenant.keeps.contains_key(&device))
+        {
+            at.went = now;
+        }
         let Some(lease) = tenant.lease_mut().filter(|lease| lease.held.contains(&device)) else { return };
         match &mut lease.revocation {
             Some(revocation) if is < was => revocation.alive = now,
@@ -227,7 +242,8 @@ impl Core {
         for name in devices {
             let Some(device) = self.devices.get_mut(name) else { continue };
             let contended = !device.queue.is_empty();
-            if std::mem::replace(&mut device.contended, contended) != contended {
+            let was_empty = std::mem::take(&mut device.was_empty);
+            if std::mem::replace(&mut device.contended, contended) != contended || was_empty {
                 told.extend(device.holders.iter().copied());
             }
         }

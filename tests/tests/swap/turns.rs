@@ -31,6 +31,19 @@ fn two_tenants_take_turns_and_no_more_moves_than_the_next_one_lacks() -> Result<
     Ok(())
 }
 
+#[test]
+fn a_small_load_is_given_little_swap_space() -> Result<()> {
+    let world = World::new(CARD)?;
+    let scheduler = world.scheduler_with(SWAP, &[])?;
+    let tenant = load(&world, 2, &["--steps", "1", "--stay"], &[])?;
+    tenant.next("step")?;
+    let status = scheduler.status()?;
+    let given = find(&status, tenant.pid()).map(|tenant| tenant.swap_bytes);
+    assert!(given.is_some_and(|given| (2 * PIECE..=6 * PIECE).contains(&given)), "{status:#?}");
+    right(&tenant.finish()?);
+    Ok(())
+}
+
 /// What is made as one piece leaves as one, and comes and goes in smaller ones from then on.
 #[test]
 fn a_large_piece_comes_back_as_several() -> Result<()> {

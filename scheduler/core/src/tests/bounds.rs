@@ -20,26 +20,54 @@ fn holds(world: &World, who: u64) -> bool {
 }
 
 #[test]
-fn a_tenant_that_never_says_a_word_keeps_the_next_one_for_the_bound() {
+fn a_tenant_that_never_says_a_word_keeps_the_next_one_for_the_silence() {
     let mut world = two_tenants();
-    let bound = world.core.settings().wait_bound(1);
-    assert_eq!(
-        bound,
-        Nanos(155 * Nanos::SECOND.0),
-        "60 s to fetch, 30 s of turn, 35 s to answer, 30 s for room"
-    );
-    // Here nothing has to move out then.
-    let bound = bound.saturating_sub(world.core.settings().evict_bound);
-    world.wait(bound.saturating_sub(Nanos(1)));
+    let silence = world.core.settings().silence;
+    assert_eq!(silence, Nanos(5 * Nanos::SECOND.0));
+    world.wait(silence.saturating_sub(Nanos(1)));
     assert!(!holds(&world, 2));
     world.wait(Nanos(1));
     assert!(holds(&world, 2) && !holds(&world, 1));
 }
 
 #[test]
+fn a_tenant_that_does_not_answer_its_revocation_keeps_the_next_one_for_the_drain_and_the_silence() {
+    let mut world = two_tenants();
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    world.wait(Nanos(40 * Nanos::SECOND.0 - 1));
+    assert!(!holds(&world, 2), "30 s of turn, 5 s to drain, 5 s of silence");
+    world.wait(Nanos(1));
+    assert!(holds(&world, 2) && !holds(&world, 1));
+}
+
+#[test]
+fn a_tenant_that_gives_signs_of_life_and_does_not_leave_keeps_the_next_one_for_the_bound() {
+    let mut world = two_tenants();
+    let has = |world: &mut World, resident| {
+        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident, immovable: 0 });
+    };
+    has(&mut world, 0);
+    let bound = world.core.settings().wait_bound(1);
+    assert_eq!(
+        bound,
+        Nanos(155 * Nanos::SECOND.0),
+        "60 s to fetch, 30 s of turn, 35 s to answer, 30 s for room"
+    );
+    for second in 0..125_u64 {
+        assert!(!holds(&world, 2), "{second}");
+        has(&mut world, if second <= 90 { second } else { 200 - second });
+        world.wait(Nanos(Nanos::SECOND.0));
+    }
+    assert!(holds(&world, 2) && !holds(&world, 1), "here nothing has to move out then");
+}
+
+#[test]
 fn a_tenant_that_is_ready_too_late_gains_nothing() {
     let mut world = two_tenants();
-    world.wait(Nanos(80 * Nanos::SECOND.0));
+    for second in 0..80_u64 {
+        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident: second, immovable: 0 });
+        world.wait(Nanos(Nanos::SECOND.0));
+    }
     world.apply(&Op::Ready { who: 1, lease: Lease::Its });
     let revoked = |world: &World| world.core.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some());
     world.wait(Nanos(10 * Nanos::SECOND.0 - 1));

@@ -29,7 +29,8 @@ pub fn verify_invariants(core: &Core) {
     for (&id, device) in &core.devices {
         let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
         let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
-        let sum: u128 = staying.iter().map(|other| u128::from(core.memory(*other, id).allocated.0)).sum();
+        let sum: u128 =
+            staying.iter().map(|other| u128::from(core.tenants[other].claims(id).allocated.0)).sum();
         let fit = core.settings.share && sum <= u128::from(core.usable(id).0);
         assert!(
             staying.len() <= 1
@@ -142,6 +143,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             let held_up = core.grace(id).is_some()
                 || tenant.devices.is_empty()
                 || core.room_is_coming(id)
+                || tenant.swaps && core.lacks_room(id)
                 || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
         }

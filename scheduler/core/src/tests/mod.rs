@@ -9,6 +9,7 @@ mod figures;
 mod idleness;
 mod interactive;
 mod invariants;
+mod liars;
 mod mixes;
 mod operations;
 mod priorities;

@@ -82,6 +82,28 @@ pub enum Op {
         device: u8,
         bytes: u64,
     },
+    /// Of three owners.
+    Own {
+        who: u64,
+        owner: u64,
+    },
+    /// The connection alone is gone.
+    Disconnect {
+        who: u64,
+    },
+    Stop {
+        who: u64,
+        stopped: bool,
+    },
+    See {
+        who: u64,
+        device: u8,
+        bytes: u64,
+    },
+    Size {
+        device: u8,
+        gib: u64,
+    },
     SetQuantum(u64),
     SetAuto,
     /// On one device; none: as on the others.
@@ -136,6 +158,11 @@ fn operation() -> impl Strategy<Value = Op> {
             .prop_map(|(who, priority)| Op::Prioritise { who, priority }),
         1 => (at(), bytes()).prop_map(|(device, bytes)| Op::Outside { device, bytes }),
         1 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::MemoryRefused { who, device, bytes }),
+        2 => (who(), 0..3_u64).prop_map(|(who, owner)| Op::Own { who, owner }),
+        1 => who().prop_map(|who| Op::Disconnect { who }),
+        2 => (who(), any::<bool>()).prop_map(|(who, stopped)| Op::Stop { who, stopped }),
+        2 => (who(), at(), bytes()).prop_map(|(who, device, bytes)| Op::See { who, device, bytes }),
+        1 => (at(), 1..40_u64).prop_map(|(device, gib)| Op::Size { device, gib }),
         1 => Just(Op::SetAuto),
         1 => (0..30_000_u64).prop_map(Op::SetQuantum),
         1 => (at(), quantum()).prop_map(|(device, quantum)| Op::SetDeviceQuantum { device, quantum }),
@@ -184,7 +211,7 @@ impl World {
 
     fn remember(&mut self, event: &Event) {
         match event {
-            Event::Left { tenant } => {
+            Event::Left { tenant } | Event::Disconnected { tenant } => {
                 self.pending.remove(tenant);
             }
             Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
@@ -293,6 +320,13 @@ impl World {
             Op::MemoryRefused { who, device: n, bytes } => {
                 Event::MemoryRefused { tenant: tenant(who), device: device(n), bytes: Bytes(bytes) }
             }
+            Op::Own { who, owner } => Event::Owner { tenant: tenant(who), owner },
+            Op::Disconnect { who } => Event::Disconnected { tenant: tenant(who) },
+            Op::Stop { who, stopped } => Event::Stopped { tenant: tenant(who), stopped },
+            Op::See { who, device: n, bytes } => {
+                Event::Seen { tenant: tenant(who), device: device(n), bytes: Bytes(bytes) }
+            }
+            Op::Size { device: n, gib } => Event::Capacity { device: device(n), capacity: Bytes(gib << 30) },
             Op::SetAuto => Event::SetAuto,
             Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
             Op::SetDeviceQuantum { device: n, quantum } => {

@@ -1,4 +1,4 @@
-//! Tenants that do not leave: what they keep is not there, and nobody is granted a device for nothing.
+//! Tenants that do not leave: what they keep is not there, and others find out by the driver, seldom, whether that is so.
 use super::figures::seconds;
 use super::gib;
 use super::world::World;
@@ -45,22 +45,24 @@ fn computed(world: &World) -> Vec<Nanos> {
     world.clients.iter().map(|client| client.figures.computed).collect()
 }
 
-fn grants(world: &World) -> u64 {
-    world.clients.iter().map(|client| client.figures.grants + client.figures.refused).sum()
+/// How often each was granted its devices and found no room.
+fn refused(world: &World) -> Vec<u64> {
+    world.clients.iter().map(|client| client.figures.refused).collect()
 }
 
 #[test]
-fn nobody_is_granted_a_device_for_nothing_beside_a_tenant_that_does_not_leave() {
+fn those_for_whom_there_is_no_room_try_seldom_and_disturb_nobody() {
     for evict in [Evict::Pressure, Evict::Always, Evict::Never] {
         let mut world = beside_a_stuck_one(evict);
-        let before = grants(&world);
+        let before = world.clients[3].figures.grants;
         world.run(world.now.saturating_add(LONG));
-        assert!(
-            world.clients.iter().all(|client| client.figures.refused == 0),
-            "{evict:?}: granted without room"
-        );
-        assert_eq!(grants(&world), before, "{evict:?}: the one that fits beside it goes on undisturbed");
-        assert!(world.clients[3].computes.is_some());
+        // 10 s after they came to wait, 20 s after that, and 40 s after that.
+        assert_eq!(refused(&world), [0, 3, 3, 0], "{evict:?}");
+        let after = &world.clients[3];
+        assert!(after.computes.is_some(), "{evict:?}");
+        if evict != Evict::Always {
+            assert_eq!(after.figures.grants, before, "{evict:?}: the one that fits goes on undisturbed");
+        }
         assert_eq!(
             world.no_room,
             [(1, vec![0]), (2, vec![0])],
@@ -80,7 +82,7 @@ fn all_are_served_when_it_leaves_or_dies() {
         for (c, (before, after)) in before.into_iter().zip(computed(&world)).enumerate().skip(1) {
             assert!(after > before, "{c} is served");
         }
-        assert!(world.clients.iter().all(|client| client.figures.refused == 0));
+        assert!(refused(&world).iter().all(|refused| *refused <= 1), "{:?}", refused(&world));
     }
 }
 
@@ -111,7 +113,7 @@ fn leftovers_that_do_not_leave_are_not_granted_to_another() {
     world.stop(0);
     world.add(Spec::batch(10), seconds(4));
     world.run(LONG);
-    assert_eq!((world.clients[2].figures.grants, world.clients[2].figures.refused), (0, 0));
+    assert_eq!((world.clients[2].figures.grants, world.clients[2].figures.refused), (0, 2), "tried in vain");
     assert_eq!((&world.stuck[..], &world.no_room[..]), (&[][..], &[(2, vec![0])][..]));
     world.go_on_again(0);
     world.run(LONG.saturating_add(seconds(20)));

@@ -20,12 +20,15 @@ pub fn document(bytes: &[u8]) {
         ground.put("rootfs/lib/libc.so.6", LIBC.as_bytes());
         let mut edited = spec.clone();
         let scratch = Scratch::Bundle(ground.directory());
-        match inject::inject(&mut edited, ground.directory(), scratch, ground.settings()) {
+        let inject = |spec: &mut Value| {
+            inject::inject(spec, ground.directory(), scratch, ground.settings()).map(|done| done.outcome)
+        };
+        match inject(&mut edited) {
             Ok(Outcome::Managed { plan, .. }) => {
                 assert!(plan.env || plan.preload_file.is_some());
                 assert!(which::has_mounts(&edited, &plan.place));
                 let mut again = edited.clone();
-                let outcome = inject::inject(&mut again, ground.directory(), scratch, ground.settings());
+                let outcome = inject(&mut again);
                 assert!(matches!(outcome, Ok(Outcome::Untouched(_))), "{outcome:?}");
                 assert_eq!(again, edited);
             }

@@ -99,6 +99,11 @@ impl Holding {
         }
     }
 
+    /// What the driver shows, with the process's context.
+    pub fn shown(&self) -> Bytes {
+        Bytes(self.totals().resident.0 + self.hidden.max(1 << 20))
+    }
+
     /// Puts all that has no place on the card, if it is new and there is room; kernels wait for it otherwise.
     pub fn place_new(&mut self, card: &mut Card) {
         for piece in self.pieces.iter_mut().filter(|piece| !piece.placed && piece.on_host.is_none()) {

@@ -5,6 +5,7 @@ mod app;
 pub mod card;
 mod chaos;
 pub mod client;
+pub mod liar;
 pub mod link;
 pub mod memory;
 mod moves;
@@ -15,6 +16,7 @@ use crate::event::{Action, Event, TenantId};
 use crate::{Core, Settings};
 use card::{Card, Model};
 use client::{Client, Message, Spec, Timer};
+use liar::Liars;
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -28,6 +30,10 @@ enum Deed {
     /// The number of the timer's setting: an older one does not count.
     Timer(usize, Timer, u64),
     Birth(usize),
+    /// A connection without a library says something.
+    Lie(TenantId),
+    /// The driver shows what every process has.
+    Show,
 }
 
 /// A connection that both ends believe in. Messages do not overtake each other.
@@ -47,6 +53,7 @@ pub struct World {
     pub clients: Vec<Client>,
     agenda: BTreeMap<(Nanos, u64), Deed>,
     links: BTreeMap<TenantId, Link>,
+    pub liars: Liars,
     number: u64,
     dice: u64,
     /// What has happened so far.
@@ -72,6 +79,7 @@ impl World {
             clients: Vec::new(),
             agenda: BTreeMap::new(),
             links: BTreeMap::new(),
+            liars: Liars::new(),
             number: 0,
             dice: (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             steps: 0,
@@ -192,6 +200,8 @@ impl World {
                 }
             }
             Deed::Birth(c) => self.birth(c),
+            Deed::Lie(tenant) => self.lie(tenant),
+            Deed::Show => self.show(),
         }
     }
 
@@ -201,6 +211,11 @@ impl World {
         let actions = core.handle(self.now.saturating_sub(self.began), event);
         verify_invariants(core);
         for action in actions {
+            match &action {
+                Action::Grant { tenant, grant } => self.liar_hears(*tenant, Some(grant.lease), false),
+                Action::Revoke { tenant, revoke } => self.liar_hears(*tenant, Some(revoke.lease), true),
+                _ => {}
+            }
             match action {
                 Action::Grant { tenant, grant } => self.tell_client(tenant, Message::Grant(grant)),
                 Action::Revoke { tenant, revoke } => self.tell_client(tenant, Message::Revoke(revoke)),

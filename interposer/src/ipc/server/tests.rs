@@ -1,0 +1,95 @@
+use super::*;
+use crate::ipc::client;
+use std::fs::File;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+const SECRET: Secret = [7; 16];
+/// More than a socket takes unread.
+const MANY: usize = 2000;
+
+/// A process that gives `parts` pieces under [`SECRET`].
+fn server(parts: usize) -> Ticket {
+    let name = random().unwrap();
+    let listener = bind(&name).unwrap();
+    std::thread::spawn(move || {
+        serve(&listener, |secret| {
+            if *secret != SECRET {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            (0..parts).map(|nth| Ok((File::open("/dev/null")?.into(), nth as u64))).collect()
+        })
+    });
+    Ticket { server: name, secret: SECRET, offset: 0, bytes: 1 }
+}
+
+fn connect(ticket: &Ticket) -> UnixStream {
+    let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server)).unwrap();
+    UnixStream::connect_addr(&address).unwrap()
+}
+
+fn fetched(ticket: &Ticket) -> Vec<u64> {
+    client::fetch(ticket).unwrap().into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "sockets")]
+fn who_says_nothing_keeps_nobody_waiting() {
+    let ticket = server(3);
+    let _silent: Vec<_> = (0..4 * SILENT).map(|_| connect(&ticket)).collect();
+    let mut slow = connect(&ticket);
+    slow.write_all(&SECRET[..5]).unwrap();
+    assert_eq!(fetched(&ticket), [0, 1, 2]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Acquire) {
+                drop(connect(&ticket));
+            }
+        });
+        for _ in 0..50 {
+            assert_eq!(fetched(&ticket), [0, 1, 2]);
+        }
+        done.store(true, Release);
+    });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "sockets")]
+fn who_is_slow_is_answered_and_a_wrong_secret_is_not() {
+    let ticket = server(1);
+    let mut slow = connect(&ticket);
+    for byte in SECRET {
+        slow.write_all(&[byte]).unwrap();
+    }
+    let mut words = [0; 16];
+    slow.read_exact(&mut words).unwrap();
+    assert!(client::fetch(&Ticket { secret: [8; 16], ..ticket }).is_err());
+    assert_eq!(fetched(&ticket), [0]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "sockets")]
+fn who_does_not_take_its_answer_loses_it() {
+    let ticket = server(MANY);
+    let mut deaf = connect(&ticket);
+    deaf.write_all(&SECRET).unwrap();
+    assert_eq!(fetched(&ticket).len(), MANY);
+}
+
+#[test]
+fn the_oldest_of_another_user_makes_way_first() {
+    let own = [false; SILENT];
+    let mut mixed = own;
+    (mixed[3], mixed[9]) = (true, true);
+    for (foreign, newcomer, leaves_) in [
+        (&own[1..], true, Leaves::Nobody),
+        (&mixed[1..], false, Leaves::Nobody),
+        (&own, true, Leaves::Newcomer),
+        (&own, false, Leaves::One(0)),
+        (&mixed, false, Leaves::One(3)),
+        (&mixed, true, Leaves::One(3)),
+    ] {
+        assert_eq!(leaves(foreign, newcomer), leaves_, "{foreign:?}, {newcomer}");
+    }
+}

@@ -1,0 +1,110 @@
+use super::*;
+use crate::which::{Judged, Verdict, judge};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn these(all: &[(&str, &str)]) -> ImageSaid {
+    let mut said = BTreeMap::<String, BTreeSet<String>>::new();
+    for (name, value) in all {
+        said.entry((*name).to_owned()).or_default().insert((*value).to_owned());
+    }
+    ImageSaid::These(said)
+}
+
+fn gpu(env: &[&str], annotations: Value) -> Value {
+    let env: Vec<&str> = ["NVIDIA_VISIBLE_DEVICES=all"].iter().chain(env).copied().collect();
+    json!({"process": {"env": env}, "annotations": annotations})
+}
+
+/// The variables and annotations of ours that are left, and what is said of the rest.
+fn left(spec: &Value, said: &ImageSaid) -> (Vec<String>, Vec<String>, String) {
+    let Judged { spec, ignored, .. } = judge(spec, said, &Settings::default());
+    let env =
+        spec["process"]["env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap().to_owned());
+    let annotations = annotations(&spec);
+    (env.skip(1).collect(), annotations.keys().cloned().collect(), ignored.join("; "))
+}
+
+#[test]
+fn what_an_image_says_counts_as_a_variable_and_what_the_user_says_as_it_is() {
+    let policy = "is not in [runtime] image_may_set";
+    for (name, value, of_image, of_user, why) in [
+        ("io.nvshare.priority", "high", &[][..], false, policy),
+        ("io.nvshare.weight", "1000", &[], false, policy),
+        ("io.nvshare.mem-limit", "1GiB", &["NVSHARE_MEM_LIMIT=1GiB"], false, ""),
+        ("io.nvshare.time-share", "30%", &["NVSHARE_TIME_SHARE=30%"], false, ""),
+        ("io.nvshare.engine", "plain", &["NVSHARE_ENGINE=plain"], false, ""),
+        ("io.nvshare.enable", "false", &["NVSHARE_ENABLE=false"], false, ""),
+        ("io.nvshare.enable", "perhaps", &[], false, "says neither yes nor no"),
+        ("io.nvshare.other", "x", &[], true, ""),
+    ] {
+        let spec = gpu(&[], json!({ name: value }));
+        let (env, annotations, ignored) = left(&spec, &these(&[(name, value)]));
+        assert_eq!(env, of_image, "{name}");
+        assert_eq!(annotations.is_empty(), !of_user, "{name}");
+        assert!(ignored.contains(why) && ignored.is_empty() == why.is_empty(), "{name}: {ignored}");
+        for user in [ImageSaid::Nothing, these(&[(name, "another"), ("io.nvshare.x", value)])] {
+            let kept = (vec![], vec![name.to_owned()], String::new());
+            assert_eq!(left(&spec, &user), kept, "{name}, {user:?}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_is_nearer_to_the_user_than_an_images_annotation() {
+    let spec = gpu(&["NVSHARE_MEM_LIMIT=2GiB"], json!({"io.nvshare.mem-limit": "1GiB"}));
+    let (env, annotations, ignored) = left(&spec, &these(&[("io.nvshare.mem-limit", "1GiB")]));
+    assert_eq!((env, annotations.len()), (vec!["NVSHARE_MEM_LIMIT=2GiB".to_owned()], 0));
+    assert!(ignored.contains("the variable NVSHARE_MEM_LIMIT says it nearer to the user"), "{ignored}");
+}
+
+#[test]
+fn where_it_cannot_be_told_who_said_it_the_image_did() {
+    let spec = gpu(&[], json!({"io.nvshare.priority": "high", "org.other": "x"}));
+    let (env, annotations, ignored) = left(&spec, &ImageSaid::Unknown("no record".into()));
+    assert_eq!((env.len(), annotations), (0, vec!["org.other".to_owned()]));
+    assert!(ignored.contains("cannot be told (no record): they count as the image's"), "{ignored}");
+    assert!(ignored.contains("priority is not in [runtime] image_may_set"), "{ignored}");
+}
+
+#[test]
+fn an_images_word_opts_in_and_out_as_its_variable_would() {
+    let said = these(&[("io.nvshare.enable", "false")]);
+    let spec = gpu(&[], json!({"io.nvshare.enable": "false"}));
+    assert_eq!(
+        judge(&spec, &said, &Settings::default()).verdict,
+        Verdict::NotOurs("variable NVSHARE_ENABLE")
+    );
+    let strict = Settings { image_may_set: vec![], ..Settings::default() };
+    let judged = judge(&spec, &said, &strict);
+    assert_eq!(judged.verdict, Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES"));
+    assert!(judged.ignored[0].contains("disable is not in"), "{:?}", judged.ignored);
+    // An image's knob makes no GPU container of one that is none.
+    let spec = json!({"annotations": {"io.nvshare.priority": "high"}});
+    let judged = judge(&spec, &these(&[("io.nvshare.priority", "high")]), &Settings::default());
+    assert_eq!(judged.verdict, Verdict::NotOurs("no sign of a GPU"));
+}
+
+#[test]
+fn the_mark_is_believed_with_our_mounts_and_only_if_the_image_has_not_brought_it() {
+    let mounts = |place: &str| json!([{"destination": format!("{place}/libnvshare.so"), "source": "/x"}]);
+    let unknown = ImageSaid::Unknown("x".into());
+    let ours = "env /dev/nvshare";
+    for (mark, place, said, already) in [
+        (ours, "/dev/nvshare", ImageSaid::Nothing, true),
+        (ours, "/dev/nvshare", unknown.clone(), true),
+        ("file /.nvshare", "/.nvshare", ImageSaid::Nothing, true),
+        (ours, "/run/nvshare", ImageSaid::Nothing, false),
+        (ours, "/elsewhere", ImageSaid::Nothing, false),
+        ("env /elsewhere", "/elsewhere", ImageSaid::Nothing, false),
+        ("x", "/dev/nvshare", unknown, false),
+        ("", "/dev/nvshare", ImageSaid::Nothing, false),
+        (ours, "/dev/nvshare", these(&[("io.nvshare.injected", ours)]), false),
+    ] {
+        let mut spec = gpu(&[], json!({"io.nvshare.injected": mark}));
+        spec["mounts"] = mounts(place);
+        let judged = judge(&spec, &said, &Settings::default());
+        assert_eq!(judged.verdict == Verdict::Already, already, "{mark:?} at {place}, {said:?}");
+        assert_eq!(judged.ignored.len(), usize::from(!already), "{mark:?} at {place}, {said:?}");
+        assert!(already || annotations(&judged.spec).is_empty(), "{mark:?} at {place}, {said:?}");
+    }
+}

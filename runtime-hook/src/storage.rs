@@ -1,0 +1,195 @@
+//! What the image of a container says in its manifest's annotations, by the records of containers/storage, in which
+//! podman and CRI-O keep both. podman before 4.5.1 hands an image's annotations on as if the user had given them.
+//!
+//! Below a storage root, `DRIVER-containers/containers.json` names each container's layer and image, and
+//! `DRIVER-images/IMAGE` holds the image's manifests. Files are read with a bound, beneath the root, and through no
+//! symlink; of what they say nothing is trusted but that it is JSON.
+
+use crate::names;
+use crate::which::{self, ImageSaid};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// The records of some ten thousand containers.
+const RECORDS_LIMIT: u64 = 16 << 20;
+/// What registries take for a manifest.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+/// An image has one for each way that it was pulled by.
+const MANIFESTS: usize = 64;
+/// Files of records: of all containers, and of those that are removed when they end.
+const RECORDS: [&str; 2] = ["containers.json", "volatile-containers.json"];
+/// The names of manifests in an image's directory; the second is `manifest-`, with the digest to follow, in base64.
+const MANIFEST: &str = "manifest";
+const MANIFEST_BY_DIGEST: &str = "=bWFuaWZlc3Qt";
+/// Files of a container's own that podman mounts from its directory, unless told otherwise.
+const OWN_FILES: [&str; 2] = ["/run/.containerenv", "/dev/shm"];
+
+/// What the image of the container said. Nothing is read where nothing is said of us, and where nothing hints at such a
+/// storage: other engines hand on no annotations of images.
+pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
+    if !which::has_words(spec) {
+        return ImageSaid::Nothing;
+    }
+    let places = places(spec, bundle);
+    if places.is_empty() && !is_podmans(spec) {
+        return ImageSaid::Nothing;
+    }
+    let mut why = "its record is not found".to_owned();
+    for place in &places {
+        match place.annotations() {
+            Ok(Some(said)) => return ImageSaid::These(said),
+            Ok(None) => {}
+            Err(error) => why = error.to_string(),
+        }
+    }
+    ImageSaid::Unknown(why)
+}
+
+fn is_podmans(spec: &Value) -> bool {
+    let annotations = spec.get("annotations").and_then(Value::as_object);
+    which::annotation(spec, "io.container.manager") == Some("libpod")
+        || annotations.is_some_and(|all| all.keys().any(|name| name.starts_with("io.podman.")))
+        || which::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
+}
+
+/// Where the record of a container may be, and how it is known there.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    root: PathBuf,
+    driver: String,
+    /// The field of the record, and its value.
+    field: &'static str,
+    value: String,
+}
+
+/// All that the document and the bundle's path hint at.
+fn places(spec: &Value, bundle: &Path) -> Vec<Place> {
+    let root = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
+    let own = which::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
+    let paths = [bundle, Path::new(root)].into_iter();
+    let paths = paths.chain(own.map(|(_, mount)| Path::new(which::text(mount, "source"))));
+    let mut places = Vec::new();
+    for path in paths.filter(|path| path.is_absolute()) {
+        for place in by_layer(path).into_iter().chain(by_id(path)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
+/// `ROOT/DRIVER/LAYER/merged` (overlay), `ROOT/vfs/dir/LAYER` or `ROOT/btrfs/subvolumes/LAYER`.
+fn by_layer(path: &Path) -> Option<Place> {
+    let (parent, name) = (path.parent()?, path.file_name()?.to_str()?);
+    let (layer, home) = match (name, parent.file_name()?.to_str()?) {
+        ("merged", layer) => (layer, parent.parent()?),
+        (layer, "dir" | "subvolumes") => (layer, parent.parent()?),
+        _ => return None,
+    };
+    let driver = home.file_name()?.to_str()?.to_owned();
+    let root = home.parent()?.to_owned();
+    is_id(layer).then(|| Place { root, driver, field: "layer", value: layer.to_owned() })
+}
+
+/// `ROOT/DRIVER-containers/ID/userdata`, and what is below it.
+fn by_id(path: &Path) -> Option<Place> {
+    let own = path.ancestors().find(|path| path.file_name().is_some_and(|name| name == "userdata"))?;
+    let container = own.parent()?;
+    let records = container.parent()?;
+    let driver = records.file_name()?.to_str()?.strip_suffix("-containers")?.to_owned();
+    let id = container.file_name()?.to_str()?;
+    let root = records.parent()?.to_owned();
+    is_id(id).then(|| Place { root, driver, field: "id", value: id.to_owned() })
+}
+
+fn is_id(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// By name, each value that one of the image's manifests has.
+type Annotations = BTreeMap<String, BTreeSet<String>>;
+
+impl Place {
+    /// What the container's image says of us; none if there is no record of the container.
+    fn annotations(&self) -> io::Result<Option<Annotations>> {
+        let root =
+            openat(CWD, &self.root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let Some(image) = self.image(&root)? else { return Ok(None) };
+        if image.is_empty() {
+            // It was given a file system of the user's.
+            return Ok(Some(Annotations::new()));
+        }
+        if !is_id(&image) {
+            return Err(io::Error::other("its record names no image"));
+        }
+        manifests(&root, &format!("{}-images/{image}", self.driver)).map(Some)
+    }
+
+    fn image(&self, root: &OwnedFd) -> io::Result<Option<String>> {
+        for file in RECORDS {
+            let path = format!("{}-containers/{file}", self.driver);
+            let records = match read_json(root, &path, RECORDS_LIMIT) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            let mut records = records.as_array().into_iter().flatten();
+            if let Some(record) = records.find(|record| which::text(record, self.field) == self.value) {
+                return Ok(Some(which::text(record, "image").to_owned()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn manifests(root: &OwnedFd, directory: &str) -> io::Result<Annotations> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat2(root, directory, flags, Mode::empty(), beneath())?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(opened)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name == MANIFEST || name.starts_with(MANIFEST_BY_DIGEST) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() || names.len() > MANIFESTS {
+        return Err(io::Error::other(format!("its image has {} manifests", names.len())));
+    }
+    let mut all = Annotations::new();
+    for name in names {
+        let manifest = read_json(root, &format!("{directory}/{name}"), MANIFEST_LIMIT)?;
+        let said = manifest.get("annotations").and_then(Value::as_object).into_iter().flatten();
+        for (name, value) in said.filter(|(name, _)| name.starts_with(names::ANNOTATIONS)) {
+            if let Some(value) = value.as_str() {
+                all.entry(name.clone()).or_default().insert(value.to_owned());
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn beneath() -> ResolveFlags {
+    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+}
+
+fn read_json(root: &OwnedFd, path: &str, limit: u64) -> io::Result<Value> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat2(root, path, flags, Mode::empty(), beneath()).map_err(|error| named(error.into()))?;
+    let file = File::from(file);
+    let metadata = file.metadata().map_err(named)?;
+    if !metadata.is_file() || metadata.len() > limit {
+        return Err(named(io::Error::other("not a file of a size that is believed")));
+    }
+    let mut text = Vec::new();
+    file.take(limit).read_to_end(&mut text).map_err(named)?;
+    serde_json::from_slice(&text).map_err(|error| named(error.into()))
+}
+
+#[cfg(test)]
+mod tests;
