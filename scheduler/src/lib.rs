@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod feed;
 pub mod identity;
 pub mod logging;
+pub mod machine;
 pub mod metrics;
 pub mod notify;
 pub mod outside;

@@ -1,16 +1,16 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
-use super::members::{Member, Seen};
+use super::members::Member;
 use crate::identity::Identity;
+use crate::machine::owner_of;
 use crate::settings::whole_size;
 use crate::swap::Granted;
-use crate::tenants::registry::{MOST, Naming};
 use crate::tenants::told::{Joined, Out, Told};
 use crate::text;
 use nvshare_core::event::{Action, Event, TenantId};
-use nvshare_core::{MAX_DEVICES, Priority, print};
-use nvshare_protocol::Bytes;
-use nvshare_protocol::tenant::{Device, Hello, Memory, Share, ToScheduler, ToTenant, Welcome};
+use nvshare_core::{Priority, print};
+use nvshare_protocol::tenant::{Hello, Memory, ToScheduler, ToTenant, Welcome};
+use nvshare_protocol::{Bytes, DeviceId};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -110,7 +110,7 @@ impl Daemon {
         Some(self.core.settings().most).filter(|most| *most < Bytes::MAX)
     }
 
-    fn said(&mut self, tenant: TenantId, message: ToScheduler) {
+    pub(super) fn said(&mut self, tenant: TenantId, message: ToScheduler) {
         // What was in the queue when the tenant was dismissed.
         if self.members.get(tenant).is_none() {
             return;
@@ -130,6 +130,7 @@ impl Daemon {
                 if told.immovable == Bytes::ZERO {
                     member.reports.nothing_stays(told.device);
                 }
+                let told = self.bounded(tenant, &told);
                 self.count_ahead(tenant, &told);
                 let Memory { device, allocated, resident, immovable } = told;
                 Event::Memory { tenant, device, allocated, resident, immovable }
@@ -159,54 +160,6 @@ impl Daemon {
             ToScheduler::MemoryRefused(share) => return self.memory_refused(tenant, share),
         };
         self.tell(event);
-    }
-
-    fn device(&mut self, tenant: TenantId, told: Device) {
-        let Some(member) = self.members.get_mut(tenant) else { return };
-        if member.devices.contains_key(&told.device) {
-            return;
-        }
-        if member.devices.len() >= MAX_DEVICES {
-            return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
-        }
-        let capacity = match self.registry.name(&told) {
-            Naming::Known(capacity) => capacity,
-            Naming::Differs(capacity) => {
-                let name = self.members.name(tenant);
-                let (device, other) = (told.device, told.capacity.0);
-                self.shared.seldom.warn(&format!(
-                    "{name} says that {device} has {other} bytes; it is known with {} and stays so",
-                    capacity.0
-                ));
-                capacity
-            }
-            Naming::Full => {
-                return self.dismiss(tenant, &format!("the limit of {MOST} devices in all is reached"));
-            }
-        };
-        if let Some(member) = self.members.get_mut(tenant) {
-            member.devices.insert(told.device, Seen::default());
-        }
-        self.tell(Event::Device { tenant, device: told.device, capacity });
-    }
-
-    /// More is taken of a device than all tenants and NVML tell: contexts of processes, for the most part.
-    fn memory_refused(&mut self, tenant: TenantId, share: Share) {
-        let Some(member) = self.members.get(tenant) else { return };
-        if !member.devices.contains_key(&share.device) {
-            return;
-        }
-        let before = self.core.unseen(share.device);
-        self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
-        let unseen = self.core.unseen(share.device);
-        if unseen > before {
-            let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
-            self.shared.seldom.warn(&format!(
-                "{name} finds less room on {} than there should be: {unseen} of it are taken by contexts or by others; \
-                 [memory] reserve keeps room for them",
-                share.device
-            ));
-        }
     }
 
     fn swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {
@@ -244,15 +197,12 @@ impl Daemon {
             Some(why) => self.shared.seldom.warn(&format!("{name} lost its connection: {why}")),
         }
         self.tell(Event::Left { tenant });
-        for &device in member.devices.keys() {
-            if self.registry.release(device) {
-                self.unused(device);
-            }
-        }
+        let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
+        self.forget_devices(tenant, owner_of(&member.who), &devices);
     }
 
     /// Closes a tenant's connection with a word about it.
-    fn dismiss(&mut self, tenant: TenantId, why: &str) {
+    pub(super) fn dismiss(&mut self, tenant: TenantId, why: &str) {
         if let Some(member) = self.members.get(tenant) {
             let _ = member.outbound.try_send(ToTenant::Refused(why.to_owned()).into());
         }
@@ -303,7 +253,8 @@ impl Daemon {
     fn carry_out(&mut self, action: Action) -> Result<(), TenantId> {
         self.decided(&action);
         let (tenant, message) = match action {
-            Action::Grant { tenant, grant } => {
+            Action::Grant { tenant, mut grant } => {
+                self.bound_budget(tenant, &mut grant.budget);
                 if let Some(member) = self.members.get_mut(tenant) {
                     member.granted(grant.lease);
                 }
@@ -311,7 +262,10 @@ impl Daemon {
             }
             Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
             Action::Evict { tenant, shares } => (tenant, ToTenant::Evict(shares)),
-            Action::Fetch { tenant, shares } => (tenant, ToTenant::Fetch(shares)),
+            Action::Fetch { tenant, mut shares } => {
+                self.bound_budget(tenant, &mut shares);
+                (tenant, ToTenant::Fetch(shares))
+            }
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
             Action::Enabled { tenant, enabled } => (tenant, ToTenant::Enabled(enabled)),
             Action::NoRoom { .. } | Action::Stuck { .. } => return Ok(()),

@@ -2,9 +2,9 @@
 mod act;
 mod answer;
 mod count;
+mod machine;
 mod members;
 mod news;
-mod outside;
 mod reports;
 mod run;
 mod trace_file;
@@ -13,12 +13,12 @@ pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
+use crate::machine::{Machine, Seen};
 use crate::outside::{Strangers, Watch};
 use crate::settings::Settings;
 use crate::swap::Budget;
 use crate::tenants::connection::Shared;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
@@ -30,7 +30,8 @@ pub struct Daemon {
     core: Core,
     settings: Settings,
     members: Members,
-    registry: Registry,
+    machine: Machine,
+    seen: Seen,
     swap: Budget,
     promises: Promises,
     strangers: Strangers,

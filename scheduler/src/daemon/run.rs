@@ -4,6 +4,7 @@ use super::{Daemon, TraceFile};
 use crate::clock::Clock;
 use crate::control;
 use crate::feed::Feed;
+use crate::machine::{Machine, Seen};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
 use crate::notify;
@@ -16,7 +17,6 @@ use crate::tenants::accept;
 use crate::tenants::connection::Shared;
 use crate::tenants::limits::Seats;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use crate::tenants::told::Told;
 use crate::text;
 use anyhow::{Context, Result};
@@ -88,17 +88,19 @@ pub fn open(dir: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<
     tokio::spawn(control::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
-    let registry = Registry::default();
+    let watch = Watch::start(settings.nvml.clone());
+    let machine = Machine::new(settings.capacities.clone(), watch.asks());
     let swap = Budget::new(settings.swap.unwrap_or_else(|| Bytes(half_of_memory())));
     let promises = Promises::new(settings.memory);
     let mut daemon = Daemon {
-        watch: Watch::start(settings.nvml.clone()),
+        watch,
         strangers: Strangers::default(),
         clock,
         core,
         settings,
         members,
-        registry,
+        machine,
+        seen: Seen::default(),
         swap,
         promises,
         trace,
@@ -157,7 +159,7 @@ impl Running {
                     // Its client may have gone.
                     let _ = scrape.send(daemon.exposition());
                 }
-                usages = daemon.watch.next() => daemon.usages(&usages),
+                answer = daemon.watch.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
                 () = tick(&mut watchdog) => notify::alive(),
             }

@@ -11,7 +11,8 @@ pub use value::{from_seconds, whole_size};
 use crate::metrics::listen::Address;
 use crate::tenants::limits::Limits;
 use crate::tenants::promises::Ceilings;
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The settings in force.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub swap: Option<Bytes>,
     /// The library that tells what programs outside use of the devices.
     pub nvml: Option<String>,
+    /// The memory of devices, where an operator knows it better than NVML or tenants.
+    pub capacities: BTreeMap<DeviceId, Bytes>,
     /// Mode of the tenants' socket.
     pub tenant_mode: u32,
     /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
@@ -59,6 +62,7 @@ impl Default for Settings {
             messages_per_second: 1000,
             swap: None,
             nvml: Some("libnvidia-ml.so.1".into()),
+            capacities: BTreeMap::new(),
             tenant_mode: 0o666,
             control_group: None,
             metrics: None,

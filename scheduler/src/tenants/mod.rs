@@ -4,6 +4,5 @@ pub mod connection;
 pub mod limits;
 pub mod promises;
 pub mod rate;
-pub mod registry;
 pub mod told;
 pub mod validate;

@@ -48,8 +48,11 @@ impl Setup {
         command
     }
 
-    /// Started, and ready.
-    pub fn start(self) -> Daemon {
+    /// Started, and ready. Without an NVML, where the settings name none: this machine's knows other GPUs.
+    pub fn start(mut self) -> Daemon {
+        if !self.config.contains("[memory]") {
+            self.config += "\n[memory]\nnvml = \"\"\n";
+        }
         let mut child = self.command().spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, log) = channel();
