@@ -55,6 +55,10 @@ impl Daemon {
         for step in steps {
             match step {
                 Step::Sized(device) => {
+                    if let Some((Bytes(capacity), from)) = self.machine.news(device) {
+                        let line = format!("{device} has {capacity} bytes ({})", from.as_str());
+                        self.shared.seldom.info(&line);
+                    }
                     let capacity = self.machine.get(device).map(|known| known.capacity);
                     if let Some(capacity) = capacity {
                         self.tell(Event::Capacity { device, capacity });

@@ -50,6 +50,8 @@ pub struct Known {
     claims: Claims,
     /// Whose place it takes; none where the host knows it.
     charged: Option<u64>,
+    /// What the log says that it has.
+    logged: Option<(Bytes, Source)>,
 }
 
 /// One tenant that uses a device.
@@ -135,6 +137,7 @@ impl Machine {
             users: BTreeMap::new(),
             claims: Claims::default(),
             charged: None,
+            logged: None,
         });
         let first = known.users.is_empty();
         if first {
@@ -260,6 +263,16 @@ impl Machine {
         self.devices.get(&device)?.users.get(&tenant).map(|user| user.capacity)
     }
 
+    /// How large the device is, and by whose word, if the log has not said so. Tenants' word is none while NVML's is still
+    /// awaited.
+    pub fn news(&mut self, device: DeviceId) -> Option<(Bytes, Source)> {
+        let awaited = self.host.is_awaited();
+        let known =
+            self.devices.get_mut(&device).filter(|known| known.from != Source::Tenants || !awaited)?;
+        let now = (known.capacity, known.from);
+        (known.logged.replace(now) != Some(now)).then_some(now)
+    }
+
     /// What is counted of a device that is known.
     pub fn counts(&mut self, device: DeviceId) -> Option<&mut Counts> {
         self.devices.get_mut(&device).map(|known| &mut known.counts)
@@ -272,12 +285,13 @@ impl Machine {
 }
 
 impl Known {
-    /// Whether it is of another size than before, by what is known now.
+    /// Whether it is of another size than before, or by another's word, by what is known now.
     fn measure(&mut self, device: DeviceId, host: &Host) -> bool {
         let decided = capacity(host.configured(device), host.total(device), &self.claims);
-        let Some((capacity, from)) = decided else { return false };
-        self.from = from;
-        std::mem::replace(&mut self.capacity, capacity) != capacity
+        let Some(decided) = decided else { return false };
+        let before = (self.capacity, self.from);
+        (self.capacity, self.from) = decided;
+        before != decided
     }
 }
 

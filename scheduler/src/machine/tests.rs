@@ -70,6 +70,20 @@ fn nvml_corrects_what_tenants_said() {
 }
 
 #[test]
+fn the_log_has_each_word_once_and_none_of_tenants_before_nvmls() {
+    let mut machine = Machine::new(BTreeMap::new(), true);
+    for n in 1..3 {
+        machine.name(ANN, tenant(n), device(1, 99));
+        assert_eq!(machine.news(id(1)), None);
+        machine.learn(&lists(&[(1, 100)]));
+        let expected = Some((Bytes(99), Source::Nvml)).filter(|_| n == 1);
+        assert_eq!((machine.news(id(1)), machine.news(id(1))), (expected, None));
+        machine.leave(ANN, tenant(n), [id(1)].into_iter());
+        machine.forget();
+    }
+}
+
+#[test]
 fn an_unknown_device_waits_with_its_memory_until_it_is_known() {
     let mut machine = Machine::new(BTreeMap::new(), true);
     machine.learn(&lists(&[(1, 100)]));

@@ -25,7 +25,7 @@ pub const SAMPLE: &str = "\n# A GPU, or a MIG instance, can have settings of its
     # largest that one of them says). A GPU that neither of them knows is refused to tenants as soon as another is\n\
     # known, so that memory is to be set for each GPU or for none.\n";
 /// What its memory may be, for errors.
-const MEMORY: &str = "a size such as \"80GiB\", from \"1MiB\" to \"16384GiB\"";
+pub const MEMORY: &str = "a size such as \"80GiB\", from \"1MiB\" to \"16384GiB\"";
 /// How a GPU is named, for errors.
 const UUID: &str = "a UUID as nvidia-smi -L shows it, such as \"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"";
 

@@ -6,6 +6,7 @@ pub mod table;
 mod value;
 
 pub use file::{DEFAULT_FILE, Flag, load, source};
+pub use gpus::MEMORY as GPU_MEMORY;
 pub use value::{from_seconds, whole_size};
 
 use crate::metrics::listen::Address;
