@@ -5,7 +5,7 @@ use nvshare_protocol::tenant::{Device, Hello, Memory, Share, ToScheduler, ToTena
 use nvshare_protocol::{Bytes, DeviceId};
 
 const CARD: u64 = 16 << 30;
-/// What NVML tells of it: a little more than CUDA does.
+/// What NVML tells of it, less what the driver reserves: a little more than CUDA does.
 const TOTAL: u64 = CARD + (300 << 20);
 
 /// How a host knows its card.
@@ -28,7 +28,8 @@ impl Host {
     }
 
     fn start(self) -> Daemon {
-        let says = on_gpu(&format!("total {TOTAL}\n"));
+        let reserved = 600 << 20;
+        let says = on_gpu(&format!("total {}\nreserved {reserved}\n", TOTAL + reserved));
         let own = format!("[gpu.\"{GPU}\"]\nmemory = \"16GiB\"\n");
         match self {
             Self::Silent => Nvml::without("").daemon,

@@ -88,7 +88,7 @@ impl Daemon {
         }
         let most = self.machine.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
         let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
-        Memory { resident, immovable, ..told.clone() }
+        Memory { resident, immovable, ..*told }
     }
 
     /// What a tenant may have of a device is no more than it says that there is.

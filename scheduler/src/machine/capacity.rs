@@ -52,8 +52,8 @@ impl Claims {
 
 /// The capacity to go by; none: nobody says any.
 ///
-/// CUDA tells some hundred MiB less than NVML, so that beside NVML's word the largest claim counts that is at most a
-/// tenth less. One further below is a lie, or of a part of the device, and counts for nobody else.
+/// CUDA may tell a little less than NVML, so that beside NVML's word the largest claim counts that is at most a tenth
+/// less. One further below is a lie, or of a part of the device, and counts for nobody else.
 pub fn capacity(configured: Option<Bytes>, total: Option<Bytes>, claims: &Claims) -> Option<(Bytes, Source)> {
     if let Some(capacity) = configured {
         return Some((capacity, Source::Configured));

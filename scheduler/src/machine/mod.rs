@@ -149,7 +149,7 @@ impl Machine {
         known.users.insert(tenant, User { owner, capacity: *capacity });
         known.claims.add(tenant, *capacity);
         let sized = known.measure(*device, &self.host) || first;
-        let uses = Step::Uses(tenant, *device, memory.clone());
+        let uses = Step::Uses(tenant, *device, *memory);
         sized.then_some(Step::Sized(*device)).into_iter().chain([uses]).collect()
     }
 
@@ -199,7 +199,7 @@ impl Machine {
 
     /// NVML has answered.
     pub fn learn(&mut self, answer: &Answer) -> Vec<Step> {
-        let mut steps = Vec::new();
+        let (mut steps, first) = (Vec::new(), self.host.is_awaited());
         if !self.host.learn(answer) {
             return steps;
         }
@@ -207,7 +207,8 @@ impl Machine {
             if self.host.says(*device) == Word::Known {
                 uncharge(&mut self.charged, known.charged.take());
             }
-            if !known.users.is_empty() && known.measure(*device, &self.host) {
+            // Its first word makes tenants' the only one, if it is none.
+            if !known.users.is_empty() && (known.measure(*device, &self.host) || first) {
                 steps.push(Step::Sized(*device));
             }
         }
@@ -254,7 +255,7 @@ impl Machine {
         memory: Option<&Memory>,
     ) -> bool {
         let claim = self.refused.get_mut(owner, tenant, device);
-        claim.map(|claim| claim.memory = memory.cloned().or(claim.memory.take())).is_some()
+        claim.map(|claim| claim.memory = memory.copied().or(claim.memory)).is_some()
     }
 
     /// What the tenant itself says that the device has.

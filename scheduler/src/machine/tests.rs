@@ -108,7 +108,8 @@ fn what_was_used_before_nvml_spoke_stays_and_words_wait_for_it() {
     assert_eq!(machine.words(), []);
     let mut machine = Machine::new(BTreeMap::new(), true);
     machine.name(ANN, tenant(1), device(1, 5));
-    assert_eq!(machine.learn(&lists(&[(2, 5)])), []);
+    assert_eq!(machine.learn(&lists(&[(2, 5)])), [Step::Sized(id(1))]);
+    assert_eq!(machine.news(id(1)), Some((Bytes(5), Source::Tenants)), "the only word that there is");
     assert_eq!(machine.claimed(tenant(1), id(1)), Some(Bytes(5)));
     machine.name(ANN, tenant(2), device(1, 5));
     assert_eq!(machine.refused(ANN, tenant(2)), 1, "and is refused to whoever comes then");

@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub device: DeviceId,
-    /// All of its memory.
+    /// All of its memory, less what the driver reserves for itself.
     pub total: Option<Bytes>,
     /// What of that is taken, by whomever.
     pub used: Option<Bytes>,

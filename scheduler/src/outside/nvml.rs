@@ -59,7 +59,8 @@ fn add(device: &Device<'_>, all: &mut Inventory) {
     let memory = device.memory_info().inspect_err(|error| failed(&uuid, error)).ok();
     all.devices.push(Found {
         device: device_id,
-        total: memory.as_ref().map(|memory| Bytes(memory.total)),
+        // What the driver keeps for itself is not part of what CUDA tells (H200, driver 2026: to the byte).
+        total: memory.as_ref().map(|memory| Bytes(memory.total.saturating_sub(memory.reserved))),
         used: memory.as_ref().map(|memory| Bytes(memory.used)),
         processes: processes(device).inspect_err(|error| failed(&uuid, error)).ok(),
     });

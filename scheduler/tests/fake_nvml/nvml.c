@@ -1,6 +1,7 @@
 /* A libnvidia-ml.so.1 that says what the file beside it says (its own path and ".says"), read anew at every question:
  *   device UUID / instance UUID      a GPU; a MIG instance of the GPU above it
- *   total BYTES / used BYTES         the memory of the GPU or instance above it; without total, it does not tell
+ *   total BYTES / reserved BYTES / used BYTES      the memory of the GPU or instance above it; without total, it does
+ *                                                  not tell
  *   lost REASON                      a GPU that does not answer
  *   compute PID BYTES / graphics PID BYTES      a process on the GPU or instance above it
  * Openings and closings are appended to its own path and ".log", where it may write.
@@ -29,7 +30,7 @@ typedef struct {
     char uuid[80];
     int parent; /* -1: a GPU */
     int lost;
-    unsigned long long total, used;
+    unsigned long long total, reserved, used;
     int count[2];
     Process processes[2][MOST];
 } Part;
@@ -64,8 +65,9 @@ static int read_all(void) {
             memset(part, 0, sizeof *part);
             part->parent = -1;
             part->lost = 1;
-        } else if (!strcmp(word, "total") || !strcmp(word, "used")) {
-            *(*word == 't' ? &parts[count - 1].total : &parts[count - 1].used) = strtoull(value, NULL, 10);
+        } else if (!strcmp(word, "total") || !strcmp(word, "reserved") || !strcmp(word, "used")) {
+            Part *part = &parts[count - 1];
+            *(*word == 't' ? &part->total : *word == 'r' ? &part->reserved : &part->used) = strtoull(value, NULL, 10);
         } else {
             Part *part = &parts[count - 1];
             int kind = *word == 'g';
@@ -144,8 +146,8 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory *memory) {
     if (!of->total) return NOT_SUPPORTED;
     memory->total = of->total;
     memory->used = of->used;
-    memory->free = of->total - of->used;
-    memory->reserved = 0;
+    memory->reserved = of->reserved;
+    memory->free = of->total - of->reserved - of->used;
     return SUCCESS;
 }
 
