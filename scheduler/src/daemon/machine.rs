@@ -161,8 +161,9 @@ impl Daemon {
         }
         for (tenant, bytes) in self.seen.news(device, users, &listed) {
             // It may have left while the core was told of others.
-            if self.members.get(tenant).is_some() {
-                self.tell(Event::Seen { tenant, device, bytes });
+            match self.members.get(tenant) {
+                Some(_) => self.tell(Event::Seen { tenant, device, bytes }),
+                None => self.seen.forget(tenant, device),
             }
         }
     }
