@@ -283,3 +283,12 @@ fn a_tenant_that_says_again_and_again_that_it_lacks_memory_has_few_lines() {
     daemon.logs("that was all");
     assert_eq!(daemon.count("finds less room"), 1);
 }
+
+#[test]
+fn a_card_smaller_than_the_reserve_is_given_all_the_same() {
+    let daemon = Daemon::start("");
+    let mut tenant = Tenant::join(&daemon.tenant_socket(), "small");
+    tenant.say(&claims(32 << 20));
+    tenant.say(&ToScheduler::Request);
+    assert!(tenant.granted().budget[0].bytes > Bytes(0));
+}

@@ -93,10 +93,9 @@ impl Daemon {
 
     /// What a tenant may have of a device is no more than it says that there is.
     pub(super) fn bound_budget(&self, tenant: TenantId, shares: &mut [Share]) {
-        let reserve = self.core.settings().reserve;
         for share in shares {
             let claimed = self.machine.claimed(tenant, share.device).unwrap_or(Bytes::MAX);
-            share.bytes = share.bytes.min(claimed.saturating_sub(reserve));
+            share.bytes = share.bytes.min(claimed);
         }
     }
 
