@@ -115,7 +115,7 @@ fn replay(file: &PathBuf) -> Result<String> {
 /// limit is what the service manager allows.
 fn file_descriptors(settings: &Settings) {
     /// Sockets, log, trace, event loop, operators, clients of the metrics, NVML.
-    const OTHERS: u64 = 128;
+    const OTHERS: u64 = 256;
     let wanted = 5 * settings.tenants.total as u64 + OTHERS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {

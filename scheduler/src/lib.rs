@@ -15,6 +15,7 @@ pub mod feed;
 pub mod identity;
 pub mod ledger;
 pub mod logging;
+pub mod machine;
 pub mod metrics;
 pub mod notify;
 pub mod outside;

@@ -72,7 +72,8 @@ fn status_is_a_table_or_json() {
             "0",
             "-",
             "50.0",
-            "GB/s"
+            "GB/s",
+            "tenants"
         ],
         "{text}"
     );

@@ -72,6 +72,8 @@ pub struct DeviceStatus {
     pub uuid: String,
     pub name: String,
     pub capacity_bytes: u64,
+    /// Whose word that is: `configured`, `nvml`, or `tenants`, for there is no better one.
+    pub capacity_from: String,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
     /// What programs outside of nvshare use.

@@ -47,6 +47,8 @@ fn devices(status: &Status) -> String {
     ];
     let own = status.devices.iter().any(|device| device.own_quantum.is_some());
     head.extend(own.then_some("QUANTUM"));
+    let believed = status.devices.iter().any(|device| device.capacity_from == "tenants");
+    head.extend(believed.then_some("MEMORY-FROM"));
     let rows = status.devices.iter().map(|device| {
         let mut row = vec![
             device.uuid.clone(),
@@ -62,6 +64,7 @@ fn devices(status: &Status) -> String {
             rate(device),
         ];
         row.extend(own.then(|| own_quantum(device)));
+        row.extend(believed.then(|| or_dash(clean(&device.capacity_from, 16))));
         row
     });
     aligned(&head, &[2, 3, 4, 5, 8, 9, 10, 11], rows)
@@ -179,6 +182,7 @@ mod tests {
                 uuid: uuid.into(),
                 name: "NVIDIA H200".into(),
                 capacity_bytes: 16 << 30,
+                capacity_from: "nvml".into(),
                 allocated_bytes: 24 << 30,
                 resident_bytes: 12 << 30,
                 outside_bytes: 1 << 30,
@@ -255,6 +259,19 @@ tenant 1 reports: \"37 launches met no gate\"
         assert_eq!(of(&[None]), ["RATE", "-"]);
         assert_eq!(of(&[None, Some(Quantum::Auto)]), ["QUANTUM", "-", "s)"]);
         assert_eq!(of(&[Some(Quantum::Seconds(5.0))]), ["QUANTUM", "s"]);
+    }
+
+    #[test]
+    fn whose_word_a_gpus_memory_is_shows_where_it_is_that_of_tenants() {
+        let last = |sources: &[&str]| {
+            let device =
+                |from: &&str| DeviceStatus { capacity_from: (*from).into(), ..DeviceStatus::default() };
+            let text = status(&Status { devices: sources.iter().map(device).collect(), ..Status::default() });
+            let rows = text.lines().skip(2).take(1 + sources.len());
+            rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(last(&["nvml", "configured", ""]), ["RATE", "-", "-", "-"]);
+        assert_eq!(last(&["nvml", "tenants", ""]), ["MEMORY-FROM", "nvml", "tenants", "-"]);
     }
 
     #[test]

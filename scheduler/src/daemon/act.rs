@@ -1,13 +1,10 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
-use super::members::Seen;
-use crate::tenants::registry::{MOST, Naming};
 use crate::tenants::told::Told;
-use crate::text;
 use nvshare_core::event::{Action, Event, TenantId};
-use nvshare_core::{MAX_DEVICES, print};
+use nvshare_core::print;
 use nvshare_protocol::Bytes;
-use nvshare_protocol::tenant::{Device, Memory, Share, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{Memory, ToScheduler, ToTenant};
 
 /// The first version of the tenants' language in which memory moves beside turns.
 const MOVES_SINCE: u32 = 2;
@@ -35,7 +32,7 @@ impl Daemon {
         }
     }
 
-    fn said(&mut self, tenant: TenantId, message: ToScheduler) {
+    pub(super) fn said(&mut self, tenant: TenantId, message: ToScheduler) {
         // What was in the queue when the tenant was dismissed.
         if self.members.get(tenant).is_none_or(|member| !member.is_connected()) {
             return;
@@ -56,6 +53,7 @@ impl Daemon {
                     member.reports.nothing_stays(told.device);
                 }
                 let told = within(told, member.promise.limit);
+                let told = self.bounded(tenant, &told);
                 self.count_ahead(tenant, &told);
                 let Memory { device, allocated, resident, immovable } = told;
                 Event::Memory { tenant, device, allocated, resident, immovable }
@@ -85,55 +83,6 @@ impl Daemon {
             ToScheduler::MemoryRefused(share) => return self.memory_refused(tenant, share),
         };
         self.tell(event);
-    }
-
-    fn device(&mut self, tenant: TenantId, told: Device) {
-        let Some(member) = self.members.get_mut(tenant) else { return };
-        if member.devices.contains_key(&told.device) {
-            return;
-        }
-        if member.devices.len() >= MAX_DEVICES {
-            return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
-        }
-        let capacity = match self.registry.name(&told) {
-            Naming::Known(capacity) => capacity,
-            Naming::Differs(capacity) => {
-                let name = self.members.name(tenant);
-                let (device, other) = (told.device, told.capacity.0);
-                let known = capacity.0;
-                let line = format!(
-                    "{name} says that {device} has {other} bytes; it is known with {known} and stays so"
-                );
-                self.warn_of(tenant, &line);
-                capacity
-            }
-            Naming::Full => {
-                return self.dismiss(tenant, &format!("the limit of {MOST} devices in all is reached"));
-            }
-        };
-        if let Some(member) = self.members.get_mut(tenant) {
-            member.devices.insert(told.device, Seen::default());
-        }
-        self.tell(Event::Device { tenant, device: told.device, capacity });
-    }
-
-    /// More is taken of a device than all tenants and NVML tell: contexts of processes, for the most part.
-    fn memory_refused(&mut self, tenant: TenantId, share: Share) {
-        let Some(member) = self.members.get(tenant) else { return };
-        if !member.devices.contains_key(&share.device) {
-            return;
-        }
-        let before = self.core.unseen(tenant, share.device);
-        self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
-        let unseen = self.core.unseen(tenant, share.device);
-        if unseen > before {
-            let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
-            self.warn_of(tenant, &format!(
-                "{name} finds less room on {} than there should be: {unseen} of it are taken by contexts or by others; \
-                 [memory] reserve keeps room for them",
-                share.device
-            ));
-        }
     }
 
     /// One event to the core, and whatever it wants done.
@@ -176,7 +125,8 @@ impl Daemon {
     fn carry_out(&mut self, action: Action) {
         self.decided(&action);
         let (tenant, message) = match action {
-            Action::Grant { tenant, grant } => {
+            Action::Grant { tenant, mut grant } => {
+                self.bound_budget(tenant, &mut grant.budget);
                 if let Some(member) = self.members.get_mut(tenant) {
                     member.granted(grant.lease);
                 }
@@ -184,7 +134,10 @@ impl Daemon {
             }
             Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
             Action::Evict { tenant, shares } => (tenant, ToTenant::Evict(shares)),
-            Action::Fetch { tenant, shares } => (tenant, ToTenant::Fetch(shares)),
+            Action::Fetch { tenant, mut shares } => {
+                self.bound_budget(tenant, &mut shares);
+                (tenant, ToTenant::Fetch(shares))
+            }
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
             Action::Enabled { tenant, enabled } => (tenant, ToTenant::Enabled(enabled)),
             Action::NoRoom { .. } | Action::Stuck { .. } => return,

@@ -109,10 +109,12 @@ impl Daemon {
 
     fn device_status(&self, view: &DeviceView) -> DeviceStatus {
         let ids = |list: &[TenantId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
+        let known = self.machine.get(view.id);
         DeviceStatus {
             uuid: view.id.to_string(),
-            name: self.registry.get(view.id).map(|known| known.name.clone()).unwrap_or_default(),
+            name: known.map(|known| known.name.clone()).unwrap_or_default(),
             capacity_bytes: view.capacity.0,
+            capacity_from: known.map(|known| known.from.as_str().to_owned()).unwrap_or_default(),
             allocated_bytes: view.allocated.0,
             resident_bytes: view.resident.0,
             outside_bytes: view.outside.0,

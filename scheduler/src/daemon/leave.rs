@@ -4,7 +4,7 @@ use crate::ledger::Holder;
 use crate::process::{Key, Process};
 use crate::tenants::told::Told;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_protocol::Bytes;
+use nvshare_protocol::{Bytes, DeviceId};
 use nvshare_protocol::tenant::ToTenant;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -99,11 +99,8 @@ impl Daemon {
             }
         }
         self.tell(Event::Left { tenant });
-        for &device in member.devices.keys() {
-            if self.registry.release(device) {
-                self.unused(device);
-            }
-        }
+        let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
+        self.forget_devices(tenant, member.who.owner(), &devices);
         // That of a process is charged until the process has ended.
         self.ledger.close(Holder::Tenant(tenant));
         self.unwatch(member.who.key());

@@ -8,7 +8,7 @@ use crate::tenants::promises::Promise;
 use crate::tenants::told::{Joined, Out, Outbound};
 use crate::text;
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::Hello;
+use nvshare_protocol::tenant::{Hello, Memory};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -34,11 +34,29 @@ pub struct Member {
     swaps: bool,
 }
 
-/// What a tenant told last of its memory on a device.
+/// What a tenant told last of its memory on a device, and what was said of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub allocated: Bytes,
     pub resident: Bytes,
+    /// What the log has said that it lacks there though nobody has told of it.
+    lacks: Bytes,
+}
+
+impl Seen {
+    /// What it tells now.
+    pub fn tells(&mut self, told: &Memory) -> Self {
+        std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
+    }
+
+    /// Whether what it lacks is news for the log: twice or half as much as the log has said last.
+    pub fn lacks_so_much_more(&mut self, bytes: Bytes) -> bool {
+        let news = self.lacks == Bytes::ZERO || bytes.0 / 2 >= self.lacks.0 || bytes.0 <= self.lacks.0 / 2;
+        if news {
+            self.lacks = bytes;
+        }
+        news
+    }
 }
 
 /// What of a grant is in the log.

@@ -4,9 +4,9 @@ mod answer;
 mod count;
 mod join;
 mod leave;
+mod machine;
 mod members;
 mod news;
-mod outside;
 mod reports;
 mod run;
 mod swapping;
@@ -17,12 +17,12 @@ pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::machine::{Machine, Seen};
 use crate::outside::{Strangers, Watch};
 use crate::process::Key;
 use crate::settings::Settings;
 use crate::tenants::connection::Shared;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
@@ -35,7 +35,8 @@ pub struct Daemon {
     core: Core,
     settings: Settings,
     members: Members,
-    registry: Registry,
+    machine: Machine,
+    seen: Seen,
     ledger: Ledger,
     /// Until then, what tenants say that they have of swap space is believed.
     claims_until: Option<Nanos>,

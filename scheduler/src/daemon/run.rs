@@ -7,6 +7,7 @@ use crate::control;
 use crate::feed::Feed;
 use crate::identity::{Host, Identity};
 use crate::ledger::{Holder, Ledger};
+use crate::machine::{Machine, Seen};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
 use crate::notify;
@@ -21,7 +22,6 @@ use crate::tenants::accept;
 use crate::tenants::connection::Shared;
 use crate::tenants::limits::Seats;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use crate::tenants::told::Told;
 use crate::text;
 use anyhow::{Context, Result};
@@ -96,7 +96,8 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
     tokio::spawn(control::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
-    let registry = Registry::default();
+    let watch = Watch::start(settings.nvml.clone());
+    let machine = Machine::new(settings.capacities.clone(), watch.asks());
     let handed = record::read(path).unwrap_or_else(|error| {
         tracing::warn!("{}: the ledger of swap space is not used: {error}", path.display());
         Some(Handed::new())
@@ -105,13 +106,14 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
     let ledger = ledger(&settings, path, &shared)?;
     let promises = Promises::new(settings.memory);
     let mut daemon = Daemon {
-        watch: Watch::start(settings.nvml.clone()),
+        watch,
         strangers: Strangers::default(),
         clock,
         core,
         settings,
         members,
-        registry,
+        machine,
+        seen: Seen::default(),
         ledger,
         claims_until,
         watched: HashMap::new(),
@@ -192,7 +194,7 @@ impl Running {
                     // Its client may have gone.
                     let _ = scrape.send(daemon.exposition());
                 }
-                usages = daemon.watch.next() => daemon.usages(&usages),
+                answer = daemon.watch.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
                 () = tick(&mut watchdog) => notify::alive(),
             }

@@ -18,7 +18,7 @@ impl Daemon {
     /// What the devices hold that the tenant has named.
     fn capacity_of(&self, tenant: TenantId) -> u64 {
         let Some(member) = self.members.get(tenant) else { return 0 };
-        let capacity = |device| self.registry.get(device).map_or(0, |known| known.capacity.0);
+        let capacity = |device| self.machine.get(device).map_or(0, |known| known.capacity.0);
         member.devices.keys().fold(0, |sum: u64, device| sum.saturating_add(capacity(*device)))
     }
 

@@ -6,6 +6,7 @@ pub mod table;
 mod value;
 
 pub use file::{DEFAULT_FILE, Flag, load, source};
+pub use gpus::MEMORY as GPU_MEMORY;
 pub use value::{from_seconds, whole_size};
 
 use crate::ledger;
@@ -13,7 +14,8 @@ use crate::metrics::listen::Address;
 use crate::tenants::limits::Limits;
 use crate::tenants::promises::Ceilings;
 use nvshare_core::Priority;
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The settings in force.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub full_fails: bool,
     /// The library that tells what programs outside use of the devices.
     pub nvml: Option<String>,
+    /// The memory of devices, where an operator knows it better than NVML or tenants.
+    pub capacities: BTreeMap<DeviceId, Bytes>,
     /// Mode of the tenants' socket.
     pub tenant_mode: u32,
     /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
@@ -76,6 +80,7 @@ impl Default for Settings {
             priority: Priority::Normal,
             full_fails: false,
             nvml: Some("libnvidia-ml.so.1".into()),
+            capacities: BTreeMap::new(),
             tenant_mode: 0o666,
             control_group: None,
             metrics: None,

@@ -156,8 +156,9 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "memory",
         key: "nvml",
-        about: "The library of NVIDIA's driver that tells what programs outside of nvshare use of each GPU, which tenants\n\
-                then do without. Empty: it is not asked.",
+        about: "The library of NVIDIA's driver that tells which GPUs there are, how large each is, what each tenant really\n\
+                uses of it, and what programs outside of nvshare use, which tenants then do without. Empty: it is not\n\
+                asked, and tenants are believed ([gpu.\"UUID\"] memory).",
         allowed: "a library's name or its absolute path, or \"\"",
         set: |s, v| put(&mut s.nvml, library(v)),
         show: |s| show_name(s.nvml.as_deref()),

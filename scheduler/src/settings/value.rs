@@ -52,7 +52,12 @@ pub fn ceiling(value: &Value) -> Option<Option<Bytes>> {
     if value.as_str() == Some("none") {
         return Some(None);
     }
-    size_up_to(value, 16 << 40).filter(|size| size.0 >= 1 << 20).map(Some)
+    capacity(value).map(Some)
+}
+
+/// A size from 1 MiB to 16 TiB.
+pub fn capacity(value: &Value) -> Option<Bytes> {
+    size_up_to(value, 16 << 40).filter(|size| size.0 >= 1 << 20)
 }
 
 /// A limit of swap space.

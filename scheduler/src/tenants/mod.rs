@@ -5,6 +5,5 @@ pub mod limits;
 pub mod mailbox;
 pub mod promises;
 pub mod rate;
-pub mod registry;
 pub mod told;
 pub mod validate;
