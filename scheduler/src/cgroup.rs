@@ -56,7 +56,7 @@ fn place(directory: &Path) -> Option<Place> {
 
 /// Where a hierarchy may be mounted: version 2 at the root or beside version 1, version 1 under the names of its
 /// controllers.
-fn mounts(controllers: &str, root: &Path) -> Vec<PathBuf> {
+pub(crate) fn mounts(controllers: &str, root: &Path) -> Vec<PathBuf> {
     if controllers.is_empty() {
         return vec![root.to_owned(), root.join("unified")];
     }

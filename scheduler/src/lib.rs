@@ -21,6 +21,7 @@ pub mod notify;
 pub mod outside;
 pub mod pages;
 pub mod process;
+pub mod process_state;
 pub mod record;
 pub mod seldom;
 pub mod settings;

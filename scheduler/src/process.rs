@@ -1,12 +1,14 @@
 //! Processes of the host, held by a descriptor (pidfd), so that a number which is used again is never mistaken for the
 //! process that had it.
 #![allow(unsafe_code)] // pidfd_open has no safe wrapper
+use crate::process_state::stat;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -69,8 +71,8 @@ impl Process {
 
     /// What `/proc` says of the number belongs to the process while that lives.
     fn held(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let start = start(&stat).unwrap_or(0);
+        let stat = stat(Path::new(&format!("/proc/{pid}")));
+        let start = stat.and_then(|stat| start(&stat)).unwrap_or(0);
         let process = Self { key: Key { pid, start }, pidfd };
         if process.has_ended() { Err(Errno::ESRCH.into()) } else { Ok(process) }
     }

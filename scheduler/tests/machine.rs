@@ -179,8 +179,11 @@ fn a_configuration_with_one_gpu_knows_no_other() {
     old.say(&ToScheduler::Device(device(other(1))));
     old.say(&ToScheduler::Device(device(GPU)));
     old.say(&ToScheduler::Request);
-    assert!(matches!(old.hear(), ToTenant::Grant(_)));
+    assert_eq!(old.swaps(0), 0);
     daemon.logs("tenant 2 (old, ");
+    assert_eq!(daemon.status().tenants[1].state, "waiting", "it is not granted what is known alone");
+    Tenant::with_work(&daemon.tenant_socket(), "honest").granted();
+    assert_eq!(daemon.status().tenants[1].grants, 0);
     assert_eq!(daemon.status().devices.len(), 1);
 }
 
@@ -261,14 +264,43 @@ fn a_gpu_that_does_not_answer_makes_no_other_unknown() {
 
 #[test]
 fn what_the_driver_shows_of_each_tenant_goes_to_the_core_when_it_changes() {
-    let says = |own: u64| on_gpu(&format!("total {TOTAL}\ncompute OWN {own}\ncompute 1 70\n"));
-    let mut world = Nvml::start(&says(500));
+    let mut world = Nvml::start(&on_gpu(&format!("total {TOTAL}\n")));
     let mut tenant = Tenant::join(&world.daemon.tenant_socket(), "one");
-    tenant.say(&ToScheduler::Device(device(GPU)));
+    let own = tenant.pid();
+    let says = |bytes: u64| on_gpu(&format!("total {TOTAL}\ncompute {own} {bytes}\ncompute 1 70\n"));
+    world.say(&says(500));
+    tenant.has(Bytes(1 << 30), Bytes(0));
     world.daemon.logs(&format!("event seen tenant=1 device={GPU} bytes=500"));
     world.say(&says(600));
     world.daemon.logs(&format!("event seen tenant=1 device={GPU} bytes=600"));
     assert_eq!(world.daemon.count("event seen"), 2);
+    // One whose connection is gone is shown still: what it has stays.
+    tenant.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    world.daemon.logs("event disconnected tenant=1");
+    world.say(&says(700));
+    world.daemon.logs(&format!("event seen tenant=1 device={GPU} bytes=700"));
+}
+
+#[test]
+fn a_device_that_is_refused_after_the_request_takes_the_grant_back_until_it_is_known() {
+    let mut world = Nvml::start(&on_gpu(&format!("total {TOTAL}\n")));
+    let mut holder = Tenant::with_work(&world.daemon.tenant_socket(), "holder");
+    let lease = holder.granted().lease;
+    holder.ready(lease);
+    world.daemon.logs(&format!("{GPU} has {CARD} bytes (nvml)"));
+    let mut waits = Tenant::with_work(&world.daemon.tenant_socket(), "waits");
+    while holder.hear() != ToTenant::Contended(true) {}
+    waits.say(&ToScheduler::Device(device(other(1))));
+    assert_eq!(waits.swaps(0), 0);
+    holder.say(&ToScheduler::Idle(lease));
+    let lease = holder.revoked().lease;
+    holder.released(lease);
+    world.daemon.logs("event released tenant=2");
+    until(&world.daemon, |daemon| daemon.status().tenants[1].state == "waiting");
+    let known = format!("total {TOTAL}\ndevice {}\ntotal {TOTAL}\n", other(1));
+    world.say(&on_gpu(&known));
+    let both: Vec<DeviceId> = waits.granted().budget.iter().map(|share| share.device).collect();
+    assert_eq!(both, [GPU, other(1)]);
 }
 
 #[test]

@@ -37,6 +37,9 @@ impl Daemon {
         if self.members.get(tenant).is_none_or(|member| !member.is_connected()) {
             return;
         }
+        if self.members.get(tenant).is_some_and(|member| member.watched.is_halted()) {
+            self.look_at(tenant);
+        }
         self.heard(tenant, &message);
         let Some(member) = self.members.get_mut(tenant) else { return };
         let event = match message {
@@ -48,17 +51,8 @@ impl Daemon {
                 }
                 return;
             }
-            ToScheduler::Memory(told) => {
-                if told.immovable == Bytes::ZERO {
-                    member.reports.nothing_stays(told.device);
-                }
-                let told = within(told, member.promise.limit);
-                let told = self.bounded(tenant, &told);
-                self.count_ahead(tenant, &told);
-                let Memory { device, allocated, resident, immovable } = told;
-                Event::Memory { tenant, device, allocated, resident, immovable }
-            }
-            ToScheduler::Request => Event::Requested { tenant },
+            ToScheduler::Memory(told) => return self.has(tenant, told),
+            ToScheduler::Request => return self.requests(tenant),
             ToScheduler::Ready(ready) => {
                 if member.fetched(ready.lease) {
                     self.log_fetch(tenant, &ready);
@@ -85,6 +79,19 @@ impl Daemon {
         self.tell(event);
     }
 
+    /// What a tenant has on a device, as far as it can be so.
+    pub(super) fn has(&mut self, tenant: TenantId, told: Memory) {
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        if told.immovable == Bytes::ZERO {
+            member.reports.nothing_stays(told.device);
+        }
+        let told = within(told, member.promise.limit);
+        let told = self.bounded(tenant, &told);
+        self.count_ahead(tenant, &told);
+        let Memory { device, allocated, resident, immovable } = told;
+        self.tell(Event::Memory { tenant, device, allocated, resident, immovable });
+    }
+
     /// One event to the core, and whatever it wants done.
     pub(super) fn tell(&mut self, event: Event) {
         let now = self.clock.now();
@@ -94,20 +101,28 @@ impl Daemon {
         if traced {
             lines = print::event(now, &event) + "\n";
         }
+        let asks = matches!(event, Event::Requested { .. });
         let actions = self.core.handle(now, event);
+        if asks || !actions.is_empty() {
+            self.looks.begin(now);
+        }
         if traced {
             actions.iter().for_each(|action| lines += &(print::action(now, action) + "\n"));
             self.record(&lines);
         }
-        let mut old = Vec::new();
+        let (mut old, mut early) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
                 Action::Evict { tenant, .. } if !self.can_move(tenant) => old.push(tenant),
+                Action::Grant { tenant, grant } if self.lacks_devices(tenant) => {
+                    early.push((tenant, grant.lease))
+                }
                 action => self.carry_out(action),
             }
         }
         // Nothing moves where the word for it is not known.
         old.into_iter().for_each(|tenant| self.tell(Event::Evicted { tenant }));
+        early.into_iter().for_each(|(tenant, lease)| self.hold_back(tenant, lease));
     }
 
     /// Whether its library knows [`ToTenant::Evict`].
@@ -125,8 +140,7 @@ impl Daemon {
     fn carry_out(&mut self, action: Action) {
         self.decided(&action);
         let (tenant, message) = match action {
-            Action::Grant { tenant, mut grant } => {
-                self.bound_budget(tenant, &mut grant.budget);
+            Action::Grant { tenant, grant } => {
                 if let Some(member) = self.members.get_mut(tenant) {
                     member.granted(grant.lease);
                 }
@@ -134,12 +148,14 @@ impl Daemon {
             }
             Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
             Action::Evict { tenant, shares } => (tenant, ToTenant::Evict(shares)),
-            Action::Fetch { tenant, mut shares } => {
-                self.bound_budget(tenant, &mut shares);
-                (tenant, ToTenant::Fetch(shares))
-            }
+            Action::Fetch { tenant, shares } => (tenant, ToTenant::Fetch(shares)),
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
-            Action::Enabled { tenant, enabled } => (tenant, ToTenant::Enabled(enabled)),
+            Action::Enabled { tenant, enabled } => {
+                if let Some(member) = self.members.get_mut(tenant) {
+                    member.asks = false;
+                }
+                (tenant, ToTenant::Enabled(enabled))
+            }
             Action::NoRoom { .. } | Action::Stuck { .. } => return,
         };
         if let Some(member) = self.members.get(tenant) {

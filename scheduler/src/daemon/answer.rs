@@ -1,9 +1,10 @@
 //! What an operator asks, answered from the core's picture and the members' names.
 use super::Daemon;
+use super::members::Member;
 use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_core::snapshot::{DeviceView, TenantView};
+use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Snapshot, parse, print, record, settings};
 use nvshare_protocol::DeviceId;
 use nvshare_protocol::control;
@@ -89,6 +90,7 @@ impl Daemon {
 
     /// The status, and its devices by id.
     pub(super) fn status_and_devices(&mut self) -> (Status, Vec<DeviceId>) {
+        self.look_at_the_stopped();
         let picture = self.picture();
         let ids = picture.devices.iter().map(|view| view.id).collect();
         let alike = picture.devices.iter().filter(|view| view.own_quantum.is_none());
@@ -143,7 +145,7 @@ impl Daemon {
             uid: member.who.uid,
             program: member.hello.program.clone(),
             container: member.who.shown(),
-            state: view.state.as_str().into(),
+            state: state(view, member).into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
             allocated_bytes: sum(|memory| memory.allocated.0),
             resident_bytes: sum(|memory| memory.resident.0),
@@ -181,6 +183,11 @@ impl Daemon {
             bytes: span.bytes.0,
         }
     }
+}
+
+/// One that asks for devices of which the core does not know all yet waits.
+fn state(view: &TenantView, member: &Member) -> &'static str {
+    if member.asks && view.state == State::Idle { State::Waiting.as_str() } else { view.state.as_str() }
 }
 
 fn refused(message: String) -> Reply {

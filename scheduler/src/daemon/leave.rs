@@ -4,8 +4,8 @@ use crate::ledger::Holder;
 use crate::process::{Key, Process};
 use crate::tenants::told::Told;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_protocol::{Bytes, DeviceId};
 use nvshare_protocol::tenant::ToTenant;
+use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 

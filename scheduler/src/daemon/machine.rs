@@ -6,8 +6,8 @@ use crate::outside::{Answer, Found};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_protocol::tenant::{Device, Memory, Share, ToScheduler, ToTenant};
-use nvshare_protocol::{Bytes, DeviceId, control};
+use nvshare_protocol::tenant::{Device, Memory, Released, Share, ToTenant};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos, control};
 use std::collections::{HashMap, HashSet};
 
 /// The first version of the tenants' language with [`ToTenant::Notice`].
@@ -70,14 +70,44 @@ impl Daemon {
     }
 
     fn uses(&mut self, tenant: TenantId, device: DeviceId, memory: Option<Memory>) {
-        let Some(capacity) = self.machine.get(device).map(|known| known.capacity) else { return };
+        // What it is given is bounded by its own word, whatever others know.
+        let Some(capacity) = self.machine.claimed(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.devices.insert(device, Seen::default());
         self.tell(Event::Device { tenant, device, capacity });
         if let Some(memory) = memory {
-            self.said(tenant, ToScheduler::Memory(memory));
+            self.has(tenant, memory);
         }
+        if self.members.get(tenant).is_some_and(|member| member.asks) {
+            self.requests(tenant);
+        }
+    }
+
+    /// Whether the tenant has named devices that are refused to it: it is not granted the others alone.
+    pub(super) fn lacks_devices(&self, tenant: TenantId) -> bool {
+        let member = self.members.get(tenant);
+        member.is_some_and(|member| self.machine.refused(member.who.owner(), tenant) > 0)
+    }
+
+    /// The tenant asks for its devices: all of them, or none.
+    pub(super) fn requests(&mut self, tenant: TenantId) {
+        let lacks = self.core.enabled() && self.lacks_devices(tenant);
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        member.asks = lacks;
+        if !lacks && member.is_connected() {
+            self.tell(Event::Requested { tenant });
+        }
+    }
+
+    /// It was granted its devices without one that it has named since it asked.
+    pub(super) fn hold_back(&mut self, tenant: TenantId, lease: LeaseId) {
+        if let Some(member) = self.members.get_mut(tenant) {
+            member.asks = true;
+        }
+        let (evicted, none) = (Vec::new(), Nanos::ZERO);
+        let released = Released { lease, evicted, drain: none, evict: none };
+        self.tell(Event::Released { tenant, released });
     }
 
     /// What a tenant has on a device that is refused to it is remembered; on another, no more than it says that there is.
@@ -89,14 +119,6 @@ impl Daemon {
         let most = self.machine.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
         let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
         Memory { resident, immovable, ..*told }
-    }
-
-    /// What a tenant may have of a device is no more than it says that there is.
-    pub(super) fn bound_budget(&self, tenant: TenantId, shares: &mut [Share]) {
-        for share in shares {
-            let claimed = self.machine.claimed(tenant, share.device).unwrap_or(Bytes::MAX);
-            share.bytes = share.bytes.min(claimed);
-        }
     }
 
     /// Who was refused a device, and the log, hear so once.

@@ -1,5 +1,6 @@
 //! Who is connected, and the names of those who were.
 use crate::daemon::reports::Reports;
+use crate::daemon::stopped::Watched;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
@@ -32,6 +33,9 @@ pub struct Member {
     resumed: bool,
     /// The core knows that it swaps.
     swaps: bool,
+    /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
+    pub asks: bool,
+    pub watched: Watched,
 }
 
 /// What a tenant told last of its memory on a device, and what was said of it.
@@ -157,6 +161,8 @@ impl Members {
             refused: BTreeSet::new(),
             lease: None,
             swaps: false,
+            asks: false,
+            watched: Watched::default(),
         };
         self.present.insert(tenant, member);
     }

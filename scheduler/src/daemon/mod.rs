@@ -9,6 +9,7 @@ mod members;
 mod news;
 mod reports;
 mod run;
+mod stopped;
 mod swapping;
 mod trace_file;
 
@@ -45,6 +46,7 @@ pub struct Daemon {
     promises: Promises,
     strangers: Strangers,
     watch: Watch,
+    looks: stopped::Looks,
     trace: Option<TraceFile>,
     /// The last text for the metrics, and when it was made.
     exposition: Option<(Nanos, Arc<str>)>,

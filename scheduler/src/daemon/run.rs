@@ -1,6 +1,7 @@
 //! Start, loop, end.
 use super::join::CLAIMS;
 use super::members::Members;
+use super::stopped::Looks;
 use super::{Daemon, TraceFile};
 use crate::clock::Clock;
 use crate::control;
@@ -107,6 +108,7 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
     let promises = Promises::new(settings.memory);
     let mut daemon = Daemon {
         watch,
+        looks: Looks::default(),
         strangers: Strangers::default(),
         clock,
         core,
@@ -196,6 +198,7 @@ impl Running {
                 }
                 answer = daemon.watch.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
+                () = daemon.clock.until(daemon.looks.next()) => daemon.look(),
                 () = tick(&mut watchdog) => notify::alive(),
             }
         }

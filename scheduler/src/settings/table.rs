@@ -122,6 +122,23 @@ pub const TABLE: &[Setting] = &[
     },
     Setting {
         section: "scheduler",
+        key: "longest_turn_seconds",
+        about: "The longest turn that a weight can make (NVSHARE_WEIGHT); never shorter than the quantum.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.turn_bound, duration(v)),
+        show: |s| seconds(s.core.turn_bound),
+    },
+    Setting {
+        section: "scheduler",
+        key: "silence_seconds",
+        about: "One that was granted a GPU, or told to leave it or to move memory, and gives no sign of life for so long is\n\
+                not waited for any longer.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.silence, duration(v)),
+        show: |s| seconds(s.core.silence),
+    },
+    Setting {
+        section: "scheduler",
         key: "starvation_seconds",
         about: "How long a tenant waits while others of higher priority (NVSHARE_PRIORITY) are served; then it has a turn.",
         allowed: SECONDS,
