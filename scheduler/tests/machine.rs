@@ -300,7 +300,7 @@ fn a_device_that_is_refused_after_the_request_takes_the_grant_back_until_it_is_k
     let known = format!("total {TOTAL}\ndevice {}\ntotal {TOTAL}\n", other(1));
     world.say(&on_gpu(&known));
     let both: Vec<DeviceId> = waits.granted().budget.iter().map(|share| share.device).collect();
-    assert_eq!(both, [GPU, other(1)]);
+    assert_eq!(both, [other(1), GPU]);
 }
 
 #[test]
