@@ -138,6 +138,7 @@ impl Core {
         tenant.told.insert(device_id, Memory { allocated, resident, immovable });
         tenant.freed(device_id, &before);
         self.note_life(id, device_id, before.resident, now.resident);
+        self.disprove_unseen(id, device_id);
         self.changed(id);
         if now.allocated > before.allocated {
             self.outgrown(id, device_id);
