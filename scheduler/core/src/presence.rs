@@ -48,7 +48,12 @@ impl Core {
     pub fn awaited(&self) -> BTreeSet<TenantId> {
         let mut all = BTreeSet::new();
         for device in self.devices.values() {
-            all.extend(device.standings.outgoing.iter().chain(&device.standings.revoked));
+            let asked = device
+                .standings
+                .revoked
+                .iter()
+                .filter(|id| self.lease(**id).is_some_and(|lease| !lease.stuck));
+            all.extend(device.standings.outgoing.iter().chain(asked));
             if !device.queue.is_empty() {
                 all.extend(device.holders.iter().chain(&device.beside));
             }

@@ -90,7 +90,7 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "fetch_seconds",
-        about: "A tenant whose memory is not back this long after its grant begins its turn all the same.",
+        about: "A tenant that brings memory in and does not have it back this long after its grant begins its turn all the same.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.fetch_bound, duration(v)),
         show: |s| seconds(s.core.fetch_bound),
@@ -106,8 +106,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "evict_seconds",
-        about: "What a tenant has beyond that to move its memory out and answer. One that does not is put down\n\
-                as unresponsive and the others go on beside it.",
+        about: "What a tenant has beyond that to move its memory out and answer, as long as some of it goes\n\
+                (silence_seconds). One that does not is put down as unresponsive and the others go on beside it.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.evict_bound, duration(v)),
         show: |s| seconds(s.core.evict_bound),
@@ -132,7 +132,8 @@ pub const TABLE: &[Setting] = &[
         section: "scheduler",
         key: "silence_seconds",
         about: "One that was granted a GPU, or told to leave it or to move memory, and gives no sign of life for so long is\n\
-                not waited for any longer.",
+                not waited for any longer. To bring memory back it has a second more for each GB, and to end its own work\n\
+                drain_seconds more. One that is seen to be stopped or frozen is not waited for at all.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.silence, duration(v)),
         show: |s| seconds(s.core.silence),
