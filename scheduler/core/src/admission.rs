@@ -38,20 +38,16 @@ impl Core {
         if !self.shares() {
             return at.holders.iter().copied().filter(|&id| id != tenant).collect();
         }
-        let own = if at.holders.contains(&tenant) {
-            Bytes::ZERO
-        } else {
-            self.tenants.get(&tenant).map_or(Bytes::ZERO, |tenant| tenant.claims(device).allocated)
-        };
-        let usable =
-            u128::from(self.usable_by(tenant, device).0).saturating_sub(self.believed(tenant, device));
-        let mut sum = at.standings.allocated + u128::from(own.0);
+        let own = self.standing(tenant, device);
+        let more = if own.holds() { Bytes::ZERO } else { own.allocated };
+        let usable = u128::from(self.usable_by(own, device).0).saturating_sub(self.believed(own, device));
+        let mut sum = at.standings.allocated + u128::from(more.0);
         let mut leaving = Vec::new();
         for &(.., other) in at.standings.turns.iter().filter(|(.., other)| *other != tenant) {
             if sum <= usable {
                 break;
             }
-            sum -= u128::from(self.standing(other, device).allocated().0);
+            sum -= u128::from(self.standing(other, device).allocated.0);
             leaving.push(other);
         }
         leaving

@@ -5,9 +5,12 @@
 //! insists: it is granted its devices as if nobody kept anything but those that run, and finds out by the driver. If that
 //! works, it goes on insisting; if not, what was said is true, and it waits twice as long before it tries again.
 use crate::Core;
+use crate::Memory;
 use crate::event::TenantId;
 use crate::settings::seconds;
+use crate::standing::Standing;
 use crate::tenant::Tenant;
+use crate::unseen::Unseen;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeSet;
 
@@ -22,6 +25,19 @@ pub(crate) struct Doubt {
     /// How long it believes them; zero: as the settings say.
     patience: Nanos,
     pub insists: bool,
+}
+
+/// What was said of a tenant and a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Words {
+    /// How large the device is, by the tenant's own word: nothing beyond that is given to it.
+    pub capacity: Bytes,
+    /// What it has there as it has told it.
+    pub memory: Memory,
+    /// What the driver shows of its process, where it does.
+    pub seen: Option<Seen>,
+    /// What it was refused though it should be there.
+    pub unseen: Unseen,
 }
 
 /// What the driver shows of a tenant's process on a device.
@@ -51,14 +67,11 @@ impl Core {
         let Some(tenant) = self.tenants.get_mut(&id).filter(|t| t.devices.contains_key(&device)) else {
             return;
         };
-        let seen = tenant.seen.entry(device).or_default();
+        let Some(words) = tenant.words.get_mut(&device) else { return };
+        let seen = words.seen.get_or_insert_default();
         seen.bytes = bytes;
         seen.absent = if bytes == Bytes::ZERO { seen.absent.saturating_add(1) } else { 0 };
         self.changed(id);
-    }
-
-    pub(crate) fn insists(&self, id: TenantId) -> bool {
-        self.tenants.get(&id).is_some_and(|tenant| tenant.doubt.insists)
     }
 
     /// The tenant is next in line. If words of others that nothing confirms keep it from room, it believes them for so long.
@@ -79,30 +92,30 @@ impl Core {
     fn is_cramped(&self, id: TenantId) -> bool {
         let Some(tenant) = self.tenants.get(&id) else { return false };
         tenant.devices.keys().any(|&device| {
-            let (all, shown) = (self.kept(id, device), self.shown(id, device));
+            let own = self.standing(id, device);
+            let (all, shown) = (self.kept(own, device), self.shown(own, device));
             let others = self.devices[&device].standings.allocated;
-            let wants = others + u128::from(tenant.claims(device).allocated.0);
-            let usable = u128::from(self.usable_by(id, device).0);
-            all > shown && wants + all > usable && u128::from(tenant.needs(device).0) + shown <= usable
+            let (wants, needs) = (others + u128::from(own.allocated.0), u128::from(own.needs.0));
+            let usable = u128::from(self.usable_by(own, device).0);
+            all > shown && wants + all > usable && needs + shown <= usable
         })
     }
 
     /// What others than this one and the holders say that they keep on the device.
-    pub(crate) fn kept(&self, id: TenantId, device: DeviceId) -> u128 {
+    pub(crate) fn kept(&self, own: &Standing, device: DeviceId) -> u128 {
         let standings = &self.devices[&device].standings;
-        let own = self.standing(id, device);
         let own = if own.holds() { Bytes::ZERO } else { own.fixed };
         standings.fixed.saturating_sub(standings.immovable + u128::from(own.0))
     }
 
     /// As much of that as the driver shows.
-    pub(crate) fn shown(&self, id: TenantId, device: DeviceId) -> u128 {
-        self.devices[&device].standings.shown - u128::from(self.standing(id, device).shown.0)
+    pub(crate) fn shown(&self, own: &Standing, device: DeviceId) -> u128 {
+        self.devices[&device].standings.shown - u128::from(own.shown.0)
     }
 
     /// What of it counts for this tenant.
-    pub(crate) fn believed(&self, id: TenantId, device: DeviceId) -> u128 {
-        if self.insists(id) { self.shown(id, device) } else { self.kept(id, device) }
+    pub(crate) fn believed(&self, own: &Standing, device: DeviceId) -> u128 {
+        if own.insists { self.shown(own, device) } else { self.kept(own, device) }
     }
 
     /// Those whose patience is over insist.
@@ -138,25 +151,16 @@ impl Core {
 }
 
 impl Tenant {
-    /// Whether it has a context on the device, as far as anybody can tell.
-    pub(crate) fn is_absent(&self, device: DeviceId) -> bool {
-        self.seen.get(&device).is_some_and(Seen::is_absent)
-    }
-
-    /// What it says that it has on the device; nothing, where it has no context.
-    pub(crate) fn claims(&self, device: DeviceId) -> crate::Memory {
-        let told = self.devices.get(&device).filter(|_| !self.is_absent(device));
-        told.copied().unwrap_or_default()
-    }
-
     /// What of its memory is there whatever others need, as far as the driver shows it.
     pub(crate) fn fixed(&self, device: DeviceId) -> Bytes {
-        let told = self.told_fixed(device);
-        self.seen.get(&device).map_or(told, |seen| told.min(seen.bytes))
+        self.fixed_and_shown(device).0
     }
 
-    /// The same, where the driver shows it; else nothing.
-    pub(crate) fn shown(&self, device: DeviceId) -> Bytes {
-        self.seen.get(&device).map_or(Bytes::ZERO, |_| self.fixed(device))
+    /// That, and as much of it as the driver shows.
+    pub(crate) fn fixed_and_shown(&self, device: DeviceId) -> (Bytes, Bytes) {
+        let told = self.told_fixed(device);
+        let seen = self.words.get(&device).and_then(|words| words.seen);
+        let shown = seen.map(|seen| told.min(seen.bytes));
+        (shown.unwrap_or(told), shown.unwrap_or_default())
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Device {
     pub queue: BTreeSet<(u64, TenantId)>,
     /// Whether its holders were told that somebody waits.
     pub contended: bool,
-    /// Nobody waited for a moment since then.
-    pub was_empty: bool,
+    /// Who became a holder when that was no longer so, and knows better; until it is told anew, or all are.
+    pub knowing: BTreeSet<TenantId>,
     pub standings: Standings,
     /// When memory that was asked to leave last did.
     pub went: Nanos,
@@ -70,6 +70,9 @@ impl Device {
     /// The tenant is a holder; true if another was granted it last.
     pub fn grant(&mut self, tenant: TenantId) -> bool {
         self.holders.insert(tenant);
+        if self.contended == self.queue.is_empty() {
+            self.knowing.insert(tenant);
+        }
         let takes_over = self.last.is_some_and(|last| last != tenant);
         self.handovers += u64::from(takes_over);
         self.last = Some(tenant);

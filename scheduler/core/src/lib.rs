@@ -98,6 +98,7 @@ use owners::{Account, Owner};
 use quota::Usage;
 use record::{Record, Span};
 use roster::Roster;
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The scheduler's mind.
@@ -118,6 +119,8 @@ pub struct Core {
     /// The latest round of which a request was served.
     served: u64,
     accounts: BTreeMap<Owner, Account>,
+    /// Until when the tenants of an owner stand in no line, for what they have kept from others.
+    debts: BTreeMap<Owner, Nanos>,
     /// How many leases have been granted.
     leases: u64,
     /// The tenants that are to move everything out once the next turn has begun.
@@ -128,6 +131,8 @@ pub struct Core {
     groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
     record: Record,
     actions: Vec<Action>,
+    /// Where a tenant stands on a device that it does not use.
+    nowhere: Standing,
 }
 
 impl Core {
@@ -145,12 +150,14 @@ impl Core {
             arrivals: 0,
             served: 0,
             accounts: BTreeMap::new(),
+            debts: BTreeMap::new(),
             leases: 0,
             sweeps: BTreeSet::new(),
             usages: BTreeMap::new(),
             groups: BTreeMap::new(),
             record: Record::new(settings.record),
             actions: Vec::new(),
+            nowhere: Standing::default(),
             settings,
         }
     }

@@ -28,8 +28,6 @@ impl Core {
             device.queue.insert(entry);
         } else {
             device.queue.remove(&entry);
-            // Who was granted it meanwhile may have been told that somebody waits.
-            device.was_empty |= device.queue.is_empty();
         }
         let after = device.queue.first().copied();
         if before == after {
@@ -65,7 +63,7 @@ impl Core {
         let others = self.devices[&device].standings.fixing.iter().rev().filter(|(_, other)| *other != id);
         let kept = others.take(3).map(|(bytes, other)| (*other, *bytes)).collect();
         let wants = self.memory(id, device).allocated;
-        let usable = self.usable_by(id, device);
+        let usable = self.usable_by(self.standing(id, device), device);
         self.actions.push(Action::NoRoom { tenant: id, device, wants, usable, kept });
     }
 

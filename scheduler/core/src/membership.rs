@@ -1,5 +1,6 @@
 //! Who is there, and what it has named.
 use crate::Core;
+use crate::claims::Words;
 use crate::event::{Action, TenantId};
 use crate::lease::Lease;
 use crate::priority::Class;
@@ -52,7 +53,7 @@ impl Core {
             return;
         }
         tenant.devices.insert(device_id, Memory::default());
-        tenant.said.insert(device_id, capacity);
+        tenant.words.insert(device_id, Box::new(Words { capacity, ..Words::default() }));
         if std::mem::take(&mut tenant.resumes) {
             tenant.stage = Stage::Leased(Box::new(Lease::new(
                 LeaseId(0),
@@ -135,7 +136,9 @@ impl Core {
         *memory = Memory::plausible(allocated, resident, immovable, device.capacity);
         device.add(memory);
         let now = *memory;
-        tenant.told.insert(device_id, Memory { allocated, resident, immovable });
+        if let Some(words) = tenant.words.get_mut(&device_id) {
+            words.memory = Memory { allocated, resident, immovable };
+        }
         tenant.freed(device_id, &before);
         self.note_life(id, device_id, before.resident, now.resident);
         self.disprove_unseen(id, device_id);
@@ -157,12 +160,13 @@ impl Core {
         let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
         for id in ids {
             let Some(tenant) = self.tenants.get_mut(&id) else { continue };
-            let (Some(memory), Some(told)) =
-                (tenant.devices.get_mut(&device_id), tenant.told.get(&device_id))
+            let (Some(memory), Some(words)) =
+                (tenant.devices.get_mut(&device_id), tenant.words.get(&device_id))
             else {
                 continue;
             };
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
+            let told = words.memory;
             device.remove(memory);
             *memory = Memory::plausible(told.allocated, told.resident, told.immovable, capacity);
             device.add(memory);

@@ -6,6 +6,7 @@
 //! move the driver may, unless it is of the swap engine.
 use crate::Core;
 use crate::event::{Evict, TenantId};
+use crate::standing::Standing;
 use crate::tenant::Memory;
 use nvshare_protocol::tenant::{Share, usable};
 use nvshare_protocol::{Bytes, DeviceId};
@@ -56,11 +57,10 @@ impl Core {
         there.min(self.settings.most)
     }
 
-    /// The same for this tenant: no more than there is by its own word, and less what it was refused of it.
-    pub(crate) fn usable_by(&self, id: TenantId, device: DeviceId) -> Bytes {
-        let said = self.tenants.get(&id).and_then(|tenant| tenant.said.get(&device)).copied();
-        let most = said.map_or(Bytes::MAX, |said| usable(said, self.settings.reserve));
-        self.usable(device).min(most).saturating_sub(self.unseen(id, device))
+    /// The same for the tenant that stands so there: no more than there is by its own word, and less what it was refused.
+    pub(crate) fn usable_by(&self, own: &Standing, device: DeviceId) -> Bytes {
+        let most = own.capacity.map_or(Bytes::MAX, |capacity| usable(capacity, self.settings.reserve));
+        self.usable(device).min(most).saturating_sub(own.refused)
     }
 
     pub(crate) fn outside(&mut self, device: DeviceId, bytes: Bytes) {
@@ -83,7 +83,7 @@ impl Core {
     pub(crate) fn lacks_room(&self, id: TenantId) -> bool {
         let Some(tenant) = self.tenants.get(&id) else { return false };
         let lacks = |(device, memory): (&DeviceId, &Memory)| {
-            let most = memory.allocated.min(self.usable_by(id, *device));
+            let most = memory.allocated.min(self.usable_by(self.standing(id, *device), *device));
             memory.resident < most && self.room(id, *device) < most
         };
         tenant.devices.iter().any(lacks)
@@ -92,13 +92,13 @@ impl Core {
     /// The device less what cannot be moved for this tenant.
     fn room(&self, id: TenantId, device: DeviceId) -> Bytes {
         let (standings, own) = (&self.devices[&device].standings, self.standing(id, device));
-        let others = if self.insists(id) {
-            standings.runs - u128::from(own.runs().0) + self.shown(id, device)
+        let others = if own.insists {
+            standings.runs - u128::from(own.runs().0) + self.shown(own, device)
         } else {
             standings.taken - u128::from(own.taken.0) + self.claimed(&[id], device)
         };
         let taken = u64::try_from(others).unwrap_or(u64::MAX);
-        self.usable_by(id, device).saturating_sub(Bytes(taken))
+        self.usable_by(own, device).saturating_sub(Bytes(taken))
     }
 
     /// What the tenant that comes after this one (or goes on beside it) lacks on the device, beyond
@@ -109,13 +109,14 @@ impl Core {
         let Some(&next) = holder.or(at.queue.first().map(|(_, next)| next)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
-        let there = if self.insists(next) {
-            at.standings.runs + u128::from(has.resident.0) + self.shown(next, device)
+        let own = self.standing(next, device);
+        let there = if own.insists {
+            at.standings.runs + u128::from(has.resident.0) + self.shown(own, device)
         } else {
             let all = at.resident.saturating_sub(at.standings.absent) + self.claimed(&[id, next], device);
             all.saturating_sub(self.outgoing(id, device))
         };
-        let needed = (lacks + there).saturating_sub(u128::from(self.usable_by(next, device).0));
+        let needed = (lacks + there).saturating_sub(u128::from(self.usable_by(own, device).0));
         Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
     }
 }

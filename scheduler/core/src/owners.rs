@@ -26,8 +26,6 @@ pub(crate) struct Account {
     tenants: usize,
     /// The round in which its next request is served.
     next: u64,
-    /// Until when its tenants stand in no line, for what they have kept from others.
-    debt_until: Nanos,
     /// Time that its tenants had devices because they came before others.
     hasty: Held,
 }
@@ -39,9 +37,6 @@ impl Core {
 
     /// The tenant is there.
     pub(crate) fn open_account(&mut self, id: TenantId) {
-        let now = self.now;
-        // Debts of those who have gone are remembered until they are over.
-        self.accounts.retain(|_, account| account.tenants > 0 || account.debt_until > now);
         let owner = self.owner(id);
         self.accounts.entry(owner).or_default().tenants += 1;
     }
@@ -50,7 +45,7 @@ impl Core {
     pub(crate) fn close_account(&mut self, owner: Owner) {
         let Some(account) = self.accounts.get_mut(&owner) else { return };
         account.tenants = account.tenants.saturating_sub(1);
-        if account.tenants == 0 && account.debt_until <= self.now {
+        if account.tenants == 0 {
             self.accounts.remove(&owner);
         }
     }
@@ -95,15 +90,19 @@ impl Core {
         }
         let times = if silent { FOR_SILENCE } else { FOR_WORK };
         let (now, owner) = (self.now, self.owner(id));
-        let Some(account) = self.accounts.get_mut(&owner) else { return };
-        let until = account.debt_until.max(now).saturating_add(Nanos(lost.0.saturating_mul(times)));
-        account.debt_until = until.min(now.saturating_add(MOST));
+        // Debts of those who have gone are remembered until they are over.
+        self.debts.retain(|_, until| *until > now);
+        let until = self.debts.entry(owner).or_insert(now);
+        *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MOST));
     }
 
     /// Until when the tenant stands back for what its owner owes to others that want its devices.
     pub(crate) fn owes_until(&self, id: TenantId) -> Option<Nanos> {
-        let account = self.accounts.get(&self.owner(id))?;
-        Some(account.debt_until).filter(|until| *until > self.now && self.has_rivals(id))
+        if self.debts.is_empty() {
+            return None;
+        }
+        let until = self.debts.get(&self.owner(id)).copied()?;
+        (until > self.now && self.has_rivals(id)).then_some(until)
     }
 
     /// Whether others than its owner's hold one of its devices or wait for it.
@@ -119,7 +118,7 @@ impl Core {
     pub(crate) fn may_hasten(&self, id: TenantId, device: DeviceId) -> bool {
         let owner = self.owner(id);
         let owners = &self.devices[&device].standings.owners;
-        let others = owners.keys().filter(|other| **other != owner).count() as u64;
+        let others = (owners.len() - usize::from(owners.contains_key(&owner))) as u64;
         let hasty = self.accounts.get(&owner).map(|account| account.hasty.at(self.now)).unwrap_or_default();
         hasty < Nanos(Held::ALWAYS.0 / (others + 1).max(2))
     }

@@ -9,7 +9,8 @@ impl Core {
     /// What is free on the device for this tenant now, beyond what others are still bringing in.
     pub(crate) fn free(&self, id: TenantId, device: DeviceId) -> Bytes {
         let taken = self.resident(device) + self.claimed(&[id], device);
-        self.usable_by(id, device).saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
+        self.usable_by(self.standing(id, device), device)
+            .saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
     }
 
     /// What tenants have on the device, as far as that is possible.
@@ -21,7 +22,7 @@ impl Core {
     /// What the tenant lacks on the device beyond what is free there.
     pub(crate) fn short(&self, id: TenantId, device: DeviceId) -> Bytes {
         let has = self.memory(id, device);
-        let most = self.usable_by(id, device);
+        let most = self.usable_by(self.standing(id, device), device);
         has.allocated.min(most).saturating_sub(has.resident).saturating_sub(self.free(id, device))
     }
 
@@ -45,10 +46,10 @@ impl Core {
 
     /// Whether there is as much on the device as the tenant needs, beside all that is fixed there.
     pub(crate) fn could_have(&self, id: TenantId, device: DeviceId) -> bool {
-        let needs = self.tenants.get(&id).map_or(Bytes::ZERO, |tenant| tenant.needs(device));
         let standings = &self.devices[&device].standings;
         let own = self.standing(id, device);
-        let fixed = if self.insists(id) {
+        let needs = own.needs;
+        let fixed = if own.insists {
             standings.shown - u128::from(own.shown.0)
         } else {
             standings.fixed - u128::from(own.fixed.0)

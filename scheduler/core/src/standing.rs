@@ -5,8 +5,7 @@ use crate::device::Device;
 use crate::event::TenantId;
 use crate::owners::Owner;
 use crate::priority::Priority;
-use crate::tenant::{Stage, Tenant};
-use crate::unseen::Unseen;
+use crate::tenant::{Memory, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +36,14 @@ pub(crate) struct Standing {
     silent: Option<Nanos>,
     /// It holds the device and is stopped.
     halted: bool,
+    /// It goes by the driver and not by others' words.
+    pub insists: bool,
+    /// How large the device is by its own word, and what it was refused of it.
+    pub capacity: Option<Bytes>,
+    pub refused: Bytes,
+    /// What it has there in all, and what must find room beside all that is fixed.
+    pub allocated: Bytes,
+    pub needs: Bytes,
     /// What it may still bring in, and what it was asked to move out and has not yet.
     pub claim: Bytes,
     pub going: Bytes,
@@ -110,20 +117,17 @@ impl Standing {
         self.holds.is_some()
     }
 
-    /// What it has in all, as a holder.
-    pub fn allocated(&self) -> Bytes {
-        self.holds.map_or(Bytes::ZERO, |(allocated, ..)| allocated)
-    }
-
     /// What is there of it, as a holder.
     pub fn runs(&self) -> Bytes {
         self.holds.map_or(Bytes::ZERO, |(.., resident)| resident)
     }
 
     fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device) -> Self {
-        let Some(told) = tenant.devices.get(&name) else { return Self::default() };
-        let memory = tenant.claims(name);
-        let is_absent = tenant.is_absent(name);
+        let (Some(told), Some(words)) = (tenant.devices.get(&name), tenant.words.get(&name)) else {
+            return Self::default();
+        };
+        let is_absent = words.seen.is_some_and(|seen| seen.is_absent());
+        let memory = if is_absent { Memory::default() } else { *told };
         let absent = if is_absent { told.resident } else { Bytes::ZERO };
         let holds = device.holders.contains(&id);
         let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
@@ -136,16 +140,21 @@ impl Standing {
         let movable = !is_absent && tenant.may_move() && tenant.movable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
         let runs = tenant.lease().is_some_and(|lease| lease.ready.is_some());
-        let fixed = tenant.fixed(name);
+        let (fixed, shown) = tenant.fixed_and_shown(name);
         let lease = tenant.lease().filter(|_| holds);
         let comes = lease.filter(|lease| lease.ready.is_none() && lease.revocation.is_none());
         Self {
             holds: holds.then_some((memory.allocated, fixed, memory.resident)),
-            shown: if holds { Bytes::ZERO } else { tenant.shown(name) },
+            shown: if holds { Bytes::ZERO } else { shown },
             absent,
             owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
             doubts: tenant.doubt.ends().filter(|_| matches!(tenant.stage, Stage::Waiting(_))),
-            unseen: tenant.unseen.get(&name).and_then(Unseen::ends),
+            unseen: words.unseen.ends(),
+            insists: tenant.doubt.insists,
+            capacity: Some(words.capacity),
+            refused: words.unseen.bytes,
+            allocated: memory.allocated,
+            needs: tenant.needs(name),
             silent: comes.map(|lease| lease.alive_by),
             halted: holds && tenant.is_stopped,
             turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
@@ -225,6 +234,12 @@ impl Standings {
 }
 
 impl Standings {
+    /// Whether somebody has been lifeless, has been refused memory, or has believed others for long enough.
+    pub fn have_news(&self, now: Nanos) -> bool {
+        let due = |set: &BTreeSet<(Nanos, TenantId)>| set.first().is_some_and(|(at, _)| *at <= now);
+        !self.halted.is_empty() || due(&self.silent) || due(&self.unseen) || due(&self.doubting)
+    }
+
     fn count_owner(&mut self, was: Option<Owner>, is: Option<Owner>) {
         if let Some(was) = was
             && let Some(count) = self.owners.get_mut(&was)
@@ -249,8 +264,9 @@ fn replace<T: Ord>(set: &mut BTreeSet<T>, was: Option<T>, is: Option<T>) {
 
 impl Core {
     /// What the device knows of the tenant.
-    pub(crate) fn standing(&self, id: TenantId, device: DeviceId) -> Standing {
-        self.tenants.get(&id).and_then(|tenant| tenant.standings.get(&device)).copied().unwrap_or_default()
+    pub(crate) fn standing(&self, id: TenantId, device: DeviceId) -> &Standing {
+        let standing = self.tenants.get(&id).and_then(|tenant| tenant.standings.get(&device));
+        standing.map_or(&self.nowhere, |standing| standing)
     }
 
     /// Something about the tenant has changed.
@@ -260,9 +276,10 @@ impl Core {
         for name in names {
             let Some(device) = self.devices.get_mut(&name) else { continue };
             let is = Standing::of(tenant, id, name, device);
-            let was = tenant.standings.insert(name, is).unwrap_or_default();
-            if was != is {
-                device.standings.change(id, was, is);
+            let kept = tenant.standings.entry(name).or_default();
+            if **kept != is {
+                device.standings.change(id, **kept, is);
+                **kept = is;
             }
             self.touched.insert(name);
         }
@@ -270,7 +287,7 @@ impl Core {
 
     /// The device's last word of the tenant, which is gone.
     pub(crate) fn forget_standing(&mut self, id: TenantId, tenant: &Tenant, device: DeviceId) {
-        let was = tenant.standings.get(&device).copied().unwrap_or_default();
+        let was = tenant.standings.get(&device).map_or_else(Standing::default, |was| **was);
         if let Some(device) = self.devices.get_mut(&device) {
             device.standings.change(id, was, Standing::default());
         }

@@ -1,12 +1,11 @@
 //! One tenant: what it has, and where it stands in its turn.
-use crate::claims::{Doubt, Seen};
+use crate::claims::{Doubt, Words};
 use crate::haste::{BrokenOff, Held};
 use crate::lease::Lease;
 use crate::owners::Owner;
 use crate::priority::Priority;
 use crate::quota::Quota;
 use crate::standing::Standing;
-use crate::unseen::Unseen;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -17,14 +16,8 @@ pub const MAX_DEVICES: usize = 64;
 pub(crate) struct Tenant {
     /// What it named, and what it has there, as far as that is possible.
     pub devices: BTreeMap<DeviceId, Memory>,
-    /// How large each is, by its own word: nothing beyond that is given to it.
-    pub said: BTreeMap<DeviceId, Bytes>,
-    /// What it has there as it has told it.
-    pub told: BTreeMap<DeviceId, Memory>,
-    /// What the driver shows of its process, where it does.
-    pub seen: BTreeMap<DeviceId, Seen>,
-    /// What it was refused of each device though it should be there.
-    pub unseen: BTreeMap<DeviceId, Unseen>,
+    /// What was said of it and each device, by itself and by the driver.
+    pub words: BTreeMap<DeviceId, Box<Words>>,
     /// What it makes of others' words.
     pub doubt: Doubt,
     /// None: of its own.
@@ -67,7 +60,7 @@ pub(crate) struct Tenant {
     /// What it was last told to bring in.
     pub fetching: BTreeMap<DeviceId, Bytes>,
     /// What its devices know of it.
-    pub standings: BTreeMap<DeviceId, Standing>,
+    pub standings: BTreeMap<DeviceId, Box<Standing>>,
     /// Its last grant's number: who was granted long ago moves out first.
     pub last_grant: u64,
 }

@@ -18,10 +18,13 @@ impl Core {
             for id in self.those_at(&devices, |standings| &standings.revoked) {
                 self.overdue(id);
             }
-            self.give_up_on_the_lifeless(&devices);
+            let doubtful = devices.iter().filter_map(|device| self.devices.get(device));
+            let news = doubtful.into_iter().any(|device| device.standings.have_news(self.now));
+            if news {
+                self.forget_the_unseen(&devices);
+                self.lose_faith(&devices);
+            }
             self.forget_the_slow(&devices);
-            self.forget_the_unseen(&devices);
-            self.lose_faith(&devices);
             self.readmit(&devices);
             self.resume(&devices);
             self.feed_the_starved(&devices);
@@ -29,6 +32,9 @@ impl Core {
                 self.throttle(id);
             }
             while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
+            if news {
+                self.give_up_on_the_lifeless(&devices);
+            }
             self.tell_contention(&devices);
             self.sweep();
             for (_, id) in self.next_at(&devices) {
@@ -242,8 +248,8 @@ impl Core {
         for name in devices {
             let Some(device) = self.devices.get_mut(name) else { continue };
             let contended = !device.queue.is_empty();
-            let was_empty = std::mem::take(&mut device.was_empty);
-            if std::mem::replace(&mut device.contended, contended) != contended || was_empty {
+            told.append(&mut device.knowing);
+            if std::mem::replace(&mut device.contended, contended) != contended {
                 told.extend(device.holders.iter().copied());
             }
         }

@@ -32,7 +32,7 @@ impl Unseen {
 impl Tenant {
     /// How much less there is for it than others and NVML tell.
     pub(crate) fn unseen(&self, device: DeviceId) -> Bytes {
-        self.unseen.get(&device).map_or(Bytes::ZERO, |unseen| unseen.bytes)
+        self.words.get(&device).map_or(Bytes::ZERO, |words| words.unseen.bytes)
     }
 }
 
@@ -66,7 +66,7 @@ impl Core {
         let (now, free) = (self.now, self.free(id, device));
         let capacity = self.devices.get(&device).map_or(Bytes::ZERO, |at| at.capacity);
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| free >= bytes) else { return };
-        let unseen = tenant.unseen.entry(device).or_default();
+        let Some(unseen) = tenant.words.get_mut(&device).map(|words| &mut words.unseen) else { return };
         let more = free.saturating_sub(bytes).saturating_add(GRANULE);
         let Unseen { until, span, .. } = *unseen;
         let again = span > Nanos::ZERO && now < until.saturating_add(span);
@@ -84,8 +84,8 @@ impl Core {
     /// What is there of the tenant itself is taken by nobody else.
     pub(crate) fn disprove_unseen(&mut self, id: TenantId, device: DeviceId) {
         let most = self.usable(device).saturating_sub(self.memory(id, device).resident);
-        let unseen = self.tenants.get_mut(&id).and_then(|tenant| tenant.unseen.get_mut(&device));
-        if let Some(unseen) = unseen.filter(|unseen| unseen.bytes > most) {
+        let words = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device));
+        if let Some(unseen) = words.map(|words| &mut words.unseen).filter(|unseen| unseen.bytes > most) {
             unseen.bytes = most;
         }
     }
@@ -109,8 +109,8 @@ impl Core {
     }
 
     fn forget_unseen(&mut self, id: TenantId, device: DeviceId) {
-        if let Some(unseen) = self.tenants.get_mut(&id).and_then(|tenant| tenant.unseen.get_mut(&device)) {
-            unseen.bytes = Bytes::ZERO;
+        if let Some(words) = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device)) {
+            words.unseen.bytes = Bytes::ZERO;
         }
         self.changed(id);
     }

@@ -29,8 +29,7 @@ pub fn verify_invariants(core: &Core) {
     for (&id, device) in &core.devices {
         let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
         let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
-        let sum: u128 =
-            staying.iter().map(|other| u128::from(core.tenants[other].claims(id).allocated.0)).sum();
+        let sum: u128 = staying.iter().map(|other| u128::from(core.standing(*other, id).allocated.0)).sum();
         let fit = core.settings.share && sum <= u128::from(core.usable(id).0);
         assert!(
             staying.len() <= 1

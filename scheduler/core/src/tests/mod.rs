@@ -2,6 +2,7 @@
 //! in virtual time.
 mod bounds;
 mod budgets;
+mod claims;
 mod clients;
 mod cost;
 mod faults;
@@ -12,6 +13,7 @@ mod invariants;
 mod liars;
 mod mixes;
 mod operations;
+mod owners;
 mod priorities;
 mod quanta;
 mod regret;

@@ -1,0 +1,91 @@
+//! Owners are served in turn, however many tenants each has.
+use super::operations::{Lease, Op, World};
+use super::tenant;
+use crate::Settings;
+use nvshare_protocol::Nanos;
+
+const SECOND: Nanos = Nanos(Nanos::SECOND.0);
+
+fn world() -> World {
+    World::new(Settings { quantum: SECOND, ..Settings::default() })
+}
+
+fn comes(world: &mut World, who: u64, owner: u64) {
+    world.apply(&Op::Join { who, holds: false });
+    world.apply(&Op::Own { who, owner });
+    world.apply(&Op::Name { who, device: 0 });
+    world.apply(&Op::Request { who });
+}
+
+fn holder(world: &World) -> Option<u64> {
+    let holds = |who: &u64| world.core.lease(tenant(*who)).is_some_and(|lease| !lease.stuck);
+    (0..8).find(holds)
+}
+
+/// Each holder has its turn, leaves and asks again; who they were.
+fn turns(world: &mut World, count: usize) -> Vec<u64> {
+    let mut turns = Vec::new();
+    for _ in 0..count {
+        let who = holder(world).unwrap();
+        turns.push(who);
+        world.apply(&Op::Ready { who, lease: Lease::Its });
+        world.wait(SECOND);
+        world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+        world.apply(&Op::Request { who });
+    }
+    turns
+}
+
+#[test]
+fn an_owner_with_many_tenants_has_no_more_turns_than_one_with_one() {
+    let mut world = world();
+    (1..=6).for_each(|who| comes(&mut world, who, 1));
+    comes(&mut world, 7, 2);
+    let turns = turns(&mut world, 24);
+    let of_one = turns.iter().filter(|who| **who == 7).count();
+    assert!((11..=13).contains(&of_one), "{turns:?}");
+    let of_each = |who| turns.iter().filter(|other| **other == who).count();
+    assert!((1..=6).all(|who| of_each(who) == 2), "and its own are served in turn: {turns:?}");
+}
+
+#[test]
+fn who_is_told_to_leave_for_another_stands_behind_it() {
+    let mut world = world();
+    for (who, owner) in [(1, 1), (2, 1), (3, 2)] {
+        comes(&mut world, who, owner);
+    }
+    // The first of its owner's that wait goes away, and the other keeps its place in the round after.
+    world.apply(&Op::Leave { who: 2 });
+    comes(&mut world, 4, 1);
+    let turns = turns(&mut world, 8);
+    assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "nobody leaves to come back at once: {turns:?}");
+}
+
+#[test]
+fn time_that_was_kept_from_others_is_paid_back_four_times() {
+    let mut world = world();
+    comes(&mut world, 1, 1);
+    comes(&mut world, 2, 2);
+    world.wait(Nanos(5 * SECOND.0));
+    assert_eq!(holder(&world), Some(2), "the first gave no sign of life for 5 s");
+    comes(&mut world, 3, 1);
+    world.apply(&Op::Ready { who: 2, lease: Lease::Its });
+    world.wait(Nanos(20 * SECOND.0 - 1));
+    assert_eq!(holder(&world), Some(2), "its owner's others stand back for 20 s");
+    world.wait(Nanos(1));
+    assert!(world.core.lease(tenant(2)).unwrap().revocation.is_some());
+}
+
+#[test]
+fn what_an_owner_does_to_itself_is_its_own_matter() {
+    let mut world = world();
+    comes(&mut world, 1, 1);
+    comes(&mut world, 2, 1);
+    world.wait(Nanos(5 * SECOND.0));
+    assert_eq!(holder(&world), Some(2));
+    comes(&mut world, 3, 1);
+    world.apply(&Op::Ready { who: 2, lease: Lease::Its });
+    world.wait(SECOND);
+    world.apply(&Op::Release { who: 2, lease: Lease::Its, evicted: 0 });
+    assert_eq!(holder(&world), Some(3));
+}
