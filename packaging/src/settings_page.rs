@@ -40,6 +40,14 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
     roff.control("PP", [])
         .text(inlines(&format!("Allowed: {}.", nvshare_scheduler::settings::table::QUANTUM)));
     roff.control("RE", []);
+    roff.control("TP", []).text([bold("memory")]);
+    roff.text(inlines(
+        "What it has, instead of what NVML tells (`nvml` in section [memory]). Where one GPU is known by either, tenants \
+         are refused those that are known by neither; where none is, tenants are believed.",
+    ));
+    roff.control("RS", []);
+    roff.control("PP", []).text(inlines(&format!("Allowed: {}.", nvshare_scheduler::settings::GPU_MEMORY)));
+    roff.control("RE", []);
     let mut page = Vec::new();
     roff.to_writer(&mut page)?;
     page.extend_from_slice(see_also(NAME).to_roff().as_bytes());

@@ -111,11 +111,12 @@ fn replay(file: &PathBuf) -> Result<String> {
     nvshare_core::replay(whole).with_context(|| format!("{}: cannot be replayed", file.display()))
 }
 
-/// Every connection is a file descriptor, and every tenant's swap space; the limit is what the service manager allows.
+/// Every connection is a file descriptor, its process two and one more while it ends, and every tenant's swap space; the
+/// limit is what the service manager allows.
 fn file_descriptors(settings: &Settings) {
     /// Sockets, log, trace, event loop, operators, clients of the metrics, NVML.
-    const OTHERS: u64 = 128;
-    let wanted = 2 * settings.tenants.total as u64 + OTHERS;
+    const OTHERS: u64 = 256;
+    let wanted = 5 * settings.tenants.total as u64 + OTHERS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
         tracing::debug!("the number of file descriptors stays at {soft}");

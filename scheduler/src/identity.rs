@@ -1,124 +1,228 @@
 //! Who is at the other end of a socket: told by the kernel, never by the peer.
+use crate::cgroup::Container;
+pub use crate::cgroup::container;
+use crate::process::{Key, Process};
+use crate::subordinate::Subordinates;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where this machine tells of its processes.
+#[derive(Debug)]
+pub struct Host {
+    /// Where control groups are mounted.
+    pub cgroups: PathBuf,
+    pub subordinates: Subordinates,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { cgroups: "/sys/fs/cgroup".into(), subordinates: Subordinates::new("/etc/subuid") }
+    }
+}
 
 /// The peer of a connection, as the host sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// 0: the peer lives in a pid namespace that this process cannot see.
     pub pid: u32,
     pub uid: u32,
-    /// The container's full id; none: a process of the host.
-    pub container: Option<String>,
+    /// The user of the host that it counts for: the one who has the uid as a subordinate one, or who owns the control
+    /// group of the container.
+    pub user: u32,
+    /// None: a process of the host.
+    pub container: Option<Container>,
+    /// None: a peer without a pid that we can see.
+    pub process: Option<Arc<Process>>,
+}
+
+/// What limits are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    Everyone,
+    User(u32),
+    /// By the device and inode of its control group.
+    Container(u64, u64),
 }
 
 impl Identity {
     /// Asks the kernel.
     ///
-    /// The container is read from `/proc/PID/cgroup`. It is a label for people and a key for limits,
-    /// not a right: a process that ends at this moment may lend its number to another.
-    ///
     /// # Errors
-    /// Where the socket has no credentials.
-    pub fn of(socket: &impl AsFd) -> nix::Result<Self> {
+    /// Where the socket has no credentials, or the process has ended.
+    pub fn of(socket: &impl AsFd, host: &Host) -> io::Result<Self> {
         let peer = getsockopt(socket, PeerCredentials)?;
-        let pid = u32::try_from(peer.pid()).unwrap_or(0);
-        let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        Ok(Self { pid, uid: peer.uid(), container: container(&cgroup) })
+        let (pid, uid) = (u32::try_from(peer.pid()).unwrap_or(0), peer.uid());
+        if pid == 0 {
+            return Ok(Self { uid, user: host.subordinates.user(uid), ..Self::default() });
+        }
+        Self::with(Process::of_peer(socket, pid)?, uid, host)
     }
 
-    /// The container's id as `docker ps` shows it.
+    /// The process that has this key, if it lives.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn of_process(key: Key, host: &Host) -> io::Result<Self> {
+        let process = Process::open(key.pid)?;
+        if process.key != key {
+            return Err(nix::errno::Errno::ESRCH.into());
+        }
+        let uid = std::fs::metadata(format!("/proc/{}", key.pid))?.uid();
+        Self::with(process, uid, host)
+    }
+
+    fn with(process: Process, uid: u32, host: &Host) -> io::Result<Self> {
+        let pid = process.key.pid;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        // Else it may be another's, which has the number now.
+        if process.has_ended() {
+            return Err(nix::errno::Errno::ESRCH.into());
+        }
+        let container = Container::find(&text, &host.cgroups);
+        let place = container.as_ref().and_then(|container| container.place);
+        let owner = place.map(|place| place.owner).filter(|owner| *owner != 0);
+        let user = host.subordinates.user(owner.unwrap_or(uid));
+        Ok(Self { pid, uid, user, container, process: Some(Arc::new(process)) })
+    }
+
+    /// The container for people: its id as `docker ps` shows it, and whose it is if it is a user's.
     #[must_use]
-    pub fn short(&self) -> Option<&str> {
-        self.container.as_deref().map(|id| &id[..12])
+    pub fn shown(&self) -> Option<String> {
+        self.container.as_ref().map(Container::shown)
+    }
+
+    /// The process, where it can be known.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        self.process.as_ref().map(|process| process.key)
+    }
+
+    /// Whether the process has ended; a peer whose process is not known ends with its connection.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.process.as_ref().is_none_or(|process| process.has_ended())
+    }
+
+    /// The user's key among limits.
+    #[must_use]
+    pub fn user_key(&self) -> Owner {
+        Owner::User(self.user)
+    }
+
+    /// The container's; none where its directory cannot be seen: a name alone proves nothing, and the process counts for
+    /// its user alone.
+    #[must_use]
+    pub fn container_key(&self) -> Option<Owner> {
+        let place = self.container.as_ref()?.place?;
+        Some(Owner::Container(place.key.0, place.key.1))
+    }
+
+    /// Who bears what this one takes: the container where the host's engine made it, else the user, whose containers
+    /// are the user's own.
+    #[must_use]
+    pub fn bearer(&self) -> Owner {
+        let engines = self
+            .container
+            .as_ref()
+            .and_then(|container| container.place)
+            .is_some_and(|place| place.owner == 0);
+        self.container_key().filter(|_| engines).unwrap_or(self.user_key())
+    }
+
+    /// [`Self::bearer`] as a number.
+    #[must_use]
+    pub fn owner(&self) -> u64 {
+        self.bearer().number()
+    }
+
+    /// The bearer's name for people.
+    #[must_use]
+    pub fn owner_name(&self) -> String {
+        match (self.bearer(), &self.container) {
+            (Owner::Container(..), Some(container)) => format!("container {}", container.shown()),
+            _ => format!("uid {}", self.user),
+        }
+    }
+}
+
+impl Owner {
+    /// A number that no other has: users below 2^32, containers above 2^63.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::User(uid) => u64::from(uid),
+            Self::Everyone => u64::from(u32::MAX) + 1,
+            Self::Container(..) => {
+                let mut hasher = DefaultHasher::new();
+                self.hash(&mut hasher);
+                hasher.finish() | 1 << 63
+            }
+        }
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pid {}, uid {}", self.pid, self.uid)?;
-        self.short().map_or(Ok(()), |id| write!(f, ", container {id}"))
+        self.shown().map_or(Ok(()), |id| write!(f, ", container {id}"))
     }
-}
-
-/// The container's id in the text of a `/proc/PID/cgroup`, version 1 or 2.
-///
-/// The innermost component that is an id of 64 hexadecimal digits counts: bare, as cgroupfs drivers
-/// name it (`/docker/ID`, `/kubepods/burstable/podUID/ID`), or as the systemd drivers do
-/// (`docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope`, and
-/// containerd's `SLICE:cri-containerd:ID`).
-#[must_use]
-pub fn container(cgroup: &str) -> Option<String> {
-    cgroup.lines().find_map(|line| {
-        let path = line.splitn(3, ':').nth(2)?;
-        path.rsplit('/').find_map(component).map(str::to_owned)
-    })
-}
-
-fn component(name: &str) -> Option<&str> {
-    let name = name.strip_suffix(".scope").or_else(|| name.strip_suffix(".service")).unwrap_or(name);
-    let at = name.rfind(['-', ':']).map_or(0, |i| i + 1);
-    let (engine, id) = name.split_at(at);
-    // conmon watches a container from outside, on the host.
-    let is_id = id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    (is_id && !engine.contains("conmon")).then_some(id)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::cgroup::Place;
 
     const ID: &str = "4f1d3c0b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff001";
 
-    #[test]
-    fn containers_are_known_by_their_cgroup() {
-        let kube = "kubepods-burstable-pod2f2b9c1e_1a5b_4a4e_9a2f_0123456789ab.slice";
-        let table = [
-            (format!("0::/system.slice/docker-{ID}.scope"), true),
-            (format!("0::/docker/{ID}"), true),
-            (format!("12:memory:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/\n"), true),
-            (format!("0::/machine.slice/libpod-{ID}.scope"), true),
-            (format!("0::/machine.slice/libpod-{ID}.scope/container"), true),
-            (format!("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"), true),
-            (format!("0::/kubepods.slice/kubepods-burstable.slice/{kube}/cri-containerd-{ID}.scope"), true),
-            (format!("0::/system.slice/containerd.service/{kube}:cri-containerd:{ID}"), true),
-            (format!("0::/kubepods.slice/kubepods-besteffort.slice/{kube}/crio-{ID}.scope"), true),
-            (format!("0::/kubepods/burstable/pod2f2b9c1e-1a5b-4a4e-9a2f-0123456789ab/{ID}"), true),
-            (format!("0::/system.slice/docker-{ID}.scope/init.scope"), true),
-            (format!("0::/machine.slice/libpod-conmon-{ID}.scope"), false),
-            (format!("0::/kubepods.slice/crio-conmon-{ID}.scope"), false),
-            ("0::/user.slice/user-1000.slice/session-3.scope".into(), false),
-            ("0::/".into(), false),
-            (String::new(), false),
-            ("nonsense".into(), false),
-            (format!("0::/docker/{}", &ID[..63]), false),
-            (format!("0::/docker/{}", ID.replace('4', "g")), false),
-        ];
-        for (cgroup, is_container) in table {
-            assert_eq!(container(&cgroup).as_deref(), is_container.then_some(ID), "{cgroup}");
-        }
+    /// Of the host's engine, by a number in place of its directory.
+    pub(crate) fn who(uid: u32, container: Option<u64>) -> Identity {
+        of(uid, container, 0)
+    }
+
+    fn of(uid: u32, container: Option<u64>, owner: u32) -> Identity {
+        let place = |inode| Container { id: ID.into(), place: Some(Place { key: (1, inode), owner }) };
+        let user = if owner == 0 || container.is_none() { uid } else { owner };
+        Identity { pid: 1, uid, user, container: container.map(place), process: None }
     }
 
     #[test]
-    fn a_container_in_a_container_is_the_inner_one() {
-        let inner = ID.replace('0', "e");
-        let cgroup = format!("0::/docker/{ID}/docker/{inner}");
-        assert_eq!(container(&cgroup), Some(inner));
+    fn logs_name_the_container_and_whose_it_is() {
+        assert_eq!(who(1000, Some(1)).to_string(), "pid 1, uid 1000, container 4f1d3c0b5a69");
+        assert_eq!(
+            of(1001, Some(1), 1000).to_string(),
+            "pid 1, uid 1001, container 4f1d3c0b5a69 of uid 1000"
+        );
+        assert_eq!(who(1000, None).to_string(), "pid 1, uid 1000");
     }
 
     #[test]
-    fn logs_name_the_container() {
-        let who = Identity { pid: 7, uid: 1000, container: Some(ID.into()) };
-        assert_eq!(who.to_string(), "pid 7, uid 1000, container 4f1d3c0b5a69");
-        assert_eq!(Identity { container: None, ..who }.to_string(), "pid 7, uid 1000");
+    fn a_container_of_the_engines_bears_what_it_takes_and_a_users_is_the_user() {
+        assert_eq!(who(0, Some(5)).bearer(), Owner::Container(1, 5));
+        assert_eq!(of(100_000, Some(5), 1000).bearer(), Owner::User(1000));
+        assert_eq!(who(1000, None).owner(), 1000);
+        let unseen = Identity { container: Some(Container { id: ID.into(), place: None }), ..who(7, None) };
+        assert_eq!((unseen.bearer(), unseen.container_key()), (Owner::User(7), None));
+        assert_ne!(who(0, Some(5)).owner(), who(0, Some(6)).owner());
+        assert_eq!(who(0, Some(5)).owner_name(), "container 4f1d3c0b5a69");
+        assert_eq!(of(100_000, Some(5), 1000).owner_name(), "uid 1000");
     }
 
     #[test]
     fn the_peer_of_our_own_socket_is_ourselves() {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        let peer = Identity::of(&one).unwrap();
+        let peer = Identity::of(&one, &Host::default()).unwrap();
         assert_eq!(peer.pid, std::process::id());
         assert_eq!(peer.uid, nix::unistd::getuid().as_raw());
+        let key = peer.key().unwrap();
+        assert_eq!(Identity::of_process(key, &Host::default()).unwrap().key(), Some(key));
+        let other = Key { start: key.start + 1, ..key };
+        assert!(Identity::of_process(other, &Host::default()).is_err(), "a number that was used again");
     }
 }

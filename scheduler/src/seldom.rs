@@ -1,9 +1,12 @@
-//! Log lines that a peer can provoke: so many a second, the rest counted.
+//! Log lines that a peer can provoke: so many a second, in all and for each owner, the rest counted.
 use crate::clock::Clock;
+use crate::identity::Identity;
 use nvshare_protocol::Nanos;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// At most a hundred lines in any second; the first one after a pause tells how many were not written.
+/// At most a hundred lines in any second, and of each owner twenty after a burst of fifty; the first one after a pause
+/// tells how many were not written.
 #[derive(Debug)]
 pub struct Seldom {
     clock: Clock,
@@ -12,13 +15,41 @@ pub struct Seldom {
 
 #[derive(Debug, Default)]
 struct State {
+    common: Second,
+    owners: HashMap<u64, Purse>,
+}
+
+#[derive(Debug, Default)]
+struct Second {
     since: Nanos,
     written: u32,
     withheld: u64,
 }
 
+/// One owner's.
+#[derive(Debug)]
+struct Purse {
+    /// In billionths of a line.
+    level: u64,
+    at: Nanos,
+    withheld: u64,
+}
+
+/// What is said before a line that may be written.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Before {
+    common: u64,
+    owner: u64,
+}
+
 impl Seldom {
     const MOST: u32 = 100;
+    const BURST: u64 = 50;
+    const RATE: u64 = 20;
+    /// Owners that are known at a time. Those beyond them are one.
+    const OWNERS: usize = 256;
+    const REST: u64 = u64::MAX;
+    const LINE: u64 = 1_000_000_000;
 
     #[must_use]
     pub fn new(clock: Clock) -> Self {
@@ -27,52 +58,151 @@ impl Seldom {
 
     /// Writes the line at `warn`, if its turn has come.
     pub fn warn(&self, line: &str) {
-        if self.may() {
+        if self.may(None) {
             tracing::warn!("{line}");
         }
     }
 
     /// Writes the line at `info`, if its turn has come.
     pub fn info(&self, line: &str) {
-        if self.may() {
+        if self.may(None) {
             tracing::info!("{line}");
         }
     }
 
-    fn may(&self) -> bool {
-        let withheld = self.next();
-        if let Some(lines @ 1..) = withheld {
-            tracing::warn!("{lines} lines about tenants were not written: too many in a second");
+    /// Writes a line that `who` has provoked at `warn`, if it has not provoked too many.
+    pub fn warn_of(&self, who: &Identity, line: &str) {
+        if self.may(Some(who)) {
+            tracing::warn!("{line}");
         }
-        withheld.is_some()
+    }
+
+    /// Writes a line that `who` has provoked at `info`, if it has not provoked too many.
+    pub fn info_of(&self, who: &Identity, line: &str) {
+        if self.may(Some(who)) {
+            tracing::info!("{line}");
+        }
+    }
+
+    fn may(&self, who: Option<&Identity>) -> bool {
+        let before = self.next(who.map(Identity::owner));
+        let Some(before) = before else { return false };
+        if before.common > 0 {
+            tracing::warn!("{} lines about tenants were not written: too many in a second", before.common);
+        }
+        if let Some(who) = who.filter(|_| before.owner > 0) {
+            let (lines, owner) = (before.owner, who.owner_name());
+            tracing::warn!("{lines} lines about {owner} were not written: too many by one owner");
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of lines withheld before this one, which may be written; or none, and it may not.
-    fn next(&self) -> Option<u64> {
+    fn next(&self, owner: Option<u64>) -> Option<Before> {
         let now = self.clock.now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_sub(state.since) >= Nanos::SECOND {
-            (state.since, state.written) = (now, 0);
-        }
-        if state.written >= Self::MOST {
-            state.withheld += 1;
+        let mut state = self.lock();
+        let State { common, owners } = &mut *state;
+        let mut purse = owner.map(|owner| Purse::of(owners, owner, now));
+        if purse.as_deref_mut().is_some_and(|purse| !purse.take(now)) {
             return None;
         }
-        state.written += 1;
-        Some(std::mem::take(&mut state.withheld))
+        let common = common.next(now, Self::MOST)?;
+        Some(Before { common, owner: purse.map_or(0, |purse| std::mem::take(&mut purse.withheld)) })
+    }
+}
+
+impl Second {
+    fn next(&mut self, now: Nanos, most: u32) -> Option<u64> {
+        if now.saturating_sub(self.since) >= Nanos::SECOND {
+            (self.since, self.written) = (now, 0);
+        }
+        if self.written >= most {
+            self.withheld += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.withheld))
+    }
+}
+
+impl Purse {
+    const FULL: u64 = Seldom::BURST * Seldom::LINE;
+
+    /// The owner's; where too many are known, those that have been quiet make room.
+    fn of(owners: &mut HashMap<u64, Self>, owner: u64, now: Nanos) -> &mut Self {
+        if owners.len() >= Seldom::OWNERS && !owners.contains_key(&owner) {
+            owners.retain(|_, purse| purse.level_at(now) < Self::FULL);
+        }
+        let known = owners.contains_key(&owner) || owners.len() < Seldom::OWNERS;
+        let owner = if known { owner } else { Seldom::REST };
+        owners.entry(owner).or_insert(Self { level: Self::FULL, at: now, withheld: 0 })
+    }
+
+    fn level_at(&self, now: Nanos) -> u64 {
+        let gained = now.saturating_sub(self.at).0.saturating_mul(Seldom::RATE);
+        self.level.saturating_add(gained).min(Self::FULL)
+    }
+
+    fn take(&mut self, now: Nanos) -> bool {
+        self.level = self.level_at(now);
+        self.at = now;
+        let enough = self.level >= Seldom::LINE;
+        if enough {
+            self.level -= Seldom::LINE;
+        } else {
+            self.withheld += 1;
+        }
+        enough
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use tokio::time::advance;
+
+    fn written(seldom: &Seldom, owner: Option<u64>, lines: u32) -> usize {
+        (0..lines).filter_map(|_| seldom.next(owner)).count()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_lines_is_counted_and_told() {
         let seldom = Seldom::new(Clock::start());
-        assert_eq!((0..180).filter_map(|_| seldom.next()).count(), 100);
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        assert_eq!(seldom.next(), Some(80));
-        assert_eq!(seldom.next(), Some(0));
+        assert_eq!(written(&seldom, None, 180), 100);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(seldom.next(None), Some(Before { common: 80, owner: 0 }));
+        assert_eq!(seldom.next(None), Some(Before::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_owner_leaves_lines_for_others() {
+        let seldom = Seldom::new(Clock::start());
+        assert_eq!(written(&seldom, Some(1), 1000), 50);
+        assert_eq!(written(&seldom, Some(2), 10), 10, "another one's");
+        let mut all = 0;
+        for _ in 0..10 {
+            advance(Duration::from_secs(1)).await;
+            all += written(&seldom, Some(1), 1000);
+        }
+        assert_eq!(all, 200);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(seldom.next(Some(1)), Some(Before { common: 0, owner: 980 }), "of the last second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn owners_without_end_are_bounded_and_the_quiet_make_room() {
+        let seldom = Seldom::new(Clock::start());
+        for owner in 0..10_000 {
+            let _ = seldom.next(Some(owner));
+        }
+        assert!(seldom.lock().owners.len() <= Seldom::OWNERS + 1);
+        advance(Duration::from_secs(60)).await;
+        assert!(seldom.next(Some(77_777)).is_some());
+        assert!(seldom.lock().owners.contains_key(&77_777));
     }
 }

@@ -1,5 +1,6 @@
 //! Words from outside, made fit for logs and terminals, and numbers for people.
 use nvshare_protocol::{Bytes, Nanos};
+use std::borrow::Cow;
 
 /// `text` without characters that steer a terminal, forge a log line or turn the direction of
 /// writing, cut after `most` characters.
@@ -11,6 +12,14 @@ pub fn clean(text: &str, most: usize) -> String {
         out.push('…');
     }
     out
+}
+
+/// A word of a tenant's as a field of a line: as it is where it is plain, else in quotes, so that it cannot be read as
+/// other fields.
+#[must_use]
+pub fn word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
+    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("{text:?}").into() }
 }
 
 fn steers(c: char) -> bool {
@@ -94,6 +103,16 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d", 64), "a?[2Jb?c?d");
         assert_eq!(clean("abcdef", 4), "abc…");
         assert_eq!(clean("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn a_word_is_one_field() {
+        for plain in ["python3", "a.out", "g++-14", "x_1"] {
+            assert_eq!(word(plain), plain);
+        }
+        assert_eq!(word("python3, pid 1"), "\"python3, pid 1\"");
+        assert_eq!(word("a\"b) left"), "\"a\\\"b) left\"");
+        assert_eq!(word(""), "\"\"");
     }
 
     #[test]

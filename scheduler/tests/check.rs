@@ -20,10 +20,11 @@ fn right_settings_are_printed_as_they_are_in_force() {
     let expected = format!(
         "# {}; runtime directory {}\n\
          [scheduler]\nquantum = 0.5\nshare = true\noverlap = true\nevict = \"always\"\nenabled = true\nfetch_seconds = 60\ndrain_seconds = 5\n\
-         evict_seconds = 30\npatience_seconds = 10\nstarvation_seconds = 60\ntrace_spans = 4096\n\
+         evict_seconds = 30\npatience_seconds = 10\nlongest_turn_seconds = 60\nsilence_seconds = 5\nstarvation_seconds = 60\ntrace_spans = 4096\n\
          \n[memory]\nreserve = \"1GiB\"\nusable = \"auto\"\nnvml = \"libnvidia-ml.so.1\"\n\
          \n[swap]\nbudget = \"auto\"\n\
-         \n[limits]\ntenants = 1024\ntenants_per_user = 512\ntenants_per_container = 256\n\
+         \n[limits]\ntenants = 1024\ntenants_per_user = 512\ntenants_per_container = 256\nwhen_full = \"wait\"\nweight = 1\npriority = \"normal\"\n\
+         swap_per_tenant = \"auto\"\nswap_per_user = \"auto\"\nswap_per_container = \"auto\"\n\
          memory_per_tenant = \"none\"\nmemory_per_user = \"none\"\nmemory_per_container = \"none\"\ntime_share_per_tenant = \"none\"\n\
          hello_timeout_seconds = 5\nmessages_per_second = 1000\n\
          \n[sockets]\ntenant_mode = \"0666\"\ncontrol_group = \"\"\n\
@@ -42,7 +43,7 @@ fn wrong_settings_are_all_named_and_stop_the_start_in_the_same_words() {
     let file = setup.path("config.toml").display().to_string();
     let expected = format!(
         "nvshare-scheduler: {file}: [limits] tenants = 0 is not allowed (allowed: a whole number from 1 to 65536)\n\
-         nvshare-scheduler: {file}: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, starvation_seconds, trace_spans)\n\
+         nvshare-scheduler: {file}: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)\n\
          nvshare-scheduler: {file}: [scheduler] quantum = \"soon\" is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)\n\
          nvshare-scheduler: --evict sometimes is not allowed (allowed: \"pressure\", \"always\" or \"never\")\n"
     );

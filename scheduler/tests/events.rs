@@ -43,7 +43,7 @@ fn a_turn_is_told_step_by_step() {
     let kinds: Vec<&str> = start.iter().map(|event| &event.kind[..]).collect();
     assert_eq!(kinds, ["joined", "device", "requested", "granted", "ready"]);
     let (joined, ready) = (&start[0], &start[4]);
-    assert_eq!((joined.tenant, joined.pid), (Some(1), Some(std::process::id())));
+    assert_eq!((joined.tenant, joined.pid), (Some(1), Some(one.pid())));
     assert_eq!(joined.program.as_deref(), Some("one"));
     assert!(joined.text.as_deref().is_some_and(|text| text.contains("engine managed")), "{joined:?}");
     assert_eq!((ready.bytes, ready.took_seconds), (Some(12_900_000_000), Some(0.258)));

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 const LISTEN: &str =
     "[scheduler]\nquantum = 0.02\nshare = false\noverlap = false\n\n[metrics]\nlisten = \"127.0.0.1:0\"\n";
@@ -139,6 +140,44 @@ fn clients_that_do_not_ask_or_do_not_read_hold_up_nobody() {
     get(connect(&address));
     Tenant::with_work(&daemon.tenant_socket(), "one").granted();
     drop((silent, half, deaf));
+}
+
+#[test]
+fn two_hundred_clients_that_say_nothing_or_read_nothing_keep_nobody_waiting() {
+    let (_daemon, address) = start();
+    let clients: Vec<TcpStream> = (0..200).map(|_| connect(&address)).collect();
+    for mut stream in clients.iter().skip(1).step_by(2) {
+        // Its connection may have given way to a later one.
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    let begun = Instant::now();
+    get(connect(&address));
+    // At once; with a place for each and no way to get one, it took two lives of theirs.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    drop(clients);
+}
+
+/// How long the connection was open.
+fn life(mut stream: TcpStream, begun: Instant) -> Duration {
+    let _ = stream.read_to_end(&mut Vec::new());
+    begun.elapsed()
+}
+
+#[test]
+fn a_client_that_does_not_ask_is_closed_after_a_second_and_the_oldest_gives_way_at_once() {
+    let (_daemon, address) = start();
+    let begun = Instant::now();
+    let alone = life(connect(&address), begun);
+    assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&alone), "{alone:?}");
+    let gave_way = || {
+        let (begun, oldest) = (Instant::now(), connect(&address));
+        let others: Vec<TcpStream> = (0..128).map(|_| connect(&address)).collect();
+        let life = life(oldest, begun);
+        drop(others);
+        life < Duration::from_millis(800)
+    };
+    // Where this machine is busy, its second may be over before the others have come.
+    assert!((0..10).any(|_| gave_way()), "the oldest kept its place");
 }
 
 #[test]

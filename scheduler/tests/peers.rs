@@ -2,8 +2,8 @@
 mod common;
 use common::{Daemon, GPU, Tenant, device, hello};
 use nvshare_protocol::frame::MAX_BODY;
-use nvshare_protocol::tenant::{Hello, Released, ToScheduler, ToTenant};
-use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
+use nvshare_protocol::{Bytes, DeviceId};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -136,30 +136,6 @@ fn a_flood_ends_the_connection_with_one_line() {
 }
 
 #[test]
-fn a_tenant_that_does_not_read_loses_its_connection() {
-    let mut daemon = Daemon::start("[limits]\nmessages_per_second = 1000000\n");
-    let mut deaf = Tenant::join(&daemon.tenant_socket(), "deaf");
-    deaf.say(&ToScheduler::Device(device(GPU)));
-    let mut alive = Tenant::join(&daemon.tenant_socket(), "alive");
-    alive.say(&ToScheduler::Device(device(DeviceId([9; 16]))));
-    let mut out = Vec::new();
-    // Every request is granted: more to read than any buffer takes.
-    for lease in 1..=20_000 {
-        nvshare_protocol::frame::write(&ToScheduler::Request, &mut out);
-        let released =
-            Released { lease: LeaseId(lease), evicted: Vec::new(), drain: Nanos(0), evict: Nanos(0) };
-        nvshare_protocol::frame::write(&ToScheduler::Released(released), &mut out);
-    }
-    let mut stream = deaf.stream.try_clone().unwrap();
-    let writer = std::thread::spawn(move || stream.write_all(&out).is_err());
-    let line = daemon.logs("lost its connection: it ");
-    assert!(line.contains("tenant 1 (deaf"), "{line}");
-    assert!(writer.join().unwrap(), "the rest of its words is not wanted");
-    alive.say(&ToScheduler::Request);
-    alive.granted();
-}
-
-#[test]
 fn the_limit_that_is_reached_is_named() {
     let mut daemon = Daemon::start("[limits]\ntenants = 3\ntenants_per_user = 2\n");
     let one = Tenant::join(&daemon.tenant_socket(), "one");
@@ -208,5 +184,9 @@ fn words_of_tenants_cannot_forge_the_log() {
     let mut daemon = Daemon::start("");
     let mut tenant = Tenant::join(&daemon.tenant_socket(), "x\u{1b}[2J\nready: forged");
     tenant.say(&ToScheduler::Report("37 launches\nmet no gate".into()));
-    assert!(daemon.logs("reports: 37 launches?met no gate").contains("tenant 1 (x?[2J?ready: forged, pid "));
+    assert!(
+        daemon
+            .logs("reports: \"37 launches?met no gate\"")
+            .contains("tenant 1 (\"x?[2J?ready: forged\", pid ")
+    );
 }

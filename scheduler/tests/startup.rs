@@ -136,7 +136,7 @@ fn without_file_descriptors_new_connections_wait_and_old_ones_are_served() {
     let mut setup = Setup::new("[limits]\nhello_timeout_seconds = 60\n");
     setup.open_files = Some(40);
     let mut daemon = setup.start();
-    daemon.logs("[limits] tenants = 1024 needs 2176 file descriptors and only 40 are allowed");
+    daemon.logs("[limits] tenants = 1024 needs 5376 file descriptors and only 40 are allowed");
     let mut member = Tenant::join(&daemon.tenant_socket(), "member");
     let silent: Vec<Tenant> = (0..60).map(|_| Tenant::silent(&daemon.tenant_socket())).collect();
     daemon.logs("a tenant's connection cannot be accepted yet");

@@ -38,7 +38,7 @@ fn two_tenants_take_turns() {
 
 #[test]
 fn a_holder_of_lower_priority_gives_way_at_once() {
-    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n");
+    let mut daemon = Daemon::start("[scheduler]\nquantum = 3600\n[limits]\npriority = \"high\"\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
     let lease = one.granted().lease;
     one.ready(lease);
@@ -251,7 +251,7 @@ fn switched_off_from_the_start_tenants_are_told() {
 }
 
 #[test]
-fn the_first_word_about_a_devices_size_counts() {
+fn a_small_word_about_a_devices_size_is_warned_of_and_counts_for_nobody_else() {
     let mut daemon = Daemon::start("");
     let _one = Tenant::with_work(&daemon.tenant_socket(), "one");
     daemon.logs("tenant 1 (one");
@@ -260,7 +260,7 @@ fn the_first_word_about_a_devices_size_counts() {
     small.capacity = Bytes(1);
     two.say(&ToScheduler::Device(small));
     daemon
-        .logs("says that GPU-30313233-3435-3637-3839-616263646566 has 1 bytes; it is known with 17179869184");
+        .logs("says that GPU-30313233-3435-3637-3839-616263646566 has 1 bytes; it is known with 17179869184 (tenants)");
     assert_eq!(daemon.status().devices[0].capacity_bytes, 16 << 30);
 }
 

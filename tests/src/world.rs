@@ -91,9 +91,19 @@ impl World {
     /// If it does not.
     pub fn scheduler_with(&self, config: &str, arguments: &[&str]) -> Result<Scheduler> {
         let file = self.dir().join("config.toml");
-        std::fs::write(&file, config)?;
+        std::fs::write(&file, self.on_this_card(config))?;
         let file = file.display().to_string();
         self.scheduler(&[&["--config", &file], arguments].concat())
+    }
+
+    /// The configuration, without NVML where the card is simulated: this machine's would know other ones.
+    fn on_this_card(&self, config: &str) -> String {
+        let silent = "[memory]\nnvml = \"\"\n";
+        match config.split_once("[memory]\n") {
+            _ if self.card.is_empty() => config.to_owned(),
+            Some((before, after)) => format!("{before}{silent}{after}"),
+            None => format!("{config}\n{silent}"),
+        }
     }
 
     /// Starts the scheduler and waits until it answers.
@@ -101,6 +111,9 @@ impl World {
     /// # Errors
     /// If it does not.
     pub fn scheduler(&self, arguments: &[&str]) -> Result<Scheduler> {
+        if !self.card.is_empty() && !arguments.contains(&"--config") {
+            return self.scheduler_with("", arguments);
+        }
         std::fs::create_dir_all(self.runtime_dir())?;
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("scheduler.log"))?;

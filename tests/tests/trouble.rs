@@ -177,9 +177,8 @@ fn a_program_that_asks_for_a_driver_where_there_is_none_gets_the_same_answer() -
 #[test]
 fn a_kernel_that_waits_for_a_thread_at_the_gate_costs_a_cancelled_drain_and_no_deadlock() -> Result<()> {
     let world = World::new(REPORT)?;
-    let config = world.dir().join("config.toml");
-    std::fs::write(&config, "[scheduler]\nquantum = 0.3\ndrain_seconds = 0.3\npatience_seconds = 1\n")?;
-    let scheduler = world.scheduler(&["--config", &config.display().to_string()])?;
+    let config = "[scheduler]\nquantum = 0.3\ndrain_seconds = 0.3\npatience_seconds = 1\n";
+    let scheduler = world.scheduler_with(config, &[])?;
     let mut command = world.command(nvshare_tests::world::built()?.join("knot"))?;
     command.arg("4");
     let knot = Tenant::spawn(command)?;

@@ -74,7 +74,7 @@ fn an_idle_tenant_gives_way_long_before_its_quantum_ends() -> Result<()> {
 #[test]
 fn a_tenant_of_low_priority_gives_way_to_one_of_high_priority_at_once() -> Result<()> {
     let world = World::new(REPORT)?;
-    let scheduler = world.scheduler(&["--quantum", "3600"])?;
+    let scheduler = world.scheduler_with("[limits]\npriority = \"high\"\n", &["--quantum", "3600"])?;
     let low = world.load(&["--bytes", &bytes(), "--seconds", "6"], &[("NVSHARE_PRIORITY", "low")])?;
     low.next("step")?;
     let high = world.load(&["--bytes", &bytes(), "--steps", "3"], &[("NVSHARE_PRIORITY", "high")])?;

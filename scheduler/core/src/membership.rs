@@ -141,6 +141,7 @@ impl Core {
         }
         tenant.freed(device_id, &before);
         self.note_life(id, device_id, before.resident, now.resident);
+        self.disprove_unseen(id, device_id);
         self.changed(id);
         if now.allocated > before.allocated {
             self.outgrown(id, device_id);
@@ -149,10 +150,11 @@ impl Core {
 
     /// How large the device is. What tenants have told counts as far as it is possible on such a device.
     pub(crate) fn sized(&mut self, device_id: DeviceId, capacity: Bytes) {
-        let Some(device) = self.devices.get_mut(&device_id).filter(|device| device.capacity != capacity)
-        else {
+        // It may be told before the first tenant names the device.
+        let device = self.devices.entry(device_id).or_default();
+        if device.capacity == capacity {
             return;
-        };
+        }
         device.capacity = capacity;
         device.outside = device.outside.min(capacity);
         let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();

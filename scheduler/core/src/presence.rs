@@ -42,6 +42,30 @@ impl Core {
         self.changed(id);
     }
 
+    /// Those that others wait for, and who was told to leave or to move memory out: of whom it is worth knowing whether they
+    /// are stopped. Those that are known as stopped are among them as long as anybody waits, themselves included.
+    #[must_use]
+    pub fn awaited(&self) -> BTreeSet<TenantId> {
+        let mut all = BTreeSet::new();
+        for device in self.devices.values() {
+            let asked = device
+                .standings
+                .revoked
+                .iter()
+                .filter(|id| self.lease(**id).is_some_and(|lease| !lease.stuck));
+            all.extend(device.standings.outgoing.iter().chain(asked));
+            if !device.queue.is_empty() {
+                all.extend(device.holders.iter().chain(&device.beside));
+            }
+        }
+        if self.tenants.iter().any(|(_, tenant)| matches!(tenant.stage, Stage::Waiting(_))) {
+            let stopped =
+                self.tenants.iter().filter(|(_, tenant)| tenant.is_stopped && !tenant.is_disconnected);
+            all.extend(stopped.map(|(id, _)| *id));
+        }
+        all
+    }
+
     /// Holders that are stopped, and those that were granted a device and give no sign of life, lose their turns where
     /// others wait for it.
     pub(crate) fn give_up_on_the_lifeless(&mut self, devices: &BTreeSet<DeviceId>) {

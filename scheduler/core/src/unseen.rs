@@ -48,6 +48,11 @@ impl Core {
         if bytes == Bytes::ZERO || !self.tenants.get(&id).is_some_and(|t| t.devices.contains_key(&device)) {
             return;
         }
+        // Ahead of its turn it may have met memory that is only on its way out. It is told again when there is more room.
+        let leaves = self.devices[&device].standings.outgoing.iter().any(|other| *other != id);
+        if leaves && self.lease(id).is_none() {
+            return;
+        }
         self.believe(id, device, bytes);
         // What it was told to bring in beyond that has not come. It is told again when there is room.
         let most = self.memory(id, device).resident.saturating_add(self.free(id, device));
@@ -74,6 +79,15 @@ impl Core {
         *unseen = Unseen { bytes, until: now.saturating_add(span), span };
         self.changed(id);
         self.outgrown(id, device);
+    }
+
+    /// What is there of the tenant itself is taken by nobody else.
+    pub(crate) fn disprove_unseen(&mut self, id: TenantId, device: DeviceId) {
+        let most = self.usable(device).saturating_sub(self.memory(id, device).resident);
+        let words = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device));
+        if let Some(unseen) = words.map(|words| &mut words.unseen).filter(|unseen| unseen.bytes > most) {
+            unseen.bytes = most;
+        }
     }
 
     /// What was believed for long enough is not any more.

@@ -72,6 +72,8 @@ pub struct DeviceStatus {
     pub uuid: String,
     pub name: String,
     pub capacity_bytes: u64,
+    /// Whose word that is: `configured`, `nvml`, or `tenants`, for there is no better one.
+    pub capacity_from: String,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
     /// What programs outside of nvshare use.
@@ -100,7 +102,9 @@ pub struct TenantStatus {
     pub program: String,
     /// The container's name or id; none: a process of the host.
     pub container: Option<String>,
-    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `unresponsive`.
+    /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `deferred` (it stands back for the time that its
+    /// owner's tenants have kept from others), `unresponsive`, `stopped` (its process is, or frozen), `disconnected` (its
+    /// connection is gone and its process is not, nor what it has).
     pub state: String,
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
@@ -160,8 +164,9 @@ pub struct Event {
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `report`, `left`. Otherwise: `refused` (a connection), `outside` (what programs outside of
-    /// nvshare use has changed), `set` (by an operator), `missed` (events that were not read in time).
+    /// within its budget), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
+    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `set` (by an
+    /// operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u64>,

@@ -1,6 +1,6 @@
 //! `nvsharectl events`: what happens, one line each, until somebody stops it.
 use super::client::{Client, Failed};
-use crate::text::{bytes, clean, seconds};
+use crate::text::{bytes, clean, seconds, word};
 use nvshare_protocol::control::Event;
 use nvshare_protocol::{Bytes, Nanos};
 use std::io::{ErrorKind, Write};
@@ -26,7 +26,11 @@ pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
 fn line(event: &Event) -> String {
     let container = event.container.as_ref().map(|id| format!("container {id}"));
     let pid = event.pid.map(|pid| format!("pid {pid}"));
-    let who: Vec<String> = [event.program.clone(), pid, container].into_iter().flatten().collect();
+    let who: Vec<String> =
+        [event.program.as_deref().map(|program| word(program).into_owned()), pid, container]
+            .into_iter()
+            .flatten()
+            .collect();
     let tenant = event.tenant.map(|id| format!("tenant {id}"));
     let who = match (tenant, who.join(", ")) {
         (Some(tenant), who) => format!("{tenant} ({who})"),
@@ -39,7 +43,12 @@ fn line(event: &Event) -> String {
     };
     let devices: Vec<&str> = event.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
     let devices = (!devices.is_empty()).then(|| devices.join(" "));
-    let details: Vec<String> = [event.text.clone(), moved, devices].into_iter().flatten().collect();
+    // A report is the tenant's own words.
+    let text = event
+        .text
+        .as_ref()
+        .map(|text| if event.kind == "report" { format!("{text:?}") } else { text.clone() });
+    let details: Vec<String> = [text, moved, devices].into_iter().flatten().collect();
     let parts = [who, details.join(", ")];
     let rest: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
     let line = format!("{:>10.3} s  {:<15}  {}", event.seconds, event.kind, rest.join(": "));

@@ -1,5 +1,5 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
-use crate::text::{clean, memory, quantum, time};
+use crate::text::{clean, memory, quantum, time, word};
 use comfy_table::{CellAlignment, Table};
 use nvshare_protocol::control::{DeviceStatus, Quantum, Status};
 
@@ -18,7 +18,7 @@ pub fn status(status: &Status) -> String {
     out.push_str(&tenants(status));
     for tenant in &status.tenants {
         for report in &tenant.reports {
-            out.push_str(&format!("\ntenant {} reports: {}", tenant.id, clean(report, 256)));
+            out.push_str(&format!("\ntenant {} reports: {:?}", tenant.id, clean(report, 256)));
         }
     }
     if status.tenants.iter().any(|tenant| !tenant.reports.is_empty()) {
@@ -47,6 +47,8 @@ fn devices(status: &Status) -> String {
     ];
     let own = status.devices.iter().any(|device| device.own_quantum.is_some());
     head.extend(own.then_some("QUANTUM"));
+    let believed = status.devices.iter().any(|device| device.capacity_from == "tenants");
+    head.extend(believed.then_some("MEMORY-FROM"));
     let rows = status.devices.iter().map(|device| {
         let mut row = vec![
             device.uuid.clone(),
@@ -62,6 +64,7 @@ fn devices(status: &Status) -> String {
             rate(device),
         ];
         row.extend(own.then(|| own_quantum(device)));
+        row.extend(believed.then(|| or_dash(clean(&device.capacity_from, 16))));
         row
     });
     aligned(&head, &[2, 3, 4, 5, 8, 9, 10, 11], rows)
@@ -97,7 +100,7 @@ fn tenants(status: &Status) -> String {
             tenant.id.to_string(),
             tenant.pid.to_string(),
             tenant.uid.to_string(),
-            clean(&tenant.program, 64),
+            word(&clean(&tenant.program, 64)).into_owned(),
             or_dash(tenant.container.clone().unwrap_or_default()),
             tenant.state.clone(),
             or_dash(devices.join(",")),
@@ -179,6 +182,7 @@ mod tests {
                 uuid: uuid.into(),
                 name: "NVIDIA H200".into(),
                 capacity_bytes: 16 << 30,
+                capacity_from: "nvml".into(),
                 allocated_bytes: 24 << 30,
                 resident_bytes: 12 << 30,
                 outside_bytes: 1 << 30,
@@ -230,7 +234,7 @@ TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RES
      1  4711  1000  python3  4f1d3c0b5a69  running  GPU-30313233   12.0 GiB  12.0 GiB  14.0 GiB  6.0 GiB  1 min 1 s       4       2
     13     9     0  train    -             waiting  -                     0         0         -        0      0.0 s       0       1
 
-tenant 1 reports: 37 launches met no gate
+tenant 1 reports: \"37 launches met no gate\"
 ";
         assert_eq!(status(&full), expected);
     }
@@ -255,6 +259,19 @@ tenant 1 reports: 37 launches met no gate
         assert_eq!(of(&[None]), ["RATE", "-"]);
         assert_eq!(of(&[None, Some(Quantum::Auto)]), ["QUANTUM", "-", "s)"]);
         assert_eq!(of(&[Some(Quantum::Seconds(5.0))]), ["QUANTUM", "s"]);
+    }
+
+    #[test]
+    fn whose_word_a_gpus_memory_is_shows_where_it_is_that_of_tenants() {
+        let last = |sources: &[&str]| {
+            let device =
+                |from: &&str| DeviceStatus { capacity_from: (*from).into(), ..DeviceStatus::default() };
+            let text = status(&Status { devices: sources.iter().map(device).collect(), ..Status::default() });
+            let rows = text.lines().skip(2).take(1 + sources.len());
+            rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(last(&["nvml", "configured", ""]), ["RATE", "-", "-", "-"]);
+        assert_eq!(last(&["nvml", "tenants", ""]), ["MEMORY-FROM", "nvml", "tenants", "-"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What an operator asks, answered from the core's picture and the members' names.
 use super::Daemon;
+use super::members::Member;
 use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_core::snapshot::{DeviceView, TenantView};
+use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Snapshot, parse, print, record, settings};
 use nvshare_protocol::DeviceId;
 use nvshare_protocol::control;
@@ -89,6 +90,7 @@ impl Daemon {
 
     /// The status, and its devices by id.
     pub(super) fn status_and_devices(&mut self) -> (Status, Vec<DeviceId>) {
+        self.look_at_the_stopped();
         let picture = self.picture();
         let ids = picture.devices.iter().map(|view| view.id).collect();
         let alike = picture.devices.iter().filter(|view| view.own_quantum.is_none());
@@ -109,10 +111,12 @@ impl Daemon {
 
     fn device_status(&self, view: &DeviceView) -> DeviceStatus {
         let ids = |list: &[TenantId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
+        let known = self.machine.get(view.id);
         DeviceStatus {
             uuid: view.id.to_string(),
-            name: self.registry.get(view.id).map(|known| known.name.clone()).unwrap_or_default(),
+            name: known.map(|known| known.name.clone()).unwrap_or_default(),
             capacity_bytes: view.capacity.0,
+            capacity_from: known.map(|known| known.from.as_str().to_owned()).unwrap_or_default(),
             allocated_bytes: view.allocated.0,
             resident_bytes: view.resident.0,
             outside_bytes: view.outside.0,
@@ -140,8 +144,8 @@ impl Daemon {
             pid: member.who.pid,
             uid: member.who.uid,
             program: member.hello.program.clone(),
-            container: member.who.short().map(str::to_owned),
-            state: view.state.as_str().into(),
+            container: member.who.shown(),
+            state: state(view, member).into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
             allocated_bytes: sum(|memory| memory.allocated.0),
             resident_bytes: sum(|memory| memory.resident.0),
@@ -153,7 +157,7 @@ impl Daemon {
             priority: view.priority.as_str().into(),
             time_share_percent: view.time_share,
             limit_bytes: member.promise.limit.map(|limit| limit.0),
-            swap_bytes: member.swap.bytes().0,
+            swap_bytes: self.swap_of(view.id).0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             reports: member.reports.shown(),
@@ -179,6 +183,11 @@ impl Daemon {
             bytes: span.bytes.0,
         }
     }
+}
+
+/// One that asks for devices of which the core does not know all yet waits.
+fn state(view: &TenantView, member: &Member) -> &'static str {
+    if member.asks && view.state == State::Idle { State::Waiting.as_str() } else { view.state.as_str() }
 }
 
 fn refused(message: String) -> Reply {

@@ -1,6 +1,6 @@
 //! What happens is counted, for the metrics.
 use super::Daemon;
-use super::members::{Member, Seen};
+use super::members::Member;
 use crate::metrics::counts::{Counts, Moved};
 use crate::metrics::exposition::Picture;
 use nvshare_core::event::TenantId;
@@ -38,7 +38,7 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         let holds = member.holds();
         let Some(seen) = member.devices.get_mut(&told.device) else { return };
-        let before = std::mem::replace(seen, Seen { allocated: told.allocated, resident: told.resident });
+        let before = seen.tells(told);
         let allocated = told.allocated.saturating_sub(before.allocated);
         let bytes = told.resident.saturating_sub(before.resident).saturating_sub(allocated);
         if enabled && !holds && bytes > Bytes::ZERO {
@@ -51,10 +51,10 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         for share in shares.iter().filter(|share| member.devices.contains_key(&share.device)) {
             // A word of the tenant's: it is taken for true as far as it is possible.
-            let capacity = self.registry.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
+            let capacity = self.machine.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
             let moved = way(share.bytes.min(capacity));
             member.moved.add(moved);
-            if let Some(counts) = self.registry.counts(share.device) {
+            if let Some(counts) = self.machine.counts(share.device) {
                 counts.moved.add(moved);
             }
         }
@@ -64,7 +64,7 @@ impl Daemon {
         let devices: Vec<DeviceId> =
             self.members.get(tenant).map_or_else(Vec::new, |member| member.devices.keys().copied().collect());
         for device in devices {
-            if let Some(counts) = self.registry.counts(device) {
+            if let Some(counts) = self.machine.counts(device) {
                 add(counts);
             }
         }
@@ -83,10 +83,10 @@ impl Daemon {
             self.members.get(TenantId(row.id)).map(|member: &Member| member.moved).unwrap_or_default()
         });
         let counts =
-            |id: DeviceId| self.registry.get(id).map(|known| known.counts.clone()).unwrap_or_default();
+            |id: DeviceId| self.machine.get(id).map(|known| known.counts.clone()).unwrap_or_default();
         let picture = Picture {
-            swap_budget: self.swap.total().0,
-            swap_used: self.swap.used().0,
+            swap_budget: self.ledger.total().0,
+            swap_used: self.ledger.used().0,
             devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
             tenants: tenants.collect(),
             status,

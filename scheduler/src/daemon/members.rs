@@ -1,38 +1,66 @@
 //! Who is connected, and the names of those who were.
 use crate::daemon::reports::Reports;
+use crate::daemon::stopped::Watched;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
-use crate::swap::Swap;
+use crate::process::Key;
+use crate::tenants::limits::Seat;
 use crate::tenants::promises::Promise;
-use crate::tenants::told::{Joined, Outbound};
+use crate::tenants::told::{Joined, Out, Outbound};
+use crate::text;
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::Hello;
+use nvshare_protocol::tenant::{Hello, Memory};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// One tenant.
 pub struct Member {
     pub who: Identity,
     pub hello: Hello,
-    pub outbound: Outbound,
+    /// None: its connection is gone, and its process lives.
+    outbound: Option<Outbound>,
+    /// Its place, until its process has ended.
+    _seat: Seat,
     pub devices: BTreeMap<DeviceId, Seen>,
     pub moved: Moved,
-    pub swap: Swap,
     pub promise: Promise,
     pub reports: Reports,
+    /// The limits for which it was refused swap space: each is logged once.
+    pub refused: BTreeSet<&'static str>,
     /// The grant whose fetch or release has not been logged: each is logged once.
     lease: Option<(LeaseId, Logged)>,
     /// It has held since before this daemon.
     resumed: bool,
     /// The core knows that it swaps.
     swaps: bool,
+    /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
+    pub asks: bool,
+    pub watched: Watched,
 }
 
-/// What a tenant told last of its memory on a device.
+/// What a tenant told last of its memory on a device, and what was said of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub allocated: Bytes,
     pub resident: Bytes,
+    /// What the log has said that it lacks there though nobody has told of it.
+    lacks: Bytes,
+}
+
+impl Seen {
+    /// What it tells now.
+    pub fn tells(&mut self, told: &Memory) -> Self {
+        std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
+    }
+
+    /// Whether what it lacks is news for the log: twice or half as much as the log has said last.
+    pub fn lacks_so_much_more(&mut self, bytes: Bytes) -> bool {
+        let news = self.lacks == Bytes::ZERO || bytes.0 / 2 >= self.lacks.0 || bytes.0 <= self.lacks.0 / 2;
+        if news {
+            self.lacks = bytes;
+        }
+        news
+    }
 }
 
 /// What of a grant is in the log.
@@ -46,8 +74,25 @@ impl Member {
     /// As logs and traces name it: `python3, pid 4711, container 4f1d3c0b5a69`.
     pub fn label(&self) -> String {
         let Self { who, hello, .. } = self;
-        let container = who.short().map(|id| format!(", container {id}")).unwrap_or_default();
-        format!("{}, pid {}{container}", hello.program, who.pid)
+        let container = who.shown().map(|id| format!(", container {id}")).unwrap_or_default();
+        format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
+    }
+
+    /// Whether it can be told anything.
+    pub fn is_connected(&self) -> bool {
+        self.outbound.is_some()
+    }
+
+    /// Its connection is closed, when what was said is written.
+    pub fn disconnect(&mut self) {
+        self.outbound = None;
+    }
+
+    /// Nothing is said to one whose connection is gone.
+    pub fn say(&self, out: impl Into<Out>) {
+        if let Some(outbound) = &self.outbound {
+            outbound.put(out);
+        }
     }
 
     /// Whether its gate may be open.
@@ -57,8 +102,8 @@ impl Member {
 
     /// Whether it has become plain that its memory moves by the swap engine: that is what it takes wherever it has the
     /// choice and swap space is there.
-    pub fn begins_to_swap(&mut self) -> bool {
-        let swaps = matches!(self.hello.engine.as_str(), "swap" | "auto") && self.swap.bytes() > Bytes::ZERO;
+    pub fn begins_to_swap(&mut self, has: Bytes) -> bool {
+        let swaps = matches!(self.hello.engine.as_str(), "swap" | "auto") && has > Bytes::ZERO;
         swaps && !std::mem::replace(&mut self.swaps, true)
     }
 
@@ -85,6 +130,8 @@ impl Member {
 /// All of them.
 pub struct Members {
     present: BTreeMap<TenantId, Member>,
+    /// Those of each process.
+    processes: HashMap<Key, BTreeSet<TenantId>>,
     /// The latest to leave, for the spans that the core remembers of them.
     past: VecDeque<(TenantId, u32, String)>,
     remembered: usize,
@@ -93,34 +140,53 @@ pub struct Members {
 impl Members {
     /// Remembers the names of so many that have left.
     pub fn new(remembered: usize) -> Self {
-        Self { present: BTreeMap::new(), past: VecDeque::new(), remembered }
+        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered }
     }
 
-    pub fn join(&mut self, joined: Joined, swap: Swap, promise: Promise) {
-        let Joined { tenant, who, hello, outbound } = joined;
+    pub fn join(&mut self, joined: Joined, promise: Promise) {
+        let Joined { tenant, who, hello, outbound, seat } = joined;
+        if let Some(key) = who.key() {
+            self.processes.entry(key).or_default().insert(tenant);
+        }
         let member = Member {
-            outbound,
+            outbound: Some(outbound),
+            _seat: seat,
             devices: BTreeMap::new(),
             moved: Moved::default(),
             resumed: hello.holds,
             who,
             hello,
-            swap,
             promise,
             reports: Reports::default(),
+            refused: BTreeSet::new(),
             lease: None,
             swaps: false,
+            asks: false,
+            watched: Watched::default(),
         };
         self.present.insert(tenant, member);
     }
 
     pub fn leave(&mut self, tenant: TenantId) -> Option<Member> {
         let member = self.present.remove(&tenant)?;
+        if let Some(key) = member.who.key()
+            && let Some(those) = self.processes.get_mut(&key)
+        {
+            those.remove(&tenant);
+            if those.is_empty() {
+                self.processes.remove(&key);
+            }
+        }
         self.past.push_back((tenant, member.who.pid, member.label()));
         if self.past.len() > self.remembered {
             self.past.pop_front();
         }
         Some(member)
+    }
+
+    /// Those of one process.
+    pub fn of_process(&self, key: Option<Key>) -> Vec<TenantId> {
+        key.and_then(|key| self.processes.get(&key)).into_iter().flatten().copied().collect()
     }
 
     pub fn get(&self, tenant: TenantId) -> Option<&Member> {

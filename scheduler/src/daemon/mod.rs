@@ -2,26 +2,32 @@
 mod act;
 mod answer;
 mod count;
+mod join;
+mod leave;
+mod machine;
 mod members;
 mod news;
-mod outside;
 mod reports;
 mod run;
+mod stopped;
+mod swapping;
 mod trace_file;
 
 pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
+use crate::ledger::Ledger;
+use crate::machine::{Machine, Seen};
 use crate::outside::{Strangers, Watch};
+use crate::process::Key;
 use crate::settings::Settings;
-use crate::swap::Budget;
 use crate::tenants::connection::Shared;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Everything that the loop knows.
@@ -30,11 +36,17 @@ pub struct Daemon {
     core: Core,
     settings: Settings,
     members: Members,
-    registry: Registry,
-    swap: Budget,
+    machine: Machine,
+    seen: Seen,
+    ledger: Ledger,
+    /// Until then, what tenants say that they have of swap space is believed.
+    claims_until: Option<Nanos>,
+    /// Processes whose end is waited for.
+    watched: HashMap<Key, leave::Watched>,
     promises: Promises,
     strangers: Strangers,
     watch: Watch,
+    looks: stopped::Looks,
     trace: Option<TraceFile>,
     /// The last text for the metrics, and when it was made.
     exposition: Option<(Nanos, Arc<str>)>,

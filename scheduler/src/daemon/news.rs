@@ -17,6 +17,22 @@ impl Daemon {
         });
     }
 
+    /// A line that this tenant has provoked, at `warn`.
+    pub(super) fn warn_of(&self, tenant: TenantId, line: &str) {
+        match self.members.get(tenant) {
+            Some(member) => self.shared.seldom.warn_of(&member.who, line),
+            None => self.shared.seldom.warn(line),
+        }
+    }
+
+    /// A line that this tenant has provoked, at `info`.
+    pub(super) fn info_of(&self, tenant: TenantId, line: &str) {
+        match self.members.get(tenant) {
+            Some(member) => self.shared.seldom.info_of(&member.who, line),
+            None => self.shared.seldom.info(line),
+        }
+    }
+
     /// What a tenant says, where an operator may care.
     pub(super) fn heard(&self, tenant: TenantId, message: &ToScheduler) {
         let moved = |event: &mut Event, shares: &[Share], took: Option<Nanos>| {
@@ -67,7 +83,7 @@ impl Daemon {
                 let name = self.members.name(*tenant);
                 let line =
                     format!("{name} {why} (lease {}): others run beside it where there is room", lease.0);
-                self.shared.seldom.warn(&line);
+                self.warn_of(*tenant, &line);
                 self.news("unresponsive", *tenant, |event| event.text = Some(why.into()));
             }
             Action::NoRoom { tenant, device, wants, usable, kept } => {
@@ -76,7 +92,7 @@ impl Daemon {
                 for (other, bytes) in kept {
                     why += &format!("; {} keeps {}", self.members.name(*other), text::bytes(*bytes));
                 }
-                self.shared.seldom.warn(&format!("{} waits: {why}", self.members.name(*tenant)));
+                self.warn_of(*tenant, &format!("{} waits: {why}", self.members.name(*tenant)));
                 self.news("no-room", *tenant, |event| event.text = Some(why));
             }
             Action::Contended { .. } | Action::Enabled { .. } => {}
@@ -107,7 +123,7 @@ impl Daemon {
             format!("{name} {what} {bytes} in {seconds}{rate}")
         };
         if moved > Bytes::ZERO {
-            self.shared.seldom.info(&line());
+            self.info_of(tenant, &line());
         } else if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!("{}", line());
         }
@@ -120,7 +136,7 @@ fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> Event {
         tenant: Some(tenant.0),
         pid: member.map(|member| member.who.pid),
         program: member.map(|member| member.hello.program.clone()),
-        container: member.and_then(|member| member.who.short()).map(str::to_owned),
+        container: member.and_then(|member| member.who.shown()),
         ..Event::default()
     }
 }

@@ -1,28 +1,35 @@
 //! Start, loop, end.
+use super::join::CLAIMS;
 use super::members::Members;
+use super::stopped::Looks;
 use super::{Daemon, TraceFile};
 use crate::clock::Clock;
 use crate::control;
 use crate::feed::Feed;
+use crate::identity::{Host, Identity};
+use crate::ledger::{Holder, Ledger};
+use crate::machine::{Machine, Seen};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
 use crate::notify;
 use crate::outside::{Strangers, Watch};
+use crate::pages::{Pages, Said};
+use crate::record::{self, Handed, Record};
 use crate::seldom::Seldom;
 use crate::settings::Settings;
 use crate::sockets::{Listening, RuntimeDir};
-use crate::swap::{Budget, half_of_memory};
+use crate::swap::half_of_memory;
 use crate::tenants::accept;
 use crate::tenants::connection::Shared;
 use crate::tenants::limits::Seats;
 use crate::tenants::promises::Promises;
-use crate::tenants::registry::Registry;
 use crate::tenants::told::Told;
 use crate::text;
 use anyhow::{Context, Result};
 use nvshare_core::event::Event;
 use nvshare_core::{Core, print};
 use nvshare_protocol::{Bytes, Nanos};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -51,13 +58,13 @@ pub struct Running {
     _files: (Box<dyn std::any::Any>, Box<dyn std::any::Any>, RuntimeDir),
 }
 
-/// Claims `dir`, opens the sockets and serves them. To be called within the runtime.
+/// Claims `path`, opens the sockets and serves them. To be called within the runtime.
 ///
 /// # Errors
 /// Whatever stands in the way, with its path.
-pub fn open(dir: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<Running> {
+pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<Running> {
     let trace = trace.map(TraceFile::open).transpose()?;
-    let dir = RuntimeDir::claim(dir)?;
+    let dir = RuntimeDir::claim(path)?;
     if dir.inherited {
         settings.core.grace = GRACE;
     }
@@ -72,7 +79,9 @@ pub fn open(dir: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<
     let (ask, asked) = mpsc::channel(ASKED);
     let shared = Arc::new(Shared {
         clock,
-        seldom: Seldom::new(clock),
+        seldom: Arc::new(Seldom::new(clock)),
+        host: Host::default(),
+        full_fails: settings.full_fails,
         feed: Feed::new(clock),
         queue,
         hello_timeout: settings.hello_timeout,
@@ -88,24 +97,34 @@ pub fn open(dir: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<
     tokio::spawn(control::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
-    let registry = Registry::default();
-    let swap = Budget::new(settings.swap.unwrap_or_else(|| Bytes(half_of_memory())));
+    let watch = Watch::start(settings.nvml.clone());
+    let machine = Machine::new(settings.capacities.clone(), watch.asks());
+    let handed = record::read(path).unwrap_or_else(|error| {
+        tracing::warn!("{}: the ledger of swap space is not used: {error}", path.display());
+        Some(Handed::new())
+    });
+    let claims_until = (dir.inherited && handed.is_none()).then_some(CLAIMS);
+    let ledger = ledger(&settings, path, &shared)?;
     let promises = Promises::new(settings.memory);
     let mut daemon = Daemon {
-        watch: Watch::start(settings.nvml.clone()),
+        watch,
+        looks: Looks::default(),
         strangers: Strangers::default(),
         clock,
         core,
         settings,
         members,
-        registry,
-        swap,
+        machine,
+        seen: Seen::default(),
+        ledger,
+        claims_until,
+        watched: HashMap::new(),
         promises,
         trace,
         exposition: None,
         shared,
     };
-    daemon.begin();
+    daemon.begin(handed.unwrap_or_default());
     Ok(Running {
         daemon,
         told,
@@ -121,9 +140,29 @@ fn listener(open: Listening) -> Result<(UnixListener, impl std::any::Any)> {
     Ok((UnixListener::from_std(listener).context("a socket cannot be served")?, file))
 }
 
+fn ledger(settings: &Settings, path: &Path, shared: &Arc<Shared>) -> Result<Ledger> {
+    let (queue, seldom) = (shared.queue.clone(), Arc::clone(&shared.seldom));
+    let pages = Pages::start(move |said| match said {
+        // The loop may be over.
+        Said::Freed(freed) => drop(queue.blocking_send(Told::Freed(freed))),
+        Said::Failed(why) => seldom.warn(&why),
+    });
+    let pages = pages.context("no thread can be started for swap space")?;
+    let record = Record::keep(path).context("no thread can be started for the ledger of swap space")?;
+    let total = settings.swap.unwrap_or_else(|| Bytes(half_of_memory()));
+    Ok(Ledger::new(total, settings.swap_limits, pages, Some(record)))
+}
+
 impl Daemon {
-    /// The trace begins with the rules.
-    fn begin(&mut self) {
+    /// The trace begins with the rules. What the daemon before has handed out is charged to those who live.
+    fn begin(&mut self, handed: Handed) {
+        for (key, bytes) in handed {
+            if let Ok(who) = Identity::of_process(key, &self.shared.host) {
+                self.ledger.inherited(Holder::Process(key), &who, bytes);
+                self.watch_process(who.process.as_ref());
+            }
+        }
+        self.ledger.write();
         let line = print::settings(Nanos::ZERO, self.core.settings()) + "\n";
         self.record(&line);
         if !self.settings.enabled {
@@ -157,8 +196,9 @@ impl Running {
                     // Its client may have gone.
                     let _ = scrape.send(daemon.exposition());
                 }
-                usages = daemon.watch.next() => daemon.usages(&usages),
+                answer = daemon.watch.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
+                () = daemon.clock.until(daemon.looks.next()) => daemon.look(),
                 () = tick(&mut watchdog) => notify::alive(),
             }
         }

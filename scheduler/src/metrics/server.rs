@@ -10,25 +10,28 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 /// A client's wish for the text, on its way to the loop.
 pub type Scrape = oneshot::Sender<Arc<str>>;
 
-/// Clients at a time.
-const CONNECTIONS: usize = 32;
+/// Clients at a time. The oldest gives way to the next one.
+const CONNECTIONS: usize = 128;
+/// Within this time a client has asked.
+const ASKING: Duration = Duration::from_secs(1);
 /// A connection's whole life: asking, waiting and reading.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves `listener` for ever.
 pub async fn serve(listener: Listener, scrape: mpsc::Sender<Scrape>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut clients = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let connection = match listener.accept().await {
             Ok(stream) => converse(stream, scrape.clone()),
             Err(error) => {
@@ -37,11 +40,18 @@ pub async fn serve(listener: Listener, scrape: mpsc::Sender<Scrape>) {
                 continue;
             }
         };
-        tokio::spawn(async move {
-            // What went wrong, the client knows.
-            let _ = tokio::time::timeout(PATIENCE, connection).await;
-            drop(place);
-        });
+        make_room(&mut clients);
+        // What went wrong, the client knows.
+        let client = tokio::spawn(async move { drop(tokio::time::timeout(PATIENCE, connection).await) });
+        clients.push_back(client.abort_handle());
+    }
+}
+
+/// Nobody who comes to ask waits for those who came before.
+fn make_room(clients: &mut VecDeque<AbortHandle>) {
+    clients.retain(|client| !client.is_finished());
+    while clients.len() >= CONNECTIONS {
+        clients.pop_front().inspect(AbortHandle::abort);
     }
 }
 
@@ -49,6 +59,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, scrape: mpsc::Sen
     let service = service_fn(|request| answer(request, scrape.clone()));
     let server = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(ASKING)
         .keep_alive(false)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), service)

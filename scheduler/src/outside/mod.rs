@@ -1,4 +1,5 @@
-//! What programs outside of nvshare use of the GPUs, as NVIDIA's management library (NVML) tells it.
+//! The machine as NVIDIA's management library (NVML) tells it: its devices, how large they are, and which process uses
+//! how much of each.
 //!
 //! A thread of its own asks, because a driver in trouble may take its time to answer. It has the library open only
 //! while there are tenants: they hold the driver anyway, and without them nothing of ours keeps an administrator from
@@ -15,36 +16,64 @@ use tokio::sync::mpsc;
 
 /// Between two questions, and before the library is closed once the last tenant has left.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Before a library that could not be opened, or finds no driver any more, is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
-/// The processes on one device, or on one MIG instance.
+/// One device, or one MIG instance. What it does not tell is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct Found {
     pub device: DeviceId,
-    /// The host's pid of each, and what it uses, its contexts included.
-    pub processes: Vec<(u32, Bytes)>,
+    /// All of its memory, less what the driver reserves for itself.
+    pub total: Option<Bytes>,
+    /// What of that is taken, by whomever.
+    pub used: Option<Bytes>,
+    /// The host's pid of each process on it, and what that uses, its contexts included.
+    pub processes: Option<Vec<(u32, Bytes)>>,
+}
+
+/// All devices that can be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    pub devices: Vec<Found>,
+    /// Each one that there is has said which it is.
+    pub complete: bool,
+}
+
+/// What comes of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Inventory(Inventory),
+    /// The library cannot be opened.
+    Silent,
 }
 
 /// The loop's end of the thread; dropped, the thread ends.
 pub struct Watch {
     wanted: Option<Sender<bool>>,
-    usages: mpsc::Receiver<Vec<Usage>>,
+    answers: mpsc::Receiver<Answer>,
 }
 
 impl Watch {
     /// Starts the thread; without a `library`, nothing.
     #[must_use]
     pub fn start(library: Option<String>) -> Self {
-        let (send, usages) = mpsc::channel(1);
+        let (send, answers) = mpsc::channel(1);
         let (wanted, asked) = channel();
-        let Some(library) = library else { return Self { wanted: None, usages } };
+        let Some(library) = library else { return Self { wanted: None, answers } };
         let thread = std::thread::Builder::new().name("nvml".into());
         match thread.spawn(move || serve(&library, &asked, &send)) {
-            Ok(_) => Self { wanted: Some(wanted), usages },
+            Ok(_) => Self { wanted: Some(wanted), answers },
             Err(error) => {
                 tracing::warn!("no thread to ask NVML: {error}");
-                Self { wanted: None, usages }
+                Self { wanted: None, answers }
             }
         }
+    }
+
+    /// Whether anybody asks.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.wanted.is_some()
     }
 
     /// Whether there are tenants.
@@ -54,56 +83,75 @@ impl Watch {
     }
 
     /// The next answer.
-    pub async fn next(&mut self) -> Vec<Usage> {
-        match self.usages.recv().await {
-            Some(usages) => usages,
+    pub async fn next(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
             None => std::future::pending().await,
         }
     }
 }
 
+/// Why nothing is asked any more.
+enum Stop {
+    /// The last tenant has left.
+    Unwanted,
+    /// The library finds no driver any more.
+    Lost,
+    /// The daemon ends.
+    Ended,
+}
+
 /// Until the loop's end is dropped.
-fn serve(library: &str, wanted: &Receiver<bool>, send: &mpsc::Sender<Vec<Usage>>) {
+fn serve(library: &str, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) {
     let mut told = false;
+    let mut there = false;
     loop {
-        match wanted.recv() {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(_) => return,
+        if !there {
+            match wanted.recv() {
+                Ok(now) => there = now,
+                Err(_) => return,
+            }
+            continue;
         }
-        match nvml::Library::open(library) {
+        let stop = match nvml::Library::open(library) {
             Ok(library) => {
                 tracing::debug!("NVML is open");
                 let stop = ask(&library, wanted, send);
                 drop(library);
                 tracing::debug!("NVML is closed");
-                if let Stop::Ended = stop {
-                    return;
+                stop
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!(
+                        "the GPUs are described by tenants alone, and what programs outside of nvshare use of them is \
+                         not known: [memory] nvml = {library:?}: {error}"
+                    );
                 }
+                // A loop that is behind hears it the next time.
+                let _ = send.try_send(Answer::Silent);
+                Stop::Lost
             }
-            Err(error) if !told => {
-                told = true;
-                tracing::info!(
-                    "what programs outside of nvshare use of the GPUs is not known: [memory] nvml = {library:?}: {error}"
-                );
-            }
-            Err(_) => {}
-        }
+        };
+        there = match stop {
+            Stop::Unwanted => false,
+            Stop::Lost => match wanted.recv_timeout(RETRY) {
+                Ok(now) => now,
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => return,
+            },
+            Stop::Ended => return,
+        };
     }
 }
 
-enum Stop {
-    /// The last tenant has left.
-    Unwanted,
-    Ended,
-}
-
-fn ask(library: &nvml::Library, wanted: &Receiver<bool>, send: &mpsc::Sender<Vec<Usage>>) -> Stop {
+fn ask(library: &nvml::Library, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) -> Stop {
     let mut there = true;
     loop {
         if there {
+            let Some(inventory) = library.inventory() else { return Stop::Lost };
             // A loop that is behind needs the latest answer only, and gets the next.
-            let _ = send.try_send(library.usages());
+            let _ = send.try_send(Answer::Inventory(inventory));
         }
         match wanted.recv_timeout(INTERVAL) {
             Ok(now) => there = now,

@@ -1,5 +1,5 @@
 //! NVML's answers in our words. What one device does not tell is left out, and asked again the next time.
-use super::Usage;
+use super::{Found, Inventory};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
@@ -21,29 +21,53 @@ impl Library {
         Nvml::builder().lib_path(OsStr::new(name)).init().map(Self)
     }
 
-    /// Every device and MIG instance that can be asked.
-    pub fn usages(&self) -> Vec<Usage> {
-        let count =
-            self.0.device_count().inspect_err(|error| failed("the number of GPUs", error)).unwrap_or(0);
-        let devices = (0..count).filter_map(|index| self.0.device_by_index(index).ok());
-        devices.flat_map(|device| parts(&device)).collect()
+    /// Every device and MIG instance that can be asked; none: there is no driver to ask.
+    pub fn inventory(&self) -> Option<Inventory> {
+        let count = self.0.device_count().inspect_err(|error| failed("the number of GPUs", error)).ok()?;
+        let mut all = Inventory { devices: Vec::new(), complete: true };
+        for index in 0..count {
+            match self.0.device_by_index(index) {
+                Ok(device) => parts(&device, &mut all),
+                Err(error) => {
+                    failed(&format!("GPU {index}"), &error);
+                    all.complete = false;
+                }
+            }
+        }
+        Some(all)
     }
 }
 
-/// The MIG instances of a device that is divided; otherwise the device.
-fn parts(device: &Device<'_>) -> Vec<Usage> {
+/// Adds the MIG instances of a device that is divided; otherwise the device.
+fn parts(device: &Device<'_>, all: &mut Inventory) {
     let divided = device.mig_mode().is_ok_and(|mode| mode.current != 0);
     if !divided {
-        return usage(device).into_iter().collect();
+        return add(device, all);
     }
     let most = device.mig_device_count().unwrap_or(0);
+    // Not every place for an instance has one.
     let instances = (0..most).filter_map(|index| device.mig_device_by_index(index).ok());
-    instances.filter_map(|instance| usage(&instance)).collect()
+    instances.for_each(|instance| add(&instance, all));
 }
 
-fn usage(device: &Device<'_>) -> Option<Usage> {
-    let uuid = device.uuid().inspect_err(|error| failed("a UUID", error)).ok()?;
-    let compute = device.running_compute_processes().inspect_err(|error| failed(&uuid, error)).ok()?;
+fn add(device: &Device<'_>, all: &mut Inventory) {
+    let uuid = device.uuid().inspect_err(|error| failed("a UUID", error)).ok();
+    let Some((uuid, device_id)) = uuid.and_then(|uuid| device_id(&uuid).map(|id| (uuid, id))) else {
+        all.complete = false;
+        return;
+    };
+    let memory = device.memory_info().inspect_err(|error| failed(&uuid, error)).ok();
+    all.devices.push(Found {
+        device: device_id,
+        // What the driver keeps for itself is not part of what CUDA tells (H200, driver 2026: to the byte).
+        total: memory.as_ref().map(|memory| Bytes(memory.total.saturating_sub(memory.reserved))),
+        used: memory.as_ref().map(|memory| Bytes(memory.used)),
+        processes: processes(device).inspect_err(|error| failed(&uuid, error)).ok(),
+    });
+}
+
+fn processes(device: &Device<'_>) -> Result<Vec<(u32, Bytes)>, NvmlError> {
+    let compute = device.running_compute_processes()?;
     // Devices for computing only do not know of graphics.
     let graphics = device.running_graphics_processes().unwrap_or_default();
     let mut processes = BTreeMap::<u32, Bytes>::new();
@@ -53,7 +77,7 @@ fn usage(device: &Device<'_>) -> Option<Usage> {
         let known = processes.entry(pid).or_default();
         *known = (*known).max(Bytes(bytes));
     }
-    Some(Usage { device: device_id(&uuid)?, processes: processes.into_iter().collect() })
+    Ok(processes.into_iter().collect())
 }
 
 /// `GPU-` or `MIG-` and 32 hexadecimal digits in five groups; CUDA tells the same digits for both.

@@ -1,7 +1,6 @@
 //! Which of the processes on a device are not tenants, and what they use together.
-use super::Usage;
 use nvshare_protocol::{Bytes, DeviceId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 /// What was told last.
 #[derive(Debug, Default)]
@@ -10,19 +9,24 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    /// What programs outside use of the device now, if that is news. `tenants` are the pids of all tenants, `users` of
-    /// those that use this device.
+    /// What programs outside use of the device now, if that is news. `listed` is what each process uses, `tenants` are
+    /// the pids of all tenants, `users` those of the tenants that use this device.
     ///
     /// Where none of the users is among the processes, the pids are those of another namespace, or the users have no
     /// context: nothing can be said of the others.
-    pub fn news(&mut self, usage: &Usage, tenants: &BTreeSet<u32>, users: &[u32]) -> Option<Bytes> {
-        let listed = |pid: &u32| usage.processes.iter().any(|(other, _)| other == pid);
-        if !users.iter().any(listed) {
+    pub fn news(
+        &mut self,
+        device: DeviceId,
+        listed: &HashMap<u32, Bytes>,
+        tenants: &HashSet<u32>,
+        mut users: impl Iterator<Item = u32>,
+    ) -> Option<Bytes> {
+        if !users.any(|pid| listed.contains_key(&pid)) {
             return None;
         }
-        let others = usage.processes.iter().filter(|(pid, _)| !tenants.contains(pid));
+        let others = listed.iter().filter(|(pid, _)| !tenants.contains(pid));
         let bytes = others.fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        let before = self.told.insert(usage.device, bytes).unwrap_or_default();
+        let before = self.told.insert(device, bytes).unwrap_or_default();
         (before != bytes).then_some(bytes)
     }
 
@@ -38,16 +42,19 @@ mod tests {
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
-    fn usage(processes: &[(u32, u64)]) -> Usage {
-        let processes = processes.iter().map(|&(pid, bytes)| (pid, Bytes(bytes))).collect();
-        Usage { device: GPU, processes }
+    fn listed(processes: &[(u32, u64)]) -> HashMap<u32, Bytes> {
+        processes.iter().map(|&(pid, bytes)| (pid, Bytes(bytes))).collect()
+    }
+
+    fn news(strangers: &mut Strangers, processes: &[(u32, u64)], users: &[u32]) -> Option<Bytes> {
+        let tenants = HashSet::from([10, 11]);
+        strangers.news(GPU, &listed(processes), &tenants, users.iter().copied())
     }
 
     #[test]
     fn those_that_are_no_tenants_are_summed_up_and_told_once() {
         let mut strangers = Strangers::default();
-        let tenants = BTreeSet::from([10, 11]);
-        let mut news = |processes: &[(u32, u64)]| strangers.news(&usage(processes), &tenants, &[10]);
+        let mut news = |processes: &[(u32, u64)]| news(&mut strangers, processes, &[10]);
         assert_eq!(news(&[(10, 500)]), None, "nothing, as before");
         assert_eq!(news(&[(10, 500), (11, 400), (12, 30), (13, 4)]), Some(Bytes(34)));
         assert_eq!(news(&[(10, 900), (12, 30), (13, 4)]), None, "no news");
@@ -57,16 +64,14 @@ mod tests {
     #[test]
     fn pids_among_which_no_tenant_is_say_nothing() {
         let mut strangers = Strangers::default();
-        let tenants = BTreeSet::from([10]);
-        assert_eq!(strangers.news(&usage(&[(40_010, 500)]), &tenants, &[10]), None);
-        assert_eq!(strangers.news(&usage(&[]), &tenants, &[]), None);
+        assert_eq!(news(&mut strangers, &[(40_010, 500)], &[10]), None);
+        assert_eq!(news(&mut strangers, &[], &[]), None);
     }
 
     #[test]
     fn what_was_forgotten_is_news_again() {
         let mut strangers = Strangers::default();
-        let tenants = BTreeSet::from([10]);
-        let tell = |strangers: &mut Strangers| strangers.news(&usage(&[(10, 1), (9, 7)]), &tenants, &[10]);
+        let tell = |strangers: &mut Strangers| news(strangers, &[(10, 1), (9, 7)], &[10]);
         assert_eq!((tell(&mut strangers), tell(&mut strangers)), (Some(Bytes(7)), None));
         assert!(strangers.forget(GPU));
         assert_eq!(tell(&mut strangers), Some(Bytes(7)));

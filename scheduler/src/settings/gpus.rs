@@ -1,21 +1,31 @@
 //! What holds on one GPU alone: the tables `[gpu."UUID"]`.
 use super::Settings;
 use super::table::QUANTUM;
-use super::value::{duration, quoted, seconds};
+use super::value::{capacity, duration, quoted, seconds, whole_size};
 use nvshare_core::parse;
 use nvshare_core::settings::Quantum;
+use nvshare_protocol::DeviceId;
+use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// The tables' common name.
 pub const SECTION: &str = "gpu";
 /// What the sample file says of them. Words of the file's own, for there is no default.
-pub const SAMPLE: &str = "\n# A GPU, or a MIG instance, can have turns of its own, in a section that is named after its UUID (nvidia-smi -L):\n\
+pub const SAMPLE: &str = "\n# A GPU, or a MIG instance, can have settings of its own, in a section that is named after its UUID (nvidia-smi -L):\n\
     #\n\
     #     [gpu.\"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"]\n\
     #     quantum = 5\n\
+    #     memory = \"80GiB\"\n\
     #\n\
-    # It holds instead of [scheduler] quantum, with the same values. A tenant that uses several GPUs has turns as long\n\
-    # as on the one where they last longest.\n";
+    # quantum holds instead of [scheduler] quantum, with the same values. A tenant that uses several GPUs has turns as\n\
+    # long as on the one where they last longest.\n\
+    #\n\
+    # memory is what the GPU has, from \"1MiB\" to \"16384GiB\". It holds instead of what [memory] nvml tells, and is\n\
+    # needed only where that library is not there: without either, tenants are believed how large a GPU is (the\n\
+    # largest that one of them says). A GPU that neither of them knows is refused to tenants as soon as another is\n\
+    # known, so that memory is to be set for each GPU or for none.\n";
+/// What its memory may be, for errors.
+pub const MEMORY: &str = "a size such as \"80GiB\", from \"1MiB\" to \"16384GiB\"";
 /// How a GPU is named, for errors.
 const UUID: &str = "a UUID as nvidia-smi -L shows it, such as \"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"";
 
@@ -33,6 +43,7 @@ pub fn show(quantum: Quantum) -> String {
 
 /// Takes the tables, and says what is wrong with them.
 pub fn read(settings: &mut Settings, tables: &Table, file: &str, wrong: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
     for (uuid, entries) in tables {
         let Some(device) = parse::gpu(uuid) else {
             wrong.push(format!("{file}: [gpu.{uuid:?}] is no GPU (allowed: {UUID})"));
@@ -44,27 +55,45 @@ pub fn read(settings: &mut Settings, tables: &Table, file: &str, wrong: &mut Vec
             ));
             continue;
         };
+        if !seen.insert(device) {
+            wrong.push(format!("{file}: [gpu.{uuid:?}] is there twice, by its two names"));
+            continue;
+        }
         for (key, value) in entries {
-            match quantum(value) {
-                _ if key != "quantum" => {
-                    wrong.push(format!("{file}: [gpu.{uuid:?}] {key} is no setting (known: quantum)"));
-                }
-                None => wrong.push(format!(
-                    "{file}: [gpu.{uuid:?}] {key} = {value} is not allowed (allowed: {QUANTUM})"
-                )),
-                Some(quantum) if settings.core.quanta.insert(device, quantum).is_some() => {
-                    wrong.push(format!("{file}: [gpu.{uuid:?}] is there twice, by its two names"));
-                }
-                Some(_) => {}
+            if let Err(why) = set(settings, device, key, value) {
+                wrong.push(format!("{file}: [gpu.{uuid:?}] {why}"));
             }
         }
     }
 }
 
+/// Takes one entry, or says what is wrong with it.
+fn set(settings: &mut Settings, device: DeviceId, key: &str, value: &Value) -> Result<(), String> {
+    let allowed = |allowed| format!("{key} = {value} is not allowed (allowed: {allowed})");
+    match key {
+        "quantum" => {
+            let quantum = quantum(value).ok_or_else(|| allowed(QUANTUM))?;
+            settings.core.quanta.insert(device, quantum);
+        }
+        "memory" => {
+            let memory = capacity(value).ok_or_else(|| allowed(MEMORY))?;
+            settings.capacities.insert(device, memory);
+        }
+        _ => return Err(format!("{key} is no setting (known: quantum, memory)")),
+    }
+    Ok(())
+}
+
 /// The tables in force.
 pub fn print(settings: &Settings) -> String {
-    let table = |(device, quantum): (&_, &_)| format!("\n[gpu.\"{device}\"]\nquantum = {}\n", show(*quantum));
-    settings.core.quanta.iter().map(table).collect()
+    let (quanta, capacities) = (&settings.core.quanta, &settings.capacities);
+    let devices: BTreeSet<DeviceId> = quanta.keys().chain(capacities.keys()).copied().collect();
+    let table = |device: DeviceId| {
+        let quantum = quanta.get(&device).map(|quantum| format!("quantum = {}\n", show(*quantum)));
+        let memory = capacities.get(&device).map(|memory| format!("memory = {}\n", whole_size(*memory)));
+        format!("\n[gpu.\"{device}\"]\n{}{}", quantum.unwrap_or_default(), memory.unwrap_or_default())
+    };
+    devices.into_iter().map(table).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +116,28 @@ mod tests {
     }
 
     #[test]
+    fn each_gpus_memory_is_a_size_and_is_printed() {
+        let text = format!(
+            "[gpu.\"GPU-{ONE}\"]\nmemory = \"80GiB\"\nquantum = 5\n[gpu.\"MIG-{TWO}\"]\nmemory = \"1.5GiB\"\n"
+        );
+        let settings = load(&text, "c.toml", &[]).unwrap();
+        let memory = |uuid: &str| settings.capacities[&parse::gpu(&format!("GPU-{uuid}")).unwrap()].0;
+        assert_eq!((memory(ONE), memory(TWO)), (80 << 30, 3 << 29));
+        let printed = settings.print();
+        assert!(
+            printed.ends_with(&format!("\n[gpu.\"GPU-{ONE}\"]\nquantum = 5\nmemory = \"80GiB\"\n")),
+            "{printed}"
+        );
+        assert_eq!(load(&printed, "c.toml", &[]).unwrap(), settings);
+        for wrong in ["80", "\"80\"", "\"0B\"", "\"17000GiB\"", "\"auto\""] {
+            let text = format!("[gpu.\"GPU-{ONE}\"]\nmemory = {wrong}\n");
+            let expected =
+                format!("c.toml: [gpu.\"GPU-{ONE}\"] memory = {wrong} is not allowed (allowed: {MEMORY})");
+            assert_eq!(load(&text, "c.toml", &[]).unwrap_err().0, [expected]);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_gpus_table_is_told_with_what_is_allowed() {
         let text = format!(
             "[gpu.one]\nquantum = 5\n[gpu]\n\"GPU-{ONE}\" = 3\n[gpu.\"GPU-{TWO}\"]\nquantum = 0\nweight = 3\n"
@@ -95,7 +146,7 @@ mod tests {
         sorted.sort();
         let expected = [
             format!("c.toml: [gpu.\"GPU-{TWO}\"] quantum = 0 is not allowed (allowed: {QUANTUM})"),
-            format!("c.toml: [gpu.\"GPU-{TWO}\"] weight is no setting (known: quantum)"),
+            format!("c.toml: [gpu.\"GPU-{TWO}\"] weight is no setting (known: quantum, memory)"),
             format!("c.toml: [gpu.\"one\"] is no GPU (allowed: {UUID})"),
             format!(
                 "c.toml: [gpu] \"GPU-{ONE}\" = 3 is not allowed (allowed: a section, [gpu.\"GPU-{ONE}\"])"

@@ -6,12 +6,16 @@ pub mod table;
 mod value;
 
 pub use file::{DEFAULT_FILE, Flag, load, source};
+pub use gpus::MEMORY as GPU_MEMORY;
 pub use value::{from_seconds, whole_size};
 
+use crate::ledger;
 use crate::metrics::listen::Address;
 use crate::tenants::limits::Limits;
 use crate::tenants::promises::Ceilings;
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_core::Priority;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The settings in force.
@@ -31,8 +35,17 @@ pub struct Settings {
     pub messages_per_second: u64,
     /// What all tenants' swap space together may be; none: half of the host's memory.
     pub swap: Option<Bytes>,
+    /// What of it one may have.
+    pub swap_limits: ledger::Limits,
+    /// The largest weight and the highest priority that a tenant may wish for itself.
+    pub weight: u32,
+    pub priority: Priority,
+    /// Whether calls of a process for which there is no place fail, instead of waiting.
+    pub full_fails: bool,
     /// The library that tells what programs outside use of the devices.
     pub nvml: Option<String>,
+    /// The memory of devices, where an operator knows it better than NVML or tenants.
+    pub capacities: BTreeMap<DeviceId, Bytes>,
     /// Mode of the tenants' socket.
     pub tenant_mode: u32,
     /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
@@ -58,7 +71,16 @@ impl Default for Settings {
             hello_timeout: Nanos::from_millis(5_000),
             messages_per_second: 1000,
             swap: None,
+            swap_limits: ledger::Limits {
+                per_tenant: ledger::Limit::Auto,
+                per_user: ledger::Limit::Auto,
+                per_container: ledger::Limit::Auto,
+            },
+            weight: 1,
+            priority: Priority::Normal,
+            full_fails: false,
             nvml: Some("libnvidia-ml.so.1".into()),
+            capacities: BTreeMap::new(),
             tenant_mode: 0o666,
             control_group: None,
             metrics: None,

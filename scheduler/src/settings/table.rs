@@ -1,8 +1,9 @@
 //! Every setting of the daemon.
 use super::Settings;
 use super::value::{
-    address, boolean, budget, ceiling, count, duration, library, mode, name, octal, percent, quoted, seconds,
-    show_address, show_ceiling, show_name, show_percent, size, whole_size,
+    address, boolean, budget, ceiling, count, duration, fails, library, limit, mode, name, octal, percent,
+    priority, quoted, seconds, show_address, show_ceiling, show_limit, show_name, show_percent, size,
+    whole_size,
 };
 use nvshare_core::{parse, print::evict_word};
 use nvshare_protocol::Bytes;
@@ -26,6 +27,7 @@ const SECONDS: &str = "a number of seconds from 0.001 to 86400";
 /// What a quantum may be.
 pub const QUANTUM: &str = "\"auto\" or a number of seconds from 0.001 to 86400";
 const CEILING: &str = "\"none\" or a size such as \"8GiB\", from \"1MiB\" to \"16384GiB\"";
+const LIMIT: &str = "\"auto\", \"none\" or a size such as \"8GiB\", from \"1MiB\" to \"16384GiB\"";
 const COUNT: &str = "a whole number from 1 to 65536";
 
 /// Hands a parsed value to its place.
@@ -88,7 +90,7 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "fetch_seconds",
-        about: "A tenant whose memory is not back this long after its grant begins its turn all the same.",
+        about: "A tenant that brings memory in and does not have it back this long after its grant begins its turn all the same.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.fetch_bound, duration(v)),
         show: |s| seconds(s.core.fetch_bound),
@@ -104,8 +106,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "evict_seconds",
-        about: "What a tenant has beyond that to move its memory out and answer. One that does not is put down\n\
-                as unresponsive and the others go on beside it.",
+        about: "What a tenant has beyond that to move its memory out and answer, as long as some of it goes\n\
+                (silence_seconds). One that does not is put down as unresponsive and the others go on beside it.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.evict_bound, duration(v)),
         show: |s| seconds(s.core.evict_bound),
@@ -117,6 +119,24 @@ pub const TABLE: &[Setting] = &[
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.patience, duration(v)),
         show: |s| seconds(s.core.patience),
+    },
+    Setting {
+        section: "scheduler",
+        key: "longest_turn_seconds",
+        about: "The longest turn that a weight can make (NVSHARE_WEIGHT); never shorter than the quantum.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.turn_bound, duration(v)),
+        show: |s| seconds(s.core.turn_bound),
+    },
+    Setting {
+        section: "scheduler",
+        key: "silence_seconds",
+        about: "One that was granted a GPU, or told to leave it or to move memory, and gives no sign of life for so long is\n\
+                not waited for any longer. To bring memory back it has a second more for each GB, and to end its own work\n\
+                drain_seconds more. One that is seen to be stopped or frozen is not waited for at all.",
+        allowed: SECONDS,
+        set: |s, v| put(&mut s.core.silence, duration(v)),
+        show: |s| seconds(s.core.silence),
     },
     Setting {
         section: "scheduler",
@@ -154,8 +174,9 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "memory",
         key: "nvml",
-        about: "The library of NVIDIA's driver that tells what programs outside of nvshare use of each GPU, which tenants\n\
-                then do without. Empty: it is not asked.",
+        about: "The library of NVIDIA's driver that tells which GPUs there are, how large each is, what each tenant really\n\
+                uses of it, and what programs outside of nvshare use, which tenants then do without. Empty: it is not\n\
+                asked, and tenants are believed ([gpu.\"UUID\"] memory).",
         allowed: "a library's name or its absolute path, or \"\"",
         set: |s, v| put(&mut s.nvml, library(v)),
         show: |s| show_name(s.nvml.as_deref()),
@@ -172,7 +193,7 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "limits",
         key: "tenants",
-        about: "The most tenants at a time. A tenant is a process with its connection.",
+        about: "The most tenants at a time: connections, from their beginning until their processes have ended.",
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.total, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.total.to_string(),
@@ -180,7 +201,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "limits",
         key: "tenants_per_user",
-        about: "The most of them by one user of the host.",
+        about: "The most of them by one user of the host. A subordinate uid (/etc/subuid) and a container of the user's own\n\
+                count for the user; a container of the host's engine counts for itself.",
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.per_user, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.per_user.to_string(),
@@ -192,6 +214,58 @@ pub const TABLE: &[Setting] = &[
         allowed: COUNT,
         set: |s, v| put(&mut s.tenants.per_container, count(v, 1..=65_536).map(|n| n as usize)),
         show: |s| s.tenants.per_container.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "when_full",
+        about: "What becomes of a process for which there is no place because others have taken all: its calls wait until\n\
+                there is one, or fail. Older libraries run unmanaged.",
+        allowed: "\"wait\" or \"fail\"",
+        set: |s, v| put(&mut s.full_fails, fails(v)),
+        show: |s| quoted(if s.full_fails { "fail" } else { "wait" }),
+    },
+    Setting {
+        section: "limits",
+        key: "weight",
+        about: "The largest weight that a tenant may wish for itself (NVSHARE_WEIGHT). A larger wish counts as this.",
+        allowed: "a whole number from 1 to 1000",
+        set: |s, v| put(&mut s.weight, count(v, 1..=1000).map(|n| n as u32)),
+        show: |s| s.weight.to_string(),
+    },
+    Setting {
+        section: "limits",
+        key: "priority",
+        about: "The highest priority that a tenant may wish for itself (NVSHARE_PRIORITY). A higher wish counts as this.",
+        allowed: "\"low\", \"normal\" or \"high\"",
+        set: |s, v| put(&mut s.priority, priority(v)),
+        show: |s| quoted(s.priority.as_str()),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_tenant",
+        about: "The most swap space that one tenant may have. auto: twice what its GPUs hold, and 256 MiB before it has\n\
+                named one.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_tenant, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_tenant),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_user",
+        about: "The most that the tenants of one user of the host may have together, the user's own containers included.\n\
+                What counts for a container of the host's engine does not count for the user that it runs as.\n\
+                auto: seven eighths of [swap] budget.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_user, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_user),
+    },
+    Setting {
+        section: "limits",
+        key: "swap_per_container",
+        about: "The same for the tenants of one container.",
+        allowed: LIMIT,
+        set: |s, v| put(&mut s.swap_limits.per_container, limit(v)),
+        show: |s| show_limit(s.swap_limits.per_container),
     },
     Setting {
         section: "limits",

@@ -1,5 +1,7 @@
 //! Values of settings: read where they are allowed, written as they are read.
+use crate::ledger::Limit;
 use crate::metrics::listen::Address;
+use nvshare_core::Priority;
 use nvshare_protocol::{Bytes, Nanos};
 use std::ops::RangeInclusive;
 use toml::Value;
@@ -50,7 +52,38 @@ pub fn ceiling(value: &Value) -> Option<Option<Bytes>> {
     if value.as_str() == Some("none") {
         return Some(None);
     }
-    size_up_to(value, 16 << 40).filter(|size| size.0 >= 1 << 20).map(Some)
+    capacity(value).map(Some)
+}
+
+/// A size from 1 MiB to 16 TiB.
+pub fn capacity(value: &Value) -> Option<Bytes> {
+    size_up_to(value, 16 << 40).filter(|size| size.0 >= 1 << 20)
+}
+
+/// A limit of swap space.
+pub fn limit(value: &Value) -> Option<Limit> {
+    if value.as_str() == Some("auto") {
+        return Some(Limit::Auto);
+    }
+    ceiling(value).map(|size| size.map_or(Limit::None, Limit::Size))
+}
+
+pub fn show_limit(limit: Limit) -> String {
+    match limit {
+        Limit::Auto => quoted("auto"),
+        Limit::None => quoted("none"),
+        Limit::Size(size) => whole_size(size),
+    }
+}
+
+pub fn priority(value: &Value) -> Option<Priority> {
+    let text = value.as_str()?;
+    Priority::ALL.into_iter().find(|priority| priority.as_str() == text)
+}
+
+/// Whether calls fail where there is no place.
+pub fn fails(value: &Value) -> Option<bool> {
+    ["wait", "fail"].iter().position(|word| value.as_str() == Some(word)).map(|at| at == 1)
 }
 
 pub fn show_ceiling(ceiling: Option<Bytes>) -> String {
@@ -149,6 +182,17 @@ mod tests {
         let limit = |text: &str| ceiling(&Value::String(text.into()));
         assert_eq!((limit("none"), limit("8GiB")), (Some(None), Some(Some(Bytes(8 << 30)))));
         assert_eq!((limit("0B"), limit("any"), limit("17000GiB")), (None, None, None));
+    }
+
+    #[test]
+    fn limits_of_swap_space_are_sizes_or_words() {
+        let read = |text: &str| limit(&Value::String(text.into()));
+        assert_eq!((read("auto"), read("none")), (Some(Limit::Auto), Some(Limit::None)));
+        assert_eq!(read("8GiB"), Some(Limit::Size(Bytes(8 << 30))));
+        assert_eq!((read("all"), read("0B")), (None, None));
+        for text in ["auto", "none", "8GiB"] {
+            assert_eq!(read(text).map(show_limit), Some(quoted(text)));
+        }
     }
 
     #[test]

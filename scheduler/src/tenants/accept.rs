@@ -2,9 +2,14 @@
 use super::connection::{self, Shared};
 use super::limits::Seats;
 use crate::identity::Identity;
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nvshare_protocol::control::Event;
 use nvshare_protocol::frame;
-use nvshare_protocol::tenant::ToTenant;
+use nvshare_protocol::tenant::{NoPlace, ToTenant};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -12,42 +17,86 @@ use tokio::net::{UnixListener, UnixStream};
 /// After a failed accept, as when there are no more file descriptors: the connection stays in line.
 pub const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// What the kernel keeps of what was written and not read, bytes; it doubles that for its own needs.
+const SEND_BUFFER: usize = 16 * 1024;
+
+/// What the kernel answers about a process that has ended, by its version.
+const ENDED: [i32; 2] = [libc::ESRCH, libc::EINVAL];
+
 /// Serves `listener` for ever.
 pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
     loop {
+        let spare = match spare() {
+            Ok(spare) => spare,
+            Err(error) => {
+                put_off(&shared, &error).await;
+                continue;
+            }
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Err(reason) = seat(stream, &seats, &shared) {
-                    shared.seldom.warn(&reason);
-                }
+                drop(spare);
+                seat(stream, &seats, &shared);
             }
-            Err(error) => {
-                shared.seldom.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
-                tokio::time::sleep(BACK_OFF).await;
-            }
+            Err(error) => put_off(&shared, &error).await,
         }
     }
 }
 
-fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) -> Result<(), String> {
-    let who = Identity::of(&stream).map_err(|error| format!("a connection without credentials: {error}"))?;
+async fn put_off(shared: &Shared, error: &io::Error) {
+    shared.seldom.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
+    tokio::time::sleep(BACK_OFF).await;
+}
+
+/// What it takes to know whose a connection is, kept back until there is one: its process's descriptor and a file of
+/// `/proc`.
+fn spare() -> io::Result<[OwnedFd; 2]> {
+    let spare = OwnedFd::from(File::open("/dev/null")?);
+    Ok([spare.try_clone()?, spare])
+}
+
+fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
+    let who = match Identity::of(&stream, &shared.host) {
+        Ok(who) => who,
+        // As processes do: whoever keeps its connection is nobody.
+        Err(error) if error.raw_os_error().is_some_and(|code| ENDED.contains(&code)) => {
+            return tracing::debug!("a connection whose process has ended is closed");
+        }
+        Err(error) => {
+            return shared
+                .seldom
+                .warn(&format!("a connection whose process cannot be known is closed: {error}"));
+        }
+    };
+    // What waits for a peer that does not read waits here, where newer words take the place of older ones.
+    if let Err(error) = setsockopt(&stream, SndBuf, &SEND_BUFFER) {
+        tracing::debug!("the send buffer of a connection stays as it is: {error}");
+    }
     match seats.take(&who) {
         Ok(seat) => {
             tokio::spawn(connection::serve(stream, who, seat, Arc::clone(shared)));
-            Ok(())
         }
         Err(reached) => {
-            refuse(&stream, &reached.to_string());
+            let why = reached.to_string();
+            no_place(&stream, &why, shared.full_fails);
             shared.feed.tell(|| Event {
                 kind: "refused".into(),
                 pid: Some(who.pid),
-                container: who.short().map(str::to_owned),
-                text: Some(reached.to_string()),
+                container: who.shown(),
+                text: Some(why.clone()),
                 ..Event::default()
             });
-            Err(format!("refused {who}: {reached}"))
+            shared.seldom.warn_of(&who, &format!("refused {who}: {why}"));
         }
     }
+}
+
+/// Libraries that do not know the first word skip it.
+fn no_place(stream: &UnixStream, why: &str, fails: bool) {
+    let mut out = Vec::new();
+    frame::write(&ToTenant::NoPlace(NoPlace { why: why.to_owned(), fails }), &mut out);
+    frame::write(&ToTenant::Refused(why.to_owned()), &mut out);
+    let _ = stream.try_write(&out);
 }
 
 /// Says why, as far as it can be said without waiting.

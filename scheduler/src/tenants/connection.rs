@@ -1,12 +1,13 @@
 //! One tenant's connection: one task that never waits for anything but its own next step, so that a
 //! peer that is slow, silent, loud or wrong costs itself and nobody else.
 use super::limits::Seat;
+use super::mailbox::{Inbox, Outbound, mailbox};
 use super::rate::Bucket;
 use super::told::{Joined, Out, Told};
 use super::{accept, validate};
 use crate::clock::Clock;
 use crate::feed::Feed;
-use crate::identity::Identity;
+use crate::identity::{Host, Identity};
 use crate::seldom::Seldom;
 use crate::text;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -27,21 +28,23 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
-    pub seldom: Seldom,
+    pub seldom: Arc<Seldom>,
+    pub host: Host,
     pub feed: Feed,
     pub queue: mpsc::Sender<Told>,
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
+    /// Whether calls of a process for which there is no place fail.
+    pub full_fails: bool,
     /// The number of the last tenant.
     pub tenants: AtomicU64,
 }
 
-/// Messages that the loop may have ahead of a connection's task.
-pub const OUTBOUND: usize = 256;
-/// Bytes beyond the kernel's own buffer that a peer may leave unread.
-const UNREAD: usize = 32 * 1024;
-/// How long a peer with a full buffer may read nothing.
+/// How long a peer whose process is not known may read nothing while its buffer is full. Others end with their process:
+/// one that is stopped reads again when it goes on, and what waits for it is bounded.
 const STALL: Nanos = Nanos::from_millis(10_000);
+/// A process that ends closes its connection a moment before it has ended. So long its end is waited for.
+const ENDING: Nanos = Nanos::from_millis(50);
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -63,8 +66,10 @@ struct Connection {
     tenant: Option<TenantId>,
     who: Identity,
     /// The loop's end of `inbound`, until it is handed over with the hello.
-    outbound: Option<mpsc::Sender<Out>>,
-    inbound: mpsc::Receiver<Out>,
+    outbound: Option<Outbound>,
+    inbox: Inbox,
+    /// Its place among the limits, until that goes with the hello.
+    seat: Option<Seat>,
     /// To be put into the queue before anything more is read.
     pending: Option<Told>,
     out: Vec<u8>,
@@ -76,9 +81,9 @@ struct Connection {
     stalled: Option<Nanos>,
 }
 
-/// Serves one connection to its end. `_seat` is its place among the limits.
-pub async fn serve(stream: UnixStream, who: Identity, _seat: Seat, shared: Arc<Shared>) {
-    let (outbound, inbound) = mpsc::channel(OUTBOUND);
+/// Serves one connection to its end. `seat` is its place among the limits.
+pub async fn serve(stream: UnixStream, who: Identity, seat: Seat, shared: Arc<Shared>) {
+    let (outbound, inbox) = mailbox();
     let now = shared.clock.now();
     let mut connection = Connection {
         stream,
@@ -87,7 +92,8 @@ pub async fn serve(stream: UnixStream, who: Identity, _seat: Seat, shared: Arc<S
         tenant: None,
         who,
         outbound: Some(outbound),
-        inbound,
+        inbox,
+        seat: Some(seat),
         pending: None,
         out: Vec::new(),
         files: VecDeque::new(),
@@ -120,11 +126,8 @@ impl Connection {
                     permit.send(told);
                     self.understand()
                 }
-                message = self.inbound.recv() => match message {
-                    Some(out) => self.say(out),
-                    None => return End::Dismissed,
-                },
-                _ = self.stream.writable(), if !self.out.is_empty() => self.write(),
+                () = self.inbox.changed() => self.pass_on(),
+                _ = self.stream.writable(), if !self.out.is_empty() => self.pass_on(),
                 _ = self.stream.readable(), if self.pending.is_none() => self.read(),
                 () = shared.clock.until(deadline) => self.late(),
             };
@@ -138,14 +141,17 @@ impl Connection {
         // While the loop is behind, the peer is not to blame.
         let hello = self.unfinished.filter(|_| self.pending.is_none());
         let hello = hello.map(|since| since.saturating_add(self.shared.hello_timeout));
-        let stall = self.stalled.map(|since| since.saturating_add(STALL));
+        let stall =
+            self.stalled.filter(|_| self.who.process.is_none()).map(|since| since.saturating_add(STALL));
         hello.into_iter().chain(stall).min()
     }
 
     fn late(&self) -> Result<(), End> {
         let bound = text::seconds(self.shared.hello_timeout);
         Err(End::Fault(
-            if self.stalled.is_some_and(|since| self.shared.clock.now() >= since.saturating_add(STALL)) {
+            if self.who.process.is_none()
+                && self.stalled.is_some_and(|since| self.shared.clock.now() >= since.saturating_add(STALL))
+            {
                 format!("it has read nothing for {}", text::seconds(STALL))
             } else if self.tenant.is_none() {
                 format!("no hello within {bound}")
@@ -203,15 +209,24 @@ impl Connection {
             let tenant = TenantId(self.shared.tenants.fetch_add(1, Ordering::Relaxed) + 1);
             self.tenant = Some(tenant);
             let outbound = self.outbound.take().ok_or("a second hello")?;
-            return Ok(Told::Joined(Box::new(Joined { tenant, who: self.who.clone(), hello, outbound })));
+            let seat = self.seat.take().ok_or("a second hello")?;
+            let who = self.who.clone();
+            return Ok(Told::Joined(Box::new(Joined { tenant, who, hello, outbound, seat })));
         };
         validate::message(message).map(|message| Told::Said(tenant, message))
     }
 
-    fn say(&mut self, out: Out) -> Result<(), End> {
-        self.files.extend(out.file.map(|file| (self.out.len(), file)));
-        frame::write(&out.message, &mut self.out);
-        self.write()
+    /// Writes what is there, one message after the other, as long as the peer reads.
+    fn pass_on(&mut self) -> Result<(), End> {
+        self.write()?;
+        while self.out.is_empty()
+            && let Some(Out { message, file }) = self.inbox.take()
+        {
+            self.files.extend(file.map(|file| (0, file)));
+            frame::write(&message, &mut self.out);
+            self.write()?;
+        }
+        if self.inbox.is_closed() { Err(End::Dismissed) } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), End> {
@@ -237,14 +252,11 @@ impl Connection {
                 Err(_) => return Err(End::Closed),
             }
         }
-        if self.out.len() > UNREAD {
-            return Err(End::Fault(format!("it leaves more than {UNREAD} bytes unread")));
-        }
         Ok(())
     }
 
     /// Tells the peer why, the log where a person should look, and the loop that the tenant is gone.
-    async fn finish(mut self, end: End) {
+    async fn finish(self, end: End) {
         let why = match end {
             End::Closed | End::Dismissed => None,
             End::Fault(why) => Some(why),
@@ -252,14 +264,20 @@ impl Connection {
         if let (Some(why), true) = (&why, self.out.is_empty()) {
             accept::refuse(&self.stream, why);
         }
-        self.inbound.close();
         drop(self.stream);
         // A hello that is still on its way to the loop never gets there.
         let born = self.tenant.filter(|_| !matches!(self.pending, Some(Told::Joined(_))));
         if let Some(tenant) = born {
-            let _ = self.shared.queue.send(Told::Left(tenant, why)).await;
+            if let Some(process) = self.who.process.as_ref().filter(|_| !self.inbox.is_closed()) {
+                let until = self.shared.clock.now().saturating_add(ENDING);
+                tokio::select! {
+                    () = process.ended() => {}
+                    () = self.shared.clock.until(Some(until)) => {}
+                }
+            }
+            let _ = self.shared.queue.send(Told::Closed(tenant, why)).await;
         } else if let Some(why) = why {
-            self.shared.seldom.warn(&format!("closed a connection of {}: {why}", self.who));
+            self.shared.seldom.warn_of(&self.who, &format!("closed a connection of {}: {why}", self.who));
         }
     }
 }

@@ -2,8 +2,8 @@
 pub mod accept;
 pub mod connection;
 pub mod limits;
+pub mod mailbox;
 pub mod promises;
 pub mod rate;
-pub mod registry;
 pub mod told;
 pub mod validate;

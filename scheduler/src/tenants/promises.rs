@@ -1,8 +1,7 @@
 //! What each tenant may allocate on each device: promised when it joins, and not promised to another of its user's or
 //! container's until it leaves. The tenant's library keeps the promise; what is never promised twice needs no telling
 //! while it runs.
-use super::limits::Owner;
-use crate::identity::Identity;
+use crate::identity::{Identity, Owner};
 use nvshare_protocol::Bytes;
 use std::collections::HashMap;
 
@@ -43,10 +42,9 @@ impl Promises {
         let Ceilings { per_tenant, per_user, per_container } = self.ceilings;
         let mut owners = Vec::new();
         let mut bounds = vec![("memory_per_tenant", per_tenant, per_tenant)];
-        let container = who.container.clone().map(Owner::Container);
         for (setting, ceiling, owner) in [
-            ("memory_per_user", per_user, Some(Owner::User(who.uid))),
-            ("memory_per_container", per_container, container),
+            ("memory_per_user", per_user, Some(who.user_key())),
+            ("memory_per_container", per_container, who.container_key()),
         ] {
             let (Some(ceiling), Some(owner)) = (ceiling, owner) else { continue };
             let promised = self.promised.get(&owner).copied().unwrap_or(0);
@@ -61,7 +59,7 @@ impl Promises {
             }
         }
         for owner in &promise.owners {
-            *self.promised.entry(owner.clone()).or_default() += promise.limit.unwrap_or_default().0;
+            *self.promised.entry(*owner).or_default() += promise.limit.unwrap_or_default().0;
         }
         promise
     }
@@ -83,10 +81,7 @@ impl Promises {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn who(uid: u32, container: Option<&str>) -> Identity {
-        Identity { pid: 1, uid, container: container.map(str::to_owned) }
-    }
+    use crate::identity::tests::who;
 
     fn gib(n: u64) -> Option<Bytes> {
         Some(Bytes(n << 30))
@@ -114,16 +109,16 @@ mod tests {
     fn what_is_promised_to_one_is_not_promised_to_another_until_it_leaves() {
         let ceilings = Ceilings { per_tenant: None, per_user: gib(20), per_container: gib(10) };
         let mut promises = Promises::new(ceilings);
-        let one = promises.make(&who(0, Some("c")), gib(6));
-        let two = promises.make(&who(0, Some("c")), None);
+        let one = promises.make(&who(0, Some(1)), gib(6));
+        let two = promises.make(&who(0, Some(1)), None);
         assert_eq!((two.limit, two.by), (gib(4), Some(("memory_per_container", Bytes(10 << 30)))));
-        assert_eq!(promises.make(&who(0, Some("c")), gib(1)).limit, gib(0));
+        assert_eq!(promises.make(&who(0, Some(1)), gib(1)).limit, gib(0));
         let host = promises.make(&who(0, None), None);
         assert_eq!((host.limit, host.by), (gib(10), Some(("memory_per_user", Bytes(20 << 30)))));
-        assert_eq!(promises.make(&who(0, Some("d")), None).limit, gib(0), "its user has no more");
-        assert_eq!(promises.make(&who(7, Some("d")), None).limit, gib(10), "another user's has");
+        assert_eq!(promises.make(&who(0, Some(2)), None).limit, gib(0), "its user has no more");
+        assert_eq!(promises.make(&who(7, Some(2)), None).limit, gib(10), "another user's has");
         promises.take_back(&one);
-        assert_eq!(promises.make(&who(0, Some("c")), None).limit, gib(6));
+        assert_eq!(promises.make(&who(0, Some(1)), None).limit, gib(6));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What connections tell the one loop that talks to the core.
+pub use super::mailbox::Outbound;
 use crate::identity::Identity;
+use crate::pages::Freed;
+use crate::process::Key;
+use crate::tenants::limits::Seat;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-
-/// What the loop has for one connection; dropped, the connection is closed when it is written.
-pub type Outbound = mpsc::Sender<Out>;
 
 /// A message, and the file that goes with it.
 #[derive(Debug)]
@@ -22,14 +22,18 @@ impl From<ToTenant> for Out {
     }
 }
 
-/// From a connection. Everything in it is validated.
+/// From a connection, or about a process. Everything in it is validated.
 #[derive(Debug)]
 pub enum Told {
     Joined(Box<Joined>),
     /// Anything but a hello.
     Said(TenantId, ToScheduler),
     /// The connection is gone; none: as a process's end closes it.
-    Left(TenantId, Option<String>),
+    Closed(TenantId, Option<String>),
+    /// The process has ended.
+    Ended(Key),
+    /// Swap space of a process that has ended is back.
+    Freed(Freed),
 }
 
 /// A connection that has said hello.
@@ -39,4 +43,5 @@ pub struct Joined {
     pub who: Identity,
     pub hello: Hello,
     pub outbound: Outbound,
+    pub seat: Seat,
 }

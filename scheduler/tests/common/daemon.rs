@@ -48,8 +48,14 @@ impl Setup {
         command
     }
 
-    /// Started, and ready.
-    pub fn start(self) -> Daemon {
+    /// Started, and ready. Without an NVML, where the settings name none: this machine's knows other GPUs.
+    pub fn start(mut self) -> Daemon {
+        let silent = "[memory]\nnvml = \"\"\n";
+        self.config = match self.config.split_once("[memory]\n") {
+            _ if self.config.contains("nvml = ") => self.config,
+            Some((before, after)) => format!("{before}{silent}{after}"),
+            None => format!("{}\n{silent}", self.config),
+        };
         let mut child = self.command().spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, log) = channel();

@@ -1,9 +1,12 @@
 //! A tenant's library, by script.
-use super::PATIENCE;
+#![allow(unsafe_code)] // takes descriptors that came over a socket
+use super::{PATIENCE, Peer};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nvshare_protocol::frame::{self, Reader, Received};
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSliceMut, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -34,15 +37,62 @@ pub fn device(device: DeviceId) -> Device {
 pub struct Tenant {
     pub stream: UnixStream,
     reader: Reader,
+    /// The files that came, the latest last.
+    pub files: Vec<OwnedFd>,
+    /// The process that it is to the daemon; none: the test's own, or another tenant's.
+    pub peer: Option<Peer>,
 }
 
 impl Tenant {
     /// A connection that has said nothing.
     pub fn silent(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
+        Self::of_user(socket, None)
+    }
+
+    /// The same, of another user.
+    pub fn of_user(socket: &Path, uid: Option<u32>) -> Self {
+        let (peer, mut streams) = Peer::connect(socket, uid, 1);
+        Self { peer: Some(peer), ..Self::over(streams.remove(0)) }
+    }
+
+    /// So many connections of one process.
+    pub fn of_one_process(socket: &Path, uid: Option<u32>, times: usize) -> (Peer, Vec<Self>) {
+        let (peer, streams) = Peer::connect(socket, uid, times);
+        (peer, streams.into_iter().map(Self::over).collect())
+    }
+
+    fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, reader: Reader::default() }
+        Self { stream, reader: Reader::default(), files: Vec::new(), peer: None }
+    }
+
+    /// Its hello, and the welcome.
+    pub fn greets(&mut self, hello: Hello) -> Welcome {
+        self.say(&ToScheduler::Hello(hello));
+        match self.hear() {
+            ToTenant::Welcome(welcome) => welcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.peer.as_ref().map_or(std::process::id(), Peer::pid)
+    }
+
+    /// Its process ends; whoever else has its connection keeps it.
+    pub fn dies(&mut self) {
+        self.peer.take().expect("a process of its own").kill();
+    }
+
+    /// What it gets of swap space when it wants so much.
+    pub fn swaps(&mut self, wanted: u64) -> u64 {
+        self.say(&ToScheduler::SwapWanted(Bytes(wanted)));
+        loop {
+            if let ToTenant::Swap(Bytes(bytes)) = self.hear() {
+                return bytes;
+            }
+        }
     }
 
     /// One that has said hello and was welcomed.
@@ -86,13 +136,28 @@ impl Tenant {
                 return Some(message);
             }
             let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
+            match self.read(&mut bytes) {
                 Ok(0) => return None,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Ok(n) => self.reader.feed(&bytes[..n]),
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+
+    /// As [`Read::read`], with the files that come along.
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let mut buffer = nix::cmsg_space!([RawFd; 4]);
+        let mut parts = [IoSliceMut::new(bytes)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let received = recvmsg::<()>(self.stream.as_raw_fd(), &mut parts, Some(&mut buffer), flags)?;
+        for message in received.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(fds) = message {
+                // SAFETY: the kernel has just made them for us.
+                self.files.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        Ok(received.bytes)
     }
 
     pub fn hear(&mut self) -> ToTenant {

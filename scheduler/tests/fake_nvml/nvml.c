@@ -1,5 +1,8 @@
 /* A libnvidia-ml.so.1 that says what the file beside it says (its own path and ".says"), read anew at every question:
  *   device UUID / instance UUID      a GPU; a MIG instance of the GPU above it
+ *   total BYTES / reserved BYTES / used BYTES      the memory of the GPU or instance above it; without total, it does
+ *                                                  not tell
+ *   lost REASON                      a GPU that does not answer
  *   compute PID BYTES / graphics PID BYTES      a process on the GPU or instance above it
  * Openings and closings are appended to its own path and ".log", where it may write.
  * Types and values as in nvml.h of NVIDIA's NVML API, version 12. */
@@ -9,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, UNKNOWN = 999 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15, UNKNOWN = 999 };
 enum { MOST = 16 };
 
 typedef struct {
@@ -19,8 +22,15 @@ typedef struct {
 } Process;
 
 typedef struct {
+    unsigned version;
+    unsigned long long total, reserved, free, used;
+} Memory;
+
+typedef struct {
     char uuid[80];
     int parent; /* -1: a GPU */
+    int lost;
+    unsigned long long total, reserved, used;
     int count[2];
     Process processes[2][MOST];
 } Part;
@@ -50,6 +60,14 @@ static int read_all(void) {
             strcpy(part->uuid, value);
             part->parent = *word == 'i' ? gpu : -1;
             if (*word == 'd') gpu = count - 1;
+        } else if (!strcmp(word, "lost")) {
+            Part *part = &parts[count++];
+            memset(part, 0, sizeof *part);
+            part->parent = -1;
+            part->lost = 1;
+        } else if (!strcmp(word, "total") || !strcmp(word, "reserved") || !strcmp(word, "used")) {
+            Part *part = &parts[count - 1];
+            *(*word == 't' ? &part->total : *word == 'r' ? &part->reserved : &part->used) = strtoull(value, NULL, 10);
         } else {
             Part *part = &parts[count - 1];
             int kind = *word == 'g';
@@ -79,6 +97,7 @@ static Part *part(void *handle) {
 static int nth(int parent, unsigned index, void **handle) {
     for (int i = 0; i < count; i++)
         if (parts[i].parent == parent && index-- == 0) {
+            if (parts[i].lost) return GPU_IS_LOST;
             *handle = (void *)(size_t)(i + 1);
             return SUCCESS;
         }
@@ -120,6 +139,16 @@ int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *most) {
 
 int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **instance) {
     return nth((int)(size_t)handle - 1, index, instance);
+}
+
+int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory *memory) {
+    Part *of = part(handle);
+    if (!of->total) return NOT_SUPPORTED;
+    memory->total = of->total;
+    memory->used = of->used;
+    memory->reserved = of->reserved;
+    memory->free = of->total - of->reserved - of->used;
+    return SUCCESS;
 }
 
 static int running(Part *part, int kind, unsigned *n, Process *processes) {

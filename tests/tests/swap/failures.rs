@@ -5,7 +5,10 @@ use super::*;
 fn what_swap_space_cannot_hold_is_refused_as_out_of_memory_and_nobody_dies() -> Result<()> {
     let world = World::new(CARD)?;
     // 64 MiB go to the first who joins, also if it needs none; 96 are left.
-    let _scheduler = world.scheduler_with("[swap]\nbudget = \"160MiB\"\n", &["--quantum", "0.2"])?;
+    let _scheduler = world.scheduler_with(
+        "[swap]\nbudget = \"160MiB\"\n[limits]\nswap_per_user = \"none\"\n",
+        &["--quantum", "0.2"],
+    )?;
     let beside = load(&world, 5, &["--seconds", "3"], &[("NVSHARE_ENGINE", "managed")])?;
     beside.next("step")?;
     let refused = load(&world, 4, &["--steps", "1"], &[])?.finish();

@@ -5,7 +5,7 @@ use super::*;
 fn early(world: &World, budget: &str, more: &[&str]) -> Result<(Tenant, Scheduler)> {
     let tenant = load(world, 5, more, &[])?;
     tenant.next("step")?;
-    let config = format!("[swap]\nbudget = \"{budget}\"\n");
+    let config = format!("[swap]\nbudget = \"{budget}\"\n[limits]\nswap_per_user = \"none\"\n");
     let scheduler = world.scheduler_with(&config, &["--quantum", "0.2", "--evict", "always"])?;
     until("it has joined", || Ok(resident(&scheduler, tenant.pid())? == Some(5 * PIECE)))?;
     Ok((tenant, scheduler))

@@ -1,11 +1,11 @@
 //! Tenants that do not leave: what they keep is not there, and others find out by the driver, seldom, whether that is so.
 use super::figures::seconds;
-use super::gib;
 use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
-use crate::Settings;
-use crate::event::Evict;
+use super::{device, gib, tenant};
+use crate::event::{Event, Evict};
+use crate::{Core, Settings};
 use nvshare_protocol::Nanos;
 
 /// With 15 GiB for tenants, and short bounds.
@@ -118,4 +118,27 @@ fn leftovers_that_do_not_leave_are_not_granted_to_another() {
     world.go_on_again(0);
     world.run(LONG.saturating_add(seconds(20)));
     assert!(world.clients[2].computes.is_some());
+}
+
+#[test]
+fn only_those_that_others_wait_for_are_worth_a_look() {
+    let mut core = Core::new(settings(Evict::Always));
+    let join = |core: &mut Core, n| {
+        let (tenant, device) = (tenant(n), device(1));
+        core.handle(Nanos(0), Event::Joined { tenant, holds: false });
+        core.handle(Nanos(0), Event::Device { tenant, device, capacity: gib(16) });
+        let (allocated, none) = (gib(6), gib(0));
+        core.handle(Nanos(0), Event::Memory { tenant, device, allocated, resident: none, immovable: none });
+        core.handle(Nanos(0), Event::Requested { tenant });
+        core.awaited().into_iter().map(|tenant| tenant.0).collect::<Vec<_>>()
+    };
+    assert_eq!(join(&mut core, 1), []);
+    assert_eq!(join(&mut core, 2), [1]);
+    core.handle(Nanos(0), Event::Stopped { tenant: tenant(1), stopped: true });
+    assert!(core.awaited().is_empty(), "the second one has it");
+    assert_eq!(join(&mut core, 3), [1, 2]);
+    core.handle(Nanos(0), Event::Stopped { tenant: tenant(3), stopped: true });
+    assert_eq!(core.awaited().len(), 2, "the last one waits, and is stopped itself");
+    core.handle(Nanos(0), Event::Left { tenant: tenant(3) });
+    assert!(core.awaited().is_empty());
 }

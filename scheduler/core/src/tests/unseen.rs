@@ -4,9 +4,10 @@ use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{device, gib, tenant};
-use crate::event::Event;
+use crate::event::{Action, Event};
 use crate::{Core, UNSEEN_FOR};
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::tenant::{Ready, Released};
+use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
 const MIB: u64 = 1 << 20;
 const CONTEXT: u64 = 600 * MIB;
@@ -104,5 +105,62 @@ fn it_goes_with_a_tenant_and_nonsense_changes_nothing() {
     assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
     assert!(refuse(&mut core, Nanos(3), gib(1)) > Bytes(0));
     core.handle(Nanos(4), Event::Left { tenant: tenant(1) });
+    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
+}
+
+/// Another tenant holds the device with all of its 12 GiB there; the first one waits for it with 8 that are not.
+fn waiting() -> Core {
+    let mut core = Core::new(settings());
+    for (n, resident) in [(2, 12), (1, 0)] {
+        let tenant = tenant(n);
+        core.handle(Nanos(0), Event::Joined { tenant, holds: false });
+        core.handle(Nanos(0), Event::Swaps { tenant });
+        core.handle(Nanos(0), Event::Device { tenant, device: device(1), capacity: gib(16) });
+        has(&mut core, n, Nanos(0), gib(12), gib(resident));
+        core.handle(Nanos(0), Event::Requested { tenant });
+        let ready = Ready { lease: LeaseId(1), fetched: Vec::new(), took: Nanos(1) };
+        core.handle(Nanos(1), Event::Ready { tenant, ready });
+    }
+    core
+}
+
+fn has(core: &mut Core, n: u64, at: Nanos, allocated: Bytes, resident: Bytes) {
+    let (tenant, device) = (tenant(n), device(1));
+    core.handle(at, Event::Memory { tenant, device, allocated, resident, immovable: Bytes(0) });
+}
+
+#[test]
+fn what_is_refused_while_others_move_out_was_on_its_way() {
+    let mut core = waiting();
+    let mut at = Nanos(0);
+    let mut revoked = None;
+    while revoked.is_none() {
+        at = core.next_deadline().unwrap();
+        let actions = core.handle(at, Event::Tick);
+        revoked = actions.into_iter().find_map(|action| match action {
+            Action::Revoke { tenant: id, revoke } if id == tenant(2) => Some(revoke.lease),
+            _ => None,
+        });
+    }
+    has(&mut core, 2, at, gib(12), gib(4));
+    assert_eq!(refuse(&mut core, at, gib(1)), Bytes(0));
+    let released =
+        Released { lease: revoked.unwrap(), evicted: Vec::new(), drain: Nanos(1), evict: Nanos(1) };
+    has(&mut core, 2, at, gib(12), Bytes(0));
+    let actions = core.handle(at, Event::Released { tenant: tenant(2), released });
+    assert!(
+        actions.iter().any(|action| matches!(action, Action::Grant { tenant: id, .. } if *id == tenant(1)))
+    );
+    assert!(refuse(&mut core, at, gib(1)) > Bytes(0), "nobody moves any more");
+}
+
+#[test]
+fn what_came_in_all_the_same_was_not_taken_by_others() {
+    let mut core = core();
+    let granule = Bytes(2 * MIB);
+    assert_eq!(refuse(&mut core, Nanos(1), gib(1)), gib(6).saturating_add(granule));
+    has(&mut core, 1, Nanos(2), gib(15), gib(10));
+    assert_eq!(core.unseen(tenant(1), device(1)), gib(5));
+    has(&mut core, 1, Nanos(3), gib(15), gib(15));
     assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
 }

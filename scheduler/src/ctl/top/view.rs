@@ -1,6 +1,6 @@
 //! The picture of a [`Model`].
 use super::model::{Model, Sort};
-use crate::text::{clean, memory, quantum, time};
+use crate::text::{clean, memory, quantum, time, word};
 use nvshare_protocol::control::{DeviceStatus, Quantum, TenantStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -101,7 +101,7 @@ fn turns(model: &Model, device: &DeviceStatus) -> Line<'static> {
     let names = |ids: &[u64]| {
         let name = |id: &u64| {
             let row = model.status.tenants.iter().find(|row| row.id == *id);
-            row.map_or_else(|| id.to_string(), |row| format!("{id} {}", clean(&row.program, 20)))
+            row.map_or_else(|| id.to_string(), |row| format!("{id} {}", word(&clean(&row.program, 20))))
         };
         if ids.is_empty() { "nobody".into() } else { ids.iter().map(name).collect::<Vec<_>>().join(", ") }
     };
@@ -156,7 +156,7 @@ fn tenant<'a>(model: &Model, row: &TenantStatus) -> Row<'a> {
     let texts = [
         row.id.to_string(),
         row.container.clone().unwrap_or_else(|| "-".into()),
-        format!("{} ({})", clean(&row.program, 64), row.pid),
+        format!("{} ({})", word(&clean(&row.program, 64)), row.pid),
         row.state.clone(),
         held,
         memory(row.allocated_bytes),

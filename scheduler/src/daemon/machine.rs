@@ -1,0 +1,227 @@
+//! What is known of the machine goes to the core, and what is not to who is concerned.
+use super::Daemon;
+use super::members::Seen;
+use crate::machine::{MOST, MOST_BY_OWNER, Step, Why};
+use crate::outside::{Answer, Found};
+use crate::text;
+use nvshare_core::MAX_DEVICES;
+use nvshare_core::event::{Event, TenantId};
+use nvshare_protocol::tenant::{Device, Memory, Released, Share, ToTenant};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos, control};
+use std::collections::{HashMap, HashSet};
+
+/// The first version of the tenants' language with [`ToTenant::Notice`].
+const NOTICES_SINCE: u32 = 4;
+
+/// Those who use each device, with their pids.
+type Users = HashMap<DeviceId, Vec<(TenantId, u32)>>;
+
+impl Daemon {
+    /// A tenant names a device.
+    pub(super) fn device(&mut self, tenant: TenantId, told: Device) {
+        let Some(member) = self.members.get(tenant) else { return };
+        let owner = member.who.owner();
+        let known = member.devices.contains_key(&told.device);
+        if known || self.machine.remember(owner, tenant, told.device, None) {
+            return;
+        }
+        if member.devices.len() + self.machine.refused(owner, tenant) >= MAX_DEVICES {
+            return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
+        }
+        let (device, claimed) = (told.device, told.capacity);
+        let steps = self.machine.name(owner, tenant, told);
+        self.compare(tenant, device, claimed);
+        self.take(steps);
+        self.say_refusals();
+    }
+
+    /// A word about a claim that is far from what is known.
+    fn compare(&self, tenant: TenantId, device: DeviceId, claimed: Bytes) {
+        let known = self.machine.get(device).filter(|_| self.machine.claimed(tenant, device).is_some());
+        let Some(known) = known else { return };
+        let Bytes(capacity) = known.capacity;
+        if claimed > known.capacity || claimed.0 < capacity - capacity / 10 {
+            let (name, from) = (self.members.name(tenant), known.from.as_str());
+            let line = format!(
+                "{name} says that {device} has {} bytes; it is known with {capacity} ({from}) and stays so for others",
+                claimed.0
+            );
+            self.warn_of(tenant, &line);
+        }
+    }
+
+    /// The core hears what has become of devices.
+    fn take(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Sized(device) => {
+                    if let Some((Bytes(capacity), from)) = self.machine.news(device) {
+                        let line = format!("{device} has {capacity} bytes ({})", from.as_str());
+                        self.shared.seldom.info(&line);
+                    }
+                    let capacity = self.machine.get(device).map(|known| known.capacity);
+                    if let Some(capacity) = capacity {
+                        self.tell(Event::Capacity { device, capacity });
+                    }
+                }
+                Step::Uses(tenant, device, memory) => self.uses(tenant, device, memory),
+            }
+        }
+    }
+
+    fn uses(&mut self, tenant: TenantId, device: DeviceId, memory: Option<Memory>) {
+        // What it is given is bounded by its own word, whatever others know.
+        let Some(capacity) = self.machine.claimed(tenant, device) else { return };
+        // It may have left while the core was told of others.
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        member.devices.insert(device, Seen::default());
+        self.tell(Event::Device { tenant, device, capacity });
+        if let Some(memory) = memory {
+            self.has(tenant, memory);
+        }
+        if self.members.get(tenant).is_some_and(|member| member.asks) {
+            self.requests(tenant);
+        }
+    }
+
+    /// Whether the tenant has named devices that are refused to it: it is not granted the others alone.
+    pub(super) fn lacks_devices(&self, tenant: TenantId) -> bool {
+        let member = self.members.get(tenant);
+        member.is_some_and(|member| self.machine.refused(member.who.owner(), tenant) > 0)
+    }
+
+    /// The tenant asks for its devices: all of them, or none.
+    pub(super) fn requests(&mut self, tenant: TenantId) {
+        let lacks = self.core.enabled() && self.lacks_devices(tenant);
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        member.asks = lacks;
+        if !lacks && member.is_connected() {
+            self.tell(Event::Requested { tenant });
+        }
+    }
+
+    /// It was granted its devices without one that it has named since it asked.
+    pub(super) fn hold_back(&mut self, tenant: TenantId, lease: LeaseId) {
+        if let Some(member) = self.members.get_mut(tenant) {
+            member.asks = true;
+        }
+        let (evicted, none) = (Vec::new(), Nanos::ZERO);
+        let released = Released { lease, evicted, drain: none, evict: none };
+        self.tell(Event::Released { tenant, released });
+    }
+
+    /// What a tenant has on a device that is refused to it is remembered; on another, no more than it says that there is.
+    pub(super) fn bounded(&mut self, tenant: TenantId, told: &Memory) -> Memory {
+        let owner = self.members.get(tenant).map(|member| member.who.owner());
+        if let Some(owner) = owner {
+            self.machine.remember(owner, tenant, told.device, Some(told));
+        }
+        let most = self.machine.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
+        let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
+        Memory { resident, immovable, ..*told }
+    }
+
+    /// Who was refused a device, and the log, hear so once.
+    fn say_refusals(&mut self) {
+        for (tenant, device, why) in self.machine.words() {
+            let why = match why {
+                Why::Unknown => {
+                    format!("{device} is not known to this host; [gpu.\"{device}\"] memory = makes it known")
+                }
+                Why::OwnersRoom => format!(
+                    "{device} waits: the limit of {MOST_BY_OWNER} devices that one owner's tenants may name is reached"
+                ),
+                Why::Full => format!("{device} waits: the limit of {MOST} devices in all is reached"),
+            };
+            self.warn_of(tenant, &format!("{}: {why}", self.members.name(tenant)));
+            let member = self.members.get(tenant).filter(|member| member.hello.version >= NOTICES_SINCE);
+            member.into_iter().for_each(|member| member.say(ToTenant::Notice(why.clone())));
+        }
+    }
+
+    /// A tenant that used these devices has left.
+    pub(super) fn forget_devices(&mut self, tenant: TenantId, owner: u64, devices: &[DeviceId]) {
+        let (steps, unused) = self.machine.leave(owner, tenant, devices.iter().copied());
+        devices.iter().for_each(|device| self.seen.forget(tenant, *device));
+        unused.into_iter().for_each(|device| self.unused(device));
+        if self.members.is_empty() {
+            self.machine.forget();
+        }
+        self.take(steps);
+    }
+
+    /// NVML has answered.
+    pub(super) fn answered(&mut self, answer: &Answer) {
+        let steps = self.machine.learn(answer);
+        self.take(steps);
+        self.say_refusals();
+        let Answer::Inventory(inventory) = answer else { return };
+        let tenants = self.members.all().map(|(_, member)| member.who.pid).collect();
+        let mut users = Users::new();
+        for (tenant, member) in self.members.all() {
+            for device in member.devices.keys() {
+                users.entry(*device).or_default().push((tenant, member.who.pid));
+            }
+        }
+        for found in &inventory.devices {
+            if let Some(users) = users.get(&found.device) {
+                self.looked_at(found, users, &tenants);
+            }
+        }
+    }
+
+    /// What the processes on a device use goes to the core, where it is news.
+    fn looked_at(&mut self, found: &Found, users: &[(TenantId, u32)], tenants: &HashSet<u32>) {
+        let Some(processes) = &found.processes else { return };
+        let listed: HashMap<u32, Bytes> = processes.iter().copied().collect();
+        let device = found.device;
+        let pids = users.iter().map(|(_, pid)| *pid);
+        if let Some(bytes) = self.strangers.news(device, &listed, tenants, pids) {
+            self.outside(device, bytes);
+        }
+        for (tenant, bytes) in self.seen.news(device, users, &listed) {
+            // It may have left while the core was told of others.
+            match self.members.get(tenant) {
+                Some(_) => self.tell(Event::Seen { tenant, device, bytes }),
+                None => self.seen.forget(tenant, device),
+            }
+        }
+    }
+
+    /// The last tenant of a device has left: what others use of it is not followed any more.
+    fn unused(&mut self, device: DeviceId) {
+        if self.strangers.forget(device) {
+            self.outside(device, Bytes::ZERO);
+        }
+    }
+
+    fn outside(&mut self, device: DeviceId, bytes: Bytes) {
+        self.shared.feed.tell(|| control::Event {
+            kind: "outside".into(),
+            devices: vec![device.to_string()],
+            bytes: Some(bytes.0),
+            ..control::Event::default()
+        });
+        self.tell(Event::Outside { device, bytes });
+    }
+
+    /// More is taken of a device than all tenants and NVML tell: contexts of processes, for the most part.
+    pub(super) fn memory_refused(&mut self, tenant: TenantId, share: Share) {
+        let Some(member) = self.members.get(tenant) else { return };
+        if !member.devices.contains_key(&share.device) {
+            return;
+        }
+        let before = self.core.unseen(tenant, share.device);
+        self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
+        let unseen = self.core.unseen(tenant, share.device);
+        let news = self.members.get_mut(tenant).and_then(|member| member.devices.get_mut(&share.device));
+        if unseen > before && news.is_some_and(|seen| seen.lacks_so_much_more(unseen)) {
+            let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
+            self.warn_of(tenant, &format!(
+                "{name} finds less room on {} than there should be: {unseen} of it are taken by contexts or by others; \
+                 [memory] reserve keeps room for them",
+                share.device
+            ));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Which devices there are, as the host knows it: by the configuration and by NVML.
+use crate::outside::Answer;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeMap;
+
+/// What the host says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Known,
+    /// It knows others, and not this one.
+    Unknown,
+    /// It knows none, or not all.
+    Silent,
+}
+
+/// What the host knows.
+#[derive(Debug)]
+pub struct Host {
+    configured: BTreeMap<DeviceId, Bytes>,
+    /// Whether NVML is asked.
+    asks: bool,
+    listed: Listed,
+}
+
+/// What NVML has said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listed {
+    /// Nothing yet.
+    Awaited,
+    /// It is not asked, or cannot be opened.
+    Nothing,
+    /// These devices, and there are no others where it is `complete`.
+    Devices { totals: BTreeMap<DeviceId, Option<Bytes>>, complete: bool },
+}
+
+impl Host {
+    /// Of what is configured, and of NVML if that is asked.
+    pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
+        let mut host = Self { configured, asks, listed: Listed::Nothing };
+        host.forget();
+        host
+    }
+
+    /// NVML is closed: what it says the next time may be of a GPU that was divided anew.
+    pub fn forget(&mut self) {
+        self.listed = if self.asks { Listed::Awaited } else { Listed::Nothing };
+    }
+
+    /// Whether NVML has still to say its first word.
+    pub fn is_awaited(&self) -> bool {
+        self.listed == Listed::Awaited
+    }
+
+    /// Takes NVML's word; whether it is another than before. What it said of a device and does not say this time stays.
+    pub fn learn(&mut self, answer: &Answer) -> bool {
+        let before = self.listed.clone();
+        match (answer, &mut self.listed) {
+            (Answer::Inventory(new), listed) => {
+                let known = match listed {
+                    Listed::Devices { totals, .. } => std::mem::take(totals),
+                    Listed::Awaited | Listed::Nothing => BTreeMap::new(),
+                };
+                let mut totals = if new.complete { BTreeMap::new() } else { known.clone() };
+                for found in &new.devices {
+                    let total = found.total.or_else(|| known.get(&found.device).copied().flatten());
+                    totals.insert(found.device, total);
+                }
+                *listed = Listed::Devices { totals, complete: new.complete };
+            }
+            (Answer::Silent, Listed::Devices { .. }) => {}
+            (Answer::Silent, listed) => *listed = Listed::Nothing,
+        }
+        self.listed != before
+    }
+
+    /// What it says of the device.
+    pub fn says(&self, device: DeviceId) -> Word {
+        let listed = matches!(&self.listed, Listed::Devices { totals, .. } if totals.contains_key(&device));
+        if listed || self.configured.contains_key(&device) { Word::Known } else { self.of_others() }
+    }
+
+    /// What it says of every device that it does not know.
+    pub fn of_others(&self) -> Word {
+        match &self.listed {
+            Listed::Devices { totals, complete } if !totals.is_empty() => {
+                if *complete {
+                    Word::Unknown
+                } else {
+                    Word::Silent
+                }
+            }
+            _ if self.configured.is_empty() => Word::Silent,
+            _ => Word::Unknown,
+        }
+    }
+
+    pub fn configured(&self, device: DeviceId) -> Option<Bytes> {
+        self.configured.get(&device).copied()
+    }
+
+    /// NVML's word for its memory.
+    pub fn total(&self, device: DeviceId) -> Option<Bytes> {
+        match &self.listed {
+            Listed::Devices { totals, .. } => totals.get(&device).copied().flatten(),
+            Listed::Awaited | Listed::Nothing => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::{Found, Inventory};
+
+    const ONE: DeviceId = DeviceId([1; 16]);
+    const TWO: DeviceId = DeviceId([2; 16]);
+
+    fn inventory(complete: bool, devices: &[(DeviceId, Option<u64>)]) -> Answer {
+        let found = |&(device, total): &(DeviceId, Option<u64>)| Found {
+            device,
+            total: total.map(Bytes),
+            used: None,
+            processes: None,
+        };
+        Answer::Inventory(Inventory { complete, devices: devices.iter().map(found).collect() })
+    }
+
+    fn words(host: &Host) -> [Word; 2] {
+        [host.says(ONE), host.says(TWO)]
+    }
+
+    #[test]
+    fn a_host_that_knows_one_device_does_not_know_another() {
+        use Word::{Known, Silent, Unknown};
+        let configured = BTreeMap::from([(ONE, Bytes(1))]);
+        for (configured, answer, expected) in [
+            (BTreeMap::new(), None, [Silent, Silent]),
+            (BTreeMap::new(), Some(Answer::Silent), [Silent, Silent]),
+            (BTreeMap::new(), Some(inventory(true, &[])), [Silent, Silent]),
+            (BTreeMap::new(), Some(inventory(true, &[(ONE, None)])), [Known, Unknown]),
+            (BTreeMap::new(), Some(inventory(false, &[(ONE, None)])), [Known, Silent]),
+            (configured.clone(), None, [Known, Unknown]),
+            (configured.clone(), Some(Answer::Silent), [Known, Unknown]),
+            (configured.clone(), Some(inventory(true, &[])), [Known, Unknown]),
+            (configured, Some(inventory(true, &[(TWO, None)])), [Known, Known]),
+        ] {
+            let mut host = Host::new(configured, true);
+            answer.inspect(|answer| assert!(host.learn(answer)));
+            assert_eq!(words(&host), expected, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_of_a_device_stays_until_it_is_gone() {
+        let mut host = Host::new(BTreeMap::new(), true);
+        assert!(host.is_awaited());
+        assert!(host.learn(&inventory(true, &[(ONE, Some(5)), (TWO, Some(6))])));
+        assert!(!host.learn(&inventory(true, &[(ONE, None), (TWO, Some(6))])), "no news");
+        assert!(!host.learn(&Answer::Silent), "it was closed in trouble");
+        assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(6))));
+        assert!(host.learn(&inventory(false, &[(TWO, Some(7))])));
+        assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(7))));
+        assert!(host.learn(&inventory(true, &[(TWO, Some(7))])));
+        assert_eq!(words(&host), [Word::Unknown, Word::Known]);
+        host.forget();
+        assert!(host.is_awaited());
+        assert_eq!(words(&host), [Word::Silent, Word::Silent]);
+    }
+}

@@ -1,0 +1,302 @@
+//! The devices that there are: what they are called, how large they are, who uses them, and which of those that tenants
+//! name are refused to who named them.
+//!
+//! A device is described by the host, where the host can: by the configuration, then by NVML. Otherwise those who use it
+//! agree on it. What one tenant says never makes a device smaller for another, and takes nobody else's place.
+mod capacity;
+mod host;
+mod refused;
+mod seen;
+
+pub use capacity::Source;
+pub use refused::Why;
+pub use seen::Seen;
+
+use crate::metrics::counts::Counts;
+use crate::outside::Answer;
+use capacity::{Claims, capacity};
+use host::{Host, Word};
+use nvshare_core::event::TenantId;
+use nvshare_protocol::tenant::{Device, Memory};
+use nvshare_protocol::{Bytes, DeviceId};
+use refused::{Claim, Refused};
+use std::collections::{BTreeMap, HashMap};
+
+/// The most devices known at a time.
+pub const MOST: usize = 4096;
+/// The most devices that one owner's tenants may bring in where the host does not know them.
+pub const MOST_BY_OWNER: usize = 64;
+
+/// What is known of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub name: String,
+    pub capacity: Bytes,
+    /// Whose word the capacity is.
+    pub from: Source,
+    /// What has happened on it.
+    pub counts: Counts,
+    users: BTreeMap<TenantId, User>,
+    claims: Claims,
+    /// Whose place it takes; none where the host knows it.
+    charged: Option<u64>,
+    /// What the log says that it has.
+    logged: Option<(Bytes, Source)>,
+}
+
+/// One tenant that uses a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct User {
+    owner: u64,
+    /// What it says that the device has.
+    capacity: Bytes,
+}
+
+/// What the core is to be told, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The device is as large as it is known by now.
+    Sized(DeviceId),
+    /// The tenant uses the device, and has so much there if it has said so already.
+    Uses(TenantId, DeviceId, Option<Memory>),
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Machine {
+    host: Host,
+    devices: BTreeMap<DeviceId, Known>,
+    /// How many of them somebody uses.
+    used: usize,
+    /// How many of those each owner has brought in.
+    charged: HashMap<u64, usize>,
+    refused: Refused,
+}
+
+impl Machine {
+    /// With what is configured; `asks`: NVML will say what it knows.
+    #[must_use]
+    pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
+        Self {
+            host: Host::new(configured, asks),
+            devices: BTreeMap::new(),
+            used: 0,
+            charged: HashMap::new(),
+            refused: Refused::default(),
+        }
+    }
+
+    /// A tenant names a device that it has not named before.
+    pub fn name(&mut self, owner: u64, tenant: TenantId, told: Device) -> Vec<Step> {
+        match self.place(owner, told.device) {
+            Ok(charged) => self.admit(owner, tenant, &Claim { told, memory: None, why: Why::Full }, charged),
+            Err(why) => {
+                self.refused.add(owner, tenant, Claim { told, memory: None, why });
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether the device may be used by a tenant of this owner, and whose place it takes then.
+    fn place(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, Why> {
+        match self.host.says(device) {
+            Word::Known => Ok(None),
+            Word::Unknown => Err(Why::Unknown),
+            Word::Silent if self.devices.get(&device).is_some_and(|known| !known.users.is_empty()) => {
+                Ok(None)
+            }
+            Word::Silent if self.used >= MOST => Err(Why::Full),
+            Word::Silent if self.charged.get(&owner).is_some_and(|count| *count >= MOST_BY_OWNER) => {
+                Err(Why::OwnersRoom)
+            }
+            Word::Silent => Ok(Some(owner)),
+        }
+    }
+
+    fn admit(&mut self, owner: u64, tenant: TenantId, claim: &Claim, charged: Option<u64>) -> Vec<Step> {
+        let Claim { told: Device { device, capacity, name }, memory, .. } = claim;
+        if self.devices.len() >= MOST && !self.devices.contains_key(device) && self.used < self.devices.len()
+        {
+            self.devices.retain(|_, known| !known.users.is_empty());
+        }
+        let known = self.devices.entry(*device).or_insert_with(|| Known {
+            name: String::new(),
+            capacity: Bytes::ZERO,
+            from: Source::Tenants,
+            counts: Counts::default(),
+            users: BTreeMap::new(),
+            claims: Claims::default(),
+            charged: None,
+            logged: None,
+        });
+        let first = known.users.is_empty();
+        if first {
+            known.name.clone_from(name);
+            known.charged = charged;
+            self.used += 1;
+            charge(&mut self.charged, charged);
+        }
+        known.users.insert(tenant, User { owner, capacity: *capacity });
+        known.claims.add(tenant, *capacity);
+        let sized = known.measure(*device, &self.host) || first;
+        let uses = Step::Uses(tenant, *device, *memory);
+        sized.then_some(Step::Sized(*device)).into_iter().chain([uses]).collect()
+    }
+
+    /// A tenant that used these devices is gone: what the core is to be told, and which of them nobody uses any more.
+    pub fn leave(
+        &mut self,
+        owner: u64,
+        tenant: TenantId,
+        devices: impl Iterator<Item = DeviceId>,
+    ) -> (Vec<Step>, Vec<DeviceId>) {
+        let full = self.used >= MOST;
+        let (mut steps, mut unused, mut freed) = (Vec::new(), Vec::new(), Vec::new());
+        self.refused.leave(owner, tenant);
+        for device in devices {
+            let Some(known) = self.devices.get_mut(&device) else { continue };
+            let Some(user) = known.users.remove(&tenant) else { continue };
+            known.claims.remove(tenant, user.capacity);
+            // Another's place from now on, if another brought it in as well.
+            let next = known.users.values().next().map(|user| user.owner).filter(|_| known.charged.is_some());
+            if known.charged != next {
+                freed.extend(known.charged);
+                uncharge(&mut self.charged, std::mem::replace(&mut known.charged, next));
+                charge(&mut self.charged, next);
+            }
+            if known.users.is_empty() {
+                self.used -= 1;
+                unused.push(device);
+            } else if known.measure(device, &self.host) {
+                steps.push(Step::Sized(device));
+            }
+        }
+        if self.host.of_others() == Word::Silent {
+            let waiting = if full && self.used < MOST { self.refused.owners() } else { freed };
+            waiting.into_iter().for_each(|owner| self.retry(owner, &mut steps));
+        }
+        (steps, unused)
+    }
+
+    /// Takes the owner's refused claims while there is room for them.
+    fn retry(&mut self, owner: u64, steps: &mut Vec<Step>) {
+        while let Some((tenant, device)) = self.refused.first(owner) {
+            let Ok(charged) = self.place(owner, device) else { return };
+            let Some(claim) = self.refused.take(owner, tenant, device) else { return };
+            steps.extend(self.admit(owner, tenant, &claim, charged));
+        }
+    }
+
+    /// NVML has answered.
+    pub fn learn(&mut self, answer: &Answer) -> Vec<Step> {
+        let (mut steps, first) = (Vec::new(), self.host.is_awaited());
+        if !self.host.learn(answer) {
+            return steps;
+        }
+        for (device, known) in &mut self.devices {
+            if self.host.says(*device) == Word::Known {
+                uncharge(&mut self.charged, known.charged.take());
+            }
+            // Its first word makes tenants' the only one, if it is none.
+            if !known.users.is_empty() && (known.measure(*device, &self.host) || first) {
+                steps.push(Step::Sized(*device));
+            }
+        }
+        for (owner, tenant, device) in self.refused.all() {
+            match self.place(owner, device) {
+                Ok(charged) => {
+                    let claim = self.refused.take(owner, tenant, device);
+                    steps.extend(
+                        claim.map(|claim| self.admit(owner, tenant, &claim, charged)).unwrap_or_default(),
+                    );
+                }
+                Err(why) => {
+                    if let Some(claim) = self.refused.get_mut(owner, tenant, device) {
+                        claim.why = why;
+                    }
+                }
+            }
+        }
+        steps
+    }
+
+    /// NVML is closed, for there is no tenant.
+    pub fn forget(&mut self) {
+        self.host.forget();
+    }
+
+    /// The refusals of which something is to be said now; not before NVML has had its word.
+    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, Why)> {
+        if self.host.is_awaited() { Vec::new() } else { self.refused.words() }
+    }
+
+    /// How many devices are refused to the tenant.
+    #[must_use]
+    pub fn refused(&self, owner: u64, tenant: TenantId) -> usize {
+        self.refused.count(owner, tenant)
+    }
+
+    /// Whether the device is refused to the tenant; what it has there is remembered.
+    pub fn remember(
+        &mut self,
+        owner: u64,
+        tenant: TenantId,
+        device: DeviceId,
+        memory: Option<&Memory>,
+    ) -> bool {
+        let claim = self.refused.get_mut(owner, tenant, device);
+        claim.map(|claim| claim.memory = memory.copied().or(claim.memory)).is_some()
+    }
+
+    /// What the tenant itself says that the device has.
+    #[must_use]
+    pub fn claimed(&self, tenant: TenantId, device: DeviceId) -> Option<Bytes> {
+        self.devices.get(&device)?.users.get(&tenant).map(|user| user.capacity)
+    }
+
+    /// How large the device is, and by whose word, if the log has not said so. Tenants' word is none while NVML's is still
+    /// awaited.
+    pub fn news(&mut self, device: DeviceId) -> Option<(Bytes, Source)> {
+        let awaited = self.host.is_awaited();
+        let known =
+            self.devices.get_mut(&device).filter(|known| known.from != Source::Tenants || !awaited)?;
+        let now = (known.capacity, known.from);
+        (known.logged.replace(now) != Some(now)).then_some(now)
+    }
+
+    /// What is counted of a device that is known.
+    pub fn counts(&mut self, device: DeviceId) -> Option<&mut Counts> {
+        self.devices.get_mut(&device).map(|known| &mut known.counts)
+    }
+
+    #[must_use]
+    pub fn get(&self, device: DeviceId) -> Option<&Known> {
+        self.devices.get(&device)
+    }
+}
+
+impl Known {
+    /// Whether it is of another size than before, or by another's word, by what is known now.
+    fn measure(&mut self, device: DeviceId, host: &Host) -> bool {
+        let decided = capacity(host.configured(device), host.total(device), &self.claims);
+        let Some(decided) = decided else { return false };
+        let before = (self.capacity, self.from);
+        (self.capacity, self.from) = decided;
+        before != decided
+    }
+}
+
+fn charge(charged: &mut HashMap<u64, usize>, owner: Option<u64>) {
+    owner.into_iter().for_each(|owner| *charged.entry(owner).or_default() += 1);
+}
+
+fn uncharge(charged: &mut HashMap<u64, usize>, owner: Option<u64>) {
+    let Some(count) = owner.and_then(|owner| charged.get_mut(&owner)) else { return };
+    *count -= 1;
+    if *count == 0 {
+        owner.and_then(|owner| charged.remove(&owner));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use super::*;
+use crate::outside::{Found, Inventory};
+
+const ANN: u64 = 1;
+const BOB: u64 = 2;
+
+fn id(n: u64) -> DeviceId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    DeviceId(id)
+}
+
+fn device(n: u64, capacity: u64) -> Device {
+    Device { device: id(n), capacity: Bytes(capacity), name: format!("GPU {n}") }
+}
+
+fn tenant(n: u64) -> TenantId {
+    TenantId(n)
+}
+
+/// A machine whose host knows nothing.
+fn unknown() -> Machine {
+    Machine::new(BTreeMap::new(), false)
+}
+
+fn lists(devices: &[(u64, u64)]) -> Answer {
+    let found = |&(n, total): &(u64, u64)| Found {
+        device: id(n),
+        total: Some(Bytes(total)),
+        used: None,
+        processes: None,
+    };
+    Answer::Inventory(Inventory { complete: true, devices: devices.iter().map(found).collect() })
+}
+
+fn capacity_of(machine: &Machine, n: u64) -> u64 {
+    machine.get(id(n)).unwrap().capacity.0
+}
+
+#[test]
+fn the_largest_word_counts_while_it_is_there_and_the_core_hears_of_changes() {
+    let mut machine = unknown();
+    let sized = Step::Sized(id(1));
+    let uses = |n| Step::Uses(tenant(n), id(1), None);
+    assert_eq!(machine.name(ANN, tenant(1), device(1, 1)), [sized.clone(), uses(1)]);
+    assert_eq!(machine.name(BOB, tenant(2), device(1, 16)), [sized.clone(), uses(2)]);
+    assert_eq!(machine.name(BOB, tenant(3), device(1, 16)), [uses(3)], "no news");
+    assert_eq!((capacity_of(&machine, 1), machine.claimed(tenant(1), id(1))), (16, Some(Bytes(1))));
+    let (steps, unused) = machine.leave(BOB, tenant(2), [id(1)].into_iter());
+    assert_eq!((steps, unused), (vec![], vec![]));
+    let (steps, unused) = machine.leave(BOB, tenant(3), [id(1)].into_iter());
+    assert_eq!((steps, unused), (vec![sized.clone()], vec![]));
+    let (steps, unused) = machine.leave(ANN, tenant(1), [id(1)].into_iter());
+    assert_eq!((steps, unused), (vec![], vec![id(1)]), "its word is not the last one");
+    assert_eq!(machine.name(BOB, tenant(4), device(1, 16)), [sized, uses(4)]);
+    assert_eq!(capacity_of(&machine, 1), 16);
+}
+
+#[test]
+fn nvml_corrects_what_tenants_said() {
+    let mut machine = Machine::new(BTreeMap::new(), true);
+    machine.name(ANN, tenant(1), device(1, 1 << 46));
+    assert_eq!((capacity_of(&machine, 1), machine.get(id(1)).unwrap().from), (1 << 46, Source::Tenants));
+    assert_eq!(machine.learn(&lists(&[(1, 100)])), [Step::Sized(id(1))]);
+    assert_eq!((capacity_of(&machine, 1), machine.get(id(1)).unwrap().from), (100, Source::Nvml));
+    assert_eq!(machine.learn(&lists(&[(1, 100)])), [], "no news");
+    let uses = Step::Uses(tenant(2), id(1), None);
+    assert_eq!(machine.name(BOB, tenant(2), device(1, 99)), [Step::Sized(id(1)), uses]);
+    assert_eq!(capacity_of(&machine, 1), 99, "as CUDA says");
+}
+
+#[test]
+fn the_log_has_each_word_once_and_none_of_tenants_before_nvmls() {
+    let mut machine = Machine::new(BTreeMap::new(), true);
+    for n in 1..3 {
+        machine.name(ANN, tenant(n), device(1, 99));
+        assert_eq!(machine.news(id(1)), None);
+        machine.learn(&lists(&[(1, 100)]));
+        let expected = Some((Bytes(99), Source::Nvml)).filter(|_| n == 1);
+        assert_eq!((machine.news(id(1)), machine.news(id(1))), (expected, None));
+        machine.leave(ANN, tenant(n), [id(1)].into_iter());
+        machine.forget();
+    }
+}
+
+#[test]
+fn an_unknown_device_waits_with_its_memory_until_it_is_known() {
+    let mut machine = Machine::new(BTreeMap::new(), true);
+    machine.learn(&lists(&[(1, 100)]));
+    assert_eq!(machine.name(ANN, tenant(1), device(2, 50)), []);
+    assert_eq!(machine.words(), [(tenant(1), id(2), Why::Unknown)]);
+    assert_eq!(machine.words(), [], "once");
+    let memory = Memory { device: id(2), allocated: Bytes(5), resident: Bytes(5), immovable: Bytes(0) };
+    assert!(machine.remember(ANN, tenant(1), id(2), Some(&memory)));
+    assert!(machine.remember(ANN, tenant(1), id(2), None));
+    assert_eq!(machine.refused(ANN, tenant(1)), 1);
+    let steps = machine.learn(&lists(&[(1, 100), (2, 50)]));
+    assert_eq!(steps, [Step::Sized(id(2)), Step::Uses(tenant(1), id(2), Some(memory))]);
+    assert_eq!(machine.refused(ANN, tenant(1)), 0);
+}
+
+#[test]
+fn what_was_used_before_nvml_spoke_stays_and_words_wait_for_it() {
+    let mut machine = Machine::new(BTreeMap::from([(id(9), Bytes(9))]), true);
+    assert_eq!(machine.name(ANN, tenant(1), device(1, 5)), [], "another one is configured");
+    assert_eq!(machine.words(), [], "NVML may know it");
+    assert_eq!(machine.learn(&lists(&[(1, 5)])).len(), 2);
+    assert_eq!(machine.words(), []);
+    let mut machine = Machine::new(BTreeMap::new(), true);
+    machine.name(ANN, tenant(1), device(1, 5));
+    assert_eq!(machine.learn(&lists(&[(2, 5)])), [Step::Sized(id(1))]);
+    assert_eq!(machine.news(id(1)), Some((Bytes(5), Source::Tenants)), "the only word that there is");
+    assert_eq!(machine.claimed(tenant(1), id(1)), Some(Bytes(5)));
+    machine.name(ANN, tenant(2), device(1, 5));
+    assert_eq!(machine.refused(ANN, tenant(2)), 1, "and is refused to whoever comes then");
+}
+
+#[test]
+fn an_owner_brings_in_so_many_and_the_next_when_one_is_gone() {
+    let mut machine = unknown();
+    for n in 0..MOST_BY_OWNER as u64 {
+        assert_eq!(machine.name(ANN, tenant(n % 2), device(n, 1)).len(), 2);
+    }
+    assert_eq!(machine.name(ANN, tenant(2), device(900, 1)), []);
+    assert_eq!(machine.name(ANN, tenant(2), device(901, 1)), []);
+    assert_eq!(machine.words().iter().map(|word| word.2).collect::<Vec<_>>(), [Why::OwnersRoom; 2]);
+    assert_eq!(machine.name(ANN, tenant(2), device(3, 1)).len(), 1, "one that is there takes no place");
+    assert_eq!(machine.name(BOB, tenant(3), device(900, 1)).len(), 2, "another owner has places of its own");
+    let (steps, _) = machine.leave(ANN, tenant(0), [id(0)].into_iter());
+    assert_eq!(
+        steps,
+        [Step::Uses(tenant(2), id(900), None), Step::Sized(id(901)), Step::Uses(tenant(2), id(901), None)],
+        "the first one is there by now and takes no place"
+    );
+}
+
+#[test]
+fn a_device_that_stays_with_another_owner_takes_that_ones_place() {
+    let mut machine = unknown();
+    machine.name(ANN, tenant(1), device(1, 1));
+    machine.name(BOB, tenant(2), device(1, 1));
+    machine.leave(ANN, tenant(1), [id(1)].into_iter());
+    assert_eq!(machine.charged, HashMap::from([(BOB, 1)]));
+    machine.leave(BOB, tenant(2), [id(1)].into_iter());
+    assert_eq!((machine.charged.len(), machine.used), (0, 0));
+}
+
+#[test]
+fn a_full_table_refuses_to_the_newcomer_alone_and_takes_it_when_there_is_room() {
+    let mut machine = unknown();
+    for n in 0..MOST as u64 {
+        assert_eq!(machine.name(1000 + n / 64, tenant(n / 64), device(n, 1)).len(), 2);
+    }
+    assert_eq!(machine.name(ANN, tenant(999), device(9999, 1)), []);
+    assert_eq!(machine.words(), [(tenant(999), id(9999), Why::Full)]);
+    let (steps, unused) = machine.leave(1000, tenant(0), [id(7)].into_iter());
+    assert_eq!(steps, [Step::Sized(id(9999)), Step::Uses(tenant(999), id(9999), None)]);
+    assert_eq!(unused, [id(7)]);
+    assert!(machine.devices.len() <= MOST);
+}
+
+#[test]
+fn a_device_that_the_host_knows_takes_no_place() {
+    let mut machine = Machine::new((0..100).map(|n| (id(n), Bytes(7))).collect(), false);
+    for n in 0..100 {
+        assert_eq!(machine.name(ANN, tenant(1), device(n, 5)).len(), 2);
+    }
+    assert_eq!((machine.charged.len(), capacity_of(&machine, 3)), (0, 7));
+}
+
+#[test]
+fn of_many_refusals_of_one_tenant_few_are_told() {
+    let mut machine = Machine::new(BTreeMap::from([(id(1), Bytes(1))]), false);
+    for n in 10..70 {
+        machine.name(ANN, tenant(1), device(n, 1));
+    }
+    assert_eq!((machine.words().len(), machine.refused(ANN, tenant(1))), (4, 60));
+    machine.leave(ANN, tenant(1), [].into_iter());
+    assert_eq!(machine.refused(ANN, tenant(1)), 0);
+}

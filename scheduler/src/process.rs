@@ -1,0 +1,159 @@
+//! Processes of the host, held by a descriptor (pidfd), so that a number which is used again is never mistaken for the
+//! process that had it.
+#![allow(unsafe_code)] // pidfd_open has no safe wrapper
+use crate::process_state::stat;
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Between two looks where an end cannot be waited for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A process's name for as long as the machine runs: its number, and when it started, in ticks since the boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub pid: u32,
+    /// 0: `/proc` does not show it (hidepid); the number alone is its name then, while it lives.
+    pub start: u64,
+}
+
+/// A process that lived when this was made.
+#[derive(Debug)]
+pub struct Process {
+    pub key: Key,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// The process that connected `socket`, by whatever number the kernel told of it.
+    ///
+    /// Linux 6.5 and newer hand out its descriptor (`SO_PEERPIDFD`). Before that the number is opened, and must not belong
+    /// to a process that started after this call: one that started between the connection and this call would be taken
+    /// for the peer.
+    ///
+    /// # Errors
+    /// Where the process has ended already, or it cannot be known.
+    pub fn of_peer(socket: &impl AsFd, pid: u32) -> io::Result<Self> {
+        match getsockopt(socket, PeerPidfd) {
+            Ok(pidfd) => Self::held(pid, pidfd),
+            Err(Errno::ENOPROTOOPT) => {
+                let now = ticks_since_boot()?;
+                let process = Self::open(pid)?;
+                if process.key.start > now {
+                    return Err(Errno::ESRCH.into());
+                }
+                Ok(process)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        // SAFETY: a system call that takes two numbers and touches no memory of ours.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+        Self::held(pid, unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    }
+
+    /// What `/proc` says of the number belongs to the process while that lives.
+    fn held(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
+        let stat = stat(Path::new(&format!("/proc/{pid}")));
+        let start = stat.and_then(|stat| start(&stat)).unwrap_or(0);
+        let process = Self { key: Key { pid, start }, pidfd };
+        if process.has_ended() { Err(Errno::ESRCH.into()) } else { Ok(process) }
+    }
+
+    /// Whether all its threads have ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut polled, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+    }
+
+    /// Returns when the process has ended.
+    pub async fn ended(&self) {
+        // A descriptor of its own, for each can be waited for once.
+        let waiting = self.pidfd.try_clone().and_then(|pidfd| {
+            // SAFETY: an owned descriptor is the same one, and open, for as long as it is registered.
+            unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
+        });
+        if let Ok(pidfd) = waiting
+            && pidfd.readable().await.is_ok()
+        {
+            return;
+        }
+        // No descriptor is left.
+        while !self.has_ended() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`. The second is the program's name in brackets, which may hold anything.
+fn start(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The unit of [`Key::start`].
+fn ticks_since_boot() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/uptime")?;
+    let seconds: f64 =
+        text.split(' ').next().and_then(|word| word.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    /// The kernel's own word to programs, whatever its clock runs at.
+    const TICKS: f64 = 100.0;
+    // The uptime is cut to the hundredth, as the start is.
+    Ok((seconds * TICKS).round() as u64 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn the_start_stands_behind_any_name() {
+        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
+        assert_eq!(start(&format!("7 (python3) {rest}")), Some(4711));
+        assert_eq!(start(&format!("7 (a) S 1 (b) {rest}")), Some(4711));
+        assert_eq!(start("7 (a) S 1"), None);
+        assert_eq!(start("nonsense"), None);
+    }
+
+    #[test]
+    fn the_peer_of_our_own_socket_is_this_process() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let peer = Process::of_peer(&one, std::process::id()).unwrap();
+        assert_eq!(peer.key, Process::open(std::process::id()).unwrap().key);
+        assert!(!peer.has_ended());
+        assert!(peer.key.start <= ticks_since_boot().unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_end_is_seen_by_all_who_wait() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let process = Process::open(child.id()).unwrap();
+        assert!(!process.has_ended());
+        drop(child.stdin.take());
+        tokio::join!(process.ended(), process.ended());
+        assert!(process.has_ended());
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(Process::open(pid).map(|other| other.key).ok() != Some(process.key));
+    }
+}

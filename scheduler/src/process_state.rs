@@ -1,0 +1,174 @@
+//! Whether a process can do anything: one that is stopped, or whose control group is frozen, cannot.
+use crate::cgroup::mounts;
+use std::fs;
+use std::path::{Component, Path};
+
+/// Why a process does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// By a signal.
+    Stopped,
+    /// By a debugger, perhaps for a moment.
+    Traced,
+    /// Its control group, or one around that, is frozen.
+    Frozen,
+}
+
+impl Halt {
+    /// As operators read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped (SIGSTOP)",
+            Self::Traced => "stopped (by a debugger)",
+            Self::Frozen => "frozen (docker pause or the like)",
+        }
+    }
+}
+
+/// Where this machine tells of its processes.
+#[derive(Clone, Copy, Debug)]
+pub struct Roots<'a> {
+    pub proc: &'a Path,
+    pub cgroups: &'a Path,
+}
+
+/// Whether the process is halted, and how; none where it goes on, has ended, or cannot be seen.
+#[must_use]
+pub fn halted(pid: u32, roots: Roots<'_>) -> Option<Halt> {
+    let directory = roots.proc.join(pid.to_string());
+    match state(&stat(&directory)?)? {
+        'T' => Some(Halt::Stopped),
+        't' => Some(Halt::Traced),
+        // Nobody who is frozen runs.
+        'R' | 'Z' | 'X' => None,
+        _ => {
+            let text = fs::read_to_string(directory.join("cgroup")).ok()?;
+            text.lines().any(|line| is_frozen(line, roots.cgroups)).then_some(Halt::Frozen)
+        }
+    }
+}
+
+/// The text of a process's `stat`; a program's name may be any bytes.
+pub(crate) fn stat(directory: &Path) -> Option<String> {
+    let bytes = fs::read(directory.join("stat")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Field 3 of `/proc/PID/stat`. The second is the program's name in brackets, which may hold anything.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Whether the control group of a line of `/proc/PID/cgroup` is frozen, with the hierarchies mounted at `root`.
+fn is_frozen(line: &str, root: &Path) -> bool {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { return false };
+    let path = Path::new(path.trim_start_matches('/'));
+    if path.components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
+    let mounts = mounts(controllers, root);
+    if controllers.is_empty() {
+        // The last of a path's ancestors is the root, which cannot be frozen.
+        return mounts.iter().any(|mount| path.ancestors().any(|path| events(&mount.join(path))));
+    }
+    let freezer = controllers.split(',').any(|name| name == "freezer");
+    freezer && mounts.iter().any(|mount| freezer_state(&mount.join(path)))
+}
+
+/// Version 2.
+fn events(directory: &Path) -> bool {
+    let text = fs::read_to_string(directory.join("cgroup.events"));
+    text.is_ok_and(|text| text.lines().any(|line| line == "frozen 1"))
+}
+
+/// Version 1, whose word for a group is also that for those around it. `FREEZING`: not all of it has come to rest.
+fn freezer_state(directory: &Path) -> bool {
+    let text = fs::read_to_string(directory.join("freezer.state"));
+    text.is_ok_and(|text| matches!(text.trim_end(), "FROZEN" | "FREEZING"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine with one process, number 7.
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new(stat: &[u8], cgroup: &str) -> Self {
+            let world = Self(tempfile::tempdir().unwrap());
+            world.put("proc/7/stat", stat);
+            world.put("proc/7/cgroup", cgroup.as_bytes());
+            world
+        }
+
+        fn put(&self, path: &str, text: &[u8]) {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        fn says(&self) -> Option<Halt> {
+            let (proc, cgroups) = (self.0.path().join("proc"), self.0.path().join("cgroup"));
+            halted(7, Roots { proc: &proc, cgroups: &cgroups })
+        }
+    }
+
+    #[test]
+    fn the_state_stands_behind_any_name() {
+        for (stat, expected) in [
+            (&b"7 (python3) T 1 7 7"[..], Some(Halt::Stopped)),
+            (b"7 (a) S 1 (b) t 1 7 7", Some(Halt::Traced)),
+            (b"7 (T) S 1 7 7", None),
+            (b"7 (\xff\xfe) T 1 7 7", Some(Halt::Stopped)),
+            (b"7 (python3) R 1 7 7", None),
+            (b"nonsense", None),
+            (b"", None),
+        ] {
+            assert_eq!(World::new(stat, "0::/\n").says(), expected, "{}", String::from_utf8_lossy(stat));
+        }
+    }
+
+    #[test]
+    fn a_group_or_one_around_it_may_be_frozen() {
+        let world = World::new(b"7 (a) S 1", "0::/system.slice/docker-1.scope/inside\n");
+        assert_eq!(world.says(), None, "it cannot be seen");
+        let own = "cgroup/system.slice/docker-1.scope/inside/cgroup.events";
+        world.put(own, b"populated 1\nfrozen 0\n");
+        assert_eq!(world.says(), None);
+        world.put("cgroup/system.slice/docker-1.scope/cgroup.events", b"populated 1\nfrozen 1\n");
+        assert_eq!(world.says(), Some(Halt::Frozen));
+        world.put("cgroup/system.slice/docker-1.scope/cgroup.events", b"populated 1\nfrozen 0\n");
+        assert_eq!(world.says(), None);
+        world.put(own, b"populated 1\nfrozen 1\n");
+        assert_eq!(world.says(), Some(Halt::Frozen));
+        world.put("proc/7/stat", b"7 (a) R 1");
+        assert_eq!(world.says(), None, "it runs again already");
+    }
+
+    #[test]
+    fn version_1_has_a_hierarchy_for_it() {
+        let world = World::new(b"7 (a) D 1", "12:cpu:/docker/1\n6:freezer:/docker/1\n0::/\n");
+        for (text, expected) in [
+            ("THAWED\n", None),
+            ("FROZEN\n", Some(Halt::Frozen)),
+            ("FREEZING\n", Some(Halt::Frozen)),
+            ("", None),
+        ] {
+            world.put("cgroup/freezer/docker/1/freezer.state", text.as_bytes());
+            assert_eq!(world.says(), expected, "{text}");
+        }
+        world.put("cgroup/cpu/docker/1/freezer.state", b"FROZEN\n");
+        assert_eq!(world.says(), None, "another hierarchy says nothing of it");
+    }
+
+    #[test]
+    fn paths_that_lead_elsewhere_say_nothing() {
+        let world = World::new(b"7 (a) S 1", "0::/../other\n6:freezer:/../other\nodd\n");
+        world.put("other/cgroup.events", b"frozen 1\n");
+        world.put("cgroup/other/freezer.state", b"FROZEN\n");
+        assert_eq!(world.says(), None);
+    }
+}
