@@ -319,6 +319,18 @@ impl Tenant {
         }
     }
 
+    /// How many lines with the field `key` it says from now to `end`.
+    #[must_use]
+    pub fn count(&self, key: &str, end: Instant) -> usize {
+        let mut count = 0;
+        while let Ok((at, line)) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
+            && at <= end
+        {
+            count += usize::from(line.get(key).is_some());
+        }
+        count
+    }
+
     /// Forgets what it has said so far.
     pub fn pass_over(&self) {
         self.lines.try_iter().for_each(drop);

@@ -8,22 +8,28 @@
 //! # The rules
 //!
 //! * A tenant is granted all the devices it has named, together, or none. Requests stand in line in
-//!   the order of their arrival. A tenant is next when no older request wants one of its devices; it
-//!   is granted when nobody holds one of them. A request of a tenant that has named no device is
-//!   remembered, and stands in line from the first one on.
+//!   the order of their arrival, but for this: those of one owner (a user, a container) are served in turn with those of
+//!   others, so that its second request stands behind the first ones of all others. A tenant is next when no request
+//!   before it wants one of its devices; it is granted when nobody holds one of them. A request of a tenant that has named
+//!   no device is remembered, and stands in line from the first one on.
 //! * With [`Settings::share`], tenants that fit on a device together hold it together: only those are in the way
 //!   that must leave so that the next one fits. Under `evict=always` one has it at a time.
 //! * What idle tenants left behind moves out when it is in the way of one that could be granted its devices, or of a
 //!   holder that has grown. Nobody is granted a device before there is room for what it lacks, as long as others still
 //!   move out. Under `evict=never` all that is left to the driver, where the driver can.
+//! * What tenants say that they keep is believed as far as the driver shows it ([`event::Event::Seen`]). Where it shows
+//!   nothing, one that has no room because of others' words believes them for [`Settings::claim_bound`], and tries then.
+//!   One that the driver shows to have no context keeps nothing and is in nobody's way.
+//! * A holder that has grown and no longer fits leaves itself, unless the turns of those in its way are over.
 //! * A tenant that swaps ([`event::Event::Swaps`]) is not granted a device where there cannot be room for all that it has,
 //!   because of what others never move or because one does not leave. It waits aside, keeps nobody else waiting, and has
-//!   its place in line again when there can be room. If the room that others make comes too slowly, it goes last.
+//!   its place in line again when there can be room. If the room that others make comes too slowly, it tries all the same.
 //! * With [`Settings::overlap`], what is in the way moves out earlier, the next tenant brings memory in while the holder
 //!   still computes, and a turn's leftovers move out when the next has begun.
 //! * With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way to it before their turn is
-//!   over; such a turn goes on afterwards, before the others in line. All that come first have together at most half of
-//!   a device's time, and a holder that gave way keeps two fifths.
+//!   over; such a turn goes on afterwards, before the others in line, within twice its length. All that come first have
+//!   together at most half of a device's time, those of one owner at most its equal part of it all, and a holder that gave
+//!   way keeps two fifths. Nobody stands behind them for more than four rounds.
 //! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
 //!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes
 //!   on until that one has starved: whoever has waited for [`Settings::starvation`] while higher ones were before it
@@ -44,9 +50,11 @@
 //! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
 //! * A tenant that says on joining that it is running holds what it names under lease 0, by the same rule.
 //! * Nobody keeps the next one waiting for longer than [`Settings::wait_bound`]: a tenant that does not
-//!   answer its revocation, or cannot drain, loses its turn and others go on beside it.
-//! * What tenants are refused within their budgets is taken by something that nobody told of: it counts as taken for
-//!   a while ([`UNSEEN_FOR`]), or until a tenant leaves.
+//!   answer its revocation, or cannot drain, loses its turn and others go on beside it. One that gives no sign of life for
+//!   [`Settings::silence`] is waited for no longer, and one that is stopped not at all. The time that others of another
+//!   owner have lost by that is paid back by its owner's tenants, several times: they stand in no line meanwhile.
+//! * What a tenant is refused within its budget is taken by something that nobody told of: it counts as taken for this
+//!   tenant for a while ([`UNSEEN_FOR`]), or until one leaves.
 //! * Switched off, nobody holds and nobody waits; requests are not remembered.
 #![forbid(unsafe_code)]
 pub mod event;
