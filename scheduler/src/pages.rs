@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 const THREADS: usize = 2;
 /// Made in one turn.
-const MADE: u64 = 64 << 20;
+const MADE: u64 = 16 << 20;
 /// Given back in one turn, which is ten times faster.
 const FREED: u64 = 1 << 30;
 

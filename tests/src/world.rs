@@ -100,7 +100,7 @@ impl World {
     fn on_this_card(&self, config: &str) -> String {
         let silent = "[memory]\nnvml = \"\"\n";
         match config.split_once("[memory]\n") {
-            _ if self.card.is_empty() => config.to_owned(),
+            _ if self.card.is_empty() || config.contains("nvml = ") => config.to_owned(),
             Some((before, after)) => format!("{before}{silent}{after}"),
             None => format!("{config}\n{silent}"),
         }
