@@ -43,7 +43,7 @@ fn campaign(bytes: u64, seed: u64) -> Result<u64> {
     let scheduler = world
         .scheduler_with("[memory]\nreserve = \"16MiB\"\nnvml = \"\"\n[swap]\nbudget = \"1GiB\"\n", &[])?;
     // The GPU's own time, so that processors are not what is measured.
-    let load = ["--bytes", &bytes.to_string(), "--spin", "5000000", "--until-closed"];
+    let load = ["--bytes", &bytes.to_string(), "--spin", "20000000", "--until-closed"];
     let tenants = [world.load(&load, &[])?, world.load(&load, &[])?];
     tenants.iter().try_for_each(|tenant| tenant.next("step").map(drop))?;
     let without = steps(&tenants, WITHOUT);

@@ -7,6 +7,7 @@
 use crate::Core;
 use crate::Memory;
 use crate::event::TenantId;
+use crate::owners::Owner;
 use crate::settings::seconds;
 use crate::standing::Standing;
 use crate::tenant::Tenant;
@@ -147,6 +148,21 @@ impl Core {
             if there { first } else { Nanos(doubt.patience.0.saturating_mul(2)).clamp(first, MOST) };
         *doubt = Doubt { since: Some(now), patience, insists: there };
         self.changed(id);
+        if there {
+            self.tell_kin(id);
+        }
+    }
+
+    /// What one tenant has found out, the others of its owner need not find out again.
+    fn tell_kin(&mut self, id: TenantId) {
+        let owner = self.owner(id);
+        if matches!(owner, Owner::Tenant(_)) {
+            return;
+        }
+        let kin =
+            self.tenants.iter().filter(|(_, tenant)| tenant.owner == Some(owner) && !tenant.doubt.insists);
+        let kin: Vec<TenantId> = kin.map(|(id, _)| *id).collect();
+        kin.into_iter().for_each(|id| self.insist(id));
     }
 }
 

@@ -6,11 +6,14 @@ use crate::haste::{Held, Recent};
 use crate::priority::{Class, place, round_at};
 use crate::tenant::{Stage, Tenant};
 use nvshare_protocol::{DeviceId, Nanos};
+use std::collections::BTreeSet;
 
 /// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
 /// have four fifths of the time in the long run. Who says that its work does not end pays less.
 const FOR_SILENCE: u64 = 4;
 const FOR_WORK: u64 = 2;
+/// So long stands who is kept by its own owner's tenants in nobody's way, before it is looked at again.
+const MOMENT: Nanos = Nanos::from_millis(500);
 /// No debt is longer.
 const MOST: Nanos = Nanos(600 * Nanos::SECOND.0);
 
@@ -103,6 +106,32 @@ impl Core {
         }
         let until = self.debts.get(&self.owner(id)).copied()?;
         (until > self.now && self.has_rivals(id)).then_some(until)
+    }
+
+    /// Who stands first in line at a device and waits for another one that its owner's own tenants have or want before it
+    /// keeps no others from the first: it stands in no line for a moment.
+    pub(crate) fn let_pass(&mut self, devices: &BTreeSet<DeviceId>) {
+        let until = self.now.saturating_add(MOMENT);
+        for device in devices {
+            while let Some(&(_, id)) = self.devices.get(device).and_then(|at| at.queue.first())
+                && self.is_kept_by_kin(id)
+            {
+                self.pause(id, until, true);
+            }
+        }
+    }
+
+    fn is_kept_by_kin(&self, id: TenantId) -> bool {
+        let Some(tenant) = self.tenants.get(&id).filter(|tenant| tenant.devices.len() > 1) else {
+            return false;
+        };
+        let owner = self.owner(id);
+        let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
+        let kept = |device: &DeviceId| {
+            let first = self.devices[device].queue.first().map(|(_, first)| *first);
+            first.is_some_and(is_kin) || self.too_many(*device, id).into_iter().any(is_kin)
+        };
+        self.has_rivals(id) && tenant.devices.keys().any(kept)
     }
 
     /// Whether others than its owner's hold one of its devices or wait for it.

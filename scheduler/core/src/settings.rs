@@ -162,7 +162,7 @@ impl Settings {
     /// whether that is so; at first.
     #[must_use]
     pub const fn claim_bound(&self) -> Nanos {
-        Nanos(self.silence.0.saturating_mul(2))
+        self.silence
     }
 
     /// The promise, once [`Self::grace`] is over: a tenant that is first in line for each of its devices is granted

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 
 /// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
 const SLOWEST: u128 = 1_000_000_000;
-/// Who insists waits for so much less long for memory that does not go.
-const INSISTENT: u64 = 10;
+/// What moves more slowly than this, bytes a second, is no sign of life.
+const ALIVE: u128 = 64_000_000;
+/// Who insists waits for so much less long for memory that others say they move out, whether or not they say that it goes.
+const INSISTENT: u64 = 25;
 
 impl Core {
     /// Decides all that can be decided at this time.
@@ -31,6 +33,7 @@ impl Core {
             for id in self.those_at(&devices, |standings| &standings.limited) {
                 self.throttle(id);
             }
+            self.let_pass(&devices);
             while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
             if news {
                 self.give_up_on_the_lifeless(&devices);
@@ -117,9 +120,11 @@ impl Core {
         let tenant = self.tenants.get(&id)?;
         let Stage::Waiting(request) = &tenant.stage else { return None };
         let clear = request.clear?;
+        if tenant.doubt.insists {
+            return Some(clear.saturating_add(Nanos(self.settings.silence.0 / INSISTENT)));
+        }
         let went = tenant.devices.keys().map(|device| self.devices[device].went).max().unwrap_or_default();
-        let silence = Nanos(self.settings.silence.0 / if tenant.doubt.insists { INSISTENT } else { 1 });
-        let silent = clear.max(went).saturating_add(silence);
+        let silent = clear.max(went).saturating_add(self.settings.silence);
         Some(silent.min(clear.saturating_add(self.settings.evict_bound)))
     }
 
@@ -212,22 +217,26 @@ impl Core {
         }
     }
 
-    /// More of a tenant's memory is there, or less: it lives, if it was told to bring that in, or to move it out.
+    /// More of a tenant's memory is there, or less: it lives, if it was told to bring that in, or to move it out, and for as
+    /// long as that would last at the least rate.
     pub(crate) fn note_life(&mut self, id: TenantId, device: DeviceId, was: Bytes, is: Bytes) {
-        let now = self.now;
-        let alive_by = now.saturating_add(self.settings.silence);
+        let (now, silence) = (self.now, self.settings.silence);
+        let moved = u128::from(was.0.abs_diff(is.0)) * 1_000_000_000 / ALIVE;
+        let alive_by = now.saturating_add(Nanos(u64::try_from(moved).unwrap_or(u64::MAX)).min(silence));
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| was != is) else { return };
         if let Some(leaving) = tenant.leaving.as_mut().filter(|_| is < was) {
-            leaving.alive_by = alive_by;
+            leaving.alive_by = leaving.alive_by.max(alive_by);
         }
         if let Some(at) =
             self.devices.get_mut(&device).filter(|_| is < was && tenant.keeps.contains_key(&device))
         {
-            at.went = now;
+            at.went = at.went.max(alive_by.saturating_sub(silence));
         }
         let Some(lease) = tenant.lease_mut().filter(|lease| lease.held.contains(&device)) else { return };
         match &mut lease.revocation {
-            Some(revocation) if is < was => revocation.alive = now,
+            Some(revocation) if is < was => {
+                revocation.alive = revocation.alive.max(alive_by.saturating_sub(silence));
+            }
             None if is > was && lease.ready.is_none() => lease.alive_by = lease.alive_by.max(alive_by),
             _ => {}
         }

@@ -55,7 +55,7 @@ fn a_tenant_that_gives_signs_of_life_and_does_not_leave_keeps_the_next_one_for_t
     );
     for second in 0..125_u64 {
         assert!(!holds(&world, 2), "{second}");
-        has(&mut world, if second <= 90 { second } else { 200 - second });
+        has(&mut world, (if second <= 90 { second } else { 180 - second }) << 27);
         world.wait(Nanos(Nanos::SECOND.0));
     }
     assert!(holds(&world, 2) && !holds(&world, 1), "here nothing has to move out then");
@@ -65,7 +65,8 @@ fn a_tenant_that_gives_signs_of_life_and_does_not_leave_keeps_the_next_one_for_t
 fn a_tenant_that_is_ready_too_late_gains_nothing() {
     let mut world = two_tenants();
     for second in 0..80_u64 {
-        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident: second, immovable: 0 });
+        let resident = second << 27;
+        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident, immovable: 0 });
         world.wait(Nanos(Nanos::SECOND.0));
     }
     world.apply(&Op::Ready { who: 1, lease: Lease::Its });
@@ -191,7 +192,7 @@ fn leftovers_that_leave_byte_by_byte_keep_the_next_one_for_the_bound() {
     for n in 1..60 {
         assert_eq!(holds(&world, 2), n > 30, "second {n}");
         world.wait(Nanos(Nanos::SECOND.0));
-        has(&mut world, 1, (12 << 30) - n);
+        has(&mut world, 1, (12 << 30) - (n << 27));
         world.apply(&Op::Evicted { who: 1 });
     }
 }

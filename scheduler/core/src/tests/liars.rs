@@ -51,9 +51,9 @@ fn get_their_shares(tricks: &[Trick], seed: u64, shown: bool, least: fn(u64) -> 
     }
 }
 
-/// Where the driver shows nothing: two thirds of what is fair. Where it shows who has a context: nearly all, but for
+/// Where the driver shows nothing: three fifths of what is fair. Where it shows who has a context: nearly all, but for
 /// connections that come and go, which are believed for a moment each.
-const BY_WORDS: fn(u64) -> u64 = |fair| fair * 2 / 3;
+const BY_WORDS: fn(u64) -> u64 = |fair| fair * 3 / 5;
 const SHOWN: fn(u64) -> u64 = |_| 850;
 const SHOWN_OF_ANY: fn(u64) -> u64 = |_| 700;
 

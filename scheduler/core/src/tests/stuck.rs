@@ -113,7 +113,7 @@ fn leftovers_that_do_not_leave_are_not_granted_to_another() {
     world.stop(0);
     world.add(Spec::batch(10), seconds(4));
     world.run(LONG);
-    assert_eq!((world.clients[2].figures.grants, world.clients[2].figures.refused), (0, 2), "tried in vain");
+    assert_eq!((world.clients[2].figures.grants, world.clients[2].figures.refused), (0, 3), "tried in vain");
     assert_eq!((&world.stuck[..], &world.no_room[..]), (&[][..], &[(2, vec![0])][..]));
     world.go_on_again(0);
     world.run(LONG.saturating_add(seconds(20)));
