@@ -30,6 +30,7 @@ fourth pauses 200
 fifth several 200
 sixth processes 560
 seventh service 180
+eighth hostile 220
 other facts 300'
 
 names=("$@") lines=''

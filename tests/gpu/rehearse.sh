@@ -14,7 +14,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile
 # What makes each of them short.
 settings() {
   case $1 in
@@ -33,6 +33,7 @@ settings() {
   several) echo SECONDS_EACH=6 FAKECUDA_DEVICES=2 ;;
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
   service) echo LASTS=11 ;;
+  hostile) echo SECONDS_EACH=8 ;;
   esac
 }
 bad=0
