@@ -28,8 +28,9 @@ pub enum Limit {
 pub struct Limits {
     /// Auto: twice what its devices hold.
     pub per_tenant: Limit,
-    /// Auto: seven eighths of the budget, for users and for the containers of the host's engines; a container of these
-    /// does not count for the user that it runs as, who is root in all of them.
+    /// Auto: half of the budget, for users and for the containers of the host's engines, so that two may have what they need,
+    /// and seven eighths for root, whom nobody keeps from anything. A container of these engines does not count for the
+    /// user that it runs as, who is root in all of them.
     pub per_user: Limit,
     pub per_container: Limit,
 }
@@ -148,7 +149,8 @@ impl Ledger {
                 _ => (self.limits.per_user, "[limits] swap_per_user"),
             };
             let most = match limit {
-                Limit::Auto => self.total / 8 * 7,
+                Limit::Auto if owner == Owner::User(0) => self.total / 8 * 7,
+                Limit::Auto => self.total / 2,
                 Limit::None => continue,
                 Limit::Size(Bytes(size)) => size,
             };
@@ -335,12 +337,18 @@ mod tests {
     fn the_tenants_of_one_user_or_container_leave_something_for_others() {
         let (mut ledger, _said) = ledger(80, Limits { per_tenant: Limit::None, ..AUTO });
         let first = who(1000, None);
-        assert_eq!(granted(&mut ledger, 1, &first, 40), (40, None));
-        assert_eq!(granted(&mut ledger, 2, &first, 40), (30, Some("[limits] swap_per_user")));
-        assert_eq!(granted(&mut ledger, 3, &who(1001, None), 8), (8, None));
+        assert_eq!(granted(&mut ledger, 1, &first, 30), (30, None));
+        assert_eq!(granted(&mut ledger, 2, &first, 50), (10, Some("[limits] swap_per_user")));
+        assert_eq!(granted(&mut ledger, 3, &who(1001, None), 40), (40, None));
         let (mut ledger, _said) = self::ledger(80, Limits { per_tenant: Limit::None, ..AUTO });
-        assert_eq!(granted(&mut ledger, 1, &who(0, Some(1)), 80), (70, Some("[limits] swap_per_container")));
-        assert_eq!(granted(&mut ledger, 2, &who(0, Some(2)), 8), (8, None), "root in another is another");
+        assert_eq!(granted(&mut ledger, 1, &who(0, Some(1)), 80), (40, Some("[limits] swap_per_container")));
+        assert_eq!(granted(&mut ledger, 2, &who(0, Some(2)), 40), (40, None), "root in another is another");
+        let (mut ledger, _said) = self::ledger(80, Limits { per_tenant: Limit::None, ..AUTO });
+        assert_eq!(
+            granted(&mut ledger, 1, &who(0, None), 80),
+            (70, Some("[limits] swap_per_user")),
+            "root itself"
+        );
     }
 
     #[test]
@@ -365,9 +373,9 @@ mod tests {
         let (one, two) = (who(1, None), who(2, None));
         let holder = Holder::Tenant(TenantId(1));
         ledger.claimed(holder, &one, Bytes(1 << 44));
-        assert_eq!(ledger.has(holder), Bytes(14 * MIB), "seven eighths");
-        assert_eq!(granted(&mut ledger, 2, &two, 4), (2, Some("[swap] budget")));
+        assert_eq!(ledger.has(holder), Bytes(8 * MIB), "half of the budget");
+        assert_eq!(granted(&mut ledger, 2, &two, 4), (4, None));
         ledger.close(holder);
-        assert_eq!(ledger.used(), Bytes(2 * MIB));
+        assert_eq!(ledger.used(), Bytes(4 * MIB));
     }
 }

@@ -144,9 +144,6 @@ impl Daemon {
         let (steps, unused) = self.machine.leave(owner, tenant, devices.iter().copied());
         devices.iter().for_each(|device| self.seen.forget(tenant, *device));
         unused.into_iter().for_each(|device| self.unused(device));
-        if self.members.is_empty() {
-            self.machine.forget();
-        }
         self.take(steps);
     }
 

@@ -13,12 +13,11 @@ pub enum Word {
     Silent,
 }
 
-/// What the host knows.
+/// What the host knows. What NVML has said stays while it is closed, until it says something else: a GPU that is divided anew
+/// meanwhile is known with its next answer.
 #[derive(Debug)]
 pub struct Host {
     configured: BTreeMap<DeviceId, Bytes>,
-    /// Whether NVML is asked.
-    asks: bool,
     listed: Listed,
 }
 
@@ -36,14 +35,7 @@ enum Listed {
 impl Host {
     /// Of what is configured, and of NVML if that is asked.
     pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
-        let mut host = Self { configured, asks, listed: Listed::Nothing };
-        host.forget();
-        host
-    }
-
-    /// NVML is closed: what it says the next time may be of a GPU that was divided anew.
-    pub fn forget(&mut self) {
-        self.listed = if self.asks { Listed::Awaited } else { Listed::Nothing };
+        Self { configured, listed: if asks { Listed::Awaited } else { Listed::Nothing } }
     }
 
     /// Whether NVML has still to say its first word.
@@ -162,8 +154,5 @@ mod tests {
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(7))));
         assert!(host.learn(&inventory(true, &[(TWO, Some(7))])));
         assert_eq!(words(&host), [Word::Unknown, Word::Known]);
-        host.forget();
-        assert!(host.is_awaited());
-        assert_eq!(words(&host), [Word::Silent, Word::Silent]);
     }
 }

@@ -220,11 +220,6 @@ impl Machine {
         steps
     }
 
-    /// NVML is closed, for there is no tenant.
-    pub fn forget(&mut self) {
-        self.host.forget();
-    }
-
     /// The refusals of which something is to be said now; not before NVML has had its word.
     pub fn words(&mut self) -> Vec<(TenantId, DeviceId, Why)> {
         if self.host.is_awaited() { Vec::new() } else { self.refused.words() }

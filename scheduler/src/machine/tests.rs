@@ -79,7 +79,6 @@ fn the_log_has_each_word_once_and_none_of_tenants_before_nvmls() {
         let expected = Some((Bytes(99), Source::Nvml)).filter(|_| n == 1);
         assert_eq!((machine.news(id(1)), machine.news(id(1))), (expected, None));
         machine.leave(ANN, tenant(n), [id(1)].into_iter());
-        machine.forget();
     }
 }
 

@@ -254,7 +254,7 @@ pub const TABLE: &[Setting] = &[
         key: "swap_per_user",
         about: "The most that the tenants of one user of the host may have together, the user's own containers included.\n\
                 What counts for a container of the host's engine does not count for the user that it runs as.\n\
-                auto: seven eighths of [swap] budget.",
+                auto: half of [swap] budget; seven eighths for processes of root's on the host.",
         allowed: LIMIT,
         set: |s, v| put(&mut s.swap_limits.per_user, limit(v)),
         show: |s| show_limit(s.swap_limits.per_user),
