@@ -91,6 +91,19 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: [Self; 10] = [
+        Self::Idle,
+        Self::Waiting,
+        Self::Throttled,
+        Self::Deferred,
+        Self::Fetching,
+        Self::Running,
+        Self::Draining,
+        Self::Unresponsive,
+        Self::Stopped,
+        Self::Disconnected,
+    ];
+
     /// The word for it, as operators read it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -75,16 +75,7 @@ impl Picture {
             let count = rows.filter(|row| row.state == state.as_str()).count();
             Sample::new([("state", state.as_str().to_owned())], count as f64)
         };
-        let states = [
-            State::Idle,
-            State::Waiting,
-            State::Throttled,
-            State::Fetching,
-            State::Running,
-            State::Draining,
-            State::Unresponsive,
-        ];
-        states.iter().map(number).collect()
+        State::ALL.iter().map(number).collect()
     }
 
     pub(super) fn moved_by_device(&self) -> Vec<Sample> {
