@@ -32,7 +32,7 @@ pub struct Settings {
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
     /// What variables and an image's annotations may say; annotations of the user's may say everything.
-    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself not [`AT_OTHERS_EXPENSE`].
+    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself none of `AT_OTHERS_EXPENSE`.
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
