@@ -26,7 +26,7 @@ fn made(file: &OwnedFd) -> u64 {
 fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED: only root can be another user");
+        common::skip("only root can be another user");
     }
     root
 }

@@ -180,7 +180,7 @@ fn a_frozen_container_is_found_out_too() {
     let group = Group::make("frozen");
     let mut holder = small(&daemon, "holder");
     let Some(group) = group.as_ref().filter(|group| group.takes(holder.pid())) else {
-        eprintln!("SKIPPED: no control group can be made here that can be frozen");
+        common::skip("no control group can be made here that can be frozen");
         return;
     };
     holder.say(&ToScheduler::Request);

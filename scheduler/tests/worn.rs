@@ -30,7 +30,7 @@ impl Groups {
             Some(Self { made: vec![base.clone()], base, home: mount.join(here) })
         });
         if made.is_none() {
-            eprintln!("SKIPPED: no control group can be made here");
+            common::skip("no control group can be made here");
         }
         made
     }
