@@ -3,7 +3,8 @@
 //! What the driver shows of a process ([`crate::event::Event::Seen`]) bounds what it can keep. Where nothing is shown, a
 //! tenant that has no room because of what others say they keep waits for [`crate::Settings::claim_bound`]; then it
 //! insists: it is granted its devices as if nobody kept anything but those that run, and finds out by the driver. If that
-//! works, it goes on insisting; if not, what was said is true, and it waits twice as long before it tries again.
+//! works, it goes on insisting, and so do the other tenants of its owner (its kin); if not, what was said is true, and it
+//! waits twice as long before it tries again.
 use crate::Core;
 use crate::Memory;
 use crate::event::TenantId;

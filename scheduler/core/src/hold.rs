@@ -119,9 +119,8 @@ impl Core {
                 let told = lease.revocation.map(|revocation| revocation.first);
                 let (rest, left, asked, idle) =
                     (lease.rest, self.now, lease.asked, lease.idle.is_some() && !lease.throttled);
-                let first =
+                let (whole, begun) =
                     lease.goes_on.map_or((lease.quantum, lease.granted), |turn| (turn.whole, turn.begun));
-                let (whole, begun) = first;
                 tenant.broken_off =
                     told.map(|told| BrokenOff { rest, whole, begun, told, left, asked, idle });
                 for device in tenant.devices.keys() {

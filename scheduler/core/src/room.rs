@@ -49,11 +49,8 @@ impl Core {
         let standings = &self.devices[&device].standings;
         let own = self.standing(id, device);
         let needs = own.needs;
-        let fixed = if own.insists {
-            standings.shown - u128::from(own.shown.0)
-        } else {
-            standings.fixed - u128::from(own.fixed.0)
-        };
+        let fixed =
+            if own.insists { self.shown(own, device) } else { standings.fixed - u128::from(own.fixed.0) };
         let usable = u128::from(self.usable(device).saturating_sub(own.fixed).0);
         needs == Bytes::ZERO || fixed + u128::from(needs.0) <= usable
     }

@@ -221,8 +221,7 @@ impl Core {
     /// long as that would last at the least rate.
     pub(crate) fn note_life(&mut self, id: TenantId, device: DeviceId, was: Bytes, is: Bytes) {
         let (now, silence) = (self.now, self.settings.silence);
-        let moved = u128::from(was.0.abs_diff(is.0)) * 1_000_000_000 / ALIVE;
-        let alive_by = now.saturating_add(Nanos(u64::try_from(moved).unwrap_or(u64::MAX)).min(silence));
+        let alive_by = now.saturating_add(lasts(Bytes(was.0.abs_diff(is.0)), ALIVE).min(silence));
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| was != is) else { return };
         if let Some(leaving) = tenant.leaving.as_mut().filter(|_| is < was) {
             leaving.alive_by = leaving.alive_by.max(alive_by);
@@ -247,8 +246,8 @@ impl Core {
     pub(crate) fn alive_by(&self, id: TenantId) -> Nanos {
         let lacks = self.tenants.get(&id).into_iter().flat_map(|tenant| tenant.devices.values());
         let lacks = lacks.fold(Bytes::ZERO, |sum, memory| sum.saturating_add(memory.lacks()));
-        let comes = Nanos(u64::try_from(u128::from(lacks.0) * 1_000_000_000 / SLOWEST).unwrap_or(u64::MAX));
-        let bound = self.settings.silence.saturating_add(comes).min(self.settings.fetch_bound);
+        let bound =
+            self.settings.silence.saturating_add(lasts(lacks, SLOWEST)).min(self.settings.fetch_bound);
         self.now.saturating_add(bound)
     }
 
@@ -280,4 +279,9 @@ impl Core {
         }
         self.changed(id);
     }
+}
+
+/// How long so much memory takes at so many bytes a second.
+fn lasts(bytes: Bytes, rate: u128) -> Nanos {
+    Nanos(u64::try_from(u128::from(bytes.0) * 1_000_000_000 / rate).unwrap_or(u64::MAX))
 }
