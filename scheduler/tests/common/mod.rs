@@ -20,5 +20,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub fn skip(why: &str) {
     use std::io::Write;
     assert!(std::env::var_os("NVSHARE_TEST_NO_SKIP").is_none(), "skipped: {why}");
-    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {why}").unwrap();
 }
