@@ -15,12 +15,13 @@ impl Core {
         let request = *request;
         self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
         self.leave_line(id, request.place);
-        self.serve_place(request.place);
+        self.serve_place(id, request.place);
         self.leases += 1;
         let mut lease =
             Lease::new(LeaseId(self.leases), self.now, self.settings.fetch_bound, SpanKind::Fetch);
         lease.alive_by = self.alive_by(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        (lease.had, lease.most) = (tenant.resident(), tenant.resident());
         tenant.grants += 1;
         tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
         tenant.stays = false;
@@ -52,12 +53,16 @@ impl Core {
     pub(crate) fn revoke(&mut self, id: TenantId) {
         let (now, evict) = (self.now, self.eviction(id));
         self.enter(id, SpanKind::Drain, Bytes::ZERO);
-        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let has = tenant.resident();
+        let Some(lease) = tenant.lease_mut() else { return };
         let revocation = lease.revocation.get_or_insert(Revocation {
             first: now,
             cancelled: 0,
             step: Step::Asked(now),
             alive: now,
+            had: has,
+            least: has,
         });
         (revocation.step, revocation.alive) = (Step::Asked(now), now);
         let lease = lease.id;
@@ -105,6 +110,8 @@ impl Core {
                 self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
             }
             Stage::Leased(lease) => {
+                self.charge_lateness(id, &lease);
+                let Some(tenant) = self.tenants.get_mut(&id) else { return };
                 let held = self.now.saturating_sub(lease.granted);
                 tenant.held = tenant.held.saturating_add(held);
                 let counts = lease.ready.filter(|_| lease.contended);

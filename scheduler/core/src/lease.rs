@@ -19,6 +19,9 @@ pub(crate) struct Lease {
     pub late: Nanos,
     /// By when it gives a sign of life, or is not waited for.
     pub alive_by: Nanos,
+    /// What it had when it was granted, and the most that it has had since: more is a sign of life.
+    pub had: u128,
+    pub most: u128,
     /// It was granted although others say that they keep what it needs.
     pub tries: bool,
     /// It came before others.
@@ -77,6 +80,9 @@ pub(crate) struct Revocation {
     pub step: Step,
     /// When it last gave a sign of life.
     pub alive: Nanos,
+    /// What it had, and the least that it has had since: less is a sign of life.
+    pub had: u128,
+    pub least: u128,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +101,8 @@ impl Lease {
             ready: None,
             late: now.saturating_add(fetch_bound),
             alive_by: now.saturating_add(fetch_bound),
+            had: 0,
+            most: 0,
             tries: false,
             is_hasty: false,
             quantum: Nanos::ZERO,

@@ -140,7 +140,7 @@ impl Core {
             words.memory = Memory { allocated, resident, immovable };
         }
         tenant.freed(device_id, &before);
-        self.note_life(id, device_id, before.resident, now.resident);
+        self.note_life(id, device_id);
         self.disprove_unseen(id, device_id);
         self.changed(id);
         if now.allocated > before.allocated {

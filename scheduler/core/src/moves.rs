@@ -45,7 +45,8 @@ impl Core {
             self.now.saturating_add(self.settings.silence),
         );
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        tenant.leaving = Some(Leaving { until, alive_by, had: tenant.resident_soon() });
+        let (had, least) = (tenant.resident_soon(), tenant.resident());
+        tenant.leaving = Some(Leaving { until, alive_by, had, least });
         self.note_outgoing(id, &shares);
         self.actions.push(Action::Evict { tenant: id, shares });
     }

@@ -3,8 +3,10 @@
 use crate::Core;
 use crate::event::TenantId;
 use crate::haste::{Held, Recent};
+use crate::lease::Lease;
 use crate::priority::{Class, place, round_at};
 use crate::tenant::{Stage, Tenant};
+use crate::turns::{SLOWEST, lasts};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
@@ -14,6 +16,8 @@ const FOR_SILENCE: u64 = 4;
 const FOR_WORK: u64 = 2;
 /// So long stands who is kept by its own owner's tenants in nobody's way, before it is looked at again.
 const MOMENT: Nanos = Nanos::from_millis(500);
+/// So late, beyond the time that its memory takes, may an answer be that costs its owner nothing.
+const PROMPT: Nanos = Nanos::from_millis(500);
 /// No debt is longer.
 const MOST: Nanos = Nanos(600 * Nanos::SECOND.0);
 
@@ -80,15 +84,17 @@ impl Core {
         place(priority, class, round, self.arrivals)
     }
 
-    /// The request that stood there is served.
-    pub(crate) fn serve_place(&mut self, place: u64) {
-        self.served = self.served.max(round_at(place));
+    /// The tenant's request, which stood there, is served. Where nobody else wants its devices that is no round of others.
+    pub(crate) fn serve_place(&mut self, id: TenantId, place: u64) {
+        if self.has_rivals(id) {
+            self.served = self.served.max(round_at(place));
+        }
     }
 
     /// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for as
     /// long, or for longer where it gave no sign of life. What an owner does to itself is nobody else's matter.
     pub(crate) fn charge(&mut self, id: TenantId, lost: Nanos, silent: bool) {
-        if !self.has_rivals(id) {
+        if lost == Nanos::ZERO || !self.has_rivals(id) {
             return;
         }
         let times = if silent { FOR_SILENCE } else { FOR_WORK };
@@ -97,6 +103,21 @@ impl Core {
         self.debts.retain(|_, until| *until > now);
         let until = self.debts.entry(owner).or_insert(now);
         *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MOST));
+    }
+
+    /// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began, and what lasted
+    /// longer after the revocation than its memory takes to move.
+    pub(crate) fn charge_lateness(&mut self, id: TenantId, lease: &Lease) {
+        if lease.stuck || !lease.contended {
+            return;
+        }
+        let (since, moves, silent) = match (lease.ready, lease.revocation) {
+            (None, _) => (lease.granted.max(lease.contended_since), lease.most - lease.had, true),
+            (_, Some(revocation)) => (revocation.first, revocation.had, false),
+            _ => return,
+        };
+        let due = since.saturating_add(lasts(moves, SLOWEST)).saturating_add(PROMPT);
+        self.charge(id, self.now.saturating_sub(due), silent);
     }
 
     /// Until when the tenant stands back for what its owner owes to others that want its devices.
@@ -127,11 +148,15 @@ impl Core {
         };
         let owner = self.owner(id);
         let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
-        let kept = |device: &DeviceId| {
+        let stands_behind_kin = |device: &DeviceId| {
             let first = self.devices[device].queue.first().map(|(_, first)| *first);
-            first.is_some_and(is_kin) || self.too_many(*device, id).into_iter().any(is_kin)
+            first.is_some_and(is_kin)
         };
-        self.has_rivals(id) && tenant.devices.keys().any(kept)
+        let way = self.in_the_way(id);
+        // Once their turns are over it stays, for then they leave.
+        let have_turns = || self.way_is_clear_at(id, &way).is_some_and(|at| at > self.now);
+        let waits_for_kin = way.iter().copied().any(is_kin) && have_turns();
+        (waits_for_kin || tenant.devices.keys().any(stands_behind_kin)) && self.has_rivals(id)
     }
 
     /// Whether others than its owner's hold one of its devices or wait for it.

@@ -73,6 +73,8 @@ pub(crate) struct Leaving {
     pub alive_by: Nanos,
     /// What it had on all devices when it was asked.
     pub had: u128,
+    /// The least that it has had there since.
+    pub least: u128,
 }
 
 impl Leaving {

@@ -3,11 +3,11 @@ use crate::Core;
 use crate::event::{Action, Stuck, TenantId};
 use crate::lease::{Lease, Step};
 use crate::tenant::Stage;
-use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
 /// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
-const SLOWEST: u128 = 1_000_000_000;
+pub(crate) const SLOWEST: u128 = 1_000_000_000;
 /// What moves more slowly than this, bytes a second, is no sign of life.
 const ALIVE: u128 = 64_000_000;
 /// Who insists waits for so much less long for memory that others say they move out, whether or not they say that it goes.
@@ -178,7 +178,8 @@ impl Core {
         }
         // Those that leave for it stand behind it when they ask again.
         if let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage) {
-            self.serve_place(request.place);
+            let place = request.place;
+            self.serve_place(id, place);
         }
         for holder in way {
             let now = self.now;
@@ -217,37 +218,46 @@ impl Core {
         }
     }
 
-    /// More of a tenant's memory is there, or less: it lives, if it was told to bring that in, or to move it out, and for as
-    /// long as that would last at the least rate.
-    pub(crate) fn note_life(&mut self, id: TenantId, device: DeviceId, was: Bytes, is: Bytes) {
+    /// A tenant has more memory on its devices than at any time since its grant, or less than at any time since it was told
+    /// to move it out: it lives, for as long as that would last at the least rate. So the same memory counts once.
+    pub(crate) fn note_life(&mut self, id: TenantId, device: DeviceId) {
         let (now, silence) = (self.now, self.settings.silence);
-        let alive_by = now.saturating_add(lasts(Bytes(was.0.abs_diff(is.0)), ALIVE).min(silence));
-        let Some(tenant) = self.tenants.get_mut(&id).filter(|_| was != is) else { return };
-        if let Some(leaving) = tenant.leaving.as_mut().filter(|_| is < was) {
-            leaving.alive_by = leaving.alive_by.max(alive_by);
+        let alive_by = |moved: u128| now.saturating_add(lasts(moved, ALIVE).min(silence));
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let (is, keeps) = (tenant.resident(), tenant.keeps.contains_key(&device));
+        let mut went = Nanos::ZERO;
+        if let Some(leaving) = tenant.leaving.as_mut().filter(|leaving| is < leaving.least) {
+            went = alive_by(std::mem::replace(&mut leaving.least, is) - is);
+            leaving.alive_by = leaving.alive_by.max(went);
         }
-        if let Some(at) =
-            self.devices.get_mut(&device).filter(|_| is < was && tenant.keeps.contains_key(&device))
-        {
-            at.went = at.went.max(alive_by.saturating_sub(silence));
-        }
-        let Some(lease) = tenant.lease_mut().filter(|lease| lease.held.contains(&device)) else { return };
-        match &mut lease.revocation {
-            Some(revocation) if is < was => {
-                revocation.alive = revocation.alive.max(alive_by.saturating_sub(silence));
+        if let Some(lease) = tenant.lease_mut() {
+            match &mut lease.revocation {
+                Some(revocation) if is < revocation.least => {
+                    went = went.max(alive_by(std::mem::replace(&mut revocation.least, is) - is));
+                    revocation.alive = revocation.alive.max(went.saturating_sub(silence));
+                }
+                None if is > lease.most && lease.ready.is_none() => {
+                    let came = is - std::mem::replace(&mut lease.most, is);
+                    lease.alive_by = lease.alive_by.max(alive_by(came));
+                }
+                _ => {}
             }
-            None if is > was && lease.ready.is_none() => lease.alive_by = lease.alive_by.max(alive_by),
-            _ => {}
+        }
+        if let Some(at) = self.devices.get_mut(&device).filter(|_| keeps) {
+            at.went = at.went.max(went.saturating_sub(silence));
         }
     }
 
     /// By when a tenant that is granted its devices now has given a sign of life: memory that it lacks takes time, and some
-    /// engines say nothing while it comes.
+    /// engines say nothing while it comes. More than there can be room for does not come.
     pub(crate) fn alive_by(&self, id: TenantId) -> Nanos {
-        let lacks = self.tenants.get(&id).into_iter().flat_map(|tenant| tenant.devices.values());
-        let lacks = lacks.fold(Bytes::ZERO, |sum, memory| sum.saturating_add(memory.lacks()));
-        let bound =
-            self.settings.silence.saturating_add(lasts(lacks, SLOWEST)).min(self.settings.fetch_bound);
+        let devices = self.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
+        let lacks = devices.map(|(device, memory)| {
+            let fits = memory.allocated.min(self.usable_by(self.standing(id, *device), *device));
+            u128::from(fits.saturating_sub(memory.resident).0)
+        });
+        let comes = lasts(lacks.sum(), SLOWEST);
+        let bound = self.settings.silence.saturating_add(comes).min(self.settings.fetch_bound);
         self.now.saturating_add(bound)
     }
 
@@ -282,6 +292,6 @@ impl Core {
 }
 
 /// How long so much memory takes at so many bytes a second.
-fn lasts(bytes: Bytes, rate: u128) -> Nanos {
-    Nanos(u64::try_from(u128::from(bytes.0) * 1_000_000_000 / rate).unwrap_or(u64::MAX))
+pub(crate) fn lasts(bytes: u128, rate: u128) -> Nanos {
+    Nanos(u64::try_from(bytes * 1_000_000_000 / rate).unwrap_or(u64::MAX))
 }

@@ -61,6 +61,48 @@ fn a_tenant_that_gives_signs_of_life_and_does_not_leave_keeps_the_next_one_for_t
     assert!(holds(&world, 2) && !holds(&world, 1), "here nothing has to move out then");
 }
 
+/// Memory that goes to and fro counts once: 128 MiB, again and again, last 2 s from the first time and not from the last.
+#[test]
+fn the_same_memory_is_one_sign_of_life() {
+    let mut world = two_tenants();
+    let has = |world: &mut World, resident| {
+        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident, immovable: 0 });
+    };
+    for second in 0..=5_u64 {
+        assert_eq!(holds(&world, 2), second == 5, "granted, {second}");
+        has(&mut world, (second % 2) << 27);
+        world.wait(Nanos(Nanos::SECOND.0));
+    }
+
+    let mut world = two_tenants();
+    has(&mut world, 12 << 30);
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    world.wait(Nanos(30 * Nanos::SECOND.0));
+    for second in 0..=10_u64 {
+        assert_eq!(holds(&world, 2), second == 10, "revoked, {second}");
+        has(&mut world, (12 << 30) - ((second % 2) << 27));
+        world.wait(Nanos(Nanos::SECOND.0));
+    }
+}
+
+/// 12 GiB of 80 do not fit beside what programs outside use: what does not come in takes no time.
+#[test]
+fn what_a_tenant_says_it_lacks_makes_its_silence_no_longer_than_its_room() {
+    let mut world = World::new(Settings::default());
+    world.apply(&Op::Join { who: 1, holds: false });
+    world.apply(&Op::Name { who: 1, device: 0 });
+    let usable = world.core.usable(device(0)).0;
+    world.apply(&Op::Outside { device: 0, bytes: usable - (1 << 30) });
+    world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident: 0, immovable: 0 });
+    world.apply(&Op::Request { who: 1 });
+    let silence = world.core.settings().silence;
+    let by = world.core.lease(tenant(1)).unwrap().alive_by;
+    assert!(
+        by <= world.core.now.saturating_add(silence).saturating_add(Nanos(2 * Nanos::SECOND.0)),
+        "{by:?}"
+    );
+}
+
 #[test]
 fn a_tenant_that_is_ready_too_late_gains_nothing() {
     let mut world = two_tenants();

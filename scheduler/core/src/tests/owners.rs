@@ -77,6 +77,105 @@ fn time_that_was_kept_from_others_is_paid_back_four_times() {
 }
 
 #[test]
+fn a_turn_that_never_begins_is_paid_back_though_it_ends_within_its_bound() {
+    let mut world = world();
+    comes(&mut world, 1, 1);
+    comes(&mut world, 2, 2);
+    world.wait(Nanos(4 * SECOND.0));
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    assert_eq!(holder(&world), Some(2));
+    world.apply(&Op::Ready { who: 2, lease: Lease::Its });
+    world.apply(&Op::Request { who: 1 });
+    // Four times what is beyond half a second.
+    world.wait(Nanos(14 * SECOND.0 - 1));
+    assert!(world.core.lease(tenant(2)).unwrap().revocation.is_none());
+    world.wait(Nanos(1));
+    assert!(world.core.lease(tenant(2)).unwrap().revocation.is_some());
+}
+
+#[test]
+fn who_leaves_late_pays_for_it_though_within_its_bound() {
+    let mut world = world();
+    comes(&mut world, 1, 1);
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    comes(&mut world, 2, 2);
+    world.wait(SECOND);
+    assert!(world.core.lease(tenant(1)).unwrap().revocation.is_some());
+    world.wait(Nanos(4 * SECOND.0));
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    world.apply(&Op::Ready { who: 2, lease: Lease::Its });
+    world.apply(&Op::Request { who: 1 });
+    world.wait(Nanos(7 * SECOND.0 - 1));
+    assert!(world.core.lease(tenant(2)).unwrap().revocation.is_none());
+    world.wait(Nanos(1));
+    assert!(world.core.lease(tenant(2)).unwrap().revocation.is_some());
+}
+
+fn on_both(world: &mut World, who: u64, owner: u64) {
+    world.apply(&Op::Join { who, holds: false });
+    world.apply(&Op::Own { who, owner });
+    (0..2).for_each(|device| world.apply(&Op::Name { who, device }));
+    world.apply(&Op::Request { who });
+}
+
+/// Each step, who is granted is ready, and who is told to leave leaves and asks again; how often each was granted.
+fn play(world: &mut World, steps: usize, step: Nanos) -> Vec<u64> {
+    for _ in 0..steps {
+        for who in 0..8 {
+            let Some(lease) = world.core.lease(tenant(who)) else { continue };
+            let (ready, told) = (lease.ready.is_some(), lease.revocation.is_some());
+            if told {
+                world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+                world.apply(&Op::Request { who });
+            } else if !ready {
+                world.apply(&Op::Ready { who, lease: Lease::Its });
+            }
+        }
+        world.wait(step);
+    }
+    let grants = |who| world.core.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants);
+    (0..8).map(grants).collect()
+}
+
+#[test]
+fn a_tenant_with_two_devices_has_turns_though_its_kin_always_wants_one_of_them() {
+    let mut world = world();
+    comes(&mut world, 1, 1);
+    on_both(&mut world, 2, 1);
+    world.apply(&Op::Join { who: 3, holds: false });
+    world.apply(&Op::Own { who: 3, owner: 2 });
+    world.apply(&Op::Name { who: 3, device: 1 });
+    world.apply(&Op::Request { who: 3 });
+    let grants = play(&mut world, 600, Nanos::from_millis(100));
+    assert!((1..=3).all(|who| grants[who] >= 10), "60 s of turns of one second: {grants:?}");
+}
+
+#[test]
+fn short_turns_at_one_device_leave_owners_their_rounds_at_another() {
+    for others in [vec![5], vec![5, 6]] {
+        let mut world = world();
+        (1..=3).for_each(|who| comes(&mut world, who, 1));
+        comes(&mut world, 4, 2);
+        for &who in &others {
+            world.apply(&Op::Join { who, holds: false });
+            world.apply(&Op::Own { who, owner: who });
+            world.apply(&Op::Name { who, device: 1 });
+        }
+        let mut grants = Vec::new();
+        for _ in 0..2_000 {
+            for &who in &others {
+                // A holder leaves, and asks again.
+                world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+                world.apply(&Op::Request { who });
+            }
+            grants = play(&mut world, 1, Nanos::from_millis(50));
+        }
+        let many: u64 = grants[1..=3].iter().sum();
+        assert!(grants[4].abs_diff(many) <= 4, "{} others: {grants:?}", others.len());
+    }
+}
+
+#[test]
 fn what_an_owner_does_to_itself_is_its_own_matter() {
     let mut world = world();
     comes(&mut world, 1, 1);
