@@ -58,6 +58,6 @@ impl Core {
     /// Those that wait for one of the devices and are next, in the order of their places.
     pub(crate) fn next_at(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<(u64, TenantId)> {
         let firsts = devices.iter().filter_map(|device| self.devices.get(device)?.queue.first());
-        firsts.filter(|(_, id)| self.is_next(*id)).copied().collect()
+        firsts.filter(|(_, id)| self.is_next(*id)).collect()
     }
 }

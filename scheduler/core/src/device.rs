@@ -1,6 +1,7 @@
 //! One device: who has it, who waits for it, and how full it is.
 use crate::event::TenantId;
 use crate::haste::Haste;
+use crate::queue::Queue;
 use crate::regret::Regret;
 use crate::standing::Standings;
 use crate::tenant::Memory;
@@ -32,8 +33,9 @@ pub(crate) struct Device {
     /// Who has a lease and does not keep it from others: the stuck, and those that must leave because
     /// they came upon a holder.
     pub beside: BTreeSet<TenantId>,
-    /// By order of arrival.
-    pub queue: BTreeSet<(u64, TenantId)>,
+    pub queue: Queue,
+    /// The latest round of which a request was served here.
+    pub served: u64,
     /// Whether its holders were told that somebody waits.
     pub contended: bool,
     /// Who became a holder when that was no longer so, and knows better; until it is told anew, or all are.

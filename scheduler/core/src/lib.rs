@@ -79,6 +79,7 @@ mod moves;
 mod owners;
 mod presence;
 mod priority;
+mod queue;
 mod quota;
 mod regret;
 mod replay;
@@ -124,7 +125,7 @@ pub struct Core {
     wakes: BTreeSet<(Nanos, DeviceId)>,
     /// How many requests have come.
     arrivals: u64,
-    /// The latest round of which a request was served.
+    /// The latest round of which a request of a tenant with several devices was served.
     served: u64,
     accounts: BTreeMap<Owner, Account>,
     /// Until when the tenants of an owner stand in no line, for what they have kept from others.

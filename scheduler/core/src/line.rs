@@ -2,34 +2,29 @@
 //! leads is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
 use crate::event::{Action, TenantId};
-use crate::tenant::Stage;
+use crate::priority::{Class, Priority};
+use crate::queue::Queue;
+use crate::tenant::{Request, Stage};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
 impl Core {
-    /// The tenant stands in the device's line, at the place of its request.
-    pub(crate) fn line_up(&mut self, device: DeviceId, entry: (u64, TenantId)) {
-        self.change_line(device, entry, true);
-    }
-
     /// It stands in no line any more.
     pub(crate) fn leave_line(&mut self, id: TenantId, place: u64) {
-        let devices: Vec<DeviceId> =
-            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
-        for device in devices {
-            self.change_line(device, (place, id), false);
+        for device in self.devices_of(id) {
+            self.change_line(device, |queue| queue.remove((place, id)));
         }
     }
 
-    fn change_line(&mut self, id: DeviceId, entry: (u64, TenantId), stands: bool) {
+    fn devices_of(&self, id: TenantId) -> Vec<DeviceId> {
+        self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect())
+    }
+
+    fn change_line(&mut self, id: DeviceId, change: impl FnOnce(&mut Queue)) {
         let Some(device) = self.devices.get_mut(&id) else { return };
-        let before = device.queue.first().copied();
-        if stands {
-            device.queue.insert(entry);
-        } else {
-            device.queue.remove(&entry);
-        }
-        let after = device.queue.first().copied();
+        let before = device.queue.first();
+        change(&mut device.queue);
+        let after = device.queue.first();
         if before == after {
             return;
         }
@@ -42,6 +37,64 @@ impl Core {
                 }
             }
             self.touch(id);
+        }
+    }
+
+    /// It waits, and has named one device more.
+    pub(crate) fn wait_for(&mut self, id: TenantId, device: DeviceId, priority: Priority) {
+        let devices = self.devices_of(id);
+        let Some((was, stands)) = self.request(id).map(|request| (request.place, request.stands_in_line()))
+        else {
+            return;
+        };
+        self.leave_line(id, was);
+        match devices.len() {
+            // It has stood in no line so far, and must not come before those who have.
+            1 => {
+                let place = self.next_place(id, priority, Class::InTurn);
+                self.replace(id, place);
+            }
+            // Its place at the first device is its place there.
+            2 => {
+                self.arrivals += 1;
+                let first = devices.into_iter().filter(|first| *first != device);
+                if let Some(tenant) = self.tenants.get_mut(&id) {
+                    tenant.places = first.map(|first| (first, was)).collect();
+                }
+                let place = self.place_at(id, None, priority, Class::InTurn);
+                self.replace(id, place);
+                self.place_here(id, device, priority, Class::InTurn);
+            }
+            _ => {
+                self.arrivals += 1;
+                self.place_here(id, device, priority, Class::InTurn);
+            }
+        }
+        if stands {
+            self.stand_in_line(id);
+        }
+    }
+
+    fn request(&self, id: TenantId) -> Option<&Request> {
+        match &self.tenants.get(&id)?.stage {
+            Stage::Waiting(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Its places change so.
+    pub(crate) fn move_to(&mut self, id: TenantId, place: impl Fn(u64) -> u64) {
+        let Some((was, stands)) = self.request(id).map(|request| (request.place, request.stands_in_line()))
+        else {
+            return;
+        };
+        self.leave_line(id, was);
+        self.replace(id, place(was));
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.places.values_mut().for_each(|here| *here = place(*here));
+        }
+        if stands {
+            self.stand_in_line(id);
         }
     }
 
@@ -78,9 +131,8 @@ impl Core {
                 let Some(tenant) = self.tenants.get_mut(&id) else { continue };
                 let Stage::Waiting(request) = &mut tenant.stage else { continue };
                 request.aside = false;
-                let place = request.place;
                 if request.stands_in_line() {
-                    self.stand_at(id, place);
+                    self.stand_in_line(id);
                 } else {
                     self.changed(id);
                 }
@@ -88,18 +140,21 @@ impl Core {
         }
     }
 
-    /// Its request has another place, at which it does not stand yet.
-    pub(crate) fn replace(&mut self, id: TenantId, place: u64) {
+    fn replace(&mut self, id: TenantId, place: u64) {
         if let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
             request.place = place;
         }
     }
 
-    /// It stands in the lines of all its devices.
-    pub(crate) fn stand_at(&mut self, id: TenantId, place: u64) {
-        let devices: Vec<DeviceId> =
-            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
-        devices.into_iter().for_each(|device| self.line_up(device, (place, id)));
+    /// It stands in the lines of all its devices, at its places.
+    pub(crate) fn stand_in_line(&mut self, id: TenantId) {
+        let Some(place) = self.request(id).map(|request| request.place) else { return };
+        let devices = self.devices_of(id);
+        let several = devices.len() > 1;
+        for device in devices {
+            let here = self.tenants.get(&id).and_then(|tenant| tenant.places.get(&device).copied());
+            self.change_line(device, |queue| queue.insert((place, id), here.filter(|_| several)));
+        }
         self.changed(id);
     }
 

@@ -42,6 +42,7 @@ impl Core {
             if device.named == 0 && self.devices.len() > REMEMBERED_DEVICES {
                 self.wake(device_id, None);
                 self.devices.remove(&device_id);
+                self.forget_rounds(device_id);
             }
         }
     }
@@ -78,17 +79,8 @@ impl Core {
         match &mut tenant.stage {
             Stage::Idle => {}
             Stage::Waiting(request) => {
-                let (first, priority) = (tenant.devices.len() == 1, request.priority);
-                if first {
-                    // It has stood in no line so far, and must not come before those who have.
-                    let place = self.next_place(id, priority, Class::InTurn);
-                    self.replace(id, place);
-                }
-                if let Some(Stage::Waiting(request)) = self.tenants.get(&id).map(|tenant| &tenant.stage)
-                    && request.stands_in_line()
-                {
-                    self.line_up(device_id, (request.place, id));
-                }
+                let priority = request.priority;
+                self.wait_for(id, device_id, priority);
             }
             Stage::Leased(lease) if lease.revocation.is_none() && joins => {
                 lease.held.insert(device_id);
@@ -227,7 +219,7 @@ impl Core {
             tenant.stage = Stage::Waiting(request);
         }
         if request.stands_in_line() {
-            self.stand_at(id, place);
+            self.stand_in_line(id);
         } else {
             self.changed(id);
         }

@@ -4,11 +4,11 @@ use crate::Core;
 use crate::event::TenantId;
 use crate::haste::{Held, Recent};
 use crate::lease::Lease;
-use crate::priority::{Class, place, round_at};
+use crate::priority::{Class, Priority, place, round_at};
 use crate::tenant::{Stage, Tenant};
 use crate::turns::{SLOWEST, lasts};
 use nvshare_protocol::{DeviceId, Nanos};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
 /// have four fifths of the time in the long run. Who says that its work does not end pays less.
@@ -31,8 +31,8 @@ pub(crate) enum Owner {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     tenants: usize,
-    /// The round in which its next request is served.
-    next: u64,
+    /// The rounds in which its next requests are served: at each device, and of tenants with several.
+    next: BTreeMap<Option<DeviceId>, u64>,
     /// Time that its tenants had devices because they came before others.
     hasty: Held,
 }
@@ -71,23 +71,72 @@ impl Core {
     }
 
     /// A place in line for the tenant's next turn: behind all requests of its owner's, and behind the first ones of others.
-    pub(crate) fn next_place(&mut self, id: TenantId, priority: crate::Priority, class: Class) -> u64 {
+    /// One that uses several devices has a place at each, too.
+    pub(crate) fn next_place(&mut self, id: TenantId, priority: Priority, class: Class) -> u64 {
         self.arrivals += 1;
-        let (owner, served) = (self.owner(id), self.served);
-        let account = self.accounts.entry(owner).or_default();
-        let round = account.next.max(served);
-        // The rest of a turn is no new one, and a request without a device stands in no line yet.
-        let stands = self.tenants.get(&id).is_some_and(|tenant| !tenant.devices.is_empty());
-        if class != Class::GoesOn && stands {
-            account.next = round + 1;
+        let devices: Vec<DeviceId> =
+            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
+        match devices[..] {
+            // It stands in no line yet.
+            [] => place(priority, class, self.served, self.arrivals),
+            [device] => self.place_at(id, Some(device), priority, class),
+            _ => {
+                for device in devices {
+                    self.place_here(id, device, priority, class);
+                }
+                self.place_at(id, None, priority, class)
+            }
+        }
+    }
+
+    /// Where one that uses several devices stands among those that use this one alone.
+    pub(crate) fn place_here(&mut self, id: TenantId, device: DeviceId, priority: Priority, class: Class) {
+        let here = self.place_at(id, Some(device), priority, class);
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.places.insert(device, here);
+        }
+    }
+
+    /// None: among those that use several devices.
+    pub(crate) fn place_at(
+        &mut self,
+        id: TenantId,
+        device: Option<DeviceId>,
+        priority: Priority,
+        class: Class,
+    ) -> u64 {
+        let at = device.and_then(|device| self.devices.get(&device));
+        let served = at.map_or(self.served, |at| at.served);
+        let owner = self.owner(id);
+        // The round that is being served is closed to newcomers: those who come under new names do not prolong it.
+        let next = self.accounts.entry(owner).or_default().next.entry(device).or_insert(served + 1);
+        let round = served.max(*next);
+        // The rest of a turn is no new one.
+        if class != Class::GoesOn {
+            *next = round + 1;
         }
         place(priority, class, round, self.arrivals)
     }
 
-    /// The tenant's request, which stood there, is served. Where nobody else wants its devices that is no round of others.
+    /// The tenant's request, which stood there, is served.
     pub(crate) fn serve_place(&mut self, id: TenantId, place: u64) {
-        if self.has_rivals(id) {
+        let Some(tenant) = self.tenants.get(&id) else { return };
+        let several = tenant.devices.len() > 1;
+        if several {
             self.served = self.served.max(round_at(place));
+        }
+        for device in tenant.devices.keys() {
+            let here = tenant.places.get(device).copied().filter(|_| several).unwrap_or(place);
+            if let Some(at) = self.devices.get_mut(device) {
+                at.served = at.served.max(round_at(here));
+            }
+        }
+    }
+
+    /// Nobody uses the device any more.
+    pub(crate) fn forget_rounds(&mut self, device: DeviceId) {
+        for account in self.accounts.values_mut() {
+            account.next.remove(&Some(device));
         }
     }
 
@@ -134,7 +183,7 @@ impl Core {
     pub(crate) fn let_pass(&mut self, devices: &BTreeSet<DeviceId>) {
         let until = self.now.saturating_add(MOMENT);
         for device in devices {
-            while let Some(&(_, id)) = self.devices.get(device).and_then(|at| at.queue.first())
+            while let Some((_, id)) = self.devices.get(device).and_then(|at| at.queue.first())
                 && self.is_kept_by_kin(id)
             {
                 self.pause(id, until, true);
@@ -149,7 +198,7 @@ impl Core {
         let owner = self.owner(id);
         let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
         let stands_behind_kin = |device: &DeviceId| {
-            let first = self.devices[device].queue.first().map(|(_, first)| *first);
+            let first = self.devices[device].queue.first().map(|(_, first)| first);
             first.is_some_and(is_kin)
         };
         let way = self.in_the_way(id);

@@ -36,7 +36,7 @@ impl Core {
         }
         match line {
             Some((place, _)) if stopped => self.leave_line(id, place),
-            Some((place, true)) => self.stand_at(id, place),
+            Some((_, true)) => self.stand_in_line(id),
             _ => {}
         }
         self.changed(id);

@@ -98,14 +98,8 @@ impl Core {
             Stage::Idle => {}
             Stage::Waiting(request) if request.starved => {}
             Stage::Waiting(request) => {
-                let (was, stands) = (request.place, request.stands_in_line());
                 request.priority = priority;
-                request.place = of_priority(priority) | was & ((1 << PRIORITY) - 1);
-                let is = request.place;
-                self.leave_line(id, was);
-                if stands {
-                    self.stand_at(id, is);
-                }
+                self.move_to(id, |was| of_priority(priority) | was & ((1 << PRIORITY) - 1));
             }
             Stage::Leased(lease) => lease.priority = priority,
         }
@@ -129,7 +123,7 @@ impl Core {
     /// The highest priority among the holders of the device and those who wait for it.
     fn highest_at(&self, id: DeviceId) -> Option<Priority> {
         let device = self.devices.get(&id)?;
-        let waits = device.queue.first().map(|(place, _)| priority_at(*place));
+        let waits = device.queue.first().map(|(place, _)| priority_at(place));
         let holds = device.standings.turns.last().filter(|turn| turn.0).map(|turn| turn.1);
         waits.max(holds)
     }
@@ -167,15 +161,9 @@ impl Core {
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        let (was, stands) = (request.place, request.stands_in_line());
-        request.place = place(Priority::High, Class::InTurn, round_at(was), was);
         (request.priority, request.starved, request.eager, request.goes_on) =
             (Priority::High, true, false, None);
-        let is = request.place;
-        self.leave_line(id, was);
-        if stands {
-            self.stand_at(id, is);
-        }
+        self.move_to(id, |was| place(Priority::High, Class::InTurn, round_at(was), was));
         self.changed(id);
     }
 }

@@ -146,10 +146,10 @@ impl Core {
         }
         // Others have not kept it waiting meanwhile.
         request.asked = request.asked.saturating_add(now.saturating_sub(request.paused_since));
-        let (place, stands) = (request.place, request.stands_in_line());
+        let stands = request.stands_in_line();
         self.changed(id);
         if stands {
-            self.stand_at(id, place);
+            self.stand_in_line(id);
         }
     }
 

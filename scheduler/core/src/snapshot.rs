@@ -154,7 +154,7 @@ impl Core {
             rate: device.rate,
             holders: device.holders.iter().copied().collect(),
             beside: device.beside.iter().copied().collect(),
-            waiting: device.queue.iter().map(|&(_, tenant)| tenant).collect(),
+            waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
             handovers: device.handovers,
         };
         self.devices.iter().map(view).collect()

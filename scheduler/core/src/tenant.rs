@@ -29,6 +29,8 @@ pub(crate) struct Tenant {
     /// It said that it is running, and has not yet said where.
     pub resumes: bool,
     pub stage: Stage,
+    /// If it uses several devices and waits: its places at each of them among those that use that one alone.
+    pub places: BTreeMap<DeviceId, u64>,
     /// Of how many devices it is first in line.
     pub leads: usize,
     /// Time with a lease, without the present one.
@@ -120,7 +122,7 @@ pub(crate) enum Stage {
 /// A place in line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    /// The order of arrival over all devices.
+    /// At its device, or in the order of those that use several.
     pub place: u64,
     pub since: Nanos,
     /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.

@@ -58,7 +58,7 @@ impl Core {
         let leaving =
             device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.ends()));
         let next = device.queue.first().filter(|(_, id)| self.is_next(*id)).into_iter();
-        let turns = next.flat_map(|&(_, id)| {
+        let turns = next.flat_map(|(_, id)| {
             let clear_at = self.way_is_clear_at(id, &self.in_the_way(id));
             let fetch = self.fetch_begins(id, clear_at).filter(|at| *at > self.now);
             let room = self.room_bound(id).filter(|at| *at > self.now);

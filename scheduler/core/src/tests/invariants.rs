@@ -49,7 +49,7 @@ pub fn verify_invariants(core: &Core) {
             assert!(core.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
         verify_indexes(core, id, device);
-        for &(place, other) in &device.queue {
+        for (place, other) in device.queue.in_order() {
             let waits = |stage: &Stage| matches!(stage, Stage::Waiting(request) if request.place == place);
             assert!(core.tenants.get(&other).is_some_and(|tenant| waits(&tenant.stage)), "{other:?} at {id}");
         }
@@ -84,7 +84,7 @@ fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
     let leads = |id: TenantId, device: &DeviceId| {
-        core.devices[device].queue.first().is_some_and(|&(_, first)| first == id)
+        core.devices[device].queue.first().is_some_and(|(_, first)| first == id)
     };
     let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
@@ -105,23 +105,27 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                     until > core.now && (tenant.quota.is_some() || request.defers),
                     "{id:?} may hold again"
                 );
-                let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
+                let lined_up = |(_, device): (_, &Device)| {
+                    device.queue.in_order().any(|entry| entry == (request.place, id))
+                };
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
             }
             let starved = request.asked.saturating_add(core.settings.starvation) <= core.now;
             let higher = |priority: Priority| priority > request.priority;
             let outranked = |(_, device): (_, &Device)| {
-                let waits = device.queue.iter().filter_map(|(_, other)| match &core.tenants[other].stage {
-                    Stage::Waiting(other) => Some(other.priority),
-                    _ => None,
-                });
+                let waits =
+                    device.queue.in_order().filter_map(|(_, other)| match &core.tenants[&other].stage {
+                        Stage::Waiting(other) => Some(other.priority),
+                        _ => None,
+                    });
                 let holds = device.holders.iter().filter_map(|other| core.lease(*other));
                 let stay = holds.filter(|lease| lease.revocation.is_none()).map(|lease| lease.priority);
                 waits.chain(stay).any(higher)
             };
             assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
-            let lined_up = |(_, device): (_, &Device)| device.queue.contains(&(request.place, id));
+            let lined_up =
+                |(_, device): (_, &Device)| device.queue.in_order().any(|entry| entry == (request.place, id));
             if request.stopped {
                 assert!(tenant.is_stopped && !devices().any(lined_up), "{id:?} is stopped and in line");
                 return;
@@ -133,11 +137,8 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             }
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
-                let older = |other: &Tenant| {
-                    let before = matches!(&other.stage, Stage::Waiting(r) if r.place < request.place);
-                    before && other.devices.contains_key(device)
-                };
-                !core.too_many(*device, id).is_empty() || core.tenants.iter().any(|(_, other)| older(other))
+                let first = core.devices[device].queue.first();
+                !core.too_many(*device, id).is_empty() || first.is_some_and(|(_, first)| first != id)
             };
             let held_up = core.grace(id).is_some()
                 || tenant.devices.is_empty()

@@ -45,7 +45,7 @@ fn an_owner_with_many_tenants_has_no_more_turns_than_one_with_one() {
     let of_one = turns.iter().filter(|who| **who == 7).count();
     assert!((11..=13).contains(&of_one), "{turns:?}");
     let of_each = |who| turns.iter().filter(|other| **other == who).count();
-    assert!((1..=6).all(|who| of_each(who) == 2), "and its own are served in turn: {turns:?}");
+    assert!((1..=6).all(|who| (2..=3).contains(&of_each(who))), "and its own are served in turn: {turns:?}");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_tenant_with_two_devices_has_turns_though_its_kin_always_wants_one_of_them()
 
 #[test]
 fn short_turns_at_one_device_leave_owners_their_rounds_at_another() {
-    for others in [vec![5], vec![5, 6]] {
+    for others in [vec![5], vec![5, 6], vec![5, 6, 7]] {
         let mut world = world();
         (1..=3).for_each(|who| comes(&mut world, who, 1));
         comes(&mut world, 4, 2);
@@ -173,6 +173,58 @@ fn short_turns_at_one_device_leave_owners_their_rounds_at_another() {
         let many: u64 = grants[1..=3].iter().sum();
         assert!(grants[4].abs_diff(many) <= 4, "{} others: {grants:?}", others.len());
     }
+}
+
+/// Each of them always comes anew, as another user: what its name had is forgotten, or never was.
+#[test]
+fn those_who_come_under_new_names_again_and_again_keep_nobody_from_a_turn() {
+    let mut world = world();
+    comes(&mut world, 0, 0);
+    (1..=2).for_each(|who| comes(&mut world, who, who));
+    for turn in 0..30 {
+        let Some(who) = holder(&world) else { panic!("nobody holds after {turn} turns") };
+        world.apply(&Op::Ready { who, lease: Lease::Its });
+        world.wait(SECOND);
+        if who > 0 {
+            world.apply(&Op::Leave { who });
+            comes(&mut world, who, 10 + turn);
+        } else {
+            world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+            world.apply(&Op::Request { who });
+        }
+    }
+    let grants = world.core.tenants[&tenant(0)].grants;
+    assert!((9..=11).contains(&grants), "{grants} of 30 turns");
+}
+
+#[test]
+fn a_tenant_with_two_devices_has_its_turns_where_one_of_them_changes_hands_often() {
+    let mut world = world();
+    on_both(&mut world, 0, 1);
+    for (who, device) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 1)] {
+        world.apply(&Op::Join { who, holds: false });
+        // Three owners at the first device, and one at the second.
+        world.apply(&Op::Own { who, owner: if device == 0 { who + 10 } else { 2 } });
+        world.apply(&Op::Name { who, device });
+        world.apply(&Op::Request { who });
+    }
+    let mut grants = Vec::new();
+    for _ in 0..4_000 {
+        for who in 1..=3 {
+            let ready = world.core.lease(tenant(who)).is_some_and(|lease| lease.ready.is_some());
+            if ready {
+                world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+                world.apply(&Op::Request { who });
+            }
+        }
+        grants = play(&mut world, 1, Nanos::from_millis(50));
+    }
+    let of_one: u64 = grants[4..=6].iter().sum();
+    assert!(grants[0] * 3 >= of_one, "each other turn at the second device, or nearly: {grants:?}");
+    assert!(
+        (1..=3).all(|who| grants[who] + 4 >= grants[0]),
+        "and as many as the others at the first: {grants:?}"
+    );
 }
 
 #[test]
