@@ -209,6 +209,50 @@ fn one_owners_invented_devices_are_refused_to_it_alone() {
     daemon.logs(&format!("event device tenant=66 device={GPU}"));
 }
 
+/// Two hostile users, neither of which is whoever runs the tests.
+const USERS: [u32; 2] = [60_001, 60_002];
+
+#[test]
+fn what_two_users_invent_together_takes_their_own_places_and_no_others() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skip("only root can be another user");
+    }
+    let daemon = Setup::new("[memory]\nreserve = \"0B\"\n").start();
+    let inventor = |user: usize, round: u64| {
+        let mut liar = Tenant::of_user(&daemon.tenant_socket(), Some(USERS[user]));
+        liar.greets(hello("liar"));
+        // The real card too, as small as it can be.
+        liar.say(&claims(1));
+        (0..63).for_each(|n| liar.say(&ToScheduler::Device(device(other(round * 63 + n)))));
+        // Answered when all that is taken in.
+        assert_eq!(liar.swaps(0), 0);
+        liar
+    };
+    let mut kept = Vec::new();
+    for round in 0..5 {
+        // One brings them in, the other names them too, and the first goes.
+        let first = inventor(0, round);
+        kept.push(inventor(1, round));
+        drop(first);
+        until(&daemon, |daemon| daemon.status().tenants.len() == kept.len());
+        let devices = daemon.status().devices.len();
+        assert!(devices <= 128, "round {round}: {devices} devices");
+    }
+    let mut honest = Tenant::join(&daemon.tenant_socket(), "honest");
+    let own = [other(90_000), other(90_001), GPU];
+    own.iter().for_each(|id| honest.say(&ToScheduler::Device(device(*id))));
+    honest.say(&ToScheduler::Request);
+    let budget = honest.granted().budget;
+    assert!(budget.len() == 3 && budget.iter().all(|share| share.bytes == Bytes(CARD)), "{budget:?}");
+    let status = daemon.status();
+    let sizes = status.devices.iter().filter(|row| row.holders.contains(&honest_id(&status)));
+    assert!(sizes.clone().count() == 3 && sizes.clone().all(|row| row.capacity_bytes == CARD), "{status:?}");
+}
+
+fn honest_id(status: &nvshare_protocol::control::Status) -> u64 {
+    status.tenants.iter().find(|row| row.program == "honest").unwrap().id
+}
+
 #[test]
 fn a_process_that_names_65_devices_itself_is_dismissed() {
     let daemon = Daemon::start("");

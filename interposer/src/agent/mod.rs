@@ -260,10 +260,20 @@ impl Agent {
     fn lose(&mut self, error: &io::Error) {
         let now = clock::instant();
         self.lost_at = Some(now);
+        // Who waits in line may have slept since the welcome.
+        if self.is_steady(now) {
+            self.orphaned = None;
+        }
         // A scheduler that never welcomes us is not asked at every turn of the loop.
         self.next_attempt = if self.welcomed { now } else { now + RETRY_SOON };
         self.disconnect();
         log::info!("lost the scheduler: {error}");
+    }
+
+    /// Whether the scheduler has been there for so long that its absence, should it go, is one of its own. One that comes
+    /// and goes is as good as none.
+    fn is_steady(&self, now: Instant) -> bool {
+        self.welcomed && now.duration_since(self.welcomed_at) >= ORPHAN_BOUND
     }
 
     fn disconnect(&mut self) {
@@ -334,9 +344,8 @@ impl Agent {
                 self.lose(&error);
             }
         }
-        let steady = self.welcomed && now.duration_since(self.welcomed_at) >= ORPHAN_BOUND;
         let waits = matches!(self.phase, Phase::Idle | Phase::Waiting) && self.process.gate.is_wanted();
-        if steady || !waits {
+        if self.is_steady(now) || !waits {
             self.orphaned = None;
         }
         // The bound is for schedulers that are gone.

@@ -90,6 +90,20 @@ impl Core {
         self.changed(id);
     }
 
+    /// The tenant was asked for a sign of life then, and has given none: whoever is next on its devices and has no room
+    /// because of its words has believed them since.
+    pub(crate) fn doubt_since(&mut self, silent: TenantId, since: Nanos) {
+        let Some(tenant) = self.tenants.get(&silent) else { return };
+        let devices: BTreeSet<DeviceId> = tenant.devices.keys().copied().collect();
+        for (_, id) in self.next_at(&devices) {
+            self.note_cramped(id);
+            if let Some(began) = self.tenants.get_mut(&id).and_then(|tenant| tenant.doubt.since.as_mut()) {
+                *began = since.min(*began);
+            }
+            self.changed(id);
+        }
+    }
+
     /// Whether it would have room if nothing were kept there but what is shown, and what runs.
     fn is_cramped(&self, id: TenantId) -> bool {
         let Some(tenant) = self.tenants.get(&id) else { return false };

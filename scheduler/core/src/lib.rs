@@ -49,6 +49,8 @@
 //!   Otherwise the tenant is revoked and stands in line for the whole set.
 //! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
 //! * A tenant that says on joining that it is running holds what it names under lease 0, by the same rule.
+//!   Nothing but its word speaks for that hold: told to leave, it gives a sign of life within [`Settings::silence`], its
+//!   work's end included, or is not waited for, and what it says that it keeps is not believed for longer.
 //! * Nobody keeps the next one waiting for longer than [`Settings::wait_bound`]: a tenant that does not
 //!   answer its revocation, or cannot drain, loses its turn and others go on beside it. One that gives no sign of life for
 //!   [`Settings::silence`] is waited for no longer, and one that is stopped not at all. The time that others of another

@@ -1,8 +1,9 @@
 //! Tenants that are there and can do nothing: stopped, or without a connection.
 use crate::Core;
 use crate::event::{Stuck, TenantId};
+use crate::lease::{Lease, Step};
 use crate::tenant::Stage;
-use nvshare_protocol::DeviceId;
+use nvshare_protocol::{DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 
 impl Core {
@@ -66,28 +67,46 @@ impl Core {
         all
     }
 
-    /// Holders that are stopped, and those that were granted a device and give no sign of life, lose their turns where
-    /// others wait for it.
+    /// Holders that are stopped, those that were granted a device and give no sign of life, and those that only say that
+    /// they hold since before this run and do not answer, lose their turns where others wait for it.
     pub(crate) fn give_up_on_the_lifeless(&mut self, devices: &BTreeSet<DeviceId>) {
         for id in self.those_at(devices, |standings| &standings.halted) {
-            self.give_up_on(id, Stuck::Stopped);
+            if self.lease(id).is_some_and(|lease| self.is_waited_for(lease)) {
+                self.give_up_on(id, Stuck::Stopped);
+            }
         }
         for &device in devices {
             let Some(at) = self.devices.get(&device).filter(|at| !at.queue.is_empty()) else { continue };
             let due = at.standings.silent.iter().take_while(|(by, _)| *by <= self.now);
             let due: Vec<TenantId> = due.map(|(_, id)| *id).collect();
-            due.into_iter().for_each(|id| self.give_up_on(id, Stuck::Silent));
+            due.into_iter().for_each(|id| self.give_up_on_the_silent(id));
+        }
+    }
+
+    fn give_up_on_the_silent(&mut self, id: TenantId) {
+        match self.lease(id).and_then(|lease| lease.revocation) {
+            None => self.give_up_on(id, Stuck::Silent),
+            Some(revocation) => {
+                self.give_up_on(id, Stuck::NoAnswer);
+                self.doubt_since(id, revocation.first);
+            }
         }
     }
 
     fn give_up_on(&mut self, id: TenantId, why: Stuck) {
-        if !self.lease(id).is_some_and(|lease| self.is_waited_for(lease)) {
-            return;
-        }
+        let Some(lease) = self.lease(id).filter(|lease| !lease.stuck) else { return };
         // It hears of it when it goes on, and gives its memory back then.
-        if self.lease(id).is_some_and(|lease| lease.revocation.is_none()) {
+        if lease.revocation.is_none() {
             self.revoke(id);
         }
         self.put_aside(id, why);
     }
+}
+
+/// By when a tenant that was told to leave has answered, or has given another sign of life, where nothing but its own word
+/// speaks for its hold: the time for its work's end is part of the silence.
+pub(crate) fn proves_itself_by(lease: &Lease, silence: Nanos) -> Option<Nanos> {
+    let unproven = lease.id == LeaseId(0) && !lease.stuck;
+    let revocation = lease.revocation.filter(|revocation| unproven && revocation.cancelled == 0)?;
+    matches!(revocation.step, Step::Asked(_)).then(|| revocation.alive.saturating_add(silence))
 }

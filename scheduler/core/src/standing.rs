@@ -4,6 +4,7 @@ use crate::Core;
 use crate::device::Device;
 use crate::event::TenantId;
 use crate::owners::Owner;
+use crate::presence::proves_itself_by;
 use crate::priority::Priority;
 use crate::tenant::{Memory, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
@@ -32,7 +33,7 @@ pub(crate) struct Standing {
     /// When it does not believe others any longer, and until when it believes that it was refused something for a reason.
     doubts: Option<Nanos>,
     unseen: Option<Nanos>,
-    /// By when it gives a sign of life, if it has just been granted the device.
+    /// By when it gives a sign of life, if it has just been granted the device, or only says that it held it before.
     silent: Option<Nanos>,
     /// It holds the device and is stopped.
     halted: bool,
@@ -82,7 +83,8 @@ pub(crate) struct Standings {
     pub doubting: BTreeSet<(Nanos, TenantId)>,
     /// Who was refused memory that should be there, and until when that is believed.
     pub unseen: BTreeSet<(Nanos, TenantId)>,
-    /// Who has just been granted the device, and by when it gives a sign of life.
+    /// Who gives a sign of life by when: those that have just been granted the device, and those that were told to leave and
+    /// only say that they held it before.
     pub silent: BTreeSet<(Nanos, TenantId)>,
     /// The holders that are stopped.
     pub halted: BTreeSet<TenantId>,
@@ -122,7 +124,7 @@ impl Standing {
         self.holds.map_or(Bytes::ZERO, |(.., resident)| resident)
     }
 
-    fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device) -> Self {
+    fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device, silence: Nanos) -> Self {
         let (Some(told), Some(words)) = (tenant.devices.get(&name), tenant.words.get(&name)) else {
             return Self::default();
         };
@@ -143,6 +145,7 @@ impl Standing {
         let (fixed, shown) = tenant.fixed_and_shown(name);
         let lease = tenant.lease().filter(|_| holds);
         let comes = lease.filter(|lease| lease.ready.is_none() && lease.revocation.is_none());
+        let proves_by = tenant.lease().and_then(|lease| proves_itself_by(lease, silence));
         Self {
             holds: holds.then_some((memory.allocated, fixed, memory.resident)),
             shown: if holds { Bytes::ZERO } else { shown },
@@ -155,7 +158,7 @@ impl Standing {
             refused: words.unseen.bytes,
             allocated: memory.allocated,
             needs: tenant.needs(name),
-            silent: comes.map(|lease| lease.alive_by),
+            silent: comes.map(|lease| lease.alive_by).or(proves_by),
             halted: holds && tenant.is_stopped,
             turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
             outranked: match &tenant.stage {
@@ -271,11 +274,12 @@ impl Core {
 
     /// Something about the tenant has changed.
     pub(crate) fn changed(&mut self, id: TenantId) {
+        let silence = self.settings.silence;
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
         for name in names {
             let Some(device) = self.devices.get_mut(&name) else { continue };
-            let is = Standing::of(tenant, id, name, device);
+            let is = Standing::of(tenant, id, name, device, silence);
             let kept = tenant.standings.entry(name).or_default();
             if **kept != is {
                 device.standings.change(id, **kept, is);
@@ -300,7 +304,7 @@ impl Core {
     pub(crate) fn true_standings(&self, device: DeviceId) -> Standings {
         let mut standings = Standings::default();
         for (id, tenant) in self.tenants.iter() {
-            let is = Standing::of(tenant, *id, device, &self.devices[&device]);
+            let is = Standing::of(tenant, *id, device, &self.devices[&device], self.settings.silence);
             standings.change(*id, Standing::default(), is);
         }
         standings

@@ -1,7 +1,7 @@
 //! What is known of the machine goes to the core, and what is not to who is concerned.
 use super::Daemon;
 use super::members::Seen;
-use crate::machine::{MOST, MOST_BY_OWNER, Step, Why};
+use crate::machine::{ALWAYS_BY_OWNER, MOST, MOST_BY_OWNER, Step, Why};
 use crate::outside::{Answer, Found};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
@@ -131,7 +131,9 @@ impl Daemon {
                 Why::OwnersRoom => format!(
                     "{device} waits: the limit of {MOST_BY_OWNER} devices that one owner's tenants may name is reached"
                 ),
-                Why::Full => format!("{device} waits: the limit of {MOST} devices in all is reached"),
+                Why::Full => format!(
+                    "{device} waits: the limit of {MOST} devices in all is reached, and that of {ALWAYS_BY_OWNER} which an owner's tenants may name all the same"
+                ),
             };
             self.warn_of(tenant, &format!("{}: {why}", self.members.name(tenant)));
             let member = self.members.get(tenant).filter(|member| member.hello.version >= NOTICES_SINCE);

@@ -2,7 +2,9 @@
 //! name are refused to who named them.
 //!
 //! A device is described by the host, where the host can: by the configuration, then by NVML. Otherwise those who use it
-//! agree on it. What one tenant says never makes a device smaller for another, and takes nobody else's place.
+//! agree on it. What one tenant says never makes a device smaller for another, and takes nobody else's place: a device that
+//! the host does not know takes one of each owner whose tenants name it, and each owner has some of its own, whatever others
+//! have invented.
 mod capacity;
 mod host;
 mod refused;
@@ -20,12 +22,14 @@ use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Device, Memory};
 use nvshare_protocol::{Bytes, DeviceId};
 use refused::{Claim, Refused};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The most devices known at a time.
+/// The most devices that are used at a time, but for those that each owner always has.
 pub const MOST: usize = 4096;
-/// The most devices that one owner's tenants may bring in where the host does not know them.
+/// The most devices that one owner's tenants may name where the host does not know them.
 pub const MOST_BY_OWNER: usize = 64;
+/// So many of these an owner has always: no host has more GPUs.
+pub const ALWAYS_BY_OWNER: usize = 16;
 
 /// What is known of one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +42,8 @@ pub struct Known {
     pub counts: Counts,
     users: BTreeMap<TenantId, User>,
     claims: Claims,
-    /// Whose place it takes; none where the host knows it.
-    charged: Option<u64>,
+    /// Whose places it takes; none where the host knows it.
+    charged: BTreeSet<u64>,
     /// What the log says that it has.
     logged: Option<(Bytes, Source)>,
 }
@@ -68,7 +72,7 @@ pub struct Machine {
     devices: BTreeMap<DeviceId, Known>,
     /// How many of them somebody uses.
     used: usize,
-    /// How many of those each owner has brought in.
+    /// How many places of each owner they take.
     charged: HashMap<u64, usize>,
     refused: Refused,
 }
@@ -99,16 +103,15 @@ impl Machine {
 
     /// Whether the device may be used by a tenant of this owner, and whose place it takes then.
     fn place(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, Why> {
+        let known = self.devices.get(&device);
+        let has = self.charged.get(&owner).copied().unwrap_or_default();
         match self.host.says(device) {
             Word::Known => Ok(None),
             Word::Unknown => Err(Why::Unknown),
-            Word::Silent if self.devices.get(&device).is_some_and(|known| !known.users.is_empty()) => {
-                Ok(None)
-            }
-            Word::Silent if self.used >= MOST => Err(Why::Full),
-            Word::Silent if self.charged.get(&owner).is_some_and(|count| *count >= MOST_BY_OWNER) => {
-                Err(Why::OwnersRoom)
-            }
+            Word::Silent if known.is_some_and(|known| known.charged.contains(&owner)) => Ok(Some(owner)),
+            Word::Silent if has >= MOST_BY_OWNER => Err(Why::OwnersRoom),
+            Word::Silent if known.is_some_and(|known| !known.users.is_empty()) => Ok(Some(owner)),
+            Word::Silent if self.used >= MOST && has >= ALWAYS_BY_OWNER => Err(Why::Full),
             Word::Silent => Ok(Some(owner)),
         }
     }
@@ -126,15 +129,16 @@ impl Machine {
             counts: Counts::default(),
             users: BTreeMap::new(),
             claims: Claims::default(),
-            charged: None,
+            charged: BTreeSet::new(),
             logged: None,
         });
         let first = known.users.is_empty();
         if first {
             known.name.clone_from(name);
-            known.charged = charged;
             self.used += 1;
-            charge(&mut self.charged, charged);
+        }
+        if let Some(owner) = charged.filter(|owner| known.charged.insert(*owner)) {
+            *self.charged.entry(owner).or_default() += 1;
         }
         known.users.insert(tenant, User { owner, capacity: *capacity });
         known.claims.add(tenant, *capacity);
@@ -151,18 +155,15 @@ impl Machine {
         devices: impl Iterator<Item = DeviceId>,
     ) -> (Vec<Step>, Vec<DeviceId>) {
         let full = self.used >= MOST;
-        let (mut steps, mut unused, mut freed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut steps, mut unused, mut frees) = (Vec::new(), Vec::new(), false);
         self.refused.leave(owner, tenant);
         for device in devices {
             let Some(known) = self.devices.get_mut(&device) else { continue };
             let Some(user) = known.users.remove(&tenant) else { continue };
             known.claims.remove(tenant, user.capacity);
-            // Another's place from now on, if another brought it in as well.
-            let next = known.users.values().next().map(|user| user.owner).filter(|_| known.charged.is_some());
-            if known.charged != next {
-                freed.extend(known.charged);
-                uncharge(&mut self.charged, std::mem::replace(&mut known.charged, next));
-                charge(&mut self.charged, next);
+            if known.users.values().all(|user| user.owner != owner) && known.charged.remove(&owner) {
+                uncharge(&mut self.charged, owner);
+                frees = true;
             }
             if known.users.is_empty() {
                 self.used -= 1;
@@ -172,6 +173,7 @@ impl Machine {
             }
         }
         if self.host.of_others() == Word::Silent {
+            let freed = frees.then_some(owner).into_iter().collect();
             let waiting = if full && self.used < MOST { self.refused.owners() } else { freed };
             waiting.into_iter().for_each(|owner| self.retry(owner, &mut steps));
         }
@@ -195,7 +197,8 @@ impl Machine {
         }
         for (device, known) in &mut self.devices {
             if self.host.says(*device) == Word::Known {
-                uncharge(&mut self.charged, known.charged.take());
+                let owners = std::mem::take(&mut known.charged);
+                owners.into_iter().for_each(|owner| uncharge(&mut self.charged, owner));
             }
             // Its first word makes tenants' the only one, if it is none.
             if !known.users.is_empty() && (known.measure(*device, &self.host) || first) {
@@ -281,15 +284,11 @@ impl Known {
     }
 }
 
-fn charge(charged: &mut HashMap<u64, usize>, owner: Option<u64>) {
-    owner.into_iter().for_each(|owner| *charged.entry(owner).or_default() += 1);
-}
-
-fn uncharge(charged: &mut HashMap<u64, usize>, owner: Option<u64>) {
-    let Some(count) = owner.and_then(|owner| charged.get_mut(&owner)) else { return };
+fn uncharge(charged: &mut HashMap<u64, usize>, owner: u64) {
+    let Some(count) = charged.get_mut(&owner) else { return };
     *count -= 1;
     if *count == 0 {
-        owner.and_then(|owner| charged.remove(&owner));
+        charged.remove(&owner);
     }
 }
 

@@ -123,39 +123,66 @@ fn an_owner_brings_in_so_many_and_the_next_when_one_is_gone() {
     assert_eq!(machine.name(ANN, tenant(2), device(900, 1)), []);
     assert_eq!(machine.name(ANN, tenant(2), device(901, 1)), []);
     assert_eq!(machine.words().iter().map(|word| word.2).collect::<Vec<_>>(), [Why::OwnersRoom; 2]);
-    assert_eq!(machine.name(ANN, tenant(2), device(3, 1)).len(), 1, "one that is there takes no place");
+    assert_eq!(machine.name(ANN, tenant(2), device(3, 1)).len(), 1, "one that it has takes no other place");
     assert_eq!(machine.name(BOB, tenant(3), device(900, 1)).len(), 2, "another owner has places of its own");
     let (steps, _) = machine.leave(ANN, tenant(0), [id(0)].into_iter());
     assert_eq!(
         steps,
-        [Step::Uses(tenant(2), id(900), None), Step::Sized(id(901)), Step::Uses(tenant(2), id(901), None)],
-        "the first one is there by now and takes no place"
+        [Step::Uses(tenant(2), id(900), None)],
+        "the first one is another's too by now, and takes a place of this one all the same"
     );
 }
 
 #[test]
-fn a_device_that_stays_with_another_owner_takes_that_ones_place() {
+fn a_device_takes_a_place_of_each_owner_whose_tenants_name_it() {
     let mut machine = unknown();
     machine.name(ANN, tenant(1), device(1, 1));
-    machine.name(BOB, tenant(2), device(1, 1));
+    machine.name(ANN, tenant(2), device(1, 1));
+    machine.name(BOB, tenant(3), device(1, 1));
+    assert_eq!(machine.charged, HashMap::from([(ANN, 1), (BOB, 1)]));
     machine.leave(ANN, tenant(1), [id(1)].into_iter());
+    assert_eq!(machine.charged, HashMap::from([(ANN, 1), (BOB, 1)]));
+    machine.leave(ANN, tenant(2), [id(1)].into_iter());
     assert_eq!(machine.charged, HashMap::from([(BOB, 1)]));
-    machine.leave(BOB, tenant(2), [id(1)].into_iter());
+    machine.leave(BOB, tenant(3), [id(1)].into_iter());
     assert_eq!((machine.charged.len(), machine.used), (0, 0));
 }
 
 #[test]
-fn a_full_table_refuses_to_the_newcomer_alone_and_takes_it_when_there_is_room() {
+fn two_owners_that_name_each_others_inventions_have_no_more_than_their_bounds() {
+    let mut machine = unknown();
+    for round in 0..100 {
+        let (ann, bob) = (tenant(2 * round), tenant(2 * round + 1));
+        let invented = || (0..64).map(move |n| round * 64 + n);
+        invented().for_each(|n| drop(machine.name(ANN, ann, device(n, 1))));
+        invented().for_each(|n| drop(machine.name(BOB, bob, device(n, 1))));
+        machine.leave(ANN, ann, invented().map(id));
+        assert!(machine.used <= 2 * MOST_BY_OWNER, "round {round}: {} devices", machine.used);
+    }
+    assert_eq!(machine.name(3, tenant(999), device(9999, 16)).len(), 2);
+    assert_eq!(capacity_of(&machine, 9999), 16);
+}
+
+#[test]
+fn a_full_table_takes_an_owners_first_devices_all_the_same_and_more_when_there_is_room() {
     let mut machine = unknown();
     for n in 0..MOST as u64 {
         assert_eq!(machine.name(1000 + n / 64, tenant(n / 64), device(n, 1)).len(), 2);
     }
+    let first = 9000..9000 + ALWAYS_BY_OWNER as u64;
+    for n in first.clone() {
+        assert_eq!(machine.name(ANN, tenant(999), device(n, 16)).len(), 2, "whoever has filled it");
+        assert_eq!(capacity_of(&machine, n), 16);
+    }
+    assert_eq!(machine.name(ANN, tenant(999), device(5, 1)).len(), 1, "one that is there is no new one");
     assert_eq!(machine.name(ANN, tenant(999), device(9999, 1)), []);
     assert_eq!(machine.words(), [(tenant(999), id(9999), Why::Full)]);
-    let (steps, unused) = machine.leave(1000, tenant(0), [id(7)].into_iter());
-    assert_eq!(steps, [Step::Sized(id(9999)), Step::Uses(tenant(999), id(9999), None)]);
-    assert_eq!(unused, [id(7)]);
-    assert!(machine.devices.len() <= MOST);
+    machine.leave(1000, tenant(0), (0..64).map(id));
+    assert_eq!(machine.get(id(9999)).unwrap().users.len(), 1);
+    machine.leave(ANN, tenant(999), first.chain([5, 9999]).map(id));
+    assert_eq!((machine.used, machine.charged.contains_key(&ANN)), (MOST - 64, false));
+    machine.name(ANN, tenant(1000), device(7777, 1));
+    assert!(machine.devices.len() <= MOST + ALWAYS_BY_OWNER);
 }
 
 #[test]

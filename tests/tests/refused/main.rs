@@ -6,13 +6,15 @@ use nvshare_protocol::tenant::ToTenant;
 use nvshare_tests::world::{Tenant, World};
 use scripted::Scripted;
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CARD: &[(&str, &str)] =
     &[("FAKECUDA_CARD", "report"), ("FAKECUDA_BYTE_SCALE", "512"), ("FAKECUDA_TIME_SCALE", "25")];
 const BYTES: &str = "25165824";
 /// At one a second, longer than calls wait for a scheduler that is gone.
 const REFUSALS: u32 = 12;
+/// Longer than that as well.
+const LONGER: Duration = Duration::from_secs(12);
 
 fn load(world: &World, more: &[&str]) -> Result<Tenant> {
     world.load(&[&["--bytes", BYTES], more].concat(), &[])
@@ -139,6 +141,31 @@ fn when_the_scheduler_that_had_no_place_is_gone_the_usual_bound_holds() -> Resul
     scheduler.vanish()?;
     assert_eq!(tenant.finish()?["wrong"], 0);
     assert_eq!(count(&world, "running unmanaged until there is one"), 1, "{}", world.tenants_log());
+    Ok(())
+}
+
+/// The absence of a scheduler before the last one is over: that of the last one counts by itself.
+#[test]
+fn who_has_long_waited_under_another_scheduler_waits_for_the_next_one_too() -> Result<()> {
+    let world = World::new(CARD)?;
+    let scheduler = Scripted::new(&world)?;
+    let tenant = load(&world, &["--steps", "2"])?;
+    for silence in [Duration::ZERO, LONGER] {
+        let (mut peer, hello) = scheduler.accept()?;
+        assert!(!hello.holds);
+        peer.welcome()?;
+        peer.until_request()?;
+        std::thread::sleep(silence);
+        peer.lose()?;
+    }
+    let (mut peer, hello) = scheduler.accept()?;
+    assert!(!hello.holds);
+    // Whoever is set loose runs by then.
+    std::thread::sleep(Duration::from_secs(1));
+    let opened = Instant::now();
+    peer.serve()?;
+    ran_only_after(opened, tenant)?;
+    assert_eq!(count(&world, "unmanaged"), 0, "{}", world.tenants_log());
     Ok(())
 }
 

@@ -40,6 +40,52 @@ fn a_tenant_that_does_not_answer_its_revocation_keeps_the_next_one_for_the_drain
     assert!(holds(&world, 2) && !holds(&world, 1));
 }
 
+/// Three that come back from before this run, one of which has the device, and one that waits.
+fn come_back() -> World {
+    let mut world = World::new(Settings::default());
+    for who in [1, 2, 3] {
+        world.apply(&Op::Join { who, holds: true });
+        world.apply(&Op::Name { who, device: 0 });
+        world.apply(&Op::Report { who, device: 0, allocated: 12 << 30, resident: 12 << 30, immovable: 0 });
+    }
+    world.apply(&Op::Join { who: 4, holds: false });
+    world.apply(&Op::Name { who: 4, device: 0 });
+    world.apply(&Op::Request { who: 4 });
+    world
+}
+
+#[test]
+fn tenants_that_only_say_that_they_hold_and_do_not_answer_keep_the_next_one_for_one_silence() {
+    let mut world = come_back();
+    world.wait(Nanos(35 * Nanos::SECOND.0 - 1));
+    assert!(!holds(&world, 4), "30 s of turn, 5 s of silence");
+    world.wait(Nanos(1));
+    assert!(holds(&world, 4) && ![1, 2, 3].iter().any(|who| holds(&world, *who)));
+}
+
+#[test]
+fn a_tenant_that_says_that_it_holds_and_gives_signs_of_life_is_waited_for_as_any_other() {
+    let mut world = come_back();
+    world.apply(&Op::Release { who: 2, lease: Lease::Its, evicted: 0 });
+    world.apply(&Op::Release { who: 3, lease: Lease::Its, evicted: 0 });
+    world.wait(Nanos(34 * Nanos::SECOND.0));
+    for second in 0..8_u64 {
+        assert!(holds(&world, 1), "{second}");
+        let resident = (12 << 30) - ((second + 1) << 30);
+        world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident, immovable: 0 });
+        world.wait(Nanos(Nanos::SECOND.0));
+    }
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    assert!(holds(&world, 4));
+    let mut world = come_back();
+    world.wait(Nanos(34 * Nanos::SECOND.0));
+    world.apply(&Op::Cancel { who: 1, lease: Lease::Its });
+    world.wait(Nanos(6 * Nanos::SECOND.0 - 1));
+    assert!(holds(&world, 1), "it says that its work does not end: 10 s");
+    world.wait(Nanos(1));
+    assert!(holds(&world, 4) && !holds(&world, 1));
+}
+
 #[test]
 fn a_tenant_that_gives_signs_of_life_and_does_not_leave_keeps_the_next_one_for_the_bound() {
     let mut world = two_tenants();
