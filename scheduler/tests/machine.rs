@@ -101,6 +101,21 @@ fn who_says_that_a_card_has_2_to_the_46_harms_nobody() {
 }
 
 #[test]
+fn who_says_that_a_card_is_small_makes_nobody_leave_it_where_the_host_knows_better() {
+    for host in [Host::Nvml, Host::Configured] {
+        let mut daemon = host.start();
+        let mut honest = Tenant::with_work(&daemon.tenant_socket(), "honest");
+        let lease = honest.granted().lease;
+        honest.ready(lease);
+        let mut liar = Tenant::join(&daemon.tenant_socket(), "liar");
+        liar.say(&claims(1));
+        liar.say(&ToScheduler::Request);
+        liar.granted();
+        assert_eq!(daemon.count("action revoke"), 0, "{host:?}");
+    }
+}
+
+#[test]
 fn whose_word_it_is_can_be_seen() {
     for host in HOSTS {
         let from = host.word();

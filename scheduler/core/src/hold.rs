@@ -67,7 +67,13 @@ impl Core {
         (revocation.step, revocation.alive) = (Step::Asked(now), now);
         let lease = lease.id;
         self.note_outgoing(id, &evict);
-        let revoke = Revoke { lease, evict, drain_within: self.settings.drain_bound };
+        // One that has one silence to answer must be able to say in time that its work does not end.
+        let silence = self.settings.silence;
+        let drain_within = match lease {
+            LeaseId(0) => self.settings.drain_bound.min(Nanos(silence.0 / 5 * 4)),
+            _ => self.settings.drain_bound,
+        };
+        let revoke = Revoke { lease, evict, drain_within };
         self.actions.push(Action::Revoke { tenant: id, revoke });
     }
 

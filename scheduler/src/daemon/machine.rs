@@ -70,8 +70,7 @@ impl Daemon {
     }
 
     fn uses(&mut self, tenant: TenantId, device: DeviceId, memory: Option<Memory>) {
-        // What it is given is bounded by its own word, whatever others know.
-        let Some(capacity) = self.machine.claimed(tenant, device) else { return };
+        let Some(capacity) = self.machine.bound(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.devices.insert(device, Seen::default());

@@ -252,6 +252,16 @@ impl Machine {
         self.devices.get(&device)?.users.get(&tenant).map(|user| user.capacity)
     }
 
+    /// What bounds what the tenant is given of the device, and what others may have beside it: its own word, where the others'
+    /// are all that there is, so that no lie of theirs reaches it. The host's word is no lie, and whoever says less than that
+    /// would make others leave for nothing.
+    #[must_use]
+    pub fn bound(&self, tenant: TenantId, device: DeviceId) -> Option<Bytes> {
+        let known = self.devices.get(&device)?;
+        let own = known.users.get(&tenant)?.capacity;
+        Some(if known.from == Source::Tenants { own } else { own.max(known.capacity) })
+    }
+
     /// How large the device is, and by whose word, if the log has not said so. Tenants' word is none while NVML's is still
     /// awaited.
     pub fn news(&mut self, device: DeviceId) -> Option<(Bytes, Source)> {
