@@ -340,6 +340,33 @@ fn what_the_driver_shows_of_each_tenant_goes_to_the_core_when_it_changes() {
     world.daemon.logs(&format!("event seen tenant=1 device={GPU} bytes=700"));
 }
 
+/// One without a context says that it needs the whole card: nobody leaves for it. When it has one, it has its turn.
+#[test]
+fn who_is_not_shown_is_in_nobodys_way_and_is_looked_at_when_it_asks() {
+    let mut world = Nvml::start(&on_gpu(&format!("total {TOTAL}\n")));
+    let socket = world.daemon.tenant_socket();
+    let mut honest = Tenant::join(&socket, "honest");
+    let pid = honest.pid();
+    let shows = |more: &str| on_gpu(&format!("total {TOTAL}\ncompute {pid} 600\n{more}"));
+    world.say(&shows(""));
+    honest.has(Bytes(CARD / 2), Bytes(0));
+    honest.say(&ToScheduler::Request);
+    let lease = honest.granted().lease;
+    honest.ready(lease);
+    world.daemon.logs(&format!("event seen tenant=1 device={GPU} bytes=600"));
+    let mut liar = Tenant::join(&socket, "liar");
+    liar.has(Bytes(CARD), Bytes(0));
+    liar.say(&ToScheduler::Request);
+    let of_liar = liar.granted().lease;
+    assert_eq!(world.daemon.count("action revoke"), 0);
+    liar.released(of_liar);
+    // It makes a context, and asks at once.
+    world.say(&shows(&format!("compute {} 900\n", liar.pid())));
+    liar.say(&ToScheduler::Request);
+    honest.revoked();
+    world.daemon.logs(&format!("event seen tenant=2 device={GPU} bytes=900"));
+}
+
 #[test]
 fn a_device_that_is_refused_after_the_request_takes_the_grant_back_until_it_is_known() {
     let mut world = Nvml::start(&on_gpu(&format!("total {TOTAL}\n")));

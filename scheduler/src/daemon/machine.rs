@@ -2,7 +2,7 @@
 use super::Daemon;
 use super::members::Seen;
 use crate::machine::{ALWAYS_BY_OWNER, MOST, MOST_BY_OWNER, Step, Why};
-use crate::outside::{Answer, Found};
+use crate::outside::{Answer, Found, Inventory};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
 use nvshare_core::event::{Event, TenantId};
@@ -74,7 +74,11 @@ impl Daemon {
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.devices.insert(device, Seen::default());
+        let pid = member.who.pid;
         self.tell(Event::Device { tenant, device, capacity });
+        if self.seen.begins(tenant, pid, device) {
+            self.tell(Event::Seen { tenant, device, bytes: Bytes::ZERO });
+        }
         if let Some(memory) = memory {
             self.has(tenant, memory);
         }
@@ -94,7 +98,7 @@ impl Daemon {
         let lacks = self.core.enabled() && self.lacks_devices(tenant);
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.asks = lacks;
-        if !lacks && member.is_connected() {
+        if !lacks && member.is_connected() && !self.waits_to_be_shown(tenant) {
             self.tell(Event::Requested { tenant });
         }
     }
@@ -144,6 +148,7 @@ impl Daemon {
     pub(super) fn forget_devices(&mut self, tenant: TenantId, owner: u64, devices: &[DeviceId]) {
         let (steps, unused) = self.machine.leave(owner, tenant, devices.iter().copied());
         devices.iter().for_each(|device| self.seen.forget(tenant, *device));
+        self.unshown.forget(tenant);
         unused.into_iter().for_each(|device| self.unused(device));
         self.take(steps);
     }
@@ -153,7 +158,14 @@ impl Daemon {
         let steps = self.machine.learn(answer);
         self.take(steps);
         self.say_refusals();
-        let Answer::Inventory(inventory) = answer else { return };
+        if let Answer::Inventory(inventory) = answer {
+            self.listed(inventory);
+        }
+        self.let_request(answer);
+    }
+
+    /// What NVML lists goes to the core, where it is news.
+    fn listed(&mut self, inventory: &Inventory) {
         let tenants = self.members.all().map(|(_, member)| member.who.pid).collect();
         let mut users = Users::new();
         for (tenant, member) in self.members.all() {

@@ -12,6 +12,7 @@ mod run;
 mod stopped;
 mod swapping;
 mod trace_file;
+mod unshown;
 
 pub use run::{Running, open};
 pub use trace_file::TraceFile;
@@ -29,6 +30,7 @@ use nvshare_core::Core;
 use nvshare_protocol::Nanos;
 use std::collections::HashMap;
 use std::sync::Arc;
+use unshown::Unshown;
 
 /// Everything that the loop knows.
 pub struct Daemon {
@@ -38,6 +40,7 @@ pub struct Daemon {
     members: Members,
     machine: Machine,
     seen: Seen,
+    unshown: Unshown,
     ledger: Ledger,
     /// Until then, what tenants say that they have of swap space is believed.
     claims_until: Option<Nanos>,

@@ -2,6 +2,7 @@
 use super::join::CLAIMS;
 use super::members::Members;
 use super::stopped::Looks;
+use super::unshown::Unshown;
 use super::{Daemon, TraceFile};
 use crate::clock::Clock;
 use crate::control;
@@ -116,6 +117,7 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
         members,
         machine,
         seen: Seen::default(),
+        unshown: Unshown::default(),
         ledger,
         claims_until,
         watched: HashMap::new(),
@@ -199,6 +201,7 @@ impl Running {
                 answer = daemon.watch.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
                 () = daemon.clock.until(daemon.looks.next()) => daemon.look(),
+                () = daemon.clock.until(daemon.unshown.until()) => daemon.wait_no_longer(),
                 () = tick(&mut watchdog) => notify::alive(),
             }
         }

@@ -114,7 +114,7 @@ mod tests {
             used: None,
             processes: None,
         };
-        Answer::Inventory(Inventory { complete, devices: devices.iter().map(found).collect() })
+        Answer::Inventory(Inventory { question: 0, complete, devices: devices.iter().map(found).collect() })
     }
 
     fn words(host: &Host) -> [Word; 2] {

@@ -6,10 +6,42 @@ use std::collections::HashMap;
 /// What was told last.
 #[derive(Debug, Default)]
 pub struct Seen {
-    told: HashMap<DeviceId, HashMap<TenantId, Bytes>>,
+    told: HashMap<DeviceId, HashMap<TenantId, Told>>,
+}
+
+/// What was told of a tenant, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    bytes: Bytes,
+    times: u8,
+}
+
+impl Told {
+    /// That a process is not there is told twice: the first time its context may have been too new.
+    fn is_whole(self) -> bool {
+        self.bytes > Bytes::ZERO || self.times > 1
+    }
 }
 
 impl Seen {
+    /// The tenant uses the device from now on. True: others are shown there, so that it counts as one that is not until it
+    /// is, too.
+    pub fn begins(&mut self, tenant: TenantId, pid: u32, device: DeviceId) -> bool {
+        let Some(told) = self.told.get_mut(&device).filter(|_| pid != 0) else { return false };
+        let shows = told.values().any(|told| told.bytes > Bytes::ZERO);
+        if shows {
+            told.insert(tenant, Told { bytes: Bytes::ZERO, times: 1 });
+        }
+        shows
+    }
+
+    /// Whether the tenant's process was not on the device when it was looked at last.
+    #[must_use]
+    pub fn is_missing(&self, tenant: TenantId, device: DeviceId) -> bool {
+        let told = self.told.get(&device).and_then(|told| told.get(&tenant));
+        told.is_some_and(|told| told.bytes == Bytes::ZERO)
+    }
+
     /// What is another than before, of the `users` of the device with their pids; `listed` is what each process uses. A
     /// process that is not listed uses nothing, if any of the others is listed; where none is, the pids are those of
     /// another namespace, or nobody has a context, and nothing can be said.
@@ -26,7 +58,13 @@ impl Seen {
         // The pid of a process that this one cannot see is 0.
         let visible = users.iter().filter(|(_, pid)| *pid != 0);
         let now = visible.map(|(tenant, pid)| (*tenant, listed.get(pid).copied().unwrap_or_default()));
-        now.filter(|(tenant, bytes)| told.insert(*tenant, *bytes) != Some(*bytes)).collect()
+        let news = |&(tenant, bytes): &(TenantId, Bytes)| {
+            let before = told.get(&tenant).copied().filter(|told| told.bytes == bytes);
+            let times = before.map_or(1, |told| told.times.saturating_add(1));
+            told.insert(tenant, Told { bytes, times });
+            before.is_none_or(|told| !told.is_whole())
+        };
+        now.filter(news).collect()
     }
 
     /// The tenant does not use the device any more.
@@ -54,13 +92,25 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_told_once_and_who_is_not_listed_uses_nothing() {
+    fn what_changes_is_told_once_and_who_is_not_listed_twice() {
         let mut seen = Seen::default();
         let users = [(ONE, 10), (TWO, 11)];
         assert_eq!(news(&mut seen, &users, &[(10, 500), (9, 3)]), [(ONE, Bytes(500)), (TWO, Bytes(0))]);
+        assert_eq!(news(&mut seen, &users, &[(10, 500)]), [(TWO, Bytes(0))], "twice");
         assert_eq!(news(&mut seen, &users, &[(10, 500)]), []);
         assert_eq!(news(&mut seen, &users, &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
         assert_eq!(news(&mut seen, &users, &[(11, 7)]), [(ONE, Bytes(0))]);
+    }
+
+    #[test]
+    fn who_comes_where_others_are_shown_is_missing_until_it_is_shown_too() {
+        let mut seen = Seen::default();
+        assert!(!seen.begins(ONE, 10, GPU), "nobody is shown yet");
+        news(&mut seen, &[(ONE, 10)], &[(10, 500)]);
+        assert!(!seen.begins(TWO, 0, GPU), "whose pid cannot be seen");
+        assert!(seen.begins(TWO, 11, GPU) && seen.is_missing(TWO, GPU));
+        assert_eq!(news(&mut seen, &[(ONE, 10), (TWO, 11)], &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
+        assert!(!seen.is_missing(TWO, GPU));
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn lists(devices: &[(u64, u64)]) -> Answer {
         used: None,
         processes: None,
     };
-    Answer::Inventory(Inventory { complete: true, devices: devices.iter().map(found).collect() })
+    Answer::Inventory(Inventory { question: 0, complete: true, devices: devices.iter().map(found).collect() })
 }
 
 fn capacity_of(machine: &Machine, n: u64) -> u64 {

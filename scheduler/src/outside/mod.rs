@@ -10,12 +10,16 @@ mod strangers;
 pub use strangers::Strangers;
 
 use nvshare_protocol::{Bytes, DeviceId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Between two questions, and before the library is closed once the last tenant has left.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Between two questions, however many would like to know.
+const AT_LEAST: Duration = Duration::from_millis(50);
 /// Before a library that could not be opened, or finds no driver any more, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,8 @@ pub struct Inventory {
     pub devices: Vec<Found>,
     /// Each one that there is has said which it is.
     pub complete: bool,
+    /// The last question ([`Watch::ask`]) that had been asked before any of this was looked at.
+    pub question: u64,
 }
 
 /// What comes of a question.
@@ -50,6 +56,7 @@ pub enum Answer {
 /// The loop's end of the thread; dropped, the thread ends.
 pub struct Watch {
     wanted: Option<Sender<bool>>,
+    questions: Arc<AtomicU64>,
     answers: mpsc::Receiver<Answer>,
 }
 
@@ -59,13 +66,15 @@ impl Watch {
     pub fn start(library: Option<String>) -> Self {
         let (send, answers) = mpsc::channel(1);
         let (wanted, asked) = channel();
-        let Some(library) = library else { return Self { wanted: None, answers } };
+        let questions = Arc::new(AtomicU64::new(0));
+        let Some(library) = library else { return Self { wanted: None, questions, answers } };
+        let numbers = Arc::clone(&questions);
         let thread = std::thread::Builder::new().name("nvml".into());
-        match thread.spawn(move || serve(&library, &asked, &send)) {
-            Ok(_) => Self { wanted: Some(wanted), answers },
+        match thread.spawn(move || serve(&library, &asked, &numbers, &send)) {
+            Ok(_) => Self { wanted: Some(wanted), questions, answers },
             Err(error) => {
                 tracing::warn!("no thread to ask NVML: {error}");
-                Self { wanted: None, answers }
+                Self { wanted: None, questions, answers }
             }
         }
     }
@@ -80,6 +89,15 @@ impl Watch {
     pub fn want(&self, wanted: bool) {
         // The thread may have ended; then there is nothing to be known.
         self.wanted.as_ref().map(|thread| thread.send(wanted));
+    }
+
+    /// Asks at once, and not only when it is time to. The question's number: later answers bear it, or a higher one. None:
+    /// there is nobody to ask.
+    #[must_use]
+    pub fn ask(&self) -> Option<u64> {
+        let question = self.questions.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wanted.as_ref()?.send(true).ok()?;
+        Some(question)
     }
 
     /// The next answer.
@@ -102,7 +120,7 @@ enum Stop {
 }
 
 /// Until the loop's end is dropped.
-fn serve(library: &str, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) {
+fn serve(library: &str, wanted: &Receiver<bool>, questions: &AtomicU64, send: &mpsc::Sender<Answer>) {
     let mut told = false;
     let mut there = false;
     loop {
@@ -116,7 +134,7 @@ fn serve(library: &str, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) {
         let stop = match nvml::Library::open(library) {
             Ok(library) => {
                 tracing::debug!("NVML is open");
-                let stop = ask(&library, wanted, send);
+                let stop = ask(&library, wanted, questions, send);
                 drop(library);
                 tracing::debug!("NVML is closed");
                 stop
@@ -145,16 +163,25 @@ fn serve(library: &str, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) {
     }
 }
 
-fn ask(library: &nvml::Library, wanted: &Receiver<bool>, send: &mpsc::Sender<Answer>) -> Stop {
+fn ask(
+    library: &nvml::Library,
+    wanted: &Receiver<bool>,
+    questions: &AtomicU64,
+    send: &mpsc::Sender<Answer>,
+) -> Stop {
     let mut there = true;
     loop {
+        let question = questions.load(Ordering::Acquire);
         if there {
             let Some(inventory) = library.inventory() else { return Stop::Lost };
             // A loop that is behind needs the latest answer only, and gets the next.
-            let _ = send.try_send(Answer::Inventory(inventory));
+            let _ = send.try_send(Answer::Inventory(Inventory { question, ..inventory }));
         }
         match wanted.recv_timeout(INTERVAL) {
-            Ok(now) => there = now,
+            Ok(now) => {
+                std::thread::sleep(AT_LEAST);
+                there = wanted.try_iter().last().unwrap_or(now);
+            }
             Err(RecvTimeoutError::Timeout) if there => {}
             Err(RecvTimeoutError::Timeout) => return Stop::Unwanted,
             Err(RecvTimeoutError::Disconnected) => return Stop::Ended,

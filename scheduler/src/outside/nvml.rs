@@ -24,7 +24,7 @@ impl Library {
     /// Every device and MIG instance that can be asked; none: there is no driver to ask.
     pub fn inventory(&self) -> Option<Inventory> {
         let count = self.0.device_count().inspect_err(|error| failed("the number of GPUs", error)).ok()?;
-        let mut all = Inventory { devices: Vec::new(), complete: true };
+        let mut all = Inventory { devices: Vec::new(), complete: true, question: 0 };
         for index in 0..count {
             match self.0.device_by_index(index) {
                 Ok(device) => parts(&device, &mut all),

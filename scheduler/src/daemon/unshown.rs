@@ -1,0 +1,76 @@
+//! Requests of tenants whose processes NVML does not show on a device that they have named: NVML is asked once more before
+//! the core hears of them. Whoever has made its context since the last answer is shown then; whoever has none is in
+//! nobody's way.
+use super::Daemon;
+use crate::outside::Answer;
+use nvshare_core::event::{Event, TenantId};
+use nvshare_protocol::Nanos;
+use std::collections::BTreeMap;
+
+/// For so long they wait for an answer at most.
+const MOST: Nanos = Nanos(Nanos::SECOND.0);
+
+/// Who waits for an answer.
+#[derive(Debug, Default)]
+pub(super) struct Unshown {
+    /// And to which question.
+    waiting: BTreeMap<TenantId, u64>,
+    until: Option<Nanos>,
+}
+
+impl Unshown {
+    /// When none of them waits any longer.
+    pub fn until(&self) -> Option<Nanos> {
+        self.until
+    }
+
+    pub fn forget(&mut self, tenant: TenantId) {
+        self.waiting.remove(&tenant);
+    }
+
+    fn answered(&mut self, question: u64) -> Vec<TenantId> {
+        let answered = self.waiting.extract_if(.., |_, asked| *asked <= question).map(|(tenant, _)| tenant);
+        let answered = answered.collect();
+        self.until = self.until.filter(|_| !self.waiting.is_empty());
+        answered
+    }
+}
+
+impl Daemon {
+    /// Whether the tenant's request waits for NVML.
+    pub(super) fn waits_to_be_shown(&mut self, tenant: TenantId) -> bool {
+        if self.unshown.waiting.contains_key(&tenant) {
+            return true;
+        }
+        let Some(member) = self.members.get(tenant) else { return false };
+        if !member.devices.keys().any(|device| self.seen.is_missing(tenant, *device)) {
+            return false;
+        }
+        let Some(question) = self.watch.ask() else { return false };
+        self.unshown.waiting.insert(tenant, question);
+        self.unshown.until.get_or_insert(self.clock.now().saturating_add(MOST));
+        true
+    }
+
+    /// The requests that have waited for this answer go to the core.
+    pub(super) fn let_request(&mut self, answer: &Answer) {
+        let question = match answer {
+            Answer::Inventory(inventory) => inventory.question,
+            Answer::Silent => u64::MAX,
+        };
+        self.release(question);
+    }
+
+    /// NVML takes its time: nobody waits for it any longer.
+    pub(super) fn wait_no_longer(&mut self) {
+        self.release(u64::MAX);
+    }
+
+    fn release(&mut self, question: u64) {
+        for tenant in self.unshown.answered(question) {
+            if self.members.get(tenant).is_some_and(|member| member.is_connected()) {
+                self.tell(Event::Requested { tenant });
+            }
+        }
+    }
+}
