@@ -16,7 +16,7 @@ first oversubscribed 240
 first interactive 180
 second machine 75
 second calls 40
-second alone 100
+second alone 160
 second turns 170
 second engines 260
 third machine 75

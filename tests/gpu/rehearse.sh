@@ -22,7 +22,8 @@ settings() {
   two-tenants) echo SECONDS_EACH=8 ALONE_SECONDS=2 ;;
   oversubscribed) echo SECONDS_EACH=10 WHOLE_SECONDS=6 ;;
   interactive) echo SECONDS_EACH=8 SIZES=3 ;;
-  calls | alone) echo ROUNDS=6 ;;
+  calls) echo ROUNDS=6 ;;
+  alone) echo SETS=2 ROUNDS=3 ;;
   turns) echo SECONDS_EACH=6 DRAIN_SECONDS=5 ;;
   handover) echo SECONDS_EACH=8 ;;
   engines) echo TURNS=0.5:4,1:2,2:1 ;;
