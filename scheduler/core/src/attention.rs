@@ -55,9 +55,9 @@ impl Core {
         devices.flat_map(|device| which(&device.standings)).copied().collect()
     }
 
-    /// Those that wait for one of the devices and are next, in the order of their places.
-    pub(crate) fn next_at(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<(u64, TenantId)> {
+    /// Those that wait for one of the devices and are next.
+    pub(crate) fn next_at(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
         let firsts = devices.iter().filter_map(|device| self.devices.get(device)?.queue.first());
-        firsts.filter(|(_, id)| self.is_next(*id)).collect()
+        firsts.filter(|id| self.is_next(*id)).collect()
     }
 }

@@ -95,7 +95,7 @@ impl Core {
     pub(crate) fn doubt_since(&mut self, silent: TenantId, since: Nanos) {
         let Some(tenant) = self.tenants.get(&silent) else { return };
         let devices: BTreeSet<DeviceId> = tenant.devices.keys().copied().collect();
-        for (_, id) in self.next_at(&devices) {
+        for id in self.next_at(&devices) {
             self.note_cramped(id);
             if let Some(began) = self.tenants.get_mut(&id).and_then(|tenant| tenant.doubt.since.as_mut()) {
                 *began = since.min(*began);

@@ -1,40 +1,106 @@
-//! Who is next. A tenant is next when it is first in the line of every device that it has named; how many lines it
-//! leads is kept up to date with every coming and going, so that those who wait far behind cost nothing.
+//! Who is next: a tenant that is first in the line of every device that it has named. Of whom others wait for at several
+//! devices is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
+use crate::device::Device;
 use crate::event::{Action, TenantId};
 use crate::priority::{Class, Priority};
-use crate::queue::Queue;
 use crate::tenant::{Request, Stage};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
+
+/// Of a device's queue.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Those that use one device alone.
+    Single,
+    Several,
+}
 
 impl Core {
     /// It stands in no line any more.
     pub(crate) fn leave_line(&mut self, id: TenantId, place: u64) {
         for device in self.devices_of(id) {
-            self.change_line(device, |queue| queue.remove((place, id)));
+            self.change_line(device, (place, id), Part::Single, false);
+            if let Some(here) = self.tenants.get(&id).and_then(|tenant| tenant.places.get(&device).copied()) {
+                self.change_line(device, (here, id), Part::Several, false);
+            }
         }
+    }
+
+    /// It stands in the lines of all its devices, at its places.
+    pub(crate) fn stand_in_line(&mut self, id: TenantId) {
+        let Some(place) = self.request(id).map(|request| request.place) else { return };
+        let devices = self.devices_of(id);
+        let several = devices.len() > 1;
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.stands_at = place;
+        }
+        for device in devices {
+            let here = self.tenants.get(&id).and_then(|tenant| tenant.places.get(&device).copied());
+            match here.filter(|_| several) {
+                Some(here) => self.change_line(device, (here, id), Part::Several, true),
+                None => self.change_line(device, (place, id), Part::Single, true),
+            }
+        }
+        self.changed(id);
     }
 
     fn devices_of(&self, id: TenantId) -> Vec<DeviceId> {
         self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect())
     }
 
-    fn change_line(&mut self, id: DeviceId, change: impl FnOnce(&mut Queue)) {
-        let Some(device) = self.devices.get_mut(&id) else { return };
-        let before = device.queue.first();
-        change(&mut device.queue);
-        let after = device.queue.first();
+    fn change_line(&mut self, device: DeviceId, entry: (u64, TenantId), part: Part, stands: bool) {
+        let Some(at) = self.devices.get_mut(&device) else { return };
+        let (before, was) = (at.queue.first(), at.queue.single.first().copied());
+        let line = match part {
+            Part::Single => &mut at.queue.single,
+            Part::Several => &mut at.queue.several,
+        };
+        if !(if stands { line.insert(entry) } else { line.remove(&entry) }) {
+            return;
+        }
+        let is = at.queue.single.first().copied();
+        let (leads, toggled) = match (part, is) {
+            (Part::Single, _) => at.queue.between(was, is),
+            (Part::Several, Some(single)) if single < entry => (stands, Vec::new()),
+            (Part::Several, _) => (stands, vec![entry.1]),
+        };
+        for id in toggled {
+            self.lead(id, leads);
+        }
+        let after = self.devices.get(&device).and_then(|at| at.queue.first());
+        self.note_first(before, after);
+    }
+
+    /// At one device more or less nobody stands before the tenant, which uses several, that uses one alone.
+    fn lead(&mut self, id: TenantId, leads: bool) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.leads = if leads { tenant.leads + 1 } else { tenant.leads.saturating_sub(1) };
+        let is_clear = tenant.leads == tenant.devices.len();
+        if std::mem::replace(&mut tenant.is_clear, is_clear) == is_clear {
+            return;
+        }
+        let entry = (tenant.stands_at, id);
+        for device in self.devices_of(id) {
+            let Some(at) = self.devices.get_mut(&device) else { continue };
+            let before = at.queue.first();
+            if is_clear {
+                at.queue.clear.insert(entry);
+            } else {
+                at.queue.clear.remove(&entry);
+            }
+            let after = at.queue.first();
+            self.note_first(before, after);
+        }
+    }
+
+    fn note_first(&mut self, before: Option<TenantId>, after: Option<TenantId>) {
         if before == after {
             return;
         }
-        for (first, leads) in [(before, false), (after, true)] {
-            let Some((_, id)) = first else { continue };
-            if let Some(tenant) = self.tenants.get_mut(&id) {
-                tenant.leads = if leads { tenant.leads + 1 } else { tenant.leads.saturating_sub(1) };
-                if let Stage::Waiting(request) = &mut tenant.stage {
-                    request.clear = None;
-                }
+        for id in before.into_iter().chain(after) {
+            if let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
+                request.clear = None;
             }
             self.touch(id);
         }
@@ -146,24 +212,12 @@ impl Core {
         }
     }
 
-    /// It stands in the lines of all its devices, at its places.
-    pub(crate) fn stand_in_line(&mut self, id: TenantId) {
-        let Some(place) = self.request(id).map(|request| request.place) else { return };
-        let devices = self.devices_of(id);
-        let several = devices.len() > 1;
-        for device in devices {
-            let here = self.tenants.get(&id).and_then(|tenant| tenant.places.get(&device).copied());
-            self.change_line(device, |queue| queue.insert((place, id), here.filter(|_| several)));
-        }
-        self.changed(id);
-    }
-
-    /// Whether no older request stands before it in any of its lines.
+    /// Whether all its devices are next for it.
     pub(crate) fn is_next(&self, id: TenantId) -> bool {
-        self.tenants.get(&id).is_some_and(|tenant| {
-            matches!(tenant.stage, Stage::Waiting(_))
-                && tenant.leads > 0
-                && tenant.leads == tenant.devices.len()
-        })
+        let Some(tenant) = self.tenants.get(&id) else { return false };
+        let first = |device| self.devices.get(device).and_then(|at: &Device| at.queue.first()) == Some(id);
+        matches!(tenant.stage, Stage::Waiting(_))
+            && !tenant.devices.is_empty()
+            && tenant.devices.keys().all(first)
     }
 }

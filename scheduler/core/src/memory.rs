@@ -106,8 +106,7 @@ impl Core {
     fn shortfall(&self, id: TenantId, device: DeviceId) -> Bytes {
         let at = &self.devices[&device];
         let holder = at.holders.iter().find(|&&holder| holder != id).filter(|_| !self.shares());
-        let first = || at.queue.first().map(|(_, next)| next);
-        let Some(next) = holder.copied().or_else(first) else { return Bytes::ZERO };
+        let Some(next) = holder.copied().or_else(|| at.queue.first()) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
         let own = self.standing(next, device);

@@ -178,12 +178,12 @@ impl Core {
         (until > self.now && self.has_rivals(id)).then_some(until)
     }
 
-    /// Who stands first in line at a device and waits for another one that its owner's own tenants have or want before it
-    /// keeps no others from the first: it stands in no line for a moment.
+    /// Who is next and waits for a device that its owner's own tenants have keeps no others from another one: it stands in no
+    /// line for a moment.
     pub(crate) fn let_pass(&mut self, devices: &BTreeSet<DeviceId>) {
         let until = self.now.saturating_add(MOMENT);
         for device in devices {
-            while let Some((_, id)) = self.devices.get(device).and_then(|at| at.queue.first())
+            while let Some(id) = self.devices.get(device).and_then(|at| at.queue.first())
                 && self.is_kept_by_kin(id)
             {
                 self.pause(id, until, true);
@@ -197,15 +197,10 @@ impl Core {
         };
         let owner = self.owner(id);
         let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
-        let stands_behind_kin = |device: &DeviceId| {
-            let first = self.devices[device].queue.first().map(|(_, first)| first);
-            first.is_some_and(is_kin)
-        };
         let way = self.in_the_way(id);
         // Once their turns are over it stays, for then they leave.
         let have_turns = || self.way_is_clear_at(id, &way).is_some_and(|at| at > self.now);
-        let waits_for_kin = way.iter().copied().any(is_kin) && have_turns();
-        (waits_for_kin || tenant.devices.keys().any(stands_behind_kin)) && self.has_rivals(id)
+        tenant.devices.len() > 1 && way.iter().copied().any(is_kin) && have_turns() && self.has_rivals(id)
     }
 
     /// Whether others than its owner's hold one of its devices or wait for it.

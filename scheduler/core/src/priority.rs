@@ -123,7 +123,7 @@ impl Core {
     /// The highest priority among the holders of the device and those who wait for it.
     fn highest_at(&self, id: DeviceId) -> Option<Priority> {
         let device = self.devices.get(&id)?;
-        let waits = device.queue.first().map(|(place, _)| priority_at(place));
+        let waits = device.queue.front().map(priority_at);
         let holds = device.standings.turns.last().filter(|turn| turn.0).map(|turn| turn.1);
         waits.max(holds)
     }

@@ -1,19 +1,19 @@
 //! Who waits for one device, in order.
 use crate::event::TenantId;
-use std::collections::{BTreeMap, BTreeSet};
-use std::iter::Peekable;
+use std::collections::BTreeSet;
 
-/// Tenants that use several devices have one order among them, which is the same at all devices: otherwise two could stand
-/// before each other, and none would ever be next. Where the first of these stands among the others is the device's matter
-/// alone, so that many short turns elsewhere change nothing here.
+/// Those that use several devices stand among those that use this one alone, at places of their own at each device. One of
+/// them is waited for here as soon as none of the others stands before it at any of its devices; until then those behind it
+/// go first, for it could not be granted this device anyway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    /// Those that use this device alone, by their places here.
-    single: BTreeSet<(u64, TenantId)>,
-    /// Those that use several, by their places everywhere.
-    several: BTreeSet<(u64, TenantId)>,
-    /// And their places here.
-    here: BTreeMap<TenantId, u64>,
+    /// Those that use this device alone.
+    pub single: BTreeSet<(u64, TenantId)>,
+    /// Those that use several, by their places here.
+    pub several: BTreeSet<(u64, TenantId)>,
+    /// Those of them before whom nobody stands that uses one device alone, wherever that is; by their places in the one order
+    /// that they have everywhere, or two could wait for each other.
+    pub clear: BTreeSet<(u64, TenantId)>,
 }
 
 impl Queue {
@@ -21,57 +21,34 @@ impl Queue {
         self.single.is_empty() && self.several.is_empty()
     }
 
-    /// With its place: here, if it uses this device alone, otherwise everywhere.
-    pub fn first(&self) -> Option<(u64, TenantId)> {
-        self.in_order().next()
+    /// For whom the device is next.
+    pub fn first(&self) -> Option<TenantId> {
+        self.clear.first().or(self.single.first()).map(|(_, id)| *id)
     }
 
-    /// Each stands behind all that stand before it in its own order.
+    /// The first place that somebody has here.
+    pub fn front(&self) -> Option<u64> {
+        let firsts = self.single.first().into_iter().chain(self.several.first());
+        firsts.map(|(place, _)| *place).min()
+    }
+
+    /// All of them, with their places here.
     pub fn in_order(&self) -> impl Iterator<Item = (u64, TenantId)> {
-        InOrder {
-            queue: self,
-            single: self.single.iter().peekable(),
-            several: self.several.iter().peekable(),
-        }
+        let mut all: Vec<(u64, TenantId)> = self.single.iter().chain(&self.several).copied().collect();
+        all.sort_unstable();
+        all.into_iter()
     }
 
-    /// `here`: where one that uses several devices stands at this one.
-    pub fn insert(&mut self, (place, id): (u64, TenantId), here: Option<u64>) {
-        match here {
-            None => {
-                self.single.insert((place, id));
-            }
-            Some(here) => {
-                self.several.insert((place, id));
-                self.here.insert(id, here);
-            }
-        }
-    }
-
-    pub fn remove(&mut self, entry: (u64, TenantId)) {
-        self.single.remove(&entry);
-        if self.several.remove(&entry) {
-            self.here.remove(&entry.1);
-        }
-    }
-}
-
-struct InOrder<'a, I: Iterator> {
-    queue: &'a Queue,
-    single: Peekable<I>,
-    several: Peekable<I>,
-}
-
-impl<'a, I: Iterator<Item = &'a (u64, TenantId)>> Iterator for InOrder<'a, I> {
-    type Item = (u64, TenantId);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let several = self.several.peek().map(|(_, id)| (self.queue.here[id], *id));
-        let next = match (self.single.peek(), several) {
-            (Some(single), Some(several)) if **single > several => self.several.next(),
-            (None, _) => self.several.next(),
-            (Some(_), _) => self.single.next(),
-        };
-        next.copied()
+    /// Which of those with several devices none with one stands before, or one does, once `is` and not `was` is the first of
+    /// these.
+    pub fn between(
+        &self,
+        was: Option<(u64, TenantId)>,
+        is: Option<(u64, TenantId)>,
+    ) -> (bool, Vec<TenantId>) {
+        let end = (u64::MAX, TenantId(u64::MAX));
+        let (was, is) = (was.unwrap_or(end), is.unwrap_or(end));
+        let toggled = self.several.range(was.min(is)..was.max(is));
+        (is > was, toggled.map(|(_, id)| *id).collect())
     }
 }

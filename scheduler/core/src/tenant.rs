@@ -31,8 +31,11 @@ pub(crate) struct Tenant {
     pub stage: Stage,
     /// If it uses several devices and waits: its places at each of them among those that use that one alone.
     pub places: BTreeMap<DeviceId, u64>,
-    /// Of how many devices it is first in line.
+    /// And if it stands there: at how many nobody stands before it that uses one device alone, and whether at all of them.
     pub leads: usize,
+    pub is_clear: bool,
+    /// Where it stands among those that use several.
+    pub stands_at: u64,
     /// Time with a lease, without the present one.
     pub held: Nanos,
     /// Time in line, without the present one.

@@ -34,13 +34,13 @@ impl Core {
                 self.throttle(id);
             }
             self.let_pass(&devices);
-            while self.next_at(&devices).into_iter().any(|(_, id)| self.grant_if_clear(id)) {}
+            while self.next_at(&devices).into_iter().any(|id| self.grant_if_clear(id)) {}
             if news {
                 self.give_up_on_the_lifeless(&devices);
             }
             self.tell_contention(&devices);
             self.sweep();
-            for (_, id) in self.next_at(&devices) {
+            for id in self.next_at(&devices) {
                 self.make_way(id);
             }
             let lacking = self.those_at(&devices, |standings| &standings.lacking);
@@ -57,8 +57,8 @@ impl Core {
         let leases = device.standings.revoked.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
         let leaving =
             device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.ends()));
-        let next = device.queue.first().filter(|(_, id)| self.is_next(*id)).into_iter();
-        let turns = next.flat_map(|(_, id)| {
+        let next = device.queue.first().filter(|id| self.is_next(*id)).into_iter();
+        let turns = next.flat_map(|id| {
             let clear_at = self.way_is_clear_at(id, &self.in_the_way(id));
             let fetch = self.fetch_begins(id, clear_at).filter(|at| *at > self.now);
             let room = self.room_bound(id).filter(|at| *at > self.now);

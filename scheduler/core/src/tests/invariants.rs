@@ -49,9 +49,10 @@ pub fn verify_invariants(core: &Core) {
             assert!(core.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
         verify_indexes(core, id, device);
+        verify_clear(core, device);
         for (place, other) in device.queue.in_order() {
-            let waits = |stage: &Stage| matches!(stage, Stage::Waiting(request) if request.place == place);
-            assert!(core.tenants.get(&other).is_some_and(|tenant| waits(&tenant.stage)), "{other:?} at {id}");
+            let stands = |tenant: &Tenant| place_at(tenant, id) == Some(place);
+            assert!(core.tenants.get(&other).is_some_and(stands), "{other:?} at {id}");
         }
     }
     let next: BTreeSet<TenantId> =
@@ -81,11 +82,36 @@ fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
     );
 }
 
+/// Where it stands at the device, if it waits.
+fn place_at(tenant: &Tenant, device: DeviceId) -> Option<u64> {
+    match &tenant.stage {
+        Stage::Waiting(_) if tenant.devices.len() > 1 => tenant.places.get(&device).copied(),
+        Stage::Waiting(request) => Some(request.place),
+        _ => None,
+    }
+}
+
+/// Those with several devices that nobody with one stands before at any of them wait in that order at all of them.
+fn verify_clear(core: &Core, device: &Device) {
+    for &(place, id) in &device.queue.several {
+        let _ = place;
+        let tenant = &core.tenants[&id];
+        let before = |device: &DeviceId| core.devices[device].queue.single.first().copied();
+        let leads =
+            |(device, here): (&DeviceId, &u64)| before(device).is_none_or(|single| (*here, id) < single);
+        let count = tenant.places.iter().filter(|(device, _)| tenant.devices.contains_key(device));
+        let count = count.filter(|entry| leads(*entry)).count();
+        assert_eq!((tenant.leads, tenant.is_clear), (count, count == tenant.devices.len()), "{id:?}");
+        assert_eq!(device.queue.clear.contains(&(tenant.stands_at, id)), tenant.is_clear, "{id:?}");
+    }
+    assert!(
+        device.queue.clear.iter().all(|(_, id)| device.queue.several.iter().any(|(_, other)| other == id))
+    );
+}
+
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
-    let leads = |id: TenantId, device: &DeviceId| {
-        core.devices[device].queue.first().is_some_and(|(_, first)| first == id)
-    };
+    let leads = |id: TenantId, device: &DeviceId| core.devices[device].queue.first() == Some(id);
     let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
@@ -105,9 +131,8 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                     until > core.now && (tenant.quota.is_some() || request.defers),
                     "{id:?} may hold again"
                 );
-                let lined_up = |(_, device): (_, &Device)| {
-                    device.queue.in_order().any(|entry| entry == (request.place, id))
-                };
+                let lined_up =
+                    |(_, device): (_, &Device)| device.queue.in_order().any(|(_, other)| other == id);
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
             }
@@ -124,8 +149,10 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 waits.chain(stay).any(higher)
             };
             assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
-            let lined_up =
-                |(_, device): (_, &Device)| device.queue.in_order().any(|entry| entry == (request.place, id));
+            let lined_up = |(name, device): (&DeviceId, &Device)| {
+                let place = place_at(tenant, *name);
+                device.queue.in_order().any(|(at, other)| other == id && Some(at) == place)
+            };
             if request.stopped {
                 assert!(tenant.is_stopped && !devices().any(lined_up), "{id:?} is stopped and in line");
                 return;
@@ -138,7 +165,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
                 let first = core.devices[device].queue.first();
-                !core.too_many(*device, id).is_empty() || first.is_some_and(|(_, first)| first != id)
+                !core.too_many(*device, id).is_empty() || first != Some(id)
             };
             let held_up = core.grace(id).is_some()
                 || tenant.devices.is_empty()
