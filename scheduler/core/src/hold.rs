@@ -86,6 +86,10 @@ impl Core {
         } else {
             lease.revocation.map_or(self.now, |r| r.first)
         };
+        // What nobody waited for is nobody's loss.
+        let since = if lease.contended { since.max(lease.contended_since) } else { self.now };
+        let waited_for = self.lease(id).is_some_and(|lease| self.others_wait_for(id, lease));
+        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
         for device in std::mem::take(&mut lease.held) {
             if let Some(device) = self.devices.get_mut(&device) {
                 device.holders.remove(&id);
@@ -99,7 +103,9 @@ impl Core {
             tenant.fetching.clear();
         }
         self.let_stay(id);
-        self.charge(id, self.now.saturating_sub(since), why != Stuck::CannotDrain);
+        if waited_for {
+            self.charge(id, self.now.saturating_sub(since), why != Stuck::CannotDrain);
+        }
         self.actions.push(Action::Stuck { tenant: id, lease, why });
     }
 
@@ -111,12 +117,14 @@ impl Core {
         match std::mem::take(&mut tenant.stage) {
             Stage::Idle => {}
             Stage::Waiting(request) => {
+                self.give_round_back(id, &request);
+                let Some(tenant) = self.tenants.get_mut(&id) else { return };
                 tenant.waited = tenant.waited.saturating_add(self.now.saturating_sub(request.since));
                 self.leave_line(id, request.place);
                 self.write(id, None, SpanKind::Wait, (request.since, self.now), Bytes::ZERO);
             }
             Stage::Leased(lease) => {
-                self.charge_lateness(id, &lease);
+                self.charge_lateness(id, &lease, released.is_some());
                 let Some(tenant) = self.tenants.get_mut(&id) else { return };
                 let held = self.now.saturating_sub(lease.granted);
                 tenant.held = tenant.held.saturating_add(held);

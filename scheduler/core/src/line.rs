@@ -3,7 +3,7 @@
 use crate::Core;
 use crate::device::Device;
 use crate::event::{Action, TenantId};
-use crate::priority::{Class, Priority};
+use crate::priority::{Class, Priority, round_at};
 use crate::tenant::{Request, Stage};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -43,6 +43,22 @@ impl Core {
             }
         }
         self.changed(id);
+    }
+
+    /// It stands in line again, where it stood: behind those of the round that is being served, if its own has gone by.
+    pub(crate) fn stand_in_line_again(&mut self, id: TenantId) {
+        let Some(request) = self.request(id).copied() else { return };
+        let several = self.tenants.get(&id).filter(|tenant| tenant.devices.len() > 1);
+        let here = |device: &DeviceId| several.and_then(|tenant| tenant.places.get(device).copied());
+        let is_past = |device: &DeviceId| {
+            let place = here(device).unwrap_or(request.place);
+            self.devices.get(device).is_some_and(|at| round_at(place) < at.served)
+        };
+        if self.devices_of(id).iter().any(is_past) {
+            let place = self.next_place(id, request.priority, Class::InTurn);
+            self.replace(id, place);
+        }
+        self.stand_in_line(id);
     }
 
     fn devices_of(&self, id: TenantId) -> Vec<DeviceId> {
@@ -198,7 +214,7 @@ impl Core {
                 let Stage::Waiting(request) = &mut tenant.stage else { continue };
                 request.aside = false;
                 if request.stands_in_line() {
-                    self.stand_in_line(id);
+                    self.stand_in_line_again(id);
                 } else {
                     self.changed(id);
                 }

@@ -5,7 +5,7 @@ use crate::event::TenantId;
 use crate::haste::{Held, Recent};
 use crate::lease::Lease;
 use crate::priority::{Class, Priority, place, round_at};
-use crate::tenant::{Stage, Tenant};
+use crate::tenant::{Request, Stage, Tenant};
 use crate::turns::{SLOWEST, lasts};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +133,20 @@ impl Core {
         }
     }
 
+    /// The request was not served: it counts as no round of its owner's.
+    pub(crate) fn give_round_back(&mut self, id: TenantId, request: &Request) {
+        let Some(tenant) = self.tenants.get(&id).filter(|_| request.goes_on.is_none()) else { return };
+        let several = tenant.devices.len() > 1;
+        let at = tenant.devices.keys().map(|device| Some(*device)).chain(several.then_some(None));
+        let owner = self.owner(id);
+        let Some(account) = self.accounts.get_mut(&owner) else { return };
+        for device in at {
+            if let Some(next) = account.next.get_mut(&device) {
+                *next = next.saturating_sub(1);
+            }
+        }
+    }
+
     /// Nobody uses the device any more.
     pub(crate) fn forget_rounds(&mut self, device: DeviceId) {
         for account in self.accounts.values_mut() {
@@ -154,28 +168,64 @@ impl Core {
         *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MOST));
     }
 
-    /// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began, and what lasted
-    /// longer after the revocation than its memory takes to move.
-    pub(crate) fn charge_lateness(&mut self, id: TenantId, lease: &Lease) {
-        if lease.stuck || !lease.contended {
+    /// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began and that the
+    /// tenant gave back, and what lasted longer after the revocation than its memory takes to move.
+    pub(crate) fn charge_lateness(&mut self, id: TenantId, lease: &Lease, given_back: bool) {
+        if lease.stuck || !self.others_wait_for(id, lease) {
             return;
         }
         let (since, moves, silent) = match (lease.ready, lease.revocation) {
-            (None, _) => (lease.granted.max(lease.contended_since), lease.most - lease.had, true),
+            // It finds out whether others have said the truth.
+            (None, _) if lease.tries || !given_back => return,
+            (None, _) => (lease.granted, lease.most - lease.had, true),
             (_, Some(revocation)) => (revocation.first, revocation.had, false),
             _ => return,
         };
+        let since = since.max(lease.contended_since);
         let due = since.saturating_add(lasts(moves, SLOWEST)).saturating_add(PROMPT);
         self.charge(id, self.now.saturating_sub(due), silent);
     }
 
-    /// Until when the tenant stands back for what its owner owes to others that want its devices.
+    /// Whether a tenant of another owner waits for one of the lease's devices, and it was told so.
+    pub(crate) fn others_wait_for(&self, id: TenantId, lease: &Lease) -> bool {
+        let owner = self.owner(id);
+        let waits =
+            |device: &DeviceId| self.devices[device].queue.waiting().any(|other| self.owner(other) != owner);
+        lease.contended && lease.held.iter().any(waits)
+    }
+
+    /// Until when the tenant stands back for what its owner owes to others: as long as some of these stand in line for one of
+    /// its devices, or would have to leave one for it.
     pub(crate) fn owes_until(&self, id: TenantId) -> Option<Nanos> {
         if self.debts.is_empty() {
             return None;
         }
-        let until = self.debts.get(&self.owner(id)).copied()?;
-        (until > self.now && self.has_rivals(id)).then_some(until)
+        let owner = self.owner(id);
+        let until = self.debts.get(&owner).copied().filter(|until| *until > self.now)?;
+        let is_other = |other: TenantId| self.owner(other) != owner;
+        let devices = self.tenants.get(&id).into_iter().flat_map(|tenant| tenant.devices.keys());
+        let waits = devices.flat_map(|device| self.devices[device].queue.waiting()).any(is_other);
+        (waits || self.in_the_way(id).into_iter().any(is_other)).then_some(until)
+    }
+
+    /// Who stands back for a debt stands in line again where nobody else does and nobody has to leave for it; of several, the
+    /// one whose debt is over first.
+    pub(crate) fn forgive_where_nobody_waits(&mut self, devices: &BTreeSet<DeviceId>) {
+        for &device in devices {
+            let Some(at) = self.devices.get(&device).filter(|at| at.queue.is_empty()) else { continue };
+            let debtors = at.standings.paused.iter().map(|(_, id)| *id);
+            let Some(id) = debtors.filter(|id| self.defers(*id)).find(|id| self.owes_until(*id).is_none())
+            else {
+                continue;
+            };
+            self.unpause(id);
+        }
+    }
+
+    fn defers(&self, id: TenantId) -> bool {
+        let tenant = self.tenants.get(&id);
+        let defers = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(request) if request.defers);
+        tenant.is_some_and(defers) && self.paused_until(id).is_none() && !self.is_kept_by_kin(id)
     }
 
     /// Who is next and waits for a device that its owner's own tenants have keeps no others from another one: it stands in no

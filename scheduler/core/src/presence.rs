@@ -37,7 +37,7 @@ impl Core {
         }
         match line {
             Some((place, _)) if stopped => self.leave_line(id, place),
-            Some((_, true)) => self.stand_in_line(id),
+            Some((_, true)) => self.stand_in_line_again(id),
             _ => {}
         }
         self.changed(id);

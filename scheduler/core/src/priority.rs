@@ -2,6 +2,7 @@
 use crate::Core;
 use crate::event::TenantId;
 use crate::lease::Lease;
+use crate::owners::Owner;
 use crate::tenant::{Request, Stage};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
@@ -157,6 +158,23 @@ impl Core {
         }
     }
 
+    /// One of an owner's tenants at a time: for the others the time of starving begins anew.
+    fn let_kin_wait(&mut self, id: TenantId) {
+        let (now, owner) = (self.now, self.owner(id));
+        let Owner::Named(_) = owner else { return };
+        let kin = self.tenants.iter().filter(|(other, tenant)| **other != id && tenant.owner == Some(owner));
+        let kin: Vec<TenantId> = kin.map(|(id, _)| *id).collect();
+        for other in kin {
+            let tenant = self.tenants.get_mut(&other);
+            if let Some(Stage::Waiting(request)) = tenant.map(|tenant| &mut tenant.stage)
+                && !request.starved
+            {
+                request.asked = now;
+                self.changed(other);
+            }
+        }
+    }
+
     fn raise(&mut self, id: TenantId) {
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
@@ -164,6 +182,7 @@ impl Core {
         (request.priority, request.starved, request.eager, request.goes_on) =
             (Priority::High, true, false, None);
         self.move_to(id, |was| place(Priority::High, Class::InTurn, round_at(was), was));
+        self.let_kin_wait(id);
         self.changed(id);
     }
 }

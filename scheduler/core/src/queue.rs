@@ -32,6 +32,11 @@ impl Queue {
         firsts.map(|(place, _)| *place).min()
     }
 
+    /// All of them, in no order.
+    pub fn waiting(&self) -> impl Iterator<Item = TenantId> {
+        self.single.iter().chain(&self.several).map(|(_, id)| *id)
+    }
+
     /// All of them, with their places here.
     pub fn in_order(&self) -> impl Iterator<Item = (u64, TenantId)> {
         let mut all: Vec<(u64, TenantId)> = self.single.iter().chain(&self.several).copied().collect();

@@ -136,7 +136,7 @@ impl Core {
     }
 
     /// If it was paused, it stands in line at its place.
-    fn unpause(&mut self, id: TenantId) {
+    pub(crate) fn unpause(&mut self, id: TenantId) {
         let now = self.now;
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
@@ -146,10 +146,13 @@ impl Core {
         }
         // Others have not kept it waiting meanwhile.
         request.asked = request.asked.saturating_add(now.saturating_sub(request.paused_since));
-        let stands = request.stands_in_line();
+        let (stands, defers) = (request.stands_in_line(), request.defers);
         self.changed(id);
-        if stands {
+        if stands && !defers {
+            // Its quota is what keeps it from more than its share.
             self.stand_in_line(id);
+        } else if stands {
+            self.stand_in_line_again(id);
         }
     }
 

@@ -29,6 +29,7 @@ impl Core {
             self.forget_the_slow(&devices);
             self.readmit(&devices);
             self.resume(&devices);
+            self.forgive_where_nobody_waits(&devices);
             self.feed_the_starved(&devices);
             for id in self.those_at(&devices, |standings| &standings.limited) {
                 self.throttle(id);
