@@ -1,5 +1,6 @@
 //! The core under random operations, with its invariants checked after each, and under virtual tenants
 //! in virtual time.
+mod attacks;
 mod bounds;
 mod budgets;
 mod claims;

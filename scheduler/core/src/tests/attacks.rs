@@ -1,0 +1,252 @@
+//! Ways to take what is others', or to make them pay, that once worked. Turns last one second.
+use super::operations::{Lease, Op, World};
+use super::tenant;
+use crate::tenant::Stage;
+use crate::{Priority, Settings};
+use nvshare_protocol::Nanos;
+
+const SECOND: Nanos = Nanos(Nanos::SECOND.0);
+const GIB: u64 = 1 << 30;
+
+fn seconds(n: u64) -> Nanos {
+    Nanos(n * SECOND.0)
+}
+
+fn world() -> World {
+    World::new(Settings { quantum: SECOND, ..Settings::default() })
+}
+
+fn sharing() -> World {
+    World::new(Settings { quantum: SECOND, share: true, overlap: true, ..Settings::default() })
+}
+
+fn joins(world: &mut World, who: u64, owner: u64, devices: &[u8]) {
+    world.apply(&Op::Join { who, holds: false });
+    world.apply(&Op::Own { who, owner });
+    devices.iter().for_each(|&device| world.apply(&Op::Name { who, device }));
+}
+
+fn comes(world: &mut World, who: u64, owner: u64, devices: &[u8]) {
+    joins(world, who, owner, devices);
+    world.apply(&Op::Request { who });
+}
+
+/// It asks and goes away again, so many times.
+fn comes_and_goes(world: &mut World, who: u64, owner: u64, device: u8, times: usize) {
+    for _ in 0..times {
+        comes(world, who, owner, &[device]);
+        world.apply(&Op::Leave { who });
+    }
+}
+
+fn has(world: &mut World, who: u64, gib: u64) {
+    let allocated = gib * GIB;
+    world.apply(&Op::Report { who, device: 0, allocated, resident: 0, immovable: 0 });
+}
+
+fn holds(world: &World, who: u64) -> bool {
+    world.core.lease(tenant(who)).is_some_and(|lease| !lease.stuck)
+}
+
+fn debt(world: &World, who: u64) -> Nanos {
+    let owner = world.core.owner(tenant(who));
+    world.core.debts.get(&owner).map_or(Nanos::ZERO, |until| until.saturating_sub(world.now))
+}
+
+/// So many steps of a tenth of a second: who is granted is ready, and who is told to leave leaves and asks again. How often
+/// each has been granted.
+fn play(world: &mut World, whom: u64, steps: usize) -> Vec<u64> {
+    for _ in 0..steps {
+        for who in 0..whom {
+            let Some(lease) = world.core.lease(tenant(who)) else { continue };
+            let (ready, told) = (lease.ready.is_some(), lease.revocation.is_some());
+            if told {
+                world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
+                world.apply(&Op::Request { who });
+            } else if !ready {
+                world.apply(&Op::Ready { who, lease: Lease::Its });
+            }
+        }
+        world.wait(Nanos::from_millis(100));
+    }
+    (0..whom).map(|who| world.core.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants)).collect()
+}
+
+#[test]
+fn who_is_far_back_at_one_device_holds_up_nobody_at_another() {
+    let mut world = world();
+    for (who, device) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
+        comes(&mut world, who, who, &[device]);
+    }
+    // One tenant of each of these users is far back at the second device, and first at the first one.
+    (20..40).for_each(|who| comes(&mut world, who, 9, &[1]));
+    comes(&mut world, 7, 9, &[0, 1]);
+    let grants = play(&mut world, 40, 3_000);
+    assert!(grants[1] > 120 && grants[2] > 120, "{grants:?}");
+}
+
+#[test]
+fn a_rival_that_is_far_back_keeps_no_tenant_with_two_devices_from_its_turns() {
+    let mut world = world();
+    comes(&mut world, 1, 1, &[0]);
+    comes(&mut world, 2, 2, &[0]);
+    (20..40).for_each(|who| comes(&mut world, who, 9, &[0]));
+    comes(&mut world, 4, 9, &[0, 1]);
+    comes(&mut world, 3, 3, &[0, 1]);
+    let grants = play(&mut world, 40, 600);
+    assert!(grants[3] >= 12, "a fourth of 60 turns, or nearly: {grants:?}");
+}
+
+#[test]
+fn requests_that_ended_unserved_are_no_rounds() {
+    let mut world = world();
+    comes(&mut world, 1, 1, &[0]);
+    comes(&mut world, 2, 2, &[0]);
+    joins(&mut world, 3, 3, &[0]);
+    comes_and_goes(&mut world, 4, 3, 0, 50);
+    world.apply(&Op::Request { who: 3 });
+    play(&mut world, 8, 30);
+    assert!(holds(&world, 3) || world.core.tenants[&tenant(3)].grants > 0, "within three turns");
+}
+
+#[test]
+fn many_tenants_of_low_priority_take_little_from_one_of_normal() {
+    let mut world = world();
+    comes(&mut world, 1, 1, &[0]);
+    for who in 10..70 {
+        joins(&mut world, who, 99, &[0]);
+        world.apply(&Op::Prioritise { who, priority: Priority::Low });
+        world.apply(&Op::Request { who });
+    }
+    let mut held = 0;
+    for _ in 0..3_000 {
+        held += u64::from(holds(&world, 1));
+        play(&mut world, 70, 1);
+    }
+    assert!(held >= 2_850, "{held} of 3000: one low one at a time may starve");
+}
+
+#[test]
+fn places_of_rounds_that_have_gone_by_do_not_come_back() {
+    let mut world = world();
+    comes(&mut world, 0, 1, &[0]);
+    comes(&mut world, 1, 2, &[0]);
+    (10..30).for_each(|who| comes(&mut world, who, 1, &[0]));
+    joins(&mut world, 3, 1, &[0]);
+    let waits = |world: &World, who| matches!(world.core.tenants[&tenant(who)].stage, Stage::Waiting(_));
+    let stopped: Vec<u64> = (10..30).filter(|who| waits(&world, *who)).collect();
+    stopped.iter().for_each(|who| world.apply(&Op::Stop { who: *who, stopped: true }));
+    world.apply(&Op::Request { who: 3 });
+    play(&mut world, 40, 300);
+    assert!(world.core.tenants[&tenant(3)].grants > 0, "its round was far ahead");
+    stopped.iter().for_each(|who| world.apply(&Op::Stop { who: *who, stopped: false }));
+    let before = play(&mut world, 40, 1);
+    let after = play(&mut world, 40, 250);
+    assert!(after[1] - before[1] >= 10, "half of 25 turns, or nearly: {before:?} {after:?}");
+}
+
+#[test]
+fn places_are_not_kept_aside_either() {
+    let mut world = sharing();
+    for who in [0, 1] {
+        joins(&mut world, who, who + 1, &[0]);
+        world.apply(&Op::Swap { who });
+        has(&mut world, who, 12);
+        world.apply(&Op::Request { who });
+    }
+    // There cannot be room for these, until they say that they need less.
+    for who in 10..30 {
+        joins(&mut world, who, 1, &[0]);
+        world.apply(&Op::Swap { who });
+        has(&mut world, who, 40);
+        world.apply(&Op::Request { who });
+    }
+    joins(&mut world, 3, 1, &[0]);
+    world.apply(&Op::Swap { who: 3 });
+    has(&mut world, 3, 12);
+    play(&mut world, 40, 100);
+    world.apply(&Op::Request { who: 3 });
+    let before = play(&mut world, 40, 300);
+    (10..30).for_each(|who| has(&mut world, who, 12));
+    let after = play(&mut world, 40, 200);
+    assert!(after[1] - before[1] >= 8, "half of 20 turns, or nearly: {before:?} {after:?}");
+}
+
+/// Silent, or stopped, where nobody waits: whoever comes then goes on at once, and has lost nothing.
+#[test]
+fn time_in_which_nobody_waited_is_nobodys_loss() {
+    for stops in [false, true] {
+        let mut world = world();
+        comes(&mut world, 1, 1, &[0]);
+        if stops {
+            world.apply(&Op::Stop { who: 1, stopped: true });
+        }
+        world.wait(seconds(100));
+        comes(&mut world, 2, 2, &[0]);
+        assert!(holds(&world, 2));
+        assert_eq!(debt(&world, 1), Nanos::ZERO);
+    }
+}
+
+#[test]
+fn who_came_after_the_revocation_has_lost_what_it_waited_and_no_more() {
+    let mut world = world();
+    comes(&mut world, 1, 1, &[0]);
+    world.apply(&Op::Ready { who: 1, lease: Lease::Its });
+    comes(&mut world, 2, 2, &[0]);
+    world.wait(Nanos::from_millis(1_100));
+    world.apply(&Op::Leave { who: 2 });
+    world.wait(Nanos::from_millis(4_800));
+    comes(&mut world, 3, 3, &[0]);
+    world.wait(Nanos::from_millis(100));
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    assert_eq!(debt(&world, 1), Nanos::ZERO);
+}
+
+#[test]
+fn who_is_late_for_its_own_kin_owes_nobody_anything() {
+    let mut world = sharing();
+    for (who, owner, gib) in [(1, 1, 8), (2, 2, 1), (3, 1, 10)] {
+        joins(&mut world, who, owner, &[0]);
+        has(&mut world, who, gib);
+    }
+    for who in [2, 1] {
+        world.apply(&Op::Request { who });
+        world.apply(&Op::Ready { who, lease: Lease::Its });
+    }
+    world.apply(&Op::Request { who: 3 });
+    world.wait(seconds(5));
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    assert_eq!(debt(&world, 1), Nanos::ZERO);
+    assert!(holds(&world, 3));
+}
+
+#[test]
+fn who_dies_while_its_memory_comes_owes_nothing() {
+    let mut world = world();
+    joins(&mut world, 1, 1, &[0]);
+    has(&mut world, 1, 12);
+    world.apply(&Op::Request { who: 1 });
+    comes(&mut world, 2, 2, &[0]);
+    joins(&mut world, 3, 1, &[0]);
+    world.wait(seconds(4));
+    world.apply(&Op::Leave { who: 1 });
+    assert_eq!(debt(&world, 3), Nanos::ZERO);
+}
+
+/// In debt, and nobody else is there any more.
+#[test]
+fn a_debtor_goes_on_where_nobody_else_waits() {
+    let mut world = world();
+    comes(&mut world, 1, 1, &[0]);
+    comes(&mut world, 2, 2, &[0]);
+    world.wait(seconds(5));
+    assert!(debt(&world, 1) > seconds(10) && holds(&world, 2), "silent for 5 s");
+    world.apply(&Op::Ready { who: 2, lease: Lease::Its });
+    world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
+    world.apply(&Op::Request { who: 1 });
+    world.wait(SECOND);
+    assert!(!holds(&world, 1));
+    world.apply(&Op::Leave { who: 2 });
+    assert!(holds(&world, 1));
+}
