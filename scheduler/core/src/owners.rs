@@ -31,8 +31,8 @@ pub(crate) enum Owner {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     tenants: usize,
-    /// The rounds in which its next requests are served: at each device, and of tenants with several.
-    next: BTreeMap<Option<DeviceId>, u64>,
+    /// The rounds in which its next requests of each priority are served: at each device, and of tenants with several.
+    next: BTreeMap<(Option<DeviceId>, Priority), u64>,
     /// Time that its tenants had devices because they came before others.
     hasty: Held,
 }
@@ -109,7 +109,8 @@ impl Core {
         let served = at.map_or(self.served, |at| at.served);
         let owner = self.owner(id);
         // The round that is being served is closed to newcomers: those who come under new names do not prolong it.
-        let next = self.accounts.entry(owner).or_default().next.entry(device).or_insert(served + 1);
+        let next =
+            self.accounts.entry(owner).or_default().next.entry((device, priority)).or_insert(served + 1);
         let round = served.max(*next);
         // The rest of a turn is no new one.
         if class != Class::GoesOn {
@@ -141,7 +142,7 @@ impl Core {
         let owner = self.owner(id);
         let Some(account) = self.accounts.get_mut(&owner) else { return };
         for device in at {
-            if let Some(next) = account.next.get_mut(&device) {
+            if let Some(next) = account.next.get_mut(&(device, request.priority)) {
                 *next = next.saturating_sub(1);
             }
         }
@@ -150,7 +151,7 @@ impl Core {
     /// Nobody uses the device any more.
     pub(crate) fn forget_rounds(&mut self, device: DeviceId) {
         for account in self.accounts.values_mut() {
-            account.next.remove(&Some(device));
+            account.next.retain(|(at, _), _| *at != Some(device));
         }
     }
 
@@ -242,15 +243,15 @@ impl Core {
     }
 
     fn is_kept_by_kin(&self, id: TenantId) -> bool {
-        let Some(tenant) = self.tenants.get(&id).filter(|tenant| tenant.devices.len() > 1) else {
+        if self.tenants.get(&id).is_none_or(|tenant| tenant.devices.len() < 2) {
             return false;
-        };
+        }
         let owner = self.owner(id);
         let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
         let way = self.in_the_way(id);
         // Once their turns are over it stays, for then they leave.
         let have_turns = || self.way_is_clear_at(id, &way).is_some_and(|at| at > self.now);
-        tenant.devices.len() > 1 && way.iter().copied().any(is_kin) && have_turns() && self.has_rivals(id)
+        way.iter().copied().any(is_kin) && have_turns() && self.has_rivals(id)
     }
 
     /// Whether others than its owner's hold one of its devices or wait for it.

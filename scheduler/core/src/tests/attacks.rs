@@ -127,6 +127,21 @@ fn many_tenants_of_low_priority_take_little_from_one_of_normal() {
 }
 
 #[test]
+fn an_owners_tenants_of_low_priority_do_not_set_its_high_one_back() {
+    let mut world = world();
+    let asks = |world: &mut World, who, owner, priority| {
+        joins(world, who, owner, &[0]);
+        world.apply(&Op::Prioritise { who, priority });
+        world.apply(&Op::Request { who });
+    };
+    (10..13).for_each(|who| asks(&mut world, who, 2, Priority::High));
+    (20..40).for_each(|who| asks(&mut world, who, 1, Priority::Low));
+    asks(&mut world, 3, 1, Priority::High);
+    play(&mut world, 40, 50);
+    assert!(world.core.tenants[&tenant(3)].grants > 0, "within five turns");
+}
+
+#[test]
 fn places_of_rounds_that_have_gone_by_do_not_come_back() {
     let mut world = world();
     comes(&mut world, 0, 1, &[0]);
