@@ -212,6 +212,9 @@ impl Core {
     /// Who stands back for a debt stands in line again where nobody else does and nobody has to leave for it; of several, the
     /// one whose debt is over first.
     pub(crate) fn forgive_where_nobody_waits(&mut self, devices: &BTreeSet<DeviceId>) {
+        if self.debts.is_empty() {
+            return;
+        }
         for &device in devices {
             let Some(at) = self.devices.get(&device).filter(|at| at.queue.is_empty()) else { continue };
             let debtors = at.standings.paused.iter().map(|(_, id)| *id);
