@@ -154,7 +154,10 @@ fn serve(library: &str, wanted: &Receiver<bool>, questions: &AtomicU64, send: &m
         there = match stop {
             Stop::Unwanted => false,
             Stop::Lost => match wanted.recv_timeout(RETRY) {
-                Ok(now) => now,
+                Ok(now) => {
+                    std::thread::sleep(AT_LEAST);
+                    wanted.try_iter().last().unwrap_or(now)
+                }
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => return,
             },
