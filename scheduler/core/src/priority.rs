@@ -3,7 +3,7 @@ use crate::Core;
 use crate::event::TenantId;
 use crate::lease::Lease;
 use crate::owners::Owner;
-use crate::tenant::{Request, Stage};
+use crate::tenant::{Request, Stage, Tenant};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
@@ -158,11 +158,15 @@ impl Core {
         }
     }
 
-    /// One of an owner's tenants at a time: for the others the time of starving begins anew.
+    /// One of an owner's tenants at a time on a device: for the others there the time of starving begins anew.
     fn let_kin_wait(&mut self, id: TenantId) {
         let (now, owner) = (self.now, self.owner(id));
         let Owner::Named(_) = owner else { return };
+        let Some(raised) = self.tenants.get(&id) else { return };
+        let shares =
+            |tenant: &Tenant| tenant.devices.keys().any(|device| raised.devices.contains_key(device));
         let kin = self.tenants.iter().filter(|(other, tenant)| **other != id && tenant.owner == Some(owner));
+        let kin = kin.filter(|(_, tenant)| shares(tenant));
         let kin: Vec<TenantId> = kin.map(|(id, _)| *id).collect();
         for other in kin {
             let tenant = self.tenants.get_mut(&other);

@@ -13,26 +13,24 @@ const MOST: Nanos = Nanos(Nanos::SECOND.0);
 /// Who waits for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Unshown {
-    /// And to which question.
-    waiting: BTreeMap<TenantId, u64>,
-    until: Option<Nanos>,
+    /// And to which question, and until when.
+    waiting: BTreeMap<TenantId, (u64, Nanos)>,
 }
 
 impl Unshown {
-    /// When none of them waits any longer.
+    /// When the first of them waits no longer.
     pub fn until(&self) -> Option<Nanos> {
-        self.until
+        self.waiting.values().map(|(_, until)| *until).min()
     }
 
     pub fn forget(&mut self, tenant: TenantId) {
         self.waiting.remove(&tenant);
     }
 
-    fn answered(&mut self, question: u64) -> Vec<TenantId> {
-        let answered = self.waiting.extract_if(.., |_, asked| *asked <= question).map(|(tenant, _)| tenant);
-        let answered = answered.collect();
-        self.until = self.until.filter(|_| !self.waiting.is_empty());
-        answered
+    /// Those that wait no longer: for this question's answer, or at all.
+    fn done(&mut self, question: u64, now: Nanos) -> Vec<TenantId> {
+        let done = self.waiting.extract_if(.., |_, (asked, until)| *asked <= question || *until <= now);
+        done.map(|(tenant, _)| tenant).collect()
     }
 }
 
@@ -47,8 +45,7 @@ impl Daemon {
             return false;
         }
         let Some(question) = self.watch.ask() else { return false };
-        self.unshown.waiting.insert(tenant, question);
-        self.unshown.until.get_or_insert(self.clock.now().saturating_add(MOST));
+        self.unshown.waiting.insert(tenant, (question, self.clock.now().saturating_add(MOST)));
         true
     }
 
@@ -61,13 +58,13 @@ impl Daemon {
         self.release(question);
     }
 
-    /// NVML takes its time: nobody waits for it any longer.
+    /// NVML takes its time: who has waited for it for long does so no longer.
     pub(super) fn wait_no_longer(&mut self) {
-        self.release(u64::MAX);
+        self.release(0);
     }
 
     fn release(&mut self, question: u64) {
-        for tenant in self.unshown.answered(question) {
+        for tenant in self.unshown.done(question, self.clock.now()) {
             if self.members.get(tenant).is_some_and(|member| member.is_connected()) {
                 self.tell(Event::Requested { tenant });
             }

@@ -265,3 +265,22 @@ fn a_debtor_goes_on_where_nobody_else_waits() {
     world.apply(&Op::Leave { who: 2 });
     assert!(holds(&world, 1));
 }
+
+/// Of one user's low tenants, two at one device and one at another, beside tenants of high priority that always want both.
+#[test]
+fn tenants_that_starve_at_one_device_do_not_keep_their_kin_starving_at_another() {
+    let mut world = world();
+    for (who, owner, device, priority) in [
+        (8, 1, 0, Priority::High),
+        (9, 2, 3, Priority::High),
+        (1, 5, 0, Priority::Low),
+        (2, 5, 0, Priority::Low),
+        (3, 5, 3, Priority::Low),
+    ] {
+        joins(&mut world, who, owner, &[device]);
+        world.apply(&Op::Prioritise { who, priority });
+        world.apply(&Op::Request { who });
+    }
+    let grants = play(&mut world, 10, 2_000);
+    assert!(grants[3] >= 2, "200 s, a turn a minute: {grants:?}");
+}
