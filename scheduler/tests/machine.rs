@@ -107,6 +107,8 @@ fn who_says_that_a_card_is_small_makes_nobody_leave_it_where_the_host_knows_bett
         let mut honest = Tenant::with_work(&daemon.tenant_socket(), "honest");
         let lease = honest.granted().lease;
         honest.ready(lease);
+        // Before NVML's first answer nobody knows better.
+        daemon.logs(&format!("{GPU} has {CARD} bytes ({})", host.word()));
         let mut liar = Tenant::join(&daemon.tenant_socket(), "liar");
         liar.say(&claims(1));
         liar.say(&ToScheduler::Request);
