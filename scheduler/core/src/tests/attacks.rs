@@ -53,23 +53,9 @@ fn debt(world: &World, who: u64) -> Nanos {
     world.core.debts.get(&owner).map_or(Nanos::ZERO, |until| until.saturating_sub(world.now))
 }
 
-/// So many steps of a tenth of a second: who is granted is ready, and who is told to leave leaves and asks again. How often
-/// each has been granted.
+/// So many steps of a tenth of a second.
 fn play(world: &mut World, whom: u64, steps: usize) -> Vec<u64> {
-    for _ in 0..steps {
-        for who in 0..whom {
-            let Some(lease) = world.core.lease(tenant(who)) else { continue };
-            let (ready, told) = (lease.ready.is_some(), lease.revocation.is_some());
-            if told {
-                world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
-                world.apply(&Op::Request { who });
-            } else if !ready {
-                world.apply(&Op::Ready { who, lease: Lease::Its });
-            }
-        }
-        world.wait(Nanos::from_millis(100));
-    }
-    (0..whom).map(|who| world.core.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants)).collect()
+    super::owners::play(world, whom, steps, Nanos::from_millis(100))
 }
 
 #[test]

@@ -93,8 +93,7 @@ fn place_at(tenant: &Tenant, device: DeviceId) -> Option<u64> {
 
 /// Those with several devices that nobody with one stands before at any of them wait in that order at all of them.
 fn verify_clear(core: &Core, device: &Device) {
-    for &(place, id) in &device.queue.several {
-        let _ = place;
+    for &(_, id) in &device.queue.several {
         let tenant = &core.tenants[&id];
         let before = |device: &DeviceId| core.devices[device].queue.single.first().copied();
         let leads =

@@ -118,10 +118,11 @@ fn on_both(world: &mut World, who: u64, owner: u64) {
     world.apply(&Op::Request { who });
 }
 
-/// Each step, who is granted is ready, and who is told to leave leaves and asks again; how often each was granted.
-fn play(world: &mut World, steps: usize, step: Nanos) -> Vec<u64> {
+/// Each step, those of the first `whom` that are granted are ready, and who is told to leave leaves and asks again; how often
+/// each was granted.
+pub fn play(world: &mut World, whom: u64, steps: usize, step: Nanos) -> Vec<u64> {
     for _ in 0..steps {
-        for who in 0..8 {
+        for who in 0..whom {
             let Some(lease) = world.core.lease(tenant(who)) else { continue };
             let (ready, told) = (lease.ready.is_some(), lease.revocation.is_some());
             if told {
@@ -134,7 +135,7 @@ fn play(world: &mut World, steps: usize, step: Nanos) -> Vec<u64> {
         world.wait(step);
     }
     let grants = |who| world.core.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants);
-    (0..8).map(grants).collect()
+    (0..whom).map(grants).collect()
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn a_tenant_with_two_devices_has_turns_though_its_kin_always_wants_one_of_them()
     world.apply(&Op::Own { who: 3, owner: 2 });
     world.apply(&Op::Name { who: 3, device: 1 });
     world.apply(&Op::Request { who: 3 });
-    let grants = play(&mut world, 600, Nanos::from_millis(100));
+    let grants = play(&mut world, 8, 600, Nanos::from_millis(100));
     assert!((1..=3).all(|who| grants[who] >= 10), "60 s of turns of one second: {grants:?}");
 }
 
@@ -168,7 +169,7 @@ fn short_turns_at_one_device_leave_owners_their_rounds_at_another() {
                 world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
                 world.apply(&Op::Request { who });
             }
-            grants = play(&mut world, 1, Nanos::from_millis(50));
+            grants = play(&mut world, 8, 1, Nanos::from_millis(50));
         }
         let many: u64 = grants[1..=3].iter().sum();
         assert!(grants[4].abs_diff(many) <= 4, "{} others: {grants:?}", others.len());
@@ -217,7 +218,7 @@ fn a_tenant_with_two_devices_has_its_turns_where_one_of_them_changes_hands_often
                 world.apply(&Op::Request { who });
             }
         }
-        grants = play(&mut world, 1, Nanos::from_millis(50));
+        grants = play(&mut world, 8, 1, Nanos::from_millis(50));
     }
     let of_one: u64 = grants[4..=6].iter().sum();
     assert!(grants[0] * 3 >= of_one, "each other turn at the second device, or nearly: {grants:?}");
