@@ -79,17 +79,16 @@ impl Core {
 
     /// The turn is lost: from now on its devices are free for others.
     pub(crate) fn put_aside(&mut self, id: TenantId, why: Stuck) {
-        let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
-        lease.stuck = true;
+        let Some(lease) = self.lease(id) else { return };
         let since = if lease.ready.is_none() {
             lease.granted
         } else {
             lease.revocation.map_or(self.now, |r| r.first)
         };
         // What nobody waited for is nobody's loss.
-        let since = if lease.contended { since.max(lease.contended_since) } else { self.now };
-        let waited_for = self.lease(id).is_some_and(|lease| self.others_wait_for(id, lease));
+        let (since, waited_for) = (since.max(lease.contended_since), self.others_wait_for(id, lease));
         let Some(lease) = self.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) else { return };
+        lease.stuck = true;
         for device in std::mem::take(&mut lease.held) {
             if let Some(device) = self.devices.get_mut(&device) {
                 device.holders.remove(&id);

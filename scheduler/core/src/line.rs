@@ -61,7 +61,7 @@ impl Core {
         self.stand_in_line(id);
     }
 
-    fn devices_of(&self, id: TenantId) -> Vec<DeviceId> {
+    pub(crate) fn devices_of(&self, id: TenantId) -> Vec<DeviceId> {
         self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect())
     }
 

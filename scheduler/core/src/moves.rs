@@ -16,8 +16,7 @@ const MARGIN: Nanos = Nanos::from_millis(30);
 impl Core {
     /// Asks those who do not hold to move out what is in the tenant's way, longest ago granted first.
     pub(crate) fn make_room(&mut self, id: TenantId) {
-        let devices: Vec<DeviceId> =
-            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
+        let devices = self.devices_of(id);
         let mut asked: BTreeMap<TenantId, Vec<Share>> = BTreeMap::new();
         for device in devices {
             let outgoing = u64::try_from(self.outgoing(id, device)).unwrap_or(u64::MAX);

@@ -74,8 +74,7 @@ impl Core {
     /// One that uses several devices has a place at each, too.
     pub(crate) fn next_place(&mut self, id: TenantId, priority: Priority, class: Class) -> u64 {
         self.arrivals += 1;
-        let devices: Vec<DeviceId> =
-            self.tenants.get(&id).map_or_else(Vec::new, |tenant| tenant.devices.keys().copied().collect());
+        let devices = self.devices_of(id);
         match devices[..] {
             // It stands in no line yet.
             [] => place(priority, class, self.served, self.arrivals),
@@ -155,10 +154,10 @@ impl Core {
         }
     }
 
-    /// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for as
-    /// long, or for longer where it gave no sign of life. What an owner does to itself is nobody else's matter.
+    /// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for twice
+    /// as long, or four times where it gave no sign of life. The caller knows that others waited.
     pub(crate) fn charge(&mut self, id: TenantId, lost: Nanos, silent: bool) {
-        if lost == Nanos::ZERO || !self.has_rivals(id) {
+        if lost == Nanos::ZERO {
             return;
         }
         let times = if silent { FOR_SILENCE } else { FOR_WORK };

@@ -182,6 +182,7 @@ fn ask(
         }
         match wanted.recv_timeout(INTERVAL) {
             Ok(now) => {
+                // However many ask: this is a rate, and nothing is waited for.
                 std::thread::sleep(AT_LEAST);
                 there = wanted.try_iter().last().unwrap_or(now);
             }
