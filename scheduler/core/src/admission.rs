@@ -118,7 +118,7 @@ impl Core {
     }
 
     /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight, within bounds.
-    fn quantum(&self, tenant: &Tenant) -> Nanos {
+    pub(crate) fn quantum(&self, tenant: &Tenant) -> Nanos {
         let longest = tenant.devices.keys().map(|device| self.turn(Some(*device))).max();
         let quantum = longest.unwrap_or_else(|| self.turn(None));
         self.settings.weighted(quantum, tenant.weight())

@@ -57,7 +57,7 @@ impl Core {
 
     /// Those that wait for one of the devices and are next.
     pub(crate) fn next_at(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
-        let firsts = devices.iter().filter_map(|device| self.devices.get(device)?.queue.first());
+        let firsts = devices.iter().filter_map(|device| self.next_here(*device));
         firsts.filter(|id| self.is_next(*id)).collect()
     }
 }

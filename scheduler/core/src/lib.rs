@@ -39,6 +39,8 @@
 //!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
 //!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
 //!   the period is over it stands in no line. Those of one group are counted together, under the least of their quotas.
+//! * A tenant with several devices that waits for a turn at one of them lets those behind it have turns at the rest that are
+//!   over before it could begin (backfill).
 //! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
 //!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
 //!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
@@ -69,6 +71,7 @@ pub mod snapshot;
 mod admission;
 mod answers;
 mod attention;
+mod backfill;
 mod claims;
 mod device;
 mod haste;
@@ -102,6 +105,7 @@ pub use snapshot::Snapshot;
 pub use tenant::{MAX_DEVICES, Memory};
 pub use unseen::UNSEEN_FOR;
 
+use backfill::Plan;
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
@@ -125,6 +129,10 @@ pub struct Core {
     touched: BTreeSet<DeviceId>,
     /// When a decision about a device is due by itself.
     wakes: BTreeSet<(Nanos, DeviceId)>,
+    /// Those with several devices before whom nobody stands that uses one of them alone, in their order.
+    clear: BTreeSet<(u64, TenantId)>,
+    /// When the first of them could begin, as of the last decision.
+    plan: Plan,
     /// How many requests have come.
     arrivals: u64,
     /// The latest round of which a request of a tenant with several devices was served.
@@ -158,6 +166,8 @@ impl Core {
             devices: BTreeMap::new(),
             touched: BTreeSet::new(),
             wakes: BTreeSet::new(),
+            clear: BTreeSet::new(),
+            plan: Plan::default(),
             arrivals: 0,
             served: 0,
             accounts: BTreeMap::new(),

@@ -1,7 +1,6 @@
 //! Who is next: a tenant that is first in the line of every device that it has named. Of whom others wait for at several
 //! devices is kept up to date with every coming and going, so that those who wait far behind cost nothing.
 use crate::Core;
-use crate::device::Device;
 use crate::event::{Action, TenantId};
 use crate::priority::{Class, Priority, round_at};
 use crate::tenant::{Request, Stage};
@@ -97,6 +96,11 @@ impl Core {
             return;
         }
         let entry = (tenant.stands_at, id);
+        if is_clear {
+            self.clear.insert(entry);
+        } else {
+            self.clear.remove(&entry);
+        }
         for device in self.devices_of(id) {
             let Some(at) = self.devices.get_mut(&device) else { continue };
             let before = at.queue.first();
@@ -231,9 +235,9 @@ impl Core {
     /// Whether all its devices are next for it.
     pub(crate) fn is_next(&self, id: TenantId) -> bool {
         let Some(tenant) = self.tenants.get(&id) else { return false };
-        let first = |device| self.devices.get(device).and_then(|at: &Device| at.queue.first()) == Some(id);
+        let is_here = |device: &DeviceId| self.next_here(*device) == Some(id);
         matches!(tenant.stage, Stage::Waiting(_))
             && !tenant.devices.is_empty()
-            && tenant.devices.keys().all(first)
+            && tenant.devices.keys().all(is_here)
     }
 }

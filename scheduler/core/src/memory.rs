@@ -106,7 +106,7 @@ impl Core {
     fn shortfall(&self, id: TenantId, device: DeviceId) -> Bytes {
         let at = &self.devices[&device];
         let holder = at.holders.iter().find(|&&holder| holder != id).filter(|_| !self.shares());
-        let Some(next) = holder.copied().or_else(|| at.queue.first()) else { return Bytes::ZERO };
+        let Some(next) = holder.copied().or_else(|| self.next_here(device)) else { return Bytes::ZERO };
         let has = self.memory(next, device);
         let lacks = u128::from(has.lacks().0);
         let own = self.standing(next, device);

@@ -16,7 +16,8 @@ const INSISTENT: u64 = 25;
 impl Core {
     /// Decides all that can be decided at this time.
     pub(crate) fn settle(&mut self) {
-        while let Some(devices) = self.take_touched() {
+        while let Some(mut devices) = self.take_touched() {
+            self.add_planned(&mut devices);
             for id in self.those_at(&devices, |standings| &standings.revoked) {
                 self.overdue(id);
             }
@@ -35,7 +36,10 @@ impl Core {
                 self.throttle(id);
             }
             self.let_pass(&devices);
-            while self.next_at(&devices).into_iter().any(|id| self.grant_if_clear(id)) {}
+            self.make_plan();
+            while self.next_at(&devices).into_iter().any(|id| self.grant_if_clear(id)) {
+                self.make_plan();
+            }
             if news {
                 self.give_up_on_the_lifeless(&devices);
             }
@@ -58,7 +62,7 @@ impl Core {
         let leases = device.standings.revoked.iter().filter_map(|&id| self.lease(id)?.due(&self.settings));
         let leaving =
             device.standings.outgoing.iter().filter_map(|id| Some(self.tenants.get(id)?.leaving?.ends()));
-        let next = device.queue.first().filter(|id| self.is_next(*id)).into_iter();
+        let next = self.next_here(id).filter(|id| self.is_next(*id)).into_iter();
         let turns = next.flat_map(|id| {
             let clear_at = self.way_is_clear_at(id, &self.in_the_way(id));
             let fetch = self.fetch_begins(id, clear_at).filter(|at| *at > self.now);
@@ -75,6 +79,7 @@ impl Core {
         let paused = device.standings.paused.first().map(|(at, _)| *at);
         let throttled = device.standings.limited.iter().filter_map(|id| self.throttled_at(*id));
         let by_rule = starves.into_iter().chain(paused).chain(throttled);
+        let turns = turns.chain(self.backfill_ends(id));
         leases.chain(leaving).chain(turns).chain(unseen).chain(doubts).chain(silent).chain(by_rule).min()
     }
 

@@ -1,6 +1,7 @@
 //! Ways to take what is others', or to make them pay, that once worked. Turns last one second.
 use super::operations::{Lease, Op, World};
-use super::tenant;
+use super::{device, tenant};
+use crate::event::Event;
 use crate::tenant::Stage;
 use crate::{Priority, Settings};
 use nvshare_protocol::Nanos;
@@ -269,4 +270,89 @@ fn tenants_that_starve_at_one_device_do_not_keep_their_kin_starving_at_another()
     }
     let grants = play(&mut world, 10, 2_000);
     assert!(grants[3] >= 2, "200 s, a turn a minute: {grants:?}");
+}
+
+/// High priority keeps one device for the time in which others starve, and who waits for both must not keep the other one
+/// free for so long.
+fn waits_beside_a_high_holder(singles: &[u64]) -> World {
+    let mut world = world();
+    joins(&mut world, 8, 8, &[1]);
+    world.apply(&Op::Prioritise { who: 8, priority: Priority::High });
+    world.apply(&Op::Request { who: 8 });
+    world.apply(&Op::Ready { who: 8, lease: Lease::Its });
+    comes(&mut world, 2, 2, &[0, 1]);
+    singles.iter().for_each(|&who| comes(&mut world, who, who, &[0]));
+    world
+}
+
+#[test]
+fn who_waits_for_a_turn_at_another_device_keeps_none_free() {
+    let mut world = waits_beside_a_high_holder(&[3]);
+    let mut held = 0;
+    for _ in 0..600 {
+        held += u64::from(holds(&world, 3));
+        play(&mut world, 10, 1);
+    }
+    let grants = play(&mut world, 10, 0);
+    assert!(held >= 500 && grants[2] == 0, "{held} of 600: {grants:?}");
+    let grants = play(&mut world, 10, 70);
+    assert_eq!(grants[2], 1, "it has starved for a minute and has its turn");
+}
+
+#[test]
+fn those_who_fill_a_gap_take_turns() {
+    let mut world = waits_beside_a_high_holder(&[3, 4, 5]);
+    let grants = play(&mut world, 10, 500);
+    assert!((3..=5).all(|who| grants[who] >= 12), "49 turns of a second: {grants:?}");
+}
+
+/// Long turns at one device and short ones at the other: each short one fits into what is left of a long one, and none of
+/// them puts the start of who waits for both off.
+#[test]
+fn those_who_fill_gaps_at_two_devices_do_not_keep_who_needs_both_waiting() {
+    let mut world = world();
+    for (n, turn) in [(0, 1), (1, 5)] {
+        let quantum = Some(crate::settings::Quantum::Fixed(seconds(turn)));
+        world.tell(Event::SetDeviceQuantum { device: device(n), quantum });
+    }
+    [3, 4].into_iter().for_each(|who| comes(&mut world, who, who, &[0]));
+    [5, 6].into_iter().for_each(|who| comes(&mut world, who, who, &[1]));
+    comes(&mut world, 2, 2, &[0, 1]);
+    let grants = play(&mut world, 10, 1_500);
+    assert!(grants[2] >= 9, "each third of 30 turns of five seconds: {grants:?}");
+    assert!((3..=4).all(|who| grants[who] >= 35), "of 100 s that the other device is others': {grants:?}");
+}
+
+/// The one with devices 0 and 1 waits for the one with 1 and 2, which waits for the high one.
+#[test]
+fn who_waits_for_one_that_waits_itself_keeps_none_free_either() {
+    let mut world = waits_beside_a_high_holder(&[]);
+    comes(&mut world, 3, 3, &[2, 0]);
+    comes(&mut world, 4, 4, &[2]);
+    let mut held = [0; 2];
+    for _ in 0..500 {
+        held[0] += u64::from(holds(&world, 3));
+        held[1] += u64::from(holds(&world, 4));
+        play(&mut world, 10, 1);
+    }
+    assert!(held[0] >= 200 && held[1] >= 200, "they take turns at device 2: {held:?} of 500");
+    let grants = play(&mut world, 10, 120);
+    assert_eq!(grants[2], 1, "it has its turn after a minute");
+}
+
+#[test]
+fn a_chain_of_those_who_wait_ends_at_one_that_goes_on() {
+    let mut world = world();
+    joins(&mut world, 8, 8, &[3]);
+    world.apply(&Op::Prioritise { who: 8, priority: Priority::High });
+    world.apply(&Op::Request { who: 8 });
+    world.apply(&Op::Ready { who: 8, lease: Lease::Its });
+    for who in [3, 2, 1] {
+        comes(&mut world, who, who, &[who as u8 - 1, who as u8]);
+    }
+    comes(&mut world, 5, 5, &[0]);
+    let grants = play(&mut world, 10, 500);
+    assert!(grants[1] >= 20 && grants[5] >= 20, "turns at device 0, and 1 beside it: {grants:?}");
+    assert!(grants[2] >= 20, "and those of the second at devices 1 and 2: {grants:?}");
+    assert_eq!(grants[3], 0, "which waits for the high one");
 }

@@ -110,7 +110,7 @@ fn verify_clear(core: &Core, device: &Device) {
 
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
-    let leads = |id: TenantId, device: &DeviceId| core.devices[device].queue.first() == Some(id);
+    let leads = |id: TenantId, device: &DeviceId| core.next_here(*device) == Some(id);
     let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
@@ -163,8 +163,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             }
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
-                let first = core.devices[device].queue.first();
-                !core.too_many(*device, id).is_empty() || first != Some(id)
+                !core.too_many(*device, id).is_empty() || core.next_here(*device) != Some(id)
             };
             let held_up = core.grace(id).is_some()
                 || tenant.devices.is_empty()
