@@ -213,6 +213,25 @@ fn an_event_costs_as_much_where_hundreds_hold_as_where_few_do() {
     assert!(many <= 4 * few, "{few:?} {many:?}");
 }
 
+/// The same, and every eighth uses a second device.
+#[test]
+#[ignore = "a measurement, for a release build"]
+fn an_event_costs_little_where_many_use_several_devices() {
+    for each in [8, 640] {
+        let mut crowd = Crowd::new(DEVICES * each, Bytes((20 << 30) / each));
+        for n in (0..DEVICES * each).step_by(8) {
+            let event = Event::Device { tenant: tenant(n), device: home(tenant(n + 1)), capacity: gib(16) };
+            crowd.tell(event);
+        }
+        (0..DEVICES * each).for_each(|n| crowd.tell(Event::Requested { tenant: tenant(n) }));
+        crowd.settle();
+        crowd.run_on(20);
+        let cost = crowd.cost(|crowd| crowd.run_on(1));
+        println!("{cost:?} with {each} tenants a device, an eighth of which use two");
+        assert!(cost <= Duration::from_micros(20), "{cost:?}");
+    }
+}
+
 #[test]
 fn an_event_looks_at_as_many_tenants_whether_few_or_many_hold_and_wait() {
     let looks = |each: u64| {
