@@ -92,7 +92,8 @@ impl Core {
     pub(crate) fn measure_turn(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
         let Some(lease) = tenant.lease() else { return };
-        let quantum = lease.goes_on.map_or_else(|| self.quantum(tenant), |turn| turn.rest);
+        let whole = || self.longest(lease.timed_by.iter(), tenant);
+        let quantum = lease.goes_on.map_or_else(whole, |turn| turn.rest);
         let slice_end = self.slice_end(lease);
         if let Some(lease) = self.tenants.get_mut(&id).and_then(Tenant::lease_mut) {
             (lease.quantum, lease.slice_end) = (quantum, slice_end);
@@ -119,7 +120,11 @@ impl Core {
 
     /// How long the tenant's turns last: as long as the longest of its devices' turns, times its weight, within bounds.
     pub(crate) fn quantum(&self, tenant: &Tenant) -> Nanos {
-        let longest = tenant.devices.keys().map(|device| self.turn(Some(*device))).max();
+        self.longest(tenant.devices.keys(), tenant)
+    }
+
+    fn longest<'a>(&self, devices: impl Iterator<Item = &'a DeviceId>, tenant: &Tenant) -> Nanos {
+        let longest = devices.map(|device| self.turn(Some(*device))).max();
         let quantum = longest.unwrap_or_else(|| self.turn(None));
         self.settings.weighted(quantum, tenant.weight())
     }

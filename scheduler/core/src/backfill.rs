@@ -6,8 +6,11 @@ use crate::tenant::Tenant;
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// For so many tenants with several devices it is planned when they could begin. Those behind them are in nobody's way.
-const PLANNED: usize = 32;
+/// When they could begin is planned for so many tenants with several devices at each of these. Those behind them are in
+/// nobody's way.
+const PLANNED: usize = 8;
+/// So many of those that use a device alone are looked at for one whose turn fits into a gap.
+const TRIED: usize = 8;
 
 /// The times of a device that are kept for tenants with several.
 #[derive(Clone, Debug, Default)]
@@ -23,20 +26,24 @@ pub(crate) struct Plan(BTreeMap<DeviceId, (Nanos, TenantId)>);
 impl Core {
     /// Who is to have the device next.
     pub(crate) fn next_here(&self, device: DeviceId) -> Option<TenantId> {
-        let queue = &self.devices.get(&device)?.queue;
-        let single = queue.single.first().map(|(_, id)| *id);
-        let Some(&(_, planned)) = self.plan.0.get(&device) else { return single };
-        let fits = self.backfill_ends(device).is_some();
-        Some(single.filter(|_| fits).unwrap_or(planned))
+        let single = || Some(self.devices.get(&device)?.queue.single.first()?.1);
+        let Some(&(_, planned)) = self.plan.0.get(&device) else { return single() };
+        Some(self.filler(device).map_or(planned, |(id, _)| id))
     }
 
-    /// From when on no turn of one that uses the device alone fits any more before the next one of those that use several,
-    /// if one does now.
-    pub(crate) fn backfill_ends(&self, device: DeviceId) -> Option<Nanos> {
+    /// The first of those that use the device alone whose turn is over before the next one of those that use several begins,
+    /// and until when it could begin itself.
+    fn filler(&self, device: DeviceId) -> Option<(TenantId, Nanos)> {
         let (start, _) = self.plan.0.get(&device)?;
-        let (_, single) = self.devices.get(&device)?.queue.single.first()?;
-        let end = start.saturating_sub(self.lasts(self.tenants.get(single)?));
-        Some(end).filter(|end| self.now < *end)
+        let singles = self.devices.get(&device)?.queue.single.iter().take(TRIED);
+        let mut until = singles
+            .filter_map(|(_, id)| Some((*id, start.saturating_sub(self.lasts(self.tenants.get(id)?)))));
+        until.find(|(id, until)| self.could_begin(*id) < *until)
+    }
+
+    /// From when on the turn of the one that goes first does not fit any more.
+    pub(crate) fn backfill_ends(&self, device: DeviceId) -> Option<Nanos> {
+        self.filler(device).map(|(_, until)| until)
     }
 
     /// How long a turn of the tenant's takes, hand-overs included.
@@ -45,25 +52,42 @@ impl Core {
         self.quantum(tenant).saturating_add(cost.max().unwrap_or_default())
     }
 
-    /// What is decided about one of these devices matters to the others for which the same tenants wait.
-    pub(crate) fn add_planned(&self, devices: &mut BTreeSet<DeviceId>) {
-        let waits = |device: &DeviceId| self.devices.get(device).is_some_and(|at| !at.queue.clear.is_empty());
-        if devices.iter().any(|device| waits(device) || self.plan.0.contains_key(device)) {
-            devices.extend(self.plan.0.keys());
-            let planned = self.clear.iter().take(PLANNED);
-            let theirs = planned.filter_map(|(_, id)| self.tenants.get(id)).flat_map(|of| of.devices.keys());
-            devices.extend(theirs);
+    /// Those who are among the first at each of their devices, in their order.
+    fn planned(&self) -> Vec<TenantId> {
+        let mut places: BTreeMap<(u64, TenantId), usize> = BTreeMap::new();
+        let waited_for = self.devices.values().filter(|at| !at.queue.clear.is_empty());
+        for entry in waited_for.flat_map(|at| at.queue.clear.iter().take(PLANNED)) {
+            *places.entry(*entry).or_default() += 1;
         }
+        let is_first =
+            |id: &TenantId, at: usize| self.tenants.get(id).is_some_and(|of| of.devices.len() == at);
+        places.into_iter().filter(|((_, id), at)| is_first(id, *at)).map(|((_, id), _)| id).collect()
     }
 
     /// When those with several devices that nobody with one stands before could begin, in their order: each as early as it
-    /// can without putting off one before it.
-    pub(crate) fn make_plan(&mut self) {
-        if self.clear.is_empty() && self.plan.0.is_empty() {
+    /// can without putting off one before it. To be made anew when something has changed at one of the devices; those about
+    /// which something else is to be decided then are added to these.
+    pub(crate) fn plan(&mut self, devices: &mut BTreeSet<DeviceId>) {
+        let waits = |device: &DeviceId| self.devices.get(device).is_some_and(|at| !at.queue.clear.is_empty());
+        if !devices.iter().any(|device| waits(device) || self.plan.0.contains_key(device)) {
             return;
         }
+        let plan = self.made_plan();
+        let before = std::mem::replace(&mut self.plan, plan);
+        let both = || self.plan.0.keys().chain(before.0.keys());
+        let entry = |plan: &Plan, device| plan.0.get(device).copied();
+        let changed = both().filter(|device| entry(&self.plan, device) != entry(&before, device));
+        devices.extend(changed.copied().collect::<Vec<_>>());
+        // Whether one of them is next depends on all of its devices.
+        let planned = devices.iter().flat_map(|device| [entry(&self.plan, device), entry(&before, device)]);
+        let planned: BTreeSet<TenantId> = planned.flatten().map(|(_, id)| id).collect();
+        let theirs = planned.iter().filter_map(|id| self.tenants.get(id));
+        devices.extend(theirs.flat_map(|tenant| tenant.devices.keys()));
+    }
+
+    fn made_plan(&self) -> Plan {
         let mut kept: BTreeMap<DeviceId, Kept> = BTreeMap::new();
-        for &(_, id) in self.clear.iter().take(PLANNED) {
+        for id in self.planned() {
             let Some(tenant) = self.tenants.get(&id) else { continue };
             let lasts = self.lasts(tenant);
             let mut start = self.could_begin(id);
@@ -82,7 +106,7 @@ impl Core {
                 at.next = at.next.filter(|(first, _)| *first <= start).or(Some((start, id)));
             }
         }
-        self.plan = Plan(kept.into_iter().filter_map(|(device, at)| Some((device, at.next?))).collect());
+        Plan(kept.into_iter().filter_map(|(device, at)| Some((device, at.next?))).collect())
     }
 
     /// When all who are in the tenant's way have had their turns. While one of them still waits for its memory nobody knows.

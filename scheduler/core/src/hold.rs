@@ -29,6 +29,7 @@ impl Core {
         tenant.told_no_room &= tenant.doubt.insists;
         tenant.fetching.clear();
         lease.held = tenant.devices.keys().copied().collect();
+        lease.timed_by = lease.held.clone();
         (lease.goes_on, lease.is_hasty, lease.tries) = (request.goes_on, request.eager, tenant.doubt.insists);
         (lease.priority, lease.protected, lease.asked) = (tenant.priority, request.starved, request.asked);
         lease.limited = tenant.quota.is_some();

@@ -32,6 +32,9 @@ pub(crate) struct Lease {
     pub slice_end: Nanos,
     /// The devices that it keeps from others: all that the tenant has named, or fewer once it must leave.
     pub held: BTreeSet<DeviceId>,
+    /// The devices whose turns say how long it lasts. One that it came upon while others waited for another is not of them,
+    /// for they may count on its end.
+    pub timed_by: BTreeSet<DeviceId>,
     pub phase: Phase,
     pub revocation: Option<Revocation>,
     pub priority: Priority,
@@ -108,6 +111,7 @@ impl Lease {
             quantum: Nanos::ZERO,
             slice_end: Nanos::MAX,
             held: BTreeSet::new(),
+            timed_by: BTreeSet::new(),
             phase: Phase { kind, start: now },
             revocation: None,
             priority: Priority::default(),

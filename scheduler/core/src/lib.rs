@@ -129,9 +129,7 @@ pub struct Core {
     touched: BTreeSet<DeviceId>,
     /// When a decision about a device is due by itself.
     wakes: BTreeSet<(Nanos, DeviceId)>,
-    /// Those with several devices before whom nobody stands that uses one of them alone, in their order.
-    clear: BTreeSet<(u64, TenantId)>,
-    /// When the first of them could begin, as of the last decision.
+    /// When those with several devices could begin, as of the last decision.
     plan: Plan,
     /// How many requests have come.
     arrivals: u64,
@@ -166,7 +164,6 @@ impl Core {
             devices: BTreeMap::new(),
             touched: BTreeSet::new(),
             wakes: BTreeSet::new(),
-            clear: BTreeSet::new(),
             plan: Plan::default(),
             arrivals: 0,
             served: 0,

@@ -96,11 +96,6 @@ impl Core {
             return;
         }
         let entry = (tenant.stands_at, id);
-        if is_clear {
-            self.clear.insert(entry);
-        } else {
-            self.clear.remove(&entry);
-        }
         for device in self.devices_of(id) {
             let Some(at) = self.devices.get_mut(&device) else { continue };
             let before = at.queue.first();

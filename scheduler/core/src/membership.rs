@@ -74,6 +74,7 @@ impl Core {
         }
         device.named += 1;
         let joins = self.may_join(id, device_id);
+        let waited_for = self.lease(id).is_some_and(|lease| self.is_waited_for(lease));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         let Some(device) = self.devices.get_mut(&device_id) else { return };
         match &mut tenant.stage {
@@ -84,6 +85,9 @@ impl Core {
             }
             Stage::Leased(lease) if lease.revocation.is_none() && joins => {
                 lease.held.insert(device_id);
+                if !waited_for {
+                    lease.timed_by.insert(device_id);
+                }
                 device.regained |= lease.id == LeaseId(0);
                 device.grant(id);
                 if (!device.queue.is_empty() || lease.limited) && !lease.contended {

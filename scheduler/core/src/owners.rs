@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// have four fifths of the time in the long run. Who says that its work does not end pays less.
 const FOR_SILENCE: u64 = 4;
 const FOR_WORK: u64 = 2;
-/// So long stands who is kept by its own owner's tenants in nobody's way, before it is looked at again.
-const MOMENT: Nanos = Nanos::from_millis(500);
 /// So late, beyond the time that its memory takes, may an answer be that costs its owner nothing.
 const PROMPT: Nanos = Nanos::from_millis(500);
 /// No debt is longer.
@@ -228,40 +226,7 @@ impl Core {
     fn defers(&self, id: TenantId) -> bool {
         let tenant = self.tenants.get(&id);
         let defers = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(request) if request.defers);
-        tenant.is_some_and(defers) && self.paused_until(id).is_none() && !self.is_kept_by_kin(id)
-    }
-
-    /// Who is next and waits for a device that its owner's own tenants have keeps no others from another one: it stands in no
-    /// line for a moment.
-    pub(crate) fn let_pass(&mut self, devices: &BTreeSet<DeviceId>) {
-        let until = self.now.saturating_add(MOMENT);
-        for device in devices {
-            while let Some(id) = self.devices.get(device).and_then(|at| at.queue.first())
-                && self.is_kept_by_kin(id)
-            {
-                self.pause(id, until, true);
-            }
-        }
-    }
-
-    fn is_kept_by_kin(&self, id: TenantId) -> bool {
-        if self.tenants.get(&id).is_none_or(|tenant| tenant.devices.len() < 2) {
-            return false;
-        }
-        let owner = self.owner(id);
-        let is_kin = |other: TenantId| other != id && self.owner(other) == owner;
-        let way = self.in_the_way(id);
-        // Once their turns are over it stays, for then they leave.
-        let have_turns = || self.way_is_clear_at(id, &way).is_some_and(|at| at > self.now);
-        way.iter().copied().any(is_kin) && have_turns() && self.has_rivals(id)
-    }
-
-    /// Whether others than its owner's hold one of its devices or wait for it.
-    fn has_rivals(&self, id: TenantId) -> bool {
-        let Some(tenant) = self.tenants.get(&id) else { return false };
-        let owner = self.owner(id);
-        let owners = |device: &DeviceId| &self.devices[device].standings.owners;
-        tenant.devices.keys().any(|device| owners(device).keys().any(|other| *other != owner))
+        tenant.is_some_and(defers) && self.paused_until(id).is_none()
     }
 
     /// Whether the owner's tenants have had the device for less than its fair part of the time, of late, because they came

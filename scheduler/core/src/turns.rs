@@ -17,7 +17,6 @@ impl Core {
     /// Decides all that can be decided at this time.
     pub(crate) fn settle(&mut self) {
         while let Some(mut devices) = self.take_touched() {
-            self.add_planned(&mut devices);
             for id in self.those_at(&devices, |standings| &standings.revoked) {
                 self.overdue(id);
             }
@@ -35,10 +34,9 @@ impl Core {
             for id in self.those_at(&devices, |standings| &standings.limited) {
                 self.throttle(id);
             }
-            self.let_pass(&devices);
-            self.make_plan();
+            self.plan(&mut devices);
             while self.next_at(&devices).into_iter().any(|id| self.grant_if_clear(id)) {
-                self.make_plan();
+                self.plan(&mut devices);
             }
             if news {
                 self.give_up_on_the_lifeless(&devices);

@@ -356,3 +356,53 @@ fn a_chain_of_those_who_wait_ends_at_one_that_goes_on() {
     assert!(grants[2] >= 20, "and those of the second at devices 1 and 2: {grants:?}");
     assert_eq!(grants[3], 0, "which waits for the high one");
 }
+
+/// One user has a tenant with both devices and two with the first; others want each of them too.
+#[test]
+fn kin_that_fill_a_gap_do_not_count_as_keeping_who_needs_both() {
+    for turns in [1, 5, 10, 30] {
+        let mut world = world();
+        turns_last(&mut world, 1, turns);
+        [(1, 1), (5, 1), (6, 6)].into_iter().for_each(|(who, owner)| comes(&mut world, who, owner, &[0]));
+        comes(&mut world, 2, 1, &[0, 1]);
+        [3, 4].into_iter().for_each(|who| comes(&mut world, who, who, &[1]));
+        let grants = play(&mut world, 8, 3_000);
+        let fair = 300 / (3 * turns) / 3;
+        assert!(grants[2] >= fair.min(10), "turns of {turns} s: {grants:?}");
+    }
+}
+
+fn turns_last(world: &mut World, n: u8, turn: u64) {
+    let quantum = Some(crate::settings::Quantum::Fixed(seconds(turn)));
+    world.tell(Event::SetDeviceQuantum { device: device(n), quantum });
+}
+
+#[test]
+fn a_turn_that_others_wait_for_does_not_grow_with_a_device_that_its_tenant_names() {
+    let mut world = world();
+    turns_last(&mut world, 5, 60);
+    comes(&mut world, 1, 1, &[0]);
+    comes(&mut world, 2, 2, &[0]);
+    world.apply(&Op::Name { who: 1, device: 5 });
+    let grants = play(&mut world, 8, 15);
+    assert_eq!(grants[2], 1, "after a second: {grants:?}");
+}
+
+#[test]
+fn many_who_wait_for_the_same_devices_keep_nobody_from_others() {
+    let mut world = world();
+    (100..140).for_each(|who| comes(&mut world, who, who, &[0, 1]));
+    comes(&mut world, 7, 7, &[2, 3]);
+    assert!(holds(&world, 7));
+}
+
+#[test]
+fn one_whose_turn_is_too_long_for_a_gap_keeps_none_that_fits_from_it() {
+    let mut world = waits_beside_a_high_holder(&[]);
+    joins(&mut world, 3, 3, &[0]);
+    world.apply(&Op::Weigh { who: 3, weight: 100 });
+    world.apply(&Op::Request { who: 3 });
+    comes(&mut world, 4, 4, &[0]);
+    let grants = play(&mut world, 10, 500);
+    assert!(grants[4] >= 1 && holds(&world, 4), "{grants:?}");
+}
