@@ -43,10 +43,11 @@ programs! {
     lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
     managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads
     memset_all peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes
-    pool_contexts pool_default pool_destroyed pool_device pool_keeps pool_makes_room pool_mixed pool_order
-    pool_other_context pool_own pool_plain pool_refused pool_share stream_callback stream_many
-    stream_memory_ops streams_legacy streams_per_thread vmm_expandable vmm_host vmm_map vmm_not_mapped
-    vmm_remap vmm_share vmm_unmap_part vmm_without_context
+    pool_contexts pool_default pool_destroyed pool_device pool_keeps pool_makes_room pool_mixed
+    pool_no_context pool_order pool_other_context pool_own pool_plain pool_refused pool_share
+    stream_callback stream_many stream_memory_ops stream_no_context streams_legacy streams_per_thread
+    vmm_expandable vmm_host vmm_map vmm_no_context vmm_not_mapped vmm_remap vmm_share vmm_share_parent
+    vmm_unmap_part vmm_without_context
 }
 
 /// What the simulated driver cannot do natively. Whatever is not here must run.
@@ -163,6 +164,25 @@ fn compare(name: &str) -> Result<()> {
             );
         } else {
             ensure!(warned.is_empty(), "{name} under nvshare (engine {engine}), {place}, warns: {warned:#?}");
+        }
+    }
+    Ok(())
+}
+
+/// Also with the engine of which no memory moves, and where there is no scheduler to grant anything.
+#[test]
+fn memory_needs_no_context_whatever_the_engine_and_without_a_scheduler() -> Result<()> {
+    for name in ["pool_no_context", "vmm_no_context", "vmm_share_parent"] {
+        let program = build(name)?;
+        let world = World::new(CARD)?;
+        let native = run(world.native(&program)?)?;
+        for (engine, supervised) in [("plain", true), ("swap", false), ("managed", false), ("plain", false)] {
+            let world = World::new(CARD)?;
+            let _scheduler = supervised.then(|| world.scheduler(&[])).transpose()?;
+            let mut command = world.command(&program)?;
+            command.env("NVSHARE_ENGINE", engine);
+            let difference = difference(&native, &run(command)?)?;
+            ensure!(difference.is_empty(), "{name}, engine {engine}, scheduler {supervised}:\n{difference}");
         }
     }
     Ok(())

@@ -108,16 +108,19 @@ fn in_order(
     stream: CUstream,
 ) -> Gate<Boxed> {
     let Some(process) = process::current() else { return Gate::Pass };
-    let Some(context) = here(process).filter(|_| !dptr.is_null() && bytes > 0) else { return Gate::Pass };
+    if dptr.is_null() || bytes == 0 {
+        return Gate::Pass;
+    }
     let stream = submit::effective(entry, stream);
     if process.captures.any() && submit::is_captured(stream) {
         return Gate::Pass;
     }
+    // Memory is made where the stream is, whatever context the thread has, and if it has none.
+    let of_stream = context_of(stream).and_then(|of| process.contexts.named(of));
+    let Some(context) = of_stream.or_else(|| here(process)) else { return Gate::Pass };
     if let Err(code) = process.place.wait() {
         return Gate::Answer(code);
     }
-    // Memory is made where the stream is.
-    let context = context_of(stream).and_then(|of| process.contexts.named(of)).unwrap_or(context);
     match pools::backing(process, context.clone(), pool) {
         Backing::Nobodys => Gate::Pass,
         Backing::Ours(pool, on) => {

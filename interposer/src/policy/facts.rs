@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::here;
 use super::ipc::is_shareable;
-use super::submit::{submit_in, wait_for_grant};
+use super::submit::{submit_in, wait_for_memory};
 use crate::contexts::Device;
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing, Passage};
@@ -158,11 +158,11 @@ struct There<'a>(#[expect(dead_code, reason = "held until dropped")] Result<Stay
 
 impl<'a> There<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
-        Self(process.memory.stay_at(ptr).ok_or_else(|| wait_for_grant(process)))
+        Self(process.memory.stay_at(ptr).ok_or_else(|| wait_for_memory(process)))
     }
 
     fn all(process: &'a Process) -> Self {
-        Self(process.memory.stay_all().ok_or_else(|| wait_for_grant(process)))
+        Self(process.memory.stay_all().ok_or_else(|| wait_for_memory(process)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Legacy handles, by which processes share plain memory.
 #![allow(unsafe_code)] // handles and results go through the application's pointers
-use super::submit::wait_for_grant;
+use super::submit::wait_for_memory;
 use super::{answer, here, said};
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
@@ -52,10 +52,10 @@ fn advise() {
 
 fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> {
     process.place.wait()?;
-    let wait = || drop(wait_for_grant(process));
+    let wait = || drop(wait_for_memory(process));
     process.memory.make_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;
-    let passage = wait_for_grant(process);
+    let passage = wait_for_memory(process);
     let offset = process.memory.pin_allocation(known.start)?;
     drop(passage);
     process.bell.ring();

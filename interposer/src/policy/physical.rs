@@ -1,7 +1,7 @@
 //! Physical memory that the application maps itself.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
 use super::arrays::uncounted;
-use super::submit::wait_for_grant;
+use super::submit::wait_for_memory;
 use super::{answer, said, written};
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
@@ -175,7 +175,7 @@ fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing>
     if let Err(code) = process.place.wait() {
         return said(Err(code));
     }
-    let _passage = wait_for_grant(process);
+    let _passage = wait_for_memory(process);
     let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
     process.bell.ring();
     said(check(act(real)))
@@ -210,7 +210,7 @@ pub fn multicast_bound(
 /// Others get to know what lies in a range.
 pub fn shared_at(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
-    let passage = wait_for_grant(process);
+    let passage = wait_for_memory(process);
     process.memory.pin_at(ptr, bytes as u64);
     Gate::Admit(move |result| {
         drop(passage);

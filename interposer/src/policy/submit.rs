@@ -5,6 +5,7 @@ use crate::entry::Entry;
 use crate::gate::{Gate, Nothing, Passage};
 use crate::process::{self, Process};
 use crate::real::driver;
+use crate::residency::context_of;
 use nvshare_abi::*;
 
 /// Work for the GPU: after the grant, and counted until the driver has taken it.
@@ -127,14 +128,25 @@ fn queue(
     if here(process).is_none() && process.contexts.is_empty() {
         return Ok(None);
     }
-    let passage = process.gate.pass_or_give_up(|| process.bell.ring(), || process.place.fails());
-    passage.map(Some).ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
+    knock(process).map(Some)
 }
 
-/// After the grant, for what must find the memory there. None without any context, in which it could be, and where
-/// calls are to fail: what needs the memory then fails without it.
-pub(super) fn wait_for_grant(process: &Process) -> Option<Passage<'_>> {
-    process.gate.try_pass().or_else(|| queue(process, || None).ok().flatten())
+/// Waits for the grant, whatever there is to be done with it.
+///
+/// # Errors
+/// As of [`queue`].
+fn knock(process: &Process) -> Result<Passage<'_>, CUresult> {
+    let passage = process.gate.pass_or_give_up(|| process.bell.ring(), || process.place.fails());
+    passage.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
+}
+
+/// After the grant, for what must find memory there. That needs no context: what was made without one is placed with
+/// the grant. None where calls are to fail, and where some memory cannot come: what needs it then fails without it.
+pub(super) fn wait_for_memory(process: &Process) -> Option<Passage<'_>> {
+    process.gate.try_pass().or_else(|| {
+        let comes = process.memory.can_come(&process.contexts);
+        comes.then(|| knock(process).ok()).flatten()
+    })
 }
 
 /// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.
@@ -157,12 +169,14 @@ pub(super) fn is_captured(stream: CUstream) -> bool {
 /// A capture begins while the GPU is ours, and not beside a wait of ours that would disturb it.
 pub fn capture_begun(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
-    let Some(passage) = wait_for_grant(process) else { return Gate::Pass };
+    let stream = effective(entry, stream);
+    let passage = process.gate.try_pass().or_else(|| queue(process, || None).ok().flatten());
+    let Some(passage) = passage else { return Gate::Pass };
     let beginning = process.captures.begin();
     Gate::Admit(move |result| {
         if result == CUresult::SUCCESS {
-            let context = here(process).map_or(0, |context| context.raw());
-            beginning.begun(effective(entry, stream), context);
+            let context = context_of(stream).or_else(|| here(process).map(|context| context.raw()));
+            beginning.begun(stream, context.unwrap_or_default());
         }
         drop(passage);
         result

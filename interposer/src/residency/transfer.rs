@@ -75,6 +75,13 @@ impl Memory {
         }
     }
 
+    /// Whether all memory that is away can come with a grant. What was moved out needs a context on its device.
+    pub fn can_come(&self, contexts: &Contexts) -> bool {
+        let book = self.book();
+        let mut moved_out = book.pieces.values().filter(|piece| !piece.is_there() && piece.saved);
+        moved_out.all(|piece| contexts.on(piece.device).is_some())
+    }
+
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
     /// is called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
     pub fn evict(

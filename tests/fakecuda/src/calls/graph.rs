@@ -131,6 +131,7 @@ driver! {
 
     cuGraphInstantiateWithFlags(exec: *mut CUgraphExec, graph: CUgraph, _flags: c_ulonglong) |_| {
         let process = Process::get()?;
+        process.context()?;
         let mut inner = process.inner();
         let nodes = inner.graphs.graphs.get(&(graph as usize)).cloned().ok_or(CUresult::ERROR_INVALID_HANDLE)?;
         let handle = inner.handle();

@@ -120,7 +120,9 @@ driver! {
     }
 
     cuMemGetAddressRange_v2(base: *mut CUdeviceptr, size: *mut usize, dptr: CUdeviceptr) |_| {
-        let found = known(&Process::get()?.inner(), dptr).ok_or(CUresult::ERROR_NOT_FOUND)?;
+        let process = Process::get()?;
+        process.context()?;
+        let found = known(&process.inner(), dptr).ok_or(CUresult::ERROR_NOT_FOUND)?;
         if !base.is_null() {
             put(base, found.start)?;
         }
