@@ -4,6 +4,7 @@ use crate::entry::Entry;
 use crate::find::real_dlsym;
 use crate::gate::now_or_never;
 use crate::log;
+use crate::open::has_kept_deepbind;
 use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -26,6 +27,9 @@ impl Around {
     /// Asks the dynamic linker for two names as the program's own calls do: the answer must lie in this library. (Our
     /// own pointers to them are no measure: the linker gives those the other's address too.)
     pub fn check(&self) {
+        if has_kept_deepbind() {
+            self.deep();
+        }
         let here = owner(Self::check as *mut c_void);
         for name in [c"dlsym", c"cuLaunchKernel"] {
             let by = owner(real_dlsym(libc::RTLD_DEFAULT, name));
@@ -60,6 +64,23 @@ impl Around {
                 "the program uses CUDA around libnvshare.so: its work ran outside of its turn ({count} times)"
             ));
         }
+    }
+
+    /// A driver was found that is loaded in another namespace.
+    pub fn elsewhere(&self) {
+        self.tell(
+            "the program has loaded a driver into a namespace of its own (dlmopen): calls made there are not managed"
+                .to_owned(),
+        );
+    }
+
+    /// The program has loaded something that keeps its own names before ours, as its user wishes.
+    pub fn deep(&self) {
+        self.tell(
+            "the program loads with RTLD_DEEPBIND, which NVSHARE_DEEPBIND=1 leaves to it: what is loaded so may make \
+             calls that are not managed"
+                .to_owned(),
+        );
     }
 
     fn tell(&self, text: String) {

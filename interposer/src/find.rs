@@ -8,29 +8,33 @@
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
 #![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
 use crate::entry::Entry;
-use crate::loaded;
+use crate::{elsewhere, loaded};
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::*};
 
-extern "C" fn glibc_dlsym() -> *mut c_void {
-    static GLIBC_DLSYM: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    let known = GLIBC_DLSYM.load(Acquire);
+/// The function of that name in libc, or in libdl before glibc 2.34; or that of an interposer that stands behind us.
+pub fn glibcs(name: &CStr, slot: &AtomicPtr<c_void>) -> *mut c_void {
+    let known = slot.load(Acquire);
     if !known.is_null() {
         return known;
     }
-    // In libc since 2.34, in libdl before; or that of an interposer that stands behind us.
-    let found = loaded::next(c"dlsym");
+    let found = loaded::next(name);
     if found.is_null() {
         return finds_nothing as *mut c_void;
     }
-    GLIBC_DLSYM.store(found, Release);
+    slot.store(found, Release);
     found
 }
 
-/// In the place of a `dlsym` that there is not.
-extern "C" fn finds_nothing(_: *mut c_void, _: *const c_char) -> *mut c_void {
+/// In the place of a function that there is not: the answer of each of them is a null pointer then.
+extern "C" fn finds_nothing() -> *mut c_void {
     null_mut()
+}
+
+extern "C" fn glibc_dlsym() -> *mut c_void {
+    static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+    glibcs(c"dlsym", &SLOT)
 }
 
 pub fn real_dlsym(handle: *mut c_void, name: &CStr) -> *mut c_void {
@@ -42,13 +46,28 @@ pub fn real_dlsym(handle: *mut c_void, name: &CStr) -> *mut c_void {
 
 /// Ours for `name`, if there is one and `handle` really has the driver's; null means "not ours".
 extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-    // SAFETY: dlsym's own contract: a NUL-terminated name.
-    let name = unsafe { CStr::from_ptr(name) };
-    match Entry::named(name) {
-        // RTLD_NEXT is for interposers that stand behind us in the order; they mean the driver's.
-        Some(entry) if handle != libc::RTLD_NEXT && !real_dlsym(handle, name).is_null() => entry.export(),
-        _ => null_mut(),
+    // RTLD_NEXT is for interposers that stand behind us in the order; they mean the driver's, or glibc's.
+    if handle == libc::RTLD_NEXT {
+        return null_mut();
     }
+    // SAFETY: dlsym's own contract: a NUL-terminated name. Nothing is called for those that begin with "dl", which
+    // sanitizers look up before they are ready to be.
+    let is_dlmopen = unsafe { loaded::is(name.cast(), c"dlmopen") };
+    // SAFETY: as above.
+    let name = unsafe {
+        if !is_dlmopen && *name == b'd' as c_char {
+            return null_mut();
+        }
+        CStr::from_ptr(name)
+    };
+    let export = match Entry::named(name) {
+        Some(entry) => entry.export(),
+        // Asked for by its name, for who links it needs glibc 2.34 or libdl.
+        None if is_dlmopen => crate::open::dlmopen as *mut c_void,
+        None => return null_mut(),
+    };
+    let theirs = real_dlsym(handle, name);
+    if theirs.is_null() || elsewhere::is_foreign(theirs) { null_mut() } else { export }
 }
 
 /// # Safety
@@ -64,7 +83,10 @@ pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut
         "test rsi, rsi",
         "je 2f",
         "cmp word ptr [rsi], 0x7563", // "cu"
+        "je 3f",
+        "cmp word ptr [rsi], 0x6c64", // "dl"
         "jne 2f",
+        "3:",
         "call {ours}",
         "test rax, rax",
         "je 2f",
@@ -93,11 +115,16 @@ pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut
         "stp x0, x1, [sp, #16]",
         "cbz x1, 2f",
         "ldrb w9, [x1]",
-        "cmp w9, #0x63", // "c"
+        "cbz w9, 2f",
+        "ldrb w10, [x1, #1]",
+        "orr w9, w9, w10, lsl #8",
+        "mov w10, #0x7563", // "cu"
+        "cmp w9, w10",
+        "b.eq 3f",
+        "mov w10, #0x6c64", // "dl"
+        "cmp w9, w10",
         "b.ne 2f",
-        "ldrb w9, [x1, #1]",
-        "cmp w9, #0x75", // "u"
-        "b.ne 2f",
+        "3:",
         "bl {ours}",
         "cbz x0, 2f",
         "ldp x29, x30, [sp], #32",

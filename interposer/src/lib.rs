@@ -1,16 +1,18 @@
 //! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
 //! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
 //! we keep), `place` (whether there is one for us), `agent` (who talks to the scheduler), `residency` (how
-//! memory moves), `ipc` (what other processes open), `find` (dlsym), `loaded` (where glibc's is).
+//! memory moves), `ipc` (what other processes open), `find` (dlsym), `open` (dlopen, dlmopen),
+//! `loaded` (where glibc's are), `elsewhere` (a driver that is not ours).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
-//! no constructor, no thread and no allocation before `cuInit` has succeeded.
+//! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod agent;
 mod around;
 mod captures;
 mod clock;
 mod contexts;
 mod descriptors;
+mod elsewhere;
 mod entry;
 mod exports;
 mod find;
@@ -18,6 +20,7 @@ mod gate;
 mod ipc;
 mod loaded;
 mod log;
+mod open;
 mod place;
 mod policy;
 mod process;

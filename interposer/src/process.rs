@@ -73,7 +73,9 @@ pub fn current() -> Option<&'static Process> {
 
 /// CUDA is initialised: begin, once.
 pub fn start() {
-    if current().is_some() {
+    if let Some(process) = current() {
+        // Another thread may have begun a moment ago.
+        process.place.greeting(GREETING);
         return;
     }
     let settings = Settings::of_this_process();

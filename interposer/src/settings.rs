@@ -1,6 +1,7 @@
 //! The library's settings: environment variables, read once when the process initialises CUDA.
 #![allow(unsafe_code)] // getauxval
 use crate::log::{self, Level};
+use core::ffi::CStr;
 use nvshare_protocol::{Bytes, paths};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ const PRIORITY: &str = "NVSHARE_PRIORITY";
 const TIME_SHARE: &str = "NVSHARE_TIME_SHARE";
 const DEBUG: &str = "NVSHARE_DEBUG";
 const OVERSUB: &str = "NVSHARE_ENABLE_SINGLE_OVERSUB";
+/// Read where files are opened.
+pub const DEEPBIND: &CStr = c"NVSHARE_DEEPBIND";
 
 #[rustfmt::skip]
 pub const TABLE: &[Setting] = &[
@@ -36,6 +39,7 @@ pub const TABLE: &[Setting] = &[
     Setting { name: PREFETCH, allowed: "on, off", default: "on", meaning: "off: memory comes back by page faults, for comparison" },
     Setting { name: DEBUG, allowed: "0, 1", default: "0", meaning: "1: as NVSHARE_LOG=debug (the C nvshare's name)" },
     Setting { name: OVERSUB, allowed: "0, 1", default: "0", meaning: "1: the process may allocate more than the card has (the C nvshare's name)" },
+    Setting { name: "NVSHARE_DEEPBIND", allowed: "0, 1", default: "0", meaning: "1: what the program loads with RTLD_DEEPBIND keeps its own names first, and may make calls that are not managed" },
 ];
 
 /// What new allocations are to be made of.
@@ -109,6 +113,7 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: Option<&Path>) -> (
     let prefetch = switch(PREFETCH, "on", "off", true);
     let debug = switch(DEBUG, "1", "0", false);
     let oversubscribe = switch(OVERSUB, "1", "0", false);
+    switch("NVSHARE_DEEPBIND", "1", "0", false);
     let level = match parse(LOG).as_deref() {
         Some("off") => Level::Off,
         Some("error") => Level::Error,

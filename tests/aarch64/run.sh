@@ -21,7 +21,9 @@ tests/check-floor.sh "$library"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 aarch64-linux-gnu-gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$work/libcuda.so.1" tests/aarch64/driver.c
-aarch64-linux-gnu-gcc -O1 -o "$work/lookup" tests/aarch64/lookup.c -ldl
+mkdir "$work/beside"
+aarch64-linux-gnu-gcc -shared -fPIC -o "$work/beside/libbeside.so" tests/aarch64/driver.c
+aarch64-linux-gnu-gcc -O1 -o "$work/lookup" tests/aarch64/lookup.c -Wl,--enable-new-dtags,-rpath,"\$ORIGIN/beside" -ldl
 emulated() { timeout 120 qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$work" -E NVSHARE_SOCKET="$work/none" "$@" "$work/lookup"; }
 emulated >"$work/native"
 emulated -E LD_PRELOAD="$library" >"$work/ours" 2>"$work/said"

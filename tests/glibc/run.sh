@@ -34,7 +34,9 @@ unpack() {
 build() { "$venv/bin/python" -m ziglang cc -target x86_64-linux-gnu.2.17 -O1 -Wall -Werror -o "$work/$1" "${@:2}" -lpthread -ldl; }
 build libcuda.so.1 -shared -fPIC -Wl,-soname,libcuda.so.1 "$here/../aarch64/driver.c"
 build allocator.so -shared -fPIC "$here/allocator.c"
-build lookup "$here/../aarch64/lookup.c"
+mkdir "$work/beside"
+build beside/libbeside.so -shared -fPIC "$here/../aarch64/driver.c"
+build lookup "$here/../aarch64/lookup.c" -Wl,--enable-new-dtags,-rpath,"\$ORIGIN/beside"
 build allocates "$here/allocates.c"
 build allocates-itself "$here/allocates.c" "$here/allocator.c"
 

@@ -103,3 +103,115 @@ fn work_that_goes_around_us_is_told_of_when_its_turn_is_over() -> Result<()> {
     drop(around);
     Ok(())
 }
+
+/// A plugin that looks the driver up itself, and uses it until it is killed. Its first word is who answers.
+const PLUGIN: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
+typedef int (*call)();
+void use(void) {
+    void *cuda = dlopen("libcuda.so.1", RTLD_NOW), *context;
+    call init = cuda ? (call)dlsym(cuda, "cuInit") : 0;
+    Dl_info info;
+    if (!init || init(0) || !dladdr((void *)init, &info)) return;
+    if (((call)dlsym(cuda, "cuDevicePrimaryCtxRetain"))(&context, 0)) return;
+    printf("{\"by\":\"%s\"}\n", info.dli_fname);
+    fflush(stdout);
+    for (;;) pause();
+}
+"#;
+/// Loads the plugin as it is told.
+const HOST: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+int main(int argc, char **argv) {
+    int deep = RTLD_NOW | RTLD_DEEPBIND;
+    void *plugin = strcmp(argv[1], "dlmopen") ? dlopen(argv[2], deep) : dlmopen(LM_ID_NEWLM, argv[2], RTLD_NOW);
+    void (*use)(void) = plugin ? (void (*)(void))dlsym(plugin, "use") : 0;
+    if (use) use();
+    return 1;
+}
+"#;
+const DEEP_PYTHON: &str =
+    "import ctypes, os, sys; ctypes.CDLL(sys.argv[2], os.RTLD_NOW | os.RTLD_DEEPBIND).use()";
+const DLMOPEN_PYTHON: &str = "
+import ctypes, os, sys
+find = ctypes.CDLL('libdl.so.2').dlmopen
+find.restype, find.argtypes = ctypes.c_void_p, [ctypes.c_long, ctypes.c_char_p, ctypes.c_int]
+ctypes.CDLL('plugin', handle=find(-1, sys.argv[2].encode(), os.RTLD_NOW)).use()
+";
+
+/// A world whose driver is a file of the driver's name, as a real one is.
+fn world_with_a_driver() -> Result<World> {
+    let world = World::new(REPORT)?;
+    let driver = world.dir().join("lib/libcuda.so.1");
+    std::fs::remove_file(&driver)?;
+    std::fs::copy(built()?.join("libfakecuda.so"), driver)?;
+    Ok(world)
+}
+
+/// The plugin, loaded by `how` in C or in Python, at work; and who answered it.
+fn plugged(world: &World, how: &str, python: Option<&str>, keeps: &str) -> Result<(Tenant, String)> {
+    let plugin = compile(world, "plugin.so", PLUGIN, &["-shared", "-fPIC"])?;
+    let mut command = match python {
+        Some(script) => {
+            let mut command = world.command("python3")?;
+            command.args(["-c", script]);
+            command
+        }
+        None => world.command(compile(world, "host", HOST, &[])?)?,
+    };
+    command.arg(how).arg(plugin).env("NVSHARE_DEEPBIND", keeps);
+    let tenant = Tenant::spawn(command)?;
+    let by =
+        tenant.next("by")?.as_str().context("who answers")?.rsplit('/').next().unwrap_or_default().to_owned();
+    Ok((tenant, by))
+}
+
+#[test]
+fn what_is_loaded_with_its_own_names_first_is_managed() -> Result<()> {
+    for python in [None, Some(DEEP_PYTHON)] {
+        let world = world_with_a_driver()?;
+        let scheduler = world.scheduler(&[])?;
+        let (tenant, by) = plugged(&world, "deep", python, "")?;
+        assert_eq!(by, "libnvshare.so");
+        until("it is a tenant", || Ok(scheduler.status()?.tenants.len() == 1))?;
+        assert!(!world.tenants_log().contains("not managed"), "{}", world.tenants_log());
+        drop(tenant);
+    }
+    Ok(())
+}
+
+/// The flag stays where the user needs it; who initialises CUDA with us is told of.
+#[test]
+fn what_is_to_keep_its_own_names_first_keeps_them_and_is_told_of() -> Result<()> {
+    let world = world_with_a_driver()?;
+    let scheduler = world.scheduler(&[])?;
+    let (tenant, by) = plugged(&world, "deep", None, "1")?;
+    assert_eq!(by, "libcuda.so.1");
+    drop(tenant);
+    let script = "import ctypes, sys, os; ctypes.CDLL(sys.argv[2], os.RTLD_NOW | os.RTLD_DEEPBIND); \
+                  ctypes.CDLL('libcuda.so.1').cuInit(0); print('{\"by\":\"\"}', flush=True); sys.stdin.read()";
+    let (tenant, _) = plugged(&world, "deep", Some(script), "1")?;
+    is_reported(&scheduler, "NVSHARE_DEEPBIND=1 leaves to it")?;
+    drop(tenant);
+    Ok(())
+}
+
+#[test]
+fn a_driver_in_a_namespace_of_its_own_is_told_of() -> Result<()> {
+    for python in [None, Some(DLMOPEN_PYTHON)] {
+        let world = world_with_a_driver()?;
+        let scheduler = world.scheduler(&[])?;
+        let (tenant, by) = plugged(&world, "dlmopen", python, "")?;
+        assert_eq!(by, "libcuda.so.1");
+        let words = "loaded a driver into a namespace of its own (dlmopen)";
+        is_reported(&scheduler, words)?;
+        assert!(world.tenants_log().contains(words), "{}", world.tenants_log());
+        drop(tenant);
+    }
+    Ok(())
+}

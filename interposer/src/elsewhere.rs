@@ -1,0 +1,110 @@
+//! A driver in another namespace of the dynamic linker (`dlmopen`): its own copy, which is not ours to manage.
+//!
+//! Such a program may never call us again, so that a thread looks for the driver among the files that are mapped. It is
+//! started by the first `dlmopen`, which hardly any program calls, looks ever more seldom, and ends when there is one.
+#![allow(unsafe_code)] // it asks the dynamic linker what is loaded
+use crate::agent::spawn_quietly;
+use crate::{log, process};
+use core::ffi::{c_int, c_void};
+use std::collections::BTreeSet;
+use std::sync::Once;
+use std::time::Duration;
+
+/// Between the first two looks, and the longest between two: what matters is work of some seconds.
+const SOON: Duration = Duration::from_millis(50);
+const SELDOM: Duration = Duration::from_secs(10);
+
+static WATCHED: Once = Once::new();
+
+/// The program opens another namespace.
+pub fn watch() {
+    WATCHED.call_once(|| {
+        if let Err(error) = spawn_quietly("nvshare-around", look) {
+            log::debug!("cannot start a thread ({error}): a driver in another namespace is not noticed");
+        }
+    });
+}
+
+fn look() {
+    let mut pause = SOON;
+    while !is_there() {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(SELDOM);
+    }
+    // Also where the program has not initialised CUDA with us: the operator is to be told.
+    process::start();
+    if let Some(process) = process::current() {
+        process.around.elsewhere();
+    }
+}
+
+/// Whether a driver is mapped that is not loaded in this namespace.
+fn is_there() -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let here = here();
+    drivers(&maps).any(|start| !here.contains(&start))
+}
+
+/// Whether an address lies in a file of another namespace, where ours must not take its place.
+pub fn is_foreign(address: *mut c_void) -> bool {
+    if !WATCHED.is_completed() {
+        return false;
+    }
+    // SAFETY: all zeros is a valid Dl_info; any address may be asked for.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: as above; the result is ours to write.
+    let found = unsafe { libc::dladdr(address, &mut info) } != 0;
+    found && !here().contains(&(info.dli_fbase as usize))
+}
+
+/// Where drivers are mapped from their beginnings on.
+fn drivers(maps: &str) -> impl Iterator<Item = usize> {
+    maps.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (range, offset) = (words.next()?, words.nth(1)?);
+        // A path may have spaces in it.
+        let name = line.rsplit('/').next()?;
+        let is_driver = name.starts_with("libcuda.so") && offset.bytes().all(|digit| digit == b'0');
+        let start = range.split('-').next().filter(|_| is_driver)?;
+        usize::from_str_radix(start, 16).ok()
+    })
+}
+
+/// Where the files of this namespace are loaded.
+fn here() -> BTreeSet<usize> {
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _bytes: usize, here: *mut c_void) -> c_int {
+        // SAFETY: the linker's description of a loaded file, and the set below.
+        unsafe { (*here.cast::<BTreeSet<usize>>()).insert((*info).dlpi_addr as usize) };
+        0
+    }
+    let mut here = BTreeSet::new();
+    // SAFETY: the callback has the type that is asked for, and the set outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut here).cast()) };
+    here
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_known_by_its_name_and_where_it_begins() {
+        let maps = "\
+55d0c8a00000-55d0c8a02000 r--p 00000000 08:01 7 /usr/bin/program
+7f0000000000-7f0000400000 r--p 00000000 08:01 9 /usr/lib/x86_64-linux-gnu/libcuda.so.580.159.04
+7f0000400000-7f0000800000 r-xp 00400000 08:01 9 /usr/lib/x86_64-linux-gnu/libcuda.so.580.159.04
+7f1000000000-7f1000400000 r--p 00000000 08:01 8 /usr/lib/libcudart.so.13
+7f2000000000-7f2000400000 r--p 00000000 08:01 9 /a b/libcuda.so.1
+7f3000000000-7f3000400000 rw-p 00000000 00:00 0
+";
+        let found: Vec<usize> = drivers(maps).collect();
+        assert_eq!(found, [0x7f00_0000_0000, 0x7f20_0000_0000]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the dynamic linker")]
+    fn what_is_loaded_here_is_no_driver_elsewhere() {
+        assert!(here().len() > 1);
+        assert!(!is_there());
+    }
+}
