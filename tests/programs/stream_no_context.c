@@ -1,4 +1,5 @@
 // alone: a thread without a current context works in a stream: memory in its order, which is counted, copies, a capture.
+// What asks for the current context is refused.
 #include "common.h"
 
 static CUstream stream;
@@ -17,6 +18,10 @@ static void *allocates(void *nothing) {
 
 static void *works(void *nothing) {
   CUgraph graph;
+  CUdeviceptr base;
+  CUipcMemHandle handle;
+  size_t range;
+  int ordinal;
   unsigned *words = malloc(4 * MIB);
   for (size_t i = 0; i < MIB; i++) words[i] = 7;
   SAY(cuMemcpyHtoDAsync(p, words, 4 * MIB, stream));
@@ -26,6 +31,10 @@ static void *works(void *nothing) {
   SAY(cuMemcpyDtoHAsync(words, q, 4 * MIB, stream));
   SAY(cuStreamSynchronize(stream));
   expect(count_wrong(words, MIB, 8) == 0, "they are right");
+  SAY(cuMemGetAddressRange(&base, &range, shared));
+  SAY(cuIpcGetMemHandle(&handle, shared));
+  SAY(cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, shared));
+  SAY(cuMemFreeAsync(q, NULL));
   SAY(cuMemFreeAsync(q, stream));
   SAY(cuMemFreeAsync(p, stream));
   SAY(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));

@@ -6,6 +6,7 @@ use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::residency::{Wish, context_of};
+use crate::stream::Key;
 use nvshare_abi::*;
 
 /// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute
@@ -154,8 +155,10 @@ pub fn free_async(
 ) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Gate::Pass };
     let stream = submit::effective(entry, stream);
-    // A captured free is of what the graph has allocated: the driver refuses it of anything else.
-    if process.captures.any() && submit::is_captured(stream) {
+    // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
+    // stream of no context.
+    let is_captured = process.captures.any() && submit::is_captured(stream);
+    if is_captured || Key::here(stream).is_default() && here(process).is_none() {
         return Gate::Pass;
     }
     freed(process, dptr, process.memory.free_in(process, dptr, stream))

@@ -56,7 +56,10 @@ pub fn address_range(
     bytes: *mut usize,
     dptr: CUdeviceptr,
 ) -> Gate<Nothing> {
-    let Some(process) = process::current() else { return Gate::Pass };
+    // The driver refuses it without a current context.
+    let Some(process) = process::current().filter(|process| here(process).is_some()) else {
+        return Gate::Pass;
+    };
     let Some(known) = known(process, dptr) else {
         let spare = process.memory.is_spare(dptr);
         return if spare { Gate::Answer(CUresult::ERROR_NOT_FOUND) } else { Gate::Pass };

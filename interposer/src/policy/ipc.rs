@@ -11,10 +11,10 @@ use crate::residency::Known;
 use nvshare_abi::*;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
-/// managed memory for us becomes pieces for that.
+/// managed memory for us becomes pieces for that. The driver refuses it without a current context.
 pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Gate<Boxed> {
     let Some((process, known)) = process::current()
-        .filter(|_| !handle.is_null())
+        .filter(|process| !handle.is_null() && here(process).is_some())
         .and_then(|process| Some((process, process.memory.known(dptr)?)))
     else {
         return Gate::Pass;

@@ -26,7 +26,11 @@ unsafe fn give<T>(handle: *mut T, ticket: Ticket) -> Result<(), CUresult> {
 }
 
 driver! {
-    cuIpcGetMemHandle(handle: *mut CUipcMemHandle, dptr: CUdeviceptr) |_| { give(handle, Process::get()?.share(dptr)?) }
+    cuIpcGetMemHandle(handle: *mut CUipcMemHandle, dptr: CUdeviceptr) |_| {
+        let process = Process::get()?;
+        process.context()?;
+        give(handle, process.share(dptr)?)
+    }
 
     cuIpcOpenMemHandle(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _flags: c_uint) |_| {
         put(dptr, Process::get()?.open_shared(ticket(&handle))?)
