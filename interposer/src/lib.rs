@@ -1,8 +1,8 @@
 //! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
 //! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
-//! we keep), `place` (whether there is one for us), `agent` (who talks to the scheduler), `residency` (how
-//! memory moves), `ipc` (what other processes open), `find` (dlsym), `open` (dlopen, dlmopen),
-//! `loaded` (where glibc's are), `elsewhere` (a driver that is not ours).
+//! we keep), `place` (whether there is one for us), `agent` (who decides with the scheduler), `transport` (the
+//! connection), `residency` (how memory moves), `ipc` (what other processes open), `find` (dlsym), `open` (dlopen,
+//! dlmopen), `loaded` (where glibc's are), `elsewhere` (a driver that is not ours).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
@@ -21,6 +21,7 @@ mod ipc;
 mod loaded;
 mod log;
 mod open;
+mod owned;
 mod place;
 mod policy;
 mod process;
@@ -29,3 +30,4 @@ mod real;
 mod residency;
 mod settings;
 mod stream;
+mod transport;

@@ -1,5 +1,5 @@
 //! What we keep for this process, from its `cuInit` to its end or fork.
-#![allow(unsafe_code)] // fork handlers and the descriptors they close
+#![allow(unsafe_code)] // the fork handler, and a pointer that is published
 use crate::agent::{self, Bell};
 use crate::around::Around;
 use crate::captures::Captures;
@@ -16,7 +16,7 @@ use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 use std::ptr::null_mut;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 use std::time::Duration;
 
 /// How long `cuInit` waits for the first word with the scheduler.
@@ -54,16 +54,6 @@ pub struct Pool {
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 
-/// The descriptors of ours that a forked child must not keep open: the scheduler tells by the closing
-/// of the connection that a tenant is gone, and swap space is free when nobody has its file.
-pub static DESCRIPTORS: [AtomicI32; 5] = [const { AtomicI32::new(-1) }; 5];
-/// Whose is where in [`DESCRIPTORS`]: the bell's two ends, the connection, the swap space's file, the socket of `ipc`.
-pub const BELL: usize = 0;
-pub const EAR: usize = 1;
-pub const LINK: usize = 2;
-pub const SWAP: usize = 3;
-pub const IPC: usize = 4;
-
 /// None before CUDA is initialised in this process.
 #[inline]
 pub fn current() -> Option<&'static Process> {
@@ -79,13 +69,6 @@ pub fn start() {
         return;
     }
     let settings = Settings::of_this_process();
-    let (bell, ear) = match agent::bell() {
-        Ok(pair) => pair,
-        Err(error) => {
-            crate::log::error!("cannot make a socket pair ({error}): this process runs unmanaged");
-            return;
-        }
-    };
     let process = Box::into_raw(Box::new(Process {
         memory: Memory::new(settings.engine),
         ipc: Ipc::default(),
@@ -97,7 +80,7 @@ pub fn start() {
         around: Around::default(),
         pools: Mutex::default(),
         current_pools: Mutex::default(),
-        bell,
+        bell: Bell::default(),
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
     }));
@@ -113,9 +96,8 @@ pub fn start() {
     });
     // SAFETY: published, and never freed.
     let process: &'static Process = unsafe { &*process };
-    ear.publish(&process.bell);
     process.around.check();
-    agent::spawn(process, ear);
+    agent::spawn(process);
     process.place.greeting(GREETING);
 }
 
@@ -123,13 +105,7 @@ pub fn start() {
 /// threads that the child does not have.
 extern "C" fn in_child() {
     PROCESS.store(null_mut(), Release);
-    for descriptor in &DESCRIPTORS {
-        let fd = descriptor.swap(-1, AcqRel);
-        if fd >= 0 {
-            // SAFETY: ours; no thread of this child uses it any more.
-            unsafe { libc::close(fd) };
-        }
-    }
+    crate::owned::close_in_child();
 }
 
 impl Process {

@@ -305,6 +305,14 @@ impl Tenant {
         self.child.id()
     }
 
+    /// Says something on its stdin.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn write(&self, text: &str) -> Result<()> {
+        Ok(self.stdin.as_ref().context("stdin is piped")?.write_all(text.as_bytes())?)
+    }
+
     /// The next line that has the field `key`.
     ///
     /// # Errors

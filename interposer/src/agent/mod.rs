@@ -7,7 +7,6 @@ mod bell;
 mod drain;
 mod free;
 mod idle;
-mod link;
 mod pace;
 mod prepare;
 mod refused;
@@ -20,13 +19,12 @@ use crate::process::Process;
 use crate::random::random;
 use crate::real::driver;
 use crate::residency::Totals;
+use crate::transport::{Link, Transport};
 use crate::{clock, log};
-use bell::Ear;
-pub use bell::{Bell, bell};
+pub use bell::Bell;
 use drain::Drain;
 use free::abandon;
 use idle::{Idleness, News};
-use link::Link;
 use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
 use pace::Pace;
@@ -72,7 +70,7 @@ enum Phase {
 struct Agent {
     process: &'static Process,
     instance: InstanceId,
-    ear: Ear,
+    transport: Transport,
     drain: Drain,
     link: Option<Link>,
     /// The version of the scheduler's language, and whether and when it has answered our hello.
@@ -116,12 +114,17 @@ struct Agent {
 }
 
 /// Starts the agent. If it cannot start, or ever fails, the application runs as if we were not here.
-pub fn spawn(process: &'static Process, ear: Ear) {
+pub fn spawn(process: &'static Process) {
     let run = move || {
+        process.bell.listen();
         relax_capture();
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match Drain::spawn(process) {
-            Ok(drain) => Agent::new(process, ear, drain).run(),
-            Err(error) => error,
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (transport, drain) =
+                match Transport::spawn(process).and_then(|to| Ok((to, Drain::spawn(process)?))) {
+                    Ok(spawned) => spawned,
+                    Err(error) => return error,
+                };
+            Agent::new(process, transport, drain).run()
         }));
         log::error!("the agent ended ({ended:?}): this process runs unmanaged");
         abandon(process);
@@ -140,13 +143,13 @@ fn relax_capture() {
 }
 
 impl Agent {
-    fn new(process: &'static Process, ear: Ear, drain: Drain) -> Self {
+    fn new(process: &'static Process, transport: Transport, drain: Drain) -> Self {
         let now = clock::instant();
         Self {
             process,
             // Without random bytes two processes of one name are told apart by their connections all the same.
             instance: InstanceId(random().unwrap_or_default()),
-            ear,
+            transport,
             drain,
             link: None,
             speaks: 0,
@@ -185,12 +188,19 @@ impl Agent {
             }
             self.watch();
             let bound = self.next_wake();
-            if link::wait(&mut self.ear, self.link.as_ref(), bound)
+            if !self.has_news() {
+                self.process.bell.wait(bound);
+            }
+            if self.has_news()
                 && let Err(error) = self.listen()
             {
                 self.lose(&error);
             }
         }
+    }
+
+    fn has_news(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::has_news)
     }
 
     // --- the connection ---
@@ -203,7 +213,7 @@ impl Agent {
         let socket = &self.process.settings.socket;
         let recent = self.lost_at.is_some_and(|lost| now.duration_since(lost) < ORPHAN_BOUND);
         self.next_attempt = now + if recent { RETRY_SOON } else { RETRY_LATER };
-        match Link::connect(socket) {
+        match self.transport.connect() {
             Ok(link) => self.greet_scheduler(link),
             Err(error) => {
                 log::debug!("no scheduler at {}: {error}", socket.display());
@@ -223,16 +233,12 @@ impl Agent {
         }
     }
 
-    /// A scheduler that has no place may hang up before it has heard of us: it has said why.
-    fn greet_scheduler(&mut self, mut link: Link) {
+    fn greet_scheduler(&mut self, link: Link) {
         self.said_holds = !self.process.gate.is_shut() && !self.process.contexts.devices().is_empty();
         let said = link.send(&ToScheduler::Hello(self.hello()));
         self.link = Some(link);
         self.welcomed = false;
-        let Err(error) = said else { return };
-        // Only what has hung up is read without a wait.
-        let hung_up = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
-        if !hung_up || self.listen().is_err() || self.link.is_some() {
+        if let Err(error) = said {
             self.lose(&error);
         }
     }
@@ -306,9 +312,9 @@ impl Agent {
         }
     }
 
-    fn send(&mut self, message: &ToScheduler) -> io::Result<()> {
+    fn send(&self, message: &ToScheduler) -> io::Result<()> {
         log::debug!("says {message:?}");
-        self.link.as_mut().map_or(Ok(()), |link| link.send(message))
+        self.link.as_ref().map_or(Ok(()), |link| link.send(message))
     }
 
     // --- what passes with time ---

@@ -2,6 +2,7 @@
 use super::{Agent, OWN_DRAIN, Phase, RETRY_ROOM, STRAY};
 use crate::contexts::Purpose;
 use crate::process::Process;
+use crate::transport::{Heard, Mapped};
 use crate::{clock, log};
 use nvshare_protocol::tenant::{
     Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome, total,
@@ -16,11 +17,11 @@ pub(super) const REFUSED_SINCE: u32 = 3;
 
 impl Agent {
     pub(super) fn listen(&mut self) -> io::Result<()> {
-        let Some(link) = &mut self.link else { return Ok(()) };
+        let Some(link) = &self.link else { return Ok(()) };
         let mut messages = link.receive()?.into_iter().peekable();
-        while let Some((message, file)) = messages.next() {
+        while let Some(Heard { message, mapped }) = messages.next() {
             log::debug!("hears {message:?}");
-            let next = messages.peek().map(|(next, _)| next);
+            let next = messages.peek().map(|next| &next.message);
             if matches!((&message, next), (ToTenant::Fetch(_), Some(ToTenant::Fetch(_)))) {
                 // The next one says all that this one does.
                 continue;
@@ -32,7 +33,7 @@ impl Agent {
                 ToTenant::Contended(contended) => self.set_contended(contended),
                 ToTenant::Evict(shares) => self.evict(&shares)?,
                 ToTenant::Fetch(shares) => self.fetch_ahead(&shares)?,
-                ToTenant::Swap(bytes) => self.swap_granted(bytes, file),
+                ToTenant::Swap(bytes) => self.swap_granted(bytes, mapped),
                 ToTenant::Notice(text) => self.notice(text),
                 ToTenant::NoPlace(said) => {
                     self.no_place(&said);
@@ -90,8 +91,8 @@ impl Agent {
         Ok(())
     }
 
-    fn swap_granted(&mut self, bytes: Bytes, file: Option<std::os::fd::OwnedFd>) {
-        let all = self.process.memory.space.granted(bytes.0, file).unwrap_or_else(|error| {
+    fn swap_granted(&mut self, bytes: Bytes, mapped: Mapped) {
+        let all = self.process.memory.space.granted(bytes.0, mapped).unwrap_or_else(|error| {
             log::warning!("swap space cannot be mapped: {error}");
             false
         });

@@ -1,8 +1,9 @@
 //! Who opens a handle of another process's.
 use super::ticket::Ticket;
 use crate::descriptors;
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use crate::owned::{BRIEF, Owned};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
@@ -29,9 +30,9 @@ fn is_hung_up(error: &io::Error) -> bool {
 
 fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
     let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server))?;
-    let mut stream = UnixStream::connect_addr(&address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = Owned::new(UnixStream::connect_addr(&address)?.into(), false, BRIEF);
+    stream.set_bound(libc::SO_RCVTIMEO, PATIENCE)?;
+    stream.set_bound(libc::SO_SNDTIMEO, PATIENCE)?;
     stream.write_all(&ticket.secret)?;
     let mut parts = Vec::new();
     loop {
@@ -43,10 +44,10 @@ fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
     }
 }
 
-fn part(stream: &UnixStream) -> io::Result<(u64, u64, OwnedFd)> {
+fn part(stream: &Owned) -> io::Result<(u64, u64, OwnedFd)> {
     let (mut words, mut read, mut file) = ([0; 16], 0, None);
     while read < words.len() {
-        let (more, with) = descriptors::receive(stream.as_raw_fd(), &mut words[read..])?;
+        let (more, with) = descriptors::receive(stream.get()?, &mut words[read..])?;
         if more == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,

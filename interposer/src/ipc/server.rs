@@ -2,18 +2,17 @@
 //!
 //! Everybody in the network namespace may connect. Who says nothing keeps nobody waiting: silent peers are waited for
 //! beside each other, and beyond a number of them the oldest makes way.
-#![allow(unsafe_code)] // poll(2), the peer's credentials, and descriptors that a forked child must close
+#![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::ticket::{Name, Secret, Ticket};
 use crate::gate::Deadline;
-use crate::process::{DESCRIPTORS, IPC, Process};
+use crate::owned::{BRIEF, IPC, Owned};
+use crate::process::Process;
 use crate::random::random;
 use crate::{agent, descriptors, log};
-use std::io::{self, Read};
-use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::sync::atomic::Ordering::Release;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 /// Peers that have connected and not said their secret, at most.
@@ -33,15 +32,27 @@ type Parts = Vec<(OwnedFd, u64)>;
 pub fn start(process: &'static Process) -> io::Result<Name> {
     let name = random()?;
     let listener = bind(&name)?;
-    DESCRIPTORS[IPC].store(listener.as_raw_fd(), Release);
-    agent::spawn_quietly("nvshare-ipc", move || serve(&listener, |secret| given(process, secret)))?;
+    agent::spawn_quietly("nvshare-ipc", move || serve(&name, listener, |secret| given(process, secret)))?;
     Ok(name)
 }
 
-fn bind(name: &Name) -> io::Result<UnixListener> {
+/// In the program's table: this thread calls the driver, whose descriptors are there.
+fn bind(name: &Name) -> io::Result<Owned> {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(name))?)?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(Owned::new(listener.into(), false, IPC))
+}
+
+/// The next one that has connected.
+fn accept(listener: &Owned) -> io::Result<Peer> {
+    let (none, flags) = (std::ptr::null_mut(), libc::SOCK_CLOEXEC);
+    // SAFETY: no address is asked for.
+    let fd = unsafe { libc::accept4(listener.get()?, none, none.cast(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made, and nobody else's.
+    Ok(Peer::new(Owned::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, BRIEF)))
 }
 
 fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
@@ -57,7 +68,7 @@ fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
 /// A connection whose secret is not there yet.
 #[derive(Debug)]
 struct Peer {
-    stream: UnixStream,
+    stream: Owned,
     /// It runs as another user.
     foreign: bool,
     secret: Secret,
@@ -67,15 +78,14 @@ struct Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // Also for a child that was forked meanwhile and has a copy. What was sent can still be read.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.stream.shut_down();
     }
 }
 
 impl Peer {
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
+    fn new(stream: Owned) -> Self {
         let foreign = is_foreign(&stream);
-        Ok(Self { stream, foreign, secret: Secret::default(), read: 0 })
+        Self { stream, foreign, secret: Secret::default(), read: 0 }
     }
 
     /// Whether the secret is whole, by what has come so far.
@@ -84,7 +94,7 @@ impl Peer {
     /// It has hung up before.
     fn listen(&mut self) -> io::Result<bool> {
         while self.read < self.secret.len() {
-            match self.stream.read(&mut self.secret[self.read..]) {
+            match self.stream.receive_now(&mut self.secret[self.read..]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(more) => self.read += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -98,39 +108,47 @@ impl Peer {
     /// Gives the pieces, one after the other: each with its bytes and how many follow.
     fn answer(&self, parts: &Parts) -> io::Result<()> {
         let deadline = Deadline::after(ANSWER);
-        self.stream.set_nonblocking(false)?;
         for (nth, (file, bytes)) in parts.iter().enumerate() {
-            self.stream.set_write_timeout(Some(deadline.left().ok_or(io::ErrorKind::TimedOut)?))?;
+            self.stream.set_bound(libc::SO_SNDTIMEO, deadline.left().ok_or(io::ErrorKind::TimedOut)?)?;
             let left = (parts.len() - nth - 1) as u64;
             let mut words = [0; 16];
             words[..8].copy_from_slice(&bytes.to_le_bytes());
             words[8..].copy_from_slice(&left.to_le_bytes());
-            descriptors::send(self.stream.as_raw_fd(), &words, file.as_fd())?;
+            descriptors::send(self.stream.get()?, &words, file.as_fd())?;
         }
         Ok(())
     }
 }
 
-fn is_foreign(stream: &UnixStream) -> bool {
+fn is_foreign(stream: &Owned) -> bool {
+    let Ok(fd) = stream.get() else { return true };
     let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
     let who_at = (&raw mut who).cast();
     // SAFETY: a structure of that size for the answer.
-    let code = unsafe {
-        libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, who_at, &raw mut size)
-    };
+    let code = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, who_at, &raw mut size) };
     // SAFETY: no pointers.
     code != 0 || who.uid != unsafe { libc::geteuid() }
 }
 
 /// Answers whoever says a secret, without an end.
-fn serve(listener: &UnixListener, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
+fn serve(name: &Name, mut listener: Owned, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
     // In the order of their coming.
     let mut silent: Vec<Peer> = Vec::with_capacity(SILENT);
     loop {
-        let mut ready = wait(listener, &silent).into_iter();
+        if listener.get().is_err() {
+            match bind(name) {
+                Ok(again) => listener = again,
+                Err(error) => {
+                    log::warning!("the program has closed the socket for its memory's handles: {error}");
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+            }
+        }
+        let mut ready = wait(&listener, &silent).into_iter();
         silent.retain_mut(|peer| ready.next() != Some(true) || hear(peer, &given));
-        match listener.accept().and_then(|(stream, _)| Peer::new(stream)) {
+        match accept(&listener) {
             Ok(mut peer) => {
                 if hear(&mut peer, &given) {
                     let foreign: Vec<bool> = silent.iter().map(|peer| peer.foreign).collect();
@@ -189,14 +207,15 @@ fn leaves(foreign: &[bool], newcomer: bool) -> Leaves {
     }
 }
 
-/// Waits for a connection or a word; which of the silent are ready.
-fn wait(listener: &UnixListener, silent: &[Peer]) -> Vec<bool> {
-    let interest = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let peers = silent.iter().map(|peer| interest(peer.stream.as_raw_fd()));
-    let mut wanted: Vec<_> = std::iter::once(interest(listener.as_raw_fd())).chain(peers).collect();
-    // SAFETY: so many initialised entries.
-    unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, -1) };
-    wanted[1..].iter().map(|entry| entry.revents != 0).collect()
+/// Waits for a connection or a word; which of the silent are ready. One that is not ours any more is, too.
+fn wait(listener: &Owned, silent: &[Peer]) -> Vec<bool> {
+    let interest = |of: &Owned| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
+    let mut wanted: Vec<_> =
+        std::iter::once(listener).chain(silent.iter().map(|peer| &peer.stream)).map(interest).collect();
+    let all_ours = wanted.iter().all(|entry| entry.fd >= 0);
+    // SAFETY: so many initialised entries; poll skips a negative descriptor.
+    unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, if all_ours { -1 } else { 0 }) };
+    wanted[1..].iter().map(|entry| entry.revents != 0 || entry.fd < 0).collect()
 }
 
 #[cfg(test)]

@@ -8,12 +8,11 @@ use super::piece::GRANULE;
 use crate::contexts::Entered;
 use crate::gate::{Deadline, now_or_never};
 use crate::log;
-use crate::process::{DESCRIPTORS, SWAP};
 use crate::real::driver;
+use crate::transport::Mapped;
 use nvshare_abi::*;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::Ordering::Release;
+use std::os::fd::RawFd;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -51,7 +50,6 @@ impl Segment {
 struct Inner {
     slots: Arena,
     segments: Vec<Segment>,
-    file: Option<OwnedFd>,
     /// What the scheduler has granted of the present file, all of it mapped, bytes.
     granted: u64,
     /// What we want of it, and what we have asked for.
@@ -76,7 +74,6 @@ impl Default for Space {
         let inner = Inner {
             slots: Arena::new(GRANULE),
             segments: Vec::new(),
-            file: None,
             granted: 0,
             wanted: 0,
             asked: 0,
@@ -109,8 +106,6 @@ impl Space {
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.open = false;
-        DESCRIPTORS[SWAP].store(-1, Release);
-        inner.file = None;
         (inner.granted, inner.wanted, inner.asked) = (0, 0, 0);
         self.changed.notify_all();
     }
@@ -129,28 +124,31 @@ impl Space {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The scheduler's answer: so many bytes of the file in all, of which whole granules are used, and the file if it
-    /// is another than before. True if that is all that was asked for.
+    /// The scheduler's answer: so many bytes of its file in all, of which whole granules are used, and what is newly mapped
+    /// of them. True if that is all that was asked for.
     ///
     /// # Errors
-    /// When the file cannot be mapped; its bytes are then not given out.
-    pub fn granted(&self, bytes: u64, file: Option<OwnedFd>) -> io::Result<bool> {
-        let bytes = bytes / GRANULE * GRANULE;
+    /// When the file could not be mapped; its bytes are then not given out.
+    pub fn granted(&self, bytes: u64, mapped: Mapped) -> io::Result<bool> {
+        let bytes = Mapping::whole(bytes);
         let mut inner = self.lock();
-        if let Some(file) = file {
-            DESCRIPTORS[SWAP].store(file.as_raw_fd(), Release);
-            inner.file = Some(file);
+        if mapped.anew {
             inner.granted = 0;
         }
         let refused = bytes < inner.asked;
         inner.offered = Some(bytes > 0);
-        let mapped = inner.map_up_to(bytes);
-        if refused || mapped.is_err() {
+        mapped.mappings.into_iter().for_each(|mapping| inner.add(mapping));
+        if refused || mapped.failed.is_some() {
             // Not asked again by itself: the next allocation that lacks room asks.
             (inner.wanted, inner.asked) = (inner.granted, inner.granted);
         }
         self.changed.notify_all();
-        mapped.map(|()| !refused)
+        mapped.failed.map_or(Ok(!refused), Err)
+    }
+
+    /// No mapping of the file is larger, bytes.
+    pub fn largest_mapping(&self) -> u64 {
+        self.lock().largest.max(SEGMENT)
     }
 
     /// Whether there is swap space for this process; none while that is not known.
@@ -290,41 +288,76 @@ impl Inner {
         self.slots.room().1 < (self.slots.total() / 4).min(LOW)
     }
 
-    fn map_up_to(&mut self, bytes: u64) -> io::Result<()> {
-        while self.granted < bytes {
-            let Some(file) = &self.file else {
-                return Err(io::Error::other("no file came with the swap space"));
-            };
-            let size = (bytes - self.granted).min(self.largest.max(SEGMENT));
-            // SAFETY: a new mapping at an address of the kernel's choice.
-            let at = unsafe {
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    size as usize,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_SHARED,
-                    file.as_raw_fd(),
-                    self.granted as libc::off_t,
-                )
-            };
-            if at == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
-            // A forked child has no use for it, and would hold its pages.
-            // SAFETY: the mapping just made.
-            unsafe { libc::madvise(at, size as usize, libc::MADV_DONTFORK) };
-            self.segments.push(Segment { at: at as u64, bytes: size, registered: false });
-            self.slots.add(at as u64, size);
-            self.granted += size;
+    fn add(&mut self, mapping: Mapping) {
+        let (at, bytes) = mapping.keep();
+        self.segments.push(Segment { at, bytes, registered: false });
+        self.slots.add(at, bytes);
+        self.granted += bytes;
+    }
+}
+
+/// A part of a file of the scheduler's, mapped until it is dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    at: u64,
+    pub bytes: u64,
+}
+
+impl Mapping {
+    /// So much of so many bytes is used.
+    pub fn whole(bytes: u64) -> u64 {
+        bytes / GRANULE * GRANULE
+    }
+
+    /// # Errors
+    /// The kernel's.
+    pub fn new(file: RawFd, offset: u64, bytes: u64) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let at = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file,
+                offset as libc::off_t,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
         }
-        Ok(())
+        // A forked child has no use for it, and would hold its pages.
+        // SAFETY: the mapping just made.
+        unsafe { libc::madvise(at, bytes as usize, libc::MADV_DONTFORK) };
+        Ok(Self { at: at as u64, bytes })
+    }
+
+    /// It stays for the life of the process: where, and how many bytes.
+    fn keep(self) -> (u64, u64) {
+        let kept = (self.at, self.bytes);
+        std::mem::forget(self);
+        kept
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: a mapping of ours that nobody was told of.
+        unsafe { libc::munmap(self.at as *mut c_void, self.bytes as usize) };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::FromRawFd;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+    /// What comes with a grant of so many bytes of a file of which `had` are mapped.
+    fn mapped(file: &OwnedFd, had: u64, bytes: u64) -> Mapped {
+        let new = Mapping::whole(bytes).saturating_sub(had);
+        let mapping = (new > 0).then(|| Mapping::new(file.as_raw_fd(), had, new).unwrap());
+        Mapped { anew: had == 0, mappings: mapping.into_iter().collect(), failed: None }
+    }
 
     #[test]
     #[cfg_attr(miri, ignore = "memfd_create(2)")]
@@ -334,12 +367,12 @@ mod tests {
         let space = Space::default();
         space.open();
         assert_eq!(space.to_ask(), Some(FIRST));
-        assert!(!space.granted(3 * GRANULE + 5, Some(file)).unwrap());
+        assert!(!space.granted(3 * GRANULE + 5, mapped(&file, 0, 3 * GRANULE + 5)).unwrap());
         assert_eq!(space.held(), 3 * GRANULE);
-        space.granted(4 * GRANULE, None).unwrap();
+        space.granted(4 * GRANULE, mapped(&file, 3 * GRANULE, 4 * GRANULE)).unwrap();
         assert_eq!(space.held(), 4 * GRANULE);
         assert!(space.slot_now(GRANULE).is_some());
-        space.granted(GRANULE - 1, None).unwrap();
+        space.granted(GRANULE - 1, mapped(&file, 4 * GRANULE, GRANULE - 1)).unwrap();
         assert_eq!((space.offered(), space.held()), (Some(false), 4 * GRANULE));
     }
 
@@ -351,13 +384,14 @@ mod tests {
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
         let space = Space::default();
         space.open();
-        assert!(space.granted(space.to_ask().unwrap(), Some(file)).unwrap());
+        let first = space.to_ask().unwrap();
+        assert!(space.granted(first, mapped(&file, 0, first)).unwrap());
         let waits = std::cell::Cell::new(0);
         for bytes in allocations {
             let answer = || {
                 waits.set(waits.get() + 1);
                 let wanted = space.to_ask().unwrap();
-                assert!(space.granted(wanted, None).unwrap());
+                assert!(space.granted(wanted, mapped(&file, space.held(), wanted)).unwrap());
             };
             assert!(space.slot(*bytes, *bytes, answer).unwrap().is_some());
         }
@@ -391,12 +425,14 @@ mod tests {
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
         let space = Space::default();
         space.open();
-        space.granted(space.to_ask().unwrap(), Some(file)).unwrap();
+        let first = space.to_ask().unwrap();
+        space.granted(first, mapped(&file, 0, first)).unwrap();
         let asked = std::cell::Cell::new(0);
         for left in (1..=4).rev() {
             let answer = || {
                 asked.set(asked.get() + 1);
-                space.granted(space.to_ask().unwrap(), None).unwrap();
+                let wanted = space.to_ask().unwrap();
+                space.granted(wanted, mapped(&file, space.held(), wanted)).unwrap();
             };
             assert!(space.slot(512 * MIB, left * 512 * MIB, answer).unwrap().is_some());
         }

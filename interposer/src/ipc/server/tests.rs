@@ -1,7 +1,8 @@
 use super::*;
 use crate::ipc::client;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 const SECRET: Secret = [7; 16];
@@ -13,7 +14,7 @@ fn server(parts: usize) -> Ticket {
     let name = random().unwrap();
     let listener = bind(&name).unwrap();
     std::thread::spawn(move || {
-        serve(&listener, |secret| {
+        serve(&name, listener, |secret| {
             if *secret != SECRET {
                 return Err(io::ErrorKind::NotFound.into());
             }

@@ -1,0 +1,291 @@
+//! Descriptors of ours. In a table that the program uses too, a number is no proof: it may have closed ours and been given
+//! the number for something else. There a descriptor has a high number and is known by its file before every use.
+#![allow(unsafe_code)] // system calls on descriptors
+use crate::descriptors;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
+use std::time::Duration;
+
+/// How far below the highest number that every program may have, so that those who count up to it by `select` are not
+/// disturbed.
+const BELOW: u64 = 64;
+const HIGHEST: u64 = 1024;
+/// So often is looked whether the descriptor of a silent connection is still ours.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a forked child must not keep open, for the scheduler tells by a connection's end that a tenant is gone: whose is
+/// where in [`KEPT`].
+pub const LINK: usize = 0;
+pub const SWAP: usize = 1;
+pub const IPC: usize = 2;
+/// Whatever is closed before long.
+pub const BRIEF: usize = usize::MAX;
+
+/// Those in the program's table.
+static KEPT: [Kept; 3] = [const { Kept::none() }; 3];
+
+struct Kept {
+    fd: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+impl Kept {
+    const fn none() -> Self {
+        Self { fd: AtomicI32::new(-1), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+    }
+}
+
+/// Which file a descriptor is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    device: u64,
+    inode: u64,
+}
+
+impl File {
+    /// None: the number is closed.
+    pub fn of(fd: RawFd) -> Option<Self> {
+        // SAFETY: all zeros is a valid value of this plain structure, and the call writes only to it.
+        unsafe {
+            let mut status: libc::stat = std::mem::zeroed();
+            (libc::fstat(fd, &mut status) == 0)
+                .then_some(Self { device: status.st_dev, inode: status.st_ino })
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Owned {
+    fd: RawFd,
+    /// In a table that the program uses too.
+    file: Option<File>,
+    slot: usize,
+}
+
+impl Owned {
+    /// `alone`: the calling thread's table is not the program's.
+    pub fn new(fd: OwnedFd, alone: bool, slot: usize) -> Self {
+        if alone {
+            return Self { fd: fd.into_raw_fd(), file: None, slot };
+        }
+        let fd = raised(fd).into_raw_fd();
+        let file = File::of(fd);
+        if let Some((kept, file)) = KEPT.get(slot).zip(file) {
+            kept.device.store(file.device, Relaxed);
+            kept.inode.store(file.inode, Relaxed);
+            kept.fd.store(fd, Release);
+        }
+        Self { fd, file, slot }
+    }
+
+    /// A socket.
+    ///
+    /// # Errors
+    /// No descriptors are left, or sockets are not allowed.
+    pub fn unconnected(alone: bool, slot: usize) -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just made, and nobody else's.
+        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, alone, slot))
+    }
+
+    /// Whether the program has nothing to do with its table.
+    pub fn is_alone(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// The number, which is ours.
+    ///
+    /// # Errors
+    /// The program has closed it, or made it something else.
+    pub fn get(&self) -> io::Result<RawFd> {
+        if self.file.is_some() && File::of(self.fd) != self.file {
+            return Err(io::Error::other("the program has closed a descriptor that is not its own"));
+        }
+        Ok(self.fd)
+    }
+
+    /// How long sending (`SO_SNDTIMEO`) or receiving (`SO_RCVTIMEO`) may take.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn set_bound(&self, which: libc::c_int, bound: Duration) -> io::Result<()> {
+        let time = libc::timeval {
+            tv_sec: bound.as_secs() as libc::time_t,
+            tv_usec: bound.subsec_micros() as libc::suseconds_t,
+        };
+        let size = size_of_val(&time) as libc::socklen_t;
+        // SAFETY: a structure of that size.
+        let code =
+            unsafe { libc::setsockopt(self.get()?, libc::SOL_SOCKET, which, (&raw const time).cast(), size) };
+        if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// # Errors
+    /// Nobody is there, or has time within the bound for sending (`WouldBlock`).
+    pub fn connect(&self, path: &Path) -> io::Result<()> {
+        let (address, length) = address(path)?;
+        // SAFETY: an initialised address of that length.
+        match unsafe { libc::connect(self.get()?, (&raw const address).cast(), length) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// # Errors
+    /// The other end is gone, or does not take it within the bound.
+    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            // SAFETY: so many bytes.
+            let sent =
+                unsafe { libc::send(self.get()?, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+            match usize::try_from(sent) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(_) => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something, and for a descriptor that comes along; 0 bytes: the other end has hung up.
+    ///
+    /// # Errors
+    /// The connection's, or as [`Self::get`].
+    pub fn receive(&self, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+        if !self.is_alone() {
+            self.set_bound(libc::SO_RCVTIMEO, LOOK)?;
+        }
+        loop {
+            match descriptors::receive(self.get()?, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_alone() => {}
+                received => return received,
+            }
+        }
+    }
+
+    /// What has come; `WouldBlock`: nothing.
+    ///
+    /// # Errors
+    /// The connection's, or as [`Self::get`].
+    pub fn receive_now(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: so many bytes may be written.
+        let read =
+            unsafe { libc::recv(self.get()?, bytes.as_mut_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT) };
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Ends the connection, also for a forked child that has a copy. What was sent can still be read.
+    pub fn shut_down(&self) {
+        if let Ok(fd) = self.get() {
+            // SAFETY: no pointers.
+            unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(kept) = KEPT.get(self.slot).filter(|_| !self.is_alone()) {
+            let _ = kept.fd.compare_exchange(self.fd, -1, AcqRel, Acquire);
+        }
+        if let Ok(fd) = self.get() {
+            // SAFETY: ours, and used no more.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
+}
+
+/// In a forked child: closes what it has of ours.
+pub fn close_in_child() {
+    for kept in &KEPT {
+        let fd = kept.fd.swap(-1, AcqRel);
+        let file = File { device: kept.device.load(Relaxed), inode: kept.inode.load(Relaxed) };
+        if fd >= 0 && File::of(fd) == Some(file) {
+            // SAFETY: ours; no thread of this child uses it any more.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// The same under a high number, where there is one.
+fn raised(fd: OwnedFd) -> OwnedFd {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a local.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    let least = limit.rlim_cur.min(HIGHEST).saturating_sub(BELOW).max(3);
+    // SAFETY: no pointers; what it returns is new.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least as libc::c_int) } {
+        ..0 => fd,
+        // SAFETY: just made, and nobody else's.
+        high => unsafe { OwnedFd::from_raw_fd(high) },
+    }
+}
+
+fn address(socket: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    let path = socket.as_os_str().as_bytes();
+    // SAFETY: all zeros is a valid value of this plain structure.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    if path.len() >= address.sun_path.len() || path.contains(&0) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path is too long for a socket (107 bytes)",
+        ));
+    }
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = *from as libc::c_char;
+    }
+    Ok((address, size_of::<libc::sockaddr_un>() as libc::socklen_t))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "sockets")]
+    fn what_the_program_has_put_in_its_place_is_left_alone() {
+        let (ours, _peer) = UnixStream::pair().unwrap();
+        let (theirs, mut other) = UnixStream::pair().unwrap();
+        let owned = Owned::new(ours.into(), false, BRIEF);
+        assert!(owned.get().unwrap() >= 64, "out of the way");
+        // SAFETY: no pointers; the number is ours.
+        assert!(unsafe { libc::dup2(theirs.as_raw_fd(), owned.get().unwrap()) } >= 0);
+        assert!(owned.get().is_err() && owned.write_all(b"ours").is_err());
+        owned.shut_down();
+        let number = owned.fd;
+        drop(owned);
+        assert_eq!(File::of(number), File::of(theirs.as_raw_fd()), "it is still open");
+        // SAFETY: of this test alone.
+        drop(unsafe { OwnedFd::from_raw_fd(number) });
+        drop(theirs);
+        assert_eq!(other.read(&mut [0; 8]).unwrap(), 0, "not a byte has come, and nobody has shut it down");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "sockets")]
+    fn a_silent_connection_that_the_program_has_closed_is_noticed() {
+        let (ours, _peer) = UnixStream::pair().unwrap();
+        let owned = std::sync::Arc::new(Owned::new(ours.into(), false, BRIEF));
+        let reads = owned.clone();
+        let reader = std::thread::spawn(move || reads.receive(&mut [0; 8]).map(|(read, _)| read));
+        // SAFETY: no pointers; the number is ours.
+        assert_eq!(unsafe { libc::close(owned.fd) }, 0);
+        assert!(reader.join().unwrap().is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! The connection to the scheduler, kept by threads that do nothing else: their descriptors are in a table of their own
+//! ([`table`]), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
+//!
+//! One thread writes, and makes the connections; one reads, for each connection. They never call the driver, whose
+//! descriptors are numbers of the program's table. The agent speaks with them through memory.
+mod reader;
+pub mod table;
+
+use crate::agent::Bell;
+use crate::owned::{LINK, Owned};
+use crate::process::Process;
+use crate::{agent, gate::now_or_never};
+use nvshare_protocol::frame;
+use nvshare_protocol::tenant::ToScheduler;
+pub use reader::{Heard, Mapped};
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A scheduler that does not take our few bytes for so long is as good as gone.
+const SEND_BOUND: Duration = Duration::from_secs(2);
+/// Beyond the bound on connecting, so long may an answer of the writing thread take.
+const CONNECT_BOUND: Duration = Duration::from_secs(5);
+
+enum Command {
+    Connect(SyncSender<io::Result<Arc<Inbox>>>),
+    Say(Vec<u8>),
+    HangUp,
+}
+
+/// What has come over one connection, in order; an error is the last.
+pub struct Inbox {
+    heard: Mutex<VecDeque<io::Result<Heard>>>,
+    bell: &'static Bell,
+}
+
+impl Inbox {
+    fn put(&self, heard: io::Result<Heard>) {
+        now_or_never(self.heard.lock()).push_back(heard);
+        self.bell.ring();
+    }
+
+    fn is_empty(&self) -> bool {
+        now_or_never(self.heard.lock()).is_empty()
+    }
+}
+
+/// The thread that writes.
+pub struct Transport {
+    commands: Sender<Command>,
+}
+
+impl Transport {
+    /// # Errors
+    /// No thread.
+    pub fn spawn(process: &'static Process) -> io::Result<Self> {
+        let (commands, receiver) = mpsc::channel();
+        agent::spawn_quietly("nvshare-send", move || Writer::new(process).run(&receiver))?;
+        Ok(Self { commands })
+    }
+
+    /// # Errors
+    /// Nobody is there; `WouldBlock`: somebody is, who has no time.
+    pub fn connect(&self) -> io::Result<Link> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let sent = self.commands.send(Command::Connect(answer));
+        sent.map_err(|_| ended())?;
+        let inbox = match answered.recv_timeout(CONNECT_BOUND) {
+            Ok(connected) => connected?,
+            Err(mpsc::RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended()),
+        };
+        Ok(Link { commands: self.commands.clone(), inbox })
+    }
+}
+
+/// The agent's end of a connection.
+pub struct Link {
+    commands: Sender<Command>,
+    inbox: Arc<Inbox>,
+}
+
+impl Link {
+    /// Goes out by itself; where the connection does not take it, its end is received.
+    ///
+    /// # Errors
+    /// Nobody is there any more to send it.
+    pub fn send(&self, message: &ToScheduler) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(128);
+        frame::write(message, &mut bytes);
+        self.commands.send(Command::Say(bytes)).map_err(|_| ended())
+    }
+
+    /// Whether something has come that was not received.
+    pub fn has_news(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// All that has come.
+    ///
+    /// # Errors
+    /// Why nothing will come any more, once the rest has been received.
+    pub fn receive(&self) -> io::Result<Vec<Heard>> {
+        let mut heard = now_or_never(self.inbox.heard.lock());
+        if heard.front().is_some_and(Result::is_err) {
+            return heard.pop_front().map_or(Ok(Vec::new()), |error| error.map(|last| vec![last]));
+        }
+        let messages = heard.iter().take_while(|one| one.is_ok()).count();
+        heard.drain(..messages).collect()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::HangUp);
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the thread that sends has ended")
+}
+
+struct Writer {
+    process: &'static Process,
+    /// Whether the table is these threads' own.
+    alone: bool,
+    stream: Option<Arc<Owned>>,
+}
+
+impl Writer {
+    fn new(process: &'static Process) -> Self {
+        Self { process, alone: table::leave(), stream: None }
+    }
+
+    fn run(mut self, commands: &Receiver<Command>) {
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Connect(answer) => {
+                    self.hang_up();
+                    // Who does not wait for it any more has hung up.
+                    let _ = answer.send(self.connect(&self.process.settings.socket));
+                }
+                Command::Say(bytes) => self.say(&bytes),
+                Command::HangUp => self.hang_up(),
+            }
+        }
+    }
+
+    fn connect(&mut self, socket: &Path) -> io::Result<Arc<Inbox>> {
+        let stream = Arc::new(Owned::unconnected(self.alone, LINK)?);
+        // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
+        stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
+        stream.connect(socket)?;
+        let inbox = Arc::new(Inbox { heard: Mutex::default(), bell: &self.process.bell });
+        reader::spawn(self.process, stream.clone(), inbox.clone())?;
+        self.stream = Some(stream);
+        Ok(inbox)
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        if self.stream.as_ref().is_some_and(|stream| stream.write_all(bytes).is_err()) {
+            // Whoever reads hears of the end, after what had come before.
+            self.hang_up();
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.shut_down();
+        }
+    }
+}

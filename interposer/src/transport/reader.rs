@@ -1,0 +1,112 @@
+//! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
+use super::Inbox;
+use crate::agent;
+use crate::owned::{Owned, SWAP};
+use crate::process::Process;
+use crate::residency::Mapping;
+use nvshare_protocol::frame::{Reader, Received};
+use nvshare_protocol::tenant::ToTenant;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A message, and what came with it of swap space.
+pub struct Heard {
+    pub message: ToTenant,
+    pub mapped: Mapped,
+}
+
+/// What is new of a file of the scheduler's.
+pub struct Mapped {
+    /// It is another file than before.
+    pub anew: bool,
+    pub mappings: Vec<Mapping>,
+    /// Why the rest of it is not mapped.
+    pub failed: Option<io::Error>,
+}
+
+/// Starts the thread that reads; its table is this thread's.
+pub(super) fn spawn(process: &'static Process, stream: Arc<Owned>, inbox: Arc<Inbox>) -> io::Result<()> {
+    let read = move || {
+        let error = SwapFile::default().read(process, &stream, &inbox);
+        inbox.put(Err(error));
+    };
+    // Not taken for a scheduler that is busy.
+    agent::spawn_quietly("nvshare-receive", read).map_err(io::Error::other)
+}
+
+/// The file of the swap space that the scheduler grants.
+#[derive(Default)]
+struct SwapFile {
+    file: Option<Owned>,
+    /// How much of it is mapped, bytes.
+    mapped: u64,
+    anew: bool,
+}
+
+impl SwapFile {
+    fn read(mut self, process: &'static Process, stream: &Owned, inbox: &Inbox) -> io::Error {
+        let mut reader = Reader::default();
+        loop {
+            match self.read_once(process, stream, &mut reader) {
+                Ok(heard) => heard.into_iter().for_each(|one| inbox.put(Ok(one))),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn read_once(
+        &mut self,
+        process: &'static Process,
+        stream: &Owned,
+        reader: &mut Reader,
+    ) -> io::Result<Vec<Heard>> {
+        let mut bytes = [0; 4096];
+        let (read, file) = stream.receive(&mut bytes)?;
+        if let Some(file) = file {
+            self.replace(file, stream.is_alone());
+        }
+        if read == 0 {
+            let closed = "the scheduler closed the connection";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
+        }
+        reader.feed(&bytes[..read]);
+        let mut heard = Vec::new();
+        while let Some(received) = reader.next().map_err(io::Error::other)? {
+            // One of a newer scheduler says nothing to us.
+            let Received::Message(message) = received else { continue };
+            let bytes = if let ToTenant::Swap(bytes) = &message { bytes.0 } else { 0 };
+            let mapped = self.map_up_to(bytes, process.memory.space.largest_mapping());
+            heard.push(Heard { message, mapped });
+        }
+        Ok(heard)
+    }
+
+    /// A file that comes before the message that it belongs to is whole.
+    fn replace(&mut self, file: OwnedFd, alone: bool) {
+        self.file = Some(Owned::new(file, alone, SWAP));
+        (self.mapped, self.anew) = (0, true);
+    }
+
+    fn map_up_to(&mut self, bytes: u64, most: u64) -> Mapped {
+        let mut mappings = Vec::new();
+        let bytes = Mapping::whole(bytes);
+        let mut failed = None;
+        while self.mapped < bytes && failed.is_none() {
+            let file = self.file.as_ref().ok_or_else(|| io::Error::other("no file came with the swap space"));
+            let mapping = file
+                .and_then(Owned::get)
+                .and_then(|file| Mapping::new(file, self.mapped, (bytes - self.mapped).min(most)));
+            match mapping {
+                Ok(mapping) => {
+                    self.mapped += mapping.bytes;
+                    mappings.push(mapping);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        // Not before the message that the file belongs to.
+        let anew = bytes > 0 && std::mem::take(&mut self.anew);
+        Mapped { anew, mappings, failed }
+    }
+}
