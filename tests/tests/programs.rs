@@ -46,7 +46,7 @@ programs! {
     pool_contexts pool_default pool_destroyed pool_device pool_keeps pool_makes_room pool_mixed
     pool_no_context pool_order pool_other_context pool_own pool_plain pool_refused pool_share
     stream_callback stream_many stream_memory_ops stream_no_context streams_legacy streams_per_thread
-    vmm_expandable vmm_host vmm_map vmm_no_context vmm_not_mapped vmm_remap vmm_share vmm_share_parent
+    vmm_expandable vmm_host vmm_map vmm_no_context vmm_not_mapped vmm_outlives_context vmm_remap vmm_share vmm_share_parent
     vmm_unmap_part vmm_without_context
 }
 

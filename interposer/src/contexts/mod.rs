@@ -3,11 +3,12 @@
 use crate::captures::is_refusal;
 use crate::gate::now_or_never;
 use crate::real::driver;
+use crate::residency::check;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 mod device;
@@ -23,6 +24,8 @@ pub struct Context {
     pub device: Arc<Device>,
     /// How often a primary context was retained and not released.
     users: AtomicU32,
+    /// Whether it is one that we have made for a moment.
+    lent: bool,
     /// Whether it still exists: read while we work or wait in it, written when it is to be destroyed.
     life: RwLock<bool>,
     /// Held while we work in the context.
@@ -60,6 +63,8 @@ pub struct Contexts {
     devices: Mutex<Vec<Arc<Device>>>,
     /// How many of these there are.
     used: AtomicUsize,
+    /// Whether memory could last not be brought to a device without a context, and not for want of room.
+    unusable: AtomicBool,
     pub endings: Endings,
 }
 
@@ -145,7 +150,13 @@ impl Context {
     }
 
     fn new(raw: usize, device: Arc<Device>) -> Self {
-        Self { raw, device, users: AtomicU32::new(0), life: RwLock::new(true), inner: Mutex::default() }
+        let (users, life) = (AtomicU32::new(0), RwLock::new(true));
+        Self { raw, device, users, lent: false, life, inner: Mutex::default() }
+    }
+
+    /// Whether it ends as soon as what it was made for is done.
+    pub fn is_lent(&self) -> bool {
+        self.lent
     }
 
     /// Alive until the guard is dropped; `None` once it is gone.
@@ -371,7 +382,16 @@ impl Contexts {
     /// application must get to hear of its error.
     pub fn are_broken(&self) -> bool {
         let all = self.all();
-        !all.is_empty() && all.iter().all(|context| context.is_broken())
+        if all.is_empty() {
+            self.unusable.load(Relaxed)
+        } else {
+            all.iter().all(|context| context.is_broken())
+        }
+    }
+
+    /// What the driver has said of memory on a device without a context.
+    pub fn note_use(&self, done: Result<(), CUresult>) {
+        self.unusable.store(done.is_err_and(|code| code != CUresult::ERROR_OUT_OF_MEMORY), Relaxed);
     }
 
     /// Whether no context is known to be alive.
@@ -386,6 +406,23 @@ impl Contexts {
     /// A context on the device, to work in.
     pub fn on(&self, device: DeviceId) -> Option<Arc<Context>> {
         now_or_never(self.list.lock()).iter().find(|context| context.device.id == device).cloned()
+    }
+
+    /// Does `act` in a context of our own on the device: for memory that has outlived the application's. The driver's
+    /// error if there can be none.
+    pub fn lend<R>(&self, device: &Arc<Device>, act: impl FnOnce(&Context) -> R) -> Result<R, CUresult> {
+        let (mut raw, mut popped): (CUcontext, CUcontext) = (null_mut(), null_mut());
+        // SAFETY: pointers to locals. What is made is current on this thread, and taken off it at once.
+        unsafe {
+            check(driver::cuCtxCreate_v2(&mut raw, 0, device.ordinal))?;
+            driver::cuCtxPopCurrent_v2(&mut popped);
+        }
+        let context = Context { lent: true, ..Context::new(raw as usize, device.clone()) };
+        let done = act(&context);
+        context.bury();
+        // SAFETY: made above; nobody else knows of it.
+        unsafe { driver::cuCtxDestroy_v2(raw) };
+        Ok(done)
     }
 
     /// Whether the handle is of a context that has ended. A primary one may have been retained again where we did not

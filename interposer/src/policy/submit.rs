@@ -141,12 +141,10 @@ fn knock(process: &Process) -> Result<Passage<'_>, CUresult> {
 }
 
 /// After the grant, for what must find memory there. That needs no context: what was made without one is placed with
-/// the grant. None where calls are to fail, and where some memory cannot come: what needs it then fails without it.
+/// the grant, and what has outlived its context is brought back. None where calls are to fail: what needs memory then
+/// fails without it.
 pub(super) fn wait_for_memory(process: &Process) -> Option<Passage<'_>> {
-    process.gate.try_pass().or_else(|| {
-        let comes = process.memory.can_come(&process.contexts);
-        comes.then(|| knock(process).ok()).flatten()
-    })
+    process.gate.try_pass().or_else(|| knock(process).ok())
 }
 
 /// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.

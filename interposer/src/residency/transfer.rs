@@ -47,21 +47,56 @@ impl Memory {
         mut progress: impl FnMut(),
     ) -> Vec<Share> {
         self.place_elsewhere(contexts);
-        each(contexts, budget, |context, bytes| {
-            let mut moved = 0;
-            loop {
-                let (batch, more) = self.bring_batch(context, bytes.0);
-                moved += batch;
-                if batch > 0 {
-                    progress();
-                }
-                if !more {
-                    break;
+        let mut fetched = each(contexts, budget, |context, bytes| {
+            let moved = self.bring(context, bytes, &mut progress);
+            let rest = bytes.0.saturating_sub(self.fixed_and_pieces(context.device.id));
+            Bytes(moved.0 + self.fetch_managed(context, Bytes(rest), bulk))
+        });
+        fetched.extend(self.bring_elsewhere(contexts, budget, &mut progress));
+        fetched
+    }
+
+    /// Brings pieces back, batch by batch.
+    fn bring(&self, context: &Context, budget: Bytes, progress: &mut dyn FnMut()) -> Bytes {
+        let mut moved = 0;
+        loop {
+            let (batch, more) = self.bring_batch(context, budget.0);
+            moved += batch;
+            if batch > 0 {
+                progress();
+            }
+            if !more {
+                return Bytes(moved);
+            }
+        }
+    }
+
+    /// What was moved out of devices in which the program has no context any more: it comes back in one of ours.
+    fn bring_elsewhere(
+        &self,
+        contexts: &Contexts,
+        budget: &[Share],
+        progress: &mut dyn FnMut(),
+    ) -> Vec<Share> {
+        let lacking = |device: DeviceId| {
+            let away = |piece: &Piece| piece.device == device && piece.saved && !piece.is_there();
+            contexts.on(device).is_none() && self.book().pieces.values().any(away)
+        };
+        let devices = contexts.devices();
+        let devices = devices.iter().filter(|device| lacking(device.id));
+        let back = devices.filter_map(|device| {
+            let share = budget.iter().find(|share| share.device == device.id)?;
+            let lent = contexts.lend(device, |context| self.bring(context, share.bytes, progress));
+            contexts.note_use(lent.map(|_| ()));
+            match lent {
+                Ok(bytes) => Some(Share { device: device.id, bytes }),
+                Err(code) => {
+                    log::debug!("no context to bring memory back in (CUDA error {})", code.0);
+                    None
                 }
             }
-            let rest = bytes.0.saturating_sub(self.fixed_and_pieces(context.device.id));
-            Bytes(moved + self.fetch_managed(context, Bytes(rest), bulk))
-        })
+        });
+        back.collect()
     }
 
     /// New memory on devices in which the program has no context: there is nothing to copy, and nobody to wait for.
@@ -69,17 +104,12 @@ impl Memory {
         let mut book = self.book();
         let new = book.pieces.values_mut().filter(|piece| !piece.is_there() && !piece.saved);
         for piece in new.filter(|piece| contexts.on(piece.device).is_none()) {
-            if let Err(code) = piece.place() {
+            let placed = piece.place();
+            contexts.note_use(placed);
+            if let Err(code) = placed {
                 log::debug!("memory on a device without a context finds no room (CUDA error {})", code.0);
             }
         }
-    }
-
-    /// Whether all memory that is away can come with a grant. What was moved out needs a context on its device.
-    pub fn can_come(&self, contexts: &Contexts) -> bool {
-        let book = self.book();
-        let mut moved_out = book.pieces.values().filter(|piece| !piece.is_there() && piece.saved);
-        moved_out.all(|piece| contexts.on(piece.device).is_some())
     }
 
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
@@ -189,7 +219,8 @@ impl Memory {
                 break;
             }
             if piece.saved {
-                if let Some(slot) = piece.slot {
+                // What is registered in a context ends with it.
+                if let Some(slot) = piece.slot.filter(|_| !context.is_lent()) {
                     self.space.register(&entered, slot);
                 }
                 // SAFETY: the piece is mapped at the address, its slot is ours and as large, and both stay until
