@@ -2,7 +2,8 @@
 # The library with real C libraries: those of Debian's releases (glibc 2.31, 2.36, 2.41 and the newest), each unpacked
 # and run by its own loader. With each, a program has to find what it finds natively, but for the driver's functions,
 # which the library answers; and programs whose allocators look functions up at their first call have to run: one in the
-# program, one preloaded before the library and behind it, jemalloc and tcmalloc.
+# program, one preloaded before the library and behind it, jemalloc and tcmalloc. Another library that stands in for
+# dlsym behind ours is still asked, also one whose table is of the old kind.
 # usage: run.sh VENV LIBRARY     VENV: with zig. Settings: SUITES; NVSHARE_TREES (where what was unpacked stays)
 set -euo pipefail
 venv=$(realpath "${1:?usage: run.sh VENV LIBRARY}") library=$(realpath "${2:?usage: run.sh VENV LIBRARY}")
@@ -36,6 +37,7 @@ build libcuda.so.1 -shared -fPIC -Wl,-soname,libcuda.so.1 "$here/../aarch64/driv
 build allocator.so -shared -fPIC "$here/allocator.c"
 mkdir "$work/beside"
 build beside/libbeside.so -shared -fPIC "$here/../aarch64/driver.c"
+for style in sysv gnu; do build "interposer-$style.so" -shared -fPIC -Wl,--hash-style=$style "$here/interposer.c"; done
 build lookup "$here/../aarch64/lookup.c" -Wl,--enable-new-dtags,-rpath,"\$ORIGIN/beside"
 build allocates "$here/allocates.c"
 build allocates-itself "$here/allocates.c" "$here/allocator.c"
@@ -77,6 +79,9 @@ for suite in "${suites[@]}"; do
   same "$suite" "the program's own allocator" allocates-itself US
   same "$suite" "an allocator before the library" allocates "$work/allocator.so" US
   same "$suite" "an allocator behind the library" allocates US "$work/allocator.so"
+  for style in sysv gnu; do
+    same "$suite" "another dlsym behind the library, $style" lookup US "$work/interposer-$style.so"
+  done
   for name in jemalloc tcmalloc_minimal; do
     file=$(find "$tree" -name "lib$name.so.*" | sort | head -n 1)
     [ -n "$file" ] || { echo "not ok $suite: no $name"; failed=1; continue; }
