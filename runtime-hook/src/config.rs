@@ -16,7 +16,7 @@ pub enum OnError {
 /// How the loader is told of the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Both where both can be had, else the one that can.
+    /// `/etc/ld.so.preload` alone where it can be had, else `LD_PRELOAD`.
     Auto,
     /// `/etc/ld.so.preload` alone.
     File,

@@ -6,7 +6,7 @@ use crate::config::{self, OnError, Settings};
 use crate::inject::{self, Outcome, Scratch};
 use crate::lowlevel::{self, LowLevel};
 use crate::which;
-use crate::{defects, edit, names, report, settle, storage};
+use crate::{defects, edit, names, report, settle, storage, tidy};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -47,7 +47,7 @@ fn named(call: &Call) -> String {
             let bundle = bundle.as_deref().unwrap_or(Path::new("."));
             std::path::absolute(bundle).unwrap_or_else(|_| bundle.to_owned()).display().to_string()
         }
-        Action::Exec { container, .. } => container.display().to_string(),
+        Action::Exec { container, .. } | Action::Delete { container } => container.display().to_string(),
         Action::Other => String::new(),
     }
 }
@@ -56,13 +56,20 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
     if call.action == Action::Other {
         return Ok(());
     }
+    if let Action::Delete { container } = &call.action {
+        // Whatever goes wrong, the container must be deleted.
+        if let Err(error) = defects::caught("nvshare-runtime", || delete(container, call, low_level)) {
+            report::warn(settings, &named(call), &format!("{error:#}"));
+        }
+        return Ok(());
+    }
     if let Some(error) = misread {
         bail!("{error}");
     }
     let work = || match &call.action {
         Action::Start { bundle, config } => start(bundle.as_deref(), config.as_deref(), settings),
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
-        Action::Other => Ok(()),
+        Action::Delete { .. } | Action::Other => Ok(()),
     };
     defects::caught("nvshare-runtime", work)
 }
@@ -86,6 +93,19 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> R
         }
     }
     Ok(())
+}
+
+fn delete(container: &OsStr, call: &Call, low_level: &LowLevel) -> Result<()> {
+    let Some(state) = low_level.state(&call.scope, container) else {
+        return Ok(()); // The runtime below will say the same, better.
+    };
+    // In one that still runs, programs would lose the library with its mount point.
+    if which::text(&state, "status") != "stopped"
+        || which::annotation(&state, names::INJECTED_ANNOTATION).is_none()
+    {
+        return Ok(());
+    }
+    tidy::tidy(Path::new(which::text(&state, "bundle")))
 }
 
 fn exec(

@@ -78,7 +78,7 @@ fn inject_with(
 /// Edits a document of ours, whose annotations are the user's.
 fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
-    let methods = match methods(&view, settings)? {
+    let methods = match methods(&view, spec, settings)? {
         Ok(methods) => methods,
         Err(reason) => return Ok(Outcome::Unmanaged(reason)),
     };
@@ -88,31 +88,53 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
         library: utf8(&settings.library)?,
         tenants_dir: utf8(&settings.tenants_dir)?,
         place: place.into(),
-        env: methods.env,
+        env: methods.file.is_none(),
         preload_file: None,
+        preload_writable: false,
     };
     let mut lacks = None;
-    if let Some(text) = methods.file {
-        let merged = rootfs::merged_preload(&text, &plan.library_inside());
-        match preload_file(&merged, scratch, settings).and_then(|path| utf8(&path)) {
+    if let Some(file) = methods.file {
+        let merged = rootfs::merged_preload(&file.text, &plan.library_inside());
+        plan.preload_writable = !file.read_only && matches!(scratch, Scratch::Bundle(_));
+        match preload_file(&merged, &file, plan.preload_writable, scratch, settings)
+            .and_then(|path| utf8(&path))
+        {
             Ok(path) => plan.preload_file = Some(path),
-            Err(error) if !plan.env => return Err(error),
-            // LD_PRELOAD alone reaches all but setuid programs and podman's `exec`.
-            Err(error) => lacks = Some(format!("managed by LD_PRELOAD alone: {error:#}")),
+            Err(error) if !methods.env => return Err(error),
+            // LD_PRELOAD alone reaches all but setuid programs, podman's `exec` and an emptied environment.
+            Err(error) => {
+                plan.env = true;
+                lacks = Some(format!("managed by LD_PRELOAD alone: {error:#}"));
+            }
         }
     }
     edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
     Ok(Outcome::Managed { plan, lacks })
 }
 
+/// What reaches this container's programs.
 struct Methods {
+    /// `LD_PRELOAD` would harm none of them.
     env: bool,
-    /// The image's own `/etc/ld.so.preload`, empty if it has none, where the file can be had.
-    file: Option<String>,
+    /// `/etc/ld.so.preload`, where it can be had. It is taken alone then: an environment also reaches programs that the
+    /// library is not for (of musl, of 32 bits, below another root), which complain or do not start.
+    file: Option<EtcPreload>,
+}
+
+/// The container's `/etc/ld.so.preload` as its programs would find it without us.
+struct EtcPreload {
+    /// Empty if there is none.
+    text: String,
+    /// There is none, so that the runtime below makes an empty file to mount over.
+    made: bool,
+    /// Nobody in the container could write it.
+    read_only: bool,
+    /// The host's ids of the container's root.
+    owner: (u32, u32),
 }
 
 /// The methods that reach this container's programs without harming any; or why there are none.
-fn methods(view: &View, settings: &Settings) -> Result<Result<Methods, String>> {
+fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Methods, String>> {
     let (version, env) = match rootfs::look(view) {
         Libc::Glibc(version) => (version, true),
         // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
@@ -125,7 +147,8 @@ fn methods(view: &View, settings: &Settings) -> Result<Result<Methods, String>> 
         return Ok(Err(reason));
     }
     let env = env && settings.preload != Method::File;
-    let file = if settings.preload == Method::Env { Err("it is switched off".into()) } else { file(view) };
+    let file =
+        if settings.preload == Method::Env { Err("it is switched off".into()) } else { file(view, spec) };
     match file {
         Err(reason) if !env => {
             let path = names::ETC_PRELOAD;
@@ -141,12 +164,19 @@ pub fn needs(settings: &Settings) -> Result<Needs> {
         .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))
 }
 
-/// The text that the image has at `/etc/ld.so.preload`, or why nothing can be mounted there.
-fn file(view: &View) -> Result<String, String> {
+/// What lies at `/etc/ld.so.preload`, or why nothing can be mounted there.
+fn file(view: &View, spec: &Value) -> Result<EtcPreload, String> {
+    let read_only = spec.pointer("/root/readonly").and_then(Value::as_bool).unwrap_or_default();
+    let owner = edit::root_of(spec);
     match rootfs::preload(view) {
-        Preload::Text(text) => Ok(text),
+        // What would be written to the host's own file must not end in a copy.
+        Preload::Text { text, in_bind } => {
+            Ok(EtcPreload { text, made: false, read_only: read_only || in_bind, owner })
+        }
         Preload::Unusable(reason) => Err(reason),
-        Preload::Missing => mountpoint(view).map(|()| String::new()),
+        Preload::Missing => {
+            mountpoint(view).map(|()| EtcPreload { text: String::new(), made: true, read_only, owner })
+        }
     }
 }
 
@@ -195,13 +225,19 @@ fn host_is_ready(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn preload_file(text: &str, scratch: Scratch, settings: &Settings) -> Result<PathBuf> {
+fn preload_file(
+    text: &str,
+    file: &EtcPreload,
+    writable: bool,
+    scratch: Scratch,
+    settings: &Settings,
+) -> Result<PathBuf> {
     let prepared = settings.library.with_file_name(names::PRELOAD_NAME);
-    if std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
+    if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
         return Ok(prepared);
     }
     let path = match scratch {
-        Scratch::Bundle(bundle) => bundle.join("nvshare-ld.so.preload"),
+        Scratch::Bundle(bundle) => bundle.join(names::MERGED_NAME),
         Scratch::Shared(directory) => {
             use std::hash::{DefaultHasher, Hash, Hasher};
             let mut hasher = DefaultHasher::new();
@@ -211,7 +247,16 @@ fn preload_file(text: &str, scratch: Scratch, settings: &Settings) -> Result<Pat
             directory.join(format!("{:016x}.preload", hasher.finish()))
         }
     };
-    write_whole(&path, text.as_bytes(), 0o644, None)?;
+    let owner = Some(file.owner).filter(|_| writable);
+    let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
+    // Who may not give files away is the container's root itself, or has none to give it to.
+    write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
+    let mark = path.with_file_name(names::MADE_NAME);
+    match scratch {
+        Scratch::Bundle(_) if file.made => write_whole(&mark, b"", 0o600, None)?,
+        // Of an earlier start of the same bundle, if it is there.
+        _ => drop(std::fs::remove_file(mark)),
+    }
     Ok(path)
 }
 
@@ -270,13 +315,32 @@ mod tests {
     }
 
     #[test]
-    fn both_methods_where_both_can_be_had() {
+    fn the_file_alone_where_it_can_be_had_and_a_copy_that_may_be_written() {
         let ground = Ground::new();
         fs::write(ground.dir.path().join("rootfs/etc/ld.so.preload"), "/image.so\n").unwrap();
         let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
-        assert_eq!(plan.mark(), "env+file /dev/nvshare");
+        assert_eq!(plan.mark(), "file /dev/nvshare");
+        assert!(plan.preload_writable);
+        assert!(!ground.dir.path().join(names::MADE_NAME).exists(), "the image has one");
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
+    }
+
+    #[test]
+    fn nobody_writes_where_nobody_could() {
+        let ground = Ground::new();
+        let mut spec = ground.spec();
+        spec["root"]["readonly"] = json!(true);
+        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
+        assert!(!plan.preload_writable);
+        let etc = ground.dir.path().join("host-etc");
+        fs::create_dir(&etc).unwrap();
+        fs::write(etc.join("ld.so.preload"), "").unwrap();
+        let mut spec = ground.spec();
+        let bind = json!({"destination": "/etc", "type": "bind", "source": etc});
+        spec["mounts"].as_array_mut().unwrap().push(bind);
+        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
+        assert_eq!((plan.mark().as_str(), plan.preload_writable), ("file /dev/nvshare", false));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`storage`] knows what the image's manifest says, [`settle`] takes that apart from what the user says, [`which`]
 //!   decides whether a container is ours, [`rootfs`] looks at what its libc can load;
 //! * [`inject`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
+//! * [`tidy`] takes what is left of it out of a container that has ended;
 //! * [`config`] and [`names`] are the tables: every setting, every name;
 //! * [`report`] says what went wrong, and [`defects`] makes an error of a panic of ours.
 //!
@@ -30,4 +31,5 @@ pub mod report;
 pub mod rootfs;
 pub mod settle;
 pub mod storage;
+pub mod tidy;
 pub mod which;

@@ -12,6 +12,10 @@ pub const LIBRARY: &str = "/usr/lib/nvshare/libnvshare.so";
 pub const LIBRARY_NAME: &str = "libnvshare.so";
 /// A prepared `/etc/ld.so.preload` beside the library, for images that have none of their own.
 pub const PRELOAD_NAME: &str = "ld.so.preload";
+/// This container's merged `/etc/ld.so.preload`, in its bundle.
+pub const MERGED_NAME: &str = "nvshare-ld.so.preload";
+/// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
+pub const MADE_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.
 pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
 

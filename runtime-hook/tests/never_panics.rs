@@ -171,7 +171,7 @@ proptest! {
         fs::write(root.join("etc/ld.so.preload"), &preload).unwrap();
         let view = View::of_root(open_directory(&root).unwrap());
         let _ = rootfs::look(&view);
-        if let rootfs::Preload::Text(text) = rootfs::preload(&view) {
+        if let rootfs::Preload::Text { text, .. } = rootfs::preload(&view) {
             let merged = rootfs::merged_preload(&text, "/dev/nvshare/libnvshare.so");
             prop_assert!(merged.ends_with(&text) && merged.contains("/dev/nvshare/libnvshare.so"));
         }

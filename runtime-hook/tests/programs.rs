@@ -177,6 +177,32 @@ fn a_program_that_is_started_later_gets_what_its_container_has() {
     }
 }
 
+/// GUEST: every image built so gets an empty file; RUN echo ... >> /etc/ld.so.preload.
+#[test]
+fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
+    let file = "rootfs/etc/ld.so.preload";
+    for (status, written, left) in
+        [("stopped", "", None), ("stopped", "/mine.so\n", Some("/mine.so\n")), ("running", "", Some(""))]
+    {
+        let ground = Ground::new("");
+        ground.create();
+        // The runtime below makes what it mounts over.
+        fs::write(ground.at(file), "").unwrap();
+        let merged = ground.at(names::MERGED_NAME);
+        let text = fs::read_to_string(&merged).unwrap();
+        assert_eq!(text, "/dev/nvshare/libnvshare.so\n");
+        fs::write(&merged, text + written).unwrap();
+        let annotations = json!({names::INJECTED_ANNOTATION: "file /dev/nvshare"});
+        let state =
+            json!({"id": "c1", "status": status, "bundle": ground.0.path(), "annotations": annotations});
+        fs::write(ground.at("state.json"), state.to_string()).unwrap();
+        assert_eq!(ground.run(RUNTIME, &["delete", "c1"], b"").status.code(), Some(7));
+        assert_eq!(fs::read_to_string(ground.at(file)).ok().as_deref(), left, "{status}, {written:?}");
+        assert!(ground.text("started").contains("delete\nc1"), "the runtime below deletes it");
+        assert_eq!(ground.text("log"), "");
+    }
+}
+
 /// A container of podman's whose image was built with annotations that would be at others' expense.
 #[test]
 fn an_image_does_not_speak_as_the_user() {

@@ -24,14 +24,14 @@ containerd_case() {
     start=("${ctr[@]}" run --rootfs --runtime io.containerd.runc.v2 --runc-binary /usr/bin/nvshare-runtime)
     run=("${start[@]}" --rm)
     gpu=(--env NVIDIA_VISIBLE_DEVICES=all)
-    shows "containerd: ctr run --runc-binary nvshare-runtime" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so" \
+    shows "containerd: ctr run --runc-binary nvshare-runtime" "$managed LD_PRELOAD=-" \
         "${run[@]}" "${gpu[@]}" "$work/images/debian" c1 /bin/show
     shows "containerd: musl" "$unmanaged" "${run[@]}" "${gpu[@]}" "$work/images/musl" c2 /bin/show
     shows "containerd: an annotation sets the limit" "$managed NVSHARE_MEM_LIMIT=2GiB" \
         "${run[@]}" "${gpu[@]}" --annotation io.nvshare.mem-limit=2GiB "$work/images/debian" c3 /bin/show
     shows "containerd: not a GPU container" "$unmanaged" "${run[@]}" "$work/images/debian" c4 /bin/show
     "${start[@]}" -d "${gpu[@]}" "$work/images/debian" c5 /bin/show wait >"$work/said" 2>&1 </dev/null
-    shows "containerd: ctr task exec" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so" \
+    shows "containerd: ctr task exec" "$managed LD_PRELOAD=-" \
         "${ctr[@]}" task exec --exec-id e1 c5 /bin/show
     "${ctr[@]}" task kill -s KILL c5 >/dev/null 2>&1; sleep 0.2; "${ctr[@]}" task rm c5 >/dev/null 2>&1
     settings 'library = "/nonexistent.so"

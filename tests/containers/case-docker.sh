@@ -28,7 +28,7 @@ docker_case() {
     done
     run=("${docker[@]}" run --rm --network none --runtime=nvshare)
     gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
-    inside="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+    inside="LD_PRELOAD=- NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
 
     shows "docker: run --runtime=nvshare" "$managed $inside" "${run[@]}" "${gpu[@]}" test/debian show
     shows "docker: distroless-like" "$managed" "${run[@]}" "${gpu[@]}" test/distroless show
@@ -43,10 +43,10 @@ docker_case() {
     fi
     shows "docker: --cap-drop ALL, no new privileges" "$managed" \
         "${run[@]}" "${gpu[@]}" --cap-drop ALL --security-opt no-new-privileges test/debian show
-    shows "docker: -v /dev:/dev" "loaded=1 connect=ok LD_PRELOAD=/run/nvshare/libnvshare.so" \
+    shows "docker: -v /dev:/dev" "loaded=1 connect=ok NVSHARE_SOCKET=/run/nvshare/run/scheduler.sock" \
         "${run[@]}" "${gpu[@]}" -v /dev:/dev test/debian show
     check "docker: ... leaves nothing in the host's /dev" test ! -e /dev/nvshare
-    shows "docker: the user's LD_PRELOAD" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+    shows "docker: the user's LD_PRELOAD" "$managed LD_PRELOAD=/usr/lib/libother.so" \
         "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
     shows "docker: the image's ld.so.preload" 1 \
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
@@ -70,8 +70,36 @@ docker_case() {
     check "docker: not ours: docker diff as without us" diff <("${docker[@]}" diff d1) <("${docker[@]}" diff d2)
     "${docker[@]}" rm d1 d2 >/dev/null
 
+    docker_build
     engine_faults docker 125 nvshare-runtime
     docker_cdi "$major"
+}
+
+# A build of the engine's own builder, with us as its default runtime.
+docker_build() {
+    nvshare-ctk runtime configure --runtime=docker --set-as-default --config "$work/docker/daemon.json" >"$work/said" 2>&1
+    kill -HUP "$(cat "$work/docker/pid")"
+    for _ in $(seq 100); do
+        [ "$("${docker[@]}" info --format '{{.DefaultRuntime}}' 2>/dev/null)" = nvshare ] && break
+        sleep 0.1
+    done
+    DOCKER_BUILDKIT=0 "${docker[@]}" build --network none -t test/built - >"$work/said" 2>&1 <<'END'
+FROM test/debian
+ENV NVIDIA_VISIBLE_DEVICES=all
+RUN show
+END
+    check "docker build: a RUN is managed" grep -qx loaded=1 "$work/said"
+    check "docker build: ... and leaves nothing in the image" \
+        sh -c "! ${docker[*]} run --rm --network none --runtime runc --entrypoint ls test/built -a /etc | grep preload"
+    DOCKER_BUILDKIT=0 "${docker[@]}" build --network none -t test/built - >"$work/said" 2>&1 <<'END'
+FROM test/debian
+ENV NVIDIA_VISIBLE_DEVICES=all
+RUN echo "# mine" >> /etc/ld.so.preload
+END
+    check "docker build: RUN echo ... >> /etc/ld.so.preload" grep -q '^Successfully built' "$work/said"
+    check "docker build: ... is in the image, alone" test "$("${docker[@]}" run --rm --network none --runtime runc \
+        --entrypoint cat test/built /etc/ld.so.preload)" = "# mine"
+    "${docker[@]}" rmi -f test/built >/dev/null 2>&1
 }
 
 # docker_cdi MAJOR: the device, with the engine's own runtime.

@@ -18,7 +18,7 @@ podman_case() {
         <<<'FROM test/debian' >"$work/said" 2>&1 || { not_ok "podman build: $(tail -1 "$work/said")"; return; }
     gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
     options=(--network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
-    inside="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+    inside="LD_PRELOAD=- NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
     # runc finds its controllers where this machine has them; crun wants cgroup2, and here none of it.
     podman=("${engine[@]}" --runtime runc)
     run=("${podman[@]}" run --rm "${options[@]}")
@@ -71,7 +71,7 @@ podman_with() {
     shows "$name: --user 1000" "$managed uid=1000" "${run[@]}" "${gpu[@]}" --user 1000 test/debian show
     shows "$name: --uidmap" "$managed" \
         "${run[@]}" "${gpu[@]}" --uidmap 0:100000:5000 --gidmap 0:100000:5000 test/debian show
-    shows "$name: the user's LD_PRELOAD" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+    shows "$name: the user's LD_PRELOAD" "$managed LD_PRELOAD=/usr/lib/libother.so" \
         "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
     shows "$name: the image's ld.so.preload" 1 \
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps

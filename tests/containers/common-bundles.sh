@@ -2,12 +2,12 @@
 settings "low_level_runtimes = [\"$low_level\"]"
 global=("${global[@]:-}"); [ -n "${global[0]}" ] || global=()
 echo "# $($low_level --version | head -1)"
-loaded_both="LD_PRELOAD=/dev/nvshare/libnvshare.so NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
+loaded_both="LD_PRELOAD=- NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
 
 shows "$low_level: a GPU container is managed" "$managed $loaded_both" run_bundle "$(bundle b debian)"
 shows "$low_level: distroless-like" "$managed" run_bundle "$(bundle b distroless)"
 if [ -d "$work/images/debian11" ]; then
-    shows "$low_level: glibc 2.31" "loaded=1 LD_PRELOAD=/dev/nvshare/libnvshare.so" run_bundle "$(bundle b debian11)"
+    shows "$low_level: glibc 2.31" "loaded=1 LD_PRELOAD=-" run_bundle "$(bundle b debian11)"
 else
     skip "$low_level: glibc 2.31" "Debian 11 cannot be fetched: $(tail -1 "$work/debian11.log")"
 fi
@@ -19,7 +19,7 @@ shows "$low_level: another user" "$managed uid=1000" \
     run_bundle "$(bundle b debian '.process.user = {uid: 1000, gid: 1000}')"
 settings "low_level_runtimes = [\"$low_level\"]
 preload = \"env\""
-shows "$low_level: preload = env" "$managed $loaded_both" run_bundle "$(bundle b debian)"
+shows "$low_level: preload = env" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so" run_bundle "$(bundle b debian)"
 settings "low_level_runtimes = [\"$low_level\"]
 preload = \"file\""
 shows "$low_level: preload = file" "$managed LD_PRELOAD=-" run_bundle "$(bundle b debian)"
@@ -36,12 +36,37 @@ shows "$low_level: glibc and musl in one image: a program of musl starts" "loade
     run_bundle "$(bundle b both '.process.args = ["/bin/show-musl"]')"
 
 shows "$low_level: the user's LD_PRELOAD is kept" \
-    "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so:/usr/lib/libother.so" \
+    "$managed LD_PRELOAD=/usr/lib/libother.so" \
     run_bundle "$(bundle b preloading '.process.env += ["LD_PRELOAD=/usr/lib/libother.so"]')"
 directory=$(bundle b preloading '.process.args = ["/bin/grep", "-c", "r-xp.*libother", "/proc/self/maps"]')
 shows "$low_level: the image's ld.so.preload is kept" "1" run_bundle "$directory"
 check "$low_level: the image's own file is as it was" \
     test "$(cat "$directory/rootfs/etc/ld.so.preload")" = /usr/lib/libother.so
+
+# What a build does with the file is the image's, and nothing of ours is (docker, containerd, podman and buildah all
+# have a container created, started and deleted).
+life() {
+    local directory=$1 id=life$$-$RANDOM
+    nvshare-runtime --root "$work/state" "${global[@]}" create --bundle "$directory" $id >"$work/said" 2>&1 </dev/null
+    nvshare-runtime --root "$work/state" "${global[@]}" start $id
+    for _ in $(seq 200); do
+        $low_level --root "$work/state" state $id | jq -e '.status == "stopped"' >/dev/null && break
+        sleep 0.05
+    done
+    nvshare-runtime --root "$work/state" "${global[@]}" delete $id
+}
+directory=$(bundle b debian)
+life "$directory"
+check "$low_level: a container that has ended was managed" grep -qx loaded=1 "$work/said"
+check "$low_level: ... and its image is as it was" diff -r --no-dereference "$work/images/debian" "$directory/rootfs"
+for image in debian preloading; do
+    directory=$(bundle b $image '.process.args = ["/bin/sh", "-c", "echo \"# mine\" >>/etc/ld.so.preload && cat /etc/ld.so.preload"]')
+    life "$directory"
+    check "$low_level: $image: a program adds to /etc/ld.so.preload" grep -qx '# mine' "$work/said"
+    check "$low_level: $image: ... which is then the image's, without us" \
+        test "$(cat "$directory/rootfs/etc/ld.so.preload")" = "$(cat "$work/images/$image/etc/ld.so.preload" 2>/dev/null; echo '# mine')"
+    check "$low_level: $image: ... with the mode that it has natively" test "$(stat -c %a "$directory/rootfs/etc/ld.so.preload")" = 644
+done
 
 # Read-only for good: env alone, and no mount point can be made.
 directory=$(bundle b debian)
@@ -112,7 +137,7 @@ directory=$(bundle r debian)
 printf '#!/bin/sh\ncp config.json seen.json\nprintf "%%s\\n" "$@" >words\n' >"$work/recorder"; chmod 755 "$work/recorder"
 settings "low_level_runtimes = [\"$work/recorder\"]"
 (cd "$directory" && nvshare-runtime --root /r restore --image-path /i c1)
-check "$low_level: restore is a start" grep -q '"io.nvshare.injected":"env+file /dev/nvshare"' "$directory/seen.json"
+check "$low_level: restore is a start" grep -q '"io.nvshare.injected":"file /dev/nvshare"' "$directory/seen.json"
 check "$low_level: restore's words are handed on" test "$(xargs <"$directory/words")" = "--root /r restore --image-path /i c1"
 settings "low_level_runtimes = [\"$low_level\"]"
 if criu check >"$work/said" 2>&1; then

@@ -30,6 +30,8 @@ pub enum Action {
     Start { bundle: Option<PathBuf>, config: Option<PathBuf> },
     /// `exec` of a process document in a container.
     Exec { process: PathBuf, container: OsString },
+    /// `delete`: the container has ended, and what we had made in it can go.
+    Delete { container: OsString },
     /// Everything else, requests for help among them.
     #[default]
     Other,
@@ -57,6 +59,7 @@ pub fn parse(words: &[OsString]) -> Call {
     call.action = match command.as_bytes() {
         b"create" | b"run" | b"restore" => start(&mut words),
         b"exec" => exec(&mut words),
+        b"delete" => delete(&mut words),
         _ => Action::Other,
     };
     call
@@ -81,6 +84,17 @@ fn exec(words: &mut Words) -> Action {
     match (seen.help, container, seen.last("process")) {
         (false, Some(container), Some(process)) => {
             Action::Exec { process: process.into(), container: container.to_owned() }
+        }
+        _ => Action::Other,
+    }
+}
+
+fn delete(words: &mut Words) -> Action {
+    let mut seen = Seen::default();
+    words.permute = true;
+    match words.options(options::DELETE, &mut seen) {
+        Some(container) if !seen.help && seen.last("regex").is_none() => {
+            Action::Delete { container: container.to_owned() }
         }
         _ => Action::Other,
     }

@@ -72,6 +72,8 @@ pub const EXEC: &[Opt] = &[
     flag("tty", Some(b't')),
 ];
 
+pub const DELETE: &[Opt] = &[flag("force", Some(b'f')), flag("regex", Some(b'r'))];
+
 pub fn find_long(table: &'static [Opt], name: &[u8]) -> Option<&'static Opt> {
     table.iter().find(|option| option.long.as_bytes() == name)
 }

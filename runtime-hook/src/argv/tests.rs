@@ -52,7 +52,8 @@ fn what_is_no_start_is_left_alone() {
         "features",
         "--root create state c1",
         "--log create",
-        "delete --force run",
+        "delete --regex run",
+        "delete --help run",
         "kill create 9",
         "update --resources - create",
         "--bogus",
@@ -76,6 +77,13 @@ fn an_exec_of_a_document_names_its_container() {
     ] {
         let expected = Action::Exec { process: "/p".into(), container: "c1".into() };
         assert_eq!(read(line).action, expected, "{line}");
+    }
+}
+
+#[test]
+fn a_delete_names_its_container() {
+    for line in ["delete c1", "--root /r delete --force c1", "delete c1 -f"] {
+        assert_eq!(read(line).action, Action::Delete { container: "c1".into() }, "{line}");
     }
 }
 
@@ -115,6 +123,7 @@ fn word() -> impl Strategy<Value = OsString> {
         "--process",
         "-p",
         "-dp",
+        "delete",
         "--process=/p",
         "c1",
         "/x",
@@ -137,7 +146,7 @@ proptest! {
                 let a_start = |word: &OsString| word == "create" || word == "run" || word == "restore";
                 prop_assert!(words.iter().any(a_start));
             }
-            Action::Exec { container, .. } => prop_assert!(words.contains(&container)),
+            Action::Exec { container, .. } | Action::Delete { container } => prop_assert!(words.contains(&container)),
             Action::Other => {}
         }
     }

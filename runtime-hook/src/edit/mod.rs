@@ -23,6 +23,8 @@ pub struct Plan {
     pub env: bool,
     /// The merged `/etc/ld.so.preload` on the host.
     pub preload_file: Option<String>,
+    /// That file is this container's alone, and its programs may write it as they could their image's own.
+    pub preload_writable: bool,
 }
 
 impl Plan {
@@ -116,6 +118,17 @@ fn process_env(
         }
     }
     Ok(())
+}
+
+/// The host's user and group of the container's root.
+pub fn root_of(spec: &Value) -> (u32, u32) {
+    let host = |list: &str| {
+        let maps = spec.pointer(list).and_then(Value::as_array).into_iter().flatten();
+        let number = |map: &Value, key: &str| map.get(key).and_then(Value::as_u64);
+        let root = maps.into_iter().find(|map| number(map, "containerID") == Some(0));
+        root.and_then(|map| number(map, "hostID")?.try_into().ok()).unwrap_or_default()
+    };
+    (host("/linux/uidMappings"), host("/linux/gidMappings"))
 }
 
 fn annotations(spec: &Value) -> Map<String, Value> {

@@ -19,7 +19,8 @@ pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
     let quiet = ["rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"];
     add_one(mounts, &plan.tenants_dir, &run, &quiet);
     if let Some(file) = &plan.preload_file {
-        let options = ["bind", "ro", "nosuid", "nodev", "noexec", "private"];
+        let access = if plan.preload_writable { "rw" } else { "ro" };
+        let options = ["bind", access, "nosuid", "nodev", "noexec", "private"];
         add_one(mounts, file, names::ETC_PRELOAD, &options);
     }
     Ok(())

@@ -45,7 +45,7 @@ pub fn attach(
     }
     let old = match rootfs::preload(&view) {
         Preload::Missing => String::new(),
-        Preload::Text(text) => text,
+        Preload::Text { text, .. } => text,
         Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", names::ETC_PRELOAD))),
     };
     let target = match preload_target(&view)? {

@@ -18,8 +18,8 @@ const PRELOAD_LIMIT: u64 = 64 * 1024;
 pub enum Preload {
     /// Nothing; whether a mount point can be made is the directory's affair.
     Missing,
-    /// A file with this text.
-    Text(String),
+    /// A file with this text; `in_bind`: it may be the host's own.
+    Text { text: String, in_bind: bool },
     /// Something that we will not mount over, with the reason.
     Unusable(String),
 }
@@ -29,7 +29,7 @@ pub fn preload(view: &View) -> Preload {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Preload::Missing,
         Err(error) => Preload::Unusable(error.to_string()),
         Ok(found) => match read_text(&found) {
-            Ok(text) => Preload::Text(text),
+            Ok(text) => Preload::Text { text, in_bind: found.in_bind },
             Err(error) => Preload::Unusable(error.to_string()),
         },
     }
@@ -55,6 +55,29 @@ pub fn merged_preload(text: &str, library: &str) -> String {
         (false, true) => format!("{library}\n"),
         (false, false) => format!("{library}\n{text}"),
     }
+}
+
+/// `text` without `library`: what a program has made of a merged `/etc/ld.so.preload`.
+pub fn without_entry(text: &str, library: &str) -> String {
+    let mut kept = String::new();
+    for line in text.split_inclusive('\n') {
+        let (entries, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+        let separators = [':', ' ', '\t', '\n'];
+        if !entries.split(separators).any(|entry| entry == library) {
+            kept.push_str(line);
+            continue;
+        }
+        let others: Vec<_> =
+            entries.split(separators).filter(|entry| !entry.is_empty() && *entry != library).collect();
+        let rest = format!("{}{comment}", others.join(":"));
+        if !rest.is_empty() {
+            kept.push_str(&rest);
+            if line.ends_with('\n') && !rest.ends_with('\n') {
+                kept.push('\n');
+            }
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

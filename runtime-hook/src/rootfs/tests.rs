@@ -116,7 +116,10 @@ fn what_is_no_text_file_is_not_read() {
     fs::write(image.path().join("etc/ld.so.preload"), vec![b'x'; 70_000]).unwrap();
     assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::write(image.path().join("etc/ld.so.preload"), "/a.so\n").unwrap();
-    assert_eq!(preload(&view(image.path(), json!([]))), Preload::Text("/a.so\n".into()));
+    assert_eq!(
+        preload(&view(image.path(), json!([]))),
+        Preload::Text { text: "/a.so\n".into(), in_bind: false }
+    );
 }
 
 #[test]
@@ -126,7 +129,7 @@ fn a_destination_behind_a_symlink_is_met() {
     fs::create_dir_all(image.path().join("private/etc")).unwrap();
     symlink("/private/etc", image.path().join("etc")).unwrap();
     let view = view(image.path(), json!([{"destination": "/etc", "type": "bind", "source": host.path()}]));
-    assert_eq!(preload(&view), Preload::Text("/h.so\n".into()));
+    assert_eq!(preload(&view), Preload::Text { text: "/h.so\n".into(), in_bind: true });
     assert!(view.find("/private/etc/ld.so.preload").unwrap().in_bind);
 }
 
@@ -136,6 +139,14 @@ fn the_images_entries_are_kept_behind_ours() {
     assert_eq!(merged_preload("# why\n/a.so:/b.so", "/l"), "/l\n# why\n/a.so:/b.so");
     assert_eq!(merged_preload("/a /l", "/l"), "/a /l");
     assert_eq!(merged_preload("# /l\n", "/l"), "/l\n# /l\n");
+}
+
+#[test]
+fn our_entry_is_taken_out_again() {
+    for text in ["", "/a.so\n", "# why\n/a.so:/b.so", "/a /b # /l\n\n", "# only\n"] {
+        assert_eq!(without_entry(&merged_preload(text, "/l"), "/l"), text);
+    }
+    assert_eq!(without_entry("/a /l\t/b # c\n/l\n/l # d\n", "/l"), "/a:/b# c\n# d\n");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub fn preload(bytes: &[u8]) {
     const OURS: &str = "/dev/nvshare/libnvshare.so";
     with(|ground| {
         ground.put("rootfs/etc/ld.so.preload", bytes);
-        let Preload::Text(text) = rootfs::preload(&ground.view()) else {
+        let Preload::Text { text, .. } = rootfs::preload(&ground.view()) else {
             assert!(std::str::from_utf8(bytes).is_err() || bytes.len() > 64 * 1024);
             return;
         };

@@ -1,0 +1,81 @@
+//! What is left of us in a container that has ended, before its engine keeps its files: an image that is built has
+//! nothing of ours, and has what its build wrote into `/etc/ld.so.preload`, which was a copy.
+
+use crate::bundle::JsonFile;
+use crate::rootfs::{self, Found, Preload, View};
+use crate::{names, which};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{AtFlags, FileType, statat, unlinkat};
+use serde_json::Value;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Tidies the rootfs of a bundle whose programs have all ended.
+///
+/// # Errors
+/// Something of ours stays; the message says what and why.
+pub fn tidy(bundle: &Path) -> Result<()> {
+    let mut spec = JsonFile::read(&bundle.join("config.json"))?.value;
+    if !which::is_injected(&spec) {
+        return Ok(());
+    }
+    let Some(merged) = take_merged(&mut spec) else { return Ok(()) };
+    let made = merged.with_file_name(names::MADE_NAME).exists();
+    let view = View::of_spec(bundle, &spec).context("cannot look into the container's rootfs")?;
+    let library = mark_place(&spec).map(|place| format!("{place}/{}", names::LIBRARY_NAME));
+    let library = library.context("the mark names no place")?;
+    let text = fs::read_to_string(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
+    let wanted = rootfs::without_entry(&text, &library);
+    match rootfs::preload(&view) {
+        Preload::Missing => Ok(()),
+        Preload::Unusable(reason) => bail!("{}: {reason}", names::ETC_PRELOAD),
+        Preload::Text { in_bind: true, .. } => Ok(()),
+        Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => remove(&view),
+        // What our entry was taken out of may differ in white space, and is as it was.
+        Preload::Text { text, .. }
+            if rootfs::without_entry(&rootfs::merged_preload(&text, &library), &library) == wanted =>
+        {
+            Ok(())
+        }
+        Preload::Text { .. } => write(&view.find(names::ETC_PRELOAD)?, &wanted, &merged),
+    }
+    .with_context(|| format!("{} stays in {}", names::ETC_PRELOAD, bundle.display()))
+}
+
+/// Takes our mount out of the document: the rest is how the rootfs looks without us. The copy on the host, if this
+/// container has one of its own.
+fn take_merged(spec: &mut Value) -> Option<PathBuf> {
+    let mounts = spec.get_mut("mounts")?.as_array_mut()?;
+    let at = mounts.iter().rposition(|mount| which::text(mount, "destination") == names::ETC_PRELOAD)?;
+    let source = PathBuf::from(which::text(&mounts[at], "source"));
+    (source.file_name()? == names::MERGED_NAME).then(|| {
+        mounts.remove(at);
+        source
+    })
+}
+
+fn mark_place(spec: &Value) -> Option<&str> {
+    Some(which::annotation(spec, names::INJECTED_ANNOTATION)?.split_once(' ')?.1)
+}
+
+/// Removes the empty file that was made to mount over.
+fn remove(view: &View) -> Result<()> {
+    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
+    let directory = view.find(directory)?;
+    let there = statat(&directory.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(there.st_mode) == FileType::RegularFile && there.st_size == 0 {
+        unlinkat(&directory.fd, name, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Writes what the container's programs wrote, with the mode that they gave it.
+fn write(target: &Found, text: &str, merged: &Path) -> Result<()> {
+    let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(fs::metadata(merged)?.permissions())?;
+    Ok(())
+}
