@@ -28,6 +28,7 @@ mod process;
 mod random;
 mod real;
 mod residency;
+mod sanitizer;
 mod settings;
 mod stream;
 mod transport;

@@ -17,12 +17,46 @@ pub fn preload(entries: &mut Vec<Value>, library: &str) {
     }
 }
 
-/// `list` with `library` in front. The loader separates by colons and white space.
+/// What the loader separates by.
+const SEPARATORS: [char; 4] = [':', ' ', '\t', '\n'];
+
+/// `list` with `library` in front of all but the run-time libraries of sanitizers, which end programs that have them
+/// anywhere else than first.
 pub fn preload_list(list: &str, library: &str) -> String {
-    if list.split([':', ' ', '\t', '\n']).any(|known| known == library) {
+    if list.split(SEPARATORS).any(|known| known == library) {
         return list.to_owned();
     }
-    if list.is_empty() { library.to_owned() } else { format!("{library}:{list}") }
+    let (first, rest) = list.split_at(sanitizers(list));
+    match (first, rest) {
+        ("", "") => library.to_owned(),
+        ("", rest) => format!("{library}:{rest}"),
+        // What separated them follows.
+        (first, rest) => format!("{first}:{library}{rest}"),
+    }
+}
+
+/// How many bytes of the list its leading sanitizers take.
+fn sanitizers(list: &str) -> usize {
+    let mut end = 0;
+    let mut at = 0;
+    for word in list.split_inclusive(SEPARATORS) {
+        let name = word.trim_end_matches(SEPARATORS);
+        if is_sanitizer(name) {
+            end = at + name.len();
+        } else if !name.is_empty() {
+            break;
+        }
+        at += word.len();
+    }
+    end
+}
+
+fn is_sanitizer(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    ["libasan.so", "libtsan.so", "liblsan.so", "libubsan.so", "libhwasan.so"]
+        .iter()
+        .any(|known| name.starts_with(known))
+        || (name.starts_with("libclang_rt.") && name.contains("san"))
 }
 
 /// Sets a variable: one of that name remains.

@@ -51,6 +51,24 @@ fn a_users_preload_is_kept_behind_ours() {
 }
 
 #[test]
+fn a_sanitizer_stays_in_front() {
+    for (list, expected) in [
+        ("libasan.so.8", "libasan.so.8:/l"),
+        ("/usr/lib/libasan.so.8 /a.so", "/usr/lib/libasan.so.8:/l /a.so"),
+        (
+            ": /x/libtsan.so.2:libclang_rt.ubsan_standalone-x86_64.so:/a.so",
+            ": /x/libtsan.so.2:libclang_rt.ubsan_standalone-x86_64.so:/l:/a.so",
+        ),
+        ("/a.so:libasan.so.8", "/l:/a.so:libasan.so.8"),
+        ("/libasan.so/a.so", "/l:/libasan.so/a.so"),
+        ("", "/l"),
+        (":", "/l::"),
+    ] {
+        assert_eq!(preload_list(list, "/l"), expected);
+    }
+}
+
+#[test]
 fn annotations_set_the_tenant_and_overrule_variables() {
     let mut spec = typical();
     spec["process"]["env"] = json!(["NVSHARE_MEM_LIMIT=1GiB", "NVSHARE_WEIGHT=9", "NVSHARE_MEM_LIMIT=2GiB"]);
