@@ -4,7 +4,7 @@ use crate::bundle::write_whole;
 use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
-use crate::rootfs::{self, Libc, Needs, Preload, View};
+use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
 use crate::storage;
 use crate::which::{self, ImageSaid, Judged, Verdict};
 use anyhow::{Context, Result, anyhow, bail};
@@ -135,7 +135,9 @@ struct EtcPreload {
 
 /// The methods that reach this container's programs without harming any; or why there are none.
 fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Methods, String>> {
-    let (version, env) = match rootfs::look(view) {
+    let Loading { libc, homes, reads_preload_file } =
+        rootfs::look(view, Some(spec)).context("cannot look into the container's rootfs")?;
+    let (version, env) = match libc {
         Libc::Glibc(version) => (version, true),
         // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
         Libc::GlibcAndMusl(version) => (version, false),
@@ -143,12 +145,15 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
         Libc::Unknown => return Ok(Err("the version of the image's glibc cannot be told".into())),
         Libc::Neither => return Ok(Err("the image has no dynamic loader that we know".into())),
     };
-    if let Some(reason) = needs(settings)?.missing_in(view, version) {
+    if let Some(reason) = needs(settings)?.missing_in(view, version, &homes) {
         return Ok(Err(reason));
     }
     let env = env && settings.preload != Method::File;
-    let file =
-        if settings.preload == Method::Env { Err("it is switched off".into()) } else { file(view, spec) };
+    let file = match settings.preload {
+        Method::Env => Err("it is switched off".into()),
+        _ if !reads_preload_file => Err("the image's loader does not read it".into()),
+        _ => file(view, spec),
+    };
     match file {
         Err(reason) if !env => {
             let path = names::ETC_PRELOAD;
@@ -186,13 +191,13 @@ fn mountpoint(view: &View) -> Result<(), String> {
     let mut home = view.find("/").map_err(|error| error.to_string())?;
     for name in ["etc", "ld.so.preload"] {
         let path = if name == "etc" { "/etc" } else { names::ETC_PRELOAD };
-        match view.find(path) {
-            Ok(found) if found.is_directory() => home = found,
-            Ok(_) => return Err(format!("{path} is no directory")),
-            Err(_) if home.names().map_err(|error| error.to_string())?.iter().any(|known| known == name) => {
+        match rootfs::there(view.find(path)).map_err(|error| format!("{path}: {error}"))? {
+            Some(found) if found.is_directory() => home = found,
+            Some(_) => return Err(format!("{path} is no directory")),
+            None if home.names().map_err(|error| error.to_string())?.iter().any(|known| known == name) => {
                 return Err(format!("{path} is a symlink that leads nowhere"));
             }
-            Err(_) => break,
+            None => break,
         }
     }
     if home.in_bind {

@@ -7,7 +7,7 @@
 
 use crate::names;
 use crate::which::{self, ImageSaid};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -148,8 +148,7 @@ impl Place {
 }
 
 fn manifests(root: &OwnedFd, directory: &str) -> io::Result<Annotations> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat2(root, directory, flags, Mode::empty(), beneath())?;
+    let opened = open_beneath(root, directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::new(opened)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -173,14 +172,29 @@ fn manifests(root: &OwnedFd, directory: &str) -> io::Result<Annotations> {
     Ok(all)
 }
 
-fn beneath() -> ResolveFlags {
-    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+/// Opens a path beneath `root`, name by name and through no symlink; `flags` are those of the last one.
+fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut here: Option<OwnedFd> = None;
+    let open = |here: &Option<OwnedFd>, name: &str, flags| match name {
+        "." | ".." => Err(rustix::io::Errno::XDEV),
+        name => openat(
+            here.as_ref().unwrap_or(root),
+            name,
+            flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        ),
+    };
+    for directory in directories.split('/').filter(|name| !name.is_empty()) {
+        here = Some(open(&here, directory, OFlags::PATH | OFlags::DIRECTORY)?);
+    }
+    open(&here, name, flags)
 }
 
 fn read_json(root: &OwnedFd, path: &str, limit: u64) -> io::Result<Value> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = openat2(root, path, flags, Mode::empty(), beneath()).map_err(|error| named(error.into()))?;
+    let file =
+        open_beneath(root, path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(|error| named(error.into()))?;
     let file = File::from(file);
     let metadata = file.metadata().map_err(named)?;
     if !metadata.is_file() || metadata.len() > limit {

@@ -170,7 +170,7 @@ proptest! {
         fs::write(root.join("lib/libc.so.6"), [&libc[..], b"stable release version ", version.as_bytes()].concat()).unwrap();
         fs::write(root.join("etc/ld.so.preload"), &preload).unwrap();
         let view = View::of_root(open_directory(&root).unwrap());
-        let _ = rootfs::look(&view);
+        let _ = rootfs::look(&view, None);
         if let rootfs::Preload::Text { text, .. } = rootfs::preload(&view) {
             let merged = rootfs::merged_preload(&text, "/dev/nvshare/libnvshare.so");
             prop_assert!(merged.ends_with(&text) && merged.contains("/dev/nvshare/libnvshare.so"));

@@ -156,9 +156,13 @@ fn image(root: &Path, settings: &Settings) -> Finding {
         Ok(root) => View::of_root(root),
         Err(error) => return Bad(format!("rootfs: {error}")),
     };
-    let libc = rootfs::look(&view);
+    let rootfs::Loading { libc, homes, .. } = match rootfs::look(&view, None) {
+        Ok(loading) => loading,
+        Err(error) => return Bad(format!("rootfs: cannot look into {shown}: {error}")),
+    };
     if let Libc::Glibc(version) | Libc::GlibcAndMusl(version) = libc {
-        let missing = Needs::of(&settings.library).ok().and_then(|needs| needs.missing_in(&view, version));
+        let missing =
+            Needs::of(&settings.library).ok().and_then(|needs| needs.missing_in(&view, version, &homes));
         if let Some(reason) = missing {
             return Bad(format!("rootfs: {shown}: {reason}; use another image"));
         }

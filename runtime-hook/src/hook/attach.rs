@@ -5,7 +5,8 @@ use crate::config::Settings;
 use crate::names;
 use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2};
+use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
+use serde_json::Value;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -30,18 +31,23 @@ impl Sources {
 /// `/etc/ld.so.preload` over the image's. The inner error: this image cannot load the library.
 pub fn attach(
     root: &Path,
+    spec: &Value,
     place: &str,
     sources: Option<Sources>,
     needs: &Needs,
 ) -> Result<Result<(), String>> {
     let view = View::of_root(open_directory(root)?);
-    match rootfs::look(&view) {
+    let loading = rootfs::look(&view, Some(spec)).context("cannot look into the container's rootfs")?;
+    match loading.libc {
         Libc::Glibc(version) | Libc::GlibcAndMusl(version) => {
-            if let Some(reason) = needs.missing_in(&view, version) {
+            if let Some(reason) = needs.missing_in(&view, version, &loading.homes) {
                 return Ok(Err(reason));
             }
         }
         other => return Ok(Err(format!("the image cannot load the library: {other:?}"))),
+    }
+    if !loading.reads_preload_file {
+        return Ok(Err(format!("the image's loader does not read {}", names::ETC_PRELOAD)));
     }
     let old = match rootfs::preload(&view) {
         Preload::Missing => String::new(),
@@ -68,7 +74,7 @@ pub fn attach(
 
 /// The file to mount over, made if it is missing and its directory is the image's own.
 fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
-    if let Ok(found) = view.find(names::ETC_PRELOAD) {
+    if let Some(found) = rootfs::there(view.find(names::ETC_PRELOAD))? {
         return Ok(Ok(found.fd));
     }
     let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
@@ -103,18 +109,15 @@ fn make_directory(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
 fn make_file(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o644);
-    match openat2(parent, name, flags, mode, beneath()) {
+    match openat(parent, name, flags, mode) {
         Ok(_) | Err(rustix::io::Errno::EXIST) => {}
         Err(error) => return Err(error).with_context(|| format!("cannot make {name} in the container")),
     }
     open_beneath(parent, name, OFlags::PATH)
 }
 
+/// Opens one name, which must not be a symlink.
 fn open_beneath(parent: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd> {
-    openat2(parent, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), beneath())
+    openat(parent, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
         .with_context(|| format!("cannot open {name} in the container"))
-}
-
-fn beneath() -> ResolveFlags {
-    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
 }

@@ -1,9 +1,12 @@
 //! Which C library a container's programs are loaded by.
 
+use super::program;
 use super::view::View;
 use memchr::memmem;
-use std::io::Read;
+use serde_json::Value;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The answer. A version is (major, minor).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,16 @@ pub enum Libc {
     Unknown,
     /// Nothing that could load a library.
     Neither,
+}
+
+/// The answer for one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loading {
+    pub libc: Libc,
+    /// The directory of glibc's loader, with its own libraries, if it is none of the usual ones.
+    pub homes: Vec<String>,
+    /// That loader reads `/etc/ld.so.preload`: Nix has another name for it.
+    pub reads_preload_file: bool,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -32,33 +45,84 @@ pub(super) const DIRECTORIES: [&str; 6] =
 /// A glibc is about 2 MB; more than this is not one.
 const LIBC_LIMIT: u64 = 64 << 20;
 
-pub fn look(view: &View) -> Libc {
-    let musl = has_musl(view);
-    if view.find(LOADER).is_err() {
-        return if musl { Libc::Musl } else { Libc::Neither };
+/// Looks at the loader that the container's program names, and at the one in its usual place for all others.
+///
+/// # Errors
+/// The files could not be looked at. What is not there is an answer.
+pub fn look(view: &View, spec: Option<&Value>) -> io::Result<Loading> {
+    let named = spec.and_then(|spec| program::loader_of(view, spec));
+    let of_musl = |path: &String| is_musl(path.rsplit('/').next().unwrap_or_default().as_bytes());
+    let musl = named.as_ref().is_some_and(of_musl) || has_musl(view)?;
+    let mut loading = Loading { libc: Libc::Neither, homes: Vec::new(), reads_preload_file: true };
+    let mut version = None;
+    for loader in named.iter().filter(|path| !of_musl(path)).map(String::as_str).chain([LOADER]) {
+        let Some(found) = there(view.find(loader))? else { continue };
+        let homes = [found.path().parent(), Path::new(loader).parent()].into_iter().flatten();
+        loading.homes = homes.filter_map(Path::to_str).map(String::from).collect();
+        let directories = loading.homes.iter().map(String::as_str).chain(DIRECTORIES);
+        let mut libraries: Vec<_> = directories.map(|directory| format!("{directory}/libc.so.6")).collect();
+        libraries.push(loader.to_owned());
+        for library in libraries {
+            version = version_in(&content(view, &library)?);
+            if version.is_some() {
+                break;
+            }
+        }
+        loading.reads_preload_file = reads_preload_file(&content(view, loader)?);
+        loading.libc = Libc::Unknown;
+        if version.is_some() {
+            break;
+        }
     }
-    let libraries = DIRECTORIES.iter().map(|directory| format!("{directory}/libc.so.6"));
-    let version = libraries.chain([LOADER.to_string()]).find_map(|path| version_of(view, &path));
-    match (version, musl) {
-        (Some(version), false) => Libc::Glibc(version),
-        (Some(version), true) => Libc::GlibcAndMusl(version),
-        (None, true) => Libc::Musl,
-        (None, false) => Libc::Unknown,
+    loading.libc = match (loading.libc, version, musl) {
+        (Libc::Neither, _, false) => Libc::Neither,
+        (_, Some(version), false) => Libc::Glibc(version),
+        (_, Some(version), true) => Libc::GlibcAndMusl(version),
+        (_, None, true) => Libc::Musl,
+        (_, None, false) => Libc::Unknown,
+    };
+    Ok(loading)
+}
+
+fn has_musl(view: &View) -> io::Result<bool> {
+    let Some(lib) = there(view.find("/lib"))? else { return Ok(false) };
+    let Some(names) = there(lib.names())? else { return Ok(false) };
+    Ok(names.iter().any(|name| is_musl(name.as_bytes())))
+}
+
+fn is_musl(name: &[u8]) -> bool {
+    name.starts_with(b"ld-musl-") && name.ends_with(b".so.1")
+}
+
+/// What is not there, told from what could not be looked at.
+///
+/// # Errors
+/// Any but those by which a path leads nowhere.
+pub fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    use rustix::io::Errno;
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL) => Ok(None),
+            _ => Err(error),
+        },
     }
 }
 
-fn has_musl(view: &View) -> bool {
-    let names = view.find("/lib").and_then(|lib| lib.names()).unwrap_or_default();
-    names.iter().any(|name| {
-        let name = name.as_bytes();
-        name.starts_with(b"ld-musl-") && name.ends_with(b".so.1")
-    })
-}
-
-fn version_of(view: &View, path: &str) -> Option<(u32, u32)> {
+/// The bytes of a file; none for what is no file.
+fn content(view: &View, path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    view.find(path).ok()?.open().ok()?.take(LIBC_LIMIT).read_to_end(&mut bytes).ok()?;
-    version_in(&bytes)
+    if let Some(found) = there(view.find(path))?.filter(super::Found::is_file) {
+        found.open()?.take(LIBC_LIMIT).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Whether a loader reads the file by its usual name, as far as its text tells.
+pub(super) fn reads_preload_file(loader: &[u8]) -> bool {
+    memmem::find(loader, b"/etc/ld.so.preload\0").is_some()
+        || memmem::find(loader, b".so.preload\0").is_none()
 }
 
 /// "GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36." in the library's own bytes.

@@ -2,9 +2,10 @@
 
 mod libc_kind;
 mod needs;
+mod program;
 mod view;
 
-pub use libc_kind::{Libc, look};
+pub use libc_kind::{Libc, Loading, look, there};
 pub use needs::{Needs, newest_glibc};
 pub use view::{Found, View, open_directory};
 

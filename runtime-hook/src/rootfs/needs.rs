@@ -27,8 +27,9 @@ impl Needs {
         read(&cache).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Why an image with this glibc does not have what is needed, if it does not.
-    pub fn missing_in(&self, view: &View, version: (u32, u32)) -> Option<String> {
+    /// Why an image with this glibc does not have what is needed, if it does not. `homes`: directories of libraries beside
+    /// the usual ones.
+    pub fn missing_in(&self, view: &View, version: (u32, u32), homes: &[String]) -> Option<String> {
         if version < self.glibc {
             let ((major, minor), (least_major, least_minor)) = (version, self.glibc);
             return Some(format!(
@@ -36,7 +37,8 @@ impl Needs {
             ));
         }
         let has = |name: &str| {
-            super::libc_kind::DIRECTORIES.iter().any(|dir| view.find(&format!("{dir}/{name}")).is_ok())
+            let directories = homes.iter().map(String::as_str).chain(super::libc_kind::DIRECTORIES);
+            directories.into_iter().any(|directory| view.find(&format!("{directory}/{name}")).is_ok())
         };
         let missing = self.libraries.iter().find(|name| !name.starts_with("ld-linux") && !has(name))?;
         Some(format!("the library needs {missing}, which the image lacks"))

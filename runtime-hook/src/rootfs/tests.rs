@@ -19,6 +19,10 @@ fn glibc_tree(root: &Path) {
     symlink("x86_64-linux-gnu/ld-2.31.so", root.join("usr/lib/ld-linux-aarch64.so.1")).unwrap();
 }
 
+fn look(view: &View) -> Libc {
+    super::look(view, None).unwrap().libc
+}
+
 fn spec(root: &Path, mounts: Value) -> Value {
     json!({"root": {"path": root}, "mounts": mounts})
 }
@@ -73,6 +77,118 @@ fn the_hosts_directories_as_volumes_are_looked_into() {
     let hidden =
         json!([bind("/usr"), bind("/lib"), bind("/lib64"), {"destination": "/lib64", "type": "tmpfs"}]);
     assert_eq!(look(&view(image.path(), hidden)), Libc::Neither);
+}
+
+/// The start of a 64-bit program that names its loader.
+fn program(loader: &str) -> Vec<u8> {
+    let path = [loader.as_bytes(), b"\0"].concat();
+    let machine: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    bytes.extend([3_u16, machine].iter().flat_map(|half| half.to_le_bytes()));
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend([0_u64, 64, 0].iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend([64_u16, 56, 1, 64, 0, 0].iter().flat_map(|half| half.to_le_bytes()));
+    bytes.extend([3_u32, 4].iter().flat_map(|word| word.to_le_bytes()));
+    let length = path.len() as u64;
+    bytes.extend([120_u64, 120, 120, length, length, 1].iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend(path);
+    bytes
+}
+
+/// GUEST: images with the loader in /nix/store, glibc in /usr/glibc-compat.
+#[test]
+fn the_loader_is_the_one_that_the_program_names() {
+    for (home, preload, reads) in [
+        ("nix/store/abc-glibc-2.31/lib", "/etc/ld-nix.so.preload", false),
+        ("gnu/store/abc-glibc-2.31/lib", "/etc/ld.so.preload", true),
+        ("usr/glibc-compat/lib", "/etc/ld.so.preload", true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for made in [home, "bin", "lib", "opt"] {
+            fs::create_dir_all(root.join(made)).unwrap();
+        }
+        let loader = format!("/{home}/ld-linux-x86-64.so.2");
+        fs::write(root.join(&loader[1..]), format!("x{preload}\0")).unwrap();
+        fs::write(root.join(home).join("libc.so.6"), GLIBC).unwrap();
+        fs::write(root.join(home).join("libm.so.6"), "").unwrap();
+        fs::write(root.join("opt/train"), program(&loader)).unwrap();
+        fs::write(root.join("opt/script"), "#! /opt/train -x\n").unwrap();
+        fs::write(root.join("opt/static"), "no ELF").unwrap();
+        for args in [
+            json!(["/opt/train"]),
+            json!(["train"]),
+            json!(["../opt/script", "x"]),
+            json!(["static", "--", "train"]),
+        ] {
+            let mut spec = spec(root, json!([]));
+            spec["process"] = json!({"args": args, "cwd": "/bin", "env": ["PATH=/nowhere:/opt"]});
+            let view = View::of_spec(Path::new("/"), &spec).unwrap();
+            let loading = super::look(&view, Some(&spec)).unwrap();
+            assert_eq!((loading.libc, loading.reads_preload_file), (Libc::Glibc((2, 31)), reads), "{args}");
+            let needs = Needs { glibc: (2, 17), libraries: vec!["libm.so.6".into()] };
+            assert_eq!(needs.missing_in(&view, (2, 31), &loading.homes), None);
+            fs::write(root.join("lib/ld-musl-x86_64.so.1"), "").unwrap();
+            assert_eq!(super::look(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
+            fs::remove_file(root.join("lib/ld-musl-x86_64.so.1")).unwrap();
+        }
+        assert_eq!(look(&view(root, json!([]))), Libc::Neither, "no program names it");
+    }
+}
+
+/// GUEST: a musl program in a container judged glibc.
+#[test]
+fn a_program_of_musl_is_known_by_its_own_word() {
+    let dir = tempfile::tempdir().unwrap();
+    glibc_tree(dir.path());
+    fs::write(dir.path().join("program"), program("/opt/lib/ld-musl-x86_64.so.1")).unwrap();
+    let mut spec = spec(dir.path(), json!([]));
+    spec["process"] = json!({"args": ["/program"]});
+    let view = View::of_spec(Path::new("/"), &spec).unwrap();
+    assert_eq!(super::look(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
+}
+
+/// GUEST: an overlay volume over /usr.
+#[test]
+fn an_overlay_is_looked_through() {
+    let (lower, upper, image) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    glibc_tree(lower.path());
+    symlink("usr/lib", image.path().join("lib")).unwrap();
+    symlink("usr/lib64", image.path().join("lib64")).unwrap();
+    fs::create_dir(image.path().join("usr")).unwrap();
+    let options = |lower: &str| {
+        json!([
+            format!("lowerdir=/nonexistent:{lower}"),
+            format!("upperdir={}", upper.path().display()),
+            "private"
+        ])
+    };
+    let overlay = json!([{"destination": "/usr", "type": "overlay", "source": "overlay",
+        "options": options(&lower.path().join("usr").display().to_string())}]);
+    assert_eq!(look(&view(image.path(), overlay.clone())), Libc::Glibc((2, 31)));
+    fs::create_dir_all(upper.path().join("lib/x86_64-linux-gnu")).unwrap();
+    fs::write(upper.path().join("lib/x86_64-linux-gnu/libc.so.6"), GLIBC.replace("2.31", "2.36")).unwrap();
+    assert_eq!(look(&view(image.path(), overlay.clone())), Libc::Glibc((2, 36)), "the upper one is seen");
+    assert!(
+        view(image.path(), overlay.clone()).find("/usr/lib/x86_64-linux-gnu/ld-2.31.so").unwrap().in_bind
+    );
+    fs::write(upper.path().join("lib64"), "a file hides the directory below it").unwrap();
+    assert_eq!(look(&view(image.path(), overlay)), Libc::Neither);
+}
+
+/// GUEST: EMFILE in the shim.
+#[test]
+fn what_cannot_be_looked_at_is_not_missing() {
+    use rustix::io::Errno;
+    let error = |errno: Errno| there::<()>(Err(errno.into()));
+    for nowhere in [Errno::NOENT, Errno::NOTDIR, Errno::LOOP] {
+        assert!(matches!(error(nowhere), Ok(None)));
+    }
+    for unknown in [Errno::MFILE, Errno::PERM, Errno::NOSYS, Errno::IO, Errno::ACCESS] {
+        assert!(error(unknown).is_err());
+    }
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Paths as the container will see them: in its rootfs, and below the binds of its config.json.
 //!
-//! One component at a time, each opened below the one before it with `openat2` and never followed: a symlink
-//! is read and continued from the container's own root. So nothing in an image leads out of it, also across
-//! the binds, which `RESOLVE_IN_ROOT` on a whole path would not know of.
+//! One component at a time, each opened below the one before it and never followed: a symlink is read and continued
+//! from the container's own root. So nothing in an image leads out of it, also across the binds, which `openat2` with
+//! `RESOLVE_IN_ROOT` on a whole path would not know of. One name without a slash needs no more than `O_NOFOLLOW` for
+//! that, which every kernel and every sandbox has.
 
 use crate::edit::mounts::is_bind;
 use crate::which;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -28,6 +29,8 @@ pub struct View {
 #[derive(Debug)]
 enum Over {
     Bind(PathBuf),
+    /// Directories laid over each other, the topmost first.
+    Overlay(Vec<PathBuf>),
     /// A filesystem that does not exist yet, so nothing is in it.
     Fresh,
 }
@@ -39,7 +42,9 @@ pub struct Found {
     pub fd: OwnedFd,
     /// It lies in a bind of config.json, so it may be the host's own.
     pub in_bind: bool,
+    path: PathBuf,
     kind: FileType,
+    below: Vec<OwnedFd>,
 }
 
 impl Found {
@@ -51,16 +56,27 @@ impl Found {
         File::open(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
     }
 
+    /// Where it lies in the container, without symlinks.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+
     pub fn is_directory(&self) -> bool {
         self.kind == FileType::Directory
     }
 
     /// The names in a directory.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
-        let directory = openat2(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty(), beneath())?;
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::new(directory)? {
-            names.push(OsString::from_vec(entry?.file_name().to_bytes().to_vec()));
+        for layer in std::iter::once(&self.fd).chain(&self.below) {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            for entry in rustix::fs::Dir::new(openat(layer, ".", flags, Mode::empty())?)? {
+                names.push(OsString::from_vec(entry?.file_name().to_bytes().to_vec()));
+            }
         }
         Ok(names)
     }
@@ -93,6 +109,8 @@ fn in_storage(bundle: &Path) -> Option<PathBuf> {
 
 struct Step {
     fd: OwnedFd,
+    /// The same directory in the layers below, in an overlay.
+    below: Vec<OwnedFd>,
     path: PathBuf,
     /// How many of the mounts are below this step and can no longer be met.
     passed: usize,
@@ -117,6 +135,8 @@ impl View {
         for (destination, mount) in which::mounts(spec) {
             let over = if is_bind(mount) {
                 Over::Bind(bundle.join(which::text(mount, "source")))
+            } else if which::text(mount, "type") == "overlay" {
+                Over::Overlay(layers(mount).into_iter().map(|layer| bundle.join(layer)).collect())
             } else {
                 Over::Fresh
             };
@@ -140,7 +160,7 @@ impl View {
             return Err(missing);
         }
         let kind = FileType::from_raw_mode(fstat(&step.fd)?.st_mode);
-        Ok(Found { fd: step.fd, in_bind: step.in_bind, kind })
+        Ok(Found { fd: step.fd, in_bind: step.in_bind, path: step.path, kind, below: step.below })
     }
 
     /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
@@ -199,7 +219,8 @@ impl View {
     }
 
     fn start(&self) -> io::Result<Step> {
-        let root = Step { fd: self.root.try_clone()?, path: "/".into(), passed: 0, in_bind: false };
+        let fd = self.root.try_clone()?;
+        let root = Step { fd, below: Vec::new(), path: "/".into(), passed: 0, in_bind: false };
         self.mounted_over(root)
     }
 
@@ -211,9 +232,9 @@ impl View {
         if name.as_bytes().contains(&0) {
             return Err(rustix::io::Errno::INVAL.into());
         }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat2(&here.fd, name.as_os_str(), flags, Mode::empty(), beneath())?;
-        Ok(Step { fd, path, passed: here.passed, in_bind: here.in_bind })
+        let layers = std::iter::once(&here.fd).chain(&here.below);
+        let (fd, below) = merged(layers.map(|layer| open_name(layer, name.as_os_str())))?;
+        Ok(Step { fd, below, path, passed: here.passed, in_bind: here.in_bind })
     }
 
     fn mounted_over(&self, step: Step) -> io::Result<Step> {
@@ -233,7 +254,13 @@ impl View {
             Over::Fresh => Err(io::ErrorKind::NotFound.into()),
             Over::Bind(source) => {
                 let fd = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                Ok(Step { fd, path, passed: index + 1, in_bind: true })
+                Ok(Step { fd, below: Vec::new(), path, passed: index + 1, in_bind: true })
+            }
+            Over::Overlay(layers) => {
+                let open =
+                    |layer: &PathBuf| rustix::fs::open(layer, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+                let (fd, below) = merged(layers.iter().map(open))?;
+                Ok(Step { fd, below, path, passed: index + 1, in_bind: true })
             }
         }
     }
@@ -247,8 +274,64 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     })
 }
 
-fn beneath() -> ResolveFlags {
-    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+/// Opens one name in a directory, a symlink as itself.
+fn open_name(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What an overlay shows of one name, from the topmost layer down: the first that has it, and if that is a directory,
+/// those of the layers below it.
+fn merged(layers: impl Iterator<Item = rustix::io::Result<OwnedFd>>) -> io::Result<(OwnedFd, Vec<OwnedFd>)> {
+    let mut all = Vec::new();
+    for layer in layers {
+        let fd = match layer {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let stat = fstat(&fd)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {}
+            // A whiteout hides what is below it.
+            FileType::CharacterDevice if stat.st_rdev == 0 => break,
+            _ if all.is_empty() => return Ok((fd, Vec::new())),
+            _ => break,
+        }
+        let opaque = is_opaque(&fd);
+        all.push(fd);
+        if opaque {
+            break;
+        }
+    }
+    if all.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok((all.remove(0), all))
+}
+
+/// A directory of an overlay that hides those of its name below it.
+fn is_opaque(directory: &OwnedFd) -> bool {
+    let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| {
+        let mut value = [0_u8; 4];
+        rustix::fs::getxattr(&path, *name, &mut value).is_ok_and(|length| &value[..length] == b"y")
+    })
+}
+
+/// The layers of an overlay mount by its options, the topmost first.
+fn layers(mount: &Value) -> Vec<String> {
+    let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
+    let (mut upper, mut lower) = (Vec::new(), Vec::new());
+    for option in options.filter_map(Value::as_str).flat_map(|option| option.split(',')) {
+        if let Some(layer) = option.strip_prefix("upperdir=") {
+            upper = vec![layer.to_owned()];
+        } else if let Some(list) = option.strip_prefix("lowerdir=") {
+            // A colon of a name is escaped.
+            lower = list.replace("\\:", "\0").split(':').map(|layer| layer.replace('\0', ":")).collect();
+        }
+    }
+    upper.append(&mut lower);
+    upper
 }
 
 /// Opens a directory of the host for looking below it.
