@@ -67,14 +67,14 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
         bail!("{error}");
     }
     let work = || match &call.action {
-        Action::Start { bundle, config } => start(bundle.as_deref(), config.as_deref(), settings),
+        Action::Start { bundle, config } => start(bundle.as_deref(), config.as_deref(), call, settings),
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
         Action::Delete { .. } | Action::Other => Ok(()),
     };
     defects::caught("nvshare-runtime", work)
 }
 
-fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> Result<()> {
+fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &Settings) -> Result<()> {
     let bundle = bundle.unwrap_or(Path::new("."));
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
@@ -83,10 +83,12 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, settings: &Settings) -> R
     let name = file.directory().display().to_string();
     done.ignored.iter().for_each(|ignored| report::warn(settings, &name, ignored));
     match done.outcome {
-        Outcome::Untouched(_) => {}
+        Outcome::Untouched(reason) => report::debug(call, &format!("{name} is left as it is: {reason}")),
+        Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => bail!("{name}: {reason}"),
         Outcome::Unmanaged(reason) => report::warn(settings, &name, &format!("not managed: {reason}")),
-        Outcome::Managed { lacks, .. } => {
+        Outcome::Managed { lacks, plan } => {
             file.replace()?;
+            report::debug(call, &format!("{name} is managed: {}", plan.mark()));
             if let Some(lacks) = lacks {
                 report::warn(settings, &name, &lacks);
             }

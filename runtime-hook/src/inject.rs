@@ -83,11 +83,10 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
         Err(reason) => return Ok(Outcome::Unmanaged(reason)),
     };
     host_is_ready(settings)?;
-    let place = if which::has_cdi_mounts(spec) { names::PLACE } else { edit::free_place(spec) };
     let mut plan = Plan {
         library: utf8(&settings.library)?,
         tenants_dir: utf8(&settings.tenants_dir)?,
-        place: place.into(),
+        place: place(spec).into(),
         env: methods.file.is_none(),
         preload_file: None,
         preload_writable: false,
@@ -110,6 +109,33 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     }
     edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
     Ok(Outcome::Managed { plan, lacks })
+}
+
+/// What a start would come to, without anything being written.
+#[derive(Debug)]
+pub enum Prospect {
+    Managed { method: &'static str, place: &'static str },
+    Unmanaged(String),
+}
+
+/// Foresees [`inject`] for a document that has been judged to be ours.
+///
+/// # Errors
+/// As [`inject`].
+pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Prospect> {
+    let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
+    let methods = match methods(&view, spec, settings)? {
+        Ok(methods) => methods,
+        Err(reason) => return Ok(Prospect::Unmanaged(reason)),
+    };
+    host_is_ready(settings)?;
+    let method = if methods.file.is_some() { names::ETC_PRELOAD } else { "LD_PRELOAD" };
+    Ok(Prospect::Managed { method, place: place(spec) })
+}
+
+/// Where our files go.
+fn place(spec: &Value) -> &'static str {
+    if which::has_cdi_mounts(spec) { names::PLACE } else { edit::free_place(spec) }
 }
 
 /// What reaches this container's programs.

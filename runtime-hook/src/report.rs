@@ -22,6 +22,13 @@ pub fn fatal(call: &Call, message: &str) {
     }
 }
 
+/// Tells an engine that debugs what was decided, in its `--log` file, where the runtime below tells it the like.
+pub fn debug(call: &Call, message: &str) {
+    if let (true, Some(log)) = (call.debug, &call.log) {
+        append(log, &line("debug", &format!("nvshare-runtime: {message}"), call.log_json));
+    }
+}
+
 /// A warning about one container, to our own log, whose directory is made if need be; where that cannot be
 /// written (the hook of a user's podman, say), to syslog. A container must not fail over a log.
 pub fn warn(settings: &Settings, container: &str, message: &str) {

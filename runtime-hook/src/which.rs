@@ -46,6 +46,10 @@ fn decide(spec: &Value, settings: &Settings) -> Verdict {
     if is_injected(spec) {
         return Verdict::Already;
     }
+    // It runs no program of the pod's, and has the pod's annotations.
+    if SANDBOX.iter().any(|name| annotation(spec, name) == Some("sandbox")) {
+        return Verdict::NotOurs("the sandbox container of a pod");
+    }
     match annotation(spec, names::ENABLE_ANNOTATION).and_then(yes_or_no) {
         Some(true) => return Verdict::Ours("annotation io.nvshare.enable"),
         Some(false) => return Verdict::NotOurs("annotation io.nvshare.enable"),
@@ -66,6 +70,12 @@ fn decide(spec: &Value, settings: &Settings) -> Verdict {
         && !matches!(devices, "" | "void" | "none")
     {
         return Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES");
+    }
+    if has_cdi_request(spec) {
+        return Verdict::Ours("a GPU among the CDI annotations");
+    }
+    if variables(spec).any(|(name, value)| is_swarm_gpu(name, value)) {
+        return Verdict::Ours("variable DOCKER_RESOURCE_...");
     }
     if list(spec, "/linux/devices").any(|device| is_gpu_node(text(device, "path"))) {
         return Verdict::Ours("a GPU among the devices");
@@ -109,6 +119,43 @@ pub fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
     variables.iter().rev().find_map(|entry| entry.as_str()?.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// Name and value of each variable of the container's process.
+fn variables(spec: &Value) -> impl Iterator<Item = (&str, &str)> {
+    list(spec, "/process/env").filter_map(|entry| entry.as_str()?.split_once('='))
+}
+
+/// Kubernetes asks for devices by annotations (`cdi.k8s.io/NAME: nvidia.com/gpu=0`); those of NVIDIA's own prefix
+/// (`nvidia.cdi.k8s.io/NAME`) are for its runtime alone, which then is told `NVIDIA_VISIBLE_DEVICES=void` besides.
+fn has_cdi_request(spec: &Value) -> bool {
+    let annotations = spec.get("annotations").and_then(Value::as_object).into_iter().flatten();
+    annotations.filter_map(|(name, value)| Some((name.split_once('/')?.0, value.as_str()?))).any(
+        |(prefix, value)| {
+            let of_nvidia = |device: &str| {
+                device
+                    .trim()
+                    .split('/')
+                    .next()
+                    .is_some_and(|vendor| vendor == "nvidia.com" || vendor.ends_with(".nvidia.com"))
+            };
+            match prefix {
+                "nvidia.cdi.k8s.io" => !value.is_empty(),
+                "cdi.k8s.io" => value.split(',').any(of_nvidia),
+                _ => false,
+            }
+        },
+    )
+}
+
+/// Swarm tells its generic resources by variables: the name is the operator's, the value usually a device's UUID.
+fn is_swarm_gpu(name: &str, value: &str) -> bool {
+    name.strip_prefix("DOCKER_RESOURCE_").is_some_and(|resource| {
+        let resource = resource.to_ascii_uppercase();
+        let known = ["GPU", "NVIDIA"].iter().any(|word| resource.contains(word));
+        let uuid = value.split(',').any(|device| device.starts_with("GPU-") || device.starts_with("MIG-"));
+        !matches!(value, "" | "void" | "none") && (known || uuid)
+    })
+}
+
 /// Destination (without a trailing slash) and object of each mount.
 pub fn mounts(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
     list(spec, "/mounts").map(|mount| {
@@ -137,7 +184,14 @@ pub(crate) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// How containerd and CRI-O name the kind of a container.
+const SANDBOX: [&str; 2] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
+
 fn is_gpu_node(path: &str) -> bool {
+    // How WSL shows every GPU.
+    if path == "/dev/dxg" {
+        return true;
+    }
     let Some(rest) = path.strip_prefix("/dev/nvidia") else {
         return false;
     };
@@ -191,6 +245,20 @@ mod tests {
             (json!({"mounts": [{"destination": "/dev/nvshare/libnvshare.so", "source": "/x"}]}), true),
             (json!({"hooks": {"prestart": [{"path": "/usr/bin/nvidia-container-runtime-hook"}]}}), true),
             (json!({"hooks": {"createContainer": [{"path": "/usr/bin/other"}]}}), false),
+            (json!({"annotations": {"cdi.k8s.io/plugin_0": "vendor.org/nic=1,nvidia.com/gpu=0"}}), true),
+            (json!({"annotations": {"cdi.k8s.io/plugin_0": "runtime.nvidia.com/gpu=all"}}), true),
+            (json!({"annotations": {"cdi.k8s.io/plugin_0": "xnvidia.com/gpu=0"}}), false),
+            (json!({"annotations": {"cdi.k8s.io/plugin_0": 3, "x": "nvidia.com/gpu=0"}}), false),
+            (
+                json!({"annotations": {"nvidia.cdi.k8s.io/x": "GPU-1"}, "process": {"env": ["NVIDIA_VISIBLE_DEVICES=void"]}}),
+                true,
+            ),
+            (with_env(&["DOCKER_RESOURCE_GPU=GPU-1"]), true),
+            (with_env(&["DOCKER_RESOURCE_CARD=MIG-1"]), true),
+            (with_env(&["DOCKER_RESOURCE_SSD=1"]), false),
+            (with_env(&["DOCKER_RESOURCE_GPU=none"]), false),
+            (json!({"linux": {"devices": [{"path": "/dev/dxg"}]}}), true),
+            (json!({"mounts": [{"destination": "/dev/dxg", "source": "/dev/dxg"}]}), true),
             (json!({}), false),
             (json!({"process": 3, "mounts": "x", "linux": [], "annotations": null, "hooks": 1}), false),
         ] {
@@ -210,6 +278,19 @@ mod tests {
         assert_eq!(decide(&spec, &settings), Verdict::NotOurs("annotation io.nvshare.enable"));
         spec["mounts"] = json!([{"destination": "/dev/nvshare/libnvshare.so"}]);
         assert_eq!(decide(&spec, &settings), Verdict::Already);
+    }
+
+    /// GUEST: a warning for each sandbox container of a pod with an annotation of ours.
+    #[test]
+    fn a_sandbox_is_passed_over_whatever_its_pod_says() {
+        for name in SANDBOX {
+            let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all"]);
+            spec["annotations"] =
+                json!({"io.nvshare.enable": "true", "io.nvshare.weight": "2", name: "container"});
+            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Ours(_)));
+            spec["annotations"][name] = json!("sandbox");
+            assert!(matches!(decide(&spec, &Settings::default()), Verdict::NotOurs(_)));
+        }
     }
 
     #[test]

@@ -143,6 +143,66 @@ fn what_goes_wrong_stops_a_container_only_where_the_settings_say_so() {
     }
 }
 
+/// GUEST: with `on_error = "fail"` and an explicit wish they start unmanaged all the same; EMFILE in the shim.
+#[test]
+fn whatever_the_reason_is_fail_means_it() {
+    for (more, starts) in [("", true), ("on_error = \"fail\"", false)] {
+        for spoil in ["loader", "rootfs"] {
+            let ground = Ground::new(more);
+            let mut spec = ours();
+            match spoil {
+                "loader" => {
+                    fs::remove_dir_all(ground.at("rootfs/lib64")).unwrap();
+                    fs::remove_file(ground.at("rootfs/lib/ld-linux-aarch64.so.1")).unwrap();
+                }
+                _ => spec["root"]["path"] = json!("nowhere"),
+            }
+            ground.document(&spec);
+            let output = ground.create();
+            assert_eq!(output.status.code(), Some(if starts { 7 } else { 1 }), "{spoil}, {more}");
+            assert_eq!(ground.at("started").exists(), starts, "{spoil}, {more}");
+            let heard = ground.text(if starts { "log" } else { "engine.log" });
+            assert!(
+                heard.contains(if spoil == "loader" { "no dynamic loader" } else { "nowhere" }),
+                "{heard}"
+            );
+            let output = ground.run(HOOK, &["precreate"], spec.to_string().as_bytes());
+            assert_eq!(output.status.success(), starts, "precreate: {spoil}, {more}");
+        }
+    }
+}
+
+/// GUEST: "not ours" leaves no trace.
+#[test]
+fn a_decision_can_be_seen() {
+    let ground = Ground::new("");
+    let bundle = ground.0.path().display().to_string();
+    let explain = || said(&ground.run(CTK, &["explain", &bundle], b""));
+    let said = explain();
+    assert!(said.contains("ours      variable NVIDIA_VISIBLE_DEVICES"), "{said}");
+    assert!(
+        said.contains("decision  managed, by /etc/ld.so.preload, with our files at /dev/nvshare"),
+        "{said}"
+    );
+    ground.create();
+    let again = explain();
+    assert!(again.contains("edited    by nvshare: file /dev/nvshare"), "{again}");
+    assert!(again.contains("ours      variable NVIDIA_VISIBLE_DEVICES"), "{again}");
+    fs::remove_dir(ground.at("tenants")).unwrap();
+    assert!(
+        explain()
+            .contains("decision  it starts unmanaged (on_error = \"run-unmanaged\"): the socket's directory")
+    );
+    ground.document(&json!({"root": {"path": "rootfs"}}));
+    assert!(explain().contains("decision  not ours: no sign of a GPU"));
+    let log = ground.at("engine.log").display().to_string();
+    ground.run(RUNTIME, &["--log", &log, "create", "--bundle", &bundle, "c1"], b"");
+    assert_eq!(ground.text("engine.log"), "");
+    ground.run(RUNTIME, &["--debug", "--log", &log, "create", "--bundle", &bundle, "c1"], b"");
+    let told = ground.text("engine.log");
+    assert!(told.contains("level=debug") && told.contains("is left as it is: no sign of a GPU"), "{told}");
+}
+
 #[test]
 fn without_a_runtime_below_the_engine_is_told_what_was_looked_for() {
     let ground = Ground::new("");

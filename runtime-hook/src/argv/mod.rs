@@ -19,6 +19,8 @@ pub struct Call {
     pub log: Option<PathBuf>,
     /// `--log-format json` was given.
     pub log_json: bool,
+    /// The engine wants to know more: `--debug`, or `--log-level debug`.
+    pub debug: bool,
     /// The global options that say which containers are meant (`--root` and the like), as they came.
     pub scope: Vec<OsString>,
     pub action: Action,
@@ -40,15 +42,18 @@ pub enum Action {
 /// Reads the words after the program's name. Never fails: what is not understood is [`Action::Other`].
 pub fn parse(words: &[OsString]) -> Call {
     let mut call = Call::default();
-    let mut words = Words { words, next: 0, permute: false };
+    let mut words = Words { words, next: 0, permute: false, command: true };
     let mut global = Seen::default();
     let Some(command) = words.options(options::GLOBAL, &mut global) else {
         return call;
     };
+    words.command = false;
     for (option, text, as_given) in global.values {
         match option.long {
             "log" => call.log = Some(PathBuf::from(text)),
             "log-format" => call.log_json = text == "json",
+            "debug" => call.debug = text != "false",
+            "log-level" => call.debug |= text == "debug",
             _ if option.scope => call.scope.extend(as_given),
             _ => {}
         }
@@ -80,7 +85,11 @@ fn start(words: &mut Words) -> Action {
 
 fn exec(words: &mut Words) -> Action {
     let mut seen = Seen::default();
-    let container = words.options(options::EXEC, &mut seen);
+    let mut container = words.options(options::EXEC, &mut seen);
+    if seen.any_unknown && seen.last("process").is_some() {
+        // With a document there are no words of a program's behind the name.
+        container = words.words.last().map(OsString::as_os_str);
+    }
     match (seen.help, container, seen.last("process")) {
         (false, Some(container), Some(process)) => {
             Action::Exec { process: process.into(), container: container.to_owned() }
@@ -104,6 +113,10 @@ fn delete(words: &mut Words) -> Action {
 #[derive(Default)]
 struct Seen {
     help: bool,
+    /// The last word was an option that no table has: the next one may be its value.
+    unknown: bool,
+    /// An option that no table has was met.
+    any_unknown: bool,
     /// Option, value, the words it was given as.
     values: Vec<(&'static Opt, OsString, Vec<OsString>)>,
 }
@@ -123,6 +136,8 @@ struct Words<'a> {
     next: usize,
     /// Options may follow the first plain word.
     permute: bool,
+    /// The plain word that is looked for is a command.
+    command: bool,
 }
 
 impl<'a> Words<'a> {
@@ -141,12 +156,25 @@ impl<'a> Words<'a> {
                 return plain.or_else(|| self.take().map(OsString::as_os_str));
             }
             if bytes.len() < 2 || bytes[0] != b'-' {
+                let of_unknown = std::mem::take(&mut seen.unknown);
+                // Runtimes have options that we do not know (`--platform kvm`).
+                let is_value = if self.command {
+                    !options::COMMANDS.contains(&bytes)
+                } else {
+                    // No program begins with a dash, so that this is no container's name with a program behind it.
+                    !self.permute
+                        && self.words.get(self.next).is_some_and(|next| next.as_bytes().starts_with(b"-"))
+                };
+                if of_unknown && is_value {
+                    continue;
+                }
                 plain = plain.or(Some(word.as_os_str()));
                 if !self.permute {
                     return plain;
                 }
                 continue;
             }
+            seen.unknown = false;
             self.option(word, table, seen);
         }
         plain
@@ -166,6 +194,8 @@ impl<'a> Words<'a> {
         }
         if let Some(option) = find_long(table, name) {
             self.value(option, value, word, seen);
+        } else if value.is_none() && (double || find_short(table, name[0]).is_none()) {
+            (seen.unknown, seen.any_unknown) = (true, true);
         } else if !double {
             self.short_options(word, &bytes[1..], table, seen);
         }

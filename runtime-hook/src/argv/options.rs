@@ -33,6 +33,30 @@ pub const GLOBAL: &[Opt] = &[
     flag("debug", None),
 ];
 
+/// What runtimes know as commands: words that are no value of an option that we do not know.
+pub const COMMANDS: &[&[u8]] = &[
+    b"checkpoint",
+    b"create",
+    b"delete",
+    b"events",
+    b"exec",
+    b"features",
+    b"info",
+    b"init",
+    b"kill",
+    b"list",
+    b"pause",
+    b"ps",
+    b"restore",
+    b"resume",
+    b"run",
+    b"spec",
+    b"start",
+    b"state",
+    b"update",
+    b"wait",
+];
+
 /// `create`, `run` and `restore` together: no name has two meanings among them.
 pub const START: &[Opt] = &[
     value("bundle", Some(b'b')),

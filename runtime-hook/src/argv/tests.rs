@@ -29,6 +29,10 @@ fn starts_are_found_in_every_spelling() {
         ("--rootless true create c1", None, None),
         ("-s -r /r create -p /pid -c /sock -b /b c1", Some("/b"), None),
         ("create -- c1", None, None),
+        ("--platform kvm --root /r create --bundle /b c1", Some("/b"), None),
+        ("-platform kvm --network host --strace create --bundle /b c1", Some("/b"), None),
+        ("--strace create --bundle /b c1", Some("/b"), None),
+        ("create --annotate x --bundle /b c1", Some("/b"), None),
         ("--debug=true run --keep=false --bundle /b c1", Some("/b"), None),
     ] {
         assert_eq!(read(line).action, started(bundle, config), "{line}");
@@ -74,9 +78,24 @@ fn an_exec_of_a_document_names_its_container() {
         "exec -dp /p c1",
         "exec -t --process=/p c1 --process /other",
         "exec -p/p -e A=b --cap CAP_X c1 create --bundle /b",
+        "--platform kvm exec -p /p c1",
+        "exec --new value --process /p c1",
     ] {
         let expected = Action::Exec { process: "/p".into(), container: "c1".into() };
         assert_eq!(read(line).action, expected, "{line}");
+    }
+}
+
+#[test]
+fn an_engine_that_debugs_is_known() {
+    for (line, debug) in [
+        ("--debug create c1", true),
+        ("--log-level debug create c1", true),
+        ("--log-level=info create c1", false),
+        ("--debug=false create c1", false),
+        ("create c1", false),
+    ] {
+        assert_eq!(read(line).debug, debug, "{line}");
     }
 }
 

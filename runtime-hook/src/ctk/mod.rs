@@ -5,6 +5,7 @@ mod containerd;
 mod docker;
 mod doctor;
 pub mod engines;
+mod explain;
 mod podman;
 mod toml_tables;
 
@@ -36,6 +37,13 @@ enum Top {
         /// Also judge whether the library loads in this root file system.
         #[arg(long, value_name = "DIRECTORY")]
         rootfs: Option<PathBuf>,
+    },
+    /// Print whether a container is managed, and why.
+    Explain {
+        /// The container's bundle (`docker inspect -f '{{.Id}}'` names the one below
+        /// /run/containerd/io.containerd.runtime.v2.task/moby), or its config.json.
+        #[arg(value_name = "BUNDLE")]
+        bundle: PathBuf,
     },
 }
 
@@ -111,6 +119,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
                 eprintln!("wrote {}", output.display());
             }
         }
+        Top::Explain { bundle } => explain::run(&bundle)?,
         Top::Doctor { rootfs } => return Ok(doctor::run(rootfs.as_deref())),
     }
     Ok(ExitCode::SUCCESS)

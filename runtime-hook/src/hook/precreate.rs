@@ -60,6 +60,9 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     done.ignored.iter().for_each(|ignored| report::warn(settings, root_of(&spec), ignored));
     match done.outcome {
         Outcome::Untouched(_) => Ok(None),
+        Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => {
+            Err(anyhow!("{}: {reason}", root_of(&spec)))
+        }
         Outcome::Unmanaged(reason) => {
             report::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
             Ok(None)

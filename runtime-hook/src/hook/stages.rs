@@ -84,6 +84,9 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
     let inside = if cdi { names::PLACE } else { crate::edit::free_place(&spec) };
     let outcome = attach::attach(Path::new(&root), &spec, inside, sources, &needs)?;
     if let Err(reason) = outcome {
+        if settings.on_error == OnError::Fail {
+            bail!("{reason}");
+        }
         report::warn(settings, &state.container, &format!("not managed: {reason}"));
     }
     Ok(())

@@ -1,0 +1,75 @@
+//! What would become of a container, and why: the decisions that a start makes, in words.
+
+use crate::bundle::JsonFile;
+use crate::config::{self, OnError};
+use crate::inject::{self, Prospect};
+use crate::which::{self, Verdict};
+use crate::{names, storage};
+use anyhow::Result;
+use serde_json::Value;
+use std::path::Path;
+
+/// Prints the decision about the container of a bundle, or of its config.json.
+///
+/// # Errors
+/// There is no config.json that can be read.
+pub fn run(path: &Path) -> Result<()> {
+    let named = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+    let file = JsonFile::read(&named)?;
+    let bundle = file.directory().to_owned();
+    let mut spec = file.value;
+    println!("document  {}", named.display());
+    let loaded = config::load(&config::path());
+    let settings = loaded.settings;
+    if let Some(error) = &loaded.error {
+        println!("settings  {error}: no container is managed until the file is corrected");
+    }
+    if let Some(mark) = take_mark(&mut spec) {
+        println!("edited    by nvshare: {mark}; below, what it was without that");
+    }
+    let judged = which::judge(&spec, &storage::image_said(&spec, &bundle), &settings);
+    for ignored in &judged.ignored {
+        println!("ignored   {ignored}");
+    }
+    let sign = match judged.verdict {
+        Verdict::Ours(sign) => sign,
+        Verdict::NotOurs(reason) => {
+            println!("decision  not ours: {reason}");
+            return Ok(());
+        }
+        Verdict::Already => {
+            println!("decision  managed already");
+            return Ok(());
+        }
+    };
+    println!("ours      {sign}");
+    let otherwise = match settings.on_error {
+        OnError::Fail => "it does not start (on_error = \"fail\")",
+        OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
+    };
+    match inject::prospect(&judged.spec, &bundle, &settings) {
+        Ok(Prospect::Managed { method, place }) => {
+            println!("decision  managed, by {method}, with our files at {place}")
+        }
+        Ok(Prospect::Unmanaged(reason)) => println!("decision  {otherwise}: {reason}"),
+        Err(error) => println!("decision  {otherwise}: {error:#}"),
+    }
+    Ok(())
+}
+
+/// Takes an earlier pass of ours out of the document.
+fn take_mark(spec: &mut Value) -> Option<String> {
+    if !which::is_injected(spec) {
+        return None;
+    }
+    let mark = spec["annotations"].as_object_mut()?.shift_remove(names::INJECTED_ANNOTATION)?;
+    let mark = mark.as_str()?.to_owned();
+    let place = format!("{}/", mark.split_once(' ')?.1);
+    if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
+        mounts.retain(|mount| {
+            let destination = which::text(mount, "destination");
+            !destination.starts_with(&place) && destination != names::ETC_PRELOAD
+        });
+    }
+    Some(mark)
+}
