@@ -254,6 +254,27 @@ for stage in prestart createRuntime; do
     shows "$low_level: $stage hook" "$managed LD_PRELOAD=-" $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
     check "$low_level: ... leaves no mount on the host" sh -c "! grep -q '$directory' /proc/self/mountinfo"
 done
+# Without the newer system calls: ENOSYS before Linux 5.2 and 5.6, EPERM in some sandboxes.
+gcc -O1 -o /usr/bin/refuse "$here/refuse.c"
+cdi='.mounts += [{destination: "/dev/nvshare/libnvshare.so", source: "/usr/lib/nvshare/libnvshare.so", type: "bind", options: ["bind", "ro", "nosuid", "nodev"]},
+    {destination: "/dev/nvshare/run", source: "/run/nvshare/tenants", type: "bind", options: ["rbind", "ro", "nosuid", "nodev", "noexec"]}]'
+for errno in 1 38; do
+    directory=$(bundle b debian)
+    refuse $errno nvshare-runtime --root "$work/state" "${global[@]}" create --bundle "$directory" r$$ >/dev/null 2>&1 </dev/null
+    check "$low_level: errno $errno for openat2: the shim sees the image" \
+        grep -q '"io.nvshare.injected":"file /dev/nvshare"' "$directory/config.json"
+    $low_level --root "$work/state" "${global[@]}" delete --force r$$ >/dev/null 2>&1
+    for stage in prestart createRuntime createContainer; do
+        hooks=".hooks = {$stage: [{path: \"/usr/bin/refuse\", args: [\"refuse\", \"$errno\", \"/usr/bin/nvshare-hook\", \"$stage\"]}]}"
+        [ $stage = createContainer ] && hooks="$cdi | $hooks"
+        directory=$(bundle h debian "$hooks")
+        shows "$low_level: errno $errno for open_tree and its kin: $stage hook" "$managed LD_PRELOAD=-" \
+            $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
+        check "$low_level: ... leaves no mount on the host" sh -c "! grep -q 'nvshare-h\|libnvshare\|$directory' /proc/self/mountinfo"
+    done
+done
+check "$low_level: doctor names the call" sh -c 'refuse 38 nvshare-ctk doctor | grep -q "open_tree is refused here"'
+hooks='.hooks = {createRuntime: [{path: "/usr/bin/nvshare-hook", args: ["nvshare-hook", "createRuntime"]}]}'
 for wicked in "ln -s $up$outside/new etc/ld.so.preload" "rm -r etc; ln -s $up$outside etc" "ln -s $outside/x etc/ld.so.preload"; do
     directory=$(bundle h debian "$hooks")
     (cd "$directory/rootfs" && eval "$wicked")

@@ -37,6 +37,7 @@ pub fn run(root: Option<&Path>) -> ExitCode {
     });
     findings.push(driver());
     findings.push(podman_hook());
+    findings.extend(kernel());
     findings.extend(selinux());
     findings.extend(root.map(|root| image(root, &settings)));
     let mut bad = 0;
@@ -137,6 +138,13 @@ fn podman_hook() -> Finding {
         }
         Some(_) => Good(format!("podman: {file}")),
     }
+}
+
+fn kernel() -> Option<Finding> {
+    let (call, error) = crate::hook::trees::absent()?;
+    Some(Note(format!(
+        "kernel: {call} is refused here ({error}), so the hooks mount in the older way; containers are managed all the same"
+    )))
 }
 
 fn selinux() -> Option<Finding> {

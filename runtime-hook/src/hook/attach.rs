@@ -67,7 +67,8 @@ pub fn attach(
     }
     let merged = rootfs::merged_preload(&old, &format!("{place}/{}", names::LIBRARY_NAME));
     if merged != old {
-        Tree::of_text(&merged)?.set_down(target.as_fd(), false)?;
+        let directory = || make_directories(&view, place);
+        Tree::of_text(&merged, names::PRELOAD_NAME, directory)?.set_down(target.as_fd(), false)?;
     }
     Ok(Ok(()))
 }

@@ -7,7 +7,7 @@ mod namespaces;
 mod precreate;
 mod stages;
 pub mod state;
-mod trees;
+pub(crate) mod trees;
 
 use std::process::ExitCode;
 

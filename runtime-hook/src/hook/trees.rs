@@ -1,62 +1,149 @@
 //! Pieces of filesystem in hand: opened where they are visible, set down where they are wanted, by descriptor
 //! alone, so that no path of an image is ever followed by the kernel on our behalf.
+//!
+//! Kernels before 5.2 do not have the calls for detached mounts, and some sandboxes refuse them. `mount` does the same
+//! there, with the source opened in the container's mount namespace, which still has the host's tree.
 
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_bind, mount_remount, move_mount, open_tree,
+    unmount,
 };
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A detached mount.
+/// Something to mount.
 #[derive(Debug)]
-pub struct Tree(OwnedFd);
+pub enum Tree {
+    /// A detached mount.
+    Detached(OwnedFd),
+    /// A path of the host, opened when it is set down.
+    AtPath(PathBuf),
+    /// A file of this name in a directory.
+    Named(OwnedFd, &'static str),
+}
+
+/// Whether an error says that a call is not to be had here.
+pub fn is_absent(error: Errno) -> bool {
+    matches!(error, Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
+}
+
+/// The first of the calls for detached mounts that is not to be had here, for `doctor`.
+pub fn absent() -> Option<(&'static str, Errno)> {
+    open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLOEXEC)
+        .err()
+        .filter(|error| is_absent(*error))
+        .map(|error| ("open_tree", error))
+}
 
 impl Tree {
-    /// A copy of what is mounted at a path of the host.
+    /// What is mounted at a path of the host.
+    ///
+    /// # Errors
+    /// The path cannot be opened.
     pub fn of_host(path: &Path) -> Result<Tree> {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree =
-            open_tree(CWD, path, flags).with_context(|| format!("cannot take hold of {}", path.display()))?;
-        Ok(Tree(tree))
+        match open_tree(CWD, path, flags) {
+            Ok(tree) => Ok(Tree::Detached(tree)),
+            Err(error) if is_absent(error) => Ok(Tree::AtPath(path.to_owned())),
+            Err(error) => Err(error).with_context(|| format!("cannot take hold of {}", path.display())),
+        }
     }
 
-    /// One file with a text, in a filesystem of its own: nothing has to be cleaned up later.
-    pub fn of_text(text: &str) -> Result<Tree> {
-        let make = || -> rustix::io::Result<OwnedFd> {
-            let filesystem = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-            fsconfig_set_string(filesystem.as_fd(), "mode", "0755")?;
-            fsconfig_set_string(filesystem.as_fd(), "size", "1m")?;
-            fsconfig_create(filesystem.as_fd())?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            fsmount(filesystem.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    /// One file with a text, in a filesystem of its own: nothing has to be cleaned up later. Where there is no such
+    /// filesystem to be had, in `directory`, which the caller made in the container.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn of_text(
+        text: &str,
+        name: &'static str,
+        directory: impl FnOnce() -> Result<OwnedFd>,
+    ) -> Result<Tree> {
+        let mount = match small_filesystem() {
+            Ok(mount) => mount,
+            Err(error) if is_absent(error) => {
+                let directory = directory()?;
+                // One of an earlier start.
+                let _ = rustix::fs::unlinkat(&directory, name, rustix::fs::AtFlags::empty());
+                write_file(&directory, name, text)?;
+                return Ok(Tree::Named(directory, name));
+            }
+            Err(error) => return Err(error).context("cannot make a small tmpfs"),
         };
-        let mount = make().context("cannot make a small tmpfs")?;
-        let name = crate::names::PRELOAD_NAME;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file =
-            openat(&mount, name, flags, Mode::from_raw_mode(0o644)).context("cannot make a file in it")?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
-        File::from(file).write_all(text.as_bytes()).context("cannot write the merged ld.so.preload")?;
+        write_file(&mount, name, text)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        Ok(Tree(open_tree(&mount, name, flags).context("cannot take hold of the merged ld.so.preload")?))
+        let tree = open_tree(&mount, name, flags).with_context(|| format!("cannot take hold of {name}"))?;
+        Ok(Tree::Detached(tree))
     }
 
-    /// Mounts it over what `target` is open on, then makes it read-only. `exec`: programs may map it.
+    /// Mounts it over what `target` is open on, read-only. `exec`: programs may map it.
+    ///
+    /// # Errors
+    /// The kernel's, with what was tried.
     pub fn set_down(self, target: BorrowedFd, exec: bool) -> Result<()> {
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        move_mount(&self.0, "", target, "", flags).context("cannot mount into the container")?;
         let mut attributes = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
         if !exec {
             attributes |= MountFlags::NOEXEC;
         }
-        mount_remount(format!("/proc/self/fd/{}", self.0.as_raw_fd()), attributes, "")
-            .context("cannot make the mount read-only")
+        match &self {
+            Tree::Detached(tree) => {
+                let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+                move_mount(tree, "", target, "", flags).context("cannot mount into the container")?;
+                mount_remount(by_number(tree), attributes, "").context("cannot make the mount read-only")
+            }
+            Tree::AtPath(path) => bind(|| openat(CWD, path, OPEN, Mode::empty()), target, attributes)
+                .with_context(|| format!("cannot mount {} into the container", path.display())),
+            Tree::Named(directory, name) => {
+                bind(|| openat(directory, *name, OPEN | OFlags::NOFOLLOW, Mode::empty()), target, attributes)
+                    .with_context(|| format!("cannot mount {name} into the container"))
+            }
+        }
     }
+}
+
+const OPEN: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+fn by_number(fd: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Binds what `open` opens, with these attributes. They are given to a mount of the source over itself, which the one
+/// at the target is a copy of: a descriptor of the target leads to what lies below its new mount.
+fn bind(
+    open: impl Fn() -> rustix::io::Result<OwnedFd>,
+    target: BorrowedFd,
+    attributes: MountFlags,
+) -> rustix::io::Result<()> {
+    let source = open()?;
+    mount_bind(by_number(&source), by_number(&source))?;
+    let above = open()?;
+    let done = mount_remount(by_number(&above), attributes, "")
+        .and_then(|()| mount_bind(by_number(&above), by_number(&target)));
+    let undone = unmount(by_number(&above), UnmountFlags::DETACH);
+    done.and(undone)
+}
+
+fn small_filesystem() -> rustix::io::Result<OwnedFd> {
+    let filesystem = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(filesystem.as_fd(), "mode", "0755")?;
+    fsconfig_set_string(filesystem.as_fd(), "size", "1m")?;
+    fsconfig_create(filesystem.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    fsmount(filesystem.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+fn write_file(directory: &OwnedFd, name: &str, text: &str) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::from_raw_mode(0o644))
+        .with_context(|| format!("cannot make {name}"))?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+    File::from(file).write_all(text.as_bytes()).with_context(|| format!("cannot write {name}"))
 }
