@@ -1,8 +1,11 @@
-//! The library's settings: environment variables, read once when the process initialises CUDA.
+//! The library's settings: environment variables, read once when the process initialises CUDA, and in a container its
+//! policy, which holds for processes that have none of them.
 #![allow(unsafe_code)] // getauxval
 use crate::log::{self, Level};
 use core::ffi::CStr;
 use nvshare_protocol::{Bytes, paths};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// One row for the reader of the debug output and of the documentation.
@@ -169,6 +172,62 @@ pub fn read(get: impl Fn(&str) -> Option<String>, container: Option<&Path>) -> (
     (Settings { socket, level, limit, engine, weight, priority, time_share, prefetch, oversubscribe }, faults)
 }
 
+/// The least of what a process asks for and what its container may: a policy's numbers bound it where it asks, and hold
+/// where it does not.
+fn within(asked: Settings, policy: &Settings, has_engine: bool) -> Settings {
+    fn least<T: Ord + Copy>(asked: Option<T>, policy: Option<T>) -> Option<T> {
+        asked.into_iter().chain(policy).min()
+    }
+    Settings {
+        limit: least(asked.limit, policy.limit),
+        weight: least(asked.weight, policy.weight),
+        priority: least(asked.priority, policy.priority),
+        time_share: least(asked.time_share, policy.time_share),
+        engine: if has_engine { asked.engine } else { policy.engine },
+        ..asked
+    }
+}
+
+/// Reads settings by `get`, within the container's policy: lines `NAME=value`, of which only those that a container may
+/// be given are followed.
+fn read_within(
+    get: impl Fn(&str) -> Option<String>,
+    container: Option<&Path>,
+    policy: &str,
+) -> (Settings, Vec<String>) {
+    let said = |name: &str| {
+        let mut lines = policy.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    };
+    let has_engine = get(ENGINE).is_some_and(|value| !value.is_empty());
+    let (asked, mut faults) = read(get, container);
+    let of_containers = [MEM_LIMIT, WEIGHT, PRIORITY, TIME_SHARE, ENGINE];
+    let (policy, of_policy) = read(|name| said(name).filter(|_| of_containers.contains(&name)), container);
+    for fault in of_policy {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+    (within(asked, &policy, has_engine), faults)
+}
+
+/// The policy beside the directory of a container's socket, if it has one.
+fn policy(container: Option<&Path>) -> String {
+    /// Some hundred bytes; more is none of ours.
+    const LIMIT: u64 = 64 * 1024;
+    let Some(place) = container.and_then(Path::parent) else { return String::new() };
+    let mut text = String::new();
+    match File::open(place.join(paths::CONTAINER_POLICY)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => {
+            if let Err(error) = opened.and_then(|file| file.take(LIMIT).read_to_string(&mut text)) {
+                log::error!("the container's policy in {} cannot be read: {error}", place.display());
+            }
+        }
+    }
+    text
+}
+
 /// `1536`, `1536MiB`, `1.5 GiB`: more than 0, at most 2^62.
 fn bytes(text: &str) -> Option<Bytes> {
     let text = text.trim();
@@ -194,7 +253,8 @@ impl Settings {
         let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
         // Not every program of a container has the variable: `podman exec` gives it a fresh environment.
         let container = paths::CONTAINER_TENANTS_DIRS.map(Path::new).into_iter().find(|path| path.is_dir());
-        let (settings, faults) = read(|name| if secure { None } else { std::env::var(name).ok() }, container);
+        let get = |name: &str| if secure { None } else { std::env::var(name).ok() };
+        let (settings, faults) = read_within(get, container, &policy(container));
         log::set_level(settings.level);
         for fault in faults {
             log::error!("{fault}");
@@ -242,6 +302,60 @@ mod tests {
                 "NVSHARE_MEM_LIMIT=\"4 parsecs\" is not allowed (allowed: bytes, or a number with KiB, MiB, GiB or TiB); using the default: none",
             ]
         );
+    }
+
+    /// GUEST: limits by annotation or variable, then `podman exec`, or `env -i`, `su -`, sshd in the container.
+    #[test]
+    fn the_least_of_policy_and_environment_holds() {
+        const POLICY: &str = "NVSHARE_MEM_LIMIT=1GiB\nNVSHARE_WEIGHT=3\nNVSHARE_PRIORITY=low\nNVSHARE_TIME_SHARE=30%\nNVSHARE_ENGINE=managed\n";
+        let with = |pairs: &[(&str, &str)], policy: &str| {
+            let get = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            read_within(get, None, policy)
+        };
+        let numbers = |settings: &Settings| {
+            (
+                settings.limit.map(|limit| limit.0 >> 20),
+                settings.weight,
+                settings.priority,
+                settings.time_share,
+            )
+        };
+        let (settings, faults) = with(&[], POLICY);
+        assert_eq!(numbers(&settings), (Some(1024), Some(3), Some(0), Some(30)));
+        assert_eq!((settings.engine, faults.len()), (EngineChoice::Managed, 0));
+        let more = [
+            ("NVSHARE_MEM_LIMIT", "2GiB"),
+            ("NVSHARE_WEIGHT", "9"),
+            ("NVSHARE_PRIORITY", "high"),
+            ("NVSHARE_TIME_SHARE", "90%"),
+            ("NVSHARE_ENGINE", "plain"),
+        ];
+        let (settings, _) = with(&more, POLICY);
+        assert_eq!(numbers(&settings), (Some(1024), Some(3), Some(0), Some(30)));
+        assert_eq!(settings.engine, EngineChoice::Plain, "an engine gives nobody more");
+        let (settings, _) = with(&[("NVSHARE_MEM_LIMIT", "512MiB"), ("NVSHARE_WEIGHT", "2")], POLICY);
+        assert_eq!(numbers(&settings), (Some(512), Some(2), Some(0), Some(30)));
+        let (settings, _) = with(&more, "");
+        assert_eq!(numbers(&settings), (Some(2048), Some(9), Some(2), Some(90)), "without a policy as ever");
+        let (settings, faults) =
+            with(&[], "NVSHARE_SOCKET=/x\nNVSHARE_DEBUG=1\nnonsense\nNVSHARE_WEIGHT=0\n");
+        assert_eq!(
+            (settings, faults.len()),
+            (with(&[], "").0, 1),
+            "of the rest only the wrong value is told"
+        );
+    }
+
+    #[test]
+    fn the_policy_lies_beside_the_socket() {
+        let dir = std::env::temp_dir().join(format!("nvshare-policy-{}", std::process::id()));
+        let run = dir.join("run");
+        std::fs::create_dir_all(&run).unwrap();
+        assert_eq!(policy(Some(&run)), "");
+        std::fs::write(dir.join(paths::CONTAINER_POLICY), "NVSHARE_WEIGHT=2\n").unwrap();
+        assert_eq!(policy(Some(&run)), "NVSHARE_WEIGHT=2\n");
+        assert_eq!(policy(None), "");
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Done {
     pub ignored: Vec<String>,
 }
 
-/// Where a merged `/etc/ld.so.preload` may be written.
+/// Where a merged `/etc/ld.so.preload` and a policy may be written.
 #[derive(Clone, Copy, Debug)]
 pub enum Scratch<'a> {
     /// Beside the bundle's files, gone with them.
@@ -89,8 +89,15 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
         place: place(spec).into(),
         env: methods.file.is_none(),
         preload_file: None,
+        policy_file: None,
         preload_writable: false,
     };
+    let policy = edit::policy(spec, settings);
+    if !policy.is_empty() {
+        let path = scratch_path(scratch, names::POLICY_NAME, &policy)?;
+        write_whole(&path, policy.as_bytes(), 0o644, None)?;
+        plan.policy_file = Some(utf8(&path)?);
+    }
     let mut lacks = None;
     if let Some(file) = methods.file {
         let merged = rootfs::merged_preload(&file.text, &plan.library_inside());
@@ -267,17 +274,7 @@ fn preload_file(
     if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
         return Ok(prepared);
     }
-    let path = match scratch {
-        Scratch::Bundle(bundle) => bundle.join(names::MERGED_NAME),
-        Scratch::Shared(directory) => {
-            use std::hash::{DefaultHasher, Hash, Hasher};
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            let made = std::fs::create_dir_all(directory);
-            made.with_context(|| format!("cannot make {}", directory.display()))?;
-            directory.join(format!("{:016x}.preload", hasher.finish()))
-        }
-    };
+    let path = scratch_path(scratch, names::MERGED_NAME, text)?;
     let owner = Some(file.owner).filter(|_| writable);
     let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
     // Who may not give files away is the container's root itself, or has none to give it to.
@@ -289,6 +286,21 @@ fn preload_file(
         _ => drop(std::fs::remove_file(mark)),
     }
     Ok(path)
+}
+
+/// Where a small file with this text goes on the host: in a directory of all containers, one file a text.
+fn scratch_path(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    match scratch {
+        Scratch::Bundle(bundle) => Ok(bundle.join(name)),
+        Scratch::Shared(directory) => {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            let made = std::fs::create_dir_all(directory);
+            made.with_context(|| format!("cannot make {}", directory.display()))?;
+            Ok(directory.join(format!("{:016x}.{name}", hasher.finish())))
+        }
+    }
 }
 
 fn utf8(path: &Path) -> Result<String> {

@@ -1,6 +1,6 @@
 //! Every name that users, images and other programs meet.
 
-pub use nvshare_protocol::paths::{RUNTIME_DIR, TENANT_SOCKET, TENANTS_DIR};
+pub use nvshare_protocol::paths::{CONTAINER_POLICY, RUNTIME_DIR, TENANT_SOCKET, TENANTS_DIR};
 
 /// Where the settings lie unless [`CONFIG_VARIABLE`] says otherwise.
 pub const CONFIG_FILE: &str = "/etc/nvshare/config.toml";
@@ -14,6 +14,8 @@ pub const LIBRARY_NAME: &str = "libnvshare.so";
 pub const PRELOAD_NAME: &str = "ld.so.preload";
 /// This container's merged `/etc/ld.so.preload`, in its bundle.
 pub const MERGED_NAME: &str = "nvshare-ld.so.preload";
+/// This container's policy, in its bundle.
+pub const POLICY_NAME: &str = "nvshare-policy";
 /// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
 pub const MADE_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.

@@ -50,7 +50,7 @@ docker_case() {
         "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
     shows "docker: the image's ld.so.preload" 1 \
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
-    shows "docker: limits by variable" "$managed NVSHARE_MEM_LIMIT=4GiB" \
+    shows "docker: limits by variable" "$managed NVSHARE_MEM_LIMIT=4GiB policy:NVSHARE_MEM_LIMIT=4GiB" \
         "${run[@]}" "${gpu[@]}" -e NVSHARE_MEM_LIMIT=4GiB test/debian show
     shows "docker: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
     shows "docker: NVSHARE_ENABLE=0" "$unmanaged" "${run[@]}" "${gpu[@]}" -e NVSHARE_ENABLE=0 test/debian show

@@ -97,8 +97,8 @@ podman_with() {
     shows "$name: exec beside an image's annotations" "$managed NVSHARE_PRIORITY=- NVSHARE_WEIGHT=-" \
         "${podman[@]}" exec "$id" show
     "${podman[@]}" rm -f -t 0 "$id" >/dev/null 2>&1
-    id=$("${run[@]}" "${gpu[@]}" -d test/debian show wait 2>/dev/null)
-    shows "$name: exec" "$managed" "${podman[@]}" exec "$id" show
+    id=$("${run[@]}" "${gpu[@]}" --annotation io.nvshare.mem-limit=2GiB -d test/debian show wait 2>/dev/null)
+    shows "$name: exec" "$managed policy:NVSHARE_MEM_LIMIT=2GiB" "${podman[@]}" exec "$id" show
     shows "$name: exec as a user" "$managed uid=1000" "${podman[@]}" exec --user 1000 "$id" show
     restart_scheduler
     shows "$name: restarting the scheduler does not strand it" "$managed" "${podman[@]}" exec "$id" show

@@ -46,6 +46,28 @@ right_data() {
     done
 }
 
+# policy_holds: limits hold for a process that has none of the container's variables, and for one that asks for more.
+policy_holds() {
+    local world=(LD_LIBRARY_PATH=/usr/lib FAKECUDA_DIR=/card FAKECUDA_BYTE_SCALE=512 FAKECUDA_TIME_SCALE=25)
+    local limit
+    for limit in 16MiB 1GiB; do
+        rm -rf "$work/card"; mkdir -p "$work/card"; mkfifo "$work/card/end"
+        "${docker[@]}" run -d --name third --network none --runtime=nvshare "${gpu[@]}" -v "$work/card:/card" \
+            -e NVSHARE_MEM_LIMIT=$limit test/tenant sh -c 'read line < /card/end' >/dev/null 2>&1
+        for start in "env -i ${world[*]}" "env NVSHARE_MEM_LIMIT=2GiB ${world[*]}"; do
+            # shellcheck disable=SC2086
+            "${docker[@]}" exec third $start load --bytes 25165824 --seconds 1 >"$work/said" 2>&1
+            if [ $limit = 16MiB ]; then
+                check "docker: a limit of $limit holds for ${start:0:30}" grep -q 'CUDA error 2' "$work/said"
+            else
+                check "docker: a limit of $limit leaves room for ${start:0:30}" \
+                    jq -e 'select(.wrong == 0 and .steps > 0)' <(tail -1 "$work/said")
+            fi
+        done
+        "${docker[@]}" rm -f third >/dev/null 2>&1
+    done
+}
+
 turns_case() {
     local name id
     [ -n "${NVSHARE_LIBRARY:-}" ] && "${docker[@]:-false}" info >/dev/null 2>&1 \
@@ -54,7 +76,7 @@ turns_case() {
     kill "$scheduler"; wait "$scheduler" 2>/dev/null; rm -f /run/nvshare/tenants/scheduler.sock
     # One thing after the other, so that each turn brings all of the memory back.
     start_real_scheduler false
-    with_libs "$work/images/tenant" /bin/sh "$bin_world/load" "$bin_world/libfakecuda.so"
+    with_libs "$work/images/tenant" /bin/sh /usr/bin/env "$bin_world/load" "$bin_world/libfakecuda.so"
     ln -s /usr/bin/libfakecuda.so "$work/images/tenant/usr/lib/libcuda.so.1"
     tar -C "$work/images/tenant" -c . | "${docker[@]}" import - test/tenant >/dev/null || not_ok "docker import tenant"
 
@@ -84,6 +106,7 @@ turns_case() {
             sh -c "! grep -i unmanaged '$work/$name.err'"
     done
     "${docker[@]}" rm -f first second >/dev/null 2>&1
+    policy_holds
     kill "$scheduler"; wait "$scheduler" 2>/dev/null
     start_scheduler
 }

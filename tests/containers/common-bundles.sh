@@ -251,6 +251,10 @@ settings "low_level_runtimes = [\"$low_level\"]"
 for stage in prestart createRuntime; do
     hooks=".hooks = {$stage: [{path: \"/usr/bin/nvshare-hook\", args: [\"nvshare-hook\", \"$stage\"]}]}"
     directory=$(bundle h debian "$hooks")
+    shows "$low_level: $stage hook, and annotations" "$managed policy:NVSHARE_MEM_LIMIT=1GiB" $low_level \
+        --root "$work/state" "${global[@]}" run --bundle \
+        "$(bundle h debian "$hooks | .annotations = {\"io.nvshare.mem-limit\": \"1GiB\"}")" h$$
+    directory=$(bundle h debian "$hooks")
     shows "$low_level: $stage hook" "$managed LD_PRELOAD=-" $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
     check "$low_level: ... leaves no mount on the host" sh -c "! grep -q '$directory' /proc/self/mountinfo"
 done
@@ -267,8 +271,8 @@ for errno in 1 38; do
     for stage in prestart createRuntime createContainer; do
         hooks=".hooks = {$stage: [{path: \"/usr/bin/refuse\", args: [\"refuse\", \"$errno\", \"/usr/bin/nvshare-hook\", \"$stage\"]}]}"
         [ $stage = createContainer ] && hooks="$cdi | $hooks"
-        directory=$(bundle h debian "$hooks")
-        shows "$low_level: errno $errno for open_tree and its kin: $stage hook" "$managed LD_PRELOAD=-" \
+        directory=$(bundle h debian "$hooks | .annotations = {\"io.nvshare.weight\": \"2\"}")
+        shows "$low_level: errno $errno for open_tree and its kin: $stage hook" "$managed LD_PRELOAD=- policy:NVSHARE_WEIGHT=2" \
             $low_level --root "$work/state" "${global[@]}" run --bundle "$directory" h$$
         check "$low_level: ... leaves no mount on the host" sh -c "! grep -q 'nvshare-h\|libnvshare\|$directory' /proc/self/mountinfo"
     done
@@ -287,6 +291,8 @@ cdi='.mounts += [{destination: "/dev/nvshare/libnvshare.so", source: "/usr/lib/n
     | .hooks = {createContainer: [{path: "/usr/bin/nvshare-hook", args: ["nvshare-hook", "createContainer"]}]}'
 shows "$low_level: createContainer hook with the CDI mounts" "$managed LD_PRELOAD=-" \
     $low_level --root "$work/state" "${global[@]}" run --bundle "$(bundle h debian "$cdi")" h$$
+shows "$low_level: ... and annotations" "$managed LD_PRELOAD=- policy:NVSHARE_WEIGHT=2" $low_level --root "$work/state" \
+    "${global[@]}" run --bundle "$(bundle h debian "$cdi | .annotations = {\"io.nvshare.weight\": \"2\"}")" h$$
 shows "$low_level: ... and the shim at the same time" "$managed" run_bundle "$(bundle h debian "$cdi")"
 shows "$low_level: ... on musl" "loaded=0" \
     $low_level --root "$work/state" "${global[@]}" run --bundle "$(bundle h musl "$cdi")" h$$

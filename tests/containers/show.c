@@ -44,6 +44,9 @@ int main(int argc, char **argv) {
     variable("NVSHARE_WEIGHT");
     variable("NVSHARE_PRIORITY");
     variable("NVSHARE_TIME_SHARE");
+    maps = fopen("/dev/nvshare/policy", "r");
+    while (maps && fgets(line, sizeof line, maps)) printf("policy:%s", line);
+    if (maps) fclose(maps);
     printf("uid=%d\n", (int)geteuid());
     maps = fopen("/proc/self/maps", "r");
     while (maps && fgets(line, sizeof line, maps))

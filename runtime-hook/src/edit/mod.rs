@@ -7,7 +7,7 @@ pub use env::preload_list;
 pub use mounts::{free_place, may_hold_mountpoint};
 
 use crate::config::Settings;
-use crate::names;
+use crate::{names, which};
 use serde_json::{Map, Value, json};
 
 /// What to put into a container. All paths of the host are absolute.
@@ -23,7 +23,9 @@ pub struct Plan {
     pub env: bool,
     /// The merged `/etc/ld.so.preload` on the host.
     pub preload_file: Option<String>,
-    /// That file is this container's alone, and its programs may write it as they could their image's own.
+    /// What the container's processes may, a file on the host.
+    pub policy_file: Option<String>,
+    /// `preload_file` is this container's alone, and its programs may write it as they could their image's own.
     pub preload_writable: bool,
 }
 
@@ -118,6 +120,20 @@ fn process_env(
         }
     }
     Ok(())
+}
+
+/// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does
+/// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
+pub fn policy(spec: &Value, settings: &Settings) -> String {
+    let said = |knob: &names::Knob| {
+        let by_variable = || which::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
+        which::annotation(spec, knob.annotation).or_else(by_variable)
+    };
+    let line = |knob: &names::Knob| {
+        let value = said(knob).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
+        Some(format!("{}={value}\n", knob.variable))
+    };
+    names::KNOBS.iter().filter_map(line).collect()
 }
 
 /// The host's user and group of the container's root.

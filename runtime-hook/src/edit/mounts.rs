@@ -18,6 +18,10 @@ pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
     let run = format!("{}/{}", plan.place, names::PLACE_RUN);
     let quiet = ["rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"];
     add_one(mounts, &plan.tenants_dir, &run, &quiet);
+    if let Some(file) = &plan.policy_file {
+        let policy = format!("{}/{}", plan.place, names::CONTAINER_POLICY);
+        add_one(mounts, file, &policy, &["bind", "ro", "nosuid", "nodev", "noexec", "private"]);
+    }
     if let Some(file) = &plan.preload_file {
         let access = if plan.preload_writable { "rw" } else { "ro" };
         let options = ["bind", access, "nosuid", "nodev", "noexec", "private"];

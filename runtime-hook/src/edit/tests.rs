@@ -10,6 +10,7 @@ fn plan() -> Plan {
         place: "/dev/nvshare".into(),
         env: true,
         preload_file: Some("/bundle/nvshare-ld.so.preload".into()),
+        policy_file: None,
         preload_writable: true,
     }
 }
@@ -98,6 +99,26 @@ fn an_image_gives_itself_no_priority_unless_it_may() {
     assert_eq!(value(&spec, &may).as_deref(), Some("high"));
     spec["annotations"] = json!({"io.nvshare.priority": "low"});
     assert_eq!(value(&spec, &Settings::default()).as_deref(), Some("low"));
+}
+
+#[test]
+fn a_policy_is_what_holds_and_nothing_else() {
+    let mut spec = typical();
+    let settings = Settings::default();
+    assert_eq!(policy(&spec, &settings), "");
+    spec["process"]["env"] = json!([
+        "NVSHARE_MEM_LIMIT=4GiB",
+        "NVSHARE_PRIORITY=high",
+        "NVSHARE_TIME_SHARE=",
+        "NVSHARE_ENGINE=a\nb=c"
+    ]);
+    spec["annotations"] = json!({"io.nvshare.weight": "3", "io.nvshare.mem-limit": "1GiB"});
+    assert_eq!(policy(&spec, &settings), "NVSHARE_MEM_LIMIT=1GiB\nNVSHARE_WEIGHT=3\n");
+    let with = Plan { policy_file: Some("/bundle/nvshare-policy".into()), ..plan() };
+    inject(&mut spec, &with, &settings).unwrap();
+    let mounts = spec["mounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["destination"] == "/dev/nvshare/policy"
+        && mount["options"].as_array().unwrap().contains(&json!("ro"))));
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub fn attach(
     place: &str,
     sources: Option<Sources>,
     needs: &Needs,
+    policy: &str,
 ) -> Result<Result<(), String>> {
     let view = View::of_root(open_directory(root)?);
     let loading = rootfs::look(&view, Some(spec)).context("cannot look into the container's rootfs")?;
@@ -64,6 +65,11 @@ pub fn attach(
         sources.library.set_down(library.as_fd(), true)?;
         let run = make_directory(&directory, names::PLACE_RUN)?;
         sources.tenants.set_down(run.as_fd(), false)?;
+    }
+    if !policy.is_empty() {
+        let directory = make_directories(&view, place)?;
+        let target = make_file(&directory, names::CONTAINER_POLICY)?;
+        Tree::of_text(policy, names::POLICY_NAME, || Ok(directory))?.set_down(target.as_fd(), false)?;
     }
     let merged = rootfs::merged_preload(&old, &format!("{place}/{}", names::LIBRARY_NAME));
     if merged != old {

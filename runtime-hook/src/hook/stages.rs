@@ -82,7 +82,14 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
         capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
     }
     let inside = if cdi { names::PLACE } else { crate::edit::free_place(&spec) };
-    let outcome = attach::attach(Path::new(&root), &spec, inside, sources, &needs)?;
+    let outcome = attach::attach(
+        Path::new(&root),
+        &spec,
+        inside,
+        sources,
+        &needs,
+        &crate::edit::policy(&spec, settings),
+    )?;
     if let Err(reason) = outcome {
         if settings.on_error == OnError::Fail {
             bail!("{reason}");

@@ -5,6 +5,9 @@ pub const RUNTIME_DIR: &str = "/run/nvshare";
 /// The directory that is bound into containers. A directory and not the socket, because a bound
 /// socket is dead after the scheduler's restart.
 pub const TENANTS_DIR: &str = "tenants";
+/// What a container's processes may, beside [`CONTAINER_TENANTS_DIRS`]: lines `NAME=value` of the library's variables.
+/// Their environment can ask for less and not for more.
+pub const CONTAINER_POLICY: &str = "policy";
 /// The tenants' socket, in [`TENANTS_DIR`].
 pub const TENANT_SOCKET: &str = "scheduler.sock";
 /// The operators' socket, in the runtime directory.
