@@ -1,5 +1,6 @@
 //! Reading and replacing a bundle's files: the whole old text or the whole new one, whatever happens.
 
+use crate::{file_size, json};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
@@ -19,6 +20,7 @@ pub struct JsonFile {
     path: PathBuf,
     metadata: fs::Metadata,
     pub value: Value,
+    text: Vec<u8>,
 }
 
 impl JsonFile {
@@ -34,11 +36,17 @@ impl JsonFile {
         file.take(LIMIT).read_to_end(&mut text).with_context(named)?;
         let value =
             serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", real.display()))?;
-        Ok(JsonFile { path: real, metadata, value })
+        Ok(JsonFile { path: real, metadata, value, text })
     }
 
     /// Replaces the file by `value`, with the same owner and mode.
+    ///
+    /// # Errors
+    /// It cannot be written, or would lack something that it has.
     pub fn replace(&self) -> Result<()> {
+        if let Some(reason) = json::doubled(&self.text) {
+            bail!("{}: {reason}", self.path.display());
+        }
         let text = serde_json::to_vec(&self.value)?;
         let mode = self.metadata.permissions().mode() & 0o7777;
         let owner = (self.metadata.uid(), self.metadata.gid());
@@ -74,6 +82,7 @@ fn write_beside(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>)
         }
     }
     file.set_permissions(fs::Permissions::from_mode(mode))?;
+    let _room = file_size::room_for(bytes.len() as u64)?;
     file.write_all(bytes)
 }
 

@@ -9,6 +9,7 @@
 //! * [`inject`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
 //! * [`tidy`] takes what is left of it out of a container that has ended;
 //! * [`config`] and [`names`] are the tables: every setting, every name;
+//! * `json` and `file_size` keep a document from being written again with a loss, and a process from ending over it;
 //! * [`report`] says what went wrong, and [`defects`] makes an error of a panic of ours.
 //!
 //! Invariants: `edit`, `settle` and `which` do no I/O. Nothing here prints while a container starts: without a
@@ -23,8 +24,10 @@ pub mod ctk;
 pub mod defects;
 pub mod edit;
 pub mod exec;
+mod file_size;
 pub mod hook;
 pub mod inject;
+mod json;
 pub mod lowlevel;
 pub mod names;
 pub mod report;

@@ -1,12 +1,14 @@
 //! The runtime below: the first of a list that exists and is neither ourselves nor one that led to us.
 
+mod chain;
+
 use crate::config::Settings;
 use crate::names;
 use anyhow::{Result, bail};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,7 +20,7 @@ const DIRECTORIES: [&str; 6] =
 #[derive(Debug)]
 pub struct LowLevel {
     path: PathBuf,
-    chain: OsString,
+    chain: Vec<PathBuf>,
 }
 
 /// Finds the runtime below. A guard variable lists those that this start has been through, so two shims
@@ -27,28 +29,30 @@ pub struct LowLevel {
 /// # Errors
 /// None is left; the message lists what was looked for.
 pub fn find(settings: &Settings) -> Result<LowLevel> {
-    let chain = std::env::var_os(names::GUARD_VARIABLE).unwrap_or_default();
+    let mut passed = chain::by_variable();
+    passed.extend(chain::by_descriptor());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> =
         std::env::split_paths(&path).chain(DIRECTORIES.iter().map(PathBuf::from)).collect();
-    let passed: Vec<_> = std::env::split_paths(&chain).filter_map(|path| identity(&path)).collect();
+    let refused: Vec<_> = passed.iter().filter_map(|path| identity(path)).collect();
     let ourselves = identity(Path::new("/proc/self/exe"));
     match choose(&settings.low_level_runtimes, &directories, |file| {
-        ourselves == Some(file) || passed.contains(&file)
+        ourselves == Some(file) || refused.contains(&file)
     }) {
         Some(path) => {
-            let mut bytes = chain.into_vec();
-            if !bytes.is_empty() {
-                bytes.push(b':');
-            }
-            bytes.extend_from_slice(path.as_os_str().as_bytes());
-            Ok(LowLevel { path, chain: OsString::from_vec(bytes) })
+            passed.push(path.clone());
+            passed.dedup();
+            Ok(LowLevel { path, chain: passed })
         }
         None => bail!(
             "no low-level runtime found: looked for {} in PATH and the usual directories{}; install one or set \
              `low_level_runtimes`",
             settings.low_level_runtimes.join(", "),
-            if chain.is_empty() { String::new() } else { format!(", leaving out {}", chain.display()) }
+            if passed.is_empty() {
+                String::new()
+            } else {
+                format!(", leaving out {}", chain::shown(&passed))
+            }
         ),
     }
 }
@@ -79,13 +83,31 @@ impl LowLevel {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.env(names::GUARD_VARIABLE, &self.chain);
+        command.env(names::GUARD_VARIABLE, chain::written(&self.chain));
         command
     }
 
-    /// Becomes the runtime below: same process, descriptors and words. Returns only if that fails.
-    pub fn exec(&self, words: &[OsString]) -> std::io::Error {
-        self.command().args(words).exec()
+    /// Becomes the runtime below: same process, descriptors, signals and words. Returns only if that fails.
+    pub fn exec(&self, words: &[OsString]) -> io::Error {
+        chain::keep(&self.path, &self.chain);
+        match self.execve(words) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    /// `Command` would reset what the engine ignores and blocks among signals.
+    fn execve(&self, words: &[OsString]) -> io::Result<std::convert::Infallible> {
+        let of = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
+        let path = of(self.path.as_os_str().as_bytes())?;
+        let words: io::Result<Vec<_>> =
+            std::iter::once(Ok(path.clone())).chain(words.iter().map(|word| of(word.as_bytes()))).collect();
+        let entry = |name: &OsStr, value: &OsStr| of(&[name.as_bytes(), b"=", value.as_bytes()].concat());
+        let others = std::env::vars_os().filter(|(name, _)| name != names::GUARD_VARIABLE);
+        let mut variables =
+            others.map(|(name, value)| entry(&name, &value)).collect::<io::Result<Vec<_>>>()?;
+        variables.push(entry(OsStr::new(names::GUARD_VARIABLE), &chain::written(&self.chain))?);
+        nix::unistd::execve(&path, &words?, &variables).map_err(io::Error::from)
     }
 
     /// What the runtime below says about a container, quietly.

@@ -77,6 +77,7 @@ impl Ground {
             .args(words)
             .current_dir(self.0.path())
             .env(names::CONFIG_VARIABLE, self.at("settings.toml"))
+            .env_remove(names::GUARD_VARIABLE)
             .env("XDG_RUNTIME_DIR", self.at("user"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -201,6 +202,80 @@ fn a_decision_can_be_seen() {
     ground.run(RUNTIME, &["--debug", "--log", &log, "create", "--bundle", &bundle, "c1"], b"");
     let told = ground.text("engine.log");
     assert!(told.contains("level=debug") && told.contains("is left as it is: no sign of a GPU"), "{told}");
+}
+
+/// GUEST: RLIMIT_FSIZE in the shim's engine: rc 153 and no container.
+#[test]
+fn a_limit_on_the_size_of_files_ends_no_container() {
+    for (limits, managed) in [("ulimit -S -f 0", true), ("ulimit -f 0", false)] {
+        let ground = Ground::new("");
+        let words = format!("{limits}; exec {RUNTIME} create --bundle {} c1", ground.0.path().display());
+        // The script below writes a file too.
+        fs::write(ground.at("below"), "#!/bin/sh\nulimit -S -f >&2\nexit 7\n").unwrap();
+        let output = ground.run("/bin/sh", &["-c", &words], b"");
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(7), "0\n"), "{limits}");
+        assert_eq!(is_injected(ground.text("config.json").as_bytes()), managed, "{limits}");
+    }
+}
+
+/// GUEST: ignored SIGPIPE is not ignored below any more.
+#[test]
+fn signals_are_as_the_engine_has_them() {
+    let ground = Ground::new("");
+    fs::write(ground.at("below"), "#!/bin/sh\nexec grep -E '^Sig(Blk|Ign)' /proc/self/status\n").unwrap();
+    for trap in ["", "trap '' PIPE; ", "trap '' PIPE HUP INT; "] {
+        let natively =
+            ground.run("/bin/sh", &["-c", &format!("{trap}exec {}", ground.at("below").display())], b"");
+        let words = format!("{trap}exec {RUNTIME} create --bundle {} c1", ground.0.path().display());
+        let ours = ground.run("/bin/sh", &["-c", &words], b"");
+        assert!(said(&natively).contains("SigIgn"));
+        assert_eq!(said(&ours), said(&natively), "{trap}");
+    }
+}
+
+/// GUEST: a wrapper below whose path has a colon or that clears the environment: an endless exec loop.
+#[test]
+fn a_wrapper_that_leads_back_is_passed_by() {
+    let script = |how: &str| format!("#!/bin/sh\nexec {how} {RUNTIME} \"$@\"\n");
+    let forking =
+        format!("#!/bin/sh\nenv -i NVSHARE_CONFIG_FILE=\"$NVSHARE_CONFIG_FILE\" {RUNTIME} \"$@\"\n");
+    let clearing = script("env -i NVSHARE_CONFIG_FILE=\"$NVSHARE_CONFIG_FILE\"");
+    for (name, text) in [("wrap:per", script("")), ("clearing", clearing), ("forking", forking)] {
+        let ground = Ground::new("");
+        let wrapper = ground.at(name);
+        fs::write(&wrapper, text).unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        let settings = ground.text("settings.toml");
+        let below = format!("low_level_runtimes = [{:?}", ground.at("below"));
+        let with = format!("low_level_runtimes = [{wrapper:?}, {:?}", ground.at("below"));
+        assert!(settings.contains(&below));
+        fs::write(ground.at("settings.toml"), settings.replace(&below, &with)).unwrap();
+        let words = format!("exec timeout 20 {RUNTIME} create --bundle {} c1", ground.0.path().display());
+        let output = ground.run("/bin/sh", &["-c", &words], b"");
+        assert_eq!(output.status.code(), Some(7), "{name}: {}", said(&output));
+        assert!(is_injected(ground.text("config.json").as_bytes()));
+    }
+}
+
+/// GUEST: duplicate JSON keys: one dropped.
+#[test]
+fn a_document_that_would_lose_a_key_is_not_written_again() {
+    for (more, starts) in [("", true), ("on_error = \"fail\"", false)] {
+        let ground = Ground::new(more);
+        let twice = ours().to_string().replacen('{', "{\"hostname\":\"a\",\"hostname\":\"b\",", 1);
+        fs::write(ground.at("config.json"), &twice).unwrap();
+        assert_eq!(ground.create().status.code(), Some(if starts { 7 } else { 1 }));
+        assert_eq!(ground.text("config.json"), twice);
+        let heard = ground.text(if starts { "log" } else { "engine.log" });
+        assert!(heard.contains("the key `hostname` stands twice"), "{heard}");
+        let output = ground.run(HOOK, &["precreate"], twice.as_bytes());
+        assert_eq!(output.status.success(), starts);
+        assert_eq!(output.stdout, if starts { twice.as_bytes() } else { b"" });
+        let not_ours = "{\"a\":1,\"a\":2,\"root\":{\"path\":\"rootfs\"}}";
+        fs::write(ground.at("config.json"), not_ours).unwrap();
+        assert_eq!(ground.create().status.code(), Some(7), "what is not ours is not judged");
+        assert_eq!(ground.text("config.json"), not_ours);
+    }
 }
 
 #[test]

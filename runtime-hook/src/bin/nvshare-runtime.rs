@@ -1,7 +1,15 @@
 //! The OCI runtime shim: see `nvshare_runtime_hook::exec`.
+//!
+//! The C library's `main`: Rust's own would ignore SIGPIPE before we could see whether the engine does, and the runtime
+//! below is to have what the engine has.
+#![no_main]
+#![allow(unsafe_code)] // a function under the C library's name
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
-fn main() -> ExitCode {
-    nvshare_runtime_hook::exec::main()
+/// What the C library calls; the arguments are the standard library's to find.
+#[unsafe(no_mangle)]
+extern "C" fn main(_count: i32, _words: *const *const std::ffi::c_char) -> i32 {
+    let code: ExitCode = nvshare_runtime_hook::exec::main();
+    i32::from(code.report() != ExitCode::SUCCESS)
 }

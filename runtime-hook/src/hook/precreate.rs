@@ -6,8 +6,8 @@
 use super::capabilities;
 use crate::config::{self, OnError, Settings};
 use crate::inject::{self, Outcome, Scratch};
-use crate::{defects, names, report, which};
-use anyhow::{Result, anyhow};
+use crate::{defects, json, names, report, which};
+use anyhow::{Result, anyhow, bail};
 use caps::Capability;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -68,6 +68,9 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
             Ok(None)
         }
         Outcome::Managed { lacks, .. } => {
+            if let Some(reason) = json::doubled(input) {
+                bail!("{reason}");
+            }
             if let Some(lacks) = lacks {
                 report::warn(settings, root_of(&spec), &lacks);
             }

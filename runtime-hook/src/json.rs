@@ -1,0 +1,77 @@
+//! JSON documents that are written again: each key stands once, or one of its values would be lost, and which one the
+//! runtime below takes is its own affair.
+
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
+
+/// Why a document cannot be written again as it is: an object in it has a key twice, which is named.
+pub fn doubled(text: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Once>(text).err().map(|error| error.to_string())
+}
+
+/// Any value whose objects have no key twice.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Any)
+    }
+}
+
+struct Any;
+
+macro_rules! leaves {
+    ($($name:ident: $ty:ty),*) => {$(
+        fn $name<E>(self, _: $ty) -> Result<Once, E> { Ok(Once) }
+    )*};
+}
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Once;
+
+    fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        to.write_str("JSON")
+    }
+
+    leaves!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E>(self) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Once, A::Error> {
+        while list.next_element::<Once>()?.is_some() {}
+        Ok(Once)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            // How serde_json hands on a number of any length.
+            if key == "$serde_json::private::Number" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            map.next_value::<Once>()?;
+            if let Some(key) = keys.replace(key) {
+                return Err(A::Error::custom(format!("the key `{key}` stands twice in an object")));
+            }
+        }
+        Ok(Once)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"x":[{"b":{"a":1,"c":null,"a":{}}}]}"#] {
+            assert!(doubled(text.as_bytes()).unwrap().contains("the key `a` stands twice"));
+        }
+        let text = r#"{"a":{"a":[1.10,18446744073709551615,-3,1e400,"x",null,true]},"b":{"a":123456789012345678901}}"#;
+        assert_eq!(doubled(text.as_bytes()), None);
+    }
+}
