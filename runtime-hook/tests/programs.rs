@@ -173,6 +173,39 @@ fn whatever_the_reason_is_fail_means_it() {
     }
 }
 
+/// GUEST: EMFILE in the shim: "no dynamic loader", starts unmanaged.
+#[test]
+fn too_few_descriptors_are_told_as_what_they_are() {
+    let ground = Ground::new("on_error = \"fail\"");
+    let document = ground.text("config.json");
+    // A script's shell needs descriptors of its own.
+    fs::copy("/bin/true", ground.at("below")).unwrap();
+    let (mut refused, mut managed) = (0, 0);
+    for descriptors in 4..20 {
+        fs::write(ground.at("config.json"), &document).unwrap();
+        let _ = fs::remove_file(ground.at("engine.log"));
+        let words = format!(
+            "ulimit -n {descriptors}; exec {RUNTIME} --log {} create --bundle {} c1",
+            ground.at("engine.log").display(),
+            ground.0.path().display()
+        );
+        let output = ground.run("/bin/sh", &["-c", &words], b"");
+        let edited: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
+        let mark = &edited["annotations"][names::INJECTED_ANNOTATION];
+        if output.status.code() == Some(0) {
+            assert_eq!(mark, "file /dev/nvshare", "{descriptors} descriptors");
+            managed += 1;
+        } else {
+            let told = ground.text("engine.log") + &said(&output);
+            // The loader of the shim may be what fails.
+            let expected = told.contains("Too many open files") || told.contains("Error 24");
+            assert!(mark.is_null() && expected, "{descriptors} descriptors: {told}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0 && managed > 0, "{refused} refused, {managed} managed");
+}
+
 /// GUEST: "not ours" leaves no trace.
 #[test]
 fn a_decision_can_be_seen() {
