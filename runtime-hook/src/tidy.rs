@@ -21,9 +21,11 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     if !which::is_injected(&spec) {
         return Ok(());
     }
-    let Some(merged) = take_merged(&mut spec) else { return Ok(()) };
-    let made = merged.with_file_name(names::MADE_NAME).exists();
+    let own = take_ours(&mut spec);
     let view = View::of_spec(bundle, &spec).context("cannot look into the container's rootfs")?;
+    remove_place(&view, &spec);
+    let Some(merged) = own else { return Ok(()) };
+    let made = merged.with_file_name(names::MADE_NAME).exists();
     let library = mark_place(&spec).map(|place| format!("{place}/{}", names::LIBRARY_NAME));
     let library = library.context("the mark names no place")?;
     let text = fs::read_to_string(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
@@ -44,16 +46,36 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     .with_context(|| format!("{} stays in {}", names::ETC_PRELOAD, bundle.display()))
 }
 
-/// Takes our mount out of the document: the rest is how the rootfs looks without us. The copy on the host, if this
-/// container has one of its own.
-fn take_merged(spec: &mut Value) -> Option<PathBuf> {
+/// Takes our mounts out of the document: the rest is how the rootfs looks without us. The copy of the preload file on
+/// the host, if this container has one of its own.
+fn take_ours(spec: &mut Value) -> Option<PathBuf> {
+    let place = format!("{}/", mark_place(spec)?);
     let mounts = spec.get_mut("mounts")?.as_array_mut()?;
+    mounts.retain(|mount| !which::text(mount, "destination").starts_with(&place));
     let at = mounts.iter().rposition(|mount| which::text(mount, "destination") == names::ETC_PRELOAD)?;
     let source = PathBuf::from(which::text(&mounts[at], "source"));
     (source.file_name()? == names::MERGED_NAME).then(|| {
         mounts.remove(at);
         source
     })
+}
+
+/// Removes the mount points that the runtime below made at a place of ours in the rootfs itself, where `/dev` is no
+/// tmpfs. What is not empty is not ours.
+fn remove_place(view: &View, spec: &Value) -> Option<()> {
+    let (parent, name) = mark_place(spec)?.rsplit_once('/')?;
+    let place = view.find(mark_place(spec)?).ok().filter(|found| found.is_directory() && !found.in_bind)?;
+    for file in [names::LIBRARY_NAME, names::CONTAINER_POLICY] {
+        let is_empty = |stat: rustix::fs::Stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
+        };
+        if statat(&place.fd, file, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_empty) {
+            let _ = unlinkat(&place.fd, file, AtFlags::empty());
+        }
+    }
+    let _ = unlinkat(&place.fd, names::PLACE_RUN, AtFlags::REMOVEDIR);
+    let parent = view.find(if parent.is_empty() { "/" } else { parent }).ok()?;
+    unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).ok()
 }
 
 fn mark_place(spec: &Value) -> Option<&str> {

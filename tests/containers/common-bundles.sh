@@ -59,6 +59,10 @@ directory=$(bundle b debian)
 life "$directory"
 check "$low_level: a container that has ended was managed" grep -qx loaded=1 "$work/said"
 check "$low_level: ... and its image is as it was" diff -r --no-dereference "$work/images/debian" "$directory/rootfs"
+directory=$(bundle b debian '.mounts += [{destination: "/dev", source: "/dev", type: "bind", options: ["rbind"]}]')
+life "$directory"
+check "$low_level: ... also with the host's /dev" diff -r --no-dereference "$work/images/debian" "$directory/rootfs"
+check "$low_level: ... which was managed" grep -qx NVSHARE_SOCKET=/run/nvshare/run/scheduler.sock "$work/said"
 for image in debian preloading; do
     directory=$(bundle b $image '.process.args = ["/bin/sh", "-c", "echo \"# mine\" >>/etc/ld.so.preload && cat /etc/ld.so.preload"]')
     life "$directory"
@@ -291,6 +295,9 @@ cdi='.mounts += [{destination: "/dev/nvshare/libnvshare.so", source: "/usr/lib/n
     | .hooks = {createContainer: [{path: "/usr/bin/nvshare-hook", args: ["nvshare-hook", "createContainer"]}]}'
 shows "$low_level: createContainer hook with the CDI mounts" "$managed LD_PRELOAD=-" \
     $low_level --root "$work/state" "${global[@]}" run --bundle "$(bundle h debian "$cdi")" h$$
+shows "$low_level: ... and a program that adds to /etc/ld.so.preload" "#mine" $low_level --root "$work/state" \
+    "${global[@]}" run --bundle "$(bundle h debian "$cdi
+    | .process.args = [\"/bin/sh\", \"-c\", \"echo '#mine' >>/etc/ld.so.preload && grep mine /etc/ld.so.preload\"]")" h$$
 shows "$low_level: ... and annotations" "$managed LD_PRELOAD=- policy:NVSHARE_WEIGHT=2" $low_level --root "$work/state" \
     "${global[@]}" run --bundle "$(bundle h debian "$cdi | .annotations = {\"io.nvshare.weight\": \"2\"}")" h$$
 shows "$low_level: ... and the shim at the same time" "$managed" run_bundle "$(bundle h debian "$cdi")"

@@ -1,6 +1,6 @@
 //! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
 
-use super::trees::Tree;
+use super::trees::{May, Tree};
 use crate::config::Settings;
 use crate::names;
 use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
@@ -50,9 +50,9 @@ pub fn attach(
     if !loading.reads_preload_file {
         return Ok(Err(format!("the image's loader does not read {}", names::ETC_PRELOAD)));
     }
-    let old = match rootfs::preload(&view) {
-        Preload::Missing => String::new(),
-        Preload::Text { text, .. } => text,
+    let (old, in_bind) = match rootfs::preload(&view) {
+        Preload::Missing => (String::new(), false),
+        Preload::Text { text, .. } => (text, is_elsewhere(&view, &view.find(names::ETC_PRELOAD)?)?),
         Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", names::ETC_PRELOAD))),
     };
     let target = match preload_target(&view)? {
@@ -62,19 +62,23 @@ pub fn attach(
     if let Some(sources) = sources {
         let directory = make_directories(&view, place)?;
         let library = make_file(&directory, names::LIBRARY_NAME)?;
-        sources.library.set_down(library.as_fd(), true)?;
+        sources.library.set_down(library.as_fd(), May::Map)?;
         let run = make_directory(&directory, names::PLACE_RUN)?;
-        sources.tenants.set_down(run.as_fd(), false)?;
+        sources.tenants.set_down(run.as_fd(), May::Read)?;
     }
     if !policy.is_empty() {
         let directory = make_directories(&view, place)?;
         let target = make_file(&directory, names::CONTAINER_POLICY)?;
-        Tree::of_text(policy, names::POLICY_NAME, || Ok(directory))?.set_down(target.as_fd(), false)?;
+        Tree::of_text(policy, names::POLICY_NAME, || Ok(directory))?.set_down(target.as_fd(), May::Read)?;
     }
     let merged = rootfs::merged_preload(&old, &format!("{place}/{}", names::LIBRARY_NAME));
     if merged != old {
         let directory = || make_directories(&view, place);
-        Tree::of_text(&merged, names::PRELOAD_NAME, directory)?.set_down(target.as_fd(), false)?;
+        // Programs may write it where they could without us.
+        let read_only =
+            spec.pointer("/root/readonly").and_then(Value::as_bool).unwrap_or_default() || in_bind;
+        let may = if read_only { May::Read } else { May::Write };
+        Tree::of_text(&merged, names::PRELOAD_NAME, directory)?.set_down(target.as_fd(), may)?;
     }
     Ok(Ok(()))
 }
@@ -90,10 +94,15 @@ fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
         Ok(_) => return Ok(Err(format!("{directory} is no directory"))),
         Err(error) => return Ok(Err(format!("{directory}: {error}"))),
     };
-    if fstat(&etc.fd)?.st_dev != fstat(view.root())?.st_dev {
+    if is_elsewhere(view, &etc)? {
         return Ok(Err(format!("{} would be made in a volume", names::ETC_PRELOAD)));
     }
     Ok(make_file(&etc.fd, name).map_err(|error| format!("{}: {error:#}", names::ETC_PRELOAD)))
+}
+
+/// Whether something lies on another filesystem than the root, so that it may be the host's own.
+fn is_elsewhere(view: &View, found: &Found) -> Result<bool> {
+    Ok(fstat(&found.fd)?.st_dev != fstat(view.root())?.st_dev)
 }
 
 /// Walks to `path` in the image, making what is missing below the last directory that exists.

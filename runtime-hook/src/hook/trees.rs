@@ -28,6 +28,16 @@ pub enum Tree {
     Named(OwnedFd, &'static str),
 }
 
+/// What programs may do with a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    Read,
+    /// Read, and map as a library.
+    Map,
+    /// Read and write.
+    Write,
+}
+
 /// Whether an error says that a call is not to be had here.
 pub fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
@@ -82,20 +92,24 @@ impl Tree {
         Ok(Tree::Detached(tree))
     }
 
-    /// Mounts it over what `target` is open on, read-only. `exec`: programs may map it.
+    /// Mounts it over what `target` is open on.
     ///
     /// # Errors
     /// The kernel's, with what was tried.
-    pub fn set_down(self, target: BorrowedFd, exec: bool) -> Result<()> {
-        let mut attributes = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-        if !exec {
-            attributes |= MountFlags::NOEXEC;
-        }
+    pub fn set_down(self, target: BorrowedFd, may: May) -> Result<()> {
+        let attributes = MountFlags::BIND
+            | MountFlags::NOSUID
+            | MountFlags::NODEV
+            | match may {
+                May::Read => MountFlags::RDONLY | MountFlags::NOEXEC,
+                May::Map => MountFlags::RDONLY,
+                May::Write => MountFlags::NOEXEC,
+            };
         match &self {
             Tree::Detached(tree) => {
                 let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
                 move_mount(tree, "", target, "", flags).context("cannot mount into the container")?;
-                mount_remount(by_number(tree), attributes, "").context("cannot make the mount read-only")
+                mount_remount(by_number(tree), attributes, "").context("cannot restrict the mount")
             }
             Tree::AtPath(path) => bind(|| openat(CWD, path, OPEN, Mode::empty()), target, attributes)
                 .with_context(|| format!("cannot mount {} into the container", path.display())),
