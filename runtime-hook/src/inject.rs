@@ -5,8 +5,8 @@ use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
 use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
-use crate::storage;
 use crate::which::{self, ImageSaid, Judged, Verdict};
+use crate::{storage, stub};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
@@ -89,6 +89,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
         place: place(spec).into(),
         env: methods.file.is_none(),
         preload_file: None,
+        stub: None,
         policy_file: None,
         preload_writable: false,
     };
@@ -100,7 +101,14 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     }
     let mut lacks = None;
     if let Some(file) = methods.file {
-        let merged = rootfs::merged_preload(&file.text, &plan.library_inside());
+        // Below a tmpfs of the container's own: nothing of the five mount points stays.
+        if has_32_bits(&view)? && plan.place == names::PLACE {
+            let bytes = stub::bytes();
+            let path = scratch_path(scratch, names::STUB_NAME, "")?;
+            write_whole(&path, &bytes, 0o644, None)?;
+            plan.stub = Some(utf8(&path)?);
+        }
+        let merged = rootfs::merged_preload(&file.text, &plan.preload_entry());
         plan.preload_writable = !file.read_only && matches!(scratch, Scratch::Bundle(_));
         match preload_file(&merged, &file, plan.preload_writable, scratch, settings)
             .and_then(|path| utf8(&path))
@@ -138,6 +146,13 @@ pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Pros
     host_is_ready(settings)?;
     let method = if methods.file.is_some() { names::ETC_PRELOAD } else { "LD_PRELOAD" };
     Ok(Prospect::Managed { method, place: place(spec) })
+}
+
+/// Whether the image has the loader of programs of 32 bits.
+fn has_32_bits(view: &View) -> Result<bool> {
+    let found = || view.find("/lib/ld-linux.so.2");
+    Ok(cfg!(target_arch = "x86_64")
+        && rootfs::there(found()).context("cannot look into the container's rootfs")?.is_some())
 }
 
 /// Where our files go.
@@ -367,6 +382,31 @@ mod tests {
         assert!(!ground.dir.path().join(names::MADE_NAME).exists(), "the image has one");
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
+    }
+
+    /// GUEST: 32-bit programs: ERROR lines of ld.so for each program.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn programs_of_32_bits_get_a_library_of_their_kind() {
+        let ground = Ground::new();
+        let none = ground.spec();
+        fs::write(ground.dir.path().join("rootfs/lib/ld-linux.so.2"), "").unwrap();
+        let mut spec = none.clone();
+        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
+        let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
+        assert_eq!(merged, "/dev/nvshare/$PLATFORM/libnvshare.so\n");
+        let source = |platform: &str| {
+            let destination = format!("/dev/nvshare/{platform}/libnvshare.so");
+            let mount = which::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
+            PathBuf::from(mount["source"].as_str().unwrap())
+        };
+        assert_eq!(source("haswell"), ground.settings.library);
+        assert_eq!(fs::read(source("i686")).unwrap(), stub::bytes());
+        assert!(which::is_injected(&spec));
+        let mut spec = none;
+        spec["mounts"] = json!([]);
+        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
+        assert_eq!(plan.stub, None, "mount points would stay in the image");
     }
 
     #[test]

@@ -34,5 +34,6 @@ pub mod report;
 pub mod rootfs;
 pub mod settle;
 pub mod storage;
+mod stub;
 pub mod tidy;
 pub mod which;

@@ -16,6 +16,12 @@ pub const PRELOAD_NAME: &str = "ld.so.preload";
 pub const MERGED_NAME: &str = "nvshare-ld.so.preload";
 /// This container's policy, in its bundle.
 pub const POLICY_NAME: &str = "nvshare-policy";
+/// A library of nothing for programs of 32 bits, in a container's bundle.
+pub const STUB_NAME: &str = "nvshare-32.so";
+/// What the loader of x86-64 puts for `$PLATFORM` (kernel's `AT_PLATFORM`, glibc's `sysdeps/x86/cpu-features.c`).
+pub const PLATFORMS: [&str; 3] = ["x86_64", "haswell", "xeon_phi"];
+/// What the loader of i386 puts there.
+pub const PLATFORMS_32: [&str; 2] = ["i686", "i586"];
 /// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
 pub const MADE_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.
@@ -28,6 +34,11 @@ pub const OTHER_PLACES: [&str; 2] = ["/run/nvshare", "/.nvshare"];
 /// Whether a path is a place of ours: whoever starts a container can write anything into its annotations.
 pub fn is_place(path: &str) -> bool {
     path == PLACE || OTHER_PLACES.contains(&path)
+}
+
+/// The library at a place, by a name that each kind of loader reads as its own.
+pub fn by_platform(place: &str) -> String {
+    format!("{place}/$PLATFORM/{LIBRARY_NAME}")
 }
 
 /// The tenants' directory below the place.

@@ -22,23 +22,28 @@ pub fn tidy(bundle: &Path) -> Result<()> {
         return Ok(());
     }
     let own = take_ours(&mut spec);
-    let view = View::of_spec(bundle, &spec).context("cannot look into the container's rootfs")?;
+    // Where an engine has taken the rootfs away already, it has what it is to keep.
+    let Some(view) =
+        rootfs::there(View::of_spec(bundle, &spec)).context("cannot look into the container's rootfs")?
+    else {
+        return Ok(());
+    };
     remove_place(&view, &spec);
     let Some(merged) = own else { return Ok(()) };
     let made = merged.with_file_name(names::MADE_NAME).exists();
-    let library = mark_place(&spec).map(|place| format!("{place}/{}", names::LIBRARY_NAME));
-    let library = library.context("the mark names no place")?;
+    let place = mark_place(&spec).context("the mark names no place")?;
+    let entries = [format!("{place}/{}", names::LIBRARY_NAME), names::by_platform(place)];
+    let without =
+        |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
     let text = fs::read_to_string(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
-    let wanted = rootfs::without_entry(&text, &library);
+    let wanted = without(&text);
     match rootfs::preload(&view) {
         Preload::Missing => Ok(()),
         Preload::Unusable(reason) => bail!("{}: {reason}", names::ETC_PRELOAD),
         Preload::Text { in_bind: true, .. } => Ok(()),
         Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => remove(&view),
         // What our entry was taken out of may differ in white space, and is as it was.
-        Preload::Text { text, .. }
-            if rootfs::without_entry(&rootfs::merged_preload(&text, &library), &library) == wanted =>
-        {
+        Preload::Text { text, .. } if without(&rootfs::merged_preload(&text, &entries[0])) == wanted => {
             Ok(())
         }
         Preload::Text { .. } => write(&view.find(names::ETC_PRELOAD)?, &wanted, &merged),

@@ -4,6 +4,18 @@ global=("${global[@]:-}"); [ -n "${global[0]}" ] || global=()
 echo "# $($low_level --version | head -1)"
 loaded_both="LD_PRELOAD=- NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
 
+# life BUNDLE: a container as engines treat it: created, started, and deleted when it has ended.
+life() {
+    local directory=$1 id=life$$-$RANDOM
+    nvshare-runtime --root "$work/state" "${global[@]}" create --bundle "$directory" $id >"$work/said" 2>&1 </dev/null
+    nvshare-runtime --root "$work/state" "${global[@]}" start $id
+    for _ in $(seq 200); do
+        $low_level --root "$work/state" state $id | jq -e '.status == "stopped"' >/dev/null && break
+        sleep 0.05
+    done
+    nvshare-runtime --root "$work/state" "${global[@]}" delete $id
+}
+
 shows "$low_level: a GPU container is managed" "$managed $loaded_both" run_bundle "$(bundle b debian)"
 shows "$low_level: distroless-like" "$managed" run_bundle "$(bundle b distroless)"
 if [ -d "$work/images/debian11" ]; then
@@ -35,6 +47,18 @@ shows "$low_level: glibc and musl in one image: a program of glibc" "$managed LD
 shows "$low_level: glibc and musl in one image: a program of musl starts" "loaded=0" \
     run_bundle "$(bundle b both '.process.args = ["/bin/show-musl"]')"
 
+if [ -d "$work/images/32" ]; then
+    shows "$low_level: 32 bits beside 64: a program of 64" "$managed" run_bundle "$(bundle b 32)"
+    said=$(run_bundle "$(bundle b 32 '.process.args = ["/bin/program-32"]')" 2>&1 </dev/null)
+    check "$low_level: 32 bits beside 64: a program of 32 starts and nothing is said" test "$said" = started
+    directory=$(bundle b 32 '.process.args = ["/bin/sh", "-c", "/bin/program-32 && /bin/show"]')
+    life "$directory"
+    check "$low_level: ... and its image is as it was" diff -r --no-dereference "$work/images/32" "$directory/rootfs"
+    check "$low_level: ... and its shell too starts both" sh -c "grep -qx started '$work/said' && grep -qx loaded=1 '$work/said'"
+else
+    skip "$low_level: 32 bits beside 64" "libc6-i386 cannot be fetched: $(tail -1 "$work/32.log")"
+fi
+
 shows "$low_level: the user's LD_PRELOAD is kept" \
     "$managed LD_PRELOAD=/usr/lib/libother.so" \
     run_bundle "$(bundle b preloading '.process.env += ["LD_PRELOAD=/usr/lib/libother.so"]')"
@@ -45,16 +69,6 @@ check "$low_level: the image's own file is as it was" \
 
 # What a build does with the file is the image's, and nothing of ours is (docker, containerd, podman and buildah all
 # have a container created, started and deleted).
-life() {
-    local directory=$1 id=life$$-$RANDOM
-    nvshare-runtime --root "$work/state" "${global[@]}" create --bundle "$directory" $id >"$work/said" 2>&1 </dev/null
-    nvshare-runtime --root "$work/state" "${global[@]}" start $id
-    for _ in $(seq 200); do
-        $low_level --root "$work/state" state $id | jq -e '.status == "stopped"' >/dev/null && break
-        sleep 0.05
-    done
-    nvshare-runtime --root "$work/state" "${global[@]}" delete $id
-}
 directory=$(bundle b debian)
 life "$directory"
 check "$low_level: a container that has ended was managed" grep -qx loaded=1 "$work/said"

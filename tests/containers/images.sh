@@ -37,6 +37,24 @@ SHOW
     chmod 755 "$tree/bin/show"
 } >"$work/debian11.log" 2>&1
 
+# thirty_two TREE: the loader of 32-bit programs and one such program, in a copy of the Debian.
+thirty_two() {
+    local tree=$1 apt=$work/apt32
+    mkdir -p "$apt"
+    (cd "$apt" && timeout 60 apt-get -qq -o APT::Sandbox::User=root download libc6-i386 && dpkg -x libc6-i386_*.deb .) || return 1
+    cp -a "$images/debian" "$tree"
+    cp -L "$apt"/lib32/ld-linux.so.2 "$tree/usr/lib/ld-linux.so.2"
+    gcc -m32 -nostdlib -fPIC -pie -fno-stack-protector -O1 -Wl,-dynamic-linker,/lib/ld-linux.so.2 \
+        -o "$tree/usr/bin/program-32" -xc - <<'PROGRAM'
+void _start(void) {
+    static const char text[] = "started\n";
+    int done;
+    __asm__ volatile("int $0x80" : "=a"(done) : "a"(4), "b"(1), "c"(text), "d"(sizeof text - 1) : "memory");
+    __asm__ volatile("int $0x80" : : "a"(1), "b"(0));
+}
+PROGRAM
+} >"$work/32.log" 2>&1
+
 make_images() {
     local images=$1
     gcc -O1 -o "$images/show" "$here/show.c"
@@ -65,6 +83,7 @@ make_images() {
     sed -i 's/ release version 2\.[0-9]*\./ release version 2.1.\x00/' "$libc"
     cp "$images/show-static" "$images/old/usr/bin/show"
     debian11 "$images/debian11" || rm -rf "$images/debian11"
+    thirty_two "$images/32" || rm -rf "$images/32"
     # A program that runs as another user than it is started by.
     cp -a "$images/debian" "$images/setuid"
     chmod u+s "$images/setuid/usr/bin/show"

@@ -23,6 +23,8 @@ pub struct Plan {
     pub env: bool,
     /// The merged `/etc/ld.so.preload` on the host.
     pub preload_file: Option<String>,
+    /// A library of nothing on the host, for the image's programs of 32 bits.
+    pub stub: Option<String>,
     /// What the container's processes may, a file on the host.
     pub policy_file: Option<String>,
     /// `preload_file` is this container's alone, and its programs may write it as they could their image's own.
@@ -32,6 +34,11 @@ pub struct Plan {
 impl Plan {
     pub fn library_inside(&self) -> String {
         format!("{}/{}", self.place, names::LIBRARY_NAME)
+    }
+
+    /// The library's line in `/etc/ld.so.preload`.
+    pub fn preload_entry(&self) -> String {
+        if self.stub.is_some() { names::by_platform(&self.place) } else { self.library_inside() }
     }
 
     pub fn socket_inside(&self) -> String {

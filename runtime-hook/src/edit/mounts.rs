@@ -14,7 +14,14 @@ pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
         *mounts = json!([]);
     }
     let mounts = mounts.as_array_mut().ok_or("`mounts` is not a list")?;
-    add_one(mounts, &plan.library, &plan.library_inside(), &["bind", "ro", "nosuid", "nodev", "private"]);
+    let library = ["bind", "ro", "nosuid", "nodev", "private"];
+    add_one(mounts, &plan.library, &plan.library_inside(), &library);
+    if let Some(stub) = &plan.stub {
+        let of_64 = names::PLATFORMS.iter().map(|platform| (platform, &plan.library));
+        for (platform, source) in of_64.chain(names::PLATFORMS_32.iter().map(|platform| (platform, stub))) {
+            add_one(mounts, source, &format!("{}/{platform}/{}", plan.place, names::LIBRARY_NAME), &library);
+        }
+    }
     let run = format!("{}/{}", plan.place, names::PLACE_RUN);
     let quiet = ["rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"];
     add_one(mounts, &plan.tenants_dir, &run, &quiet);

@@ -10,6 +10,7 @@ fn plan() -> Plan {
         place: "/dev/nvshare".into(),
         env: true,
         preload_file: Some("/bundle/nvshare-ld.so.preload".into()),
+        stub: None,
         policy_file: None,
         preload_writable: true,
     }

@@ -43,6 +43,7 @@ pub fn document(bytes: &[u8]) {
         place: edit::free_place(&spec).into(),
         env: true,
         preload_file: Some("/bundle/nvshare-ld.so.preload".into()),
+        stub: None,
         policy_file: None,
         preload_writable: true,
     };
