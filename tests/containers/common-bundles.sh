@@ -47,6 +47,23 @@ shows "$low_level: glibc and musl in one image: a program of glibc" "$managed LD
 shows "$low_level: glibc and musl in one image: a program of musl starts" "loaded=0" \
     run_bundle "$(bundle b both '.process.args = ["/bin/show-musl"]')"
 
+# Programs that the library is not for, or that have none of the container's environment.
+directory=$(bundle b debian '.process.args = ["/bin/chroot", "/other", "/bin/show"]
+    | .process.capabilities[] += ["CAP_SYS_CHROOT"]')
+cp -a "$work/images/debian" "$directory/rootfs/other"
+for program in chroot env; do with_libs "$directory/rootfs" "$(command -v $program)"; done
+said=$(run_bundle "$directory" 2>&1 </dev/null)
+check "$low_level: below another root a program starts and nothing is said" has "$said" uid=0 LD_PRELOAD=-
+check "$low_level: ... by its loader" sh -c "! grep -q ERROR <<'END'
+$said
+END"
+jq '.process.args = ["/bin/env", "-i", "/bin/show"]' "$directory/config.json" >"$work/said" && cp "$work/said" "$directory/config.json"
+shows "$low_level: env -i: a program is managed" "$managed NVSHARE_SOCKET=-" run_bundle "$directory"
+directory=$(bundle b debian ".mounts += [[\"/lib/ld-musl-x86_64.so.1\", \"/opt/show-musl\"][]
+    | {destination: ., source: (\"$work/images/musl/\" + if . == \"/opt/show-musl\" then \"bin/show\" else .[1:] end), type: \"bind\", options: [\"bind\", \"ro\"]}]
+    | .process.args = [\"/bin/sh\", \"-c\", \"/opt/show-musl && /bin/show\"]")
+said=$(run_bundle "$directory" 2>&1 </dev/null)
+check "$low_level: a program of musl that is mounted in starts, and those of glibc are managed" has "$said" loaded=0 loaded=1
 if [ -d "$work/images/32" ]; then
     shows "$low_level: 32 bits beside 64: a program of 64" "$managed" run_bundle "$(bundle b 32)"
     said=$(run_bundle "$(bundle b 32 '.process.args = ["/bin/program-32"]')" 2>&1 </dev/null)
