@@ -196,6 +196,8 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
     if let Some(reason) = needs(settings)?.missing_in(view, version, &homes) {
         return Ok(Err(reason));
     }
+    // What cannot be looked at is no reason for the other method.
+    rootfs::there(view.find(names::ETC_PRELOAD)).context("cannot look into the container's rootfs")?;
     let env = env && settings.preload != Method::File;
     let file = match settings.preload {
         Method::Env => Err("it is switched off".into()),

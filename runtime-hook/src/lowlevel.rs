@@ -30,7 +30,11 @@ pub struct LowLevel {
 /// None is left; the message lists what was looked for.
 pub fn find(settings: &Settings) -> Result<LowLevel> {
     let mut passed = chain::by_variable();
-    passed.extend(chain::by_descriptor());
+    for path in chain::by_descriptor() {
+        if !passed.contains(&path) {
+            passed.push(path);
+        }
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> =
         std::env::split_paths(&path).chain(DIRECTORIES.iter().map(PathBuf::from)).collect();
@@ -41,7 +45,6 @@ pub fn find(settings: &Settings) -> Result<LowLevel> {
     }) {
         Some(path) => {
             passed.push(path.clone());
-            passed.dedup();
             Ok(LowLevel { path, chain: passed })
         }
         None => bail!(
