@@ -62,7 +62,7 @@ podman_case() {
 }
 
 podman_with() {
-    local name=$1 id limit=-
+    local name=$1 id said limit=-
     shows "$name: run" "$managed $inside" "${run[@]}" "${gpu[@]}" test/debian show
     shows "$name: distroless-like" "$managed" "${run[@]}" "${gpu[@]}" test/distroless show
     shows "$name: static" "$unmanaged" "${run[@]}" "${gpu[@]}" test/static show
@@ -75,6 +75,12 @@ podman_with() {
         "${run[@]}" "${gpu[@]}" -e LD_PRELOAD=/usr/lib/libother.so test/preloading show
     shows "$name: the image's ld.so.preload" 1 \
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
+    if said=$("${run[@]}" -v "$work/images/debian/usr:/usr:O" test/debian true 2>&1); then
+        shows "$name: an overlay volume over /usr" "$managed" \
+            "${run[@]}" "${gpu[@]}" -v "$work/images/debian/usr:/usr:O" test/debian show
+    else
+        skip "$name: an overlay volume over /usr" "it starts none here: $(tail -1 <<<"$said")"
+    fi
     shows "$name: an annotation sets the limit" "$managed NVSHARE_MEM_LIMIT=2GiB" \
         "${run[@]}" "${gpu[@]}" --annotation io.nvshare.mem-limit=2GiB test/debian show
     shows "$name: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
