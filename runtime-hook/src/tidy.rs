@@ -3,13 +3,14 @@
 
 use crate::bundle::JsonFile;
 use crate::rootfs::{self, Found, Preload, View};
-use crate::{names, which};
+use crate::{file_size, names, which};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{AtFlags, FileType, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Tidies the rootfs of a bundle whose programs have all ended.
@@ -35,8 +36,8 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     let entries = [format!("{place}/{}", names::LIBRARY_NAME), names::by_platform(place)];
     let without =
         |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
-    let text = fs::read_to_string(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
-    let wanted = without(&text);
+    let copy = Copy::read(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
+    let wanted = without(&copy.text);
     match rootfs::preload(&view) {
         Preload::Missing => Ok(()),
         Preload::Unusable(reason) => bail!("{}: {reason}", names::ETC_PRELOAD),
@@ -46,9 +47,29 @@ pub fn tidy(bundle: &Path) -> Result<()> {
         Preload::Text { text, .. } if without(&rootfs::merged_preload(&text, &entries[0])) == wanted => {
             Ok(())
         }
-        Preload::Text { .. } => write(&view.find(names::ETC_PRELOAD)?, &wanted, &merged),
+        Preload::Text { .. } => write(&view.find(names::ETC_PRELOAD)?, &wanted, copy.permissions),
     }
     .with_context(|| format!("{} stays in {}", names::ETC_PRELOAD, bundle.display()))
+}
+
+/// The copy that the container's programs had, with whatever they have made of it.
+struct Copy {
+    text: String,
+    permissions: fs::Permissions,
+}
+
+impl Copy {
+    fn read(path: &Path) -> Result<Copy> {
+        const PLAIN: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()) as i32;
+        let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() > rootfs::PRELOAD_LIMIT {
+            bail!("it is no file of at most 64 KiB");
+        }
+        let mut text = String::new();
+        file.take(rootfs::PRELOAD_LIMIT).read_to_string(&mut text)?;
+        Ok(Copy { text, permissions: metadata.permissions() })
+    }
 }
 
 /// Takes our mounts out of the document: the rest is how the rootfs looks without us. The copy of the preload file on
@@ -99,10 +120,11 @@ fn remove(view: &View) -> Result<()> {
 }
 
 /// Writes what the container's programs wrote, with the mode that they gave it.
-fn write(target: &Found, text: &str, merged: &Path) -> Result<()> {
+fn write(target: &Found, text: &str, permissions: fs::Permissions) -> Result<()> {
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
+    let _room = file_size::room_for(text.len() as u64)?;
     let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
     file.write_all(text.as_bytes())?;
-    file.set_permissions(fs::metadata(merged)?.permissions())?;
+    file.set_permissions(permissions)?;
     Ok(())
 }

@@ -349,9 +349,13 @@ fn a_program_that_is_started_later_gets_what_its_container_has() {
 #[test]
 fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
     let file = "rootfs/etc/ld.so.preload";
-    for (status, written, left) in
-        [("stopped", "", None), ("stopped", "/mine.so\n", Some("/mine.so\n")), ("running", "", Some(""))]
-    {
+    let long = "#".repeat(70_000);
+    for (status, written, left) in [
+        ("stopped", "", None),
+        ("stopped", "/mine.so\n", Some("/mine.so\n")),
+        ("running", "", Some("")),
+        ("stopped", &long, Some("")),
+    ] {
         let ground = Ground::new("");
         ground.create();
         // The runtime below makes what it mounts over.
@@ -365,9 +369,11 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
             json!({"id": "c1", "status": status, "bundle": ground.0.path(), "annotations": annotations});
         fs::write(ground.at("state.json"), state.to_string()).unwrap();
         assert_eq!(ground.run(RUNTIME, &["delete", "c1"], b"").status.code(), Some(7));
-        assert_eq!(fs::read_to_string(ground.at(file)).ok().as_deref(), left, "{status}, {written:?}");
+        assert_eq!(fs::read_to_string(ground.at(file)).ok().as_deref(), left, "{status}, {}", written.len());
         assert!(ground.text("started").contains("delete\nc1"), "the runtime below deletes it");
-        assert_eq!(ground.text("log"), "");
+        let log = ground.text("log");
+        assert_eq!(log.contains("at most 64 KiB"), written == long, "{log}");
+        assert_eq!(log.is_empty(), written != long, "{log}");
     }
 }
 

@@ -12,7 +12,7 @@ pub use view::{Found, View, open_directory};
 use std::io::{self, Read};
 
 /// The most bytes of an `/etc/ld.so.preload` that are believed to be one.
-const PRELOAD_LIMIT: u64 = 64 * 1024;
+pub(crate) const PRELOAD_LIMIT: u64 = 64 * 1024;
 
 /// What lies at `/etc/ld.so.preload`.
 #[derive(Debug, PartialEq, Eq)]
