@@ -44,13 +44,13 @@ stage() {
   install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
-  for script in unconfigure-engines say-what-is-next; do
+  for script in name-hooks unconfigure-engines say-what-is-next; do
     install -Dm755 packaging/$script.sh "$root/usr/lib/nvshare/$script"
   done
   install -Dm644 packaging/nvshare-scheduler.service -t "$root/usr/lib/systemd/system"
   install -Dm644 packaging/nvshare.sysusers.conf "$root/usr/lib/sysusers.d/nvshare.conf"
   install -Dm644 packaging/nvshare.tmpfiles.conf "$root/usr/lib/tmpfiles.d/nvshare.conf"
-  install -Dm644 packaging/hooks.d/50-nvshare.json -t "$root/usr/share/containers/oci/hooks.d"
+  install -Dm644 packaging/hooks.d/50-nvshare.json -t "$root/usr/share/nvshare/hooks.d"
   echo "$time" >"$root.time"
 }
 

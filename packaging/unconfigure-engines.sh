@@ -1,7 +1,7 @@
 #!/bin/sh
 # Takes the runtime nvshare out of the engines' configurations before the package goes: an engine whose default it
 # is could start no container any more. Where nothing is ours, nothing is changed.
-for engine in docker containerd crio podman; do
+for engine in docker containerd crio podman podman-hook; do
     # What cannot be read is left to the administrator, who is told; the package goes all the same.
     said=$(nvshare-ctk runtime unconfigure --runtime="$engine" 2>&1)
     case $said in

@@ -1,5 +1,6 @@
 # $1: how many versions are installed now.
 systemd-sysusers nvshare.conf
+/usr/lib/nvshare/name-hooks
 if [ -d /run/systemd/system ]; then
     systemd-tmpfiles --create nvshare.conf
     systemctl daemon-reload

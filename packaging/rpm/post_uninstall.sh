@@ -2,7 +2,7 @@
 if [ "$1" -eq 0 ]; then
     rm -rf /run/nvshare
     # The packager cannot own directories. A changed config.toml stays, as config.toml.rpmsave.
-    rmdir /usr/lib/nvshare /usr/share/doc/nvshare /usr/share/licenses/nvshare /etc/nvshare 2>/dev/null
+    rmdir /usr/lib/nvshare /usr/share/nvshare/hooks.d /usr/share/nvshare /usr/share/doc/nvshare /usr/share/licenses/nvshare /etc/nvshare 2>/dev/null
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
     fi

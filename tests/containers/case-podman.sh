@@ -1,8 +1,37 @@
 # podman: its precreate hook with runc and crun, and the shim by `--runtime`. It asks for cgroup2.
+
+# built NAME COMMAND...: an image with a RUN is built with our hook in place.
+built() {
+    local name=$1; shift
+    shows "$name: an image with a RUN" "built" "$@" --no-cache --network none --ulimit nofile=1024:1024 \
+        --ulimit nproc=1024:1024 "$work/context"
+}
+
+# builds: what reads podman's directory of hooks and knows no stage `precreate` builds as without us.
+builds() {
+    local store=("${engine[@]:1:4}" --storage-driver vfs)
+    mkdir -p "$work/context"
+    printf 'FROM test/debian\nRUN echo built\n' >"$work/context/Dockerfile"
+    built "podman build" "${engine[@]}" --runtime runc build
+    built "buildah build" buildah "${store[@]}" build --isolation oci --runtime runc
+    check "podman's own directory of hooks has nothing of ours" test ! -e /usr/share/containers/oci/hooks.d/50-nvshare.json
+    shows "podman-hook: other directories stay" 'hooks_dir=["/opt/hooks","/usr/share/nvshare/hooks.d"]' other_hooks
+}
+
+# other_hooks: what the drop-in says where the administrator has named a directory.
+other_hooks() {
+    local drop_in=/etc/containers/containers.conf.d/99-nvshare-hooks.conf
+    mv "$drop_in" "$work/drop-in"
+    printf '[engine]\nhooks_dir = ["/opt/hooks"]\n' >/etc/containers/containers.conf.d/10-other.conf
+    nvshare-ctk runtime configure --runtime=podman-hook --dry-run | tr -d ' '
+    rm /etc/containers/containers.conf.d/10-other.conf
+    mv "$work/drop-in" "$drop_in"
+}
+
 podman_case() {
     local low_level id engine
     settings
-    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    hook_in_place
     mkdir -p "$work/podman"
     engine=(podman --root "$work/podman/root" --runroot "$work/podman/run" --tmpdir "$work/podman/tmp"
         --cgroup-manager cgroupfs --events-backend file --storage-driver vfs)
@@ -16,6 +45,7 @@ podman_case() {
     "${engine[@]}" build -q --annotation io.nvshare.priority=high --annotation io.nvshare.weight=1000 \
         --annotation io.nvshare.injected=x --annotation io.nvshare.mem-limit=1GiB -t test/loud - \
         <<<'FROM test/debian' >"$work/said" 2>&1 || { not_ok "podman build: $(tail -1 "$work/said")"; return; }
+    builds
     gpu=(-e NVIDIA_VISIBLE_DEVICES=all)
     options=(--network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
     inside="LD_PRELOAD=- NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock"
@@ -40,18 +70,18 @@ podman_case() {
     echo '[runtime' >/etc/nvshare/config.toml
     shows "podman, hook: broken settings stop nothing" "$unmanaged" "${run[@]}" "${gpu[@]}" test/debian show
     engine_faults "podman, hook, crun" "126 127" nvshare-hook
-    rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    hook_away
     check "nvshare-ctk cdi generate" nvshare-ctk cdi generate
     shows "podman, CDI, crun: --device nvshare.io/gpu=shared" "$managed LD_PRELOAD=-" \
         "${run[@]}" --device nvshare.io/gpu=shared test/debian show
     shows "podman, CDI, crun: musl" "loaded=0" "${run[@]}" --device nvshare.io/gpu=shared test/musl show
     shows "podman, CDI, crun: the image's ld.so.preload" 1 "${run[@]}" --device nvshare.io/gpu=shared \
         test/preloading grep -c 'r-xp.*libother' /proc/self/maps
-    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    hook_in_place
     shows "podman, CDI and hook together" "$managed $inside" \
         "${run[@]}" --device nvshare.io/gpu=shared test/debian show
     nvshare-ctk runtime configure --runtime=podman >/dev/null 2>&1
-    rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    hook_away
     own_cgroup
     settings 'low_level_runtimes = ["runc"]'
     podman=("${engine[@]}" --runtime nvshare)

@@ -3,7 +3,7 @@ rootless_case() {
     local home=$work/home said
     settings
     cgroup2 || { skip "rootless podman" "no cgroup2 on this kernel"; return; }
-    install -m644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/
+    hook_in_place
     useradd --uid 4321 --no-create-home tenant 2>/dev/null
     grep -q '^tenant:' /etc/subuid || { echo tenant:200000:65536 >>/etc/subuid; echo tenant:200000:65536 >>/etc/subgid; }
     printf '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
@@ -27,7 +27,7 @@ rootless_case() {
     shows "rootless podman: the image's ld.so.preload" 1 \
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
     shows "rootless podman: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
-    nvshare-ctk cdi generate 2>/dev/null; rm /usr/share/containers/oci/hooks.d/50-nvshare.json
+    nvshare-ctk cdi generate 2>/dev/null; hook_away
     shows "rootless podman: --device nvshare.io/gpu=shared" "$managed" \
         "${run[@]}" --device nvshare.io/gpu=shared test/debian show
 }

@@ -18,8 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
-    needed=(runc crun dockerd docker containerd ctr podman musl-gcc jq newuidmap gcc conmon)
-    packages=(runc crun docker.io containerd podman musl-tools musl jq uidmap gcc libc6-dev conmon)
+    needed=(runc crun dockerd docker containerd ctr podman buildah musl-gcc jq newuidmap gcc conmon)
+    packages=(runc crun docker.io containerd podman buildah musl-tools musl jq uidmap gcc libc6-dev conmon)
     for command in "${needed[@]}"; do
         command -v "$command" >/dev/null && continue
         export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
@@ -62,10 +62,19 @@ done
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 # podman keeps its locks here; one held by a run that was stopped would stop all later ones.
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
-mkdir -p /run/lock /run/nvshare/tenants /usr/lib/nvshare /etc/nvshare /usr/share/containers/oci/hooks.d
+mkdir -p /run/lock /run/nvshare/tenants /usr/lib/nvshare /etc/nvshare
 chmod 755 "$work"
 mkdir /run/own-cgroup && mount --rbind /sys/fs/cgroup /run/own-cgroup
 cgroup2() { umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup; }
+# What the package does for podman, and undoes.
+hook_in_place() {
+    install -D -m644 "$here/../../packaging/hooks.d/50-nvshare.json" -t /usr/share/nvshare/hooks.d
+    nvshare-ctk runtime configure --runtime=podman-hook 2>/dev/null
+}
+hook_away() {
+    nvshare-ctk runtime unconfigure --runtime=podman-hook 2>/dev/null
+    rm -r /usr/share/nvshare/hooks.d
+}
 own_cgroup() { umount -R /sys/fs/cgroup && mount --rbind /run/own-cgroup /sys/fs/cgroup; }
 install -m755 "$bin"/nvshare-{runtime,hook,ctk} /usr/bin/
 if [ -n "${NVSHARE_LIBRARY:-}" ]; then

@@ -44,7 +44,7 @@ finish() {
   umount -l "$work/cgroups" 2>/dev/null
   rm -rf "${installed[@]}" "$engines" /run/nvs-podman /run/nvs-docker
   ldconfig
-  rmdir /usr/lib/nvshare /etc/nvshare /usr/share/containers/oci/hooks.d 2>/dev/null
+  rmdir /usr/lib/nvshare /etc/nvshare /usr/share/nvshare/hooks.d /usr/share/nvshare /etc/containers/containers.conf.d 2>/dev/null
   rm -rf --one-file-system "$work" 2>/dev/null
   { machine; printf '%s\n' "${rows[@]}"; } | tee "$out/containers.txt"
 }
@@ -89,7 +89,9 @@ for file in nvshare-runtime nvshare-hook nvshare-ctk engines.tar.xz; do
 done
 for program in nvshare-runtime nvshare-hook nvshare-ctk nvsharectl; do put 755 "$built/$program" "/usr/bin/$program"; done
 put 644 "$built/libnvshare.so" /usr/lib/nvshare/libnvshare.so
-put 644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/containers/oci/hooks.d/50-nvshare.json
+put 644 "$here/../../packaging/hooks.d/50-nvshare.json" /usr/share/nvshare/hooks.d/50-nvshare.json
+hooks=/etc/containers/containers.conf.d/99-nvshare-hooks.conf
+[ -e "$hooks" ] || { installed+=("$hooks"); nvshare-ctk runtime configure --runtime=podman-hook 2>/dev/null; }
 mkdir -p /run/nvshare/tenants /etc/nvshare "$engines"
 printf '[runtime]\nlog_file = "%s/runtime.log"\n' "$work" >"$work/config.toml"
 put 644 "$work/config.toml" /etc/nvshare/config.toml

@@ -64,7 +64,7 @@ install -D -m 644 -t "$tree/usr/lib/nvshare" "$built/libnvshare.so"
 install -D -m 644 -t "$tree/usr/lib/systemd/system" "$packaging/nvshare-scheduler.service"
 install -D -m 644 "$packaging/nvshare.sysusers.conf" "$tree/usr/lib/sysusers.d/nvshare.conf"
 install -D -m 644 "$packaging/nvshare.tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/nvshare.conf"
-install -D -m 644 -t "$tree/usr/share/containers/oci/hooks.d" "$packaging/hooks.d/50-nvshare.json"
+install -D -m 644 -t "$tree/usr/share/nvshare/hooks.d" "$packaging/hooks.d/50-nvshare.json"
 # Two tenants of 7 GiB do not fit beside each other.
 configure "$(usable 9)" 'quantum = 1'
 install -D -m 644 "$runtime/config.toml" "$tree/etc/nvshare/config.toml"

@@ -111,12 +111,38 @@ next_deb() {
         && dpkg-deb -b --root-owner-group "$work/next" "$work/packages/next.deb" >/dev/null && rm -r "$work/next"
 }
 
+# older_deb: a package before this one, with podman's hook where buildah and CRI-O look too.
+older_deb() {
+    local old=$work/older
+    dpkg-deb -R "$deb" "$old" && mkdir -p "$old/usr/share/containers/oci" && mv "$old/usr/share/nvshare/hooks.d" "$old/usr/share/containers/oci/" \
+        && rmdir "$old/usr/share/nvshare" && rm "$old/usr/lib/nvshare/name-hooks" "$old/DEBIAN/md5sums" \
+        && sed -i '/name-hooks/d; s|^if \[ "$1" = configure \]; then$|& :|' "$old/DEBIAN/postinst" && sed -i 's/^Version: .*/Version: 0.0.1-1/' "$old/DEBIAN/control" \
+        && dpkg-deb -b --root-owner-group "$old" "$work/packages/older.deb" >/dev/null && rm -r "$old"
+}
+
+# moves_hook: an upgrade from that package names our directory to podman and leaves nothing in the other.
+moves_hook() {
+    installs /packages/older.deb && inside test -e /usr/share/containers/oci/hooks.d/50-nvshare.json \
+        && ! inside test -e "$drop_in" && installs "/packages/$(basename "$deb")" || return 1
+    ! inside test -e /usr/share/containers/oci && inside grep -F /usr/share/nvshare/hooks.d "$drop_in"
+}
+
+# hook_off: an administrator's empty file stays empty over an upgrade.
+hook_off() {
+    inside sh -c ": >$drop_in" && installs /packages/next.deb && [ "$(inside stat -c %s "$drop_in")" = 0 ]
+}
+
 debian_case() {
-    local suite=$1
+    local suite=$1 drop_in=/etc/containers/containers.conf.d/99-nvshare-hooks.conf
     lay "$suite"; boot
     snapshot >"$work/before"
-    inside useradd --system somebody; inside useradd --system op
+    older_deb
+    check "$suite: an upgrade moves podman's hook" moves_hook
     next_deb
+    check "$suite: an upgrade leaves a hook that is turned off" hook_off
+    inside apt-get purge -y -qq nvshare
+    inside rm -r /etc/containers
+    inside useradd --system somebody; inside useradd --system op
     mkdir -p "$root/root/clone/target/dist"; cp "$deb" "$root/root/clone/target/dist/"
     "$here/../documents/blocks.sh" "$work/documents" machine
     check "$suite: installs as the documents say" typed 'apt install'

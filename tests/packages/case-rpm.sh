@@ -7,7 +7,9 @@ rpm_case() {
     check "rpm: installs into a machine that is off" rpm --root "$root" -i --nodeps "$rpm"
     boot
     check "rpm: the daemon runs at the first boot" active
+    check "rpm: podman is told of the hook" inside grep -F /usr/share/nvshare/hooks.d /etc/containers/containers.conf.d/99-nvshare-hooks.conf
     check "rpm: is removed" inside rpm -e nvshare
+    check "rpm: podman is told that the hook is gone" inside rmdir /etc/containers/containers.conf.d /etc/containers
     snapshot >"$work/before"
     check "rpm: installs on a running machine" inside rpm -i --nodeps "/packages/$name"
     check "rpm: the daemon runs and will at the next boot" active

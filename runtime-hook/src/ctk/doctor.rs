@@ -1,5 +1,6 @@
 //! Looks at the installation as a container's start would and says in plain words what is wrong.
 
+use super::podman_hook;
 use crate::config::{self, Settings};
 use crate::rootfs::{self, Libc, Needs, View, open_directory};
 use crate::{lowlevel, names};
@@ -36,7 +37,7 @@ pub fn run(root: Option<&Path>) -> ExitCode {
         Err(error) => Bad(format!("{error:#}")),
     });
     findings.push(driver());
-    findings.push(podman_hook());
+    findings.push(hook_of_podman());
     findings.extend(kernel());
     findings.extend(selinux());
     findings.extend(root.map(|root| image(root, &settings)));
@@ -119,9 +120,15 @@ fn driver() -> Finding {
     }
 }
 
-fn podman_hook() -> Finding {
-    let file = "/usr/share/containers/oci/hooks.d/50-nvshare.json";
-    let Ok(text) = std::fs::read_to_string(file) else {
+fn hook_of_podman() -> Finding {
+    let file = format!("{}/50-nvshare.json", podman_hook::DIRECTORY);
+    let elsewhere = format!("{}/50-nvshare.json", podman_hook::USUAL);
+    if Path::new(&elsewhere).exists() {
+        return Bad(format!(
+            "podman: {elsewhere} lies where buildah, CRI-O and others look for hooks, and stops them; remove it"
+        ));
+    }
+    let Ok(text) = std::fs::read_to_string(&file) else {
         return Note(format!(
             "podman: {file} is missing; only `--runtime nvshare` manages podman's containers"
         ));
@@ -135,6 +142,12 @@ fn podman_hook() -> Finding {
         }
         Some(path) if !Path::new(&path).exists() => {
             Bad(format!("podman: {path} is missing, so podman passes over {file}; install nvshare again"))
+        }
+        Some(_) if !podman_hook::named(None).iter().any(|named| named == podman_hook::DIRECTORY) => {
+            Note(format!(
+                "podman: `hooks_dir` does not name {}; nvshare-ctk runtime configure --runtime=podman-hook",
+                podman_hook::DIRECTORY
+            ))
         }
         Some(_) => Good(format!("podman: {file}")),
     }

@@ -1,7 +1,8 @@
 //! The engines: where their configuration lies and who knows how to change it.
 
-use super::{containerd, docker, podman};
+use super::{containerd, docker, podman, podman_hook};
 use anyhow::Result;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -10,6 +11,8 @@ pub enum Engine {
     Containerd,
     Crio,
     Podman,
+    /// The hook for podman's containers of any runtime; the packages set it up.
+    PodmanHook,
 }
 
 /// What to do to a configuration.
@@ -29,12 +32,13 @@ impl Engine {
             Engine::Containerd => "/etc/containerd/config.toml",
             Engine::Crio => "/etc/crio/crio.conf.d/99-nvshare.conf",
             Engine::Podman => "/etc/containers/containers.conf.d/99-nvshare.conf",
+            Engine::PodmanHook => podman_hook::DROP_IN,
         }
     }
 
     /// Whether nobody but us writes the usual file, so that it goes with the last thing in it.
     pub fn usual_file_is_ours(self) -> bool {
-        matches!(self, Engine::Crio | Engine::Podman)
+        matches!(self, Engine::Crio | Engine::Podman | Engine::PodmanHook)
     }
 
     /// The text of a configuration after a change. What the change does not concern stays as it is, and a
@@ -48,6 +52,9 @@ impl Engine {
             Engine::Containerd => containerd::change(text, change),
             Engine::Crio => podman::change_crio(text, change),
             Engine::Podman => podman::change(text, change),
+            Engine::PodmanHook => {
+                podman_hook::change(text, change, &podman_hook::named(Some(Path::new(podman_hook::DROP_IN))))
+            }
         }
     }
 
@@ -68,6 +75,7 @@ impl Engine {
             Engine::Containerd => "Tell containerd: systemctl restart containerd",
             Engine::Crio => "Tell CRI-O: systemctl restart crio",
             Engine::Podman => "podman reads it at its next start: podman --runtime nvshare run ...",
+            Engine::PodmanHook => "podman reads it at its next start.",
         }
     }
 }

@@ -7,6 +7,7 @@ mod doctor;
 pub mod engines;
 mod explain;
 mod podman;
+mod podman_hook;
 mod toml_tables;
 
 use crate::bundle::write_whole;
