@@ -12,6 +12,13 @@ containerd_case() {
     for i in 'default_runtime_name = "nvshare"' 'BinaryName = "/usr/bin/nvshare-runtime"' 'pod_annotations = ["io.nvshare.*"]'; do
         check "containerd: reads $i" grep -qF "$i" "$work/containerd/dump"
     done
+    printf 'version = 2\n[grpc]\naddress = 3\n' >"$work/containerd/broken.toml"
+    check "containerd: what it refuses itself is not written" grep -q 'containerd would refuse the file' \
+        <(nvshare-ctk runtime configure --runtime=containerd --config "$work/containerd/broken.toml" 2>&1)
+    printf 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]\nSystemdCgroup = true\n' >"$work/containerd/kubeadm.toml"
+    nvshare-ctk runtime configure --runtime=containerd --config "$work/containerd/kubeadm.toml" 2>/dev/null
+    check "containerd: reads runc's SystemdCgroup in our section" grep -qz 'runtimes.nvshare.options\][^[]*SystemdCgroup = true' \
+        <(containerd --config "$work/containerd/kubeadm.toml" config dump 2>/dev/null)
     containerd --config "$work/containerd/config.toml" >"$work/containerd/log" 2>&1 &
     children+=($!)
     ctr=(timeout 20 ctr -a /run/nvc/sock)

@@ -72,6 +72,7 @@ docker_case() {
 
     docker_build
     engine_faults docker 125 nvshare-runtime
+    docker_is_asked
     docker_cdi "$major"
 }
 
@@ -100,6 +101,28 @@ END
     check "docker build: ... is in the image, alone" test "$("${docker[@]}" run --rm --network none --runtime runc \
         --entrypoint cat test/built /etc/ld.so.preload)" = "# mine"
     "${docker[@]}" rmi -f test/built >/dev/null 2>&1
+}
+
+# docker_is_asked: what dockerd would not start with is refused before it is written.
+docker_is_asked() {
+    local file=$work/docker/other.json pid
+    echo '{"log-level": "warn"}' >"$file"
+    dockerd --config-file "$file" --default-runtime io.containerd.runc.v2 --data-root "$work/docker/other" --exec-root /run/nvo \
+        --pidfile "$work/docker/other.pid" -H unix:///run/nvo.sock --bridge none --iptables=false --ip6tables=false >"$work/docker/other.log" 2>&1 &
+    pid=$!
+    until tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- --default-runtime; do sleep 0.05; done
+    check "docker: a default on dockerd's command line: it is named" grep -q 'is started with --default-runtime.*leave out --set-as-default' \
+        <(nvshare-ctk runtime configure --runtime=docker --set-as-default --config "$file" 2>&1)
+    check "docker: ... and the file is as before" test "$(cat "$file")" = '{"log-level": "warn"}'
+    check "docker: ... without a default it is configured" nvshare-ctk runtime configure --runtime=docker --config "$file"
+    kill $pid; wait $pid
+    if dockerd --validate --config-file "$file" >/dev/null 2>&1; then
+        echo '{"no-such-key": 1}' >"$file"
+        check "docker: what dockerd's own validation refuses is not written" grep -q 'dockerd would refuse the file.*no-such-key' \
+            <(nvshare-ctk runtime configure --runtime=docker --config "$file" 2>&1)
+    else
+        skip "docker: what dockerd's own validation refuses is not written" "this dockerd has no --validate"
+    fi
 }
 
 # docker_cdi MAJOR: the device, with the engine's own runtime.

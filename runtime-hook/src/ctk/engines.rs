@@ -18,14 +18,22 @@ pub enum Engine {
 /// What to do to a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Configure { path: String, set_as_default: bool },
+    Configure {
+        path: String,
+        set_as_default: bool,
+    },
     Unconfigure,
+    /// It is the default no more; containers that were started by it find it.
+    UnsetDefault,
 }
 
 /// The runtime's name in every engine.
 pub const NAME: &str = "nvshare";
 
 impl Engine {
+    pub const ALL: [Engine; 5] =
+        [Engine::Docker, Engine::Containerd, Engine::Crio, Engine::Podman, Engine::PodmanHook];
+
     pub fn usual_file(self) -> &'static str {
         match self {
             Engine::Docker => "/etc/docker/daemon.json",
@@ -101,6 +109,9 @@ mod tests {
                 let once = engine.change(before, &configure(default)).unwrap();
                 assert_ne!(once, before);
                 assert_eq!(engine.change(&once, &configure(default)).unwrap(), once, "{engine:?}");
+                let kept = engine.change(&once, &Change::UnsetDefault).unwrap();
+                assert!(kept.contains("nvshare-runtime"), "{engine:?}: {kept}");
+                assert_eq!(engine.change(&kept, &Change::UnsetDefault).unwrap(), kept, "{engine:?}");
                 let out = engine.change(&once, &Change::Unconfigure).unwrap();
                 assert_eq!(out, before, "{engine:?}");
                 assert_eq!(engine.change(before, &Change::Unconfigure).unwrap(), before, "{engine:?}");

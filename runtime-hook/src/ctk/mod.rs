@@ -1,5 +1,6 @@
 //! The set-up tool, in the manner of nvidia-ctk: the same words do the same things.
 
+mod asked;
 mod cdi;
 mod containerd;
 mod docker;
@@ -9,6 +10,7 @@ mod explain;
 mod podman;
 mod podman_hook;
 mod toml_tables;
+mod unique;
 
 use crate::bundle::write_whole;
 use anyhow::{Context, Result};
@@ -140,6 +142,9 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
     } else if after == text {
         eprintln!("{}: nothing to change", path.display());
     } else {
+        if matches!(change, Change::Configure { .. }) {
+            asked::check(file.runtime, &path, &after).with_context(|| path.display().to_string())?;
+        }
         if after.trim().is_empty() && file.config.is_none() && file.runtime.usual_file_is_ours() {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         } else {
@@ -151,7 +156,7 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
             (true, Change::Configure { .. }) => {
                 "dockerd has been told. Next: docker run --runtime=nvshare --gpus all IMAGE ..."
             }
-            (true, Change::Unconfigure) => "dockerd has been told.",
+            (true, _) => "dockerd has been told.",
         };
         eprintln!("{}: changed. {next}", path.display());
     }

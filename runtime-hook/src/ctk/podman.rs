@@ -25,6 +25,7 @@ pub fn change(text: &str, change: &Change) -> Result<String> {
             }
             set(make(&mut document, &["engine", "runtimes"])?, NAME, Array::from_iter([path.as_str()]));
         }
+        Change::UnsetDefault => forget_default(&mut document, &["engine"], "runtime"),
         Change::Unconfigure => {
             remove(&mut document, &["engine", "runtimes", NAME]);
             forget_default(&mut document, &["engine"], "runtime");
@@ -54,6 +55,7 @@ pub fn change_crio(text: &str, change: &Change) -> Result<String> {
             set(section, "runtime_path", path.as_str());
             set(section, "runtime_type", "oci");
         }
+        Change::UnsetDefault => forget_default(&mut document, &["crio", "runtime"], "default_runtime"),
         Change::Unconfigure => {
             remove(&mut document, &["crio", "runtime", "runtimes", NAME]);
             forget_default(&mut document, &["crio", "runtime"], "default_runtime");

@@ -24,6 +24,7 @@ pub fn change(text: &str, change: &Change, others: &[String]) -> Result<String> 
             let list = Array::from_iter(others.chain([DIRECTORY]));
             set(make(&mut document, &["engine"])?, "hooks_dir", list);
         }
+        Change::UnsetDefault => {}
         Change::Unconfigure => {
             let list = find(&mut document, &["engine"])
                 .and_then(|engine| engine.get_mut("hooks_dir")?.as_array_mut())

@@ -1,0 +1,144 @@
+//! What an engine itself says about a configuration before it is put in place: a file that reads well alone may be one
+//! that the engine does not start with.
+
+use super::engines::{Engine, NAME};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Asks the engine about the text that is to become `path`.
+///
+/// # Errors
+/// The engine would refuse it; the message has the engine's words, or names the flag that it conflicts with.
+pub fn check(engine: Engine, path: &Path, text: &str) -> Result<()> {
+    match engine {
+        Engine::Docker => {
+            let flags = flags_of_dockerd(path);
+            conflicts(&flags, text)?;
+            let words: Vec<&str> = flags.iter().map(String::as_str).collect();
+            validated(path, text, "dockerd", &["--validate", "--config-file"], &words)
+        }
+        Engine::Containerd => validated(path, text, "containerd", &["--config"], &["config", "dump"]),
+        Engine::Crio | Engine::Podman | Engine::PodmanHook => Ok(()),
+    }
+}
+
+/// dockerd refuses whatever stands both on its command line and in its file.
+fn conflicts(flags: &[String], text: &str) -> Result<()> {
+    let file: serde_json::Value = serde_json::from_str(text).context("not JSON")?;
+    for (flag, key, instead) in [
+        ("default-runtime", "default-runtime", "or leave out --set-as-default"),
+        ("add-runtime", "runtimes", "or add --add-runtime=nvshare=/usr/bin/nvshare-runtime there"),
+    ] {
+        let given = flags
+            .iter()
+            .find(|word| word.strip_prefix("--").is_some_and(|word| word.split('=').next() == Some(flag)));
+        if let (Some(given), Some(_)) = (given, file.get(key)) {
+            bail!(
+                "dockerd is started with {given}, and does not start with a file that says `{key}` too: move the flag \
+                 into the file (systemctl edit docker), {instead}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The words that dockerd runs with, or would be started with, if it reads this file.
+fn flags_of_dockerd(path: &Path) -> Vec<String> {
+    let running = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let words: Vec<String> =
+            line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let program = Path::new(words.first()?).file_name()?;
+        (program == "dockerd").then(|| words[1..].iter().filter(|word| !word.is_empty()).cloned().collect())
+    });
+    let usual = Path::new(Engine::Docker.usual_file());
+    let mut all: Vec<Vec<String>> = running.collect();
+    if all.is_empty() {
+        all.extend(started_by_systemd());
+    }
+    all.into_iter()
+        .map(|words| without_file(&words))
+        .find(|(file, _)| file.as_deref().unwrap_or(usual) == path)
+        .map(|(_, words)| words)
+        .unwrap_or_default()
+}
+
+fn started_by_systemd() -> Option<Vec<String>> {
+    let asked = ["show", "--property=ExecStart", "--value", "docker.service"];
+    let said =
+        Command::new("systemctl").args(asked).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = said.split("argv[]=").nth(1)?.split(" ;").next()?;
+    // What systemd would put for a variable is not known here.
+    Some(line.split_whitespace().skip(1).filter(|word| !word.starts_with('$')).map(String::from).collect())
+}
+
+/// Takes `--config-file` out: its value, and the other words.
+fn without_file(words: &[String]) -> (Option<PathBuf>, Vec<String>) {
+    let (mut file, mut others) = (None, Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--config-file") {
+            Some("") => file = words.next().map(PathBuf::from),
+            Some(rest) if rest.starts_with('=') => file = Some(PathBuf::from(&rest[1..])),
+            _ => others.push(word.clone()),
+        }
+    }
+    (file, others)
+}
+
+/// Has the engine's own program read the text, where the program is there and can do that.
+fn validated(path: &Path, text: &str, program: &str, before: &[&str], behind: &[&str]) -> Result<()> {
+    // Beside the file, for what it names relative to itself.
+    let beside = path.with_file_name(format!(".{NAME}-{}.check", std::process::id()));
+    if std::fs::write(&beside, text).is_err() {
+        return Ok(()); // The file itself cannot be written then either, which is said there.
+    }
+    let done = Command::new(program).args(before).arg(&beside).args(behind).stdin(Stdio::null()).output();
+    let _ = std::fs::remove_file(&beside);
+    let Ok(done) = done else { return Ok(()) };
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    // dockerd before 23.
+    if done.status.success() || said.contains("unknown flag: --validate") {
+        return Ok(());
+    }
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
+    bail!(
+        "nothing is changed, for {program} would refuse the file: {}",
+        last.replace(&beside.display().to_string(), &path.display().to_string())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(String::from).collect()
+    }
+
+    #[test]
+    fn what_stands_on_the_command_line_and_in_the_file_is_refused() {
+        let both = "{\"default-runtime\": \"nvshare\", \"runtimes\": {}}";
+        for (flags, text, said) in [
+            ("--default-runtime nvidia", both, "or leave out --set-as-default"),
+            ("-D --default-runtime=nvidia", both, "--default-runtime=nvidia"),
+            ("--add-runtime nvidia=/x", both, "or add --add-runtime=nvshare"),
+            ("--default-runtime nvidia", "{\"runtimes\": {}}", ""),
+            ("-H fd://", both, ""),
+        ] {
+            let error =
+                conflicts(&words(flags), text).map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(error.contains(said) && !error.is_empty(), !said.is_empty(), "{flags}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_daemon_with_another_file_is_another_daemon() {
+        for line in ["-D --config-file /f --bridge none", "-D --config-file=/f --bridge none"] {
+            assert_eq!(without_file(&words(line)), (Some("/f".into()), words("-D --bridge none")));
+        }
+        assert_eq!(without_file(&words("-D")), (None, words("-D")));
+    }
+}
