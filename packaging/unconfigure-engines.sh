@@ -13,3 +13,9 @@ done
 if [ -e /etc/cdi/nvshare.json ] && nvshare-ctk cdi generate --output - | cmp -s - /etc/cdi/nvshare.json; then
     rm -f /etc/cdi/nvshare.json
 fi
+# Takes the shim's place when the package's files are gone.
+nvshare-ctk runtime pass-through /usr/bin/.nvshare-runtime.left
+if [ -e /usr/bin/.nvshare-runtime.left ]; then
+    echo "nvshare: /usr/bin/nvshare-runtime stays as a script for those containers. It goes with the last of them, once no"
+    echo "nvshare: file of an engine names it: remove the containers, then the runtime nvshare from the files named above."
+fi

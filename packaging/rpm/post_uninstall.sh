@@ -1,6 +1,8 @@
 # $1: how many versions are left.
 if [ "$1" -eq 0 ]; then
     rm -rf /run/nvshare
+    # For containers that are there still: see unconfigure-engines.
+    [ ! -e /usr/bin/.nvshare-runtime.left ] || mv -f /usr/bin/.nvshare-runtime.left /usr/bin/nvshare-runtime
     # The packager cannot own directories. A changed config.toml stays, as config.toml.rpmsave.
     rmdir /usr/lib/nvshare /usr/share/nvshare/hooks.d /usr/share/nvshare /usr/share/doc/nvshare /usr/share/licenses/nvshare /etc/nvshare 2>/dev/null
     if [ -d /run/systemd/system ]; then

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Containers started by real engines. Runs as root on any Debian; installs what it needs.
 #
-#   tests/containers/run.sh [CASES...]      CASES: speed runc crun youki docker turns containerd podman rootless documents
+#   tests/containers/run.sh [CASES...]      CASES: speed runc crun youki docker turns containerd podman rootless matrix
+#                                          documents
 #                                          (all by default)
 #
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
@@ -105,7 +106,7 @@ start_scheduler
 managed="loaded=1 connect=ok"
 unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
 
-for case in ${*:-speed runc crun youki docker turns containerd podman rootless documents}; do
+for case in ${*:-speed runc crun youki docker turns containerd podman rootless matrix documents}; do
     echo "# $case"
     . "$here/case-$case.sh"
     own_cgroup

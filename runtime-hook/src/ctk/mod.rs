@@ -7,13 +7,15 @@ mod docker;
 mod doctor;
 pub mod engines;
 mod explain;
+mod in_use;
 mod podman;
 mod podman_hook;
 mod toml_tables;
 mod unique;
 
 use crate::bundle::write_whole;
-use anyhow::{Context, Result};
+use crate::lowlevel;
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use engines::{Change, Engine};
 use std::path::PathBuf;
@@ -63,11 +65,13 @@ enum Runtime {
         #[arg(long, default_value = "/usr/bin/nvshare-runtime")]
         path: String,
     },
-    /// Take it out again.
+    /// Take it out again; while there are containers that were started by it, it only stops being the default.
     Unconfigure {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// Write a script that takes the shim's place when the package goes, if containers need it.
+    PassThrough { output: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +117,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             change(&file, Change::Configure { path, set_as_default })?
         }
         Top::Runtime(Runtime::Unconfigure { file }) => change(&file, Change::Unconfigure)?,
+        Top::Runtime(Runtime::PassThrough { output }) => pass_through(&output)?,
         Top::Cdi(Cdi::Generate { output }) => {
             let text = cdi::specification(&crate::config::load(&crate::config::path()).settings);
             if output.as_os_str() == "-" {
@@ -136,12 +141,18 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     let text = before.clone().unwrap_or_default();
+    // An engine cannot stop a container whose runtime it does not find.
+    let needing = match change {
+        Change::Unconfigure if file.config.is_none() && !file.dry_run => in_use::containers(file.runtime),
+        _ => Vec::new(),
+    };
+    let change = if needing.is_empty() { change } else { Change::UnsetDefault };
     let after = file.runtime.change(&text, &change).with_context(|| path.display().to_string())?;
     if file.dry_run {
         print!("{after}");
-    } else if after == text {
+    } else if after == text && needing.is_empty() {
         eprintln!("{}: nothing to change", path.display());
-    } else {
+    } else if after != text {
         if matches!(change, Change::Configure { .. }) {
             asked::check(file.runtime, &path, &after).with_context(|| path.display().to_string())?;
         }
@@ -160,7 +171,26 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         };
         eprintln!("{}: changed. {next}", path.display());
     }
+    if !needing.is_empty() {
+        bail!(
+            "{}: the runtime stays known, but is no default: containers were started by it, and could be neither \
+             entered nor stopped without it. Remove them, then do this again: {}",
+            path.display(),
+            needing.join(" ")
+        );
+    }
     Ok(())
+}
+
+/// The script that serves containers when the package is gone, with the runtime below that they were started with.
+fn pass_through(output: &std::path::Path) -> Result<()> {
+    if Engine::ALL.into_iter().all(|engine| in_use::containers(engine).is_empty()) {
+        return Ok(());
+    }
+    let below = lowlevel::find(&crate::config::load(&crate::config::path()).settings)?;
+    let quoted = format!("'{}'", below.path().display().to_string().replace('\'', r"'\''"));
+    let script = include_str!("pass-through.sh").replace("@BELOW@", &quoted);
+    write_whole(output, script.as_bytes(), 0o755, None)
 }
 
 /// Replaces a configuration file, keeping the mode of the old one.
