@@ -18,7 +18,11 @@ pub fn containers(engine: Engine) -> Vec<String> {
         .filter(|(of, _)| *of == engine)
         .map(|(_, container)| container)
         .collect();
+    // An engine that was never told of it has none, and is not started to say so.
+    let told = std::fs::read(engine.usual_file())
+        .is_ok_and(|text| text.windows(PROGRAM.len()).any(|window| window == PROGRAM.as_bytes()));
     match engine {
+        _ if !told => {}
         Engine::Docker => found.extend(known("docker", "{{.HostConfig.Runtime}} {{.Id}}")),
         Engine::Podman => found.extend(known("podman", "{{.OCIRuntime}} {{.Id}}")),
         Engine::Containerd | Engine::Crio | Engine::PodmanHook => {}

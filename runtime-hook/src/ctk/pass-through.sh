@@ -15,9 +15,12 @@ needed() {
         case $name in
         conmon) tr '\0' ' ' <"$process/cmdline" | grep -F "$self " | grep -qvF "${1:-no container}" && return ;;
         containerd-shim*)
-            for bundle in "$process"/cwd/../*/; do
-                case $bundle in */"${1:-no container}"/) continue ;; esac
-                grep -qsF "$self" "$bundle/runtime" && return
+            # One shim may serve all containers of a pod, each with a bundle beside its own.
+            bundles=$process/cwd
+            ! tr '\0' ' ' <"$process/cmdline" | grep -qF ' k8s.io ' || bundles="$process/cwd/../*"
+            for bundle in $bundles; do
+                bundle=$(readlink -f "$bundle")
+                [ "${bundle##*/}" != "$1" ] && grep -qsF "$self" "$bundle/runtime" && return
             done
             ;;
         esac
