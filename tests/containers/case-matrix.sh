@@ -21,6 +21,8 @@ installed() { dpkg -i "$work/nvshare_$1.deb"; }
 
 # begin NAME: installs the package, on a machine with settings and a scheduler, which a removal took.
 begin() {
+    # conmon outlives its container a little, and needs the runtime until then.
+    for _ in $(seq 600); do pgrep -x conmon >/dev/null || break; sleep 0.1; done
     mkdir -p /etc/nvshare /run/nvshare/tenants
     settings 'low_level_runtimes = ["runc"]'
     restart_scheduler
@@ -167,6 +169,9 @@ matrix_podman() {
     cp "$work/podman-real" /usr/bin/podman
 }
 
+# script_gone: or who needs it.
+script_gone() { [ ! -e /usr/bin/nvshare-runtime ] || { sh -x /usr/bin/nvshare-runtime nvshare-needed 2>&1 | tail -4; pgrep -af 'conmon|shim' | cut -c1-120; false; }; }
+
 # The same words for ctr, which starts the runtime that it is told.
 matrix_containerd() {
     mkdir -p "$work/mc"
@@ -195,7 +200,7 @@ matrix_containerd() {
     for action in exec pause; do alike "$name" "upgrade, $action" "task_$action"; done
     check "$name: a removal under a running container" sh -c 'dpkg -r nvshare 2>&1 | grep -q "/usr/bin/nvshare-runtime stays"'
     for action in exec pause kill; do alike "$name" "removal, $action" "task_$action"; done
-    check "$name: the script goes with its last container" test ! -e /usr/bin/nvshare-runtime
+    check "$name: the script goes with its last container" script_gone
     kill $containerd
 }
 
