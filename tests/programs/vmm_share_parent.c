@@ -11,18 +11,21 @@ static int export_of(CUmemGenericAllocationHandle handle) {
   return fd;
 }
 
-static CUmemGenericAllocationHandle import(int socket) {
-  CUmemGenericAllocationHandle handle;
+static int taken(int socket) {
   char byte;
   int fd = take_descriptor(socket, &byte, 1);
   if (fd < 0) exit(UNSUPPORTED);
+  return fd;
+}
+
+static CUmemGenericAllocationHandle import(int fd) {
+  CUmemGenericAllocationHandle handle;
   DO(cuMemImportFromShareableHandle(&handle, (void *)(intptr_t)fd, kind));
-  close(fd);
   return handle;
 }
 
-static void pass_on(int socket, CUmemGenericAllocationHandle handle) {
-  int fd = export_of(handle);
+// The descriptor is closed.
+static void pass_on(int socket, int fd) {
   char byte = 0;
   give_descriptor(socket, fd, &byte, 1);
   close(fd);
@@ -40,7 +43,9 @@ static CUdeviceptr map(CUmemGenericAllocationHandle handle, size_t bytes) {
 static int use(const char *who, int socket, unsigned found) {
   DO(cuInit(0));
   size_t bytes = granule(), n = bytes / 4;
-  CUmemGenericAllocationHandle handle = import(socket);
+  int fd = taken(socket);
+  CUmemGenericAllocationHandle handle = import(fd);
+  close(fd);
   CUdeviceptr at = map(handle, bytes);
   begin();
   load_kernels();
@@ -56,10 +61,13 @@ static int use(const char *who, int socket, unsigned found) {
 
 static int courier(int socket) {
   DO(cuInit(0));
-  CUmemGenericAllocationHandle handle = import(socket);
+  int fd = taken(socket), none = -1;
+  CUmemGenericAllocationHandle handle = import(fd);
   size_t bytes = granule();
   CUdeviceptr at = map(handle, bytes);
-  pass_on(socket, handle);
+  // What was imported is not exported again: its descriptor is handed on.
+  expect(cuMemExportToShareableHandle(&none, handle, kind, 0) == CUDA_ERROR_INVALID_VALUE, "what was imported is not exported");
+  pass_on(socket, fd);
   DO(cuMemUnmap(at, bytes));
   DO(cuMemAddressFree(at, bytes));
   DO(cuMemRelease(handle));
@@ -86,7 +94,7 @@ int main(int argc, char **argv) {
   CUmemGenericAllocationHandle handle, again;
   size_t bytes = granule();
   DO(cuMemCreate(&handle, bytes, &properties, 0));
-  pass_on(sockets[0][0], handle);
+  pass_on(sockets[0][0], export_of(handle));
   check_child("the child of fork", children[0], 0);
   children[3] = fork();
   if (children[3] == 0) {
@@ -96,12 +104,13 @@ int main(int argc, char **argv) {
     execl("/proc/self/exe", argv[0], number, NULL);
     _exit(1);
   }
-  pass_on(sockets[3][0], handle);
+  pass_on(sockets[3][0], export_of(handle));
   check_child("the child of exec", children[3], 0);
-  pass_on(sockets[1][0], handle);
-  again = import(sockets[1][0]);
+  pass_on(sockets[1][0], export_of(handle));
+  int fd = taken(sockets[1][0]);
+  again = import(fd);
   check_child("the courier", children[1], 0);
-  pass_on(sockets[2][0], again);
+  pass_on(sockets[2][0], fd);
   check_child("who gets it by the courier", children[2], 0);
   SAY(cuMemRelease(again));
   SAY(cuMemRelease(handle));

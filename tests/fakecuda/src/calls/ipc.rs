@@ -55,7 +55,9 @@ driver! {
         let inner = process.inner();
         let physical = inner.memory.mappings.physical.get(&handle).filter(|physical| physical.handles > 0);
         let physical = physical.ok_or(CUresult::ERROR_INVALID_VALUE)?;
-        if kind != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR || physical.prop.requestedHandleTypes & kind == 0 {
+        // What another process has given is not exported again (H200, 580.159.04, 2026-11-30).
+        let may = physical.counted && physical.prop.requestedHandleTypes & kind != 0;
+        if kind != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR || !may {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let copy = physical.file.try_clone().map_err(|_| CUresult::ERROR_OPERATING_SYSTEM)?;
