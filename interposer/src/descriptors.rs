@@ -33,8 +33,12 @@ pub fn receive(socket: RawFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Own
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while let Some(one) = header.as_ref() {
             if (one.cmsg_level, one.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-                let fd = libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned();
-                file = Some(OwnedFd::from_raw_fd(fd));
+                let bytes = one.cmsg_len - (libc::CMSG_LEN(0) as usize);
+                let fds = libc::CMSG_DATA(header).cast::<RawFd>();
+                // Of several the last is taken, and the others are closed.
+                for nth in 0..bytes / size_of::<RawFd>() {
+                    file = Some(OwnedFd::from_raw_fd(fds.add(nth).read_unaligned()));
+                }
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 const BELOW: u64 = 64;
 const HIGHEST: u64 = 1024;
 /// So often is looked whether the descriptor of a silent connection is still ours.
-const LOOK: Duration = Duration::from_secs(1);
+pub const LOOK: Duration = Duration::from_secs(1);
 
 /// What a forked child must not keep open, for the scheduler tells by a connection's end that a tenant is gone: whose is
 /// where in [`KEPT`].
@@ -61,7 +61,9 @@ impl File {
 #[derive(Debug)]
 pub struct Owned {
     fd: RawFd,
-    /// In a table that the program uses too.
+    /// In a table with which the program has nothing to do.
+    alone: bool,
+    /// What it is of, if it was there still when it was looked at.
     file: Option<File>,
     slot: usize,
 }
@@ -70,7 +72,7 @@ impl Owned {
     /// `alone`: the calling thread's table is not the program's.
     pub fn new(fd: OwnedFd, alone: bool, slot: usize) -> Self {
         if alone {
-            return Self { fd: fd.into_raw_fd(), file: None, slot };
+            return Self { fd: fd.into_raw_fd(), alone, file: None, slot };
         }
         let fd = raised(fd).into_raw_fd();
         let file = File::of(fd);
@@ -79,7 +81,7 @@ impl Owned {
             kept.inode.store(file.inode, Relaxed);
             kept.fd.store(fd, Release);
         }
-        Self { fd, file, slot }
+        Self { fd, alone, file, slot }
     }
 
     /// A socket.
@@ -98,7 +100,7 @@ impl Owned {
 
     /// Whether the program has nothing to do with its table.
     pub fn is_alone(&self) -> bool {
-        self.file.is_none()
+        self.alone
     }
 
     /// The number, which is ours.
@@ -106,7 +108,7 @@ impl Owned {
     /// # Errors
     /// The program has closed it, or made it something else.
     pub fn get(&self) -> io::Result<RawFd> {
-        if self.file.is_some() && File::of(self.fd) != self.file {
+        if !self.alone && (self.file.is_none() || File::of(self.fd) != self.file) {
             return Err(io::Error::other("the program has closed a descriptor that is not its own"));
         }
         Ok(self.fd)
@@ -198,10 +200,11 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some(kept) = KEPT.get(self.slot).filter(|_| !self.is_alone()) {
-            let _ = kept.fd.compare_exchange(self.fd, -1, AcqRel, Acquire);
-        }
         if let Ok(fd) = self.get() {
+            // A number that is not ours any more may be another one's of ours; a child looks at the file anyway.
+            if let Some(kept) = KEPT.get(self.slot).filter(|_| !self.is_alone()) {
+                let _ = kept.fd.compare_exchange(fd, -1, AcqRel, Acquire);
+            }
             // SAFETY: ours, and used no more.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }

@@ -1,6 +1,7 @@
 //! Who opens a handle of another process's.
 use super::ticket::Ticket;
 use crate::descriptors;
+use crate::gate::Deadline;
 use crate::owned::{BRIEF, Owned};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,6 +9,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
 
+/// So long, and so often, is one tried again that hangs up or is not there: it may be about to come back.
+const AGAIN: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 /// For each word of the process that gave the handle, which may be waiting for its driver.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -16,16 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The process that gave the ticket is gone, or is in another network namespace, or has freed the memory.
 pub fn fetch(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
-    match attempt(ticket) {
-        // Too many others came before we could say our secret.
-        Err(error) if is_hung_up(&error) => attempt(ticket),
-        fetched => fetched,
+    let deadline = Deadline::after(AGAIN);
+    loop {
+        match attempt(ticket) {
+            // Too many others came before we could say our secret, or the socket there is being made anew.
+            Err(error) if is_hung_up(&error) && deadline.left().is_some() => std::thread::sleep(PAUSE),
+            fetched => return fetched,
+        }
     }
 }
 
 fn is_hung_up(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | UnexpectedEof)
 }
 
 fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {

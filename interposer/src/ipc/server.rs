@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::ticket::{Name, Secret, Ticket};
 use crate::gate::Deadline;
-use crate::owned::{BRIEF, IPC, Owned};
+use crate::owned::{BRIEF, IPC, LOOK, Owned};
 use crate::process::Process;
 use crate::random::random;
 use crate::{agent, descriptors, log};
@@ -135,13 +135,17 @@ fn is_foreign(stream: &Owned) -> bool {
 fn serve(name: &Name, mut listener: Owned, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
     // In the order of their coming.
     let mut silent: Vec<Peer> = Vec::with_capacity(SILENT);
+    // That the socket is gone was said.
+    let mut told = false;
     loop {
         if listener.get().is_err() {
             match bind(name) {
-                Ok(again) => listener = again,
+                Ok(again) => (listener, told) = (again, false),
                 Err(error) => {
-                    log::warning!("the program has closed the socket for its memory's handles: {error}");
-                    std::thread::sleep(PAUSE);
+                    if !std::mem::replace(&mut told, true) {
+                        log::warning!("the program has closed the socket for its memory's handles: {error}");
+                    }
+                    std::thread::sleep(LOOK);
                     continue;
                 }
             }
@@ -163,7 +167,7 @@ fn serve(name: &Name, mut listener: Owned, given: impl Fn(&Secret) -> io::Result
                     }
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || listener.get().is_err() => {}
             Err(error) => {
                 log::debug!("a process that opens memory of this one: {error}");
                 silent.clear();
@@ -207,14 +211,15 @@ fn leaves(foreign: &[bool], newcomer: bool) -> Leaves {
     }
 }
 
-/// Waits for a connection or a word; which of the silent are ready. One that is not ours any more is, too.
+/// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was of
+/// before. Which of the silent are ready; one that is not ours any more is, too.
 fn wait(listener: &Owned, silent: &[Peer]) -> Vec<bool> {
     let interest = |of: &Owned| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
     let mut wanted: Vec<_> =
         std::iter::once(listener).chain(silent.iter().map(|peer| &peer.stream)).map(interest).collect();
-    let all_ours = wanted.iter().all(|entry| entry.fd >= 0);
+    let bound = if wanted.iter().all(|entry| entry.fd >= 0) { LOOK.as_millis() as libc::c_int } else { 0 };
     // SAFETY: so many initialised entries; poll skips a negative descriptor.
-    unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, if all_ours { -1 } else { 0 }) };
+    unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, bound) };
     wanted[1..].iter().map(|entry| entry.revents != 0 || entry.fd < 0).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The connection to the scheduler, kept by threads that do nothing else: their descriptors are in a table of their own
 //! ([`table`]), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
 //!
-//! One thread writes, and makes the connections; one reads, for each connection. They never call the driver, whose
+//! One thread writes, and makes the connections; one reads. They never call the driver, whose
 //! descriptors are numbers of the program's table. The agent speaks with them through memory.
 mod reader;
 pub mod table;
@@ -123,16 +123,25 @@ fn ended() -> io::Error {
     io::Error::other("the thread that sends has ended")
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
 struct Writer {
     process: &'static Process,
     /// Whether the table is these threads' own.
     alone: bool,
+    /// The thread that reads.
+    reader: io::Result<Sender<reader::Connection>>,
     stream: Option<Arc<Owned>>,
 }
 
 impl Writer {
     fn new(process: &'static Process) -> Self {
-        Self { process, alone: table::leave(), stream: None }
+        let alone = table::leave();
+        Self { process, alone, reader: reader::spawn(process), stream: None }
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -155,7 +164,9 @@ impl Writer {
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(socket)?;
         let inbox = Arc::new(Inbox { heard: Mutex::default(), bell: &self.process.bell });
-        reader::spawn(self.process, stream.clone(), inbox.clone())?;
+        // Not taken for a scheduler that is busy.
+        let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;
         self.stream = Some(stream);
         Ok(inbox)
     }

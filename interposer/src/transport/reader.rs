@@ -9,6 +9,7 @@ use nvshare_protocol::tenant::ToTenant;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 
 /// A message, and what came with it of swap space.
 pub struct Heard {
@@ -25,14 +26,33 @@ pub struct Mapped {
     pub failed: Option<io::Error>,
 }
 
-/// Starts the thread that reads; its table is this thread's.
-pub(super) fn spawn(process: &'static Process, stream: Arc<Owned>, inbox: Arc<Inbox>) -> io::Result<()> {
-    let read = move || {
-        let error = SwapFile::default().read(process, &stream, &inbox);
-        inbox.put(Err(error));
-    };
-    // Not taken for a scheduler that is busy.
-    agent::spawn_quietly("nvshare-receive", read).map_err(io::Error::other)
+/// A connection to read, and where to put what comes.
+pub(super) type Connection = (Arc<Owned>, Arc<Inbox>);
+
+/// Starts the thread that reads one connection after the other; its table is this thread's.
+pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Connection>> {
+    let (connections, receiver) = mpsc::channel::<Connection>();
+    agent::spawn_quietly("nvshare-receive", move || {
+        while let Ok((stream, inbox)) = receiver.recv() {
+            let end = End(inbox);
+            let error = SwapFile::default().read(process, &stream, &end.0);
+            // Not to be taken for the next one's.
+            drop(stream);
+            end.0.put(Err(error));
+        }
+    })?;
+    Ok(connections)
+}
+
+/// Whatever happens here, the connection's end is heard.
+struct End(Arc<Inbox>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.put(Err(io::Error::other("the thread that receives has ended")));
+        }
+    }
 }
 
 /// The file of the swap space that the scheduler grants.
@@ -63,6 +83,8 @@ impl SwapFile {
     ) -> io::Result<Vec<Heard>> {
         let mut bytes = [0; 4096];
         let (read, file) = stream.receive(&mut bytes)?;
+        // Whoever has closed the file gets another one with the next connection.
+        self.file.as_ref().map_or(Ok(0), Owned::get)?;
         if let Some(file) = file {
             self.replace(file, stream.is_alone());
         }

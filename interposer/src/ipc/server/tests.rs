@@ -1,7 +1,8 @@
 use super::*;
 use crate::ipc::client;
-use std::fs::File;
+use crate::owned::File;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -11,17 +12,23 @@ const MANY: usize = 2000;
 
 /// A process that gives `parts` pieces under [`SECRET`].
 fn server(parts: usize) -> Ticket {
+    numbered_server(parts).0
+}
+
+/// The same, and the number of its socket.
+fn numbered_server(parts: usize) -> (Ticket, RawFd) {
     let name = random().unwrap();
     let listener = bind(&name).unwrap();
+    let number = listener.get().unwrap();
     std::thread::spawn(move || {
         serve(&name, listener, |secret| {
             if *secret != SECRET {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            (0..parts).map(|nth| Ok((File::open("/dev/null")?.into(), nth as u64))).collect()
+            (0..parts).map(|nth| Ok((std::fs::File::open("/dev/null")?.into(), nth as u64))).collect()
         })
     });
-    Ticket { server: name, secret: SECRET, offset: 0, bytes: 1 }
+    (Ticket { server: name, secret: SECRET, offset: 0, bytes: 1 }, number)
 }
 
 fn connect(ticket: &Ticket) -> UnixStream {
@@ -53,6 +60,18 @@ fn who_says_nothing_keeps_nobody_waiting() {
         }
         done.store(true, Release);
     });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "sockets")]
+fn a_socket_that_the_program_has_put_something_else_in_the_place_of_is_made_anew() {
+    let (ticket, number) = numbered_server(2);
+    assert_eq!(fetched(&ticket), [0, 1]);
+    let (quiet, _other) = UnixStream::pair().unwrap();
+    // SAFETY: no pointers; the number is of this test's server.
+    assert_eq!(unsafe { libc::dup2(quiet.as_raw_fd(), number) }, number);
+    assert_eq!(fetched(&ticket), [0, 1]);
+    assert_eq!(File::of(number), File::of(quiet.as_raw_fd()), "and that is left alone");
 }
 
 #[test]
