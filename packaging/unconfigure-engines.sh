@@ -13,6 +13,8 @@ done
 if [ -e /etc/cdi/nvshare.json ] && nvshare-ctk cdi generate --output - | cmp -s - /etc/cdi/nvshare.json; then
     rm -f /etc/cdi/nvshare.json
 fi
+# Of a removal that was not ended.
+rm -f /usr/bin/.nvshare-runtime.left
 # Takes the shim's place when the package's files are gone.
 nvshare-ctk runtime pass-through /usr/bin/.nvshare-runtime.left
 if [ -e /usr/bin/.nvshare-runtime.left ]; then

@@ -10,6 +10,7 @@ use crate::{storage, stub};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// What became of a container.
@@ -109,10 +110,12 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
             plan.stub = Some(utf8(&path)?);
         }
         let merged = rootfs::merged_preload(&file.text, &plan.preload_entry());
-        plan.preload_writable = !file.read_only && matches!(scratch, Scratch::Bundle(_));
-        match preload_file(&merged, &file, plan.preload_writable, scratch, settings)
-            .and_then(|path| utf8(&path))
-        {
+        let copy = match scratch {
+            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle),
+            _ => None,
+        };
+        plan.preload_writable = copy.is_some();
+        match preload_file(&merged, &file, copy, scratch, settings).and_then(|path| utf8(&path)) {
             Ok(path) => plan.preload_file = Some(path),
             Err(error) if !methods.env => return Err(error),
             // LD_PRELOAD alone reaches all but setuid programs, podman's `exec` and an emptied environment.
@@ -283,15 +286,16 @@ fn host_is_ready(settings: &Settings) -> Result<()> {
 fn preload_file(
     text: &str,
     file: &EtcPreload,
-    writable: bool,
+    copy: Option<PathBuf>,
     scratch: Scratch,
     settings: &Settings,
 ) -> Result<PathBuf> {
+    let writable = copy.is_some();
     let prepared = settings.library.with_file_name(names::PRELOAD_NAME);
     if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
         return Ok(prepared);
     }
-    let path = scratch_path(scratch, names::MERGED_NAME, text)?;
+    let path = copy.map_or_else(|| scratch_path(scratch, names::MERGED_NAME, text), Ok)?;
     let owner = Some(file.owner).filter(|_| writable);
     let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
     // Who may not give files away is the container's root itself, or has none to give it to.
@@ -303,6 +307,25 @@ fn preload_file(
         _ => drop(std::fs::remove_file(mark)),
     }
     Ok(path)
+}
+
+/// Where the copy goes that a container's programs may write: on a disk, for in memory they could fill what the host needs
+/// to go on. None: there is no such place.
+fn writable_copy(bundle: &Path) -> Option<PathBuf> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    // tmpfs and ramfs (linux/magic.h).
+    let in_memory = |directory: &Path| {
+        rustix::fs::statfs(directory).is_ok_and(|of| matches!(of.f_type as u64, 0x0102_1994 | 0x8584_58f6))
+    };
+    if !in_memory(bundle) {
+        return Some(bundle.join(names::MERGED_NAME));
+    }
+    let mut hasher = DefaultHasher::new();
+    bundle.hash(&mut hasher);
+    let id = bundle.file_name()?.to_str()?;
+    let own = Path::new(names::COPIES).join(format!("{:.64}-{:016x}", id, hasher.finish()));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own);
+    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(names::MERGED_NAME))
 }
 
 /// Where a small file with this text goes on the host: in a directory of all containers, one file a text.

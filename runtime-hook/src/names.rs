@@ -22,6 +22,9 @@ pub const STUB_NAME: &str = "nvshare-32.so";
 pub const PLATFORMS: [&str; 3] = ["x86_64", "haswell", "xeon_phi"];
 /// What the loader of i386 puts there.
 pub const PLATFORMS_32: [&str; 2] = ["i686", "i586"];
+/// Where copies of `/etc/ld.so.preload` lie that containers may write, one directory each, if their bundles lie in memory:
+/// they would fill that.
+pub const COPIES: &str = "/var/lib/nvshare/preload";
 /// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
 pub const MADE_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.

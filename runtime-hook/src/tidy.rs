@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Something of ours stays; the message says what and why.
 pub fn tidy(bundle: &Path) -> Result<()> {
     let mut spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    if !which::is_injected(&spec) {
+    if !which::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
         return Ok(());
     }
     let own = take_ours(&mut spec);
@@ -36,20 +36,52 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     let entries = [format!("{place}/{}", names::LIBRARY_NAME), names::by_platform(place)];
     let without =
         |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
+    let _copies = Removed(&merged);
     let copy = Copy::read(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
     let wanted = without(&copy.text);
-    match rootfs::preload(&view) {
+    // Looked up once: a process that is left could put a device in its place meanwhile.
+    let Some(found) =
+        rootfs::there(view.find(names::ETC_PRELOAD)).context("cannot look for the preload file")?
+    else {
+        return Ok(());
+    };
+    match rootfs::preload_at(&found) {
         Preload::Missing => Ok(()),
         Preload::Unusable(reason) => bail!("{}: {reason}", names::ETC_PRELOAD),
         Preload::Text { in_bind: true, .. } => Ok(()),
         Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => remove(&view),
         // What our entry was taken out of may differ in white space, and is as it was.
-        Preload::Text { text, .. } if without(&rootfs::merged_preload(&text, &entries[0])) == wanted => {
+        // One that was copied while it was ours has the entry itself.
+        Preload::Text { text, .. }
+            if without(&text) == text && without(&rootfs::merged_preload(&text, &entries[0])) == wanted =>
+        {
             Ok(())
         }
-        Preload::Text { .. } => write(&view.find(names::ETC_PRELOAD)?, &wanted, copy.permissions),
+        Preload::Text { .. } => write(&found, &wanted, copy.permissions),
     }
     .with_context(|| format!("{} stays in {}", names::ETC_PRELOAD, bundle.display()))
+}
+
+/// A copy that lay outside of the bundle goes in the end.
+struct Removed<'a>(&'a Path);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let own = self.0.parent().filter(|own| own.parent() == Some(Path::new(names::COPIES)));
+        if let Some(own) = own {
+            for name in [names::MERGED_NAME, names::MADE_NAME] {
+                let _ = fs::remove_file(own.join(name));
+            }
+            let _ = fs::remove_dir(own);
+        }
+    }
+}
+
+/// Whether the rootfs is the container's alone. Others may run on one that a user has named: without its mount points they
+/// would lose the library.
+fn has_own_rootfs(bundle: &Path, spec: &Value) -> bool {
+    let root = bundle.join(spec.pointer("/root/path").and_then(Value::as_str).unwrap_or("rootfs"));
+    root.starts_with(bundle) || root.ends_with("merged") || root.to_string_lossy().contains("/vfs/dir/")
 }
 
 /// The copy that the container's programs had, with whatever they have made of it.
@@ -121,10 +153,15 @@ fn remove(view: &View) -> Result<()> {
 
 /// Writes what the container's programs wrote, with the mode that they gave it.
 fn write(target: &Found, text: &str, permissions: fs::Permissions) -> Result<()> {
+    if !target.is_file() || target.in_bind {
+        bail!("it is not the rootfs's own file");
+    }
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
     let _room = file_size::room_for(text.len() as u64)?;
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    let mut file = OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    // A full disk leaves what was there, or more of it than is wanted, and not nothing.
     file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)?;
     file.set_permissions(permissions)?;
     Ok(())
 }

@@ -3,6 +3,9 @@
 
 use super::engines::{Engine, NAME};
 use anyhow::{Context, Result, bail};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,8 +18,7 @@ pub fn check(engine: Engine, path: &Path, text: &str) -> Result<()> {
         Engine::Docker => {
             let flags = flags_of_dockerd(path);
             conflicts(&flags, text)?;
-            let words: Vec<&str> = flags.iter().map(String::as_str).collect();
-            validated(path, text, "dockerd", &["--validate", "--config-file"], &words)
+            validated(path, text, "dockerd", &["--validate", "--config-file"], &[])
         }
         Engine::Containerd => validated(path, text, "containerd", &["--config"], &["config", "dump"]),
         Engine::Crio | Engine::Podman | Engine::PodmanHook => Ok(()),
@@ -45,10 +47,7 @@ fn conflicts(flags: &[String], text: &str) -> Result<()> {
 
 /// The words that dockerd runs with, or would be started with, if it reads this file.
 fn flags_of_dockerd(path: &Path) -> Vec<String> {
-    let running = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let words: Vec<String> =
-            line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let running = super::in_use::processes().filter_map(|(_, words)| {
         let program = Path::new(words.first()?).file_name()?;
         (program == "dockerd").then(|| words[1..].iter().filter(|word| !word.is_empty()).cloned().collect())
     });
@@ -92,15 +91,27 @@ fn without_file(words: &[String]) -> (Option<PathBuf>, Vec<String>) {
 fn validated(path: &Path, text: &str, program: &str, before: &[&str], behind: &[&str]) -> Result<()> {
     // Beside the file, for what it names relative to itself.
     let beside = path.with_file_name(format!(".{NAME}-{}.check", std::process::id()));
-    if std::fs::write(&beside, text).is_err() {
+    // The file may have passwords in it.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+    if made.and_then(|mut file| file.write_all(text.as_bytes())).is_err() {
         return Ok(()); // The file itself cannot be written then either, which is said there.
     }
-    let done = Command::new(program).args(before).arg(&beside).args(behind).stdin(Stdio::null()).output();
+    let words = ["20", program];
+    let done = Command::new("timeout")
+        .args(words)
+        .args(before)
+        .arg(&beside)
+        .args(behind)
+        .stdin(Stdio::null())
+        .output();
     let _ = std::fs::remove_file(&beside);
     let Ok(done) = done else { return Ok(()) };
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    // dockerd before 23.
-    if done.status.success() || said.contains("unknown flag: --validate") {
+    // 124: no answer in time; 127: no such program. dockerd before 23 has no such flag.
+    if done.status.success()
+        || matches!(done.status.code(), Some(124 | 127))
+        || said.contains("unknown flag: --validate")
+    {
         return Ok(());
     }
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");

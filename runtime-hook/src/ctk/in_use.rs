@@ -2,8 +2,11 @@
 //! for each command of the container's life, by the name or path that it had then.
 
 use super::engines::{Engine, NAME};
+use rustix::fs::OFlags;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -32,11 +35,20 @@ pub fn containers(engine: Engine) -> Vec<String> {
     found
 }
 
-/// Every process's directory in /proc and its command line.
-fn processes() -> impl Iterator<Item = (std::path::PathBuf, Vec<String>)> {
+/// The directories in /proc and the command lines of root's processes on this host: those of containers and of other users
+/// may call themselves anything.
+pub fn processes() -> impl Iterator<Item = (std::path::PathBuf, Vec<String>)> {
+    let same = |process: &Path, space: &str| {
+        let of = |process: &Path| std::fs::read_link(process.join("ns").join(space)).ok();
+        of(process) == of(Path::new("/proc/self"))
+    };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
+    entries.filter_map(move |entry| {
         let directory = entry.path();
+        let is_root = std::fs::metadata(&directory).is_ok_and(|process| process.uid() == 0);
+        if !is_root || !same(&directory, "pid") || !same(&directory, "user") {
+            return None;
+        }
         let line = std::fs::read(directory.join("cmdline")).ok().filter(|line| !line.is_empty())?;
         let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
         Some((directory, words.collect()))
@@ -55,7 +67,11 @@ fn needed_by(process: &Path, words: &[String]) -> Option<(Engine, String)> {
         let ours = after("r").is_some_and(|runtime| is_ours(runtime.as_bytes()));
         let engine =
             if words.iter().any(|word| word.ends_with("podman")) { Engine::Podman } else { Engine::Crio };
-        return ours.then(|| after("c")).flatten().map(|container| (engine, container));
+        return ours
+            .then(|| after("c"))
+            .flatten()
+            .filter(|id| is_id(id))
+            .map(|container| (engine, container));
     }
     if program.starts_with("containerd-shim") {
         // One shim may serve all containers of a pod, each with a bundle beside its own.
@@ -64,12 +80,31 @@ fn needed_by(process: &Path, words: &[String]) -> Option<(Engine, String)> {
         let shared = after("namespace").is_some_and(|name| name == "k8s.io");
         let ours = bundles
             .filter(|bundle| shared || Some(bundle.file_name().as_os_str()) == own.file_name())
-            .any(|bundle| std::fs::read(bundle.path().join("runtime")).is_ok_and(|path| is_ours(&path)));
+            .any(|bundle| first_of(&bundle.path().join("runtime")).is_some_and(|path| is_ours(&path)));
         let moby = after("namespace").is_some_and(|name| name == "moby");
         let engine = if moby { Engine::Docker } else { Engine::Containerd };
-        return ours.then(|| after("id")).flatten().map(|container| (engine, container));
+        return ours
+            .then(|| after("id"))
+            .flatten()
+            .filter(|id| is_id(id))
+            .map(|container| (engine, container));
     }
     None
+}
+
+/// The first bytes of a file, which must be one.
+fn first_of(path: &Path) -> Option<Vec<u8>> {
+    const PLAIN: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()) as i32;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(PLAIN).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.metadata().ok()?.is_file().then_some(())?;
+    file.take(4096).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Whether engines call containers so.
+fn is_id(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 fn is_ours(path: &[u8]) -> bool {
@@ -80,9 +115,8 @@ fn is_ours(path: &[u8]) -> bool {
 fn known(command: &str, format: &str) -> Vec<String> {
     let said = |words: &[&str]| {
         let done = Command::new("timeout").args(["10", command]).args(words).stdin(Stdio::null()).output();
-        done.ok()
-            .filter(|done| done.status.success())
-            .map(|done| String::from_utf8_lossy(&done.stdout).into_owned())
+        // A container that goes meanwhile makes the whole command fail, which tells of the others all the same.
+        done.ok().map(|done| String::from_utf8_lossy(&done.stdout).into_owned())
     };
     let Some(all) = said(&["ps", "--all", "--quiet", "--no-trunc"]) else { return Vec::new() };
     let ids: Vec<&str> = all.split_whitespace().collect();

@@ -11,6 +11,8 @@ needed() {
     grep -qsF "$self" /etc/docker/daemon.json /etc/containerd/config.toml /etc/crio/crio.conf.d/99-nvshare.conf \
         /etc/containers/containers.conf.d/99-nvshare.conf && return
     for process in /proc/[0-9]*; do
+        # Those of containers and of other users may call themselves anything.
+        [ -O "$process" ] && [ "$(readlink "$process/ns/pid")" = "$(readlink /proc/self/ns/pid)" ] || continue
         read -r name 2>/dev/null <"$process/comm" || continue
         case $name in
         conmon) tr '\0' ' ' <"$process/cmdline" | grep -F "$self " | grep -qvF "${1:-no container}" && return ;;
@@ -20,7 +22,8 @@ needed() {
             ! tr '\0' ' ' <"$process/cmdline" | grep -qF ' k8s.io ' || bundles="$process/cwd/../*"
             for bundle in $bundles; do
                 bundle=$(readlink -f "$bundle")
-                [ "${bundle##*/}" != "$1" ] && grep -qsF "$self" "$bundle/runtime" && return
+                [ "${bundle##*/}" != "$1" ] && [ -f "$bundle/runtime" ] &&
+                    timeout 2 grep -qsF "$self" "$bundle/runtime" && return
             done
             ;;
         esac

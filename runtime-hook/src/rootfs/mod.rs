@@ -29,10 +29,15 @@ pub fn preload(view: &View) -> Preload {
     match view.find(crate::names::ETC_PRELOAD) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Preload::Missing,
         Err(error) => Preload::Unusable(error.to_string()),
-        Ok(found) => match read_text(&found) {
-            Ok(text) => Preload::Text { text, in_bind: found.in_bind },
-            Err(error) => Preload::Unusable(error.to_string()),
-        },
+        Ok(found) => preload_at(&found),
+    }
+}
+
+/// The same of a file that was found.
+pub fn preload_at(found: &Found) -> Preload {
+    match read_text(found) {
+        Ok(text) => Preload::Text { text, in_bind: found.in_bind },
+        Err(error) => Preload::Unusable(error.to_string()),
     }
 }
 

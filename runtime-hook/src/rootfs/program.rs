@@ -4,13 +4,15 @@
 use super::view::{Found, View};
 use crate::which;
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, ReadCache, ReadRef, elf::FileHeader64, elf::PT_INTERP};
+use object::{Endianness, ReadCache, ReadRef, elf::FileHeader64, elf::PN_XNUM, elf::PT_INTERP};
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How often one script may name another as its interpreter, as the kernel has it.
 const SCRIPTS: usize = 5;
+/// A loader's path is no longer for the kernel either (`PATH_MAX`), bytes.
+const PATH_LIMIT: u64 = 4096;
 /// Where programs are looked for without a `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -59,8 +61,15 @@ fn interpreter(view: &View, found: &Found, path: &mut String, scripts: usize) ->
 fn named_by<'data>(data: impl ReadRef<'data>) -> Option<String> {
     let header = FileHeader64::<Endianness>::parse(data).ok()?;
     let endian = header.endian().ok()?;
+    // No program has more headers than fit into their number; where they did, a section would say how much to read.
+    if header.e_phnum(endian) == PN_XNUM {
+        return None;
+    }
     let program = header.program_headers(endian, data).ok()?;
     let segment = program.iter().find(|segment| segment.p_type(endian) == PT_INTERP)?;
+    if segment.p_filesz(endian) > PATH_LIMIT {
+        return None;
+    }
     let path = segment.data(endian, data).ok()?.split(|byte| *byte == 0).next()?;
     std::str::from_utf8(path).ok().filter(|path| path.starts_with('/')).map(String::from)
 }
