@@ -377,6 +377,21 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
     }
 }
 
+/// A build that copies `/etc` and puts the copy in its place has our line in the image itself.
+#[test]
+fn our_line_does_not_stay_where_a_program_has_copied_it() {
+    let ground = Ground::new("");
+    ground.create();
+    let merged = fs::read_to_string(ground.at(names::MERGED_NAME)).unwrap();
+    fs::write(ground.at("rootfs/etc/ld.so.preload"), &merged).unwrap();
+    let annotations = json!({names::INJECTED_ANNOTATION: "file /dev/nvshare"});
+    let state =
+        json!({"id": "c1", "status": "stopped", "bundle": ground.0.path(), "annotations": annotations});
+    fs::write(ground.at("state.json"), state.to_string()).unwrap();
+    ground.run(RUNTIME, &["delete", "c1"], b"");
+    assert_eq!(ground.text("rootfs/etc/ld.so.preload"), "");
+}
+
 /// A container of podman's whose image was built with annotations that would be at others' expense.
 #[test]
 fn an_image_does_not_speak_as_the_user() {

@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_says_of_itself_is_read_with_bounds() {
+        let ground = tempfile::tempdir().unwrap();
+        let at = |name: &str| ground.path().join(name);
+        let fifo = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("link")).unwrap();
+        std::fs::write(at("long"), [b'x'; 10_000]).unwrap();
+        assert!(fifo.success() && first_of(&at("fifo")).is_none() && first_of(&at("link")).is_none());
+        assert_eq!(first_of(&at("long")).unwrap().len(), 4096);
+        assert!(is_id("c1.a_b-2") && !is_id("\x1b[2J") && !is_id("../a"));
+    }
+
+    #[test]
     fn a_shim_of_containerd_runs_in_a_bundle_that_names_the_runtime() {
         let ground = tempfile::tempdir().unwrap();
         for (bundle, runtime) in [("a", "/usr/bin/nvshare-runtime"), ("b", "/usr/sbin/runc")] {

@@ -96,6 +96,22 @@ fn program(loader: &str) -> Vec<u8> {
     bytes
 }
 
+/// A path that is longer than the kernel takes is not read, however much of it a file says there is.
+#[test]
+fn a_program_that_names_a_loader_of_gigabytes_names_none() {
+    let ground = tempfile::tempdir().unwrap();
+    let file = ground.path().join("program");
+    let mut bytes = program("/lib64/ld-linux-x86-64.so.2");
+    let length = (1_u64 << 38).to_le_bytes();
+    bytes[96..104].copy_from_slice(&length);
+    fs::write(&file, &bytes).unwrap();
+    fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(1 << 39).unwrap();
+    let spec =
+        serde_json::json!({"process": {"args": ["/program"], "cwd": "/"}, "root": {"path": ground.path()}});
+    let view = View::of_spec(ground.path(), &spec).unwrap();
+    assert_eq!(super::program::loader_of(&view, &spec), None);
+}
+
 /// GUEST: images with the loader in /nix/store, glibc in /usr/glibc-compat.
 #[test]
 fn the_loader_is_the_one_that_the_program_names() {
