@@ -1,5 +1,6 @@
 //! Descriptors that come and go over a socket, beside bytes.
 #![allow(unsafe_code)] // sendmsg(2) and recvmsg(2), whose control data std does not know
+use crate::raw;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -23,10 +24,7 @@ pub fn receive(socket: RawFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Own
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let mut message = message(&mut control, &mut part);
     // SAFETY: the structure points to buffers of the lengths that it says.
-    let read = unsafe { libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-    if read < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let read = unsafe { raw::receive(socket, &mut message)? };
     let mut file = None;
     // SAFETY: the kernel has filled the control buffer, whose macros walk it; a descriptor in it is ours from now on.
     unsafe {
@@ -43,7 +41,7 @@ pub fn receive(socket: RawFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Own
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
-    Ok((read as usize, file))
+    Ok((read, file))
 }
 
 /// Sends a few bytes, which a socket's buffer always takes whole, and a descriptor along with them.

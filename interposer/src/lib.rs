@@ -26,6 +26,7 @@ mod place;
 mod policy;
 mod process;
 mod random;
+mod raw;
 mod real;
 mod residency;
 mod sanitizer;

@@ -1,7 +1,7 @@
 //! Descriptors of ours. In a table that the program uses too, a number is no proof: it may have closed ours and been given
 //! the number for something else. There a descriptor has a high number and is known by its file before every use.
 #![allow(unsafe_code)] // system calls on descriptors
-use crate::descriptors;
+use crate::{descriptors, raw};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -89,11 +89,7 @@ impl Owned {
     /// # Errors
     /// No descriptors are left, or sockets are not allowed.
     pub fn unconnected(alone: bool, slot: usize) -> io::Result<Self> {
-        // SAFETY: no pointers.
-        let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let fd = raw::socket()?;
         // SAFETY: just made, and nobody else's.
         Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, alone, slot))
     }
@@ -134,28 +130,17 @@ impl Owned {
     /// Nobody is there, or has time within the bound for sending (`WouldBlock`).
     pub fn connect(&self, path: &Path) -> io::Result<()> {
         let (address, length) = address(path)?;
-        // SAFETY: an initialised address of that length.
-        match unsafe { libc::connect(self.get()?, (&raw const address).cast(), length) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        raw::connect(self.get()?, &address, length)
     }
 
     /// # Errors
     /// The other end is gone, or does not take it within the bound.
     pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            // SAFETY: so many bytes.
-            let sent =
-                unsafe { libc::send(self.get()?, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
-            match usize::try_from(sent) {
+            match raw::send(self.get()?, bytes) {
                 Ok(sent) => bytes = &bytes[sent..],
-                Err(_) => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -205,8 +190,7 @@ impl Drop for Owned {
             if let Some(kept) = KEPT.get(self.slot).filter(|_| !self.is_alone()) {
                 let _ = kept.fd.compare_exchange(fd, -1, AcqRel, Acquire);
             }
-            // SAFETY: ours, and used no more.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            raw::close(fd);
         }
     }
 }

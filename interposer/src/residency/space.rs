@@ -8,6 +8,7 @@ use super::piece::GRANULE;
 use crate::contexts::Entered;
 use crate::gate::{Deadline, now_or_never};
 use crate::log;
+use crate::raw;
 use crate::real::driver;
 use crate::transport::Mapped;
 use nvshare_abi::*;
@@ -312,24 +313,11 @@ impl Mapping {
     /// # Errors
     /// The kernel's.
     pub fn new(file: RawFd, offset: u64, bytes: u64) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let at = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes as usize,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                file,
-                offset as libc::off_t,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let at = raw::map(file, offset, bytes)?;
         // A forked child has no use for it, and would hold its pages.
         // SAFETY: the mapping just made.
-        unsafe { libc::madvise(at, bytes as usize, libc::MADV_DONTFORK) };
-        Ok(Self { at: at as u64, bytes })
+        unsafe { libc::madvise(at as *mut c_void, bytes as usize, libc::MADV_DONTFORK) };
+        Ok(Self { at, bytes })
     }
 
     /// It stays for the life of the process: where, and how many bytes.

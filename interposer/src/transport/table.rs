@@ -1,5 +1,6 @@
 //! A table of descriptors that is not the program's.
 #![allow(unsafe_code)] // system calls on descriptors
+use crate::raw;
 use std::ffi::{c_int, c_uint};
 
 /// In `linux/close_range.h`.
@@ -21,8 +22,8 @@ pub fn leave() -> bool {
         }
     }
     for _ in 0..=2 {
-        // SAFETY: no pointers. The lowest numbers are free.
-        unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        // The lowest numbers are free.
+        let _ = raw::nothing();
     }
     true
 }
@@ -42,10 +43,8 @@ fn close_one_by_one() {
         Ok(open) => Box::new(open.into_iter()),
         Err(_) => Box::new(0..MOST),
     };
-    for fd in all {
-        // SAFETY: no pointers; the table is this thread's own, and nothing of it is used.
-        unsafe { libc::close(fd) };
-    }
+    // The table is this thread's own, and nothing of it is used.
+    all.for_each(raw::close);
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! System calls on descriptors without the C library's functions, for which a thread sanitizer stands in: it knows one table
+//! of descriptors in a process, and would take ours (see `transport::table`) for the program's of the same numbers.
+#![allow(unsafe_code)] // system calls
+use core::ffi::{c_long, c_void};
+use std::io;
+use std::os::fd::RawFd;
+
+fn checked(code: c_long) -> io::Result<usize> {
+    usize::try_from(code).map_err(|_| io::Error::last_os_error())
+}
+
+/// A stream of the local domain.
+pub fn socket() -> io::Result<RawFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) }).map(|fd| fd as RawFd)
+}
+
+pub fn connect(fd: RawFd, address: &libc::sockaddr_un, length: libc::socklen_t) -> io::Result<()> {
+    // SAFETY: an address of at least that length.
+    checked(unsafe { libc::syscall(libc::SYS_connect, fd, &raw const *address, length) }).map(drop)
+}
+
+pub fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let (none, flags) = (std::ptr::null::<c_void>(), libc::MSG_NOSIGNAL);
+    // SAFETY: so many bytes, and no address.
+    checked(unsafe { libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), flags, none, 0) })
+}
+
+/// # Safety
+/// The structure points to buffers of the lengths that it says.
+pub unsafe fn receive(fd: RawFd, message: &mut libc::msghdr) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd, &raw mut *message, libc::MSG_CMSG_CLOEXEC) })
+}
+
+/// A descriptor that nothing can be written to or read from.
+pub fn nothing() -> io::Result<RawFd> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC) }).map(|fd| fd as RawFd)
+}
+
+/// Closes a number, whatever it is.
+pub fn close(fd: RawFd) {
+    // SAFETY: no pointers; the caller's own.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+}
+
+/// Maps a part of a file, shared, at an address of the kernel's choice.
+pub fn map(file: RawFd, offset: u64, bytes: u64) -> io::Result<u64> {
+    let access = c_long::from(libc::PROT_READ | libc::PROT_WRITE);
+    let (shared, file) = (c_long::from(libc::MAP_SHARED), c_long::from(file));
+    let none = std::ptr::null::<c_void>();
+    // SAFETY: a new mapping.
+    let at = unsafe { libc::syscall(libc::SYS_mmap, none, bytes, access, shared, file, offset) };
+    if at == -1 { Err(io::Error::last_os_error()) } else { Ok(at as u64) }
+}
