@@ -1,5 +1,5 @@
 //! What a program does with its descriptors, and what of ours it finds there.
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nvshare_tests::world::{Scheduler, Tenant, World, until};
 
 const CARD: &[(&str, &str)] =
@@ -117,9 +117,9 @@ fn occupied(arguments: &[&str]) -> Result<()> {
     until("both are tenants", || Ok(scheduler.status()?.tenants.len() == 2))?;
     for tenant in &tenants {
         tenant.write("\n")?;
-        tenant.next("occupied")?;
+        tenant.next("occupied").with_context(|| world.tenants_log())?;
     }
-    takes_turns(&scheduler, 6)?;
+    takes_turns(&scheduler, 6).with_context(|| format!("{}\n{}", scheduler.log(), world.tenants_log()))?;
     for tenant in tenants {
         assert_eq!(tenant.finish()?["held"], true);
     }
