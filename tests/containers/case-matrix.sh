@@ -152,7 +152,8 @@ matrix_podman() {
     printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v podman) ${engine[*]:1}" >"$work/podman-here"; chmod 755 "$work/podman-here"
     cp /usr/bin/podman "$work/podman-real"
     sed -i "s|$(command -v podman) |$work/podman-real |" "$work/podman-here"
-    cp "$work/podman-here" /usr/bin/podman
+    # By another name first: one that still runs cannot be written to.
+    cp "$work/podman-here" /usr/bin/podman.new && mv -f /usr/bin/podman.new /usr/bin/podman
     cli=(podman)
     printf 'FROM test/debian\nRUN echo built\n' >"$work/context/Dockerfile"
     builder=(podman --runtime runc build)
@@ -164,7 +165,7 @@ matrix_podman() {
         podman --runtime "$runtime" run "${limits[@]}" -e NVIDIA_VISIBLE_DEVICES=all "${@:2}"
     }
     all_of "$name"
-    cp "$work/podman-real" /usr/bin/podman
+    cp "$work/podman-real" /usr/bin/podman.new && mv -f /usr/bin/podman.new /usr/bin/podman
 }
 
 # removed: to its end, with the word that the script stays. (A reader that ends early would end dpkg too.)
