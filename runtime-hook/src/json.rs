@@ -1,13 +1,23 @@
-//! JSON documents that are written again: each key stands once, or one of its values would be lost, and which one the
-//! runtime below takes is its own affair.
+//! JSON documents that are written again (containers' and dockerd's): each key stands once, or one of its values would be
+//! lost, and which one the program that reads it takes is its own affair.
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
 
 /// Why a document cannot be written again as it is: an object in it has a key twice, which is named.
 pub fn doubled(text: &[u8]) -> Option<String> {
     serde_json::from_slice::<Once>(text).err().map(|error| error.to_string())
+}
+
+/// The document.
+///
+/// # Errors
+/// It is not JSON, or an object of it has a key twice; the message names it.
+pub fn parse(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str::<Once>(text)?;
+    serde_json::from_str(text)
 }
 
 /// Any value whose objects have no key twice.
@@ -73,5 +83,9 @@ mod tests {
         }
         let text = r#"{"a":{"a":[1.10,18446744073709551615,-3,1e400,"x",null,true]},"b":{"a":123456789012345678901}}"#;
         assert_eq!(doubled(text.as_bytes()), None);
+        assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        let error = parse("{\"a\": [{\"b\": 1, \"b\": 2}]}").unwrap_err();
+        assert!(error.to_string().contains("the key `b` stands twice"), "{error}");
+        assert!(parse("{").is_err());
     }
 }

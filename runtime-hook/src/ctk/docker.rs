@@ -1,7 +1,7 @@
 //! daemon.json. It has no comments, but an order.
 
 use super::engines::{Change, NAME};
-use super::unique;
+use crate::json;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ pub fn change(text: &str, change: &Change) -> Result<String> {
     let before: Value = if text.trim().is_empty() {
         json!({})
     } else {
-        unique::parse(text).context("dockerd could not use it either; correct it first")?
+        json::parse(text).context("dockerd could not use it either; correct it first")?
     };
     let mut after = before.clone();
     let top = after.as_object_mut().context("not a JSON object")?;
@@ -104,6 +104,6 @@ mod tests {
     #[test]
     fn a_key_that_is_given_twice_is_refused() {
         let error = change("{\"runtimes\": {}, \"runtimes\": {}}", &Change::Unconfigure).unwrap_err();
-        assert!(format!("{error:#}").contains("`runtimes` is given twice"), "{error:#}");
+        assert!(format!("{error:#}").contains("the key `runtimes` stands twice"), "{error:#}");
     }
 }

@@ -11,7 +11,6 @@ mod in_use;
 mod podman;
 mod podman_hook;
 mod toml_tables;
-mod unique;
 
 use crate::bundle::write_whole;
 use crate::lowlevel;
