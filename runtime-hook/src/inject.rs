@@ -5,13 +5,13 @@ use crate::config::{Method, Settings};
 use crate::edit::{self, Plan};
 use crate::names;
 use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
+use crate::scratch::{preload_file, scratch_path, writable_copy};
 use crate::which::{self, ImageSaid, Judged, Verdict};
 use crate::{storage, stub};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What became of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
         }
         let merged = rootfs::merged_preload(&file.text, &plan.preload_entry());
         let copy = match scratch {
-            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle),
+            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle, Path::new(names::COPIES)),
             _ => None,
         };
         plan.preload_writable = copy.is_some();
@@ -173,15 +173,15 @@ struct Methods {
 }
 
 /// The container's `/etc/ld.so.preload` as its programs would find it without us.
-struct EtcPreload {
+pub struct EtcPreload {
     /// Empty if there is none.
-    text: String,
+    pub text: String,
     /// There is none, so that the runtime below makes an empty file to mount over.
-    made: bool,
+    pub made: bool,
     /// Nobody in the container could write it.
-    read_only: bool,
+    pub read_only: bool,
     /// The host's ids of the container's root.
-    owner: (u32, u32),
+    pub owner: (u32, u32),
 }
 
 /// The methods that reach this container's programs without harming any; or why there are none.
@@ -283,66 +283,6 @@ fn host_is_ready(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn preload_file(
-    text: &str,
-    file: &EtcPreload,
-    copy: Option<PathBuf>,
-    scratch: Scratch,
-    settings: &Settings,
-) -> Result<PathBuf> {
-    let writable = copy.is_some();
-    let prepared = settings.library.with_file_name(names::PRELOAD_NAME);
-    if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
-        return Ok(prepared);
-    }
-    let path = copy.map_or_else(|| scratch_path(scratch, names::MERGED_NAME, text), Ok)?;
-    let owner = Some(file.owner).filter(|_| writable);
-    let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
-    // Who may not give files away is the container's root itself, or has none to give it to.
-    write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
-    let mark = path.with_file_name(names::MADE_NAME);
-    match scratch {
-        Scratch::Bundle(_) if file.made => write_whole(&mark, b"", 0o600, None)?,
-        // Of an earlier start of the same bundle, if it is there.
-        _ => drop(std::fs::remove_file(mark)),
-    }
-    Ok(path)
-}
-
-/// Where the copy goes that a container's programs may write: on a disk, for in memory they could fill what the host needs
-/// to go on. None: there is no such place.
-fn writable_copy(bundle: &Path) -> Option<PathBuf> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    // tmpfs and ramfs (linux/magic.h).
-    let in_memory = |directory: &Path| {
-        rustix::fs::statfs(directory).is_ok_and(|of| matches!(of.f_type as u64, 0x0102_1994 | 0x8584_58f6))
-    };
-    if !in_memory(bundle) {
-        return Some(bundle.join(names::MERGED_NAME));
-    }
-    let mut hasher = DefaultHasher::new();
-    bundle.hash(&mut hasher);
-    let id = bundle.file_name()?.to_str()?;
-    let own = Path::new(names::COPIES).join(format!("{:.64}-{:016x}", id, hasher.finish()));
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own);
-    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(names::MERGED_NAME))
-}
-
-/// Where a small file with this text goes on the host: in a directory of all containers, one file a text.
-fn scratch_path(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    match scratch {
-        Scratch::Bundle(bundle) => Ok(bundle.join(name)),
-        Scratch::Shared(directory) => {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            let made = std::fs::create_dir_all(directory);
-            made.with_context(|| format!("cannot make {}", directory.display()))?;
-            Ok(directory.join(format!("{:016x}.{name}", hasher.finish())))
-        }
-    }
-}
-
 fn utf8(path: &Path) -> Result<String> {
     path.to_str().map(String::from).with_context(|| format!("{} is not UTF-8", path.display()))
 }
@@ -423,7 +363,7 @@ mod tests {
         let source = |platform: &str| {
             let destination = format!("/dev/nvshare/{platform}/libnvshare.so");
             let mount = which::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
-            PathBuf::from(mount["source"].as_str().unwrap())
+            std::path::PathBuf::from(mount["source"].as_str().unwrap())
         };
         assert_eq!(source("haswell"), ground.settings.library);
         assert_eq!(fs::read(source("i686")).unwrap(), stub::bytes());

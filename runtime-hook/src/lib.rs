@@ -32,6 +32,7 @@ pub mod lowlevel;
 pub mod names;
 pub mod report;
 pub mod rootfs;
+mod scratch;
 pub mod settle;
 pub mod storage;
 mod stub;

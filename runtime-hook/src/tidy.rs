@@ -3,7 +3,7 @@
 
 use crate::bundle::JsonFile;
 use crate::rootfs::{self, Found, Preload, View};
-use crate::{file_size, names, which};
+use crate::{file_size, names, scratch, which};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
 use serde_json::Value;
@@ -67,13 +67,7 @@ struct Removed<'a>(&'a Path);
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        let own = self.0.parent().filter(|own| own.parent() == Some(Path::new(names::COPIES)));
-        if let Some(own) = own {
-            for name in [names::MERGED_NAME, names::MADE_NAME] {
-                let _ = fs::remove_file(own.join(name));
-            }
-            let _ = fs::remove_dir(own);
-        }
+        scratch::remove_copy(self.0, Path::new(names::COPIES));
     }
 }
 
