@@ -1,7 +1,7 @@
 //! Processes of the host, held by a descriptor (pidfd), so that a number which is used again is never mistaken for the
 //! process that had it.
 #![allow(unsafe_code)] // pidfd_open has no safe wrapper
-use crate::process_state::stat;
+use crate::process_state::{is_ending, stat};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -82,6 +82,13 @@ impl Process {
     pub fn has_ended(&self) -> bool {
         let mut polled = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut polled, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+    }
+
+    /// Whether it has ended, or is about to and can do nothing about it.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        // The number is its own as long as it has not ended.
+        is_ending(self.key.pid, Path::new("/proc")) || self.has_ended()
     }
 
     /// Returns when the process has ended.

@@ -49,6 +49,31 @@ pub fn halted(pid: u32, roots: Roots<'_>) -> Option<Halt> {
     }
 }
 
+/// Whether a process is about to end: each of its threads is on its way out, or has a SIGKILL before it. The kernel may
+/// take seconds for that, as while the driver gives memory back. Its connections are closed early on the way.
+#[must_use]
+pub fn is_ending(pid: u32, proc: &Path) -> bool {
+    let Ok(threads) = fs::read_dir(proc.join(pid.to_string()).join("task")) else { return false };
+    let mut threads = threads.flatten().map(|thread| thread.path()).peekable();
+    threads.peek().is_some() && threads.all(|thread| leaves(&thread).unwrap_or(true))
+}
+
+/// Whether this thread is on its way out; none: it is gone already. The leader alone may leave while others go on.
+fn leaves(thread: &Path) -> Option<bool> {
+    let stat = stat(thread)?;
+    // Field 9: the kernel's flags of the thread (include/linux/sched.h).
+    const PF_EXITING: u64 = 4;
+    let flags = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()?;
+    Some(flags & PF_EXITING != 0 || is_killed(&fs::read_to_string(thread.join("status")).ok()?))
+}
+
+/// Whether a SIGKILL is pending, by the lines of `/proc/PID/task/TID/status`. exit_group(2) sends one to each thread.
+fn is_killed(status: &str) -> bool {
+    const SIGKILL: u64 = 1 << (9 - 1);
+    let pending = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
+    pending.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & SIGKILL != 0)
+}
+
 /// The text of a process's `stat`; a program's name may be any bytes.
 pub(crate) fn stat(directory: &Path) -> Option<String> {
     let bytes = fs::read(directory.join("stat")).ok()?;
@@ -162,6 +187,39 @@ mod tests {
         }
         world.put("cgroup/cpu/docker/1/freezer.state", b"FROZEN\n");
         assert_eq!(world.says(), None, "another hierarchy says nothing of it");
+    }
+
+    #[test]
+    fn a_process_ends_when_all_its_threads_do() {
+        let world = World::new(b"7 (a) Z 1", "0::/\n");
+        let ends = || is_ending(7, &world.0.path().join("proc"));
+        assert!(!ends(), "nothing is known of its threads");
+        let exiting = b"7 (a) Z) R 1 7 7 0 -1 4194572 0 0";
+        let alive = b"8 (a) S 1 7 7 0 -1 4194560 0 0";
+        let pending = |mask: &str| format!("Name:\ta\nSigPnd:\t{mask}\nShdPnd:\t0000000000000000\n");
+        world.put("proc/7/task/7/stat", exiting);
+        world.put("proc/7/task/7/status", pending("0000000000000000").as_bytes());
+        assert!(ends());
+        // A program whose main thread has left by pthread_exit(3).
+        world.put("proc/7/task/8/stat", alive);
+        world.put("proc/7/task/8/status", pending("0000000000004000").as_bytes());
+        assert!(!ends(), "SIGTERM is pending, which it may refuse");
+        world.put("proc/7/task/8/status", pending("0000000000000100").as_bytes());
+        assert!(ends());
+        fs::remove_file(world.0.path().join("proc/7/task/8/stat")).unwrap();
+        assert!(ends(), "that thread is gone");
+    }
+
+    #[test]
+    fn the_kernel_says_so_of_a_real_process() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let proc = Path::new("/proc");
+        assert!(!is_ending(child.id(), proc));
+        child.kill().unwrap();
+        // It has a SIGKILL before it, or is on its way out, or waits to be reaped.
+        assert!(is_ending(child.id(), proc));
+        child.wait().unwrap();
+        assert!(!is_ending(std::process::id(), proc));
     }
 
     #[test]

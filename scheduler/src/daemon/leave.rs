@@ -75,13 +75,23 @@ impl Daemon {
             }
         }
         let name = self.members.name(tenant);
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        self.warn_of(
-            tenant,
-            &format!("{name} lost its connection{why}; what it has stays until its process ends"),
-        );
+        if why.is_none() && self.is_ending(tenant) {
+            self.info_of(tenant, &format!("{name} is ending"));
+        } else {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            self.warn_of(
+                tenant,
+                &format!("{name} lost its connection{why}; what it has stays until its process ends"),
+            );
+        }
         self.news("disconnected", tenant, |_| {});
         self.tell(Event::Disconnected { tenant });
+    }
+
+    /// Whether its process is about to end, so that nobody has to do anything about it.
+    pub(super) fn is_ending(&self, tenant: TenantId) -> bool {
+        let process = self.members.get(tenant).and_then(|member| member.who.process.as_ref());
+        process.is_some_and(|process| process.is_ending())
     }
 
     pub(super) fn left(&mut self, tenant: TenantId, why: Option<&str>) {

@@ -92,7 +92,13 @@ impl Daemon {
                 for (other, bytes) in kept {
                     why += &format!("; {} keeps {}", self.members.name(*other), text::bytes(*bytes));
                 }
-                self.warn_of(*tenant, &format!("{} waits: {why}", self.members.name(*tenant)));
+                let line = format!("{} waits: {why}", self.members.name(*tenant));
+                let soon_over = !kept.is_empty() && kept.iter().all(|(other, _)| self.is_ending(*other));
+                if soon_over {
+                    self.info_of(*tenant, &line);
+                } else {
+                    self.warn_of(*tenant, &line);
+                }
                 self.news("no-room", *tenant, |event| event.text = Some(why));
             }
             Action::Contended { .. } | Action::Enabled { .. } => {}
