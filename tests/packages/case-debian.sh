@@ -115,7 +115,7 @@ next_deb() {
 older_deb() {
     local old=$work/older
     dpkg-deb -R "$deb" "$old" && mkdir -p "$old/usr/share/containers/oci" && mv "$old/usr/share/nvshare/hooks.d" "$old/usr/share/containers/oci/" \
-        && rmdir "$old/usr/share/nvshare" && rm "$old/usr/lib/nvshare/name-hooks" "$old/DEBIAN/md5sums" \
+        && rmdir "$old/usr/share/nvshare" && rm -r "$old/usr/lib/nvshare/name-hooks" \
         && sed -i '/name-hooks/d; s|^if \[ "$1" = configure \]; then$|& :|' "$old/DEBIAN/postinst" && sed -i 's/^Version: .*/Version: 0.0.1-1/' "$old/DEBIAN/control" \
         && dpkg-deb -b --root-owner-group "$old" "$work/packages/older.deb" >/dev/null && rm -r "$old"
 }
