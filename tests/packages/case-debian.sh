@@ -124,7 +124,7 @@ older_deb() {
 moves_hook() {
     installs /packages/older.deb && inside test -e /usr/share/containers/oci/hooks.d/50-nvshare.json \
         && ! inside test -e "$drop_in" && installs "/packages/$(basename "$deb")" || return 1
-    ! inside test -e /usr/share/containers/oci && inside grep -F /usr/share/nvshare/hooks.d "$drop_in"
+    ! inside test -e /usr/share/containers/oci/hooks.d/50-nvshare.json && inside grep -F /usr/share/nvshare/hooks.d "$drop_in"
 }
 
 # hook_off: an administrator's empty file stays empty over an upgrade.
