@@ -66,7 +66,7 @@ run() {
     say "== $1: LEFT OUT: no time"; short+=("$1: left out, no time"); return
   fi
   # A session of its own: whatever it leaves behind can be ended with it.
-  OUT=$at setsid timeout -k 15 $(($2 < left ? $2 : left)) bash "$here/$1.sh" >"$at/table.txt" 2>"$at/errors.txt" </dev/null &
+  OUT=$at setsid timeout -k 15 $(($2 < left ? $2 : left)) bash "$here/scripts/$1.sh" >"$at/table.txt" 2>"$at/errors.txt" </dev/null &
   pid=$!
   wait $pid || code=$?
   kill -KILL -- "-$pid" 2>/dev/null

@@ -42,7 +42,7 @@ for script; do
   start=$SECONDS code=0
   mkdir "$out/$script"
   mapfile -t set < <(settings "$script" | sed 's/ \([A-Z_]*=\)/\n\1/g')
-  OUT=$out/$script setsid timeout -k 10 240 env "${set[@]}" bash "$here/$script.sh" >"$out/$script/table.txt" 2>"$out/$script/errors.txt" </dev/null &
+  OUT=$out/$script setsid timeout -k 10 240 env "${set[@]}" bash "$here/scripts/$script.sh" >"$out/$script/table.txt" 2>"$out/$script/errors.txt" </dev/null &
   pid=$!
   wait $pid || code=$?
   kill -KILL -- "-$pid" 2>/dev/null

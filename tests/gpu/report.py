@@ -63,7 +63,7 @@ def main():
     page = args.into.read_text() if args.into.exists() else ""
     marked = re.compile(re.escape(BEGIN) + "(.*?)" + re.escape(END), re.S)
     before = marked.search(page)
-    sections = dict(re.findall(r"^### `tests/gpu/(\S+)\.sh`\n\n(.*?)\n*(?=^### |\Z)", before[1] if before else "", re.S | re.M))
+    sections = dict(re.findall(r"^### `tests/gpu/scripts/(\S+)\.sh`\n\n(.*?)\n*(?=^### |\Z)", before[1] if before else "", re.S | re.M))
     for script, (facts, rows, path) in found.items():
         if len(rows) < 2 and rows[0][0] == "seconds it took":
             continue
@@ -71,7 +71,7 @@ def main():
         sections[script] = "\n".join([f"{what}; `{facts.get('command', '').strip()}`.", "", *table(rows), *plots(path, script, args.into)])
     lines = [BEGIN, "", "## All figures of `make bench-gpu`", "", "As the scripts wrote them; the sections above say what they mean.", ""]
     for script, section in sections.items():
-        lines += [f"### `tests/gpu/{script}.sh`", "", section, ""]
+        lines += [f"### `tests/gpu/scripts/{script}.sh`", "", section, ""]
     text = "\n".join([*lines, END])
     page = marked.sub(lambda _: text, page) if before else page.rstrip("\n") + "\n\n" + text + "\n"
     args.into.write_text(page)

@@ -10,7 +10,7 @@ use nvshare_abi::CUresult;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Addresses of freed managed memory that is smaller are the driver's own for ever: whoever reserves some does not get those
-/// (`tests/gpu/facts.sh address`, 580.159.04).
+/// (`tests/gpu/scripts/facts.sh address`, 580.159.04).
 const KEPT_BELOW: u64 = 32 << 20;
 
 /// Real memory for a device's or the host's use, zeroed.

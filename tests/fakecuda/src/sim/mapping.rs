@@ -14,7 +14,7 @@ struct Mapping {
 }
 
 /// Addresses that the driver has spare, bytes: as long as they suffice, wishes for others are not heard
-/// (`tests/gpu/facts.sh address`, 580.159.04).
+/// (`tests/gpu/scripts/facts.sh address`, 580.159.04).
 const SPARE: u64 = 384 << 20;
 
 /// All of one process.

@@ -1,0 +1,67 @@
+#!/bin/bash
+# A hostile user beside two honest PyTorch tenants that fit together: connections that say whatever the tenants' language
+# has words for (tests/src/bin/liars.rs), while NVML tells the scheduler what the machine and each process really has; and
+# a tenant that is stopped while others wait.
+# What it must show: the honest ones do at least 80 % of what they do by themselves, every number is right; NVML names the
+# card's memory; a stopped tenant is named within a second, and others go on.
+# Expected: 110 s. Needs root for the other user. Settings: SECONDS_EACH (30).
+. "$(dirname "$0")/../lib/common.sh"
+[ "$(id -u)" = 0 ] || { echo 'needs root: the hostile user is another one' >&2; exit 77; }
+need_managed 24
+export NVSHARE_LOG=info
+each=${SECONDS_EACH:-30}
+chmod 755 "$runtime"
+mkfifo "$runtime/going"
+install -m 755 "$built/liars" "$runtime/liars"
+uuid=$(nvidia-smi -i "$gpu" --query-gpu=uuid --format=csv,noheader)
+world 28GiB ''
+blocks without 2 12 "$each" shared || true
+setpriv --reuid 65534 --regid 65534 --clear-groups "$runtime/liars" "$runtime/tenants/scheduler.sock" "$uuid" \
+  <"$runtime/going" >"$out/liars.json" 2>"$out/liars.log" & liars=$!
+exec 9>"$runtime/going"
+blocks beside 2 12 "$each" shared || true
+ctl status --json >"$out/status.json"
+exec 9>&-
+wait "$liars"
+grep VmHWM "/proc/$scheduler_pid/status" >"$out/daemon.txt"
+stop_scheduler
+
+# One of 16 GiB is stopped while it holds; one of 12 does not fit beside it, one of 4 does.
+configure 24GiB
+start_scheduler
+ctl events --json >"$out/events.jsonl" & events=$!
+block stopped-1 shared python3 "$loads/torch_steps.py" 16 14 & first=$!
+# What it says on its standard error begins with its grant.
+until_says 'granted' "$out/stopped-1.log" "$first" 60
+pid=$(ctl status --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["tenants"][0]["pid"])')
+kill -STOP "$pid"
+block stopped-2 shared python3 "$loads/torch_steps.py" 12 10 & second=$!
+block stopped-3 shared python3 "$loads/torch_steps.py" 4 6 & third=$!
+wait "$third" || true
+kill -CONT "$pid"
+wait "$first" || true
+wait "$second" || true
+kill "$events"
+python3 - "$out" "$(machine)" <<'PY'
+import json
+import sys
+from runs import *
+out, machine = sys.argv[1:]
+begin(out, machine)
+without, beside = (sum(together(all_of(out, kind, 2))[0]) for kind in ("without", "beside"))
+row("two beside a hostile user, of what they do without", beside / without * 100, "%", beside >= 0.8 * without, ">= 80 %")
+row("hostile messages", json.load(open(f"{out}/liars.json"))["sent"], "")
+row("the daemon at most", int(open(f"{out}/daemon.txt").read().split()[1]) / 1024, "MiB", int(open(f"{out}/daemon.txt").read().split()[1]) < 64 * 1024, "< 64 MiB")
+device = json.load(open(f"{out}/status.json"))["devices"][0]
+row("the card's memory by NVML", device["capacity_bytes"] / 2**30, "GiB", device["capacity_from"] == "nvml", "by NVML")
+events = [json.loads(line) for line in open(f"{out}/events.jsonl")]
+stopped = next((event for event in events if event["kind"] == "stopped"), None)
+asked = [event["seconds"] for event in events if event["kind"] == "requested" and stopped and event["seconds"] <= stopped["seconds"]]
+took = stopped["seconds"] - asked[-1] if asked else 99
+row("a stopped tenant is named after the next one asks", took, "s", took <= 1, "<= 1 s")
+small = read(out, "stopped-3")
+row("steps of one that fits beside it", len(small["ends"]) if small else 0, "", bool(small and small["ends"]), "> 0")
+for name in ("stopped-1", "stopped-2"):
+    read(out, name)
+end()
+PY
