@@ -3,19 +3,7 @@
 # programs for a GPU machine that has no engine and no network. containers.sh unpacks them there.
 # Run it on Debian 12, after `make gpu-pack`. About two minutes.
 # usage: tests/gpu/pack-engines.sh [DIRECTORY]     (default: build/gpu)
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-out=${1:-$here/../../build/gpu}
-built=${CARGO_TARGET_DIR:-$here/../../target}/release
-mkdir -p "$out"
-out=$(realpath "$out")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-for program in nvshare-runtime nvshare-hook nvshare-ctk; do
-  [ -f "$built/$program" ] || { echo "$built/$program is missing: cargo build --release -p nvshare-runtime-hook" >&2; exit 2; }
-  strip -o "$out/$program" "$built/$program"
-done
+. "$(dirname "$0")/lib/pack.sh"
 
 packages=(runc docker.io containerd podman conmon crun libseccomp2 libyajl2 libgpgme11 libassuan0 libdevmapper1.02.1
   libtspi1 libbtrfs0 libsubid4 libglib2.0-0 libpcre2-8-0 libcap2 libsystemd0)
@@ -30,6 +18,4 @@ find all/lib all/usr/lib -name 'lib*.so*' ! -path '*/systemd/*' -exec cp -a {} e
 strip eng/bin/*
 # One window over all of it: the Go programs have much in common, and an x86 filter helps.
 tar -C eng -c . | xz --x86 --lzma2=preset=9,dict=256MiB >"$out/engines.tar.xz"
-du -ch "$out"/* | tail -n 20
-size=$(du -sm "$out" | cut -f1)
-[ "$size" -lt 60 ] || { echo "$out holds $size MiB: too much to carry (60)" >&2; exit 1; }
+finish_pack

@@ -3,19 +3,7 @@
 # that has neither systemd nor a network. service.sh boots it there.
 # Run it on Debian 12, after `make gpu-pack`. About half a minute.
 # usage: tests/gpu/pack-systemd.sh [DIRECTORY]     (default: build/gpu)
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-out=${1:-$here/../../build/gpu}
-built=${CARGO_TARGET_DIR:-$here/../../target}/release
-mkdir -p "$out"
-out=$(realpath "$out")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-for program in nvshare-runtime nvshare-hook nvshare-ctk; do
-  [ -f "$built/$program" ] || { echo "$built/$program is missing: cargo build --release -p nvshare-runtime-hook" >&2; exit 2; }
-  strip -o "$out/$program" "$built/$program"
-done
+. "$(dirname "$0")/lib/pack.sh"
 
 packages=(systemd libsystemd-shared dash mount libc6 libgcc-s1 libacl1 libapparmor1 libaudit1 libblkid1 libcap-ng0 libcap2
   libcrypt1 libssl3 libgcrypt20 libgpg-error0 libip4tc2 libkmod2 liblz4-1 liblzma5 libmount1 libpam0g libpcre2-8-0
@@ -82,6 +70,4 @@ printf 'g systemd-journal - -\n' >tree/usr/lib/sysusers.d/journal.conf
 printf 'ID=%s\nVERSION_ID=%s\nPRETTY_NAME="%s, for a test"\n' "$ID" "$VERSION_ID" "$PRETTY_NAME" >tree/etc/os-release
 
 tar -C tree --owner=0 --group=0 --sort=name -c . | xz --x86 --lzma2=preset=9e >"$out/systemd.tar.xz"
-du -ch "$out"/* | tail -n 20
-size=$(du -sm "$out" | cut -f1)
-[ "$size" -lt 60 ] || { echo "$out holds $size MiB: too much to carry (60)" >&2; exit 1; }
+finish_pack

@@ -66,6 +66,16 @@ start_scheduler() {
   "$built/nvshare-scheduler" --runtime-dir "$runtime" --config "$runtime/config.toml" "$@" 2>>"$out/scheduler.log" & scheduler_pid=$!
   until_answers "$runtime" "$scheduler_pid" || { cat "$out/scheduler.log" >&2; exit 1; }
 }
+# usage: start_scheduler_each: one for each engine, in $runtime/ENGINE
+start_scheduler_each() {
+  local engine
+  local -A schedulers=()
+  configure auto
+  for engine in swap managed; do
+    "$built/nvshare-scheduler" --runtime-dir "$runtime/$engine" --config "$runtime/config.toml" 2>>"$out/scheduler-$engine.log" & schedulers[$engine]=$!
+  done
+  for engine in "${!schedulers[@]}"; do until_answers "$runtime/$engine" "${schedulers[$engine]}"; done
+}
 # usage: until_answers RUNTIME PID
 until_answers() {
   local _

@@ -17,9 +17,9 @@ def command(case, speed):
 
 
 class Process:
-    def __init__(self, command, kind, library, runtime, log, settings={}):
+    def __init__(self, command, kind, library, runtime, log, settings=None):
         """`kind`: native, or the engine that it runs with under the scheduler in `runtime`."""
-        env = dict(os.environ, **settings)
+        env = {**os.environ, **(settings or {})}
         if kind != "native":
             env |= {"LD_PRELOAD": library, "NVSHARE_ENGINE": kind, "NVSHARE_SOCKET": f"{runtime}/tenants/scheduler.sock"}
         self.name, self.log = f"{command[-1]} ({kind})", log

@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from figures import begin, end, fail, median, percentile, row  # noqa: F401: for those who import everything from here
+from figures import fail, median
 
 SCALE = int(os.environ.get("REHEARSAL_SCALE", "1"))
 

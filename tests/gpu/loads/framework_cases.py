@@ -166,6 +166,7 @@ def cupy_model(pool):
 
 def triton_kernel():
     import torch
+
     from triton_add import add
 
     n = 2**26

@@ -1,5 +1,7 @@
 """Not CuPy: see torch.py beside it."""
-from torch import StandIn, Stream, add, cuda as _cuda, full as _full  # noqa: F401
+from torch import StandIn, Stream, add  # noqa: F401
+from torch import cuda as _cuda
+from torch import full as _full
 
 __version__, float32 = "0, a stand-in for rehearsals", "float32"
 

@@ -189,25 +189,7 @@ pair() {
   stop_scheduler
   "${remove[@]}" nvs-first nvs-second >/dev/null 2>&1
   cat "$work"/{first,second,exec}.{out,err} >>"$log" 2>/dev/null
-  if said=$(python3 - "$work" "$out/trace-$label.json" "$named" "$exec_named" $gib 2>>"$log" <<'PY'
-import collections, json, sys
-work, trace, named, exec_named, gib = sys.argv[1:]
-def last(name):
-    lines = open(f"{work}/{name}.out").read().splitlines()
-    return json.loads(lines[-1]) if lines else {"right": False, "managed": False, "steps": 0}
-first, second, third = (last(name) for name in ("first", "second", "exec"))
-events = json.load(open(trace))["traceEvents"]
-runs = collections.Counter(e["tid"] for e in events if e["name"] == "run")
-turns = sorted(runs.values(), reverse=True)[:2]
-moved = {kind: sum(e["args"].get("bytes", 0) for e in events if e["name"] == kind) / 2**30 for kind in ("fetch", "evict")}
-good = all(t["right"] and t["managed"] for t in (first, second, third)) and len(turns) == 2 and min(turns) >= 4
-word = lambda yes: "right" if yes else "WRONG"
-print(f"{word(first['right'])}/{word(second['right'])}  turns {'/'.join(map(str, turns))}  steps {first['steps']}/{second['steps']}  "
-      f"in {moved['fetch']:.0f} GiB  out {moved['evict']:.0f} GiB  named: {named}  exec: {'managed, ' + word(third['right']) if third['managed'] else 'NOT MANAGED'}, "
-      f"named: {exec_named}  {'ok' if good and 'no' not in (named, exec_named) else 'FALLS SHORT'}")
-sys.exit(0 if good and "no" not in (named, exec_named) else 1)
-PY
-  ); then row "$label" "$said" held; else
+  if said=$(python3 "$scripts/containers_turns.py" "$work" "$out/trace-$label.json" "$named" "$exec_named" $gib 2>>"$log"); then row "$label" "$said" held; else
     row "$label" "${said:-no result}"; failed=1
     tell "$label falls short" "$work"/{first,second,exec}.{err,out} "$work/runtime.log" "$out/scheduler.log"
   fi

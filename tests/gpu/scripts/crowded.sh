@@ -14,17 +14,4 @@ block alone shared python3 "$loads/torch_steps.py" 14 4 || true
 blocks crowded 3 14 "${SECONDS_EACH:-25}" shared || true
 ctl status >"$out/status.txt"
 ctl trace --output "$out/trace.json" >&2
-python3 - "$out" "$(machine)" <<'PY'
-import sys
-from runs import *
-out, machine = sys.argv[1:]
-begin(out, machine)
-runs = all_of(out, "crowded", 3)
-row("tenants that came to their end with right data", len(runs), "", len(runs) == 3, "3")
-rates, window = together(runs)
-row(f"three of 14 GiB, usable = auto ({window:.0f} s): useful work", sum(rates) / rate(read(out, "alone")) * 100, "%")
-refused = sum(open(f"{out}/crowded-{i + 1}.log", errors="replace").read().count("find no room") for i in range(3))
-row("warnings of memory that finds no room", refused, "")
-show(out, "crowded")
-end()
-PY
+python3 "$scripts/crowded.py" "$out" "$(machine)"

@@ -73,7 +73,7 @@ try:
         quantum, count = part.split(":")
         # Said just after a hand-over, so the turn that has begun lasts so long already.
         set_quantum(quantum)
-        wait_for(f"{count} turns of {quantum} s", lambda: len(changes) >= done + int(count), int(count) * (float(quantum) + 10) + 20)
+        wait_for(f"{count} turns of {quantum} s", lambda: len(changes) >= done + int(count), int(count) * (float(quantum) + 10) + 20)  # noqa: B023
         begin, end = changes[done - 1], changes[done + int(count) - 1]
         done = len(changes)
         # From the first step of a turn to the first step of another one: whole turns and hand-overs.

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 
-from paired_process import Process, command
 from figures import begin, end, fail, median, row, surely
+from paired_process import Process, command
 
 out, runtime, built, speed, limit, *cases = sys.argv[1:]
 KINDS, AT_ONCE, ROUNDS = ["native", "swap", "managed"], int(os.environ.get("AT_ONCE", "7")), int(os.environ.get("ROUNDS", "7"))

@@ -23,12 +23,7 @@ if command -v nvcc >/dev/null; then
       -lcublas -lcufft -lcudadevrt >"$out/speed-$library.log" 2>&1 & built_speed+=($!)
   done
 fi
-configure auto
-declare -A schedulers=()
-for engine in swap managed; do
-  "$built/nvshare-scheduler" --runtime-dir "$runtime/$engine" --config "$runtime/config.toml" 2>>"$out/scheduler-$engine.log" & schedulers[$engine]=$!
-done
-for engine in "${!schedulers[@]}"; do until_answers "$runtime/$engine" "${schedulers[$engine]}"; done
+start_scheduler_each
 for pid in "${built_speed[@]}"; do wait "$pid" || { cat "$out"/speed-*.log >&2; echo 'speed.cu does not compile' >&2; }; done
 # Those that take long to begin are not all in one batch.
 cases=(torch_eager torch_compile_graphs cpp_static_launches cpp_shared_launches jax

@@ -9,8 +9,8 @@ import os
 import sys
 import time
 
-from paired_process import Process, command
 from figures import begin, end, fail, median, row, shift
+from paired_process import Process, command
 
 out, runtime, built, speed, limit, *cases = sys.argv[1:]
 KINDS = ["native", "swap"]

@@ -126,14 +126,7 @@ fi
 [ -n "$cgroups" ] || left_out "no control groups that systemd could have: $(grep -i cgroup "$log" | tail -n 1)"
 
 # systemd writes to a console only if that is a terminal.
-python3 - "$out/console.txt" "$work/console" <<'PY' &
-import os, pty, sys
-main, other = pty.openpty()
-os.symlink(os.ttyname(other), sys.argv[2])
-with open(sys.argv[1], "wb", 0) as out:
-    while True:
-        out.write(os.read(main, 4096))
-PY
+python3 "$scripts/service_console.py" "$out/console.txt" "$work/console" &
 until [ -e "$work/console" ]; do sleep 0.05; done
 touch "$tree/dev/console"
 mount --bind "$(readlink "$work/console")" "$tree/dev/console"
@@ -254,13 +247,7 @@ fi
 # usage: known SECONDS NAME CONDITION: waits until the status (s) is so, which stays in NAME.json
 known() {
   local end=$((SECONDS + $1))
-  until inside nvsharectl status --json >"$out/$2.json" 2>>"$log" && python3 - "$out/$2.json" "$3" 2>>"$log" <<'PY'
-import json, sys
-s = json.load(open(sys.argv[1]))
-tenants, devices = s["tenants"], s["devices"]
-sys.exit(not eval(sys.argv[2]))
-PY
-  do
+  until inside nvsharectl status --json >"$out/$2.json" 2>>"$log" && python3 "$scripts/service_status.py" "$out/$2.json" "$3" 2>>"$log"; do
     [ $SECONDS -lt $end ] || { echo "$2: not within $1 s: $3" >&2; return 1; }
     sleep 0.2
   done
@@ -287,13 +274,7 @@ until_says step "$out/stranger.json" "${pids[2]}" 20 || bad+='stranger '
 stranger=$(number "${pids[2]}") || true
 fact stranger "$stranger"
 if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
-  python3 - "$out/turns.json" "$stranger" >"$libraries/said" <<'PY'
-import json, sys
-s = json.load(open(sys.argv[1]))
-print("device", s["devices"][0]["uuid"])
-for pid, mib in [(t["pid"], 60) for t in s["tenants"]] + [(sys.argv[2], 5)]:
-    print("compute", pid, mib << 20)
-PY
+  python3 "$scripts/service_nvml.py" "$out/turns.json" "$stranger" >"$libraries/said"
   mv "$libraries/said" "$libraries/libnvidia-ml.so.1.says"
 fi
 # What NVML tells in the sandbox and out of it, and with the numbers of which processes.

@@ -1,4 +1,5 @@
-from torch import StandIn, add, full as _full  # noqa: F401
+from torch import StandIn, add  # noqa: F401
+from torch import full as _full
 
 float32 = "float32"
 
