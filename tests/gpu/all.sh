@@ -5,36 +5,36 @@
 # usage: tests/gpu/all.sh [GROUP | SCRIPT]...     (default: every group, about 30 minutes; groups: see the plan below)
 #   OUT      where those two go (default: build/gpu-out, where the tables and all details are in any case: NAME.details)
 #   LIMIT    seconds for all of it (default: 540 for each group named): what has no time left is left out, and said
-# Groups may run beside each other on several GPUs: CUDA_VISIBLE_DEVICES=1 tests/gpu/all.sh third
+# Groups may run beside each other on several GPUs: CUDA_VISIBLE_DEVICES=1 tests/gpu/all.sh compatibility
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # group, script, seconds after which it is stopped; a script's first lines say what it usually takes
 plan='
-first machine 75
-first two-tenants 160
-first oversubscribed 240
-first interactive 180
-second machine 75
-second calls 40
-second alone 160
-second turns 170
-second engines 260
-third machine 75
-third programs 290
-third frameworks 290
-fourth containers 240
-fourth handover 100
-fourth sharing 130
-fourth crowded 110
-fourth pauses 200
-fifth several 200
-sixth processes 560
-seventh service 180
-eighth hostile 220
-other facts 300'
+steady-state machine 75
+steady-state two-tenants 160
+steady-state oversubscribed 240
+steady-state interactive 180
+overhead machine 75
+overhead calls 40
+overhead alone 160
+overhead turns 170
+overhead engines 260
+compatibility machine 75
+compatibility programs 290
+compatibility frameworks 290
+memory handover 100
+memory sharing 130
+memory crowded 110
+memory pauses 200
+containers containers 240
+multi-gpu several 200
+processes processes 560
+service service 180
+hostile hostile 220
+facts facts 300'
 
 names=("$@") lines=''
-[ $# -gt 0 ] || names=(first second third fourth fifth seventh)
+[ $# -gt 0 ] || names=(steady-state overhead compatibility memory containers multi-gpu service)
 for name in "${names[@]}"; do
   more=$(awk -v n="$name" '$1 == n' <<<"$plan")
   [ -n "$more" ] || more=$(awk -v n="$name" '$2 == n' <<<"$plan" | head -n 1)
