@@ -4,7 +4,7 @@
 //   0   right
 //   1   wrong
 //   77  this driver cannot do it: the last line then is "unsupported: CALL"
-// It is compiled in this directory against CUDA 13's headers.
+// It is compiled in this directory (`cc -I . FOLDER/NAME.c`) against CUDA 13's headers.
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,4 +1,4 @@
-//! The programs of `tests/programs`: each runs natively on the simulated driver, then under nvshare alone, then
+//! The programs of `tests/programs`, in a folder for each chapter of the driver's API: each runs natively on the simulated driver, then under nvshare alone, then
 //! under nvshare beside a tenant that always wants the card, with each engine. Output and exit code must be the
 //! same.
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,32 +22,51 @@ const NOTHING: &str = "(nothing)";
 /// A program that has not ended by then hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A test for each program.
+/// A test for each program, and the folder that it lies in.
 macro_rules! programs {
-    ($($name:ident)*) => {
-        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
-        $(#[test] fn $name() -> Result<()> { compare(stringify!($name)) })*
+    ($($chapter:ident: $($name:ident)*;)*) => {
+        const PROGRAMS: &[(&str, &str)] = &[$($((stringify!($chapter), stringify!($name))),*),*];
+        $($(#[test] fn $name() -> Result<()> { compare(stringify!($name)) })*)*
     };
 }
 programs! {
-    address_range alloc_array alloc_array_3d alloc_array_reset alloc_beyond alloc_double_free alloc_managed
-    alloc_managed_host alloc_mipmap alloc_mipmap_reset alloc_pitch alloc_plain alloc_refused
-    alloc_without_context capture_global capture_joined capture_relaxed capture_thread_local context_busy
-    context_created context_destroyed context_devices context_ended context_green context_pool
-    context_primary context_reset context_reset_refused copy_3d copy_across copy_async copy_batch copy_peer
-    event_timing exit_by_main exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec
-    fork_server graph_conditional graph_early graph_host_node graph_kernels graph_memory
-    graph_memory_captured graph_update graph_upload host_alloc host_free host_func host_register ipc_across
-    ipc_asked ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_pool ipc_twice kill_holder
-    launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add lookup_dlopen
-    lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice lookup_versions
-    managed_plain managed_range memory_info memory_info_kinds memory_info_out_of_memory memory_info_threads
-    memset_all peer_access peer_pool pointer_attributes pointer_kinds pointer_range pool_attributes
-    pool_contexts pool_default pool_destroyed pool_device pool_keeps pool_makes_room pool_mixed
-    pool_no_context pool_order pool_other_context pool_own pool_plain pool_refused pool_share
-    stream_callback stream_many stream_memory_ops stream_no_context streams_legacy streams_per_thread
-    vmm_expandable vmm_host vmm_map vmm_no_context vmm_not_mapped vmm_outlives_context vmm_remap vmm_share vmm_share_parent
-    vmm_unmap_part vmm_without_context
+    alloc:
+        alloc_beyond alloc_double_free alloc_managed alloc_managed_host alloc_pitch alloc_plain
+        alloc_refused alloc_without_context host_alloc host_free host_register managed_plain memory_info
+        memory_info_kinds memory_info_out_of_memory memory_info_threads;
+    array:
+        alloc_array alloc_array_3d alloc_array_reset alloc_mipmap alloc_mipmap_reset;
+    context:
+        context_busy context_created context_destroyed context_devices context_ended context_green
+        context_pool context_primary context_reset context_reset_refused;
+    copy:
+        copy_3d copy_across copy_async copy_batch copy_peer memset_all;
+    graph:
+        capture_global capture_joined capture_relaxed capture_thread_local graph_conditional graph_early
+        graph_host_node graph_kernels graph_memory graph_memory_captured graph_update graph_upload;
+    ipc:
+        ipc_across ipc_asked ipc_context ipc_event ipc_kept ipc_large ipc_memory ipc_pool ipc_twice;
+    launch:
+        launch_cooperative launch_ex launch_many launch_refused launch_threads launch_vector_add;
+    lookup:
+        lookup_dlopen lookup_linked lookup_proc_address lookup_reload lookup_runtime lookup_twice
+        lookup_versions;
+    peer:
+        peer_access peer_pool;
+    pointer:
+        address_range managed_range pointer_attributes pointer_kinds pointer_range;
+    pool:
+        pool_attributes pool_contexts pool_default pool_destroyed pool_device pool_keeps pool_makes_room
+        pool_mixed pool_no_context pool_order pool_other_context pool_own pool_plain pool_refused pool_share;
+    process:
+        exit_by_main exit_while_launching fork_after_init fork_before_init fork_daemon fork_exec fork_server
+        kill_holder;
+    stream:
+        event_timing host_func stream_callback stream_many stream_memory_ops stream_no_context
+        streams_legacy streams_per_thread;
+    vmm:
+        vmm_expandable vmm_host vmm_map vmm_no_context vmm_not_mapped vmm_outlives_context vmm_remap
+        vmm_share vmm_share_parent vmm_unmap_part vmm_without_context;
 }
 
 /// What the simulated driver cannot do natively. Whatever is not here must run.
@@ -76,25 +95,47 @@ fn documented() -> impl Iterator<Item = (&'static str, &'static str, Known)> {
 #[test]
 fn every_program_has_a_test_and_says_what_it_is_about() -> Result<()> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder())? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "c") {
-            let first = std::fs::read_to_string(&path)?.lines().next().unwrap_or_default().to_owned();
-            ensure!(first.starts_with("// "), "{}: the first line must say the behaviour", path.display());
-            found.push(path.file_stem().context("a name")?.to_string_lossy().into_owned());
+    for chapter in std::fs::read_dir(folder())? {
+        let chapter = chapter?;
+        if !chapter.file_type()?.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(chapter.path())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "c") {
+                let first = std::fs::read_to_string(&path)?.lines().next().unwrap_or_default().to_owned();
+                ensure!(
+                    first.starts_with("// "),
+                    "{}: the first line must say the behaviour",
+                    path.display()
+                );
+                let name = path.file_stem().context("a name")?.to_string_lossy().into_owned();
+                found.push((chapter.file_name().to_string_lossy().into_owned(), name));
+            }
         }
     }
     found.sort();
-    let mut listed = PROGRAMS.to_vec();
-    listed.sort_unstable();
+    let mut listed: Vec<_> =
+        PROGRAMS.iter().map(|(chapter, name)| ((*chapter).to_owned(), (*name).to_owned())).collect();
+    listed.sort();
     assert_eq!(found, listed);
-    assert!(NATIVE_CANNOT.iter().all(|name| PROGRAMS.contains(name)), "{NATIVE_CANNOT:?}");
-    assert!(documented().all(|(program, engine, _)| PROGRAMS.contains(&program) && engine == "managed"));
+    assert!(NATIVE_CANNOT.iter().all(|name| is_program(name)), "{NATIVE_CANNOT:?}");
+    assert!(documented().all(|(program, engine, _)| is_program(program) && engine == "managed"));
     Ok(())
+}
+
+fn is_program(name: &str) -> bool {
+    PROGRAMS.iter().any(|(_, program)| *program == name)
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+/// A program's file, below [`folder`].
+fn source(name: &str) -> Result<PathBuf> {
+    let (chapter, _) = PROGRAMS.iter().find(|(_, program)| *program == name).context("no such program")?;
+    Ok(Path::new(chapter).join(format!("{name}.c")))
 }
 
 /// How a program ended, and what it had said.
@@ -251,7 +292,7 @@ fn is_warning(line: &str) -> bool {
 /// The settings that a program asks for in its first lines: `// nvshare: NAME=VALUE` under nvshare, `// card: NAME=VALUE`
 /// of the simulated card.
 fn settings(name: &str, of: &str) -> Result<Vec<(String, String)>> {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.c")))?;
+    let text = std::fs::read_to_string(folder().join(source(name)?))?;
     let start = format!("// {of}: ");
     let notes = text.lines().take(3).filter_map(|line| line.strip_prefix(&start));
     notes
@@ -284,11 +325,11 @@ fn build(name: &str) -> Result<PathBuf> {
     let made = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR"))?.into_temp_path();
     let compiled = Command::new("cc")
         .current_dir(folder())
-        .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+        .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", ".", "-I"])
         .arg(headers)
         .arg("-o")
         .arg(&made)
-        .arg(format!("{name}.c"))
+        .arg(source(name)?)
         // Linked only if it calls the driver by name.
         .arg("-Wl,--as-needed")
         .arg(built()?.join("libfakecuda.so"))

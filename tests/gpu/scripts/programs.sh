@@ -24,30 +24,31 @@ trap end EXIT
 # --- compile --------------------------------------------------------------------------------------------
 cd "$gpu_tests/../programs"
 compile() { # FILE
-  local name=${1%.*} flags=()
+  local name flags=()
+  name=$(basename "${1%.*}")
   read -r -a flags <<<"$(sed -n '1,4s|^// build: ||p' "$1")"
   case $1 in
-  *.cu) nvcc -O1 -arch=native "${toolkit[@]}" -o "$runtime/bin/$name" "$1" "${flags[@]}" ;;
+  *.cu) nvcc -O1 -arch=native -I . "${toolkit[@]}" -o "$runtime/bin/$name" "$1" "${flags[@]}" ;;
   *)
     if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
-      cc -O1 -pthread -I "$CUDA_HEADERS/13" -o "$runtime/bin/$name" "$1" -Wl,--as-needed "$NVSHARE_TEST_DRIVER"
+      cc -O1 -pthread -I . -I "$CUDA_HEADERS/13" -o "$runtime/bin/$name" "$1" -Wl,--as-needed "$NVSHARE_TEST_DRIVER"
     else
-      nvcc -O1 -cudart none "${toolkit[@]}" -o "$runtime/bin/$name" "$1" -Xlinker --as-needed -lcuda -lpthread -ldl
+      nvcc -O1 -cudart none -I . "${toolkit[@]}" -o "$runtime/bin/$name" "$1" -Xlinker --as-needed -lcuda -lpthread -ldl
     fi ;;
   esac >"$runtime/bin/$name.log" 2>&1 || echo "does not compile: $1" >>"$runtime/bin/failed"
 }
-sources=(*.c)
+sources=(*/*.c)
 # shellcheck source=tests/gpu/lib/toolkit.sh
-if command -v nvcc >/dev/null; then sources+=(*.cu); . "$gpu_tests/lib/toolkit.sh"; else echo 'no nvcc: the programs of the runtime API are left out'; fi
+if command -v nvcc >/dev/null; then sources+=(*/*.cu); . "$gpu_tests/lib/toolkit.sh"; else echo 'no nvcc: the programs of the runtime API are left out'; fi
 if [ -n "${ONLY:-}" ]; then
   wanted=()
-  for name in $ONLY; do for file in "${sources[@]}"; do [ "${file%.*}" != "$name" ] || wanted+=("$file"); done; done
+  for name in $ONLY; do for file in "${sources[@]}"; do [ "$(basename "${file%.*}")" != "$name" ] || wanted+=("$file"); done; done
   sources=("${wanted[@]}")
 fi
 kept=()
 for file in "${sources[@]}"; do
   crashes=$(sed -n '1,4s|^// crashes the driver: ||p' "$file")
-  if [ -n "$crashes" ] && [ -z "${NVSHARE_TEST_DRIVER:-}" ]; then echo "left out: ${file%.*}: $crashes"; else kept+=("$file"); fi
+  if [ -n "$crashes" ] && [ -z "${NVSHARE_TEST_DRIVER:-}" ]; then echo "left out: $(basename "${file%.*}"): $crashes"; else kept+=("$file"); fi
 done
 sources=("${kept[@]}")
 compile_some() { local file; while file=$(next "$runtime/sources") && [ -n "$file" ]; do compile "$file"; done; }
@@ -65,8 +66,9 @@ cat "$runtime"/bin/*.log >"$out/compile.log"
 # --- run --------------------------------------------------------------------------------------------------
 parallel=() single=()
 for file in "${sources[@]}"; do
-  [ -x "$runtime/bin/${file%.*}" ] || continue
-  if head -n 1 "$file" | grep -q '^// alone:'; then single+=("${file%.*}"); else parallel+=("${file%.*}"); fi
+  name=$(basename "${file%.*}")
+  [ -x "$runtime/bin/$name" ] || continue
+  if head -n 1 "$file" | grep -q '^// alone:'; then single+=("$name"); else parallel+=("$name"); fi
 done
 
 # usage: run_one WAY NAME SOCKET ENGINE
@@ -74,7 +76,7 @@ run_one() {
   local at="$runtime/$1/$2" code=0 settings=()
   if [ "$1" != native ]; then
     # What the program asks for itself comes last, and holds.
-    read -r -a settings <<<"$(sed -n '1,4s|^// nvshare: ||p' "$2".c* | head -n 1)"
+    read -r -a settings <<<"$(sed -n '1,4s|^// nvshare: ||p' */"$2".c* | head -n 1)"
     settings=("LD_PRELOAD=$built/libnvshare.so" "NVSHARE_SOCKET=$3" "NVSHARE_ENGINE=$4" "${settings[@]}")
   fi
   # What is to be told at the end must be told in time.
