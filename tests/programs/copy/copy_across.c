@@ -1,21 +1,12 @@
 // Plain memory is copied between devices by calls that name no context, without peer access.
 // card: FAKECUDA_DEVICES=2
-#include "common.h"
+#include "two_devices.h"
 
 int main(void) {
-  CUcontext other;
   CUdeviceptr p, q;
   CUstream stream;
   size_t n = 9 * MIB;
-  int count;
-  begin();
-  load_kernels();
-  DO(cuDeviceGetCount(&count));
-  if (count < 2) {
-    printf("one device\n");
-    return 0;
-  }
-  DO(cuDevicePrimaryCtxRetain(&other, 1));
+  begin_on_two();
   DO(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
   DO(cuMemAlloc(&p, 4 * n));
   DO(cuCtxSetCurrent(other));

@@ -1,21 +1,12 @@
 // Memory that is shared is copied to and from another device, without peer access.
 // card: FAKECUDA_DEVICES=2
-#include "common.h"
+#include "two_devices.h"
 
 int main(void) {
   CUipcMemHandle handle;
-  CUcontext other;
   CUdeviceptr p, q;
   size_t n = 9 * MIB;
-  int count;
-  begin();
-  load_kernels();
-  DO(cuDeviceGetCount(&count));
-  if (count < 2) {
-    printf("one device\n");
-    return 0;
-  }
-  DO(cuDevicePrimaryCtxRetain(&other, 1));
+  begin_on_two();
   DO(cuMemAlloc(&p, 4 * n));
   DO(fill(0, p, 3, n));
   DO(cuCtxSynchronize());

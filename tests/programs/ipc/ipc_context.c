@@ -1,27 +1,20 @@
 // Memory of a created context is shared while work on it runs; the context then goes with all it has, and others' memory stays.
-#include "common.h"
+#include "ipc_child.h"
 
 int main(void) {
-  int to_child[2];
   CUipcMemHandle handle;
   CUcontext made;
   CUdeviceptr p, mate, large, kept;
   size_t n = MIB;
-  if (pipe(to_child)) return 1;
-  pid_t child = fork();
-  begin();
-  load_kernels();
-  if (child == 0) {
-    close(to_child[1]);
+  if (begin_with_child()) {
     for (int round = 0; round < 2; round++) {
-      if (read(to_child[0], &handle, sizeof handle) != sizeof handle) exit(UNSUPPORTED);
+      receive_handle(&handle, sizeof handle);
       DO(cuIpcOpenMemHandle(&p, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
       check_words("in the child", p, n, 60 + round);
       DO(cuIpcCloseMemHandle(p));
     }
     return finish();
   }
-  close(to_child[0]);
   DO(cuMemAlloc(&kept, 4 * n));
   DO(fill(0, kept, 5, n));
   DO(cuCtxSynchronize());
@@ -35,9 +28,9 @@ int main(void) {
   for (int round = 0; round < 50; round++) DO(add_one(0, p, n));
   DO(cuIpcGetMemHandle(&handle, p));
   DO(cuCtxSynchronize());
-  if (write(to_child[1], &handle, sizeof handle) < 0) return 1;
+  send_handle(&handle, sizeof handle);
   DO(cuIpcGetMemHandle(&handle, large));
-  if (write(to_child[1], &handle, sizeof handle) < 0) return 1;
+  send_handle(&handle, sizeof handle);
   check_child("the child", child, 0);
   check_words("what was shared", p, n, 60);
   check_words("its neighbour", mate, n, 9);

@@ -1,19 +1,15 @@
 // One of several small allocations is opened twice through its handle, and not at all where it was made.
-#include "common.h"
+#include "ipc_child.h"
 
 int main(void) {
-  int to_child[2], to_parent[2];
+  int to_parent[2];
   CUipcMemHandle handle, again;
   CUdeviceptr before, p, other, base;
   size_t n = 1000, bytes;
   char byte = 0;
-  if (pipe(to_child) || pipe(to_parent)) return 1;
-  pid_t child = fork();
-  begin();
-  load_kernels();
-  if (child == 0) {
-    close(to_child[1]);
-    if (read(to_child[0], &handle, sizeof handle) != sizeof handle) exit(UNSUPPORTED);
+  if (pipe(to_parent)) return 1;
+  if (begin_with_child()) {
+    receive_handle(&handle, sizeof handle);
     DO(cuIpcOpenMemHandle(&p, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
     DO(cuIpcOpenMemHandle(&other, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
     TELL(p == other, "opened twice, it has one address");
@@ -30,7 +26,6 @@ int main(void) {
     if (write(to_parent[1], &byte, 1) != 1) return 1;
     return finish();
   }
-  close(to_child[0]);
   close(to_parent[1]);
   DO(cuMemAlloc(&before, 4 * n));
   DO(cuMemAlloc(&p, 4 * n));
@@ -41,7 +36,7 @@ int main(void) {
   DO(cuIpcGetMemHandle(&again, p));
   TELL(!memcmp(&handle, &again, sizeof handle), "asked twice, it has one handle");
   SAY(cuIpcOpenMemHandle(&other, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
-  if (write(to_child[1], &handle, sizeof handle) < 0) return 1;
+  send_handle(&handle, sizeof handle);
   if (read(to_parent[0], &byte, 1) != 1) return 1;
   check_child("the child", child, 0);
   check_words("back in the parent", p, n, 8);

@@ -1,22 +1,13 @@
 // Memory of another device's pool lies on that device, whichever context it is asked for in.
 // card: FAKECUDA_DEVICES=2
-#include "common.h"
+#include "two_devices.h"
 
 int main(void) {
-  CUcontext other;
   CUmemoryPool usual, own;
   CUdeviceptr p, q;
   CUdevice on = -1;
   size_t n = MIB;
-  int count;
-  begin();
-  load_kernels();
-  DO(cuDeviceGetCount(&count));
-  if (count < 2) {
-    printf("one device\n");
-    return 0;
-  }
-  DO(cuDevicePrimaryCtxRetain(&other, 1));
+  begin_on_two();
   DO(cuDeviceGetDefaultMemPool(&usual, 1));
   CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 1}};
   DO(cuMemPoolCreate(&own, &props));
