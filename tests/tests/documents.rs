@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The words, and who runs such a block.
 const RUNNERS: &[(&str, &str)] = &[
-    ("demo", "tests/tests/report.rs, by the function that `make demo` calls"),
+    ("demo", "tests/tests/demo.rs, by the function that `make demo` calls"),
     ("test", ".ci/run"),
     ("clone", "tests/containers/case-documents.sh"),
     ("processes", "tests/containers/case-documents.sh"),

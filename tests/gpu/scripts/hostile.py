@@ -16,7 +16,7 @@ row(
     beside >= 0.8 * without,
     ">= 80 %",
 )
-row("hostile messages", json.load(open(f"{out}/liars.json"))["sent"], "")
+row("hostile messages", json.load(open(f"{out}/hostile.json"))["sent"], "")
 row(
     "the daemon at most",
     int(open(f"{out}/daemon.txt").read().split()[1]) / 1024,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A hostile user beside two honest PyTorch tenants that fit together: connections that say whatever the tenants' language
-# has words for (tests/src/bin/liars.rs), while NVML tells the scheduler what the machine and each process really has; and
+# has words for (tests/src/bin/hostile.rs), while NVML tells the scheduler what the machine and each process really has; and
 # a tenant that is stopped while others wait.
 # What it must show: the honest ones do at least 80 % of what they do by themselves, every number is right; NVML names the
 # card's memory; a stopped tenant is named within a second, and others go on.
@@ -12,17 +12,17 @@ export NVSHARE_LOG=info
 each=${SECONDS_EACH:-30}
 chmod 755 "$runtime"
 mkfifo "$runtime/going"
-install -m 755 "$built/liars" "$runtime/liars"
+install -m 755 "$built/hostile" "$runtime/hostile"
 uuid=$(nvidia-smi -i "$gpu" --query-gpu=uuid --format=csv,noheader)
 world 28GiB ''
 blocks without 2 12 "$each" shared || true
-setpriv --reuid 65534 --regid 65534 --clear-groups "$runtime/liars" "$runtime/tenants/scheduler.sock" "$uuid" \
-  <"$runtime/going" >"$out/liars.json" 2>"$out/liars.log" & liars=$!
+setpriv --reuid 65534 --regid 65534 --clear-groups "$runtime/hostile" "$runtime/tenants/scheduler.sock" "$uuid" \
+  <"$runtime/going" >"$out/hostile.json" 2>"$out/hostile.log" & hostile=$!
 exec 9>"$runtime/going"
 blocks beside 2 12 "$each" shared || true
 ctl status --json >"$out/status.json"
 exec 9>&-
-wait "$liars"
+wait "$hostile"
 grep VmHWM "/proc/$scheduler_pid/status" >"$out/daemon.txt"
 stop_scheduler
 

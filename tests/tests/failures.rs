@@ -179,13 +179,13 @@ fn a_kernel_that_waits_for_a_thread_at_the_gate_costs_a_cancelled_drain_and_no_d
     let world = World::new(REPORT)?;
     let config = "[scheduler]\nquantum = 0.3\ndrain_seconds = 0.3\npatience_seconds = 1\n";
     let scheduler = world.scheduler_with(config, &[])?;
-    let mut command = world.command(nvshare_tests::world::built()?.join("knot"))?;
+    let mut command = world.command(nvshare_tests::world::built()?.join("kernel_waits"))?;
     command.arg("4");
-    let knot = Tenant::spawn(command)?;
-    knot.next("tied")?;
+    let waiting = Tenant::spawn(command)?;
+    waiting.next("waits")?;
     let other = world.load(&["--bytes", BYTES, "--steps", "3"], &[])?;
     assert_eq!(other.finish()?["wrong"], 0);
-    assert_eq!(knot.finish()?["untied"], true);
+    assert_eq!(waiting.finish()?["ended"], true);
     assert!(world.tenants_log().contains("work did not end within 0.3 s"), "{}", world.tenants_log());
     assert!(scheduler.log().contains("cannot end its work"), "{}", scheduler.log());
     Ok(())

@@ -85,19 +85,19 @@ fn campaign(bytes: u64, seed: u64, shown: bool) -> Result<u64> {
         until("NVML shows the card", || Ok(scheduler.log().contains("(nvml)")))?;
     }
     let without = steps(&tenants, WITHOUT);
-    let mut liars = world.program("liars");
-    liars.arg(world.socket()).arg(gpu).arg("--seed").arg(seed.to_string());
-    liars.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut hostile = world.program("hostile");
+    hostile.arg(world.socket()).arg(gpu).arg("--seed").arg(seed.to_string());
+    hostile.stdin(Stdio::piped()).stdout(Stdio::piped());
     if is_root()? {
-        liars.uid(OTHER_USER).gid(OTHER_USER);
+        hostile.uid(OTHER_USER).gid(OTHER_USER);
     } else {
         let why = "only root can be two users, so that the campaign is our own user's";
         ensure!(std::env::var_os("NVSHARE_TEST_NO_SKIP").is_none(), "skipped in part: {why}");
         println!("SKIPPED in part: {why}");
     }
-    let liars = Tenant::spawn(liars)?;
+    let hostile = Tenant::spawn(hostile)?;
     let beside = steps(&tenants, TIME);
-    let sent = liars.finish()?["sent"].as_u64().context("how many were sent")?;
+    let sent = hostile.finish()?["sent"].as_u64().context("how many were sent")?;
     let kib = resident_kib(&scheduler)?;
     for tenant in tenants {
         let last = tenant.finish()?;
