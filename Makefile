@@ -106,7 +106,7 @@ bench: release ## What the gate adds to a launch; the daemon with a thousand ten
 	$(CARGO) test --release --locked -p nvshare-scheduler --test scale -- --ignored --nocapture
 
 .PHONY: bench-gpu
-bench-gpu: gpu-pack ## On a machine with a GPU: measure every promise that a GPU has to hold, write docs/measurements.md
+bench-gpu: gpu-pack ## On a machine with a GPU: measure every promise that a GPU has to hold, write docs/measurements/gpu.md
 	tests/gpu/all.sh; held=$$?; python3 tests/gpu/report.py build/gpu-out/all.tsv && exit $$held
 
 .PHONY: rehearse-gpu

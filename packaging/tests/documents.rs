@@ -1,4 +1,4 @@
-//! The command lines and settings that README.md and docs/*.md show are such as the programs take.
+//! The command lines and settings that README.md and docs show are such as the programs take.
 use clap::Parser;
 use nvshare_runtime_hook::{config, ctk};
 use nvshare_scheduler::{cli, ctl, settings};
@@ -7,10 +7,18 @@ use std::path::Path;
 
 fn documents() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let files = docs.chain([root.join("README.md")]);
-    files.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
+    let (mut files, mut folders) = (vec![root.join("README.md")], vec![root.join("docs")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                files.push(path);
+            }
+        }
+    }
+    files.into_iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }
 
 /// What is typed: the lines of blocks fenced as `sh`, and what stands between backticks.

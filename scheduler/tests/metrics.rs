@@ -259,9 +259,9 @@ fn dashboard_and_documentation_name_the_metrics_that_there_are() {
     let families: BTreeSet<String> = families
         .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
         .collect();
-    let described = names(&read("docs/operating.md"));
+    let described = names(&read("docs/guide/operating.md"));
     let missing: Vec<_> = families.difference(&described).collect();
-    assert!(missing.is_empty(), "docs/operating.md does not describe {missing:?}");
+    assert!(missing.is_empty(), "docs/guide/operating.md does not describe {missing:?}");
     let wrong: Vec<_> = described.difference(&families).collect();
-    assert!(wrong.is_empty(), "docs/operating.md describes what there is not: {wrong:?}");
+    assert!(wrong.is_empty(), "docs/guide/operating.md describes what there is not: {wrong:?}");
 }

@@ -1,5 +1,5 @@
 //! What the gate adds to a launch: calls of a driver that does nothing, bare and under nvshare, in
-//! processes of their own and in turn. Budget: 25 ns a launch (docs/specification.md).
+//! processes of their own and in turn. Budget: 25 ns a launch (docs/reference/specification.md).
 use criterion::{Criterion, criterion_group, criterion_main};
 use nvshare_tests::world::built;
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-# The commands of README.md and docs/*.md, as they stand there. What this place lacks has a stand-in under the same
+# The commands of README.md and docs, as they stand there. What this place lacks has a stand-in under the same
 # name: sudo, systemd, NVIDIA's container toolkit, and python3, which is the load of the tests.
 bin_world=${NVSHARE_WORLD:-$bin}
 in=$work/documents

@@ -56,7 +56,7 @@ alike() {
     fi
 }
 
-# table: a row for each engine, as docs/compatibility.md has it.
+# table: a row for each engine, as docs/guide/compatibility.md has it.
 table() {
     echo "# | engine | as without us | differs | fails here without us as well |"
     echo "# |---|---|---|---|"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Takes the commands out of the documents: each block fenced as `sh WORD` in README.md and docs/*.md becomes
+# Takes the commands out of the documents: each block fenced as `sh WORD` in README.md and docs becomes
 # DIRECTORY/FILE-LINE.WORD.sh. The word says which test runs it; tests/tests/documents.rs knows all words.
 # usage: blocks.sh DIRECTORY WORDS...
 set -euo pipefail
@@ -16,4 +16,4 @@ awk -v directory="$directory" -v words=" $* " '
         next
     }
     script != "" { print >script }
-' README.md docs/*.md
+' README.md $(find docs -name '*.md' | sort)

@@ -1,4 +1,4 @@
-"""Writes what tests/gpu/all.sh measured into docs/measurements.md, between the two markers; what people wrote stays, and so
+"""Writes what tests/gpu/all.sh measured into docs/measurements/gpu.md, between the two markers; what people wrote stays, and so
 do the figures of scripts of which the files say nothing.
 usage: report.py NAME.tsv... [--into FILE]
 Of several files the later ones replace a script's figures of the earlier ones. Plots come out of NAME.tar.gz beside each."""
@@ -51,7 +51,7 @@ def plots(path, script, into):
 def main():
     parse = argparse.ArgumentParser()
     parse.add_argument("files", nargs="+", type=pathlib.Path)
-    parse.add_argument("--into", type=pathlib.Path, default=ROOT / "docs/measurements.md")
+    parse.add_argument("--into", type=pathlib.Path, default=ROOT / "docs/measurements/gpu.md")
     args = parse.parse_args()
     found = {}
     for path in args.files:
@@ -63,15 +63,15 @@ def main():
     page = args.into.read_text() if args.into.exists() else ""
     marked = re.compile(re.escape(BEGIN) + "(.*?)" + re.escape(END), re.S)
     before = marked.search(page)
-    sections = dict(re.findall(r"^### `tests/gpu/scripts/(\S+)\.sh`\n\n(.*?)\n*(?=^### |\Z)", before[1] if before else "", re.S | re.M))
+    sections = dict(re.findall(r"^## `tests/gpu/scripts/(\S+)\.sh`\n\n(.*?)\n*(?=^## |\Z)", before[1] if before else "", re.S | re.M))
     for script, (facts, rows, path) in found.items():
         if len(rows) < 2 and rows[0][0] == "seconds it took":
             continue
         what = "; ".join(f"{facts[name]}" for name in ("machine", "date") if name in facts)
         sections[script] = "\n".join([f"{what}; `{facts.get('command', '').strip()}`.", "", *table(rows), *plots(path, script, args.into)])
-    lines = [BEGIN, "", "## All figures of `make bench-gpu`", "", "As the scripts wrote them; the sections above say what they mean.", ""]
+    lines = [BEGIN, ""]
     for script, section in sections.items():
-        lines += [f"### `tests/gpu/scripts/{script}.sh`", "", section, ""]
+        lines += [f"## `tests/gpu/scripts/{script}.sh`", "", section, ""]
     text = "\n".join([*lines, END])
     page = marked.sub(lambda _: text, page) if before else page.rstrip("\n") + "\n\n" + text + "\n"
     args.into.write_text(page)

@@ -123,7 +123,7 @@ fn interactive_tenants_that_do_not_fit_together_let_each_other_finish() {
     assert!(measured.useful >= 350, "{}", measured.useful);
 }
 
-/// As measured on an H200 on 2026-11-24 (docs/measurements.md, "An interactive tenant beside a batch job"): 4 GiB beside
+/// As measured on an H200 on 2026-11-24 (docs/measurements, "An interactive tenant beside a batch job"): 4 GiB beside
 /// 30 on 32, of which 2 change places at 46 GB/s twice a second.
 #[test]
 fn beside_an_interactive_tenant_no_more_time_is_lost_than_moving_and_noticing_take() {
