@@ -8,7 +8,7 @@
 #   RUSTFLAGS             as the library was built with
 #   NVSHARE_DIST          where the packages go (default: TARGET/dist)
 #   NVSHARE_REVISION      of the packages (default: 1)
-#   NVSHARE_MAINTAINER    NAME <ADDRESS> of whoever publishes them
+#   NVSHARE_MAINTAINER    NAME <ADDRESS> of whoever publishes them (default: a local build)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -20,7 +20,8 @@ export CARGO_TARGET_DIR=$target PATH="$target/tools/bin:$target/venv/bin:$PATH" 
 programs=(nvshare-scheduler nvsharectl nvshare-runtime nvshare-hook nvshare-ctk)
 revision=${NVSHARE_REVISION:-1}
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-maintainer=${NVSHARE_MAINTAINER:-nvshare maintainers <maintainers@nvshare.invalid>}
+# Nobody reads mail for the project (SECURITY.md): a package that is not published is its builder's.
+maintainer=${NVSHARE_MAINTAINER:-local build of nvshare <root@localhost>}
 
 stage() {
   local time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
