@@ -17,9 +17,9 @@ help: ## Print this
 .PHONY: setup
 setup: $(TARGET)/.setup ## Install what building and testing need (Debian packages, wheels from PyPI)
 
-$(TARGET)/.setup: tests/setup.sh tests/setup-headers.sh
-	tests/setup.sh "$(VENV)"
-	tests/setup-headers.sh "$(HEADERS)"
+$(TARGET)/.setup: tests/tools/setup.sh tests/tools/setup-headers.sh
+	tests/tools/setup.sh "$(VENV)"
+	tests/tools/setup-headers.sh "$(HEADERS)"
 	@touch $@
 
 .PHONY: build
@@ -33,7 +33,7 @@ release: setup ## Build everything as it ships, but for the glibc floor
 .PHONY: lib
 lib: setup ## Build libnvshare.so on its glibc floor of 2.17
 	PATH="$(abspath $(VENV))/bin:$$PATH" RUSTFLAGS="$(SHIPPED)" $(CARGO) zigbuild --release --locked -p nvshare-interposer --target $(FLOOR).2.17
-	tests/check-floor.sh $(TARGET)/$(FLOOR)/release/libnvshare.so
+	tests/tools/check-floor.sh $(TARGET)/$(FLOOR)/release/libnvshare.so
 
 .PHONY: test-containers
 test-containers: build lib ## Containers started by real engines, as root (installs runc, crun, docker, podman)
@@ -86,7 +86,7 @@ $(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
 .PHONY: coverage
 coverage: $(VENV)/bin/cargo-llvm-cov ## How much of the product the tests reach, but for those in containers and packages
 	rustup component add llvm-tools
-	tests/coverage.sh $(VENV)
+	tests/tools/coverage.sh $(VENV)
 
 .PHONY: soak
 soak: release ## Tenants and schedulers that come and go for SOAK_SECONDS (1800): nothing may grow
@@ -98,7 +98,7 @@ fuzz: setup ## Look for bytes that break a reader, for FUZZ_SECONDS (600) in all
 
 .PHONY: miri
 miri: ## The unit tests that need no kernel and no driver, under miri (installs a nightly toolchain with it)
-	tests/miri.sh
+	tests/tools/miri.sh
 
 .PHONY: bench
 bench: release ## What the gate adds to a launch; the daemon with a thousand tenants

@@ -32,10 +32,10 @@ stage() {
   rm -rf "$root" "$root.time"
   mkdir -p "$root"/usr/{bin,lib/nvshare,share/doc/nvshare}
   for program in "${programs[@]}"; do
-    tests/check-floor.sh "$target/programs/$triple/release/$program" 2.28
+    tests/tools/check-floor.sh "$target/programs/$triple/release/$program" 2.28
     strip -o "$root/usr/bin/$program" "$target/programs/$triple/release/$program"
   done
-  tests/check-floor.sh "$built/libnvshare.so"
+  tests/tools/check-floor.sh "$built/libnvshare.so"
   strip --strip-unneeded -o "$root/usr/lib/nvshare/libnvshare.so" "$built/libnvshare.so"
   # Built for this machine: it is run here.
   env -u RUSTFLAGS cargo run --quiet --locked -p nvshare-packaging -- "$root" "$(date -u -d "@$time" +%F)"

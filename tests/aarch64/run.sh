@@ -16,7 +16,7 @@ fi
 rustup target add $triple
 cargo zigbuild --locked -p nvshare-interposer --target $triple.2.17
 library=$target/$triple/debug/libnvshare.so
-tests/check-floor.sh "$library"
+tests/tools/check-floor.sh "$library"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -32,8 +32,8 @@ nothing_of_the_builder() {
 
 floors() {
     local program
-    "$here/../check-floor.sh" "$unpacked/usr/lib/nvshare/libnvshare.so" || return 1
-    for program in "$unpacked"/usr/bin/*; do "$here/../check-floor.sh" "$program" 2.28 || return 1; done
+    "$here/../tools/check-floor.sh" "$unpacked/usr/lib/nvshare/libnvshare.so" || return 1
+    for program in "$unpacked"/usr/bin/*; do "$here/../tools/check-floor.sh" "$program" 2.28 || return 1; done
 }
 
 # Both hold the same, but for what one of the two distributions has elsewhere.

@@ -1,6 +1,6 @@
 //! Compiles every row, structure and constant of ours against NVIDIA's own `cuda.h`, of CUDA 12 and of CUDA 13.
 //!
-//! The headers come from PyPI (`tests/setup-headers.sh`, run by `make setup`). Without them this fails: a check
+//! The headers come from PyPI (`tests/tools/setup-headers.sh`, run by `make setup`). Without them this fails: a check
 //! that skips is a check that nobody notices is gone.
 use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};

@@ -4,7 +4,7 @@
 # reached. It is some hundred times slower than the machine, so that what takes long is left out by name.
 # usage: miri.sh      MIRI_TOOLCHAIN: a nightly one (nightly)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 toolchain=${MIRI_TOOLCHAIN:-nightly}
 rustup toolchain list | grep -q "^$toolchain" || rustup toolchain install "$toolchain" --profile minimal
 rustup component add miri rust-src --toolchain "$toolchain"

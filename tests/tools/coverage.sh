@@ -5,7 +5,7 @@
 # usage: coverage.sh VENV      VENV: with cargo-llvm-cov
 set -euo pipefail
 PATH=$(realpath "${1:?usage: coverage.sh VENV}")/bin:$PATH
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")/coverage
 environment=$(cargo llvm-cov show-env --sh 2>/dev/null)
 eval "$environment"

@@ -2,10 +2,10 @@
 # Fetches NVIDIA's cuda.h of CUDA 12 and CUDA 13 from PyPI into DIR/12 and DIR/13, for the checks of the table
 # of entry points. Does nothing where they already are.
 #
-#   tests/setup-headers.sh [DIR]       DIR: target/cuda-headers below the repository, unless named
+#   tests/tools/setup-headers.sh [DIR]       DIR: target/cuda-headers below the repository, unless named
 set -eu
 
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 dir=${1:-$root/target/cuda-headers}
 
 # 13.0 is the CUDA of the driver whose answers are recorded in tests/fakecuda/data.
