@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // it asks the dynamic linker who answers a name
 use crate::entry::Entry;
 use crate::find::real_dlsym;
-use crate::gate::now_or_never;
 use crate::log;
 use crate::open::has_kept_deepbind;
+use crate::sys::sync::ignore_poison;
 use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -45,7 +45,7 @@ impl Around {
     /// The program has looked up a driver function of which nobody has decided what it means for us.
     pub fn looked_up(&self, name: &CStr) {
         let name = name.to_string_lossy();
-        let mut state = now_or_never(self.0.lock());
+        let mut state = ignore_poison(self.0.lock());
         if state.unknown.len() < NAMED && state.unknown.insert(name.to_string()) {
             drop(state);
             self.tell(format!("the program looks up {name}, which this version of nvshare does not know"));
@@ -54,7 +54,7 @@ impl Around {
 
     /// Work was found on the device while the gate was shut and nothing of ours was under way.
     pub fn stray(&self) {
-        let mut state = now_or_never(self.0.lock());
+        let mut state = ignore_poison(self.0.lock());
         state.strays += 1;
         let count = state.strays;
         drop(state);
@@ -85,12 +85,12 @@ impl Around {
 
     fn tell(&self, text: String) {
         log::warning!("{text}");
-        now_or_never(self.0.lock()).news.push(text);
+        ignore_poison(self.0.lock()).news.push(text);
     }
 
     /// What the scheduler has not been told yet.
     pub fn news(&self) -> Vec<String> {
-        std::mem::take(&mut now_or_never(self.0.lock()).news)
+        std::mem::take(&mut ignore_poison(self.0.lock()).news)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The streams that the application captures. A capture is disturbed by calls that wait for the whole context,
 //! from whatever thread (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's
 //! owner, in all three modes), so that ours are made only while there is none.
-use crate::gate::{MutexGuard, now_or_never};
 use crate::stream::Key;
+use crate::sys::sync::ignore_poison;
 use nvshare_abi::{CUresult, CUstream};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Whether the driver has refused a call because of a capture.
 pub fn is_refusal(code: CUresult) -> bool {
@@ -37,7 +37,7 @@ impl Beginning<'_> {
 
 impl Captures {
     pub fn begin(&self) -> Beginning<'_> {
-        Beginning { captures: self, streams: now_or_never(self.streams.lock()) }
+        Beginning { captures: self, streams: ignore_poison(self.streams.lock()) }
     }
 
     /// The capture of this stream is over, if there was one.
@@ -62,7 +62,7 @@ impl Captures {
     }
 
     fn change(&self, act: impl FnOnce(&mut Vec<(Key, usize)>)) {
-        let mut streams = now_or_never(self.streams.lock());
+        let mut streams = ignore_poison(self.streams.lock());
         act(&mut streams);
         self.count.store(streams.len(), Release);
         self.ended.notify_all();
@@ -74,15 +74,15 @@ impl Captures {
 
     /// Does `act` while no capture can begin, if there is none; `act` must be short.
     pub fn while_none<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let streams = now_or_never(self.streams.lock());
+        let streams = ignore_poison(self.streams.lock());
         streams.is_empty().then(act)
     }
 
     /// Waits until there is no capture.
     pub fn wait_for_none(&self) {
-        let mut streams = now_or_never(self.streams.lock());
+        let mut streams = ignore_poison(self.streams.lock());
         while !streams.is_empty() {
-            streams = now_or_never(self.ended.wait(streams));
+            streams = ignore_poison(self.ended.wait(streams));
         }
     }
 }

@@ -32,4 +32,5 @@ mod residency;
 mod sanitizer;
 mod settings;
 mod stream;
+mod sys;
 mod transport;

@@ -1,5 +1,5 @@
 //! Whether the scheduler has a place for this process: what `cuInit` and calls that make memory wait for.
-use crate::gate::now_or_never;
+use crate::sys::sync::ignore_poison;
 use nvshare_abi::CUresult;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Condvar, Mutex};
@@ -28,7 +28,7 @@ pub struct Place {
 
 impl Place {
     fn set(&self, word: Word) {
-        let mut now = now_or_never(self.word.lock());
+        let mut now = ignore_poison(self.word.lock());
         *now = word;
         self.lacks.store(matches!(word, Word::Waits | Word::Fails), Release);
         self.changed.notify_all();
@@ -51,13 +51,13 @@ impl Place {
 
     /// Waits for the scheduler's first word, but not for long.
     pub fn greeting(&self, bound: Duration) {
-        let word = now_or_never(self.word.lock());
-        drop(now_or_never(self.changed.wait_timeout_while(word, bound, |word| *word == Word::None)));
+        let word = ignore_poison(self.word.lock());
+        drop(ignore_poison(self.changed.wait_timeout_while(word, bound, |word| *word == Word::None)));
     }
 
     /// Whether calls fail instead of waiting.
     pub fn fails(&self) -> bool {
-        self.lacks.load(Acquire) && *now_or_never(self.word.lock()) == Word::Fails
+        self.lacks.load(Acquire) && *ignore_poison(self.word.lock()) == Word::Fails
     }
 
     /// Waits for a place, if it has been refused: without one there is nobody who counts memory, or has swap space.
@@ -68,8 +68,8 @@ impl Place {
         if !self.lacks.load(Acquire) {
             return Ok(());
         }
-        let word = now_or_never(self.word.lock());
-        let word = now_or_never(self.changed.wait_while(word, |word| *word == Word::Waits));
+        let word = ignore_poison(self.word.lock());
+        let word = ignore_poison(self.changed.wait_while(word, |word| *word == Word::Waits));
         if *word == Word::Fails { Err(CUresult::ERROR_SYSTEM_NOT_READY) } else { Ok(()) }
     }
 }

@@ -4,12 +4,13 @@ use crate::agent::{self, Bell};
 use crate::around::Around;
 use crate::captures::Captures;
 use crate::contexts::Contexts;
-use crate::gate::{Turnstile, now_or_never};
+use crate::gate::Turnstile;
 use crate::ipc::Ipc;
 use crate::place::Place;
 use crate::real::driver;
 use crate::residency::Memory;
 use crate::settings::Settings;
+use crate::sys::sync::ignore_poison;
 use nvshare_abi::{CUdevice, CUmemoryPool};
 use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -143,20 +144,20 @@ impl Process {
     }
 
     pub fn pool(&self, pool: usize) -> Option<Pool> {
-        now_or_never(self.pools.lock()).get(&pool).copied()
+        ignore_poison(self.pools.lock()).get(&pool).copied()
     }
 
     pub fn note_pool(&self, pool: usize, what: Pool) {
-        now_or_never(self.pools.lock()).insert(pool, what);
+        ignore_poison(self.pools.lock()).insert(pool, what);
     }
 
     pub fn forget_pool(&self, pool: usize) {
-        now_or_never(self.pools.lock()).remove(&pool);
+        ignore_poison(self.pools.lock()).remove(&pool);
     }
 
     /// The device's current pool, of which memory is taken when none is named.
     pub fn current_pool(&self, ordinal: CUdevice) -> CUmemoryPool {
-        let mut known = now_or_never(self.current_pools.lock());
+        let mut known = ignore_poison(self.current_pools.lock());
         let pool = *known.entry(ordinal).or_insert_with(|| {
             let mut pool = std::ptr::null_mut();
             // SAFETY: the pointer is to a local.
@@ -171,6 +172,6 @@ impl Process {
 
     /// The current one of some device is, or may be, another.
     pub fn forget_current_pools(&self) {
-        now_or_never(self.current_pools.lock()).clear();
+        ignore_poison(self.current_pools.lock()).clear();
     }
 }

@@ -2,8 +2,8 @@
 use super::signals;
 use crate::captures::is_refusal;
 use crate::contexts::{Context, Purpose};
-use crate::gate::{Deadline, now_or_never};
 use crate::process::Process;
+use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::CUresult;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -61,15 +61,15 @@ impl Drain {
         let (board, changed) = &*self.board;
         loop {
             let asked = {
-                let mut guard = now_or_never(board.lock());
+                let mut guard = ignore_poison(board.lock());
                 while guard.asked == guard.done {
-                    guard = now_or_never(changed.wait(guard));
+                    guard = ignore_poison(changed.wait(guard));
                 }
                 guard.asked
             };
             process.contexts.all().iter().for_each(|context| finish(process, context));
             process.contexts.endings.wait_for_none();
-            now_or_never(board.lock()).done = asked;
+            ignore_poison(board.lock()).done = asked;
             changed.notify_all();
             // Who judges the idleness need not look for it.
             process.bell.ring();
@@ -79,14 +79,14 @@ impl Drain {
     /// Begins to wait for everything submitted so far.
     pub fn begin(&self) -> Wait {
         let (board, changed) = &*self.board;
-        let mut guard = now_or_never(board.lock());
+        let mut guard = ignore_poison(board.lock());
         guard.asked += 1;
         changed.notify_all();
         Wait(guard.asked)
     }
 
     pub fn is_done(&self, wait: Wait) -> bool {
-        now_or_never(self.board.0.lock()).done >= wait.0
+        ignore_poison(self.board.0.lock()).done >= wait.0
     }
 
     /// Waits for the wait; false after `bound`.
@@ -94,10 +94,10 @@ impl Drain {
     pub fn finish(&self, wait: Wait, bound: Duration) -> bool {
         let (board, changed) = &*self.board;
         let deadline = Deadline::after(bound);
-        let mut guard = now_or_never(board.lock());
+        let mut guard = ignore_poison(board.lock());
         while guard.done < wait.0 {
             let Some(left) = deadline.left() else { return false };
-            guard = now_or_never(changed.wait_timeout(guard, left)).0;
+            guard = ignore_poison(changed.wait_timeout(guard, left)).0;
         }
         true
     }

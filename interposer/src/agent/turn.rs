@@ -245,7 +245,7 @@ impl Agent {
     /// Shuts the gate and waits until nothing of this process is in flight; false after `bound`, with the
     /// gate still shut.
     pub(super) fn stop(&self, bound: Duration) -> bool {
-        let deadline = crate::gate::Deadline::after(bound);
+        let deadline = crate::sys::sync::Deadline::after(bound);
         self.process.gate.shut();
         self.process.gate.wait_until_empty(bound)
             && deadline.left().is_some_and(|left| self.drain.finish(self.drain.begin(), left))

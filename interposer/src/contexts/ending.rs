@@ -1,5 +1,5 @@
 //! Contexts that the driver is ending: what was submitted in them may still run.
-use crate::gate::now_or_never;
+use crate::sys::sync::ignore_poison;
 use std::sync::{Condvar, Mutex};
 
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Ending<'a>(&'a Endings);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        *now_or_never(self.0.count.lock()) -= 1;
+        *ignore_poison(self.0.count.lock()) -= 1;
         self.0.none.notify_all();
     }
 }
@@ -24,18 +24,18 @@ impl Endings {
     /// To be called before a context that is about to end is taken out, so that its work is waited for in one way or
     /// the other.
     pub fn begin(&self) -> Ending<'_> {
-        *now_or_never(self.count.lock()) += 1;
+        *ignore_poison(self.count.lock()) += 1;
         Ending(self)
     }
 
     pub fn is_any(&self) -> bool {
-        *now_or_never(self.count.lock()) > 0
+        *ignore_poison(self.count.lock()) > 0
     }
 
     pub fn wait_for_none(&self) {
-        let mut count = now_or_never(self.count.lock());
+        let mut count = ignore_poison(self.count.lock());
         while *count > 0 {
-            count = now_or_never(self.none.wait(count));
+            count = ignore_poison(self.none.wait(count));
         }
     }
 }

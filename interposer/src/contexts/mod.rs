@@ -1,9 +1,9 @@
 //! The devices this process uses, and its contexts on them.
 #![allow(unsafe_code)] // it asks the driver about devices and enters contexts
 use crate::captures::is_refusal;
-use crate::gate::now_or_never;
 use crate::real::driver;
 use crate::residency::check;
+use crate::sys::sync::ignore_poison;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -161,13 +161,13 @@ impl Context {
 
     /// Alive until the guard is dropped; `None` once it is gone.
     fn alive(&self) -> Option<RwLockReadGuard<'_, bool>> {
-        Some(now_or_never(self.life.read())).filter(|alive| **alive)
+        Some(ignore_poison(self.life.read())).filter(|alive| **alive)
     }
 
     /// Makes the context current on this thread; `None` once it is gone.
     pub fn enter(&self) -> Option<Entered<'_>> {
         let life = self.alive()?;
-        let inner = now_or_never(self.inner.lock());
+        let inner = ignore_poison(self.inner.lock());
         // Made only on success: its end takes the context off this thread again.
         // SAFETY: the context is alive, and stays so while `life` is held.
         (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
@@ -193,7 +193,7 @@ impl Context {
     /// Asks (`cuEventQuery`) or waits (`cuEventSynchronize`) for what was last recorded, without keeping others out.
     fn recorded(&self, purpose: Purpose, ask: unsafe fn(CUevent) -> CUresult) -> CUresult {
         let Some(_life) = self.alive() else { return CUresult::SUCCESS };
-        let event = now_or_never(self.inner.lock()).recorded[purpose as usize];
+        let event = ignore_poison(self.inner.lock()).recorded[purpose as usize];
         // SAFETY: an event of a live context.
         event.map_or(CUresult::SUCCESS, |event| unsafe { ask(event as CUevent) })
     }
@@ -247,14 +247,14 @@ impl Context {
     }
 
     fn bury(&self) {
-        *now_or_never(self.life.write()) = false;
+        *ignore_poison(self.life.write()) = false;
     }
 }
 
 impl Contexts {
     /// The device at `ordinal`, and whether this is the first time that it is used.
     pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
-        let mut devices = now_or_never(self.devices.lock());
+        let mut devices = ignore_poison(self.devices.lock());
         if let Some(device) = devices.iter().find(|device| device.ordinal == ordinal) {
             return Some((device.clone(), false));
         }
@@ -274,8 +274,8 @@ impl Contexts {
     pub fn add(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let raw = raw as usize;
         let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
-        now_or_never(self.ended.lock()).remove(&raw);
-        let mut list = now_or_never(self.list.lock());
+        ignore_poison(self.ended.lock()).remove(&raw);
+        let mut list = ignore_poison(self.list.lock());
         if !list.iter().any(|context| context.raw == raw) {
             list.push(Arc::new(Context::new(raw, device)));
         }
@@ -285,7 +285,7 @@ impl Contexts {
     /// Notes one more user of a device's primary context; true if the device is new to us.
     pub fn retain_primary(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let new = self.add(raw, ordinal);
-        let list = now_or_never(self.list.lock());
+        let list = ignore_poison(self.list.lock());
         if let Some(context) = list.iter().find(|context| context.raw == raw as usize) {
             context.device.primary.store(context.raw, Relaxed);
             context.users.fetch_add(1, Relaxed);
@@ -302,27 +302,27 @@ impl Contexts {
     pub fn put_back(&self, removed: &Context) {
         let again = Context::new(removed.raw, removed.device.clone());
         again.users.store(removed.users.load(Relaxed), Relaxed);
-        now_or_never(self.ended.lock()).remove(&removed.raw);
-        let mut list = now_or_never(self.list.lock());
+        ignore_poison(self.ended.lock()).remove(&removed.raw);
+        let mut list = ignore_poison(self.list.lock());
         list.retain(|context| context.raw != removed.raw);
         list.push(Arc::new(again));
     }
 
     /// Notes what context was made of a green one.
     pub fn add_green(&self, green: CUgreenCtx, raw: CUcontext) {
-        now_or_never(self.ended.lock()).remove(&(raw as usize));
-        now_or_never(self.green.lock()).push((green as usize, raw as usize));
+        ignore_poison(self.ended.lock()).remove(&(raw as usize));
+        ignore_poison(self.green.lock()).push((green as usize, raw as usize));
     }
 
     /// The contexts made of a green one.
     pub fn of_green(&self, green: CUgreenCtx) -> Vec<usize> {
-        let all = now_or_never(self.green.lock());
+        let all = ignore_poison(self.green.lock());
         all.iter().filter(|(known, _)| *known == green as usize).map(|(_, raw)| *raw).collect()
     }
 
     /// A green context is gone.
     pub fn forget_green(&self, green: CUgreenCtx) {
-        now_or_never(self.green.lock()).retain(|(known, _)| *known != green as usize);
+        ignore_poison(self.green.lock()).retain(|(known, _)| *known != green as usize);
     }
 
     /// Forgets a device's primary context, before the driver ends it; waits while we work in it.
@@ -332,7 +332,7 @@ impl Contexts {
 
     /// Whether the primary context's next release is its last, so far as this process's own calls tell.
     pub fn is_last_user(&self, ordinal: CUdevice) -> bool {
-        let list = now_or_never(self.list.lock());
+        let list = ignore_poison(self.list.lock());
         let Some(primary) = list.iter().find(|c| c.is_primary() && c.device.ordinal == ordinal) else {
             return false;
         };
@@ -344,9 +344,9 @@ impl Contexts {
 
     fn take(&self, which: impl Fn(&Context) -> bool) -> Option<Arc<Context>> {
         let taken = {
-            let mut list = now_or_never(self.list.lock());
+            let mut list = ignore_poison(self.list.lock());
             let at = list.iter().position(|context| which(context))?;
-            now_or_never(self.ended.lock()).insert(list[at].raw);
+            ignore_poison(self.ended.lock()).insert(list[at].raw);
             list.swap_remove(at)
         };
         taken.bury();
@@ -355,7 +355,7 @@ impl Contexts {
 
     /// The context of that handle, if we know it.
     pub fn named(&self, raw: usize) -> Option<Arc<Context>> {
-        now_or_never(self.list.lock()).iter().find(|context| context.raw == raw).cloned()
+        ignore_poison(self.list.lock()).iter().find(|context| context.raw == raw).cloned()
     }
 
     /// The context of that handle, noted if it was made where we did not see it.
@@ -375,7 +375,7 @@ impl Contexts {
     }
 
     pub fn all(&self) -> Vec<Arc<Context>> {
-        now_or_never(self.list.lock()).clone()
+        ignore_poison(self.list.lock()).clone()
     }
 
     /// Whether no context takes work any more: then no memory can be brought back, and no kernel misses it. The
@@ -396,16 +396,16 @@ impl Contexts {
 
     /// Whether no context is known to be alive.
     pub fn is_empty(&self) -> bool {
-        now_or_never(self.list.lock()).is_empty()
+        ignore_poison(self.list.lock()).is_empty()
     }
 
     pub fn devices(&self) -> Vec<Arc<Device>> {
-        now_or_never(self.devices.lock()).clone()
+        ignore_poison(self.devices.lock()).clone()
     }
 
     /// A context on the device, to work in.
     pub fn on(&self, device: DeviceId) -> Option<Arc<Context>> {
-        now_or_never(self.list.lock()).iter().find(|context| context.device.id == device).cloned()
+        ignore_poison(self.list.lock()).iter().find(|context| context.device.id == device).cloned()
     }
 
     /// Does `act` in a context of our own on the device: for memory that has outlived the application's. The driver's
@@ -428,7 +428,7 @@ impl Contexts {
     /// Whether the handle is of a context that has ended. A primary one may have been retained again where we did not
     /// see it.
     fn has_ended(&self, raw: usize) -> bool {
-        if !now_or_never(self.ended.lock()).contains(&raw) {
+        if !ignore_poison(self.ended.lock()).contains(&raw) {
             return false;
         }
         let devices = self.devices();
@@ -445,7 +445,7 @@ impl Contexts {
             return None;
         }
         let known = |list: &[Arc<Context>]| list.iter().find(|c| c.raw == raw as usize).cloned();
-        if let Some(context) = known(&now_or_never(self.list.lock())) {
+        if let Some(context) = known(&ignore_poison(self.list.lock())) {
             return Some((context, false));
         }
         if self.has_ended(raw as usize) {
@@ -457,6 +457,6 @@ impl Contexts {
             return None;
         }
         let new = self.add(raw, ordinal);
-        known(&now_or_never(self.list.lock())).map(|context| (context, new))
+        known(&ignore_poison(self.list.lock())).map(|context| (context, new))
     }
 }

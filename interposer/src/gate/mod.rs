@@ -4,10 +4,7 @@ use core::cell::Cell;
 use nvshare_abi::CUresult;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-mod sync;
 mod turnstile;
-pub use std::sync::MutexGuard;
-pub use sync::{Deadline, now_or_never};
 pub use turnstile::{Passage, Turnstile};
 
 /// What happens to one call of the application's.

@@ -6,7 +6,7 @@
 //! While the gate is open a passage is two atomic additions: no lock, no system call, no allocation.
 //!
 //! It can be opened for so many calls only, and the first one beyond shuts it.
-use super::sync::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, now_or_never};
+use crate::sys::sync::{self, AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, ignore_poison};
 use std::time::{Duration, Instant};
 
 /// The calls inside the driver: bits 0 to 29.
@@ -90,13 +90,13 @@ impl Turnstile {
             if let Some(passage) = self.try_pass() {
                 return Some(passage);
             }
-            let mut waiting = now_or_never(self.waiting.lock());
+            let mut waiting = ignore_poison(self.waiting.lock());
             if self.is_shut() {
                 waiting.threads += 1;
                 waiting.since.get_or_insert_with(crate::clock::instant);
                 drop(waiting);
                 knock();
-                waiting = now_or_never(self.waiting.lock());
+                waiting = ignore_poison(self.waiting.lock());
                 let mut given_up = false;
                 while self.is_shut() {
                     given_up = gives_up();
@@ -105,7 +105,7 @@ impl Turnstile {
                     }
                     // An opening that was over before this thread saw it.
                     waiting.since.get_or_insert_with(crate::clock::instant);
-                    waiting = now_or_never(self.opened.wait(waiting));
+                    waiting = ignore_poison(self.opened.wait(waiting));
                 }
                 waiting.threads -= 1;
                 if given_up {
@@ -123,7 +123,7 @@ impl Turnstile {
 
     /// Lets calls that wait look whether they give up.
     pub fn wake(&self) {
-        let _order = now_or_never(self.waiting.lock());
+        let _order = ignore_poison(self.waiting.lock());
         self.opened.notify_all();
     }
 
@@ -131,7 +131,7 @@ impl Turnstile {
     fn leave(&self) {
         let before = self.word.fetch_sub(1, Release);
         if before & SHUT != 0 && before & INSIDE == 1 {
-            let _order = now_or_never(self.waiting.lock());
+            let _order = ignore_poison(self.waiting.lock());
             self.emptied.notify_all();
         }
     }
@@ -145,7 +145,7 @@ impl Turnstile {
     }
 
     pub fn open(&self) {
-        let mut waiting = now_or_never(self.waiting.lock());
+        let mut waiting = ignore_poison(self.waiting.lock());
         waiting.since = None;
         self.word.fetch_and(!(SHUT | RATIONED), AcqRel);
         self.opened.notify_all();
@@ -153,7 +153,7 @@ impl Turnstile {
 
     /// Opens for about so many calls from now on, less than 2^31.
     pub fn open_for(&self, calls: u32) {
-        let mut waiting = now_or_never(self.waiting.lock());
+        let mut waiting = ignore_poison(self.waiting.lock());
         waiting.since = None;
         let come = (self.word.load(Acquire) >> 32) as u32;
         self.last.store(come.wrapping_add(calls), Release);
@@ -165,23 +165,23 @@ impl Turnstile {
     /// Waits, with the gate shut, until no call is inside the driver; false after `bound`.
     #[must_use]
     pub fn wait_until_empty(&self, bound: Duration) -> bool {
-        let deadline = super::sync::Deadline::after(bound);
-        let mut order = now_or_never(self.waiting.lock());
+        let deadline = sync::Deadline::after(bound);
+        let mut order = ignore_poison(self.waiting.lock());
         while self.word.load(Acquire) & INSIDE != 0 {
             let Some(left) = deadline.left() else { return false };
-            order = super::sync::wait_timeout(&self.emptied, order, left);
+            order = sync::wait_timeout(&self.emptied, order, left);
         }
         true
     }
 
     /// Whether a call waits for the opening.
     pub fn is_wanted(&self) -> bool {
-        now_or_never(self.waiting.lock()).threads > 0
+        ignore_poison(self.waiting.lock()).threads > 0
     }
 
     /// When the first call came that waits for the opening.
     pub fn wanted_since(&self) -> Option<Instant> {
-        let waiting = now_or_never(self.waiting.lock());
+        let waiting = ignore_poison(self.waiting.lock());
         waiting.since.filter(|_| waiting.threads > 0)
     }
 

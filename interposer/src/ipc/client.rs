@@ -1,8 +1,8 @@
 //! Who opens a handle of another process's.
 use super::ticket::Ticket;
 use crate::descriptors;
-use crate::gate::Deadline;
 use crate::owned::{BRIEF, Owned};
+use crate::sys::sync::Deadline;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;

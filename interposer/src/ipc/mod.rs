@@ -9,16 +9,16 @@ mod server;
 mod ticket;
 
 use crate::contexts::Context;
-use crate::gate::{MutexGuard, now_or_never};
 use crate::log;
 use crate::process::Process;
 use crate::random::random;
 use crate::residency::Known;
+use crate::sys::sync::ignore_poison;
 use mapped::Mapped;
 use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 pub use ticket::Ticket;
 use ticket::{Name, Secret};
 
@@ -63,7 +63,7 @@ pub struct Ipc {
 
 impl Ipc {
     fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
-        now_or_never(self.opened.lock())
+        ignore_poison(self.opened.lock())
     }
 
     /// A ticket for an allocation whose pieces can be exported and stay.
@@ -71,7 +71,7 @@ impl Ipc {
     /// # Errors
     /// What stands in the way of a socket or a thread.
     pub fn give(&self, process: &'static Process, known: &Known, offset: u64) -> io::Result<Ticket> {
-        let mut inner = now_or_never(self.inner.lock());
+        let mut inner = ignore_poison(self.inner.lock());
         let server = match inner.server {
             Some(server) => server,
             None => *inner.server.insert(server::start(process)?),
@@ -90,7 +90,7 @@ impl Ipc {
 
     /// The start and number of the allocation that a secret stands for.
     fn given(&self, secret: &Secret) -> Option<(u64, u64)> {
-        let inner = now_or_never(self.inner.lock());
+        let inner = ignore_poison(self.inner.lock());
         inner.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
     }
 
@@ -105,7 +105,7 @@ impl Ipc {
         ticket: Ticket,
         reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
     ) -> Result<CUdeviceptr, CUresult> {
-        if now_or_never(self.inner.lock()).server == Some(ticket.server) {
+        if ignore_poison(self.inner.lock()).server == Some(ticket.server) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
         let mut all = self.opened();

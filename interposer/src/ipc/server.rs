@@ -4,10 +4,10 @@
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::ticket::{Name, Secret, Ticket};
-use crate::gate::Deadline;
 use crate::owned::{BRIEF, IPC, LOOK, Owned};
 use crate::process::Process;
 use crate::random::random;
+use crate::sys::sync::Deadline;
 use crate::{agent, descriptors, log};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};

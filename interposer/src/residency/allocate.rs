@@ -6,10 +6,10 @@ use super::piece::{self, GRANULE, check};
 use super::{Engine, Memory};
 use crate::captures;
 use crate::contexts::{Context, Device};
-use crate::gate::{Deadline, now_or_never};
 use crate::log;
 use crate::process::Process;
 use crate::real::driver;
+use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::atomic::Ordering::Release;
@@ -332,7 +332,7 @@ impl Memory {
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
             process.bell.ring();
-            book = now_or_never(self.moved.wait_timeout(book, left)).0;
+            book = ignore_poison(self.moved.wait_timeout(book, left)).0;
         }
     }
 

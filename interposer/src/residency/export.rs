@@ -6,9 +6,9 @@ use super::book::{Book, Home, PieceId};
 use super::physical::SHARED;
 use super::piece::check;
 use crate::contexts::Contexts;
-use crate::gate::{Deadline, now_or_never};
 use crate::process::Process;
 use crate::real::driver;
+use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Memory {
             process.bell.ring();
             let book = self.book();
             if book.replace.contains(&extent) {
-                drop(now_or_never(self.moved.wait_timeout(book, left.min(TURN))));
+                drop(ignore_poison(self.moved.wait_timeout(book, left.min(TURN))));
             }
         }
     }
@@ -106,7 +106,7 @@ impl Memory {
             asked = true;
             process.bell.ring();
             let Some(left) = deadline.left() else { return Err(CUresult::ERROR_NOT_SUPPORTED) };
-            book = now_or_never(self.moved.wait_timeout(book, left)).0;
+            book = ignore_poison(self.moved.wait_timeout(book, left)).0;
         }
     }
 

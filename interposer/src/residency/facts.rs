@@ -2,8 +2,8 @@
 use super::Memory;
 use super::book::{Home, PoolUse};
 use super::piece::Piece;
-use crate::gate::now_or_never;
 use crate::process::Process;
+use crate::sys::sync::ignore_poison;
 use nvshare_protocol::DeviceId;
 use std::sync::RwLockReadGuard;
 
@@ -88,7 +88,7 @@ impl Memory {
 
     /// Keeps what lies at an address there; none if it is away.
     pub fn stay_at(&self, address: u64) -> Option<Stay<'_>> {
-        let stay = Stay(now_or_never(self.leaving.read()));
+        let stay = Stay(ignore_poison(self.leaving.read()));
         let book = self.book();
         let piece = book.piece_at(address).and_then(|id| book.pieces.get(&id));
         piece.is_none_or(Piece::is_there).then_some(stay)
@@ -96,7 +96,7 @@ impl Memory {
 
     /// Keeps all memory where it is; none if any is away.
     pub fn stay_all(&self) -> Option<Stay<'_>> {
-        let stay = Stay(now_or_never(self.leaving.read()));
+        let stay = Stay(ignore_poison(self.leaving.read()));
         let book = self.book();
         (book.placing || book.pieces.values().all(Piece::is_there)).then_some(stay)
     }

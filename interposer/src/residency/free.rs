@@ -4,11 +4,11 @@ use super::Memory;
 use super::book::{Allocation, Book, Extent, Home};
 use super::piece::check;
 use crate::contexts::Contexts;
-use crate::gate::MutexGuard;
 use crate::process::Process;
 use crate::real::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Release;
 
 /// An allocation that the driver is freeing.

@@ -6,9 +6,9 @@
 //! `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else may access
 //! it), `transfer` (how memory moves), `plan` (which managed memory does).
 use crate::contexts::Device;
-use crate::gate::now_or_never;
 use crate::process::Process;
 use crate::settings::EngineChoice;
+use crate::sys::sync::ignore_poison;
 use book::Book;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
@@ -111,7 +111,7 @@ impl Memory {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        now_or_never(self.book.lock())
+        ignore_poison(self.book.lock())
     }
 
     /// What new allocations are made of: decided at the first, and the same from then on.

@@ -12,9 +12,9 @@ use super::export::KIND;
 use super::physical::SHARED;
 use super::piece::{self, GRANULE, check};
 use crate::contexts::{Context, Contexts};
-use crate::gate::now_or_never;
 use crate::log;
 use crate::real::driver;
+use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
 use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering::Release;
@@ -43,7 +43,7 @@ impl Memory {
     /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its
     /// place.
     pub fn addresses(&self) -> RwLockReadGuard<'_, ()> {
-        now_or_never(self.addresses.read())
+        ignore_poison(self.addresses.read())
     }
 
     /// Whether managed memory can become pieces, as far as is known.
@@ -86,8 +86,8 @@ impl Memory {
     }
 
     fn replace_one(&self, context: &Context, start: u64) -> Result<(), CUresult> {
-        let _nothing_stays = now_or_never(self.leaving.write());
-        let _nobody_else = now_or_never(self.addresses.write());
+        let _nothing_stays = ignore_poison(self.leaving.write());
+        let _nobody_else = ignore_poison(self.addresses.write());
         let mut book = self.book();
         let Some(extent) = book.extents.get(&start).filter(|extent| extent.is_replaceable(start)) else {
             return Ok(());

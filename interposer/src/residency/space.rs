@@ -6,10 +6,10 @@
 use super::arena::Arena;
 use super::piece::GRANULE;
 use crate::contexts::Entered;
-use crate::gate::{Deadline, now_or_never};
 use crate::log;
 use crate::raw;
 use crate::real::driver;
+use crate::sys::sync::{Deadline, ignore_poison};
 use crate::transport::Mapped;
 use nvshare_abi::*;
 use std::io;
@@ -88,7 +88,7 @@ impl Default for Space {
 
 impl Space {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        now_or_never(self.inner.lock())
+        ignore_poison(self.inner.lock())
     }
 
     /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Who has swap space
@@ -201,7 +201,7 @@ impl Space {
             ask();
             inner = self.lock();
             if inner.asked != inner.granted || inner.wanted != inner.asked {
-                inner = now_or_never(self.changed.wait_timeout(inner, left)).0;
+                inner = ignore_poison(self.changed.wait_timeout(inner, left)).0;
             }
         }
     }

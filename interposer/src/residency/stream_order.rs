@@ -6,10 +6,10 @@ use super::allocate::Wish;
 use super::book::{Allocation, Home};
 use crate::captures::is_refusal;
 use crate::contexts::Context;
-use crate::gate::now_or_never;
 use crate::process::Process;
 use crate::real::driver;
 use crate::stream::Key;
+use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::TryLockError;
@@ -142,7 +142,7 @@ impl Memory {
         pool: usize,
         (here, stream): (usize, CUstream),
     ) -> Result<CUdeviceptr, CUresult> {
-        let again = now_or_never(self.freed.lock()).again(bytes as u64, pool, here, Key::here(stream));
+        let again = ignore_poison(self.freed.lock()).again(bytes as u64, pool, here, Key::here(stream));
         if let Some(item) = again {
             let mut book = self.book();
             let new = book.stamp();
@@ -182,7 +182,7 @@ impl Memory {
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = Item { start, id, bytes, pool };
-        let full = now_or_never(self.freed.lock()).add(item, context, Key::here(stream));
+        let full = ignore_poison(self.freed.lock()).add(item, context, Key::here(stream));
         if let Some(batch) = full {
             self.close(process, batch, stream);
             self.reclaim(process, false);
@@ -193,7 +193,7 @@ impl Memory {
     /// Records the event with which a batch ends, in its stream as the calling thread names it.
     fn close(&self, process: &Process, mut batch: Batch, stream: CUstream) {
         let known = {
-            let mut freed = now_or_never(self.freed.lock());
+            let mut freed = ignore_poison(self.freed.lock());
             let at = freed.events.iter().position(|(of, _)| *of == batch.context);
             at.map(|at| freed.events.swap_remove(at).1)
         };
@@ -210,7 +210,7 @@ impl Memory {
             Some(event) if record(event) == CUresult::SUCCESS => End::Event(event),
             _ => End::Everything,
         };
-        let mut freed = now_or_never(self.freed.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         if let (End::Everything, Some(event)) = (batch.end, event) {
             freed.events.push((batch.context, event));
         }
@@ -220,8 +220,8 @@ impl Memory {
     /// A stream is about to be destroyed: what was freed in it waits for its end.
     pub fn close_stream(&self, process: &Process, stream: CUstream) {
         let key = Key::here(stream);
-        let _none_is_asked = now_or_never(self.naming.lock());
-        let mut freed = now_or_never(self.freed.lock());
+        let _none_is_asked = ignore_poison(self.naming.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         if freed.batches.is_empty() && freed.ended.is_empty() {
             return;
         }
@@ -237,7 +237,7 @@ impl Memory {
             let mut batch = Some(batch);
             process.captures.while_none(|| batch.take().map(&close));
             if let Some(batch) = batch {
-                now_or_never(self.freed.lock()).batches.push_back(Batch { end, ..batch });
+                ignore_poison(self.freed.lock()).batches.push_back(Batch { end, ..batch });
             }
         }
     }
@@ -245,9 +245,9 @@ impl Memory {
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
     pub fn reclaim_here(&self, process: &Process) {
         if let Some((context, _)) = process.contexts.current() {
-            let _no_stream_ends = now_or_never(self.naming.lock());
+            let _no_stream_ends = ignore_poison(self.naming.lock());
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
-            let open = now_or_never(self.freed.lock()).take_open(named);
+            let open = ignore_poison(self.freed.lock()).take_open(named);
             self.close_all(process, open, End::Open, |batch| {
                 let stream = batch.stream.number();
                 // SAFETY: the application's own stream, which has not been destroyed: `close_stream` comes before that.
@@ -297,7 +297,7 @@ impl Memory {
         let items = vec![Item { start, id, bytes: 0, pool: 0 }];
         let (stream, end) = (Key::default(), End::Everything);
         let batch = Batch { context: 0, stream, age: 0, end, items, bytes: 0 };
-        now_or_never(self.freed.lock()).batches.push_back(batch);
+        ignore_poison(self.freed.lock()).batches.push_back(batch);
     }
 
     /// Gives back what its stream has passed; with `wait`, everything.
@@ -308,13 +308,13 @@ impl Memory {
         // One at a time: a context's end waits for it, with which the events end that it asks.
         let one = match self.reclaiming.try_lock() {
             Err(TryLockError::WouldBlock) if !wait => return,
-            Err(TryLockError::WouldBlock) => now_or_never(self.reclaiming.lock()),
+            Err(TryLockError::WouldBlock) => ignore_poison(self.reclaiming.lock()),
             Ok(one) => one,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
         // Waited for without the lock, which other threads' frees need to get on.
         let mut queue = {
-            let mut freed = now_or_never(self.freed.lock());
+            let mut freed = ignore_poison(self.freed.lock());
             let all = std::mem::take(&mut freed.batches);
             let (open, mut closed): (VecDeque<_>, VecDeque<_>) =
                 all.into_iter().partition(|batch| batch.end == End::Open && !wait);
@@ -355,7 +355,7 @@ impl Memory {
             }
         }
         kept.append(&mut queue);
-        let mut freed = now_or_never(self.freed.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         kept.append(&mut freed.batches);
         freed.batches = kept;
         freed.events.append(&mut events);
@@ -369,8 +369,8 @@ impl Memory {
         if process.captures.any() {
             return;
         }
-        let _one = now_or_never(self.reclaiming.lock());
-        let mut freed = now_or_never(self.freed.lock());
+        let _one = ignore_poison(self.reclaiming.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         let all = std::mem::take(&mut freed.batches);
         let used = all.iter().filter_map(|batch| match batch.end {
             End::Event(event) => Some((batch.context, event)),
@@ -391,8 +391,8 @@ impl Memory {
 
     /// Takes out what waits for streams of a context that is about to go.
     pub(super) fn take_passing(&self, context: usize) -> Passing {
-        let _none_is_asked = now_or_never(self.reclaiming.lock());
-        let mut freed = now_or_never(self.freed.lock());
+        let _none_is_asked = ignore_poison(self.reclaiming.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         let (gone, rest) =
             std::mem::take(&mut freed.batches).into_iter().partition(|batch| batch.context == context);
         freed.batches = rest;
@@ -404,7 +404,7 @@ impl Memory {
 
     /// The context has stayed.
     pub(super) fn put_back_passing(&self, passing: Passing) {
-        let mut freed = now_or_never(self.freed.lock());
+        let mut freed = ignore_poison(self.freed.lock());
         freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);
     }

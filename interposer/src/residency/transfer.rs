@@ -10,8 +10,8 @@ use super::book::{Home, PieceId, Totals};
 use super::piece::Piece;
 use super::plan::{self, Range, Stretch};
 use crate::contexts::{Context, Contexts};
-use crate::gate::now_or_never;
 use crate::real::driver;
+use crate::sys::sync::ignore_poison;
 use crate::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
@@ -277,7 +277,7 @@ impl Memory {
         wanted: u64,
         progress: &mut dyn FnMut(Sums<'_>),
     ) -> u64 {
-        let _nothing_stays = now_or_never(self.leaving.write());
+        let _nothing_stays = ignore_poison(self.leaving.write());
         let mut book = self.book();
         let Some(mut entered) = context.enter() else { return 0 };
         let Ok(stream) = entered.stream() else { return 0 };

@@ -6,10 +6,11 @@
 mod reader;
 pub mod table;
 
+use crate::agent;
 use crate::agent::Bell;
 use crate::owned::{LINK, Owned};
 use crate::process::Process;
-use crate::{agent, gate::now_or_never};
+use crate::sys::sync::ignore_poison;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToScheduler;
 pub use reader::{Heard, Mapped};
@@ -39,12 +40,12 @@ pub struct Inbox {
 
 impl Inbox {
     fn put(&self, heard: io::Result<Heard>) {
-        now_or_never(self.heard.lock()).push_back(heard);
+        ignore_poison(self.heard.lock()).push_back(heard);
         self.bell.ring();
     }
 
     fn is_empty(&self) -> bool {
-        now_or_never(self.heard.lock()).is_empty()
+        ignore_poison(self.heard.lock()).is_empty()
     }
 }
 
@@ -104,7 +105,7 @@ impl Link {
     /// # Errors
     /// Why nothing will come any more, once the rest has been received.
     pub fn receive(&self) -> io::Result<Vec<Heard>> {
-        let mut heard = now_or_never(self.inbox.heard.lock());
+        let mut heard = ignore_poison(self.inbox.heard.lock());
         if heard.front().is_some_and(Result::is_err) {
             return heard.pop_front().map_or(Ok(Vec::new()), |error| error.map(|last| vec![last]));
         }

@@ -1,4 +1,4 @@
-//! The primitives below the turnstile: the standard library's, or loom's when the model runs.
+//! Locks and bounds on waiting. The primitives below the gate are the standard library's, or loom's when the model runs.
 use std::sync::LockResult;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// The lock's content, also after a panic elsewhere: what we guard is right between any two statements.
-pub fn now_or_never<T>(result: LockResult<T>) -> T {
+/// The content of a lock, also if a thread has panicked while it held it: what we guard is consistent between any two
+/// statements.
+pub fn ignore_poison<T>(result: LockResult<T>) -> T {
     result.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -36,11 +37,11 @@ impl Deadline {
 
 #[cfg(not(loom))]
 pub fn wait_timeout<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, left: Duration) -> MutexGuard<'a, T> {
-    now_or_never(condvar.wait_timeout(guard, left.min(Duration::from_secs(3600)))).0
+    ignore_poison(condvar.wait_timeout(guard, left.min(Duration::from_secs(3600)))).0
 }
 
 /// The model knows no time: only a notification ends the wait.
 #[cfg(loom)]
 pub fn wait_timeout<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, _: Duration) -> MutexGuard<'a, T> {
-    now_or_never(condvar.wait(guard))
+    ignore_poison(condvar.wait(guard))
 }
