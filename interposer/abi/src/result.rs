@@ -68,6 +68,14 @@ impl CUresult {
     pub const fn is_ok(self) -> bool {
         self.0 == Self::SUCCESS.0
     }
+
+    /// The same as a `Result`.
+    ///
+    /// # Errors
+    /// Every code but `SUCCESS`.
+    pub const fn ok(self) -> Result<(), Self> {
+        if self.is_ok() { Ok(()) } else { Err(self) }
+    }
 }
 
 impl core::fmt::Debug for CUresult {

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // it asks the driver about devices and enters contexts
 use crate::captures::is_refusal;
 use crate::real::driver;
-use crate::residency::check;
 use crate::sys::sync::ignore_poison;
 use core::ptr::null_mut;
 use nvshare_abi::*;
@@ -414,7 +413,7 @@ impl Contexts {
         let (mut raw, mut popped): (CUcontext, CUcontext) = (null_mut(), null_mut());
         // SAFETY: pointers to locals. What is made is current on this thread, and taken off it at once.
         unsafe {
-            check(driver::cuCtxCreate_v2(&mut raw, 0, device.ordinal))?;
+            driver::cuCtxCreate_v2(&mut raw, 0, device.ordinal).ok()?;
             driver::cuCtxPopCurrent_v2(&mut popped);
         }
         let context = Context { lent: true, ..Context::new(raw as usize, device.clone()) };

@@ -1,7 +1,7 @@
 //! Pieces of another process, mapped one after the other, until dropped.
 #![allow(unsafe_code)] // imports and maps device memory through the driver
 use crate::real::driver;
-use crate::residency::{check, own_access};
+use crate::residency::own_access;
 use nvshare_abi::*;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -33,7 +33,7 @@ impl Mapped {
             let kind = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
             let shareable = file.as_raw_fd() as usize as *mut c_void;
             // SAFETY: the pointer is to a local; the descriptor is open, and its memory the driver's to check.
-            check(unsafe { driver::cuMemImportFromShareableHandle(&mut handle, shareable, kind) })?;
+            unsafe { driver::cuMemImportFromShareableHandle(&mut handle, shareable, kind) }.ok()?;
             // SAFETY: within the addresses reserved above, and the handle just made.
             let code = unsafe { driver::cuMemMap(next, bytes as usize, 0, handle, 0) };
             if code != CUresult::SUCCESS {
@@ -46,7 +46,7 @@ impl Mapped {
         }
         let access = own_access(ordinal);
         // SAFETY: all of it is mapped; the description is a local.
-        check(unsafe { driver::cuMemSetAccess(at, bytes as usize, &access, 1) })?;
+        unsafe { driver::cuMemSetAccess(at, bytes as usize, &access, 1) }.ok()?;
         Ok(mapped)
     }
 }

@@ -7,7 +7,7 @@ use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::real::driver;
-use crate::residency::{check, is_ours};
+use crate::residency::is_ours;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
 
@@ -178,7 +178,7 @@ fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing>
     let _passage = wait_for_memory(process);
     let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
     process.bell.ring();
-    said(check(act(real)))
+    said(act(real).ok())
 }
 
 pub fn physical_exported(

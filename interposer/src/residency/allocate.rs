@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // makes and frees device memory through the driver
 use super::arena::Arena;
 use super::book::{ALIGNMENT, Allocation, Extent, Home, PieceId, Shelf};
-use super::piece::{self, GRANULE, check};
+use super::piece::{self, GRANULE};
 use super::{Engine, Memory};
 use crate::captures;
 use crate::contexts::{Context, Device};
@@ -245,7 +245,7 @@ impl Memory {
                 let mut start = 0;
                 // SAFETY: the pointer is to a local; the context is current.
                 let make = || unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) };
-                check(context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED))?;
+                context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED).ok()?;
                 (start, bytes, Home::Plain)
             }
         };
@@ -345,7 +345,7 @@ impl Memory {
             start = make_managed(bytes, flags);
             start.map_or_else(|code| code, |_| CUresult::SUCCESS)
         };
-        check(context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED))?;
+        context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED).ok()?;
         start
     }
 
@@ -377,14 +377,14 @@ fn least_chunk(engine: Engine, device: &Device) -> u64 {
 pub(super) fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
     let mut start = 0;
     // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
-    check(unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) })?;
+    unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) }.ok()?;
     Ok(start)
 }
 
 pub(super) fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
     let mut start = 0;
     // SAFETY: the pointer is to a local; where addresses are wanted is a hint.
-    check(unsafe { driver::cuMemAddressReserve(&mut start, bytes as usize, 0, at, 0) })?;
+    unsafe { driver::cuMemAddressReserve(&mut start, bytes as usize, 0, at, 0) }.ok()?;
     Ok(start)
 }
 

@@ -4,7 +4,6 @@
 use super::Memory;
 use super::book::{Book, Home, PieceId};
 use super::physical::SHARED;
-use super::piece::check;
 use crate::contexts::Contexts;
 use crate::process::Process;
 use crate::real::driver;
@@ -181,7 +180,7 @@ impl Memory {
                 let real = piece.real.ok_or(gone)?;
                 let mut fd: RawFd = -1;
                 // SAFETY: a live handle; the driver writes a descriptor for this kind.
-                check(unsafe { driver::cuMemExportToShareableHandle((&raw mut fd).cast(), real, KIND, 0) })?;
+                unsafe { driver::cuMemExportToShareableHandle((&raw mut fd).cast(), real, KIND, 0) }.ok()?;
                 // SAFETY: just made by the driver, and nobody else's.
                 Ok((unsafe { OwnedFd::from_raw_fd(fd) }, piece.bytes))
             })

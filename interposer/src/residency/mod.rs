@@ -38,7 +38,7 @@ pub use facts::{Known, Stay};
 pub use leave::Leaving;
 pub use peers::By;
 pub use physical::is_ours;
-pub use piece::{GRANULE, check, own_access};
+pub use piece::{GRANULE, own_access};
 pub use space::{Mapping, Space};
 pub use stream_order::context_of;
 pub use transfer::Sums;

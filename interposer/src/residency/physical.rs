@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // makes and maps device memory through the driver
 use super::Memory;
 use super::book::{Fixed, PieceId};
-use super::piece::{GRANULE, Map, Piece, check};
+use super::piece::{GRANULE, Map, Piece};
 use crate::process::Process;
 use crate::real::driver;
 use nvshare_abi::*;
@@ -124,7 +124,7 @@ impl Memory {
         }
         if let Some(real) = piece.real {
             // SAFETY: the application's own arguments, with the driver's handle for ours.
-            check(unsafe { driver::cuMemMap(at, bytes as usize, offset as usize, real, 0) })?;
+            unsafe { driver::cuMemMap(at, bytes as usize, offset as usize, real, 0) }.ok()?;
         }
         piece.maps.push(Map { at, offset, bytes, access: Vec::new() });
         book.maps.insert(at, id);
@@ -153,8 +153,7 @@ impl Memory {
             let Some(nth) = piece.maps.iter().position(|map| map.at == start) else { continue };
             if piece.is_there() {
                 // SAFETY: mapped there, by us or by the application through us.
-                if let Err(code) = check(unsafe { driver::cuMemUnmap(start, piece.maps[nth].bytes as usize) })
-                {
+                if let Err(code) = unsafe { driver::cuMemUnmap(start, piece.maps[nth].bytes as usize) }.ok() {
                     result = Err(code);
                     continue;
                 }
@@ -203,9 +202,8 @@ impl Memory {
             let (from, to) = (at.max(map.at), end.min(map.end()));
             if there {
                 // SAFETY: mapped there; the application's own descriptions.
-                check(unsafe {
-                    driver::cuMemSetAccess(from, (to - from) as usize, who.as_ptr(), who.len())
-                })?;
+                unsafe { driver::cuMemSetAccess(from, (to - from) as usize, who.as_ptr(), who.len()) }
+                    .ok()?;
             }
             map.allow(from, to, who);
         }

@@ -87,11 +87,6 @@ pub struct Piece {
     pub stamp: u64,
 }
 
-/// The driver's yes, or its error.
-pub fn check(code: CUresult) -> Result<(), CUresult> {
-    if code == CUresult::SUCCESS { Ok(()) } else { Err(code) }
-}
-
 /// What a plain allocation on a device is made of.
 pub fn plain(ordinal: CUdevice) -> CUmemAllocationProp {
     CUmemAllocationProp {
@@ -178,7 +173,7 @@ impl Piece {
     pub fn make(&mut self) -> Result<(), CUresult> {
         let mut real = 0;
         // SAFETY: pointers to a local and to our own properties.
-        check(unsafe { driver::cuMemCreate(&mut real, self.bytes as usize, &self.prop, 0) })?;
+        unsafe { driver::cuMemCreate(&mut real, self.bytes as usize, &self.prop, 0) }.ok()?;
         self.real = Some(real);
         let mapped = self.maps.iter().try_for_each(|map| map_at(map, real));
         if mapped.is_err() {
@@ -227,9 +222,8 @@ impl Piece {
         for map in &mut self.maps {
             if self.real.is_some() {
                 // SAFETY: mapped there since `place`; the descriptions are ours.
-                check(unsafe {
-                    driver::cuMemSetAccess(map.at, map.bytes as usize, who.as_ptr(), who.len())
-                })?;
+                unsafe { driver::cuMemSetAccess(map.at, map.bytes as usize, who.as_ptr(), who.len()) }
+                    .ok()?;
             }
             map.allow(map.at, map.end(), who);
         }
@@ -259,11 +253,11 @@ impl Piece {
         };
         let bytes = self.bytes as usize;
         if let Some(at) = self.window() {
-            return check(copy(at, slot, bytes));
+            return copy(at, slot, bytes).ok();
         }
         let mut at = 0;
         // SAFETY: pointers to locals.
-        check(unsafe { driver::cuMemAddressReserve(&mut at, bytes, 0, 0, 0) })?;
+        unsafe { driver::cuMemAddressReserve(&mut at, bytes, 0, 0, 0) }.ok()?;
         let who = own_access(self.prop.location.id);
         let whole = Map {
             at,
@@ -272,7 +266,7 @@ impl Piece {
             access: vec![Access { at, bytes: self.bytes, who: vec![who] }],
         };
         let done = map_in(&whole, real).and_then(|()| {
-            let copied = check(copy(at, slot, bytes)).and_then(|()| check(wait()));
+            let copied = copy(at, slot, bytes).ok().and_then(|()| wait().ok());
             // SAFETY: mapped above, and the copy has ended.
             unsafe { driver::cuMemUnmap(at, bytes) };
             copied
@@ -310,13 +304,13 @@ fn map_in(map: &Map, real: CUmemGenericAllocationHandle) -> Result<(), CUresult>
 
 fn map_at(map: &Map, real: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
     // SAFETY: addresses that we or the application reserved, and a live handle.
-    check(unsafe { driver::cuMemMap(map.at, map.bytes as usize, map.offset as usize, real, 0) })
+    unsafe { driver::cuMemMap(map.at, map.bytes as usize, map.offset as usize, real, 0) }.ok()
 }
 
 fn open(access: &Access) -> Result<(), CUresult> {
     let Access { at, bytes, who } = access;
     // SAFETY: addresses that are mapped; the descriptions are ours.
-    check(unsafe { driver::cuMemSetAccess(*at, *bytes as usize, who.as_ptr(), who.len()) })
+    unsafe { driver::cuMemSetAccess(*at, *bytes as usize, who.as_ptr(), who.len()) }.ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::allocate::{SHARED_BELOW, make_managed, reserve, sizes};
 use super::book::{Extent, Home};
 use super::export::KIND;
 use super::physical::SHARED;
-use super::piece::{self, GRANULE, check};
+use super::piece::{self, GRANULE};
 use crate::contexts::{Context, Contexts};
 use crate::log;
 use crate::real::driver;
@@ -98,8 +98,8 @@ impl Memory {
         let copy = |to, from| {
             // SAFETY: as many bytes of memory of ours as both have, our own stream, and both stay until the wait.
             unsafe {
-                check(driver::cuMemcpyDtoDAsync_v2(to, from, bytes as usize, stream))?;
-                check(driver::cuStreamSynchronize(stream))
+                driver::cuMemcpyDtoDAsync_v2(to, from, bytes as usize, stream).ok()?;
+                driver::cuStreamSynchronize(stream).ok()
             }
         };
         if !self.can_replace() {
@@ -113,7 +113,7 @@ impl Memory {
         let ids = book.add_pieces(meanwhile, parts, prop, (device, Some(SHARED)));
         let made = book.place(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
         // SAFETY: managed memory of the driver's, which nothing uses; its bytes are in the pieces.
-        let freed = made.and_then(|()| check(unsafe { driver::cuMemFree_v2(start) }));
+        let freed = made.and_then(|()| unsafe { driver::cuMemFree_v2(start) }.ok());
         if let Err(code) = freed {
             book.drop_pieces(&ids);
             unreserve(meanwhile, bytes);
