@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // it asks the dynamic linker who answers a name
 use crate::entry::Entry;
 use crate::find::real_dlsym;
-use crate::log;
 use crate::open::has_kept_deepbind;
+use crate::sys::log;
 use crate::sys::sync::ignore_poison;
 use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;

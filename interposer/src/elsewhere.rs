@@ -3,8 +3,9 @@
 //! Such a program may never call us again, so that a thread looks for the driver among the files that are mapped. It is
 //! started by the first `dlmopen`, which hardly any program calls, looks ever more seldom, and ends when there is one.
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
-use crate::agent::spawn_quietly;
-use crate::{log, process};
+use crate::process;
+use crate::sys::log;
+use crate::sys::thread;
 use core::ffi::{c_int, c_void};
 use std::collections::BTreeSet;
 use std::sync::Once;
@@ -19,7 +20,7 @@ static WATCHED: Once = Once::new();
 /// The program opens another namespace.
 pub fn watch() {
     WATCHED.call_once(|| {
-        if let Err(error) = spawn_quietly("nvshare-around", look) {
+        if let Err(error) = thread::spawn("nvshare-around", look) {
             log::debug!("cannot start a thread ({error}): a driver in another namespace is not noticed");
         }
     });

@@ -1,6 +1,6 @@
 //! What we keep for this process, from its `cuInit` to its end or fork.
 #![allow(unsafe_code)] // the fork handler, and a pointer that is published
-use crate::agent::{self, Bell};
+use crate::agent;
 use crate::around::Around;
 use crate::captures::Captures;
 use crate::contexts::Contexts;
@@ -11,6 +11,7 @@ use crate::real::driver;
 use crate::residency::Memory;
 use crate::settings::Settings;
 use crate::sys::sync::ignore_poison;
+use crate::sys::waker::Waker;
 use nvshare_abi::{CUdevice, CUmemoryPool};
 use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -38,7 +39,7 @@ pub struct Process {
     pools: Mutex<BTreeMap<usize, Pool>>,
     /// By ordinal: the devices' current ones, so that not every allocation asks the driver.
     current_pools: Mutex<BTreeMap<CUdevice, usize>>,
-    pub bell: Bell,
+    pub waker: Waker,
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant; `u64::MAX`: none.
     limit: AtomicU64,
@@ -81,7 +82,7 @@ pub fn start() {
         around: Around::default(),
         pools: Mutex::default(),
         current_pools: Mutex::default(),
-        bell: Bell::default(),
+        waker: Waker::default(),
         reserve: AtomicU64::new(DEFAULT_RESERVE.0),
         limit: AtomicU64::new(u64::MAX),
     }));
@@ -106,7 +107,7 @@ pub fn start() {
 /// threads that the child does not have.
 extern "C" fn in_child() {
     PROCESS.store(null_mut(), Release);
-    crate::owned::close_in_child();
+    crate::sys::guarded_fd::close_in_child();
 }
 
 impl Process {

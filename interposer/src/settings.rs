@@ -1,7 +1,7 @@
 //! The library's settings: environment variables, read once when the process initialises CUDA, and in a container its
 //! policy, which holds for processes that have none of them.
 #![allow(unsafe_code)] // getauxval
-use crate::log::{self, Level};
+use crate::sys::log::{self, Level};
 use core::ffi::CStr;
 use nvshare_protocol::{Bytes, paths};
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
-use super::signals;
 use crate::captures::is_refusal;
 use crate::contexts::{Context, Purpose};
 use crate::process::Process;
 use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::thread;
 use nvshare_abi::CUresult;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Drain {
     pub fn spawn(process: &'static Process) -> std::io::Result<Self> {
         let drain = Self::default();
         let worker = drain.clone();
-        signals::spawn("nvshare-drain", move || worker.work(process))?;
+        thread::spawn("nvshare-drain", move || worker.work(process))?;
         Ok(drain)
     }
 
@@ -72,7 +72,7 @@ impl Drain {
             ignore_poison(board.lock()).done = asked;
             changed.notify_all();
             // Who judges the idleness need not look for it.
-            process.bell.ring();
+            process.waker.wake();
         }
     }
 

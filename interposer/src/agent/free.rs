@@ -2,8 +2,8 @@
 use super::{Agent, Phase, RETRY_ROOM};
 use crate::contexts::Contexts;
 use crate::process::Process;
-use crate::random::random;
-use crate::{clock, log};
+use crate::sys::random::random;
+use crate::sys::{clock, log};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::Share;
 

@@ -147,7 +147,7 @@ mod tests {
         counts: impl Fn(u64) -> Option<u32>,
         is_done: impl Fn(u64) -> bool,
     ) -> Option<u64> {
-        let start = crate::clock::instant();
+        let start = crate::sys::clock::instant();
         idleness.restart();
         let mut now = start;
         loop {

@@ -3,7 +3,6 @@
 //! It does one thing after the other. What it must not wait for without a bound, the end of submitted
 //! work, a thread of its own waits for (`drain`).
 #![allow(unsafe_code)] // one driver call, on our own threads
-mod bell;
 mod drain;
 mod free;
 mod idle;
@@ -11,17 +10,15 @@ mod pace;
 mod prepare;
 mod refused;
 mod remake;
-mod signals;
 mod tell;
 mod turn;
 
 use crate::process::Process;
-use crate::random::random;
 use crate::real::driver;
 use crate::residency::Totals;
+use crate::sys::random::random;
+use crate::sys::{clock, log, thread};
 use crate::transport::{Link, Transport};
-use crate::{clock, log};
-pub use bell::Bell;
 use drain::Drain;
 use free::abandon;
 use idle::{Idleness, News};
@@ -29,7 +26,6 @@ use nvshare_protocol::tenant::{Hello, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, VERSION};
 use pace::Pace;
 use refused::Refusal;
-pub use signals::spawn as spawn_quietly;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -116,7 +112,7 @@ struct Agent {
 /// Starts the agent. If it cannot start, or ever fails, the application runs as if we were not here.
 pub fn spawn(process: &'static Process) {
     let run = move || {
-        process.bell.listen();
+        process.waker.attach();
         relax_capture();
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let (transport, drain) =
@@ -129,7 +125,7 @@ pub fn spawn(process: &'static Process) {
         log::error!("the agent ended ({ended:?}): this process runs unmanaged");
         abandon(process);
     };
-    if let Err(error) = signals::spawn("nvshare-agent", run) {
+    if let Err(error) = thread::spawn("nvshare-agent", run) {
         log::error!("cannot start a thread ({error}): this process runs unmanaged");
         abandon(process);
     }
@@ -189,7 +185,7 @@ impl Agent {
             self.watch();
             let bound = self.next_wake();
             if !self.has_news() {
-                self.process.bell.wait(bound);
+                self.process.waker.wait(bound);
             }
             if self.has_news()
                 && let Err(error) = self.listen()

@@ -1,7 +1,7 @@
 //! Swap space is made ready for a hand-over that may come.
 use super::{Agent, Phase};
-use crate::clock;
 use crate::process::Process;
+use crate::sys::clock;
 use std::time::{Duration, Instant};
 
 /// How soon to look again for swap space whose pages the scheduler has made meanwhile.

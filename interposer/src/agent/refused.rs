@@ -1,6 +1,6 @@
 //! A scheduler that is there and does not want this process, for now. That sets nobody loose.
 use super::{Agent, OWN_DRAIN, Phase, RETRY_LATER, RETRY_REFUSED};
-use crate::{clock, log};
+use crate::sys::{clock, log};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::{NoPlace, Share};
 use std::io;

@@ -1,7 +1,7 @@
 //! What we tell the scheduler: devices, memory, and that work waits.
 use super::{Agent, Phase, REPORT, STAYING, turn};
-use crate::clock;
 use crate::residency::{Sums, Totals};
+use crate::sys::clock;
 use nvshare_protocol::tenant::{Device, Memory, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::io;

@@ -2,8 +2,8 @@
 use super::{Agent, OWN_DRAIN, Phase, RETRY_ROOM, STRAY};
 use crate::contexts::Purpose;
 use crate::process::Process;
+use crate::sys::{clock, log};
 use crate::transport::{Heard, Mapped};
-use crate::{clock, log};
 use nvshare_protocol::tenant::{
     Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome, total,
 };

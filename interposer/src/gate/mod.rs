@@ -61,7 +61,10 @@ pub fn pass<After: FnOnce(CUresult) -> CUresult>(
             catch_unwind(AssertUnwindSafe(|| after(result))).unwrap_or(result)
         }
         Err(_) => {
-            crate::log::error!("{}: a fault of nvshare's own; the call goes on without it", entry.name());
+            crate::sys::log::error!(
+                "{}: a fault of nvshare's own; the call goes on without it",
+                entry.name()
+            );
             driver()
         }
     }

@@ -93,7 +93,7 @@ impl Turnstile {
             let mut waiting = ignore_poison(self.waiting.lock());
             if self.is_shut() {
                 waiting.threads += 1;
-                waiting.since.get_or_insert_with(crate::clock::instant);
+                waiting.since.get_or_insert_with(crate::sys::clock::instant);
                 drop(waiting);
                 knock();
                 waiting = ignore_poison(self.waiting.lock());
@@ -104,7 +104,7 @@ impl Turnstile {
                         break;
                     }
                     // An opening that was over before this thread saw it.
-                    waiting.since.get_or_insert_with(crate::clock::instant);
+                    waiting.since.get_or_insert_with(crate::sys::clock::instant);
                     waiting = ignore_poison(self.opened.wait(waiting));
                 }
                 waiting.threads -= 1;
@@ -229,7 +229,7 @@ mod tests {
         let gate = Turnstile::new_shut();
         assert_eq!(gate.wanted_since(), None);
         for _ in 0..2 {
-            let before = crate::clock::instant();
+            let before = crate::sys::clock::instant();
             let (knocked, knocks) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 let call =
@@ -240,7 +240,7 @@ mod tests {
                 });
                 knocks.recv_timeout(LONG).unwrap();
                 let came = gate.wanted_since().unwrap();
-                assert!(came >= before && came <= crate::clock::instant());
+                assert!(came >= before && came <= crate::sys::clock::instant());
                 let second = scope.spawn(move || call(knocked));
                 knocks.recv_timeout(LONG).unwrap();
                 assert_eq!(gate.wanted_since(), Some(came), "the first counts");

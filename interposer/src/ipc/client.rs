@@ -1,7 +1,7 @@
 //! Who opens a handle of another process's.
 use super::ticket::Ticket;
-use crate::descriptors;
-use crate::owned::{BRIEF, Owned};
+use crate::sys::guarded_fd::{BRIEF, GuardedFd};
+use crate::sys::scm_rights;
 use crate::sys::sync::Deadline;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,7 +37,7 @@ fn is_hung_up(error: &io::Error) -> bool {
 
 fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
     let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server))?;
-    let stream = Owned::new(UnixStream::connect_addr(&address)?.into(), false, BRIEF);
+    let stream = GuardedFd::new(UnixStream::connect_addr(&address)?.into(), false, BRIEF);
     stream.set_bound(libc::SO_RCVTIMEO, PATIENCE)?;
     stream.set_bound(libc::SO_SNDTIMEO, PATIENCE)?;
     stream.write_all(&ticket.secret)?;
@@ -51,10 +51,10 @@ fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
     }
 }
 
-fn part(stream: &Owned) -> io::Result<(u64, u64, OwnedFd)> {
+fn part(stream: &GuardedFd) -> io::Result<(u64, u64, OwnedFd)> {
     let (mut words, mut read, mut file) = ([0; 16], 0, None);
     while read < words.len() {
-        let (more, with) = descriptors::receive(stream.get()?, &mut words[read..])?;
+        let (more, with) = scm_rights::receive(stream.get()?, &mut words[read..])?;
         if more == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,

@@ -9,10 +9,10 @@ mod server;
 mod ticket;
 
 use crate::contexts::Context;
-use crate::log;
 use crate::process::Process;
-use crate::random::random;
 use crate::residency::Known;
+use crate::sys::log;
+use crate::sys::random::random;
 use crate::sys::sync::ignore_poison;
 use mapped::Mapped;
 use nvshare_abi::{CUdeviceptr, CUresult};

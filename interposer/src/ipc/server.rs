@@ -4,11 +4,11 @@
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::ticket::{Name, Secret, Ticket};
-use crate::owned::{BRIEF, IPC, LOOK, Owned};
 use crate::process::Process;
-use crate::random::random;
+use crate::sys::guarded_fd::{BRIEF, GuardedFd, IPC, LOOK};
+use crate::sys::random::random;
 use crate::sys::sync::Deadline;
-use crate::{agent, descriptors, log};
+use crate::sys::{log, scm_rights, thread};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -32,19 +32,19 @@ type Parts = Vec<(OwnedFd, u64)>;
 pub fn start(process: &'static Process) -> io::Result<Name> {
     let name = random()?;
     let listener = bind(&name)?;
-    agent::spawn_quietly("nvshare-ipc", move || serve(&name, listener, |secret| given(process, secret)))?;
+    thread::spawn("nvshare-ipc", move || serve(&name, listener, |secret| given(process, secret)))?;
     Ok(name)
 }
 
 /// In the program's table: this thread calls the driver, whose descriptors are there.
-fn bind(name: &Name) -> io::Result<Owned> {
+fn bind(name: &Name) -> io::Result<GuardedFd> {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(name))?)?;
     listener.set_nonblocking(true)?;
-    Ok(Owned::new(listener.into(), false, IPC))
+    Ok(GuardedFd::new(listener.into(), false, IPC))
 }
 
 /// The next one that has connected.
-fn accept(listener: &Owned) -> io::Result<Peer> {
+fn accept(listener: &GuardedFd) -> io::Result<Peer> {
     let (none, flags) = (std::ptr::null_mut(), libc::SOCK_CLOEXEC);
     // SAFETY: no address is asked for.
     let fd = unsafe { libc::accept4(listener.get()?, none, none.cast(), flags) };
@@ -52,7 +52,7 @@ fn accept(listener: &Owned) -> io::Result<Peer> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: just made, and nobody else's.
-    Ok(Peer::new(Owned::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, BRIEF)))
+    Ok(Peer::new(GuardedFd::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, BRIEF)))
 }
 
 fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
@@ -68,7 +68,7 @@ fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
 /// A connection whose secret is not there yet.
 #[derive(Debug)]
 struct Peer {
-    stream: Owned,
+    stream: GuardedFd,
     /// It runs as another user.
     foreign: bool,
     secret: Secret,
@@ -83,7 +83,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    fn new(stream: Owned) -> Self {
+    fn new(stream: GuardedFd) -> Self {
         let foreign = is_foreign(&stream);
         Self { stream, foreign, secret: Secret::default(), read: 0 }
     }
@@ -114,13 +114,13 @@ impl Peer {
             let mut words = [0; 16];
             words[..8].copy_from_slice(&bytes.to_le_bytes());
             words[8..].copy_from_slice(&left.to_le_bytes());
-            descriptors::send(self.stream.get()?, &words, file.as_fd())?;
+            scm_rights::send(self.stream.get()?, &words, file.as_fd())?;
         }
         Ok(())
     }
 }
 
-fn is_foreign(stream: &Owned) -> bool {
+fn is_foreign(stream: &GuardedFd) -> bool {
     let Ok(fd) = stream.get() else { return true };
     let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
@@ -132,7 +132,7 @@ fn is_foreign(stream: &Owned) -> bool {
 }
 
 /// Answers whoever says a secret, without an end.
-fn serve(name: &Name, mut listener: Owned, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
+fn serve(name: &Name, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
     // In the order of their coming.
     let mut silent: Vec<Peer> = Vec::with_capacity(SILENT);
     // That the socket is gone was said.
@@ -213,8 +213,9 @@ fn leaves(foreign: &[bool], newcomer: bool) -> Leaves {
 
 /// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was of
 /// before. Which of the silent are ready; one that is not ours any more is, too.
-fn wait(listener: &Owned, silent: &[Peer]) -> Vec<bool> {
-    let interest = |of: &Owned| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
+fn wait(listener: &GuardedFd, silent: &[Peer]) -> Vec<bool> {
+    let interest =
+        |of: &GuardedFd| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
     let mut wanted: Vec<_> =
         std::iter::once(listener).chain(silent.iter().map(|peer| &peer.stream)).map(interest).collect();
     let bound = if wanted.iter().all(|entry| entry.fd >= 0) { LOOK.as_millis() as libc::c_int } else { 0 };

@@ -80,7 +80,7 @@ fn freed(
                 CUresult::SUCCESS => process.memory.forget(&taken),
                 _ => process.memory.put_back(taken),
             }
-            process.bell.ring();
+            process.waker.wake();
         }
         result
     })
@@ -141,7 +141,7 @@ fn in_order(
                 } else {
                     process.memory.refund(device.id, charged);
                 }
-                process.bell.ring();
+                process.waker.wake();
                 result
             }))
         }

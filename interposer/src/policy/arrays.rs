@@ -39,7 +39,7 @@ fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Gate<Boxe
         } else {
             process.memory.refund(device, bytes);
         }
-        process.bell.ring();
+        process.waker.wake();
         result
     }))
 }
@@ -98,7 +98,7 @@ pub(super) fn uncounted(key: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
         if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
             process.memory.fix_again(key, fixed);
         }
-        process.bell.ring();
+        process.waker.wake();
         result
     })
 }

@@ -21,7 +21,7 @@ fn note_context(
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
             // SAFETY: the driver has just written through this pointer and reported success.
             if note(process, unsafe { *pctx }) {
-                process.bell.ring();
+                process.waker.wake();
             }
         }
         result
@@ -84,7 +84,7 @@ impl Ending {
             process.ipc.stay(self.opened);
             self.context.iter().for_each(|context| process.contexts.put_back(context));
         }
-        process.bell.ring();
+        process.waker.wake();
     }
 }
 

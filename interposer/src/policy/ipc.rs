@@ -5,9 +5,9 @@ use super::{answer, here, said};
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
 use crate::ipc::Ticket;
-use crate::log;
 use crate::process::{self, Process};
 use crate::residency::Known;
+use crate::sys::log;
 use nvshare_abi::*;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
@@ -58,7 +58,7 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
     let passage = wait_for_memory(process);
     let offset = process.memory.pin_allocation(known.start)?;
     drop(passage);
-    process.bell.ring();
+    process.waker.wake();
     process.ipc.give(process, known, offset).map_err(|error| {
         log::warning!("memory cannot be shared with other processes: {error}");
         CUresult::ERROR_OPERATING_SYSTEM

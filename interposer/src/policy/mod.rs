@@ -33,7 +33,7 @@ use std::sync::Arc;
 fn here(process: &Process) -> Option<Arc<Context>> {
     let (context, new) = process.contexts.current()?;
     if new {
-        process.bell.ring();
+        process.waker.wake();
     }
     Some(context)
 }

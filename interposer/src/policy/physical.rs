@@ -59,7 +59,7 @@ pub fn physical_created(
         } else {
             process.memory.refund(device, bytes as u64);
         }
-        process.bell.ring();
+        process.waker.wake();
         result
     }))
 }
@@ -68,7 +68,7 @@ pub fn physical_created(
 fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
     let (device, new) = process.contexts.device(ordinal)?;
     if new {
-        process.bell.ring();
+        process.waker.wake();
     }
     Some((device.id, device.capacity))
 }
@@ -76,7 +76,7 @@ fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
 pub fn physical_released(_: Entry, handle: Handle) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     let ours = process::current().filter(|_| is_ours(handle));
     if let Some(process) = ours {
-        process.bell.ring();
+        process.waker.wake();
         return Gate::Answer(process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS));
     }
     // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
@@ -177,7 +177,7 @@ fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing>
     }
     let _passage = wait_for_memory(process);
     let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
-    process.bell.ring();
+    process.waker.wake();
     said(act(real).ok())
 }
 

@@ -28,7 +28,7 @@ pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CU
     let Some(ordinal) = known.device else { return Backing::Nobodys };
     let Some((device, new)) = process.contexts.device(ordinal) else { return Backing::Nobodys };
     if new {
-        process.bell.ring();
+        process.waker.wake();
     }
     let there =
         if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };

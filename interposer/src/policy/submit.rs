@@ -136,7 +136,7 @@ fn queue(
 /// # Errors
 /// As of [`queue`].
 fn knock(process: &Process) -> Result<Passage<'_>, CUresult> {
-    let passage = process.gate.pass_or_give_up(|| process.bell.ring(), || process.place.fails());
+    let passage = process.gate.pass_or_give_up(|| process.waker.wake(), || process.place.fails());
     passage.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
 }
 

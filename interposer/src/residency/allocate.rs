@@ -6,9 +6,9 @@ use super::piece::{self, GRANULE};
 use super::{Engine, Memory};
 use crate::captures;
 use crate::contexts::{Context, Device};
-use crate::log;
 use crate::process::Process;
 use crate::real::driver;
+use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -276,7 +276,7 @@ impl Memory {
             |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.give(*slot));
         let mut rest = whole;
         for size in &sizes {
-            match self.space.slot(*size, rest, || process.bell.ring()) {
+            match self.space.slot(*size, rest, || process.waker.wake()) {
                 Ok(slot) => slots.push(slot),
                 Err(code) => {
                     free_slots(&slots);
@@ -331,7 +331,7 @@ impl Memory {
                 deadline.left().filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_supervised());
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
-            process.bell.ring();
+            process.waker.wake();
             book = ignore_poison(self.moved.wait_timeout(book, left)).0;
         }
     }

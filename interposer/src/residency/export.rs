@@ -74,7 +74,7 @@ impl Memory {
             drop(book);
             // It is done while the GPU is ours.
             wait_for_grant();
-            process.bell.ring();
+            process.waker.wake();
             let book = self.book();
             if book.replace.contains(&extent) {
                 drop(ignore_poison(self.moved.wait_timeout(book, left.min(TURN))));
@@ -103,7 +103,7 @@ impl Memory {
             }
             book.remake.extend(lacking);
             asked = true;
-            process.bell.ring();
+            process.waker.wake();
             let Some(left) = deadline.left() else { return Err(CUresult::ERROR_NOT_SUPPORTED) };
             book = ignore_poison(self.moved.wait_timeout(book, left)).0;
         }

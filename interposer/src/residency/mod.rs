@@ -125,7 +125,7 @@ impl Memory {
                 _ if managed_works => Engine::Managed,
                 _ => Engine::Plain,
             };
-            crate::log::info!("the engine of this process is {}", engine.name());
+            crate::sys::log::info!("the engine of this process is {}", engine.name());
             engine
         })
     }
@@ -143,7 +143,7 @@ impl Memory {
     /// Wakes the agent if there is more or less memory than it knows of.
     pub fn tell_changes(&self, process: &Process) {
         if self.changed.load(Relaxed) && self.changed.swap(false, AcqRel) {
-            process.bell.ring();
+            process.waker.wake();
         }
     }
 

@@ -41,7 +41,7 @@ impl Memory {
             self.refund(device, bytes);
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        let slot = self.space.slot(bytes, bytes, || process.bell.ring());
+        let slot = self.space.slot(bytes, bytes, || process.waker.wake());
         let slot = slot.inspect_err(|_| self.book().refund(device, bytes))?;
         let id = {
             let mut book = self.book();
@@ -65,7 +65,7 @@ impl Memory {
             self.drop_physical(id);
             return Err(code);
         }
-        process.bell.ring();
+        process.waker.wake();
         Ok(MARK | id)
     }
 

@@ -6,10 +6,10 @@
 use super::arena::Arena;
 use super::piece::GRANULE;
 use crate::contexts::Entered;
-use crate::log;
-use crate::raw;
 use crate::real::driver;
+use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::syscall;
 use crate::transport::Mapped;
 use nvshare_abi::*;
 use std::io;
@@ -313,7 +313,7 @@ impl Mapping {
     /// # Errors
     /// The kernel's.
     pub fn new(file: RawFd, offset: u64, bytes: u64) -> io::Result<Self> {
-        let at = raw::map(file, offset, bytes)?;
+        let at = syscall::map(file, offset, bytes)?;
         // A forked child has no use for it, and would hold its pages.
         // SAFETY: the mapping just made.
         unsafe { libc::madvise(at as *mut c_void, bytes as usize, libc::MADV_DONTFORK) };

@@ -12,7 +12,7 @@ use super::plan::{self, Range, Stretch};
 use crate::contexts::{Context, Contexts};
 use crate::real::driver;
 use crate::sys::sync::ignore_poison;
-use crate::{clock, log};
+use crate::sys::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};

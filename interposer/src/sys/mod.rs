@@ -1,3 +1,11 @@
 //! What the operating system and the standard library give us, in the form that a guest in another program needs: nothing
-//! here knows of CUDA or of the scheduler.
+//! here calls the driver or speaks with the scheduler.
+pub mod clock;
+pub mod guarded_fd;
+pub mod log;
+pub mod random;
+pub mod scm_rights;
 pub mod sync;
+pub mod syscall;
+pub mod thread;
+pub mod waker;

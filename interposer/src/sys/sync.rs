@@ -23,14 +23,16 @@ pub struct Deadline(Option<std::time::Instant>);
 
 impl Deadline {
     pub fn after(bound: Duration) -> Self {
-        Self(if cfg!(loom) { None } else { crate::clock::instant().checked_add(bound) })
+        Self(if cfg!(loom) { None } else { crate::sys::clock::instant().checked_add(bound) })
     }
 
     /// What is left, or `None` when it has passed.
     pub fn left(self) -> Option<Duration> {
         match self.0 {
             None => Some(Duration::MAX),
-            Some(at) => at.checked_duration_since(crate::clock::instant()).filter(|left| !left.is_zero()),
+            Some(at) => {
+                at.checked_duration_since(crate::sys::clock::instant()).filter(|left| !left.is_zero())
+            }
         }
     }
 }

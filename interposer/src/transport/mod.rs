@@ -6,11 +6,11 @@
 mod reader;
 pub mod table;
 
-use crate::agent;
-use crate::agent::Bell;
-use crate::owned::{LINK, Owned};
 use crate::process::Process;
+use crate::sys::guarded_fd::{GuardedFd, LINK};
 use crate::sys::sync::ignore_poison;
+use crate::sys::thread;
+use crate::sys::waker::Waker;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToScheduler;
 pub use reader::{Heard, Mapped};
@@ -35,13 +35,13 @@ enum Command {
 /// What has come over one connection, in order; an error is the last.
 pub struct Inbox {
     heard: Mutex<VecDeque<io::Result<Heard>>>,
-    bell: &'static Bell,
+    waker: &'static Waker,
 }
 
 impl Inbox {
     fn put(&self, heard: io::Result<Heard>) {
         ignore_poison(self.heard.lock()).push_back(heard);
-        self.bell.ring();
+        self.waker.wake();
     }
 
     fn is_empty(&self) -> bool {
@@ -59,7 +59,7 @@ impl Transport {
     /// No thread.
     pub fn spawn(process: &'static Process) -> io::Result<Self> {
         let (commands, receiver) = mpsc::channel();
-        agent::spawn_quietly("nvshare-send", move || Writer::new(process).run(&receiver))?;
+        thread::spawn("nvshare-send", move || Writer::new(process).run(&receiver))?;
         Ok(Self { commands })
     }
 
@@ -136,7 +136,7 @@ struct Writer {
     alone: bool,
     /// The thread that reads.
     reader: io::Result<Sender<reader::Connection>>,
-    stream: Option<Arc<Owned>>,
+    stream: Option<Arc<GuardedFd>>,
 }
 
 impl Writer {
@@ -160,11 +160,11 @@ impl Writer {
     }
 
     fn connect(&mut self, socket: &Path) -> io::Result<Arc<Inbox>> {
-        let stream = Arc::new(Owned::unconnected(self.alone, LINK)?);
+        let stream = Arc::new(GuardedFd::unconnected(self.alone, LINK)?);
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(socket)?;
-        let inbox = Arc::new(Inbox { heard: Mutex::default(), bell: &self.process.bell });
+        let inbox = Arc::new(Inbox { heard: Mutex::default(), waker: &self.process.waker });
         // Not taken for a scheduler that is busy.
         let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
         reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;

@@ -1,9 +1,9 @@
 //! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
 use super::Inbox;
-use crate::agent;
-use crate::owned::{Owned, SWAP};
 use crate::process::Process;
 use crate::residency::Mapping;
+use crate::sys::guarded_fd::{GuardedFd, SWAP};
+use crate::sys::thread;
 use nvshare_protocol::frame::{Reader, Received};
 use nvshare_protocol::tenant::ToTenant;
 use std::io;
@@ -27,12 +27,12 @@ pub struct Mapped {
 }
 
 /// A connection to read, and where to put what comes.
-pub(super) type Connection = (Arc<Owned>, Arc<Inbox>);
+pub(super) type Connection = (Arc<GuardedFd>, Arc<Inbox>);
 
 /// Starts the thread that reads one connection after the other; its table is this thread's.
 pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Connection>> {
     let (connections, receiver) = mpsc::channel::<Connection>();
-    agent::spawn_quietly("nvshare-receive", move || {
+    thread::spawn("nvshare-receive", move || {
         while let Ok((stream, inbox)) = receiver.recv() {
             let end = End(inbox);
             let error = SwapFile::default().read(process, &stream, &end.0);
@@ -58,14 +58,14 @@ impl Drop for End {
 /// The file of the swap space that the scheduler grants.
 #[derive(Default)]
 struct SwapFile {
-    file: Option<Owned>,
+    file: Option<GuardedFd>,
     /// How much of it is mapped, bytes.
     mapped: u64,
     anew: bool,
 }
 
 impl SwapFile {
-    fn read(mut self, process: &'static Process, stream: &Owned, inbox: &Inbox) -> io::Error {
+    fn read(mut self, process: &'static Process, stream: &GuardedFd, inbox: &Inbox) -> io::Error {
         let mut reader = Reader::default();
         loop {
             match self.read_once(process, stream, &mut reader) {
@@ -78,13 +78,13 @@ impl SwapFile {
     fn read_once(
         &mut self,
         process: &'static Process,
-        stream: &Owned,
+        stream: &GuardedFd,
         reader: &mut Reader,
     ) -> io::Result<Vec<Heard>> {
         let mut bytes = [0; 4096];
         let (read, file) = stream.receive(&mut bytes)?;
         // Whoever has closed the file gets another one with the next connection.
-        self.file.as_ref().map_or(Ok(0), Owned::get)?;
+        self.file.as_ref().map_or(Ok(0), GuardedFd::get)?;
         if let Some(file) = file {
             self.replace(file, stream.is_alone());
         }
@@ -106,7 +106,7 @@ impl SwapFile {
 
     /// A file that comes before the message that it belongs to is whole.
     fn replace(&mut self, file: OwnedFd, alone: bool) {
-        self.file = Some(Owned::new(file, alone, SWAP));
+        self.file = Some(GuardedFd::new(file, alone, SWAP));
         (self.mapped, self.anew) = (0, true);
     }
 
@@ -117,7 +117,7 @@ impl SwapFile {
         while self.mapped < bytes && failed.is_none() {
             let file = self.file.as_ref().ok_or_else(|| io::Error::other("no file came with the swap space"));
             let mapping = file
-                .and_then(Owned::get)
+                .and_then(GuardedFd::get)
                 .and_then(|file| Mapping::new(file, self.mapped, (bytes - self.mapped).min(most)));
             match mapping {
                 Ok(mapping) => {

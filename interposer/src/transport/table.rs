@@ -1,6 +1,6 @@
 //! A table of descriptors that is not the program's.
 #![allow(unsafe_code)] // system calls on descriptors
-use crate::raw;
+use crate::sys::syscall;
 use std::ffi::{c_int, c_uint};
 
 /// In `linux/close_range.h`.
@@ -23,7 +23,7 @@ pub fn leave() -> bool {
     }
     for _ in 0..=2 {
         // The lowest numbers are free.
-        let _ = raw::nothing();
+        let _ = syscall::nothing();
     }
     true
 }
@@ -44,7 +44,7 @@ fn close_one_by_one() {
         Err(_) => Box::new(0..MOST),
     };
     // The table is this thread's own, and nothing of it is used.
-    all.for_each(raw::close);
+    all.for_each(syscall::close);
 }
 
 #[cfg(test)]

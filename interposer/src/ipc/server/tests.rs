@@ -1,6 +1,6 @@
 use super::*;
 use crate::ipc::client;
-use crate::owned::File;
+use crate::sys::guarded_fd::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;

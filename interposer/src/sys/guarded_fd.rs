@@ -1,7 +1,7 @@
 //! Descriptors of ours. In a table that the program uses too, a number is no proof: it may have closed ours and been given
 //! the number for something else. There a descriptor has a high number and is known by its file before every use.
 #![allow(unsafe_code)] // system calls on descriptors
-use crate::{descriptors, raw};
+use super::{scm_rights, syscall};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,7 @@ const HIGHEST: u64 = 1024;
 pub const LOOK: Duration = Duration::from_secs(1);
 
 /// What a forked child must not keep open, for the scheduler tells by a connection's end that a tenant is gone: whose is
-/// where in [`KEPT`].
+/// where in [`REGISTRY`].
 pub const LINK: usize = 0;
 pub const SWAP: usize = 1;
 pub const IPC: usize = 2;
@@ -25,15 +25,15 @@ pub const IPC: usize = 2;
 pub const BRIEF: usize = usize::MAX;
 
 /// Those in the program's table.
-static KEPT: [Kept; 3] = [const { Kept::none() }; 3];
+static REGISTRY: [Registered; 3] = [const { Registered::none() }; 3];
 
-struct Kept {
+struct Registered {
     fd: AtomicI32,
     device: AtomicU64,
     inode: AtomicU64,
 }
 
-impl Kept {
+impl Registered {
     const fn none() -> Self {
         Self { fd: AtomicI32::new(-1), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
     }
@@ -59,7 +59,7 @@ impl File {
 }
 
 #[derive(Debug)]
-pub struct Owned {
+pub struct GuardedFd {
     fd: RawFd,
     /// In a table with which the program has nothing to do.
     alone: bool,
@@ -68,7 +68,7 @@ pub struct Owned {
     slot: usize,
 }
 
-impl Owned {
+impl GuardedFd {
     /// `alone`: the calling thread's table is not the program's.
     pub fn new(fd: OwnedFd, alone: bool, slot: usize) -> Self {
         if alone {
@@ -76,10 +76,10 @@ impl Owned {
         }
         let fd = raised(fd).into_raw_fd();
         let file = File::of(fd);
-        if let Some((kept, file)) = KEPT.get(slot).zip(file) {
-            kept.device.store(file.device, Relaxed);
-            kept.inode.store(file.inode, Relaxed);
-            kept.fd.store(fd, Release);
+        if let Some((entry, file)) = REGISTRY.get(slot).zip(file) {
+            entry.device.store(file.device, Relaxed);
+            entry.inode.store(file.inode, Relaxed);
+            entry.fd.store(fd, Release);
         }
         Self { fd, alone, file, slot }
     }
@@ -89,7 +89,7 @@ impl Owned {
     /// # Errors
     /// No descriptors are left, or sockets are not allowed.
     pub fn unconnected(alone: bool, slot: usize) -> io::Result<Self> {
-        let fd = raw::socket()?;
+        let fd = syscall::socket()?;
         // SAFETY: just made, and nobody else's.
         Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, alone, slot))
     }
@@ -130,14 +130,14 @@ impl Owned {
     /// Nobody is there, or has time within the bound for sending (`WouldBlock`).
     pub fn connect(&self, path: &Path) -> io::Result<()> {
         let (address, length) = address(path)?;
-        raw::connect(self.get()?, &address, length)
+        syscall::connect(self.get()?, &address, length)
     }
 
     /// # Errors
     /// The other end is gone, or does not take it within the bound.
     pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match raw::send(self.get()?, bytes) {
+            match syscall::send(self.get()?, bytes) {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -155,7 +155,7 @@ impl Owned {
             self.set_bound(libc::SO_RCVTIMEO, LOOK)?;
         }
         loop {
-            match descriptors::receive(self.get()?, bytes) {
+            match scm_rights::receive(self.get()?, bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_alone() => {}
                 received => return received,
@@ -183,23 +183,23 @@ impl Owned {
     }
 }
 
-impl Drop for Owned {
+impl Drop for GuardedFd {
     fn drop(&mut self) {
         if let Ok(fd) = self.get() {
             // A number that is not ours any more may be another one's of ours; a child looks at the file anyway.
-            if let Some(kept) = KEPT.get(self.slot).filter(|_| !self.is_alone()) {
-                let _ = kept.fd.compare_exchange(fd, -1, AcqRel, Acquire);
+            if let Some(entry) = REGISTRY.get(self.slot).filter(|_| !self.is_alone()) {
+                let _ = entry.fd.compare_exchange(fd, -1, AcqRel, Acquire);
             }
-            raw::close(fd);
+            syscall::close(fd);
         }
     }
 }
 
 /// In a forked child: closes what it has of ours.
 pub fn close_in_child() {
-    for kept in &KEPT {
-        let fd = kept.fd.swap(-1, AcqRel);
-        let file = File { device: kept.device.load(Relaxed), inode: kept.inode.load(Relaxed) };
+    for entry in &REGISTRY {
+        let fd = entry.fd.swap(-1, AcqRel);
+        let file = File { device: entry.device.load(Relaxed), inode: entry.inode.load(Relaxed) };
         if fd >= 0 && File::of(fd) == Some(file) {
             // SAFETY: ours; no thread of this child uses it any more.
             unsafe { libc::close(fd) };
@@ -249,7 +249,7 @@ mod tests {
     fn what_the_program_has_put_in_its_place_is_left_alone() {
         let (ours, _peer) = UnixStream::pair().unwrap();
         let (theirs, mut other) = UnixStream::pair().unwrap();
-        let owned = Owned::new(ours.into(), false, BRIEF);
+        let owned = GuardedFd::new(ours.into(), false, BRIEF);
         assert!(owned.get().unwrap() >= 64, "out of the way");
         // SAFETY: no pointers; the number is ours.
         assert!(unsafe { libc::dup2(theirs.as_raw_fd(), owned.get().unwrap()) } >= 0);
@@ -268,7 +268,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "sockets")]
     fn a_silent_connection_that_the_program_has_closed_is_noticed() {
         let (ours, _peer) = UnixStream::pair().unwrap();
-        let owned = std::sync::Arc::new(Owned::new(ours.into(), false, BRIEF));
+        let owned = std::sync::Arc::new(GuardedFd::new(ours.into(), false, BRIEF));
         let reads = owned.clone();
         let reader = std::thread::spawn(move || reads.receive(&mut [0; 8]).map(|(read, _)| read));
         // SAFETY: no pointers; the number is ours.

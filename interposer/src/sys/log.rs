@@ -34,13 +34,13 @@ pub fn write(level: Level, text: std::fmt::Arguments<'_>) {
 
 macro_rules! say {
     ($level:ident, $($text:tt)*) => {
-        if $crate::log::enabled($crate::log::Level::$level) {
-            $crate::log::write($crate::log::Level::$level, format_args!($($text)*))
+        if $crate::sys::log::enabled($crate::sys::log::Level::$level) {
+            $crate::sys::log::write($crate::sys::log::Level::$level, format_args!($($text)*))
         }
     };
 }
-macro_rules! error { ($($t:tt)*) => { $crate::log::say!(Error, $($t)*) }; }
-macro_rules! warning { ($($t:tt)*) => { $crate::log::say!(Warn, $($t)*) }; }
-macro_rules! info { ($($t:tt)*) => { $crate::log::say!(Info, $($t)*) }; }
-macro_rules! debug { ($($t:tt)*) => { $crate::log::say!(Debug, $($t)*) }; }
+macro_rules! error { ($($t:tt)*) => { $crate::sys::log::say!(Error, $($t)*) }; }
+macro_rules! warning { ($($t:tt)*) => { $crate::sys::log::say!(Warn, $($t)*) }; }
+macro_rules! info { ($($t:tt)*) => { $crate::sys::log::say!(Info, $($t)*) }; }
+macro_rules! debug { ($($t:tt)*) => { $crate::sys::log::say!(Debug, $($t)*) }; }
 pub(crate) use {debug, error, info, say, warning};

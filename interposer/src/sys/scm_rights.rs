@@ -1,6 +1,6 @@
 //! Descriptors that come and go over a socket, beside bytes.
 #![allow(unsafe_code)] // sendmsg(2) and recvmsg(2), whose control data std does not know
-use crate::raw;
+use crate::sys::syscall;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -24,7 +24,7 @@ pub fn receive(socket: RawFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Own
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let mut message = message(&mut control, &mut part);
     // SAFETY: the structure points to buffers of the lengths that it says.
-    let read = unsafe { raw::receive(socket, &mut message)? };
+    let read = unsafe { syscall::receive(socket, &mut message)? };
     let mut file = None;
     // SAFETY: the kernel has filled the control buffer, whose macros walk it; a descriptor in it is ours from now on.
     unsafe {
