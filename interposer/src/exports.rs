@@ -1,7 +1,7 @@
 //! The C face: one exported function per row, all alike.
 #![allow(non_snake_case, unsafe_code)] // C functions under NVIDIA's names that call the driver behind them
 #![allow(clippy::too_many_arguments)] // NVIDIA's
-use crate::{entry::Entry, gate, policy, real};
+use crate::{driver, entry::Entry, gate, policy};
 use nvshare_abi::*;
 
 macro_rules! exports {
@@ -10,7 +10,7 @@ macro_rules! exports {
         /// As NVIDIA's function of the same name.
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $sym($($arg: $ty),*) -> CUresult {
-            let address = real::address(Entry::$sym);
+            let address = driver::address(Entry::$sym);
             if address.is_null() {
                 return CUresult::ERROR_NOT_FOUND;
             }

@@ -8,8 +8,7 @@
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod agent;
 mod around;
-mod captures;
-mod contexts;
+mod driver;
 mod elsewhere;
 mod entry;
 mod exports;
@@ -21,10 +20,8 @@ mod open;
 mod place;
 mod policy;
 mod process;
-mod real;
 mod residency;
 mod sanitizer;
 mod settings;
-mod stream;
 mod sys;
 mod transport;

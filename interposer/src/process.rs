@@ -2,12 +2,12 @@
 #![allow(unsafe_code)] // the fork handler, and a pointer that is published
 use crate::agent;
 use crate::around::Around;
-use crate::captures::Captures;
-use crate::contexts::Contexts;
+use crate::driver;
+use crate::driver::captures::Captures;
+use crate::driver::contexts::Contexts;
 use crate::gate::Turnstile;
 use crate::ipc::Ipc;
 use crate::place::Place;
-use crate::real::driver;
 use crate::residency::Memory;
 use crate::settings::Settings;
 use crate::sys::sync::ignore_poison;

@@ -1,6 +1,6 @@
 //! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
-use crate::captures::is_refusal;
-use crate::contexts::{Context, Purpose};
+use crate::driver::captures::is_refusal;
+use crate::driver::context::{Context, Purpose};
 use crate::process::Process;
 use crate::sys::sync::{Deadline, ignore_poison};
 use crate::sys::thread;

@@ -1,6 +1,6 @@
 //! Running without a scheduler's leave: all memory comes back first.
 use super::{Agent, Phase, RETRY_ROOM};
-use crate::contexts::Contexts;
+use crate::driver::contexts::Contexts;
 use crate::process::Process;
 use crate::sys::random::random;
 use crate::sys::{clock, log};

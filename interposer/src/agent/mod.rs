@@ -13,8 +13,8 @@ mod remake;
 mod tell;
 mod turn;
 
+use crate::driver;
 use crate::process::Process;
-use crate::real::driver;
 use crate::residency::Totals;
 use crate::sys::random::random;
 use crate::sys::{clock, log, thread};

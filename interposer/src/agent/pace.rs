@@ -2,7 +2,7 @@
 //!
 //! Marks everything submitted so far, and lets a ration of calls pass beyond it; when the mark has been reached, the
 //! next one is set. How long that took says whether the ration was too large. Nothing of this is in the way of a launch.
-use crate::contexts::{Context, Purpose};
+use crate::driver::context::{Context, Purpose};
 use crate::process::Process;
 use nvshare_abi::CUresult;
 use std::sync::Arc;

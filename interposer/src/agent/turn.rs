@@ -1,6 +1,6 @@
 //! What the scheduler tells us, and what we do about it.
 use super::{Agent, OWN_DRAIN, Phase, RETRY_ROOM, STRAY};
-use crate::contexts::Purpose;
+use crate::driver::context::Purpose;
 use crate::process::Process;
 use crate::sys::{clock, log};
 use crate::transport::{Heard, Mapped};

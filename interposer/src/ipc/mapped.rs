@@ -1,6 +1,6 @@
 //! Pieces of another process, mapped one after the other, until dropped.
 #![allow(unsafe_code)] // imports and maps device memory through the driver
-use crate::real::driver;
+use crate::driver;
 use crate::residency::own_access;
 use nvshare_abi::*;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -8,7 +8,7 @@ mod mapped;
 mod server;
 mod ticket;
 
-use crate::contexts::Context;
+use crate::driver::context::Context;
 use crate::process::Process;
 use crate::residency::Known;
 use crate::sys::log;

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::pools::{self, Backing};
 use super::{answer, here, submit, written};
+use crate::driver::stream::StreamKey;
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::residency::{Wish, context_of};
-use crate::stream::Key;
 use nvshare_abi::*;
 
 /// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute
@@ -158,7 +158,7 @@ pub fn free_async(
     // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
     // stream of no context.
     let is_captured = process.captures.any() && submit::is_captured(stream);
-    if is_captured || Key::here(stream).is_default() && here(process).is_none() {
+    if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
         return Gate::Pass;
     }
     freed(process, dptr, process.memory.free_in(process, dptr, stream))

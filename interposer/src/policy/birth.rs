@@ -3,7 +3,7 @@
 use crate::around::is_decided;
 use crate::entry::Entry;
 use crate::gate::{Gate, Nothing};
-use crate::{process, real};
+use crate::{driver, process};
 use core::ffi::CStr;
 use nvshare_abi::*;
 
@@ -37,7 +37,7 @@ pub fn lookup(
             if answer.is_null() {
                 return result;
             }
-            if let Some(entry) = real::entry_at(*answer) {
+            if let Some(entry) = driver::entry_at(*answer) {
                 *answer = entry.export();
             } else if let Some(process) = process::current()
                 && !symbol.is_null()

@@ -1,12 +1,14 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
 use super::here;
-use crate::contexts::{self, Context, is_primary_active};
+use crate::driver;
+use crate::driver::context::Context;
+use crate::driver::device::is_primary_active;
+use crate::driver::teardown;
 use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::ipc::Opened;
 use crate::process::{self, Process};
-use crate::real::driver;
 use crate::residency::{By, Leaving};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -51,7 +53,7 @@ struct Ending {
     leaving: Leaving,
     opened: Vec<Opened>,
     /// A turn does not end before the driver has answered: until then the context's kernels may run.
-    _ending: contexts::Ending<'static>,
+    _ending: teardown::Ending<'static>,
 }
 
 impl Ending {

@@ -3,7 +3,7 @@
 use super::here;
 use super::ipc::is_shareable;
 use super::submit::{submit_in, wait_for_memory};
-use crate::contexts::Device;
+use crate::driver::device::Device;
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing, Passage};
 use crate::process::{self, Process};

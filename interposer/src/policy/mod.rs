@@ -23,7 +23,7 @@ pub use physical::*;
 pub use pools::*;
 pub use submit::*;
 
-use crate::contexts::Context;
+use crate::driver::context::Context;
 use crate::gate::{Gate, Nothing};
 use crate::process::Process;
 use nvshare_abi::CUresult;

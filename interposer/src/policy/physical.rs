@@ -3,10 +3,10 @@
 use super::arrays::uncounted;
 use super::submit::wait_for_memory;
 use super::{answer, said, written};
+use crate::driver;
 use crate::entry::Entry;
 use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
-use crate::real::driver;
 use crate::residency::is_ours;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};

@@ -1,11 +1,12 @@
 //! Pools of stream-ordered memory. Ours are made of chunks that can move; those that the application may share with
 //! others stay the driver's.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
-use crate::contexts::{Context, Device};
+use crate::driver;
+use crate::driver::context::Context;
+use crate::driver::device::Device;
 use crate::entry::Entry;
 use crate::gate::{Gate, Nothing};
 use crate::process::{self, Pool, Process};
-use crate::real::driver;
 use crate::residency::{By, Engine};
 use nvshare_abi::*;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! Work for the GPU, and captures, which are none.
 #![allow(unsafe_code)] // a launch's configuration is read through the application's pointer
 use super::here;
+use crate::driver;
 use crate::entry::Entry;
 use crate::gate::{Gate, Nothing, Passage};
 use crate::process::{self, Process};
-use crate::real::driver;
 use crate::residency::context_of;
 use nvshare_abi::*;
 

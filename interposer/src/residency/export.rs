@@ -4,9 +4,9 @@
 use super::Memory;
 use super::book::{Book, Home, PieceId};
 use super::physical::SHARED;
-use crate::contexts::Contexts;
+use crate::driver;
+use crate::driver::contexts::Contexts;
 use crate::process::Process;
-use crate::real::driver;
 use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};

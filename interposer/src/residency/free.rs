@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // frees device memory through the driver
 use super::Memory;
 use super::book::{Allocation, Book, Extent, Home};
-use crate::contexts::Contexts;
+use crate::driver;
+use crate::driver::contexts::Contexts;
 use crate::process::Process;
-use crate::real::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::MutexGuard;

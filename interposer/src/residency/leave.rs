@@ -8,7 +8,7 @@ use super::Memory;
 use super::arena::Arena;
 use super::book::{Allocation, Extent, Fixed, Shelf};
 use super::stream_order::Passing;
-use crate::contexts::Contexts;
+use crate::driver::contexts::Contexts;
 use std::collections::BTreeMap;
 
 /// What a context has that is being destroyed. It stays charged.

@@ -5,7 +5,7 @@
 //! application's calls do), `export` (what other processes open), `replace` (managed memory that they are to open),
 //! `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else may access
 //! it), `transfer` (how memory moves), `plan` (which managed memory does).
-use crate::contexts::Device;
+use crate::driver::device::Device;
 use crate::process::Process;
 use crate::settings::EngineChoice;
 use crate::sys::sync::ignore_poison;

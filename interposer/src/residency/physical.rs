@@ -4,8 +4,8 @@
 use super::Memory;
 use super::book::{Fixed, PieceId};
 use super::piece::{GRANULE, Map, Piece};
+use crate::driver;
 use crate::process::Process;
-use crate::real::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 

@@ -1,6 +1,6 @@
 //! A piece of physical memory on a device, which keeps its addresses and its bytes while it is not there.
 #![allow(unsafe_code)] // maps and unmaps device memory through the driver
-use crate::real::driver;
+use crate::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 

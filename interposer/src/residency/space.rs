@@ -5,8 +5,8 @@
 #![allow(unsafe_code)] // maps files, and registers them with the driver
 use super::arena::Arena;
 use super::piece::GRANULE;
-use crate::contexts::Entered;
-use crate::real::driver;
+use crate::driver;
+use crate::driver::context::Entered;
 use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
 use crate::sys::syscall;

@@ -4,11 +4,11 @@
 use super::Memory;
 use super::allocate::Wish;
 use super::book::{Allocation, Home};
-use crate::captures::is_refusal;
-use crate::contexts::Context;
+use crate::driver;
+use crate::driver::captures::is_refusal;
+use crate::driver::context::Context;
+use crate::driver::stream::StreamKey;
 use crate::process::Process;
-use crate::real::driver;
-use crate::stream::Key;
 use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +45,7 @@ enum End {
 struct Batch {
     /// The stream's context.
     context: usize,
-    stream: Key,
+    stream: StreamKey,
     /// How many streams of its number had ended before.
     age: u64,
     end: End,
@@ -75,12 +75,12 @@ impl Passing {
 }
 
 impl Freed {
-    fn age(&self, stream: Key) -> u64 {
+    fn age(&self, stream: StreamKey) -> u64 {
         self.ended.get(&(stream.number() as usize)).copied().unwrap_or_default()
     }
 
     /// An allocation of the same size that was freed in the same stream, and did not leave the book.
-    fn again(&mut self, bytes: u64, pool: usize, context: usize, stream: Key) -> Option<Item> {
+    fn again(&mut self, bytes: u64, pool: usize, context: usize, stream: StreamKey) -> Option<Item> {
         let age = self.age(stream);
         let of_stream = |batch: &Batch| {
             batch.end != End::Everything && (batch.context, batch.stream, batch.age) == (context, stream, age)
@@ -102,7 +102,7 @@ impl Freed {
     }
 
     /// Adds to the stream's open batch, and takes that out if it is to be closed.
-    fn add(&mut self, item: Item, context: usize, stream: Key) -> Option<Batch> {
+    fn add(&mut self, item: Item, context: usize, stream: StreamKey) -> Option<Batch> {
         let is_open =
             |batch: &Batch| batch.end == End::Open && batch.context == context && batch.stream == stream;
         let at = self.batches.iter().rposition(is_open).unwrap_or_else(|| {
@@ -142,7 +142,7 @@ impl Memory {
         pool: usize,
         (here, stream): (usize, CUstream),
     ) -> Result<CUdeviceptr, CUresult> {
-        let again = ignore_poison(self.freed.lock()).again(bytes as u64, pool, here, Key::here(stream));
+        let again = ignore_poison(self.freed.lock()).again(bytes as u64, pool, here, StreamKey::here(stream));
         if let Some(item) = again {
             let mut book = self.book();
             let new = book.stamp();
@@ -182,7 +182,7 @@ impl Memory {
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = Item { start, id, bytes, pool };
-        let full = ignore_poison(self.freed.lock()).add(item, context, Key::here(stream));
+        let full = ignore_poison(self.freed.lock()).add(item, context, StreamKey::here(stream));
         if let Some(batch) = full {
             self.close(process, batch, stream);
             self.reclaim(process, false);
@@ -219,7 +219,7 @@ impl Memory {
 
     /// A stream is about to be destroyed: what was freed in it waits for its end.
     pub fn close_stream(&self, process: &Process, stream: CUstream) {
-        let key = Key::here(stream);
+        let key = StreamKey::here(stream);
         let _none_is_asked = ignore_poison(self.naming.lock());
         let mut freed = ignore_poison(self.freed.lock());
         if freed.batches.is_empty() && freed.ended.is_empty() {
@@ -295,7 +295,7 @@ impl Memory {
             allocation.freed = true;
         }
         let items = vec![Item { start, id, bytes: 0, pool: 0 }];
-        let (stream, end) = (Key::default(), End::Everything);
+        let (stream, end) = (StreamKey::default(), End::Everything);
         let batch = Batch { context: 0, stream, age: 0, end, items, bytes: 0 };
         ignore_poison(self.freed.lock()).batches.push_back(batch);
     }
@@ -412,7 +412,7 @@ impl Memory {
 
 /// The context of a stream; none for the default ones, which are of the current context.
 pub fn context_of(stream: CUstream) -> Option<usize> {
-    if Key::here(stream).is_default() {
+    if StreamKey::here(stream).is_default() {
         return None;
     }
     let mut context = std::ptr::null_mut();

@@ -1,55 +1,16 @@
-//! The devices this process uses, and its contexts on them.
-#![allow(unsafe_code)] // it asks the driver about devices and enters contexts
-use crate::captures::is_refusal;
-use crate::real::driver;
+//! The contexts of this process, and its devices.
+#![allow(unsafe_code)] // it asks the driver for contexts and makes some
+use super::context::Context;
+use super::device::{Device, describe, is_primary_active};
+use super::teardown::Endings;
+use crate::driver;
 use crate::sys::sync::ignore_poison;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-
-mod device;
-mod ending;
-use device::describe;
-pub use device::{Device, is_primary_active};
-pub use ending::{Ending, Endings};
-
-/// One context, until it is destroyed.
-#[derive(Debug)]
-pub struct Context {
-    raw: usize,
-    pub device: Arc<Device>,
-    /// How often a primary context was retained and not released.
-    users: AtomicU32,
-    /// Whether it is one that we have made for a moment.
-    lent: bool,
-    /// Whether it still exists: read while we work or wait in it, written when it is to be destroyed.
-    life: RwLock<bool>,
-    /// Held while we work in the context.
-    inner: Mutex<Inner>,
-}
-
-/// What we have made in a context, at first need.
-#[derive(Debug, Default)]
-struct Inner {
-    /// Our own stream.
-    stream: Option<usize>,
-    /// Events that are free.
-    events: Vec<usize>,
-    /// One event for each [`Purpose`].
-    recorded: [Option<usize>; 2],
-}
-
-/// Why all work of a context is marked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To wait for its end.
-    Drain,
-    /// To see how long it takes.
-    Pace,
-}
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 #[derive(Debug, Default)]
 pub struct Contexts {
@@ -65,189 +26,6 @@ pub struct Contexts {
     /// Whether memory could last not be brought to a device without a context, and not for want of room.
     unusable: AtomicBool,
     pub endings: Endings,
-}
-
-/// A context that is current on this thread until dropped.
-pub struct Entered<'a> {
-    inner: MutexGuard<'a, Inner>,
-    _life: RwLockReadGuard<'a, bool>,
-}
-
-/// A point in a stream of ours.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark(Option<usize>);
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        let mut popped = null_mut();
-        // SAFETY: `enter` has pushed the context on this thread, and this value is not Send.
-        unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
-    }
-}
-
-impl Entered<'_> {
-    /// Our own stream in this context, not ordered with the application's default stream.
-    ///
-    /// # Errors
-    /// What the driver says when it cannot make one.
-    pub fn stream(&mut self) -> Result<CUstream, CUresult> {
-        if let Some(stream) = self.inner.stream {
-            return Ok(stream as CUstream);
-        }
-        let mut stream: CUstream = null_mut();
-        // SAFETY: the context is current and the pointer is to a local.
-        match unsafe { driver::cuStreamCreate(&mut stream, CU_STREAM_NON_BLOCKING) } {
-            CUresult::SUCCESS => {
-                self.inner.stream = Some(stream as usize);
-                Ok(stream)
-            }
-            code => Err(code),
-        }
-    }
-
-    fn event(&mut self) -> Result<usize, CUresult> {
-        if let Some(event) = self.inner.events.pop() {
-            return Ok(event);
-        }
-        let mut event: CUevent = null_mut();
-        // A thread that waits for it sleeps, and does not take a core from the application.
-        // SAFETY: the context is current and the pointer is to a local.
-        match unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC) } {
-            CUresult::SUCCESS => Ok(event as usize),
-            code => Err(code),
-        }
-    }
-
-    /// Marks the point that our stream has been given work to.
-    pub fn mark(&mut self, stream: CUstream) -> Mark {
-        let Ok(event) = self.event() else { return Mark(None) };
-        // SAFETY: an event and a stream of the context that is current.
-        match unsafe { driver::cuEventRecord(event as CUevent, stream) } {
-            CUresult::SUCCESS => Mark(Some(event)),
-            _ => {
-                self.inner.events.push(event);
-                Mark(None)
-            }
-        }
-    }
-
-    /// Waits until the stream has passed the mark.
-    pub fn passed(&mut self, mark: Mark, stream: CUstream) -> CUresult {
-        let Some(event) = mark.0 else {
-            // SAFETY: our own stream of the context that is current.
-            return unsafe { driver::cuStreamSynchronize(stream) };
-        };
-        self.inner.events.push(event);
-        // SAFETY: an event of ours that was recorded.
-        unsafe { driver::cuEventSynchronize(event as CUevent) }
-    }
-}
-
-impl Context {
-    pub fn raw(&self) -> usize {
-        self.raw
-    }
-
-    fn new(raw: usize, device: Arc<Device>) -> Self {
-        let (users, life) = (AtomicU32::new(0), RwLock::new(true));
-        Self { raw, device, users, lent: false, life, inner: Mutex::default() }
-    }
-
-    /// Whether it ends as soon as what it was made for is done.
-    pub fn is_lent(&self) -> bool {
-        self.lent
-    }
-
-    /// Alive until the guard is dropped; `None` once it is gone.
-    fn alive(&self) -> Option<RwLockReadGuard<'_, bool>> {
-        Some(ignore_poison(self.life.read())).filter(|alive| **alive)
-    }
-
-    /// Makes the context current on this thread; `None` once it is gone.
-    pub fn enter(&self) -> Option<Entered<'_>> {
-        let life = self.alive()?;
-        let inner = ignore_poison(self.inner.lock());
-        // Made only on success: its end takes the context off this thread again.
-        // SAFETY: the context is alive, and stays so while `life` is held.
-        (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
-            .then(|| Entered { inner, _life: life })
-    }
-
-    /// Marks all work submitted in this context so far, whatever stream it is in. Not beside a capture: see
-    /// [`crate::captures`].
-    pub fn record(&self, purpose: Purpose) -> CUresult {
-        let Some(mut entered) = self.enter() else { return CUresult::ERROR_CONTEXT_IS_DESTROYED };
-        let event = match entered.inner.recorded[purpose as usize] {
-            Some(event) => event,
-            None => match entered.event() {
-                Ok(event) => event,
-                Err(code) => return code,
-            },
-        };
-        entered.inner.recorded[purpose as usize] = Some(event);
-        // SAFETY: a live context and an event of it.
-        unsafe { driver::cuCtxRecordEvent(self.raw as CUcontext, event as CUevent) }
-    }
-
-    /// Asks (`cuEventQuery`) or waits (`cuEventSynchronize`) for what was last recorded, without keeping others out.
-    fn recorded(&self, purpose: Purpose, ask: unsafe fn(CUevent) -> CUresult) -> CUresult {
-        let Some(_life) = self.alive() else { return CUresult::SUCCESS };
-        let event = ignore_poison(self.inner.lock()).recorded[purpose as usize];
-        // SAFETY: an event of a live context.
-        event.map_or(CUresult::SUCCESS, |event| unsafe { ask(event as CUevent) })
-    }
-
-    /// Whether what was last recorded is still unfinished.
-    pub fn is_unfinished(&self, purpose: Purpose) -> bool {
-        self.recorded(purpose, driver::cuEventQuery) == CUresult::ERROR_NOT_READY
-    }
-
-    /// Waits for the end of what was last recorded. A context in error has nothing unfinished.
-    pub fn finish(&self, purpose: Purpose) {
-        self.recorded(purpose, driver::cuEventSynchronize);
-    }
-
-    /// Waits for all work submitted in this context, without keeping others out.
-    pub fn synchronize(&self) -> CUresult {
-        // SAFETY: no arguments; a context is current.
-        self.within(|| unsafe { driver::cuCtxSynchronize() }).unwrap_or(CUresult::SUCCESS)
-    }
-
-    /// Does `act` while this context is current on this thread, without keeping others out; the driver's error if it
-    /// cannot be, none if it is gone.
-    pub fn within(&self, act: impl FnOnce() -> CUresult) -> Option<CUresult> {
-        let _life = self.alive()?;
-        // SAFETY: the context is alive while `_life` is held.
-        let pushed = unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) };
-        if pushed != CUresult::SUCCESS {
-            return Some(pushed);
-        }
-        let done = act();
-        let mut popped = null_mut();
-        // SAFETY: pushed above, on this thread.
-        unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
-        Some(done)
-    }
-
-    /// Whether the driver refuses all work here since an error of the application's.
-    fn is_broken(&self) -> bool {
-        let Some(mut entered) = self.enter() else { return false };
-        let code = match entered.stream() {
-            // SAFETY: our own stream of the context that is current.
-            Ok(stream) => unsafe { driver::cuStreamQuery(stream) },
-            Err(code) => code,
-        };
-        code != CUresult::SUCCESS && code != CUresult::ERROR_NOT_READY && !is_refusal(code)
-    }
-
-    /// Whether it is known to be its device's primary context.
-    pub fn is_primary(&self) -> bool {
-        self.device.primary.load(Relaxed) == self.raw
-    }
-
-    fn bury(&self) {
-        *ignore_poison(self.life.write()) = false;
-    }
 }
 
 impl Contexts {
@@ -348,7 +126,7 @@ impl Contexts {
             ignore_poison(self.ended.lock()).insert(list[at].raw);
             list.swap_remove(at)
         };
-        taken.bury();
+        taken.invalidate();
         Some(taken)
     }
 
@@ -418,7 +196,7 @@ impl Contexts {
         }
         let context = Context { lent: true, ..Context::new(raw as usize, device.clone()) };
         let done = act(&context);
-        context.bury();
+        context.invalidate();
         // SAFETY: made above; nobody else knows of it.
         unsafe { driver::cuCtxDestroy_v2(raw) };
         Ok(done)

@@ -1,6 +1,6 @@
 //! One device, as the driver describes it.
 #![allow(unsafe_code)] // it asks the driver
-use crate::real::driver;
+use crate::driver;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::AtomicUsize;

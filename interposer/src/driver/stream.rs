@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A stream: its number, and for the default stream of a thread, whose number is the same in all, the thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Key(usize, u64);
+pub struct StreamKey(usize, u64);
 
-impl Key {
+impl StreamKey {
     /// The calling thread's stream of this number.
     pub fn here(stream: CUstream) -> Self {
         static THREADS: AtomicU64 = AtomicU64::new(1);
@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn each_thread_has_a_default_stream_of_its_own_and_other_streams_are_everybodys() {
         let (own, named) = (CU_STREAM_PER_THREAD as CUstream, 0x1000 as CUstream);
-        let here = (Key::here(own), Key::here(named));
-        assert_eq!(here, (Key::here(own), Key::here(named)));
+        let here = (StreamKey::here(own), StreamKey::here(named));
+        assert_eq!(here, (StreamKey::here(own), StreamKey::here(named)));
         let there = std::thread::spawn(|| {
-            (Key::here(CU_STREAM_PER_THREAD as CUstream), Key::here(0x1000 as CUstream))
+            (StreamKey::here(CU_STREAM_PER_THREAD as CUstream), StreamKey::here(0x1000 as CUstream))
         });
         let there = there.join().expect("the thread ends");
         assert_ne!(here.0, there.0);

@@ -1,7 +1,7 @@
 //! The streams that the application captures. A capture is disturbed by calls that wait for the whole context,
 //! from whatever thread (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's
 //! owner, in all three modes), so that ours are made only while there is none.
-use crate::stream::Key;
+use super::stream::StreamKey;
 use crate::sys::sync::ignore_poison;
 use nvshare_abi::{CUresult, CUstream};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -16,7 +16,7 @@ pub fn is_refusal(code: CUresult) -> bool {
 #[derive(Debug, Default)]
 pub struct Captures {
     /// With the context that each was begun in.
-    streams: Mutex<Vec<(Key, usize)>>,
+    streams: Mutex<Vec<(StreamKey, usize)>>,
     count: AtomicUsize,
     ended: Condvar,
 }
@@ -24,13 +24,13 @@ pub struct Captures {
 /// A capture that is about to begin: nothing of ours that would disturb it runs meanwhile.
 pub struct Beginning<'a> {
     captures: &'a Captures,
-    streams: MutexGuard<'a, Vec<(Key, usize)>>,
+    streams: MutexGuard<'a, Vec<(StreamKey, usize)>>,
 }
 
 impl Beginning<'_> {
     /// The driver has begun it, in this context.
     pub fn begun(mut self, stream: CUstream, context: usize) {
-        self.streams.push((Key::here(stream), context));
+        self.streams.push((StreamKey::here(stream), context));
         self.captures.count.store(self.streams.len(), Release);
     }
 }
@@ -45,7 +45,7 @@ impl Captures {
         if !self.any() {
             return;
         }
-        let key = Key::here(stream);
+        let key = StreamKey::here(stream);
         self.change(|streams| {
             // Another thread may end the capture of a thread's own stream.
             let at = streams.iter().position(|(known, _)| *known == key);
@@ -61,7 +61,7 @@ impl Captures {
         }
     }
 
-    fn change(&self, act: impl FnOnce(&mut Vec<(Key, usize)>)) {
+    fn change(&self, act: impl FnOnce(&mut Vec<(StreamKey, usize)>)) {
         let mut streams = ignore_poison(self.streams.lock());
         act(&mut streams);
         self.count.store(streams.len(), Release);
