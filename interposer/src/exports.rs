@@ -1,7 +1,7 @@
 //! The C face: one exported function per row, all alike.
 #![allow(non_snake_case, unsafe_code)] // C functions under NVIDIA's names that call the driver behind them
 #![allow(clippy::too_many_arguments)] // NVIDIA's
-use crate::{driver, entry::Entry, gate, policy};
+use crate::{dispatch, driver, entry::Entry, policy};
 use nvshare_abi::*;
 
 macro_rules! exports {
@@ -18,7 +18,7 @@ macro_rules! exports {
             // SAFETY: the address was looked up under this row's name, and the type is this row's
             // signature, which is checked against NVIDIA's header.
             let driver = unsafe { core::mem::transmute::<*mut core::ffi::c_void, Driver>(address) };
-            gate::pass(
+            dispatch::call(
                 Entry::$sym,
                 // SAFETY: the caller's own arguments, passed on unchanged.
                 || unsafe { driver($($arg),*) },

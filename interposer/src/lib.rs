@@ -8,6 +8,7 @@
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod agent;
 mod around;
+mod dispatch;
 mod driver;
 mod elsewhere;
 mod entry;

@@ -5,7 +5,7 @@ use crate::around::Around;
 use crate::driver;
 use crate::driver::captures::Captures;
 use crate::driver::contexts::Contexts;
-use crate::gate::Turnstile;
+use crate::gate::Gate;
 use crate::ipc::Ipc;
 use crate::place::Place;
 use crate::residency::Memory;
@@ -28,7 +28,7 @@ const DEFAULT_RESERVE: Bytes = Bytes(1 << 30);
 
 pub struct Process {
     pub settings: Settings,
-    pub gate: Turnstile,
+    pub gate: Gate,
     pub contexts: Contexts,
     pub captures: Captures,
     pub around: Around,
@@ -76,7 +76,7 @@ pub fn start() {
         ipc: Ipc::default(),
         place: Place::default(),
         settings,
-        gate: Turnstile::new_shut(),
+        gate: Gate::new_shut(),
         contexts: Contexts::default(),
         captures: Captures::default(),
         around: Around::default(),

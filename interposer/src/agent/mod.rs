@@ -336,7 +336,8 @@ impl Agent {
         }
         if self.phase == Phase::Held && self.contended && self.welcomed && !self.process.gate.is_shut() {
             let (gate, drain) = (&self.process.gate, &self.drain);
-            let news = self.idleness.look(now, gate.quiet_at(), || drain.begin(), |wait| drain.is_done(wait));
+            let news =
+                self.idleness.look(now, gate.epoch_if_idle(), || drain.begin(), |wait| drain.is_done(wait));
             let said = match news {
                 News::Nothing => Ok(()),
                 News::Idle => self.report().and_then(|()| self.send(&ToScheduler::Idle(self.lease))),
@@ -346,7 +347,7 @@ impl Agent {
                 self.lose(&error);
             }
         }
-        let waits = matches!(self.phase, Phase::Idle | Phase::Waiting) && self.process.gate.is_wanted();
+        let waits = matches!(self.phase, Phase::Idle | Phase::Waiting) && self.process.gate.has_waiters();
         if self.is_steady(now) || !waits {
             self.orphaned = None;
         }
@@ -383,7 +384,7 @@ impl Agent {
             bound = bound.min(until(self.report_due));
         }
         if let Some(at) =
-            self.not_before.filter(|_| self.phase == Phase::Short || self.process.gate.is_wanted())
+            self.not_before.filter(|_| self.phase == Phase::Short || self.process.gate.has_waiters())
         {
             bound = bound.min(until(at));
         }

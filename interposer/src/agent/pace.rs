@@ -52,7 +52,7 @@ impl Pace {
         let marked = process.captures.while_none(|| contexts.into_iter().filter(mark).collect());
         let used = self.mark.is_some() && process.gate.is_shut();
         self.mark = Some(Mark { contexts: marked.unwrap_or_default(), since: now, used });
-        process.gate.open_for(self.ration);
+        process.gate.open_with_credits(self.ration);
     }
 
     /// What was marked counts no more; the gate is as it was.

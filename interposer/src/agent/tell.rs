@@ -34,9 +34,9 @@ impl Agent {
             self.send(&ToScheduler::SwapWanted(Bytes(bytes)))?;
         }
         let may_ask = self.not_before.is_none_or(|at| clock::instant() >= at);
-        if self.phase == Phase::Idle && may_ask && self.process.gate.is_wanted() {
+        if self.phase == Phase::Idle && may_ask && self.process.gate.has_waiters() {
             self.not_before = None;
-            self.idleness.wakes(self.process.gate.wanted_since().unwrap_or_else(clock::instant));
+            self.idleness.wakes(self.process.gate.waiting_since().unwrap_or_else(clock::instant));
             self.report()?;
             self.send(&ToScheduler::Request)?;
             self.phase = Phase::Waiting;

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::pools::{self, Backing};
 use super::{answer, here, submit, written};
+use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
 use crate::entry::Entry;
-use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::residency::{Wish, context_of};
 use nvshare_abi::*;
@@ -13,18 +13,18 @@ use nvshare_abi::*;
 /// capability 2.0.
 const PITCH: usize = 512;
 
-fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Gate<Nothing> {
-    let Some(process) = process::current() else { return Gate::Pass };
+fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Disposition<NoAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     // The driver has an answer of its own to these.
     let Some(context) = here(process).filter(|_| !dptr.is_null() && wish.bytes > 0) else {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     };
     let made = process.place.wait().and_then(|()| process.memory.allocate(process, &context, wish));
     // SAFETY: the application's own pointer for the result.
     unsafe { answer(dptr, made) }
 }
 
-pub fn allocate(_: Entry, dptr: *mut CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+pub fn allocate(_: Entry, dptr: *mut CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     granted(dptr, Wish::plain(bytes))
 }
 
@@ -35,14 +35,14 @@ pub fn allocate_pitch(
     width: usize,
     height: usize,
     element: c_uint,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     if pitch.is_null() || !matches!(element, 4 | 8 | 16) {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
-    let Some(row) = width.checked_next_multiple_of(PITCH) else { return Gate::Pass };
-    let Some(bytes) = row.checked_mul(height) else { return Gate::Pass };
+    let Some(row) = width.checked_next_multiple_of(PITCH) else { return Disposition::Passthrough };
+    let Some(bytes) = row.checked_mul(height) else { return Disposition::Passthrough };
     let answer = allocate(entry, dptr, bytes);
-    if matches!(answer, Gate::Answer(CUresult::SUCCESS)) {
+    if matches!(answer, Disposition::Complete(CUresult::SUCCESS)) {
         // SAFETY: the application's own pointer for the result.
         unsafe { *pitch = row };
     }
@@ -50,12 +50,17 @@ pub fn allocate_pitch(
 }
 
 /// The application's own managed memory: counted and moved as any other.
-pub fn allocate_managed(_: Entry, dptr: *mut CUdeviceptr, bytes: usize, flags: c_uint) -> Gate<Nothing> {
+pub fn allocate_managed(
+    _: Entry,
+    dptr: *mut CUdeviceptr,
+    bytes: usize,
+    flags: c_uint,
+) -> Disposition<NoAfter> {
     granted(dptr, Wish { managed: Some(flags), ..Wish::plain(bytes) })
 }
 
-pub fn free(_: Entry, dptr: CUdeviceptr) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
+pub fn free(_: Entry, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     freed(process, dptr, process.memory.free(process, dptr))
 }
 
@@ -64,17 +69,17 @@ fn freed(
     process: &'static Process,
     dptr: CUdeviceptr,
     here: Result<bool, CUresult>,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
         Ok(true) => {
             process.memory.tell_changes(process);
-            return Gate::Answer(CUresult::SUCCESS);
+            return Disposition::Complete(CUresult::SUCCESS);
         }
         Ok(false) => {}
-        Err(code) => return Gate::Answer(code),
+        Err(code) => return Disposition::Complete(code),
     }
     let taken = process.memory.take(dptr);
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         if let Some(taken) = taken {
             match result {
                 CUresult::SUCCESS => process.memory.forget(&taken),
@@ -87,7 +92,12 @@ fn freed(
 }
 
 /// In a stream's order. What a capture allocates is the graph's, and the driver's.
-pub fn allocate_async(entry: Entry, dptr: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> Gate<Boxed> {
+pub fn allocate_async(
+    entry: Entry,
+    dptr: *mut CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Disposition<BoxedAfter> {
     in_order(entry, dptr, bytes, None, stream)
 }
 
@@ -97,7 +107,7 @@ pub fn allocate_from_pool(
     bytes: usize,
     pool: CUmemoryPool,
     stream: CUstream,
-) -> Gate<Boxed> {
+) -> Disposition<BoxedAfter> {
     in_order(entry, dptr, bytes, Some(pool), stream)
 }
 
@@ -107,34 +117,34 @@ fn in_order(
     bytes: usize,
     pool: Option<CUmemoryPool>,
     stream: CUstream,
-) -> Gate<Boxed> {
-    let Some(process) = process::current() else { return Gate::Pass };
+) -> Disposition<BoxedAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     if dptr.is_null() || bytes == 0 {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
     let stream = submit::effective(entry, stream);
     if process.captures.any() && submit::is_captured(stream) {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
     // Memory is made where the stream is, whatever context the thread has, and if it has none.
     let of_stream = context_of(stream).and_then(|of| process.contexts.named(of));
-    let Some(context) = of_stream.or_else(|| here(process)) else { return Gate::Pass };
+    let Some(context) = of_stream.or_else(|| here(process)) else { return Disposition::Passthrough };
     if let Err(code) = process.place.wait() {
-        return Gate::Answer(code);
+        return Disposition::Complete(code);
     }
     match pools::backing(process, context.clone(), pool) {
-        Backing::Nobodys => Gate::Pass,
+        Backing::Nobodys => Disposition::Passthrough,
         Backing::Ours(pool, on) => {
             let made = process.memory.allocate_in(process, &on, bytes, pool, (context.raw(), stream));
             // SAFETY: the application's own pointer for the result.
-            Gate::Answer(unsafe { written(dptr, made) })
+            Disposition::Complete(unsafe { written(dptr, made) })
         }
         Backing::Drivers(device) => {
             let charged = match process.memory.charge_allocation(process, &device, bytes as u64) {
                 Ok(charged) => charged,
-                Err(code) => return Gate::Answer(code),
+                Err(code) => return Disposition::Complete(code),
             };
-            Gate::Admit(Box::new(move |result| {
+            Disposition::Forward(Box::new(move |result| {
                 if result == CUresult::SUCCESS {
                     // SAFETY: the driver has just written through this pointer and reported success.
                     process.memory.adopt(&context, &device, unsafe { *dptr }, bytes as u64);
@@ -152,14 +162,14 @@ pub fn free_async(
     entry: Entry,
     dptr: CUdeviceptr,
     stream: CUstream,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     let stream = submit::effective(entry, stream);
     // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
     // stream of no context.
     let is_captured = process.captures.any() && submit::is_captured(stream);
     if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
     freed(process, dptr, process.memory.free_in(process, dptr, stream))
 }

@@ -1,8 +1,8 @@
 //! Arrays: the driver's own, counted, and never moved, for nothing but the driver knows how they lie in memory.
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
 use super::here;
+use crate::dispatch::{BoxedAfter, Disposition};
 use crate::entry::Entry;
-use crate::gate::{Boxed, Gate};
 use crate::process;
 use crate::residency::Fixed;
 use nvshare_abi::*;
@@ -22,15 +22,15 @@ fn bytes(width: usize, height: usize, depth: usize, format: c_uint, channels: c_
     cells.saturating_mul(channel(format)).saturating_mul(u64::from(channels))
 }
 
-fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Gate<Boxed> {
-    let Some(process) = process::current() else { return Gate::Pass };
-    let Some(context) = here(process) else { return Gate::Pass };
+fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Disposition<BoxedAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let Some(context) = here(process) else { return Disposition::Passthrough };
     let device = context.device.id;
     let charge = || process.memory.charge(device, bytes, process.bound(context.device.capacity));
     if let Err(code) = process.place.wait().and_then(|()| charge()) {
-        return Gate::Answer(code);
+        return Disposition::Complete(code);
     }
-    Gate::Admit(Box::new(move |result| {
+    Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS && !made.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             let key: Key = unsafe { *made }.into();
@@ -57,9 +57,13 @@ impl From<CUmipmappedArray> for Key {
     }
 }
 
-pub fn array_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) -> Gate<Boxed> {
+pub fn array_created(
+    _: Entry,
+    array: *mut CUarray,
+    desc: *const CUDA_ARRAY_DESCRIPTOR,
+) -> Disposition<BoxedAfter> {
     // SAFETY: null, or the application's own description.
-    let Some(desc) = (unsafe { desc.as_ref() }) else { return Gate::Pass };
+    let Some(desc) = (unsafe { desc.as_ref() }) else { return Disposition::Passthrough };
     // SAFETY: an enumeration of four bytes, read as the integer that it is in C.
     let format = unsafe { (&raw const desc.Format).cast::<c_uint>().read() };
     counted(array, bytes(desc.Width, desc.Height, 1, format, desc.NumChannels))
@@ -73,8 +77,12 @@ fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
     Some(bytes(desc.Width, desc.Height, desc.Depth, format, desc.NumChannels))
 }
 
-pub fn array3d_created(_: Entry, array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Gate<Boxed> {
-    let Some(bytes) = array3d(desc) else { return Gate::Pass };
+pub fn array3d_created(
+    _: Entry,
+    array: *mut CUarray,
+    desc: *const CUDA_ARRAY3D_DESCRIPTOR,
+) -> Disposition<BoxedAfter> {
+    let Some(bytes) = array3d(desc) else { return Disposition::Passthrough };
     counted(array, bytes)
 }
 
@@ -84,17 +92,17 @@ pub fn mipmap_created(
     array: *mut CUmipmappedArray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
     levels: c_uint,
-) -> Gate<Boxed> {
-    let Some(bytes) = array3d(desc) else { return Gate::Pass };
+) -> Disposition<BoxedAfter> {
+    let Some(bytes) = array3d(desc) else { return Disposition::Passthrough };
     counted(array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
 }
 
 /// The driver's memory behind a handle goes, unless the driver refuses. Counted no more before it does: afterwards the
 /// handle may be another's at once.
-pub(super) fn uncounted(key: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
+pub(super) fn uncounted(key: usize) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     let counted = process.memory.unfix(key);
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
             process.memory.fix_again(key, fixed);
         }
@@ -103,10 +111,10 @@ pub(super) fn uncounted(key: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
     })
 }
 
-pub fn array_destroyed(_: Entry, array: CUarray) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn array_destroyed(_: Entry, array: CUarray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     uncounted(array as usize)
 }
 
-pub fn mipmap_destroyed(_: Entry, array: CUmipmappedArray) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn mipmap_destroyed(_: Entry, array: CUmipmappedArray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     uncounted(array as usize)
 }

@@ -1,14 +1,14 @@
 //! Initialisation and lookup.
 #![allow(unsafe_code)] // results are written through the application's pointers
 use crate::around::is_decided;
+use crate::dispatch::{Disposition, NoAfter};
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing};
 use crate::{driver, process};
 use core::ffi::CStr;
 use nvshare_abi::*;
 
-pub fn init(_: Entry, _flags: c_uint) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(|result| {
+pub fn init(_: Entry, _flags: c_uint) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(|result| {
         if result != CUresult::SUCCESS {
             return result;
         }
@@ -19,8 +19,8 @@ pub fn init(_: Entry, _flags: c_uint) -> Gate<impl FnOnce(CUresult) -> CUresult>
 }
 
 /// In the table so that it is found at our address too; nothing to do with us.
-pub fn pass(_: Entry) -> Gate<Nothing> {
-    Gate::Pass
+pub fn pass(_: Entry) -> Disposition<NoAfter> {
+    Disposition::Passthrough
 }
 
 /// Lets the driver choose the function by its own version rules, then puts ours in its place.
@@ -28,8 +28,8 @@ pub fn lookup(
     _: Entry,
     symbol: *const c_char,
     pfn: *mut *mut c_void,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS && !pfn.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             let answer = unsafe { &mut *pfn };

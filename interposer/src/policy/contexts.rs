@@ -1,12 +1,12 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
 use super::here;
+use crate::dispatch::Disposition;
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::is_primary_active;
 use crate::driver::teardown;
 use crate::entry::Entry;
-use crate::gate::Gate;
 use crate::ipc::Opened;
 use crate::process::{self, Process};
 use crate::residency::{By, Leaving};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 fn note_context(
     pctx: *mut CUcontext,
     note: impl FnOnce(&Process, CUcontext) -> bool,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
             // SAFETY: the driver has just written through this pointer and reported success.
             if note(process, unsafe { *pctx }) {
@@ -34,7 +34,7 @@ pub fn context_created(
     _: Entry,
     pctx: *mut CUcontext,
     device: CUdevice,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     note_context(pctx, move |process, context| process.contexts.add(context, device))
 }
 
@@ -42,7 +42,7 @@ pub fn primary_retained(
     _: Entry,
     pctx: *mut CUcontext,
     device: CUdevice,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     note_context(pctx, move |process, context| process.contexts.retain_primary(context, device))
 }
 
@@ -90,22 +90,22 @@ impl Ending {
     }
 }
 
-pub fn context_destroyed(_: Entry, context: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
-    let Some(ending) = Ending::of_handle(process, context as usize) else { return Gate::Pass };
-    Gate::Admit(move |result| {
+pub fn context_destroyed(_: Entry, context: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let Some(ending) = Ending::of_handle(process, context as usize) else { return Disposition::Passthrough };
+    Disposition::Forward(move |result| {
         ending.over(process, result == CUresult::SUCCESS);
         result
     })
 }
 
 /// The primary context ends with its last user. It lives on if there is one that we did not see.
-pub fn primary_released(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn primary_released(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let last = process::current().filter(|process| process.contexts.is_last_user(device));
     primary_ended(last, device, move || !is_primary_active(device))
 }
 
-pub fn primary_reset(_: Entry, device: CUdevice) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn primary_reset(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     primary_ended(process::current(), device, || true)
 }
 
@@ -113,11 +113,11 @@ fn primary_ended(
     process: Option<&'static Process>,
     device: CUdevice,
     is_gone: impl FnOnce() -> bool,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process else { return Gate::Pass };
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process else { return Disposition::Passthrough };
     let primary = || process.contexts.remove_primary(device).map(|context| (context.raw(), Some(context)));
-    let Some(ending) = Ending::of(process, true, primary) else { return Gate::Pass };
-    Gate::Admit(move |result| {
+    let Some(ending) = Ending::of(process, true, primary) else { return Disposition::Passthrough };
+    Disposition::Forward(move |result| {
         ending.over(process, result == CUresult::SUCCESS && is_gone());
         process.forget_current_pools();
         result
@@ -129,8 +129,8 @@ pub fn green_context_entered(
     _: Entry,
     pctx: *mut CUcontext,
     green: CUgreenCtx,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
             // SAFETY: the driver has just written through this pointer and reported success.
             process.contexts.add_green(green, unsafe { *pctx });
@@ -139,11 +139,14 @@ pub fn green_context_entered(
     })
 }
 
-pub fn green_context_destroyed(_: Entry, green: CUgreenCtx) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
+pub fn green_context_destroyed(
+    _: Entry,
+    green: CUgreenCtx,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     let of_it = process.contexts.of_green(green).into_iter();
     let endings: Vec<_> = of_it.filter_map(|raw| Ending::of_handle(process, raw)).collect();
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         let gone = result == CUresult::SUCCESS;
         endings.into_iter().for_each(|ending| ending.over(process, gone));
         if gone {
@@ -155,8 +158,8 @@ pub fn green_context_destroyed(_: Entry, green: CUgreenCtx) -> Gate<impl FnOnce(
 
 /// The current context may use what the other one has, or no longer. The driver lets it use its own memory; ours is
 /// made so that access is given to devices.
-pub fn peer_enabled(_: Entry, peer: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+pub fn peer_enabled(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
         let Some((by, owner, guest)) = peers(process, peer) else { return result };
         match process.memory.let_in(by, owner, guest) {
@@ -170,8 +173,8 @@ pub fn peer_enabled(_: Entry, peer: CUcontext) -> Gate<impl FnOnce(CUresult) -> 
     })
 }
 
-pub fn peer_disabled(_: Entry, peer: CUcontext) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+pub fn peer_disabled(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
             && let Some((by, owner, guest)) = peers(process, peer)
         {

@@ -3,15 +3,20 @@
 use super::here;
 use super::ipc::is_shareable;
 use super::submit::{submit_in, wait_for_memory};
+use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver::device::Device;
 use crate::entry::Entry;
-use crate::gate::{Boxed, Gate, Nothing, Passage};
+use crate::gate::InFlight;
 use crate::process::{self, Process};
 use crate::residency::{Known, Stay};
 use nvshare_abi::*;
 
-pub fn memory_info(_: Entry, free: *mut usize, total: *mut usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+pub fn memory_info(
+    _: Entry,
+    free: *mut usize,
+    total: *mut usize,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
             && let Some(context) = here(process)
         {
@@ -38,8 +43,8 @@ pub fn device_total(
     _: Entry,
     bytes: *mut usize,
     _device: CUdevice,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !bytes.is_null())
         {
             // SAFETY: the driver has just written through this pointer and reported success.
@@ -55,14 +60,18 @@ pub fn address_range(
     base: *mut CUdeviceptr,
     bytes: *mut usize,
     dptr: CUdeviceptr,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     // The driver refuses it without a current context.
     let Some(process) = process::current().filter(|process| here(process).is_some()) else {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     };
     let Some(known) = known(process, dptr) else {
         let spare = process.memory.is_spare(dptr);
-        return if spare { Gate::Answer(CUresult::ERROR_NOT_FOUND) } else { Gate::Pass };
+        return if spare {
+            Disposition::Complete(CUresult::ERROR_NOT_FOUND)
+        } else {
+            Disposition::Passthrough
+        };
     };
     // SAFETY: the application's own pointers; the driver accepts null for one that is not wanted.
     unsafe {
@@ -73,16 +82,16 @@ pub fn address_range(
             *bytes = known.bytes as usize;
         }
     }
-    Gate::Answer(CUresult::SUCCESS)
+    Disposition::Complete(CUresult::SUCCESS)
 }
 
 /// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
-pub fn of_managed(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+pub fn of_managed(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     let process = process::current();
     if process.is_some_and(|process| process.memory.is_managed_for_us(dptr, bytes as u64)) {
-        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+        return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
-    Gate::Pass
+    Disposition::Passthrough
 }
 
 /// The same of work for a stream.
@@ -91,9 +100,9 @@ pub fn prefetch(
     dptr: CUdeviceptr,
     bytes: usize,
     stream: CUstream,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match of_managed(entry, dptr, bytes) {
-        Gate::Answer(code) => Gate::Answer(code),
+        Disposition::Complete(code) => Disposition::Complete(code),
         _ => submit_in(entry, stream),
     }
 }
@@ -105,15 +114,15 @@ pub fn managed_batch(
     sizes: *const usize,
     count: usize,
     stream: CUstream,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let named = !dptrs.is_null() && !sizes.is_null();
     let plain = |at: usize| {
         // SAFETY: the application's own `count` addresses and sizes.
         let (dptr, bytes) = unsafe { (*dptrs.add(at), *sizes.add(at)) };
-        matches!(of_managed(entry, dptr, bytes), Gate::Answer(_))
+        matches!(of_managed(entry, dptr, bytes), Disposition::Complete(_))
     };
     match named && (0..count).any(plain) {
-        true => Gate::Answer(CUresult::ERROR_INVALID_VALUE),
+        true => Disposition::Complete(CUresult::ERROR_INVALID_VALUE),
         false => submit_in(entry, stream),
     }
 }
@@ -157,7 +166,7 @@ unsafe fn tell(
 }
 
 /// Keeps memory where it is for the length of a driver call, after the grant if it is away.
-struct There<'a>(#[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<Passage<'a>>>);
+struct There<'a>(#[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<InFlight<'a>>>);
 
 impl<'a> There<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
@@ -170,10 +179,10 @@ impl<'a> There<'a> {
 }
 
 /// The driver's own answer about the application's own mapping, which it can give while that is there.
-fn when_there(ptr: CUdeviceptr) -> Gate<Boxed> {
-    let Some(process) = process::current() else { return Gate::Pass };
+fn when_there(ptr: CUdeviceptr) -> Disposition<BoxedAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     let there = There::at(process, ptr);
-    Gate::Admit(Box::new(move |result| {
+    Disposition::Forward(Box::new(move |result| {
         drop(there);
         result
     }))
@@ -181,9 +190,9 @@ fn when_there(ptr: CUdeviceptr) -> Gate<Boxed> {
 
 /// The call names addresses, at which the driver may look. Which ones is not asked: a program that has memory away
 /// waits for its turn with its next launch anyway.
-pub fn all_there(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn all_there(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let there = process::current().map(There::all);
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         drop(there);
         result
     })
@@ -205,13 +214,13 @@ pub fn pointer_attribute(
     data: *mut c_void,
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
-) -> Gate<Boxed> {
+) -> Disposition<BoxedAfter> {
     if is_spare(ptr) {
-        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+        return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
     let Some((process, known)) = disguised(ptr).filter(|_| !data.is_null()) else { return when_there(ptr) };
     if attribute == CU_POINTER_ATTRIBUTE_HOST_POINTER {
-        return Gate::Answer(CUresult::ERROR_INVALID_VALUE);
+        return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
     // A boolean's width is the driver's to know: it writes first.
     let boolean = matches!(
@@ -220,11 +229,11 @@ pub fn pointer_attribute(
     );
     // SAFETY: the application's own pointer for this attribute.
     if !boolean && unsafe { tell(process, &known, data, attribute, ptr) } {
-        return Gate::Answer(CUresult::SUCCESS);
+        return Disposition::Complete(CUresult::SUCCESS);
     }
     // What is away has no attributes.
     let there = There::at(process, ptr);
-    Gate::Admit(Box::new(move |result| {
+    Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just written this attribute through this pointer.
             unsafe { tell(process, &known, data, attribute, ptr) };
@@ -240,16 +249,16 @@ pub fn pointer_attributes(
     attributes: *mut CUpointer_attribute,
     data: *mut *mut c_void,
     ptr: CUdeviceptr,
-) -> Gate<Boxed> {
+) -> Disposition<BoxedAfter> {
     let asked = !attributes.is_null() && !data.is_null();
     if asked && is_spare(ptr) {
         // SAFETY: the application's own `count` attributes, and pointers for as many answers.
         unsafe { tell_of_nothing(count as usize, attributes, data, ptr) };
-        return Gate::Answer(CUresult::SUCCESS);
+        return Disposition::Complete(CUresult::SUCCESS);
     }
     let Some((process, known)) = disguised(ptr).filter(|_| asked) else { return when_there(ptr) };
     let there = There::at(process, ptr);
-    Gate::Admit(Box::new(move |result| {
+    Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just read `count` attributes and written through `count` pointers.
             unsafe {

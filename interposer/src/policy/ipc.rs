@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // handles and results go through the application's pointers
 use super::submit::wait_for_memory;
 use super::{answer, here, said};
+use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::entry::Entry;
-use crate::gate::{Boxed, Gate, Nothing};
 use crate::ipc::Ticket;
 use crate::process::{self, Process};
 use crate::residency::Known;
@@ -12,19 +12,19 @@ use nvshare_abi::*;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
 /// managed memory for us becomes pieces for that. The driver refuses it without a current context.
-pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Gate<Boxed> {
+pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Disposition<BoxedAfter> {
     let Some((process, known)) = process::current()
         .filter(|process| !handle.is_null() && here(process).is_some())
         .and_then(|process| Some((process, process.memory.known(dptr)?)))
     else {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     };
     if known.start != dptr {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
     if !is_shareable(process, &known) {
         let is_ours = !known.plain && !known.managed && !known.pooled;
-        return Gate::Admit(Box::new(move |result| {
+        return Disposition::Forward(Box::new(move |result| {
             if result != CUresult::SUCCESS && is_ours {
                 advise();
             }
@@ -33,8 +33,8 @@ pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) ->
     }
     // SAFETY: the application's own pointer for the result.
     match unsafe { answer(handle, ticket(process, &known).map(Ticket::into_handle)) } {
-        Gate::Answer(code) => Gate::Answer(code),
-        _ => Gate::Pass,
+        Disposition::Complete(code) => Disposition::Complete(code),
+        _ => Disposition::Passthrough,
     }
 }
 
@@ -55,9 +55,9 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
     let wait = || drop(wait_for_memory(process));
     process.memory.make_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;
-    let passage = wait_for_memory(process);
+    let in_flight = wait_for_memory(process);
     let offset = process.memory.pin_allocation(known.start)?;
-    drop(passage);
+    drop(in_flight);
     process.waker.wake();
     process.ipc.give(process, known, offset).map_err(|error| {
         log::warning!("memory cannot be shared with other processes: {error}");
@@ -65,22 +65,29 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
     })
 }
 
-pub fn ipc_opened(_: Entry, dptr: *mut CUdeviceptr, handle: CUipcMemHandle, _flags: c_uint) -> Gate<Boxed> {
-    let Some(process) = process::current().filter(|_| !dptr.is_null()) else { return Gate::Pass };
+pub fn ipc_opened(
+    _: Entry,
+    dptr: *mut CUdeviceptr,
+    handle: CUipcMemHandle,
+    _flags: c_uint,
+) -> Disposition<BoxedAfter> {
+    let Some(process) = process::current().filter(|_| !dptr.is_null()) else {
+        return Disposition::Passthrough;
+    };
     let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     };
     let reserve = |bytes| process.memory.reserve(bytes, 0);
     // SAFETY: the application's own pointer for the result.
     match unsafe { answer(dptr, process.ipc.open(&context, ticket, reserve)) } {
-        Gate::Answer(code) => Gate::Answer(code),
-        _ => Gate::Pass,
+        Disposition::Complete(code) => Disposition::Complete(code),
+        _ => Disposition::Passthrough,
     }
 }
 
-pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Gate<Nothing> {
-    let Some(process) = process::current() else { return Gate::Pass };
-    let Some(context) = process.ipc.context_of(dptr) else { return Gate::Pass };
+pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Disposition<NoAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let Some(context) = process.ipc.context_of(dptr) else { return Disposition::Passthrough };
     // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
     let waited = process.captures.while_none(|| {
         process.contexts.named(context).map_or(CUresult::SUCCESS, |context| context.synchronize())

@@ -23,8 +23,8 @@ pub use physical::*;
 pub use pools::*;
 pub use submit::*;
 
+use crate::dispatch::{Disposition, NoAfter};
 use crate::driver::context::Context;
-use crate::gate::{Gate, Nothing};
 use crate::process::Process;
 use nvshare_abi::CUresult;
 use std::sync::Arc;
@@ -42,9 +42,9 @@ fn here(process: &Process) -> Option<Arc<Context>> {
 ///
 /// # Safety
 /// `to` is the application's own pointer for the result, and not null.
-unsafe fn answer<T>(to: *mut T, made: Result<T, CUresult>) -> Gate<Nothing> {
+unsafe fn answer<T>(to: *mut T, made: Result<T, CUresult>) -> Disposition<NoAfter> {
     // SAFETY: the caller's promise.
-    Gate::Answer(unsafe { written(to, made) })
+    Disposition::Complete(unsafe { written(to, made) })
 }
 
 /// The same, as the code for the application.
@@ -62,6 +62,6 @@ unsafe fn written<T>(to: *mut T, made: Result<T, CUresult>) -> CUresult {
     }
 }
 
-fn said(done: Result<(), CUresult>) -> Gate<Nothing> {
-    Gate::Answer(done.err().unwrap_or(CUresult::SUCCESS))
+fn said(done: Result<(), CUresult>) -> Disposition<NoAfter> {
+    Disposition::Complete(done.err().unwrap_or(CUresult::SUCCESS))
 }

@@ -3,9 +3,9 @@
 use super::arrays::uncounted;
 use super::submit::wait_for_memory;
 use super::{answer, said, written};
+use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
 use crate::entry::Entry;
-use crate::gate::{Boxed, Gate, Nothing};
 use crate::process::{self, Process};
 use crate::residency::is_ours;
 use nvshare_abi::*;
@@ -14,9 +14,9 @@ use nvshare_protocol::{Bytes, DeviceId};
 type Handle = CUmemGenericAllocationHandle;
 
 /// The driver chooses addresses: not those that one memory of ours is leaving for another.
-pub fn addresses_chosen(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn addresses_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let addresses = process::current().map(|process| process.memory.addresses());
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         drop(addresses);
         result
     })
@@ -29,16 +29,18 @@ pub fn physical_created(
     bytes: usize,
     prop: *const CUmemAllocationProp,
     flags: c_ulonglong,
-) -> Gate<Boxed> {
-    let Some(process) = process::current().filter(|_| !handle.is_null()) else { return Gate::Pass };
+) -> Disposition<BoxedAfter> {
+    let Some(process) = process::current().filter(|_| !handle.is_null()) else {
+        return Disposition::Passthrough;
+    };
     // SAFETY: null, or the application's own properties.
-    let Some(prop) = (unsafe { prop.as_ref() }).copied() else { return Gate::Pass };
+    let Some(prop) = (unsafe { prop.as_ref() }).copied() else { return Disposition::Passthrough };
     if prop.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE {
-        return Gate::Pass;
+        return Disposition::Passthrough;
     }
-    let Some((device, capacity)) = device(process, prop.location.id) else { return Gate::Pass };
+    let Some((device, capacity)) = device(process, prop.location.id) else { return Disposition::Passthrough };
     if let Err(code) = process.place.wait() {
-        return Gate::Answer(code);
+        return Disposition::Complete(code);
     }
     let limit = process.bound(capacity);
     let wishes = prop.allocFlags;
@@ -47,12 +49,12 @@ pub fn physical_created(
     if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::residency::GRANULE as usize) {
         let made = process.memory.create_physical(process, device, bytes as u64, prop, limit);
         // SAFETY: the application's own pointer for the result.
-        return Gate::Answer(unsafe { written(handle, made) });
+        return Disposition::Complete(unsafe { written(handle, made) });
     }
     if let Err(code) = process.memory.charge(device, bytes as u64, limit) {
-        return Gate::Answer(code);
+        return Disposition::Complete(code);
     }
-    Gate::Admit(Box::new(move |result| {
+    Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just written through this pointer and reported success.
             process.memory.fix_physical(unsafe { *handle }, device, bytes as u64);
@@ -73,23 +75,25 @@ fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
     Some((device.id, device.capacity))
 }
 
-pub fn physical_released(_: Entry, handle: Handle) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn physical_released(_: Entry, handle: Handle) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let ours = process::current().filter(|_| is_ours(handle));
     if let Some(process) = ours {
         process.waker.wake();
-        return Gate::Answer(process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS));
+        return Disposition::Complete(
+            process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS),
+        );
     }
     // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
     uncounted(handle as usize)
 }
 
 /// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
-pub fn addresses_freed(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
+pub fn addresses_freed(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process::current() {
         Some(process) if process.memory.is_in_use(ptr, bytes as u64) => {
-            Gate::Answer(CUresult::ERROR_INVALID_VALUE)
+            Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
         }
-        _ => Gate::Pass,
+        _ => Disposition::Passthrough,
     }
 }
 
@@ -100,18 +104,18 @@ pub fn mapped(
     offset: usize,
     handle: Handle,
     _flags: c_ulonglong,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     match process::current().filter(|_| is_ours(handle)) {
         Some(process) => said(process.memory.map(ptr, bytes as u64, offset as u64, handle)),
-        None => Gate::Pass,
+        None => Disposition::Passthrough,
     }
 }
 
-pub fn unmapped(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<Nothing> {
-    let Some(process) = process::current() else { return Gate::Pass };
+pub fn unmapped(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     match process.memory.unmap(ptr, bytes as u64) {
         Ok(true) => said(Ok(())),
-        Ok(false) => Gate::Pass,
+        Ok(false) => Disposition::Passthrough,
         Err(code) => said(Err(code)),
     }
 }
@@ -122,13 +126,15 @@ pub fn access_set(
     bytes: usize,
     desc: *const CUmemAccessDesc,
     count: usize,
-) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| !desc.is_null()) else { return Gate::Pass };
+) -> Disposition<NoAfter> {
+    let Some(process) = process::current().filter(|_| !desc.is_null()) else {
+        return Disposition::Passthrough;
+    };
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
     match process.memory.allow(ptr, bytes as u64, who) {
         Ok(true) => said(Ok(())),
-        Ok(false) => Gate::Pass,
+        Ok(false) => Disposition::Passthrough,
         Err(code) => said(Err(code)),
     }
 }
@@ -138,44 +144,50 @@ pub fn access_asked(
     flags: *mut c_ulonglong,
     location: *const CUmemLocation,
     ptr: CUdeviceptr,
-) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| !flags.is_null()) else { return Gate::Pass };
+) -> Disposition<NoAfter> {
+    let Some(process) = process::current().filter(|_| !flags.is_null()) else {
+        return Disposition::Passthrough;
+    };
     // SAFETY: null, or the application's own location.
-    let Some(location) = (unsafe { location.as_ref() }) else { return Gate::Pass };
+    let Some(location) = (unsafe { location.as_ref() }) else { return Disposition::Passthrough };
     match process.memory.access(location, ptr) {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { answer(flags, Ok(c_ulonglong::from(known))) },
-        None => Gate::Pass,
+        None => Disposition::Passthrough,
     }
 }
 
-pub fn physical_retained(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| !handle.is_null()) else { return Gate::Pass };
+pub fn physical_retained(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Disposition<NoAfter> {
+    let Some(process) = process::current().filter(|_| !handle.is_null()) else {
+        return Disposition::Passthrough;
+    };
     match process.memory.retain_physical(addr as u64).transpose() {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { answer(handle, known) },
-        None => Gate::Pass,
+        None => Disposition::Passthrough,
     }
 }
 
-pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Gate<Nothing> {
+pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Disposition<NoAfter> {
     let known = process::current()
         .filter(|_| is_ours(handle) && !prop.is_null())
         .map(|process| process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE));
     match known {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { answer(prop, known) },
-        None => Gate::Pass,
+        None => Disposition::Passthrough,
     }
 }
 
 /// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
-fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Gate<Nothing> {
-    let Some(process) = process::current().filter(|_| is_ours(handle)) else { return Gate::Pass };
+fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<NoAfter> {
+    let Some(process) = process::current().filter(|_| is_ours(handle)) else {
+        return Disposition::Passthrough;
+    };
     if let Err(code) = process.place.wait() {
         return said(Err(code));
     }
-    let _passage = wait_for_memory(process);
+    let _in_flight = wait_for_memory(process);
     let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
     process.waker.wake();
     said(act(real).ok())
@@ -187,7 +199,7 @@ pub fn physical_exported(
     handle: Handle,
     kind: CUmemAllocationHandleType,
     flags: c_ulonglong,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     // SAFETY: the application's own arguments, with the driver's handle for ours.
     pinned(handle, |real| unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) })
 }
@@ -200,7 +212,7 @@ pub fn multicast_bound(
     offset: usize,
     bytes: usize,
     flags: c_ulonglong,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     // SAFETY: the application's own arguments, with the driver's handle for ours.
     pinned(handle, |real| unsafe {
         driver::cuMulticastBindMem(multicast, multicast_offset, real, offset, bytes, flags)
@@ -208,12 +220,12 @@ pub fn multicast_bound(
 }
 
 /// Others get to know what lies in a range.
-pub fn shared_at(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
-    let passage = wait_for_memory(process);
+pub fn shared_at(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let in_flight = wait_for_memory(process);
     process.memory.pin_at(ptr, bytes as u64);
-    Gate::Admit(move |result| {
-        drop(passage);
+    Disposition::Forward(move |result| {
+        drop(in_flight);
         result
     })
 }

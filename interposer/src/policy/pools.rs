@@ -1,11 +1,11 @@
 //! Pools of stream-ordered memory. Ours are made of chunks that can move; those that the application may share with
 //! others stay the driver's.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
+use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing};
 use crate::process::{self, Pool, Process};
 use crate::residency::{By, Engine};
 use nvshare_abi::*;
@@ -63,8 +63,8 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
 }
 
 /// A device has another pool from now on.
-pub fn pool_chosen(_: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+pub fn pool_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current() {
             process.forget_current_pools();
         }
@@ -77,8 +77,8 @@ pub fn pool_created(
     _: Entry,
     pool: *mut CUmemoryPool,
     props: *const CUmemPoolProps,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
             // SAFETY: the driver has accepted both pointers and reported success.
             if let (Some(pool), Some(props)) = unsafe { (pool.as_ref(), props.as_ref()) } {
@@ -93,9 +93,9 @@ pub fn pool_created(
 }
 
 /// A pool that the driver does not destroy, as a device's first one, stays what it was.
-pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let pool = pool as usize;
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
             process.memory.reclaim_here(process);
             process.forget_pool(pool);
@@ -114,8 +114,8 @@ pub fn pool_opened(
     pool: CUmemoryPool,
     map: *const CUmemAccessDesc,
     count: usize,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
         let owner = pool_of(process, pool).filter(|pool| !pool.foreign).and_then(|pool| pool.device);
         let Some((owner, _)) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
@@ -142,21 +142,21 @@ pub fn pool_attribute(
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,
     value: *mut c_void,
-) -> Gate<Nothing> {
+) -> Disposition<NoAfter> {
     let used = process::current().and_then(|process| {
         process.memory.reclaim_here(process);
         process.memory.pool(pool as usize)
     });
-    let Some(used) = used.filter(|_| !value.is_null()) else { return Gate::Pass };
+    let Some(used) = used.filter(|_| !value.is_null()) else { return Disposition::Passthrough };
     let told = match attribute {
         CU_MEMPOOL_ATTR_USED_MEM_CURRENT => used.used,
         CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT => used.used.max(used.kept.min(threshold(pool))),
         CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => used.high,
-        _ => return Gate::Pass,
+        _ => return Disposition::Passthrough,
     };
     // SAFETY: these attributes are a `cuuint64_t` each, by the driver's documentation.
     unsafe { value.cast::<u64>().write(told) };
-    Gate::Answer(CUresult::SUCCESS)
+    Disposition::Complete(CUresult::SUCCESS)
 }
 
 /// What the pool keeps of what was freed, by the application's wish.
@@ -169,13 +169,13 @@ fn threshold(pool: CUmemoryPool) -> u64 {
     threshold
 }
 
-pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Gate<Nothing> {
+pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
     if let Some(process) = process::current() {
         process.memory.reclaim_here(process);
         process.memory.trim_pool(process, pool as usize, keep as u64);
         process.memory.tell_changes(process);
     }
-    Gate::Pass
+    Disposition::Passthrough
 }
 
 /// Setting a high-water mark, which is to zero only, begins it anew; what a pool may keep is kept here too.
@@ -184,8 +184,8 @@ pub fn pool_attribute_set(
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,
     value: *mut c_void,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
         match attribute {
             CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => {

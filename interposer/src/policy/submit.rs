@@ -1,28 +1,32 @@
 //! Work for the GPU, and captures, which are none.
 #![allow(unsafe_code)] // a launch's configuration is read through the application's pointer
 use super::here;
+use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
 use crate::entry::Entry;
-use crate::gate::{Gate, Nothing, Passage};
+use crate::gate::InFlight;
 use crate::process::{self, Process};
 use crate::residency::context_of;
 use nvshare_abi::*;
 
 /// Work for the GPU: after the grant, and counted until the driver has taken it.
 #[inline]
-pub fn submit(entry: Entry) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn submit(entry: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     after_grant(entry, |_| None)
 }
 
 /// Work for a stream.
 #[inline]
-pub fn submit_in(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn submit_in(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     after_grant(entry, move |entry| Some(effective(entry, stream)))
 }
 
 /// A launch with a configuration.
 #[inline]
-pub fn submit_as(entry: Entry, config: *const CUlaunchConfig) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn submit_as(
+    entry: Entry,
+    config: *const CUlaunchConfig,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     // SAFETY: null, or the application's own configuration of the launch.
     after_grant(entry, move |entry| unsafe { config.as_ref() }.map(|config| effective(entry, config.hStream)))
 }
@@ -34,14 +38,14 @@ pub fn copied(
     dst: CUdeviceptr,
     src: CUdeviceptr,
     bytes: usize,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let copy = |to, from| {
         let own = if is_per_thread(entry) { driver::cuMemcpyPeer_ptds } else { driver::cuMemcpyPeer };
         // SAFETY: the application's own copy, with the contexts of its ends.
         unsafe { own(dst, to, src, from, bytes) }
     };
     match across(dst, src, || None, copy) {
-        Some(code) => Gate::Answer(code),
+        Some(code) => Disposition::Complete(code),
         None => submit(entry),
     }
 }
@@ -54,7 +58,7 @@ pub fn copied_in(
     src: CUdeviceptr,
     bytes: usize,
     stream: CUstream,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let copy = |to, from| {
         let own =
             if is_per_thread(entry) { driver::cuMemcpyPeerAsync_ptsz } else { driver::cuMemcpyPeerAsync };
@@ -62,7 +66,7 @@ pub fn copied_in(
         unsafe { own(dst, to, src, from, bytes, stream) }
     };
     match across(dst, src, || Some(effective(entry, stream)), copy) {
-        Some(code) => Gate::Answer(code),
+        Some(code) => Disposition::Complete(code),
         None => submit_in(entry, stream),
     }
 }
@@ -81,10 +85,10 @@ fn across(
     let (to, from) = process.memory.apart(dst, src)?;
     let context = |device| process.contexts.on(device).map(|context| context.raw() as CUcontext);
     let (to, from) = (context(to)?, context(from)?);
-    let _passage = match process.gate.try_pass() {
-        Some(passage) => Some(passage),
+    let _in_flight = match process.gate.try_enter() {
+        Some(in_flight) => Some(in_flight),
         None => match queue(process, stream) {
-            Ok(passage) => passage,
+            Ok(in_flight) => in_flight,
             Err(code) => return Some(code),
         },
     };
@@ -95,18 +99,18 @@ fn across(
 fn after_grant(
     entry: Entry,
     stream: impl FnOnce(Entry) -> Option<CUstream>,
-) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
-    let passage = match process.gate.try_pass() {
-        Some(passage) => passage,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let in_flight = match process.gate.try_enter() {
+        Some(in_flight) => in_flight,
         None => match queue(process, || stream(entry)) {
-            Ok(Some(passage)) => passage,
-            Ok(None) => return Gate::Pass,
-            Err(code) => return Gate::Answer(code),
+            Ok(Some(in_flight)) => in_flight,
+            Ok(None) => return Disposition::Passthrough,
+            Err(code) => return Disposition::Complete(code),
         },
     };
-    Gate::Admit(move |result| {
-        drop(passage);
+    Disposition::Forward(move |result| {
+        drop(in_flight);
         result
     })
 }
@@ -121,30 +125,30 @@ fn after_grant(
 fn queue(
     process: &Process,
     stream: impl FnOnce() -> Option<CUstream>,
-) -> Result<Option<Passage<'_>>, CUresult> {
+) -> Result<Option<InFlight<'_>>, CUresult> {
     if process.captures.any() && stream().is_some_and(is_captured) {
         return Ok(None);
     }
     if here(process).is_none() && process.contexts.is_empty() {
         return Ok(None);
     }
-    knock(process).map(Some)
+    wait_at_gate(process).map(Some)
 }
 
 /// Waits for the grant, whatever there is to be done with it.
 ///
 /// # Errors
 /// As of [`queue`].
-fn knock(process: &Process) -> Result<Passage<'_>, CUresult> {
-    let passage = process.gate.pass_or_give_up(|| process.waker.wake(), || process.place.fails());
-    passage.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
+fn wait_at_gate(process: &Process) -> Result<InFlight<'_>, CUresult> {
+    let in_flight = process.gate.enter_or_give_up(|| process.waker.wake(), || process.place.fails());
+    in_flight.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
 }
 
 /// After the grant, for what must find memory there. That needs no context: what was made without one is placed with
 /// the grant, and what has outlived its context is brought back. None where calls are to fail: what needs memory then
 /// fails without it.
-pub(super) fn wait_for_memory(process: &Process) -> Option<Passage<'_>> {
-    process.gate.try_pass().or_else(|| knock(process).ok())
+pub(super) fn wait_for_memory(process: &Process) -> Option<InFlight<'_>> {
+    process.gate.try_enter().or_else(|| wait_at_gate(process).ok())
 }
 
 /// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.
@@ -165,24 +169,24 @@ pub(super) fn is_captured(stream: CUstream) -> bool {
 }
 
 /// A capture begins while the GPU is ours, and not beside a wait of ours that would disturb it.
-pub fn capture_begun(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Gate::Pass };
+pub fn capture_begun(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let Some(process) = process::current() else { return Disposition::Passthrough };
     let stream = effective(entry, stream);
-    let passage = process.gate.try_pass().or_else(|| queue(process, || None).ok().flatten());
-    let Some(passage) = passage else { return Gate::Pass };
+    let in_flight = process.gate.try_enter().or_else(|| queue(process, || None).ok().flatten());
+    let Some(in_flight) = in_flight else { return Disposition::Passthrough };
     let beginning = process.captures.begin();
-    Gate::Admit(move |result| {
+    Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
             let context = context_of(stream).or_else(|| here(process).map(|context| context.raw()));
             beginning.begun(stream, context.unwrap_or_default());
         }
-        drop(passage);
+        drop(in_flight);
         result
     })
 }
 
 /// The stream itself ends, and with it its capture.
-pub fn stream_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
+pub fn stream_ended(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     if let Some(process) = process::current() {
         process.memory.close_stream(process, stream);
     }
@@ -190,8 +194,8 @@ pub fn stream_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult
 }
 
 /// The capture of a stream ends.
-pub fn capture_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresult) -> CUresult> {
-    Gate::Admit(move |result| {
+pub fn capture_ended(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
         if let Some(process) = process::current() {
             process.captures.end(effective(entry, stream));
         }
@@ -201,6 +205,6 @@ pub fn capture_ended(entry: Entry, stream: CUstream) -> Gate<impl FnOnce(CUresul
 
 /// Waiting submits nothing.
 #[inline]
-pub fn wait(_: Entry) -> Gate<Nothing> {
-    Gate::Pass
+pub fn wait(_: Entry) -> Disposition<NoAfter> {
+    Disposition::Passthrough
 }

@@ -233,7 +233,7 @@ impl Memory {
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
                 if placing
                     && managed.is_none()
-                    && let Some(_passage) = process.gate.try_pass()
+                    && let Some(_in_flight) = process.gate.try_enter()
                 {
                     populate(context, start, bytes);
                 }

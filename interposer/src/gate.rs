@@ -1,27 +1,27 @@
-//! Where the application's submissions pass, and where they are held up.
+//! The submission gate: it lets the application's submissions through to the driver, or holds them up.
 //!
-//! One atomic word says whether the way is open, how many calls are inside the driver, and how many
-//! have come. Whoever enters adds itself first and looks afterwards, so that shutting and entering are
+//! One atomic word says whether the gate is open, how many calls are in flight (inside the driver), and how many
+//! have arrived. A call adds itself first and looks afterwards, so that shutting and entering are
 //! ordered by that one word: either the call sees the shut gate, or whoever shuts it sees the call.
-//! While the gate is open a passage is two atomic additions: no lock, no system call, no allocation.
+//! While the gate is open, entering and leaving are two atomic additions: no lock, no system call, no allocation.
 //!
-//! It can be opened for so many calls only, and the first one beyond shuts it.
+//! It can be opened with credits, for so many calls. The first call beyond them shuts it.
 use crate::sys::sync::{self, AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, ignore_poison};
 use std::time::{Duration, Instant};
 
-/// The calls inside the driver: bits 0 to 29.
-const INSIDE: u64 = (1 << 30) - 1;
-/// It is open up to a call only.
-const RATIONED: u64 = 1 << 30;
+/// How many calls are in flight: bits 0 to 29.
+const IN_FLIGHT: u64 = (1 << 30) - 1;
+/// It is open for as many calls as there are credits.
+const CREDITED: u64 = 1 << 30;
 const SHUT: u64 = 1 << 31;
-/// The calls that ever came, modulo 2^32: the upper half.
-const PASSAGE: u64 = 1 << 32;
+/// One call in the count of those that ever arrived, modulo 2^32: the upper half.
+const ARRIVAL: u64 = 1 << 32;
 
 #[derive(Debug)]
-pub struct Turnstile {
+pub struct Gate {
     word: AtomicU64,
-    /// The first call that does not pass a rationed gate, as they are counted in the word.
-    last: AtomicU32,
+    /// The first call for which there is no credit, as the word counts arrivals.
+    credit_limit: AtomicU32,
     waiting: Mutex<Waiting>,
     opened: Condvar,
     emptied: Condvar,
@@ -35,67 +35,67 @@ struct Waiting {
     since: Option<Instant>,
 }
 
-/// A call on its way through the driver. Counted until dropped.
+/// A call inside the driver. Counted until dropped.
 #[must_use]
 #[derive(Debug)]
-pub struct Passage<'a>(&'a Turnstile);
+pub struct InFlight<'a>(&'a Gate);
 
-impl Drop for Passage<'_> {
+impl Drop for InFlight<'_> {
     #[inline]
     fn drop(&mut self) {
         self.0.leave();
     }
 }
 
-impl Turnstile {
+impl Gate {
     pub fn new_shut() -> Self {
         Self {
             word: AtomicU64::new(SHUT),
-            last: AtomicU32::new(0),
+            credit_limit: AtomicU32::new(0),
             waiting: Mutex::new(Waiting::default()),
             opened: Condvar::new(),
             emptied: Condvar::new(),
         }
     }
 
-    /// Passes if the gate is open.
+    /// Enters if the gate is open.
     #[inline]
-    pub fn try_pass(&self) -> Option<Passage<'_>> {
-        let passage = Passage(self);
-        let before = self.word.fetch_add(PASSAGE + 1, Acquire);
-        (before & (SHUT | RATIONED) == 0 || self.is_within(before)).then_some(passage)
+    pub fn try_enter(&self) -> Option<InFlight<'_>> {
+        let in_flight = InFlight(self);
+        let before = self.word.fetch_add(ARRIVAL + 1, Acquire);
+        (before & (SHUT | CREDITED) == 0 || self.has_credit(before)).then_some(in_flight)
     }
 
-    /// Whether a call may pass that found the gate shut or rationed. The first that may not shuts it, unless it is not
-    /// rationed any more.
+    /// Whether there is a credit for a call that found the gate shut or open with credits. The first call without one
+    /// shuts it, unless it has been opened for good meanwhile.
     #[cold]
-    fn is_within(&self, before: u64) -> bool {
+    fn has_credit(&self, before: u64) -> bool {
         if before & SHUT != 0 {
             return false;
         }
-        let left = self.last.load(Acquire).wrapping_sub((before >> 32) as u32);
-        let within = left.cast_signed() > 0;
-        if !within {
-            let shut = |word| (word & RATIONED != 0).then_some(word | SHUT);
+        let left = self.credit_limit.load(Acquire).wrapping_sub((before >> 32) as u32);
+        let has_credit = left.cast_signed() > 0;
+        if !has_credit {
+            let shut = |word| (word & CREDITED != 0).then_some(word | SHUT);
             let _ = self.word.fetch_update(AcqRel, Acquire, shut);
         }
-        within
+        has_credit
     }
 
-    /// Passes, after the opening if the gate is shut; `knock` is called before each wait, for somebody
+    /// Enters, after waiting for the opening if the gate is shut. `on_wait` is called before each wait: somebody
     /// has to hear that work is waiting. None if the gate is shut and the call `gives_up`, which is asked again after
     /// [`Self::wake`].
-    pub fn pass_or_give_up(&self, knock: impl Fn(), gives_up: impl Fn() -> bool) -> Option<Passage<'_>> {
+    pub fn enter_or_give_up(&self, on_wait: impl Fn(), gives_up: impl Fn() -> bool) -> Option<InFlight<'_>> {
         loop {
-            if let Some(passage) = self.try_pass() {
-                return Some(passage);
+            if let Some(in_flight) = self.try_enter() {
+                return Some(in_flight);
             }
             let mut waiting = ignore_poison(self.waiting.lock());
             if self.is_shut() {
                 waiting.threads += 1;
                 waiting.since.get_or_insert_with(crate::sys::clock::instant);
                 drop(waiting);
-                knock();
+                on_wait();
                 waiting = ignore_poison(self.waiting.lock());
                 let mut given_up = false;
                 while self.is_shut() {
@@ -103,7 +103,7 @@ impl Turnstile {
                     if given_up {
                         break;
                     }
-                    // An opening that was over before this thread saw it.
+                    // The gate was opened, and shut again before this thread saw it.
                     waiting.since.get_or_insert_with(crate::sys::clock::instant);
                     waiting = ignore_poison(self.opened.wait(waiting));
                 }
@@ -115,13 +115,13 @@ impl Turnstile {
         }
     }
 
-    /// Passes, however long that takes.
+    /// Enters, however long that takes.
     #[cfg(test)]
-    fn pass(&self, knock: impl Fn()) -> Passage<'_> {
-        self.pass_or_give_up(knock, || false).expect("it never gives up")
+    fn enter(&self, on_wait: impl Fn()) -> InFlight<'_> {
+        self.enter_or_give_up(on_wait, || false).expect("it never gives up")
     }
 
-    /// Lets calls that wait look whether they give up.
+    /// Wakes the calls that wait, so that they look whether they give up.
     pub fn wake(&self) {
         let _order = ignore_poison(self.waiting.lock());
         self.opened.notify_all();
@@ -130,7 +130,7 @@ impl Turnstile {
     #[inline]
     fn leave(&self) {
         let before = self.word.fetch_sub(1, Release);
-        if before & SHUT != 0 && before & INSIDE == 1 {
+        if before & SHUT != 0 && before & IN_FLIGHT == 1 {
             let _order = ignore_poison(self.waiting.lock());
             self.emptied.notify_all();
         }
@@ -147,27 +147,27 @@ impl Turnstile {
     pub fn open(&self) {
         let mut waiting = ignore_poison(self.waiting.lock());
         waiting.since = None;
-        self.word.fetch_and(!(SHUT | RATIONED), AcqRel);
+        self.word.fetch_and(!(SHUT | CREDITED), AcqRel);
         self.opened.notify_all();
     }
 
-    /// Opens for about so many calls from now on, less than 2^31.
-    pub fn open_for(&self, calls: u32) {
+    /// Opens for about so many calls from now on (less than 2^31).
+    pub fn open_with_credits(&self, calls: u32) {
         let mut waiting = ignore_poison(self.waiting.lock());
         waiting.since = None;
-        let come = (self.word.load(Acquire) >> 32) as u32;
-        self.last.store(come.wrapping_add(calls), Release);
-        self.word.fetch_or(RATIONED, AcqRel);
+        let arrived = (self.word.load(Acquire) >> 32) as u32;
+        self.credit_limit.store(arrived.wrapping_add(calls), Release);
+        self.word.fetch_or(CREDITED, AcqRel);
         self.word.fetch_and(!SHUT, AcqRel);
         self.opened.notify_all();
     }
 
-    /// Waits, with the gate shut, until no call is inside the driver; false after `bound`.
+    /// Waits, with the gate shut, until no call is in flight. False after `bound`.
     #[must_use]
     pub fn wait_until_empty(&self, bound: Duration) -> bool {
         let deadline = sync::Deadline::after(bound);
         let mut order = ignore_poison(self.waiting.lock());
-        while self.word.load(Acquire) & INSIDE != 0 {
+        while self.word.load(Acquire) & IN_FLIGHT != 0 {
             let Some(left) = deadline.left() else { return false };
             order = sync::wait_timeout(&self.emptied, order, left);
         }
@@ -175,20 +175,20 @@ impl Turnstile {
     }
 
     /// Whether a call waits for the opening.
-    pub fn is_wanted(&self) -> bool {
+    pub fn has_waiters(&self) -> bool {
         ignore_poison(self.waiting.lock()).threads > 0
     }
 
-    /// When the first call came that waits for the opening.
-    pub fn wanted_since(&self) -> Option<Instant> {
+    /// When the first of the calls arrived that wait for the opening.
+    pub fn waiting_since(&self) -> Option<Instant> {
         let waiting = ignore_poison(self.waiting.lock());
         waiting.since.filter(|_| waiting.threads > 0)
     }
 
-    /// How many calls have come so far (modulo 2^32), or none while one is inside the driver.
-    pub fn quiet_at(&self) -> Option<u32> {
+    /// How many calls have arrived so far (modulo 2^32). None while one is in flight.
+    pub fn epoch_if_idle(&self) -> Option<u32> {
         let word = self.word.load(Acquire);
-        (word & INSIDE == 0).then_some((word >> 32) as u32)
+        (word & IN_FLIGHT == 0).then_some((word >> 32) as u32)
     }
 }
 
@@ -201,127 +201,128 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn an_open_gate_counts_and_lets_pass() {
-        let gate = Turnstile::new_shut();
+    fn an_open_gate_counts_and_lets_calls_enter() {
+        let gate = Gate::new_shut();
         gate.open();
-        let passage = gate.pass(|| unreachable!("open"));
-        assert_eq!(gate.quiet_at(), None);
-        drop(passage);
-        assert_eq!(gate.quiet_at(), Some(1));
+        let in_flight = gate.enter(|| unreachable!("open"));
+        assert_eq!(gate.epoch_if_idle(), None);
+        drop(in_flight);
+        assert_eq!(gate.epoch_if_idle(), Some(1));
     }
 
     #[test]
-    fn a_shut_gate_knocks_and_passes_after_the_opening() {
-        let gate = Turnstile::new_shut();
+    fn a_call_at_a_shut_gate_enters_after_the_opening() {
+        let gate = Gate::new_shut();
         let (knocked, knocks) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| drop(gate.pass(|| knocked.send(()).unwrap())));
+            let thread = scope.spawn(|| drop(gate.enter(|| knocked.send(()).unwrap())));
             knocks.recv_timeout(LONG).unwrap();
-            assert!(gate.is_wanted());
+            assert!(gate.has_waiters());
             gate.open();
             thread.join().unwrap();
         });
-        assert!(!gate.is_wanted());
+        assert!(!gate.has_waiters());
     }
 
     #[test]
-    fn a_gate_knows_since_when_it_is_wanted_however_late_it_is_asked() {
-        let gate = Turnstile::new_shut();
-        assert_eq!(gate.wanted_since(), None);
+    fn a_gate_knows_since_when_a_call_waits() {
+        let gate = Gate::new_shut();
+        assert_eq!(gate.waiting_since(), None);
         for _ in 0..2 {
             let before = crate::sys::clock::instant();
             let (knocked, knocks) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 let call =
-                    |knocked: std::sync::mpsc::Sender<()>| drop(gate.pass(|| knocked.send(()).unwrap()));
+                    |knocked: std::sync::mpsc::Sender<()>| drop(gate.enter(|| knocked.send(()).unwrap()));
                 let first = scope.spawn({
                     let knocked = knocked.clone();
                     move || call(knocked)
                 });
                 knocks.recv_timeout(LONG).unwrap();
-                let came = gate.wanted_since().unwrap();
+                let came = gate.waiting_since().unwrap();
                 assert!(came >= before && came <= crate::sys::clock::instant());
                 let second = scope.spawn(move || call(knocked));
                 knocks.recv_timeout(LONG).unwrap();
-                assert_eq!(gate.wanted_since(), Some(came), "the first counts");
+                assert_eq!(gate.waiting_since(), Some(came), "the first counts");
                 gate.open();
                 first.join().unwrap();
                 second.join().unwrap();
-                assert_eq!(gate.wanted_since(), None);
+                assert_eq!(gate.waiting_since(), None);
                 gate.shut();
             });
         }
     }
 
     #[test]
-    fn a_rationed_gate_shuts_behind_the_last_call() {
-        let gate = Turnstile::new_shut();
-        gate.open_for(3);
-        (0..3).for_each(|_| drop(gate.pass(|| panic!("they pass"))));
+    fn a_gate_without_credits_left_shuts() {
+        let gate = Gate::new_shut();
+        gate.open_with_credits(3);
+        (0..3).for_each(|_| drop(gate.enter(|| panic!("they have credits"))));
         assert!(!gate.is_shut());
-        assert!(gate.try_pass().is_none() && gate.is_shut());
-        gate.open_for(1);
-        assert!(gate.try_pass().is_some());
+        assert!(gate.try_enter().is_none() && gate.is_shut());
+        gate.open_with_credits(1);
+        assert!(gate.try_enter().is_some());
         gate.open();
-        (0..10).for_each(|_| drop(gate.pass(|| panic!("nothing is rationed"))));
+        (0..10).for_each(|_| drop(gate.enter(|| panic!("they need no credits"))));
     }
 
     #[test]
-    fn a_call_beyond_the_ration_knocks_and_passes_after_the_opening() {
-        let gate = Turnstile::new_shut();
-        gate.open_for(1);
-        drop(gate.pass(|| ()));
+    fn a_call_without_a_credit_enters_after_the_opening() {
+        let gate = Gate::new_shut();
+        gate.open_with_credits(1);
+        drop(gate.enter(|| ()));
         let (knocked, knocks) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| drop(gate.pass(|| knocked.send(()).unwrap())));
+            let thread = scope.spawn(|| drop(gate.enter(|| knocked.send(()).unwrap())));
             knocks.recv_timeout(LONG).unwrap();
-            gate.open_for(4);
+            gate.open_with_credits(4);
             thread.join().unwrap();
         });
     }
 
     #[test]
     fn a_call_gives_up_when_it_is_woken_for_that_and_not_at_an_open_gate() {
-        let gate = Turnstile::new_shut();
+        let gate = Gate::new_shut();
         let over = std::sync::atomic::AtomicBool::new(false);
         let (knocked, knocks) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let call = scope
-                .spawn(|| gate.pass_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none());
+            let call = scope.spawn(|| {
+                gate.enter_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none()
+            });
             knocks.recv_timeout(LONG).unwrap();
             gate.wake();
             over.store(true, SeqCst);
             gate.wake();
             assert!(call.join().unwrap());
         });
-        assert!(!gate.is_wanted());
+        assert!(!gate.has_waiters());
         gate.open();
-        assert!(gate.pass_or_give_up(|| (), || true).is_some());
+        assert!(gate.enter_or_give_up(|| (), || true).is_some());
     }
 
     #[test]
     fn shutting_waits_for_the_calls_inside() {
-        let gate = Turnstile::new_shut();
+        let gate = Gate::new_shut();
         gate.open();
-        let passage = gate.pass(|| ());
+        let in_flight = gate.enter(|| ());
         gate.shut();
         assert!(!gate.wait_until_empty(Duration::from_millis(1)));
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| gate.wait_until_empty(LONG));
-            drop(passage);
+            drop(in_flight);
             assert!(waiter.join().unwrap());
         });
     }
 
     #[test]
     fn nothing_is_inside_after_a_shutting_that_became_empty() {
-        let gate = Turnstile::new_shut();
+        let gate = Gate::new_shut();
         let inside = AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2000 {
-                        let _passage = gate.pass(|| ());
+                        let _in_flight = gate.enter(|| ());
                         inside.fetch_add(1, SeqCst);
                         inside.fetch_sub(1, SeqCst);
                     }
@@ -351,7 +352,7 @@ mod model {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
-            let gate = Arc::new(Turnstile::new_shut());
+            let gate = Arc::new(Gate::new_shut());
             gate.open();
             let inside = Arc::new(AtomicU32::new(0));
             let released = Arc::new(AtomicBool::new(false));
@@ -359,7 +360,7 @@ mod model {
                 .map(|_| {
                     let (gate, inside, released) = (gate.clone(), inside.clone(), released.clone());
                     loom::thread::spawn(move || {
-                        let _passage = gate.pass(|| ());
+                        let _in_flight = gate.enter(|| ());
                         inside.fetch_add(1, SeqCst);
                         assert!(!released.load(SeqCst), "work reached the GPU after released was said");
                         inside.fetch_sub(1, SeqCst);
@@ -378,19 +379,19 @@ mod model {
 
     /// A gate that shuts itself, while it is opened again and for good.
     #[test]
-    fn nobody_is_forgotten_at_a_rationed_gate() {
+    fn nobody_is_forgotten_at_a_gate_with_credits() {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
-            let gate = Arc::new(Turnstile::new_shut());
-            gate.open_for(1);
+            let gate = Arc::new(Gate::new_shut());
+            gate.open_with_credits(1);
             let callers: Vec<_> = (0..2)
                 .map(|_| {
                     let gate = gate.clone();
-                    loom::thread::spawn(move || drop(gate.pass(|| ())))
+                    loom::thread::spawn(move || drop(gate.enter(|| ())))
                 })
                 .collect();
-            gate.open_for(1);
+            gate.open_with_credits(1);
             gate.open();
             callers.into_iter().for_each(|caller| caller.join().unwrap());
             assert!(!gate.is_shut(), "it was opened for good");
