@@ -11,7 +11,7 @@ macro_rules! names {
 }
 
 macro_rules! interposed {
-    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* $(,)? ); )*) => {
         /// One entry point that we interpose.
         #[allow(non_camel_case_types, clippy::enum_variant_names)] // NVIDIA's names
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,11 +1,11 @@
 //! The C face: one exported function per row, all alike.
 #![allow(non_snake_case, unsafe_code)] // C functions under NVIDIA's names that call the driver behind them
 #![allow(clippy::too_many_arguments)] // NVIDIA's
-use crate::{dispatch, driver, entry::Entry, policy};
+use crate::{calls, dispatch, driver, entry::Entry};
 use nvshare_abi::*;
 
 macro_rules! exports {
-    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* $(,)? ); )*) => {$(
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* $(,)? ); )*) => {$(
         /// # Safety
         /// As NVIDIA's function of the same name.
         #[unsafe(no_mangle)]
@@ -22,7 +22,7 @@ macro_rules! exports {
                 Entry::$sym,
                 // SAFETY: the caller's own arguments, passed on unchanged.
                 || unsafe { driver($($arg),*) },
-                || policy::$policy(Entry::$sym $(, $parg)*),
+                || calls::$handler(Entry::$sym $(, $parg)*),
             )
         }
     )*};

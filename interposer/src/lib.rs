@@ -8,6 +8,7 @@
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod agent;
 mod around;
+mod calls;
 mod dispatch;
 mod driver;
 mod elsewhere;
@@ -19,7 +20,6 @@ mod ipc;
 mod loaded;
 mod open;
 mod place;
-mod policy;
 mod process;
 mod residency;
 mod sanitizer;

@@ -11,7 +11,7 @@ const RECORDING: &str = "data/cuGetProcAddress-580.159.04.tsv";
 
 type Row = (&'static str, &'static [&'static str]);
 macro_rules! rows {
-    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* ); )*) => {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* ); )*) => {
         &[$((stringify!($sym), &[$(stringify!($ty)),*])),*]
     };
 }

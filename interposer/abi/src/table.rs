@@ -1,9 +1,9 @@
 //! The entry points, one full row each: the only place where a driver symbol's name is spelled.
 //!
-//! `symbol(arg: Type, ...) => policy(args it needs);`
+//! `symbol(arg: Type, ...) => handler(args it needs);`
 //!
 //! Twins (`_v2`, `_ptsz`, `_ptds`) are rows of their own, written out, so that a search for a symbol ends
-//! here. Hand a table to a macro of yours: `nvshare_abi::cuda_table!(emit)`. The `policy` column means
+//! here. Hand a table to a macro of yours: `nvshare_abi::cuda_table!(emit)`. The `handler` column means
 //! nothing here: the interposer gives it meaning, the simulated driver ignores it. Signatures are those of
 //! NVIDIA's `cuda.h`; `tests/against_cuda_h.rs` compiles every row against it.
 
@@ -17,30 +17,30 @@ macro_rules! cuda_table {
     ($emit:ident) => { $emit! {
         // --- birth and lookup --------------------------------------------------------------------
         cuInit(flags: c_uint) => init(flags);
-        cuDriverGetVersion(version: *mut c_int) => pass();
-        cuGetProcAddress(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t) => lookup(symbol, pfn);
-        cuGetProcAddress_v2(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t, status: *mut CUdriverProcAddressQueryResult) => lookup(symbol, pfn);
-        cuGetExportTable(table: *mut *const c_void, id: *const CUuuid) => pass();
+        cuDriverGetVersion(version: *mut c_int) => passthrough();
+        cuGetProcAddress(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t) => get_proc_address(symbol, pfn);
+        cuGetProcAddress_v2(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t, status: *mut CUdriverProcAddressQueryResult) => get_proc_address(symbol, pfn);
+        cuGetExportTable(table: *mut *const c_void, id: *const CUuuid) => passthrough();
         // --- what the application may know of the device -----------------------------------------
-        cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice) => device_total(bytes, dev);
+        cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice) => device_total_memory(bytes, dev);
         cuMemGetInfo_v2(free: *mut usize, total: *mut usize) => memory_info(free, total);
         // --- contexts ----------------------------------------------------------------------------
-        cuCtxCreate(pctx: *mut CUcontext, flags: c_uint, dev: CUdevice) => context_created(pctx, dev);
-        cuCtxCreate_v2(pctx: *mut CUcontext, flags: c_uint, dev: CUdevice) => context_created(pctx, dev);
-        cuCtxCreate_v3(pctx: *mut CUcontext, entries: *mut CUexecAffinityParam, count: c_int, flags: c_uint, dev: CUdevice) => context_created(pctx, dev);
-        cuCtxCreate_v4(pctx: *mut CUcontext, creation: *mut CUctxCreateParams, flags: c_uint, dev: CUdevice) => context_created(pctx, dev);
-        cuCtxDestroy(ctx: CUcontext) => context_destroyed(ctx);
-        cuCtxDestroy_v2(ctx: CUcontext) => context_destroyed(ctx);
-        cuCtxDetach(ctx: CUcontext) => context_destroyed(ctx);
-        cuCtxFromGreenCtx(pctx: *mut CUcontext, green: CUgreenCtx) => green_context_entered(pctx, green);
-        cuGreenCtxDestroy(green: CUgreenCtx) => green_context_destroyed(green);
-        cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice) => primary_retained(pctx, dev);
-        cuDevicePrimaryCtxRelease(dev: CUdevice) => primary_released(dev);
-        cuDevicePrimaryCtxRelease_v2(dev: CUdevice) => primary_released(dev);
+        cuCtxCreate(pctx: *mut CUcontext, flags: c_uint, dev: CUdevice) => context_create(pctx, dev);
+        cuCtxCreate_v2(pctx: *mut CUcontext, flags: c_uint, dev: CUdevice) => context_create(pctx, dev);
+        cuCtxCreate_v3(pctx: *mut CUcontext, entries: *mut CUexecAffinityParam, count: c_int, flags: c_uint, dev: CUdevice) => context_create(pctx, dev);
+        cuCtxCreate_v4(pctx: *mut CUcontext, creation: *mut CUctxCreateParams, flags: c_uint, dev: CUdevice) => context_create(pctx, dev);
+        cuCtxDestroy(ctx: CUcontext) => context_destroy(ctx);
+        cuCtxDestroy_v2(ctx: CUcontext) => context_destroy(ctx);
+        cuCtxDetach(ctx: CUcontext) => context_destroy(ctx);
+        cuCtxFromGreenCtx(pctx: *mut CUcontext, green: CUgreenCtx) => context_from_green(pctx, green);
+        cuGreenCtxDestroy(green: CUgreenCtx) => green_context_destroy(green);
+        cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice) => primary_retain(pctx, dev);
+        cuDevicePrimaryCtxRelease(dev: CUdevice) => primary_release(dev);
+        cuDevicePrimaryCtxRelease_v2(dev: CUdevice) => primary_release(dev);
         cuDevicePrimaryCtxReset(dev: CUdevice) => primary_reset(dev);
         cuDevicePrimaryCtxReset_v2(dev: CUdevice) => primary_reset(dev);
-        cuCtxEnablePeerAccess(peer: CUcontext, flags: c_uint) => peer_enabled(peer);
-        cuCtxDisablePeerAccess(peer: CUcontext) => peer_disabled(peer);
+        cuCtxEnablePeerAccess(peer: CUcontext, flags: c_uint) => peer_enable(peer);
+        cuCtxDisablePeerAccess(peer: CUcontext) => peer_disable(peer);
         // --- memory: charged to the process, made managed or swappable ---------------------------
         cuMemAlloc_v2(dptr: *mut CUdeviceptr, bytes: usize) => allocate(dptr, bytes);
         cuMemAllocPitch_v2(dptr: *mut CUdeviceptr, pitch: *mut usize, width: usize, height: usize, element: c_uint) => allocate_pitch(dptr, pitch, width, height, element);
@@ -52,88 +52,88 @@ macro_rules! cuda_table {
         cuMemAllocFromPoolAsync_ptsz(dptr: *mut CUdeviceptr, bytes: usize, pool: CUmemoryPool, stream: CUstream) => allocate_from_pool(dptr, bytes, pool, stream);
         cuMemFreeAsync(dptr: CUdeviceptr, stream: CUstream) => free_async(dptr, stream);
         cuMemFreeAsync_ptsz(dptr: CUdeviceptr, stream: CUstream) => free_async(dptr, stream);
-        cuMemPoolCreate(pool: *mut CUmemoryPool, props: *const CUmemPoolProps) => pool_created(pool, props);
-        cuMemPoolDestroy(pool: CUmemoryPool) => pool_destroyed(pool);
-        cuMemPoolGetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute(pool, attribute, value);
-        cuMemPoolSetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_attribute_set(pool, attribute, value);
-        cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) => pool_chosen();
-        cuMemSetMemPool(location: *mut CUmemLocation, kind: CUmemAllocationType, pool: CUmemoryPool) => pool_chosen();
-        cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trimmed(pool, keep);
-        cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_opened(pool, map, count);
+        cuMemPoolCreate(pool: *mut CUmemoryPool, props: *const CUmemPoolProps) => pool_create(pool, props);
+        cuMemPoolDestroy(pool: CUmemoryPool) => pool_destroy(pool);
+        cuMemPoolGetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_get_attribute(pool, attribute, value);
+        cuMemPoolSetAttribute(pool: CUmemoryPool, attribute: CUmemPool_attribute, value: *mut c_void) => pool_set_attribute(pool, attribute, value);
+        cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) => pool_select();
+        cuMemSetMemPool(location: *mut CUmemLocation, kind: CUmemAllocationType, pool: CUmemoryPool) => pool_select();
+        cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trim(pool, keep);
+        cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_set_access(pool, map, count);
         // --- memory: the host's, which has addresses of the device's
-        cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) => addresses_chosen();
-        cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) => addresses_chosen();
+        cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) => choose_addresses();
+        cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) => choose_addresses();
         // --- memory: physical memory that the application maps itself ----------------------------
-        cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => addresses_chosen();
-        cuMemAddressFree(ptr: CUdeviceptr, bytes: usize) => addresses_freed(ptr, bytes);
-        cuMemCreate(handle: *mut CUmemGenericAllocationHandle, bytes: usize, prop: *const CUmemAllocationProp, flags: c_ulonglong) => physical_created(handle, bytes, prop, flags);
-        cuMemRelease(handle: CUmemGenericAllocationHandle) => physical_released(handle);
-        cuMemMap(ptr: CUdeviceptr, bytes: usize, offset: usize, handle: CUmemGenericAllocationHandle, flags: c_ulonglong) => mapped(ptr, bytes, offset, handle, flags);
-        cuMemUnmap(ptr: CUdeviceptr, bytes: usize) => unmapped(ptr, bytes);
-        cuMemSetAccess(ptr: CUdeviceptr, bytes: usize, desc: *const CUmemAccessDesc, count: usize) => access_set(ptr, bytes, desc, count);
-        cuMemGetAccess(flags: *mut c_ulonglong, location: *const CUmemLocation, ptr: CUdeviceptr) => access_asked(flags, location, ptr);
-        cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void) => physical_retained(handle, addr);
-        cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: CUmemGenericAllocationHandle) => physical_asked(prop, handle);
-        cuMemExportToShareableHandle(shareable: *mut c_void, handle: CUmemGenericAllocationHandle, kind: CUmemAllocationHandleType, flags: c_ulonglong) => physical_exported(shareable, handle, kind, flags);
-        cuMulticastBindMem(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, handle: CUmemGenericAllocationHandle, offset: usize, bytes: usize, flags: c_ulonglong) => multicast_bound(multicast, multicast_offset, handle, offset, bytes, flags);
-        cuMulticastBindAddr(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, ptr: CUdeviceptr, bytes: usize, flags: c_ulonglong) => shared_at(ptr, bytes);
-        cuMemGetHandleForAddressRange(handle: *mut c_void, ptr: CUdeviceptr, bytes: usize, kind: CUmemRangeHandleType, flags: c_ulonglong) => shared_at(ptr, bytes);
+        cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => choose_addresses();
+        cuMemAddressFree(ptr: CUdeviceptr, bytes: usize) => address_free(ptr, bytes);
+        cuMemCreate(handle: *mut CUmemGenericAllocationHandle, bytes: usize, prop: *const CUmemAllocationProp, flags: c_ulonglong) => physical_create(handle, bytes, prop, flags);
+        cuMemRelease(handle: CUmemGenericAllocationHandle) => physical_release(handle);
+        cuMemMap(ptr: CUdeviceptr, bytes: usize, offset: usize, handle: CUmemGenericAllocationHandle, flags: c_ulonglong) => map(ptr, bytes, offset, handle, flags);
+        cuMemUnmap(ptr: CUdeviceptr, bytes: usize) => unmap(ptr, bytes);
+        cuMemSetAccess(ptr: CUdeviceptr, bytes: usize, desc: *const CUmemAccessDesc, count: usize) => set_access(ptr, bytes, desc, count);
+        cuMemGetAccess(flags: *mut c_ulonglong, location: *const CUmemLocation, ptr: CUdeviceptr) => get_access(flags, location, ptr);
+        cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void) => physical_retain(handle, addr);
+        cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: CUmemGenericAllocationHandle) => physical_properties(prop, handle);
+        cuMemExportToShareableHandle(shareable: *mut c_void, handle: CUmemGenericAllocationHandle, kind: CUmemAllocationHandleType, flags: c_ulonglong) => physical_export(shareable, handle, kind, flags);
+        cuMulticastBindMem(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, handle: CUmemGenericAllocationHandle, offset: usize, bytes: usize, flags: c_ulonglong) => multicast_bind(multicast, multicast_offset, handle, offset, bytes, flags);
+        cuMulticastBindAddr(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, ptr: CUdeviceptr, bytes: usize, flags: c_ulonglong) => export_range(ptr, bytes);
+        cuMemGetHandleForAddressRange(handle: *mut c_void, ptr: CUdeviceptr, bytes: usize, kind: CUmemRangeHandleType, flags: c_ulonglong) => export_range(ptr, bytes);
         // --- memory: arrays, which stay where they are -------------------------------------------
-        cuArrayCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) => array_created(array, desc);
-        cuArray3DCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) => array3d_created(array, desc);
-        cuArrayDestroy(array: CUarray) => array_destroyed(array);
-        cuMipmappedArrayCreate(array: *mut CUmipmappedArray, desc: *const CUDA_ARRAY3D_DESCRIPTOR, levels: c_uint) => mipmap_created(array, desc, levels);
-        cuMipmappedArrayDestroy(array: CUmipmappedArray) => mipmap_destroyed(array);
+        cuArrayCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) => array_create(array, desc);
+        cuArray3DCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) => array3d_create(array, desc);
+        cuArrayDestroy(array: CUarray) => array_destroy(array);
+        cuMipmappedArrayCreate(array: *mut CUmipmappedArray, desc: *const CUDA_ARRAY3D_DESCRIPTOR, levels: c_uint) => mipmap_create(array, desc, levels);
+        cuMipmappedArrayDestroy(array: CUmipmappedArray) => mipmap_destroy(array);
         // --- memory: what is known of an address, and sharing it ---------------------------------
         cuMemGetAddressRange_v2(base: *mut CUdeviceptr, bytes: *mut usize, dptr: CUdeviceptr) => address_range(base, bytes, dptr);
         cuPointerGetAttribute(data: *mut c_void, attribute: CUpointer_attribute, ptr: CUdeviceptr) => pointer_attribute(data, attribute, ptr);
         cuPointerGetAttributes(count: c_uint, attributes: *mut CUpointer_attribute, data: *mut *mut c_void, ptr: CUdeviceptr) => pointer_attributes(count, attributes, data, ptr);
         cuPointerSetAttribute(value: *const c_void, attribute: CUpointer_attribute, ptr: CUdeviceptr) => submit();
-        cuIpcGetMemHandle(handle: *mut CUipcMemHandle, dptr: CUdeviceptr) => ipc_exported(handle, dptr);
-        cuIpcOpenMemHandle(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_opened(dptr, handle, flags);
-        cuIpcOpenMemHandle_v2(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_opened(dptr, handle, flags);
-        cuIpcCloseMemHandle(dptr: CUdeviceptr) => ipc_closed(dptr);
+        cuIpcGetMemHandle(handle: *mut CUipcMemHandle, dptr: CUdeviceptr) => ipc_get_handle(handle, dptr);
+        cuIpcOpenMemHandle(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_open(dptr, handle, flags);
+        cuIpcOpenMemHandle_v2(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_open(dptr, handle, flags);
+        cuIpcCloseMemHandle(dptr: CUdeviceptr) => ipc_close(dptr);
         // --- streams: what must not be disturbed -------------------------------------------------
-        cuStreamBeginCapture(stream: CUstream) => capture_begun(stream);
-        cuStreamBeginCapture_ptsz(stream: CUstream) => capture_begun(stream);
-        cuStreamBeginCapture_v2(stream: CUstream, mode: CUstreamCaptureMode) => capture_begun(stream);
-        cuStreamBeginCapture_v2_ptsz(stream: CUstream, mode: CUstreamCaptureMode) => capture_begun(stream);
-        cuStreamBeginCaptureToGraph(stream: CUstream, graph: CUgraph, dependencies: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, mode: CUstreamCaptureMode) => capture_begun(stream);
-        cuStreamBeginCaptureToGraph_ptsz(stream: CUstream, graph: CUgraph, dependencies: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, mode: CUstreamCaptureMode) => capture_begun(stream);
-        cuStreamEndCapture(stream: CUstream, graph: *mut CUgraph) => capture_ended(stream);
-        cuStreamEndCapture_ptsz(stream: CUstream, graph: *mut CUgraph) => capture_ended(stream);
-        cuStreamDestroy(stream: CUstream) => stream_ended(stream);
-        cuStreamDestroy_v2(stream: CUstream) => stream_ended(stream);
+        cuStreamBeginCapture(stream: CUstream) => capture_begin(stream);
+        cuStreamBeginCapture_ptsz(stream: CUstream) => capture_begin(stream);
+        cuStreamBeginCapture_v2(stream: CUstream, mode: CUstreamCaptureMode) => capture_begin(stream);
+        cuStreamBeginCapture_v2_ptsz(stream: CUstream, mode: CUstreamCaptureMode) => capture_begin(stream);
+        cuStreamBeginCaptureToGraph(stream: CUstream, graph: CUgraph, dependencies: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, mode: CUstreamCaptureMode) => capture_begin(stream);
+        cuStreamBeginCaptureToGraph_ptsz(stream: CUstream, graph: CUgraph, dependencies: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, mode: CUstreamCaptureMode) => capture_begin(stream);
+        cuStreamEndCapture(stream: CUstream, graph: *mut CUgraph) => capture_end(stream);
+        cuStreamEndCapture_ptsz(stream: CUstream, graph: *mut CUgraph) => capture_end(stream);
+        cuStreamDestroy(stream: CUstream) => stream_destroy(stream);
+        cuStreamDestroy_v2(stream: CUstream) => stream_destroy(stream);
         // --- graphs and textures: addresses that must be there when they are named ---------------
-        cuGraphAddMemcpyNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => all_there();
-        cuGraphAddMemsetNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => all_there();
-        cuGraphAddBatchMemOpNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => all_there();
-        cuGraphAddNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *mut CUgraphNodeParams) => all_there();
-        cuGraphAddNode_v2(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, params: *mut CUgraphNodeParams) => all_there();
-        cuGraphMemcpyNodeSetParams(node: CUgraphNode, params: *const CUDA_MEMCPY3D) => all_there();
-        cuGraphMemsetNodeSetParams(node: CUgraphNode, params: *const CUDA_MEMSET_NODE_PARAMS) => all_there();
-        cuGraphBatchMemOpNodeSetParams(node: CUgraphNode, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => all_there();
-        cuGraphNodeSetParams(node: CUgraphNode, params: *mut CUgraphNodeParams) => all_there();
-        cuGraphExecMemcpyNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => all_there();
-        cuGraphExecMemsetNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => all_there();
-        cuGraphExecBatchMemOpNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => all_there();
-        cuGraphExecNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *mut CUgraphNodeParams) => all_there();
-        cuGraphExecUpdate(exec: CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, result: *mut CUgraphExecUpdateResult) => all_there();
-        cuGraphExecUpdate_v2(exec: CUgraphExec, graph: CUgraph, result: *mut CUgraphExecUpdateResultInfo) => all_there();
-        cuGraphInstantiate(exec: *mut CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, log: *mut c_char, bytes: usize) => all_there();
-        cuGraphInstantiate_v2(exec: *mut CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, log: *mut c_char, bytes: usize) => all_there();
-        cuGraphInstantiateWithFlags(exec: *mut CUgraphExec, graph: CUgraph, flags: c_ulonglong) => all_there();
-        cuGraphInstantiateWithParams(exec: *mut CUgraphExec, graph: CUgraph, params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS) => all_there();
-        cuGraphInstantiateWithParams_ptsz(exec: *mut CUgraphExec, graph: CUgraph, params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS) => all_there();
-        cuTexObjectCreate(texture: *mut CUtexObject, resource: *const CUDA_RESOURCE_DESC, how: *const CUDA_TEXTURE_DESC, view: *const CUDA_RESOURCE_VIEW_DESC) => all_there();
-        cuTexRefSetAddress_v2(offset: *mut usize, texture: CUtexref, dptr: CUdeviceptr, bytes: usize) => all_there();
-        cuTexRefSetAddress2D_v2(texture: CUtexref, desc: *const CUDA_ARRAY_DESCRIPTOR, dptr: CUdeviceptr, pitch: usize) => all_there();
-        cuTexRefSetAddress2D_v3(texture: CUtexref, desc: *const CUDA_ARRAY_DESCRIPTOR, dptr: CUdeviceptr, pitch: usize) => all_there();
+        cuGraphAddMemcpyNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => require_resident();
+        cuGraphAddMemsetNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => require_resident();
+        cuGraphAddBatchMemOpNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => require_resident();
+        cuGraphAddNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *mut CUgraphNodeParams) => require_resident();
+        cuGraphAddNode_v2(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, edges: *const CUgraphEdgeData, count: usize, params: *mut CUgraphNodeParams) => require_resident();
+        cuGraphMemcpyNodeSetParams(node: CUgraphNode, params: *const CUDA_MEMCPY3D) => require_resident();
+        cuGraphMemsetNodeSetParams(node: CUgraphNode, params: *const CUDA_MEMSET_NODE_PARAMS) => require_resident();
+        cuGraphBatchMemOpNodeSetParams(node: CUgraphNode, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => require_resident();
+        cuGraphNodeSetParams(node: CUgraphNode, params: *mut CUgraphNodeParams) => require_resident();
+        cuGraphExecMemcpyNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => require_resident();
+        cuGraphExecMemsetNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => require_resident();
+        cuGraphExecBatchMemOpNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => require_resident();
+        cuGraphExecNodeSetParams(exec: CUgraphExec, node: CUgraphNode, params: *mut CUgraphNodeParams) => require_resident();
+        cuGraphExecUpdate(exec: CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, result: *mut CUgraphExecUpdateResult) => require_resident();
+        cuGraphExecUpdate_v2(exec: CUgraphExec, graph: CUgraph, result: *mut CUgraphExecUpdateResultInfo) => require_resident();
+        cuGraphInstantiate(exec: *mut CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, log: *mut c_char, bytes: usize) => require_resident();
+        cuGraphInstantiate_v2(exec: *mut CUgraphExec, graph: CUgraph, failed: *mut CUgraphNode, log: *mut c_char, bytes: usize) => require_resident();
+        cuGraphInstantiateWithFlags(exec: *mut CUgraphExec, graph: CUgraph, flags: c_ulonglong) => require_resident();
+        cuGraphInstantiateWithParams(exec: *mut CUgraphExec, graph: CUgraph, params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS) => require_resident();
+        cuGraphInstantiateWithParams_ptsz(exec: *mut CUgraphExec, graph: CUgraph, params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS) => require_resident();
+        cuTexObjectCreate(texture: *mut CUtexObject, resource: *const CUDA_RESOURCE_DESC, how: *const CUDA_TEXTURE_DESC, view: *const CUDA_RESOURCE_VIEW_DESC) => require_resident();
+        cuTexRefSetAddress_v2(offset: *mut usize, texture: CUtexref, dptr: CUdeviceptr, bytes: usize) => require_resident();
+        cuTexRefSetAddress2D_v2(texture: CUtexref, desc: *const CUDA_ARRAY_DESCRIPTOR, dptr: CUdeviceptr, pitch: usize) => require_resident();
+        cuTexRefSetAddress2D_v3(texture: CUtexref, desc: *const CUDA_ARRAY_DESCRIPTOR, dptr: CUdeviceptr, pitch: usize) => require_resident();
         // --- work: kernels, graphs, host functions -----------------------------------------------
         cuLaunchKernel(f: CUfunction, gx: c_uint, gy: c_uint, gz: c_uint, bx: c_uint, by: c_uint, bz: c_uint, shared: c_uint, stream: CUstream, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_in(stream);
         cuLaunchKernel_ptsz(f: CUfunction, gx: c_uint, gy: c_uint, gz: c_uint, bx: c_uint, by: c_uint, bz: c_uint, shared: c_uint, stream: CUstream, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_in(stream);
-        cuLaunchKernelEx(config: *const CUlaunchConfig, f: CUfunction, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_as(config);
-        cuLaunchKernelEx_ptsz(config: *const CUlaunchConfig, f: CUfunction, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_as(config);
+        cuLaunchKernelEx(config: *const CUlaunchConfig, f: CUfunction, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_config(config);
+        cuLaunchKernelEx_ptsz(config: *const CUlaunchConfig, f: CUfunction, params: *mut *mut c_void, extra: *mut *mut c_void) => submit_config(config);
         cuLaunchCooperativeKernel(f: CUfunction, gx: c_uint, gy: c_uint, gz: c_uint, bx: c_uint, by: c_uint, bz: c_uint, shared: c_uint, stream: CUstream, params: *mut *mut c_void) => submit_in(stream);
         cuLaunchCooperativeKernelMultiDevice(launches: *mut CUDA_LAUNCH_PARAMS, devices: c_uint, flags: c_uint) => submit();
         cuLaunchCooperativeKernel_ptsz(f: CUfunction, gx: c_uint, gy: c_uint, gz: c_uint, bx: c_uint, by: c_uint, bz: c_uint, shared: c_uint, stream: CUstream, params: *mut *mut c_void) => submit_in(stream);
@@ -147,20 +147,20 @@ macro_rules! cuda_table {
         cuLaunchGrid(f: CUfunction, width: c_int, height: c_int) => submit();
         cuLaunchGridAsync(f: CUfunction, width: c_int, height: c_int, stream: CUstream) => submit_in(stream);
         // --- work: linear copies -----------------------------------------------------------------
-        cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copied(dst, src, bytes);
-        cuMemcpyAsync(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copied_in(dst, src, bytes, stream);
-        cuMemcpyAsync_ptsz(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copied_in(dst, src, bytes, stream);
-        cuMemcpy_ptds(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copied(dst, src, bytes);
+        cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copy(dst, src, bytes);
+        cuMemcpyAsync(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copy_in(dst, src, bytes, stream);
+        cuMemcpyAsync_ptsz(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copy_in(dst, src, bytes, stream);
+        cuMemcpy_ptds(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copy(dst, src, bytes);
         cuMemcpyPeer(dst: CUdeviceptr, dst_ctx: CUcontext, src: CUdeviceptr, src_ctx: CUcontext, bytes: usize) => submit();
         cuMemcpyPeerAsync(dst: CUdeviceptr, dst_ctx: CUcontext, src: CUdeviceptr, src_ctx: CUcontext, bytes: usize, stream: CUstream) => submit_in(stream);
         cuMemcpyPeerAsync_ptsz(dst: CUdeviceptr, dst_ctx: CUcontext, src: CUdeviceptr, src_ctx: CUcontext, bytes: usize, stream: CUstream) => submit_in(stream);
         cuMemcpyPeer_ptds(dst: CUdeviceptr, dst_ctx: CUcontext, src: CUdeviceptr, src_ctx: CUcontext, bytes: usize) => submit();
         cuMemcpyDtoD(dst: CUdeviceptr_v1, src: CUdeviceptr_v1, bytes: c_uint) => submit();
         cuMemcpyDtoDAsync(dst: CUdeviceptr_v1, src: CUdeviceptr_v1, bytes: c_uint, stream: CUstream) => submit_in(stream);
-        cuMemcpyDtoDAsync_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copied_in(dst, src, bytes, stream);
-        cuMemcpyDtoDAsync_v2_ptsz(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copied_in(dst, src, bytes, stream);
-        cuMemcpyDtoD_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copied(dst, src, bytes);
-        cuMemcpyDtoD_v2_ptds(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copied(dst, src, bytes);
+        cuMemcpyDtoDAsync_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copy_in(dst, src, bytes, stream);
+        cuMemcpyDtoDAsync_v2_ptsz(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) => copy_in(dst, src, bytes, stream);
+        cuMemcpyDtoD_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copy(dst, src, bytes);
+        cuMemcpyDtoD_v2_ptds(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) => copy(dst, src, bytes);
         cuMemcpyDtoH(dst: *mut c_void, src: CUdeviceptr_v1, bytes: c_uint) => submit();
         cuMemcpyDtoHAsync(dst: *mut c_void, src: CUdeviceptr_v1, bytes: c_uint, stream: CUstream) => submit_in(stream);
         cuMemcpyDtoHAsync_v2(dst: *mut c_void, src: CUdeviceptr, bytes: usize, stream: CUstream) => submit_in(stream);
@@ -255,21 +255,21 @@ macro_rules! cuda_table {
         cuMemsetD2D8_v2(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
         cuMemsetD2D8_v2_ptds(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
         // --- what is asked of managed memory, or advised about it --------------------------------
-        cuMemAdvise(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice) => of_managed(dptr, count);
-        cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, location: CUmemLocation) => of_managed(dptr, count);
-        cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, count: usize) => of_managed(dptr, count);
-        cuMemRangeGetAttributes(data: *mut *mut c_void, sizes: *mut usize, attributes: *mut CUmem_range_attribute, attribute_count: usize, dptr: CUdeviceptr, count: usize) => of_managed(dptr, count);
+        cuMemAdvise(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice) => managed_range(dptr, count);
+        cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, location: CUmemLocation) => managed_range(dptr, count);
+        cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, count: usize) => managed_range(dptr, count);
+        cuMemRangeGetAttributes(data: *mut *mut c_void, sizes: *mut usize, attributes: *mut CUmem_range_attribute, attribute_count: usize, dptr: CUdeviceptr, count: usize) => managed_range(dptr, count);
         // --- work: moving managed memory ---------------------------------------------------------
         cuMemPrefetchAsync(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
         cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
         cuMemPrefetchAsync_v2(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => prefetch(dptr, count, stream);
         cuMemPrefetchAsync_v2_ptsz(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => prefetch(dptr, count, stream);
-        cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
-        cuMemPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
-        cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
-        cuMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
-        cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
-        cuMemDiscardBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_batch(dptrs, sizes, count, stream);
+        cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
+        cuMemPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
+        cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
+        cuMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, locations: *mut CUmemLocation, location_indexes: *mut usize, location_count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
+        cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
+        cuMemDiscardBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
         cuMemBatchDecompressAsync(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
         cuMemBatchDecompressAsync_ptsz(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
         // --- work: words written and awaited by a stream -----------------------------------------
@@ -298,11 +298,11 @@ macro_rules! cuda_table {
         cuWaitExternalSemaphoresAsync(semaphores: *const CUexternalSemaphore, entries: *const CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, count: c_uint, stream: CUstream) => submit_in(stream);
         cuWaitExternalSemaphoresAsync_ptsz(semaphores: *const CUexternalSemaphore, entries: *const CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, count: c_uint, stream: CUstream) => submit_in(stream);
         // --- waits: the device may be idle after these -------------------------------------------
-        cuCtxSynchronize() => wait();
-        cuCtxSynchronize_v2(ctx: CUcontext) => wait();
-        cuStreamSynchronize(stream: CUstream) => wait();
-        cuStreamSynchronize_ptsz(stream: CUstream) => wait();
-        cuEventSynchronize(event: CUevent) => wait();
+        cuCtxSynchronize() => passthrough();
+        cuCtxSynchronize_v2(ctx: CUcontext) => passthrough();
+        cuStreamSynchronize(stream: CUstream) => passthrough();
+        cuStreamSynchronize_ptsz(stream: CUstream) => passthrough();
+        cuEventSynchronize(event: CUevent) => passthrough();
     } };
 }
 
@@ -314,96 +314,96 @@ macro_rules! cuda_table {
 macro_rules! cuda_more {
     ($emit:ident) => { $emit! {
         // --- devices -----------------------------------------------------------------------------
-        cuDeviceGet(device: *mut CUdevice, ordinal: c_int) => pass();
-        cuDeviceGetCount(count: *mut c_int) => pass();
-        cuDeviceGetName(name: *mut c_char, len: c_int, dev: CUdevice) => pass();
-        cuDeviceGetUuid(uuid: *mut CUuuid, dev: CUdevice) => pass();
-        cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice) => pass();
-        cuDeviceGetAttribute(value: *mut c_int, attribute: CUdevice_attribute, dev: CUdevice) => pass();
-        cuDeviceComputeCapability(major: *mut c_int, minor: *mut c_int, dev: CUdevice) => pass();
-        cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) => pass();
-        cuDeviceCanAccessPeer(can: *mut c_int, dev: CUdevice, peer: CUdevice) => pass();
-        cuDevicePrimaryCtxGetState(dev: CUdevice, flags: *mut c_uint, active: *mut c_int) => pass();
+        cuDeviceGet(device: *mut CUdevice, ordinal: c_int) => passthrough();
+        cuDeviceGetCount(count: *mut c_int) => passthrough();
+        cuDeviceGetName(name: *mut c_char, len: c_int, dev: CUdevice) => passthrough();
+        cuDeviceGetUuid(uuid: *mut CUuuid, dev: CUdevice) => passthrough();
+        cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice) => passthrough();
+        cuDeviceGetAttribute(value: *mut c_int, attribute: CUdevice_attribute, dev: CUdevice) => passthrough();
+        cuDeviceComputeCapability(major: *mut c_int, minor: *mut c_int, dev: CUdevice) => passthrough();
+        cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) => passthrough();
+        cuDeviceCanAccessPeer(can: *mut c_int, dev: CUdevice, peer: CUdevice) => passthrough();
+        cuDevicePrimaryCtxGetState(dev: CUdevice, flags: *mut c_uint, active: *mut c_int) => passthrough();
         // --- contexts ----------------------------------------------------------------------------
-        cuCtxGetCurrent(pctx: *mut CUcontext) => pass();
-        cuCtxSetCurrent(ctx: CUcontext) => pass();
-        cuCtxPushCurrent(ctx: CUcontext) => pass();
-        cuCtxPopCurrent(pctx: *mut CUcontext) => pass();
-        cuCtxPushCurrent_v2(ctx: CUcontext) => pass();
-        cuCtxPopCurrent_v2(pctx: *mut CUcontext) => pass();
-        cuCtxGetDevice(device: *mut CUdevice) => pass();
-        cuCtxRecordEvent(ctx: CUcontext, event: CUevent) => pass();
-        cuCtxGetApiVersion(ctx: CUcontext, version: *mut c_uint) => pass();
-        cuCtxGetFlags(flags: *mut c_uint) => pass();
-        cuCtxGetStreamPriorityRange(leastPriority: *mut c_int, greatestPriority: *mut c_int) => pass();
+        cuCtxGetCurrent(pctx: *mut CUcontext) => passthrough();
+        cuCtxSetCurrent(ctx: CUcontext) => passthrough();
+        cuCtxPushCurrent(ctx: CUcontext) => passthrough();
+        cuCtxPopCurrent(pctx: *mut CUcontext) => passthrough();
+        cuCtxPushCurrent_v2(ctx: CUcontext) => passthrough();
+        cuCtxPopCurrent_v2(pctx: *mut CUcontext) => passthrough();
+        cuCtxGetDevice(device: *mut CUdevice) => passthrough();
+        cuCtxRecordEvent(ctx: CUcontext, event: CUevent) => passthrough();
+        cuCtxGetApiVersion(ctx: CUcontext, version: *mut c_uint) => passthrough();
+        cuCtxGetFlags(flags: *mut c_uint) => passthrough();
+        cuCtxGetStreamPriorityRange(leastPriority: *mut c_int, greatestPriority: *mut c_int) => passthrough();
         // --- streams and events ------------------------------------------------------------------
-        cuStreamCreate(pstream: *mut CUstream, flags: c_uint) => pass();
-        cuStreamCreateWithPriority(pstream: *mut CUstream, flags: c_uint, priority: c_int) => pass();
-        cuStreamQuery(stream: CUstream) => pass();
-        cuStreamQuery_ptsz(stream: CUstream) => pass();
-        cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: c_uint) => pass();
-        cuStreamWaitEvent_ptsz(stream: CUstream, event: CUevent, flags: c_uint) => pass();
-        cuStreamGetCtx(stream: CUstream, pctx: *mut CUcontext) => pass();
-        cuStreamGetCtx_ptsz(stream: CUstream, pctx: *mut CUcontext) => pass();
-        cuEventCreate(pevent: *mut CUevent, flags: c_uint) => pass();
-        cuEventDestroy(event: CUevent) => pass();
-        cuEventDestroy_v2(event: CUevent) => pass();
-        cuEventRecord(event: CUevent, stream: CUstream) => pass();
-        cuEventRecord_ptsz(event: CUevent, stream: CUstream) => pass();
-        cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: c_uint) => pass();
-        cuEventRecordWithFlags_ptsz(event: CUevent, stream: CUstream, flags: c_uint) => pass();
-        cuEventQuery(event: CUevent) => pass();
-        cuEventElapsedTime(milliseconds: *mut c_float, start: CUevent, end: CUevent) => pass();
-        cuEventElapsedTime_v2(milliseconds: *mut c_float, start: CUevent, end: CUevent) => pass();
-        cuStreamAddCallback(stream: CUstream, function: CUstreamCallback, data: *mut c_void, flags: c_uint) => pass();
-        cuStreamAddCallback_ptsz(stream: CUstream, function: CUstreamCallback, data: *mut c_void, flags: c_uint) => pass();
-        cuStreamAttachMemAsync(stream: CUstream, dptr: CUdeviceptr, bytes: usize, flags: c_uint) => pass();
-        cuStreamAttachMemAsync_ptsz(stream: CUstream, dptr: CUdeviceptr, bytes: usize, flags: c_uint) => pass();
+        cuStreamCreate(pstream: *mut CUstream, flags: c_uint) => passthrough();
+        cuStreamCreateWithPriority(pstream: *mut CUstream, flags: c_uint, priority: c_int) => passthrough();
+        cuStreamQuery(stream: CUstream) => passthrough();
+        cuStreamQuery_ptsz(stream: CUstream) => passthrough();
+        cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: c_uint) => passthrough();
+        cuStreamWaitEvent_ptsz(stream: CUstream, event: CUevent, flags: c_uint) => passthrough();
+        cuStreamGetCtx(stream: CUstream, pctx: *mut CUcontext) => passthrough();
+        cuStreamGetCtx_ptsz(stream: CUstream, pctx: *mut CUcontext) => passthrough();
+        cuEventCreate(pevent: *mut CUevent, flags: c_uint) => passthrough();
+        cuEventDestroy(event: CUevent) => passthrough();
+        cuEventDestroy_v2(event: CUevent) => passthrough();
+        cuEventRecord(event: CUevent, stream: CUstream) => passthrough();
+        cuEventRecord_ptsz(event: CUevent, stream: CUstream) => passthrough();
+        cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: c_uint) => passthrough();
+        cuEventRecordWithFlags_ptsz(event: CUevent, stream: CUstream, flags: c_uint) => passthrough();
+        cuEventQuery(event: CUevent) => passthrough();
+        cuEventElapsedTime(milliseconds: *mut c_float, start: CUevent, end: CUevent) => passthrough();
+        cuEventElapsedTime_v2(milliseconds: *mut c_float, start: CUevent, end: CUevent) => passthrough();
+        cuStreamAddCallback(stream: CUstream, function: CUstreamCallback, data: *mut c_void, flags: c_uint) => passthrough();
+        cuStreamAddCallback_ptsz(stream: CUstream, function: CUstreamCallback, data: *mut c_void, flags: c_uint) => passthrough();
+        cuStreamAttachMemAsync(stream: CUstream, dptr: CUdeviceptr, bytes: usize, flags: c_uint) => passthrough();
+        cuStreamAttachMemAsync_ptsz(stream: CUstream, dptr: CUdeviceptr, bytes: usize, flags: c_uint) => passthrough();
         // --- capture and graphs ------------------------------------------------------------------
-        cuThreadExchangeStreamCaptureMode(mode: *mut CUstreamCaptureMode) => pass();
-        cuStreamIsCapturing(stream: CUstream, capturing: *mut CUstreamCaptureStatus) => pass();
-        cuStreamIsCapturing_ptsz(stream: CUstream, capturing: *mut CUstreamCaptureStatus) => pass();
-        cuGraphCreate(graph: *mut CUgraph, flags: c_uint) => pass();
-        cuGraphAddKernelNode_v2(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_KERNEL_NODE_PARAMS) => pass();
-        cuGraphGetNodes(graph: CUgraph, nodes: *mut CUgraphNode, count: *mut usize) => pass();
-        cuGraphExecDestroy(graph: CUgraphExec) => pass();
-        cuGraphDestroy(graph: CUgraph) => pass();
+        cuThreadExchangeStreamCaptureMode(mode: *mut CUstreamCaptureMode) => passthrough();
+        cuStreamIsCapturing(stream: CUstream, capturing: *mut CUstreamCaptureStatus) => passthrough();
+        cuStreamIsCapturing_ptsz(stream: CUstream, capturing: *mut CUstreamCaptureStatus) => passthrough();
+        cuGraphCreate(graph: *mut CUgraph, flags: c_uint) => passthrough();
+        cuGraphAddKernelNode_v2(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_KERNEL_NODE_PARAMS) => passthrough();
+        cuGraphGetNodes(graph: CUgraph, nodes: *mut CUgraphNode, count: *mut usize) => passthrough();
+        cuGraphExecDestroy(graph: CUgraphExec) => passthrough();
+        cuGraphDestroy(graph: CUgraph) => passthrough();
         // --- modules and kernels -----------------------------------------------------------------
-        cuModuleLoad(module: *mut CUmodule, path: *const c_char) => pass();
-        cuModuleLoadData(module: *mut CUmodule, image: *const c_void) => pass();
-        cuModuleLoadDataEx(module: *mut CUmodule, image: *const c_void, count: c_uint, options: *mut CUjit_option, values: *mut *mut c_void) => pass();
-        cuModuleUnload(module: CUmodule) => pass();
-        cuModuleGetFunction(function: *mut CUfunction, module: CUmodule, name: *const c_char) => pass();
-        cuModuleGetGlobal_v2(dptr: *mut CUdeviceptr, bytes: *mut usize, module: CUmodule, name: *const c_char) => pass();
-        cuLibraryLoadData(library: *mut CUlibrary, code: *const c_void, jit_options: *mut CUjit_option, jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut CUlibraryOption, values: *mut *mut c_void, count: c_uint) => pass();
-        cuLibraryUnload(library: CUlibrary) => pass();
-        cuLibraryGetKernel(pkernel: *mut CUkernel, library: CUlibrary, name: *const c_char) => pass();
-        cuKernelGetFunction(function: *mut CUfunction, kernel: CUkernel) => pass();
+        cuModuleLoad(module: *mut CUmodule, path: *const c_char) => passthrough();
+        cuModuleLoadData(module: *mut CUmodule, image: *const c_void) => passthrough();
+        cuModuleLoadDataEx(module: *mut CUmodule, image: *const c_void, count: c_uint, options: *mut CUjit_option, values: *mut *mut c_void) => passthrough();
+        cuModuleUnload(module: CUmodule) => passthrough();
+        cuModuleGetFunction(function: *mut CUfunction, module: CUmodule, name: *const c_char) => passthrough();
+        cuModuleGetGlobal_v2(dptr: *mut CUdeviceptr, bytes: *mut usize, module: CUmodule, name: *const c_char) => passthrough();
+        cuLibraryLoadData(library: *mut CUlibrary, code: *const c_void, jit_options: *mut CUjit_option, jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut CUlibraryOption, values: *mut *mut c_void, count: c_uint) => passthrough();
+        cuLibraryUnload(library: CUlibrary) => passthrough();
+        cuLibraryGetKernel(pkernel: *mut CUkernel, library: CUlibrary, name: *const c_char) => passthrough();
+        cuKernelGetFunction(function: *mut CUfunction, kernel: CUkernel) => passthrough();
         // --- host memory and what is known of an address -----------------------------------------
-        cuMemFreeHost(p: *mut c_void) => pass();
-        cuMemHostGetFlags(flags: *mut c_uint, p: *mut c_void) => pass();
-        cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) => pass();
-        cuMemHostUnregister(p: *mut c_void) => pass();
-        cuMemHostGetDevicePointer_v2(dptr: *mut CUdeviceptr, p: *mut c_void, flags: c_uint) => pass();
-        cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: CUmemAllocationGranularity_flags) => pass();
-        cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => pass();
-        cuMemPoolExportToShareableHandle(handle: *mut c_void, pool: CUmemoryPool, kind: CUmemAllocationHandleType, flags: c_ulonglong) => pass();
-        cuMemPoolImportFromShareableHandle(pool: *mut CUmemoryPool, handle: *mut c_void, kind: CUmemAllocationHandleType, flags: c_ulonglong) => pass();
-        cuMemPoolExportPointer(data: *mut CUmemPoolPtrExportData, dptr: CUdeviceptr) => pass();
-        cuMemPoolImportPointer(dptr: *mut CUdeviceptr, pool: CUmemoryPool, data: *mut CUmemPoolPtrExportData) => pass();
-        cuMemPoolGetAccess(flags: *mut CUmemAccess_flags, pool: CUmemoryPool, location: *mut CUmemLocation) => pass();
-        cuDeviceGetDefaultMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => pass();
+        cuMemFreeHost(p: *mut c_void) => passthrough();
+        cuMemHostGetFlags(flags: *mut c_uint, p: *mut c_void) => passthrough();
+        cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) => passthrough();
+        cuMemHostUnregister(p: *mut c_void) => passthrough();
+        cuMemHostGetDevicePointer_v2(dptr: *mut CUdeviceptr, p: *mut c_void, flags: c_uint) => passthrough();
+        cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: CUmemAllocationGranularity_flags) => passthrough();
+        cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => passthrough();
+        cuMemPoolExportToShareableHandle(handle: *mut c_void, pool: CUmemoryPool, kind: CUmemAllocationHandleType, flags: c_ulonglong) => passthrough();
+        cuMemPoolImportFromShareableHandle(pool: *mut CUmemoryPool, handle: *mut c_void, kind: CUmemAllocationHandleType, flags: c_ulonglong) => passthrough();
+        cuMemPoolExportPointer(data: *mut CUmemPoolPtrExportData, dptr: CUdeviceptr) => passthrough();
+        cuMemPoolImportPointer(dptr: *mut CUdeviceptr, pool: CUmemoryPool, data: *mut CUmemPoolPtrExportData) => passthrough();
+        cuMemPoolGetAccess(flags: *mut CUmemAccess_flags, pool: CUmemoryPool, location: *mut CUmemLocation) => passthrough();
+        cuDeviceGetDefaultMemPool(pool: *mut CUmemoryPool, dev: CUdevice) => passthrough();
         // --- arrays ------------------------------------------------------------------------------
-        cuArrayGetDescriptor_v2(desc: *mut CUDA_ARRAY_DESCRIPTOR, array: CUarray) => pass();
-        cuArray3DGetDescriptor_v2(desc: *mut CUDA_ARRAY3D_DESCRIPTOR, array: CUarray) => pass();
-        cuTexObjectDestroy(texture: CUtexObject) => pass();
-        cuMipmappedArrayGetLevel(level: *mut CUarray, array: CUmipmappedArray, number: c_uint) => pass();
+        cuArrayGetDescriptor_v2(desc: *mut CUDA_ARRAY_DESCRIPTOR, array: CUarray) => passthrough();
+        cuArray3DGetDescriptor_v2(desc: *mut CUDA_ARRAY3D_DESCRIPTOR, array: CUarray) => passthrough();
+        cuTexObjectDestroy(texture: CUtexObject) => passthrough();
+        cuMipmappedArrayGetLevel(level: *mut CUarray, array: CUmipmappedArray, number: c_uint) => passthrough();
         // --- what processes share ----------------------------------------------------------------
-        cuIpcGetEventHandle(handle: *mut CUipcEventHandle, event: CUevent) => pass();
-        cuIpcOpenEventHandle(event: *mut CUevent, handle: CUipcEventHandle) => pass();
-        cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, shareable: *mut c_void, kind: CUmemAllocationHandleType) => pass();
+        cuIpcGetEventHandle(handle: *mut CUipcEventHandle, event: CUevent) => passthrough();
+        cuIpcOpenEventHandle(event: *mut CUevent, handle: CUipcEventHandle) => passthrough();
+        cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, shareable: *mut c_void, kind: CUmemAllocationHandleType) => passthrough();
         // --- words for errors --------------------------------------------------------------------
-        cuGetErrorName(error: CUresult, text: *mut *const c_char) => pass();
-        cuGetErrorString(error: CUresult, text: *mut *const c_char) => pass();
+        cuGetErrorName(error: CUresult, text: *mut *const c_char) => passthrough();
+        cuGetErrorString(error: CUresult, text: *mut *const c_char) => passthrough();
     } };
 }

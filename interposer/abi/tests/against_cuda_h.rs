@@ -13,7 +13,7 @@ use nvshare_abi::{
 
 type Row = (&'static str, &'static [&'static str]);
 macro_rules! rows {
-    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* ); )*) => {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* ); )*) => {
         &[$((stringify!($sym), &[$(stringify!($ty)),*])),*]
     };
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 macro_rules! names {
-    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $policy:ident ( $($parg:ident),* ); )*) => {
+    ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* ); )*) => {
         &[$(stringify!($sym)),*]
     };
 }

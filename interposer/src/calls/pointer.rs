@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // results are written through the application's pointers
 use super::here;
 use super::ipc::is_shareable;
-use super::submit::{submit_in, wait_for_memory};
+use super::launch::{submit_in, wait_for_memory};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver::device::Device;
 use crate::entry::Entry;
@@ -39,7 +39,7 @@ pub fn memory_info(
 }
 
 /// A device is as large as the tenant's limit.
-pub fn device_total(
+pub fn device_total_memory(
     _: Entry,
     bytes: *mut usize,
     _device: CUdevice,
@@ -86,7 +86,7 @@ pub fn address_range(
 }
 
 /// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
-pub fn of_managed(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+pub fn managed_range(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     let process = process::current();
     if process.is_some_and(|process| process.memory.is_managed_for_us(dptr, bytes as u64)) {
         return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
@@ -101,14 +101,14 @@ pub fn prefetch(
     bytes: usize,
     stream: CUstream,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    match of_managed(entry, dptr, bytes) {
+    match managed_range(entry, dptr, bytes) {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => submit_in(entry, stream),
     }
 }
 
 /// The same of work for a stream that names several ranges.
-pub fn managed_batch(
+pub fn managed_ranges(
     entry: Entry,
     dptrs: *const CUdeviceptr,
     sizes: *const usize,
@@ -119,7 +119,7 @@ pub fn managed_batch(
     let plain = |at: usize| {
         // SAFETY: the application's own `count` addresses and sizes.
         let (dptr, bytes) = unsafe { (*dptrs.add(at), *sizes.add(at)) };
-        matches!(of_managed(entry, dptr, bytes), Disposition::Complete(_))
+        matches!(managed_range(entry, dptr, bytes), Disposition::Complete(_))
     };
     match named && (0..count).any(plain) {
         true => Disposition::Complete(CUresult::ERROR_INVALID_VALUE),
@@ -190,7 +190,7 @@ fn when_there(ptr: CUdeviceptr) -> Disposition<BoxedAfter> {
 
 /// The call names addresses, at which the driver may look. Which ones is not asked: a program that has memory away
 /// waits for its turn with its next launch anyway.
-pub fn all_there(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn require_resident(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let there = process::current().map(There::all);
     Disposition::Forward(move |result| {
         drop(there);

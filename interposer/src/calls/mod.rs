@@ -3,25 +3,25 @@
 //!
 //! Each takes the entry and the arguments that its row names, and says what happens to the call.
 #![allow(unsafe_code)] // results are written through the application's pointers
-mod allocate;
-mod arrays;
-mod birth;
-mod contexts;
-mod facts;
+mod alloc;
+mod array;
+mod context;
+mod init;
 mod ipc;
-mod physical;
-mod pools;
-mod submit;
+mod launch;
+mod pointer;
+mod pool;
+mod vmm;
 
-pub use allocate::*;
-pub use arrays::*;
-pub use birth::*;
-pub use contexts::*;
-pub use facts::*;
+pub use alloc::*;
+pub use array::*;
+pub use context::*;
+pub use init::*;
 pub use ipc::*;
-pub use physical::*;
-pub use pools::*;
-pub use submit::*;
+pub use launch::*;
+pub use pointer::*;
+pub use pool::*;
+pub use vmm::*;
 
 use crate::dispatch::{Disposition, NoAfter};
 use crate::driver::context::Context;

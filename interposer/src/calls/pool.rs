@@ -12,7 +12,7 @@ use nvshare_abi::*;
 use std::sync::Arc;
 
 /// What memory of a pool is made of.
-pub(super) enum Backing {
+pub(super) enum PoolSource {
     /// Chunks of ours: the pool that they are counted for, and a context on its device.
     Ours(usize, Arc<Context>),
     /// The driver's own memory, counted, on this device.
@@ -22,12 +22,12 @@ pub(super) enum Backing {
 }
 
 /// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
-pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> Backing {
+pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> PoolSource {
     let pool = asked.unwrap_or_else(|| process.current_pool(context.device.ordinal));
     let known =
         pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
-    let Some(ordinal) = known.device else { return Backing::Nobodys };
-    let Some((device, new)) = process.contexts.device(ordinal) else { return Backing::Nobodys };
+    let Some(ordinal) = known.device else { return PoolSource::Nobodys };
+    let Some((device, new)) = process.contexts.device(ordinal) else { return PoolSource::Nobodys };
     if new {
         process.waker.wake();
     }
@@ -41,7 +41,7 @@ pub(super) fn backing(process: &Process, context: Arc<Context>, asked: Option<CU
         Engine::Managed => context.is_primary(),
         Engine::Plain => false,
     });
-    ours.map_or(Backing::Drivers(device), |context| Backing::Ours(pool as usize, context))
+    ours.map_or(PoolSource::Drivers(device), |context| PoolSource::Ours(pool as usize, context))
 }
 
 /// What is known of a pool: it was made before our eyes, or a device has it from the beginning.
@@ -63,7 +63,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
 }
 
 /// A device has another pool from now on.
-pub fn pool_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn pool_select(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         if let Some(process) = process::current() {
             process.forget_current_pools();
@@ -73,7 +73,7 @@ pub fn pool_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
 }
 
 /// A pool that others may be given, or that does not lie on a device, is the driver's business.
-pub fn pool_created(
+pub fn pool_create(
     _: Entry,
     pool: *mut CUmemoryPool,
     props: *const CUmemPoolProps,
@@ -93,7 +93,7 @@ pub fn pool_created(
 }
 
 /// A pool that the driver does not destroy, as a device's first one, stays what it was.
-pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn pool_destroy(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let pool = pool as usize;
     Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
@@ -109,7 +109,7 @@ pub fn pool_destroyed(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(C
 }
 
 /// Which devices may use what is taken of a pool.
-pub fn pool_opened(
+pub fn pool_set_access(
     _: Entry,
     pool: CUmemoryPool,
     map: *const CUmemAccessDesc,
@@ -137,7 +137,7 @@ pub fn pool_opened(
 }
 
 /// What was taken of a pool of ours; the rest is the driver's to tell.
-pub fn pool_attribute(
+pub fn pool_get_attribute(
     _: Entry,
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,
@@ -169,7 +169,7 @@ fn threshold(pool: CUmemoryPool) -> u64 {
     threshold
 }
 
-pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
+pub fn pool_trim(_: Entry, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
     if let Some(process) = process::current() {
         process.memory.reclaim_here(process);
         process.memory.trim_pool(process, pool as usize, keep as u64);
@@ -179,7 +179,7 @@ pub fn pool_trimmed(_: Entry, pool: CUmemoryPool, keep: usize) -> Disposition<No
 }
 
 /// Setting a high-water mark, which is to zero only, begins it anew; what a pool may keep is kept here too.
-pub fn pool_attribute_set(
+pub fn pool_set_attribute(
     _: Entry,
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,

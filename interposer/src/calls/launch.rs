@@ -1,7 +1,7 @@
 //! Work for the GPU, and captures, which are none.
 #![allow(unsafe_code)] // a launch's configuration is read through the application's pointer
 use super::here;
-use crate::dispatch::{Disposition, NoAfter};
+use crate::dispatch::Disposition;
 use crate::driver;
 use crate::entry::Entry;
 use crate::gate::InFlight;
@@ -23,7 +23,7 @@ pub fn submit_in(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUre
 
 /// A launch with a configuration.
 #[inline]
-pub fn submit_as(
+pub fn submit_config(
     entry: Entry,
     config: *const CUlaunchConfig,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
@@ -33,7 +33,7 @@ pub fn submit_as(
 
 /// A copy within unified addresses.
 #[inline]
-pub fn copied(
+pub fn copy(
     entry: Entry,
     dst: CUdeviceptr,
     src: CUdeviceptr,
@@ -52,7 +52,7 @@ pub fn copied(
 
 /// The same, for a stream.
 #[inline]
-pub fn copied_in(
+pub fn copy_in(
     entry: Entry,
     dst: CUdeviceptr,
     src: CUdeviceptr,
@@ -169,7 +169,7 @@ pub(super) fn is_captured(stream: CUstream) -> bool {
 }
 
 /// A capture begins while the GPU is ours, and not beside a wait of ours that would disturb it.
-pub fn capture_begun(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn capture_begin(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     let stream = effective(entry, stream);
     let in_flight = process.gate.try_enter().or_else(|| queue(process, || None).ok().flatten());
@@ -186,25 +186,19 @@ pub fn capture_begun(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(
 }
 
 /// The stream itself ends, and with it its capture.
-pub fn stream_ended(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn stream_destroy(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     if let Some(process) = process::current() {
         process.memory.close_stream(process, stream);
     }
-    capture_ended(entry, stream)
+    capture_end(entry, stream)
 }
 
 /// The capture of a stream ends.
-pub fn capture_ended(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn capture_end(entry: Entry, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         if let Some(process) = process::current() {
             process.captures.end(effective(entry, stream));
         }
         result
     })
-}
-
-/// Waiting submits nothing.
-#[inline]
-pub fn wait(_: Entry) -> Disposition<NoAfter> {
-    Disposition::Passthrough
 }

@@ -57,7 +57,7 @@ impl From<CUmipmappedArray> for Key {
     }
 }
 
-pub fn array_created(
+pub fn array_create(
     _: Entry,
     array: *mut CUarray,
     desc: *const CUDA_ARRAY_DESCRIPTOR,
@@ -77,7 +77,7 @@ fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
     Some(bytes(desc.Width, desc.Height, desc.Depth, format, desc.NumChannels))
 }
 
-pub fn array3d_created(
+pub fn array3d_create(
     _: Entry,
     array: *mut CUarray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
@@ -87,7 +87,7 @@ pub fn array3d_created(
 }
 
 /// All levels together are at most a third more than the first.
-pub fn mipmap_created(
+pub fn mipmap_create(
     _: Entry,
     array: *mut CUmipmappedArray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
@@ -111,10 +111,10 @@ pub(super) fn uncounted(key: usize) -> Disposition<impl FnOnce(CUresult) -> CUre
     })
 }
 
-pub fn array_destroyed(_: Entry, array: CUarray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn array_destroy(_: Entry, array: CUarray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     uncounted(array as usize)
 }
 
-pub fn mipmap_destroyed(_: Entry, array: CUmipmappedArray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn mipmap_destroy(_: Entry, array: CUmipmappedArray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     uncounted(array as usize)
 }

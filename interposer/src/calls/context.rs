@@ -30,7 +30,7 @@ fn note_context(
     })
 }
 
-pub fn context_created(
+pub fn context_create(
     _: Entry,
     pctx: *mut CUcontext,
     device: CUdevice,
@@ -38,7 +38,7 @@ pub fn context_created(
     note_context(pctx, move |process, context| process.contexts.add(context, device))
 }
 
-pub fn primary_retained(
+pub fn primary_retain(
     _: Entry,
     pctx: *mut CUcontext,
     device: CUdevice,
@@ -90,7 +90,7 @@ impl Ending {
     }
 }
 
-pub fn context_destroyed(_: Entry, context: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn context_destroy(_: Entry, context: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     let Some(ending) = Ending::of_handle(process, context as usize) else { return Disposition::Passthrough };
     Disposition::Forward(move |result| {
@@ -100,7 +100,7 @@ pub fn context_destroyed(_: Entry, context: CUcontext) -> Disposition<impl FnOnc
 }
 
 /// The primary context ends with its last user. It lives on if there is one that we did not see.
-pub fn primary_released(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn primary_release(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let last = process::current().filter(|process| process.contexts.is_last_user(device));
     primary_ended(last, device, move || !is_primary_active(device))
 }
@@ -125,7 +125,7 @@ fn primary_ended(
 }
 
 /// A context made of a green one is noted with its first call in it; here only that it goes with that one.
-pub fn green_context_entered(
+pub fn context_from_green(
     _: Entry,
     pctx: *mut CUcontext,
     green: CUgreenCtx,
@@ -139,10 +139,7 @@ pub fn green_context_entered(
     })
 }
 
-pub fn green_context_destroyed(
-    _: Entry,
-    green: CUgreenCtx,
-) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn green_context_destroy(_: Entry, green: CUgreenCtx) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     let of_it = process.contexts.of_green(green).into_iter();
     let endings: Vec<_> = of_it.filter_map(|raw| Ending::of_handle(process, raw)).collect();
@@ -158,7 +155,7 @@ pub fn green_context_destroyed(
 
 /// The current context may use what the other one has, or no longer. The driver lets it use its own memory; ours is
 /// made so that access is given to devices.
-pub fn peer_enabled(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn peer_enable(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
         let Some((by, owner, guest)) = peers(process, peer) else { return result };
@@ -173,7 +170,7 @@ pub fn peer_enabled(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresu
     })
 }
 
-pub fn peer_disabled(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn peer_disable(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
             && let Some((by, owner, guest)) = peers(process, peer)

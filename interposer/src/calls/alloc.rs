@@ -1,7 +1,7 @@
 //! Calls that allocate and free.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use super::pools::{self, Backing};
-use super::{answer, here, submit, written};
+use super::pool::{self, PoolSource};
+use super::{answer, here, launch, written};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
 use crate::entry::Entry;
@@ -122,8 +122,8 @@ fn in_order(
     if dptr.is_null() || bytes == 0 {
         return Disposition::Passthrough;
     }
-    let stream = submit::effective(entry, stream);
-    if process.captures.any() && submit::is_captured(stream) {
+    let stream = launch::effective(entry, stream);
+    if process.captures.any() && launch::is_captured(stream) {
         return Disposition::Passthrough;
     }
     // Memory is made where the stream is, whatever context the thread has, and if it has none.
@@ -132,14 +132,14 @@ fn in_order(
     if let Err(code) = process.place.wait() {
         return Disposition::Complete(code);
     }
-    match pools::backing(process, context.clone(), pool) {
-        Backing::Nobodys => Disposition::Passthrough,
-        Backing::Ours(pool, on) => {
+    match pool::source(process, context.clone(), pool) {
+        PoolSource::Nobodys => Disposition::Passthrough,
+        PoolSource::Ours(pool, on) => {
             let made = process.memory.allocate_in(process, &on, bytes, pool, (context.raw(), stream));
             // SAFETY: the application's own pointer for the result.
             Disposition::Complete(unsafe { written(dptr, made) })
         }
-        Backing::Drivers(device) => {
+        PoolSource::Drivers(device) => {
             let charged = match process.memory.charge_allocation(process, &device, bytes as u64) {
                 Ok(charged) => charged,
                 Err(code) => return Disposition::Complete(code),
@@ -164,10 +164,10 @@ pub fn free_async(
     stream: CUstream,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
-    let stream = submit::effective(entry, stream);
+    let stream = launch::effective(entry, stream);
     // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
     // stream of no context.
-    let is_captured = process.captures.any() && submit::is_captured(stream);
+    let is_captured = process.captures.any() && launch::is_captured(stream);
     if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
         return Disposition::Passthrough;
     }

@@ -1,7 +1,7 @@
 //! Physical memory that the application maps itself.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
-use super::arrays::uncounted;
-use super::submit::wait_for_memory;
+use super::array::uncounted;
+use super::launch::wait_for_memory;
 use super::{answer, said, written};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
@@ -14,7 +14,7 @@ use nvshare_protocol::{Bytes, DeviceId};
 type Handle = CUmemGenericAllocationHandle;
 
 /// The driver chooses addresses: not those that one memory of ours is leaving for another.
-pub fn addresses_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn choose_addresses(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let addresses = process::current().map(|process| process.memory.addresses());
     Disposition::Forward(move |result| {
         drop(addresses);
@@ -23,7 +23,7 @@ pub fn addresses_chosen(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresu
 }
 
 /// Plain memory of a device is a piece of ours, and can move. Memory for other uses is the driver's, and counted.
-pub fn physical_created(
+pub fn physical_create(
     _: Entry,
     handle: *mut Handle,
     bytes: usize,
@@ -75,7 +75,7 @@ fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
     Some((device.id, device.capacity))
 }
 
-pub fn physical_released(_: Entry, handle: Handle) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn physical_release(_: Entry, handle: Handle) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let ours = process::current().filter(|_| is_ours(handle));
     if let Some(process) = ours {
         process.waker.wake();
@@ -88,7 +88,7 @@ pub fn physical_released(_: Entry, handle: Handle) -> Disposition<impl FnOnce(CU
 }
 
 /// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
-pub fn addresses_freed(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+pub fn address_free(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process::current() {
         Some(process) if process.memory.is_in_use(ptr, bytes as u64) => {
             Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
@@ -97,7 +97,7 @@ pub fn addresses_freed(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<
     }
 }
 
-pub fn mapped(
+pub fn map(
     _: Entry,
     ptr: CUdeviceptr,
     bytes: usize,
@@ -111,7 +111,7 @@ pub fn mapped(
     }
 }
 
-pub fn unmapped(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+pub fn unmap(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     match process.memory.unmap(ptr, bytes as u64) {
         Ok(true) => said(Ok(())),
@@ -120,7 +120,7 @@ pub fn unmapped(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter
     }
 }
 
-pub fn access_set(
+pub fn set_access(
     _: Entry,
     ptr: CUdeviceptr,
     bytes: usize,
@@ -139,7 +139,7 @@ pub fn access_set(
     }
 }
 
-pub fn access_asked(
+pub fn get_access(
     _: Entry,
     flags: *mut c_ulonglong,
     location: *const CUmemLocation,
@@ -157,7 +157,7 @@ pub fn access_asked(
     }
 }
 
-pub fn physical_retained(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Disposition<NoAfter> {
+pub fn physical_retain(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Disposition<NoAfter> {
     let Some(process) = process::current().filter(|_| !handle.is_null()) else {
         return Disposition::Passthrough;
     };
@@ -168,7 +168,7 @@ pub fn physical_retained(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Di
     }
 }
 
-pub fn physical_asked(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Disposition<NoAfter> {
+pub fn physical_properties(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Disposition<NoAfter> {
     let known = process::current()
         .filter(|_| is_ours(handle) && !prop.is_null())
         .map(|process| process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE));
@@ -193,7 +193,7 @@ fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<N
     said(act(real).ok())
 }
 
-pub fn physical_exported(
+pub fn physical_export(
     _: Entry,
     shareable: *mut c_void,
     handle: Handle,
@@ -204,7 +204,7 @@ pub fn physical_exported(
     pinned(handle, |real| unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) })
 }
 
-pub fn multicast_bound(
+pub fn multicast_bind(
     _: Entry,
     multicast: Handle,
     multicast_offset: usize,
@@ -220,7 +220,11 @@ pub fn multicast_bound(
 }
 
 /// Others get to know what lies in a range.
-pub fn shared_at(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn export_range(
+    _: Entry,
+    ptr: CUdeviceptr,
+    bytes: usize,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     let in_flight = wait_for_memory(process);
     process.memory.pin_at(ptr, bytes as u64);

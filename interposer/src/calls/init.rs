@@ -18,13 +18,14 @@ pub fn init(_: Entry, _flags: c_uint) -> Disposition<impl FnOnce(CUresult) -> CU
     })
 }
 
-/// In the table so that it is found at our address too; nothing to do with us.
-pub fn pass(_: Entry) -> Disposition<NoAfter> {
+/// A call that is nothing to us, and in the table so that the driver's lookup leads to our address: waits submit nothing.
+#[inline]
+pub fn passthrough(_: Entry) -> Disposition<NoAfter> {
     Disposition::Passthrough
 }
 
 /// Lets the driver choose the function by its own version rules, then puts ours in its place.
-pub fn lookup(
+pub fn get_proc_address(
     _: Entry,
     symbol: *const c_char,
     pfn: *mut *mut c_void,

@@ -1,6 +1,6 @@
 //! Legacy handles, by which processes share plain memory.
 #![allow(unsafe_code)] // handles and results go through the application's pointers
-use super::submit::wait_for_memory;
+use super::launch::wait_for_memory;
 use super::{answer, here, said};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::entry::Entry;
@@ -12,7 +12,7 @@ use nvshare_abi::*;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
 /// managed memory for us becomes pieces for that. The driver refuses it without a current context.
-pub fn ipc_exported(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Disposition<BoxedAfter> {
+pub fn ipc_get_handle(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Disposition<BoxedAfter> {
     let Some((process, known)) = process::current()
         .filter(|process| !handle.is_null() && here(process).is_some())
         .and_then(|process| Some((process, process.memory.known(dptr)?)))
@@ -65,7 +65,7 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
     })
 }
 
-pub fn ipc_opened(
+pub fn ipc_open(
     _: Entry,
     dptr: *mut CUdeviceptr,
     handle: CUipcMemHandle,
@@ -85,7 +85,7 @@ pub fn ipc_opened(
     }
 }
 
-pub fn ipc_closed(_: Entry, dptr: CUdeviceptr) -> Disposition<NoAfter> {
+pub fn ipc_close(_: Entry, dptr: CUdeviceptr) -> Disposition<NoAfter> {
     let Some(process) = process::current() else { return Disposition::Passthrough };
     let Some(context) = process.ipc.context_of(dptr) else { return Disposition::Passthrough };
     // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
