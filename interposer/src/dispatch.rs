@@ -1,6 +1,7 @@
 //! What happens to one call of the application's: asks its handler, calls the driver at most once, and lets the handler
 //! see the result. The one place where the driver is called on the application's behalf.
 use crate::entry::Entry;
+use crate::process::{self, Process};
 use core::cell::Cell;
 use nvshare_abi::CUresult;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,16 +43,52 @@ impl Drop for InCall {
     }
 }
 
+/// What a handler needs of a call, its first argument.
+pub trait FromCall: Sized {
+    /// None where there is no such thing: the call then goes to the driver unseen.
+    fn from_call(entry: Entry) -> Option<Self>;
+}
+
+/// For handlers that act before CUDA is initialised, and on nothing of ours.
+impl FromCall for Entry {
+    #[inline]
+    fn from_call(entry: Entry) -> Option<Self> {
+        Some(entry)
+    }
+}
+
+impl FromCall for &'static Process {
+    #[inline]
+    fn from_call(_: Entry) -> Option<Self> {
+        process::current()
+    }
+}
+
+/// For handlers of several entries that are not quite alike.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub process: &'static Process,
+    pub entry: Entry,
+}
+
+impl FromCall for Call {
+    #[inline]
+    fn from_call(entry: Entry) -> Option<Self> {
+        process::current().map(|process| Self { process, entry })
+    }
+}
+
 /// Asks `handler` what to do, calls the driver at most once, and lets `After` see the result.
 /// A panic of ours is never the customer's: the call then goes to the driver as if we were not here.
 #[inline]
-pub fn call<After: FnOnce(CUresult) -> CUresult>(
+pub fn call<Needs: FromCall, After: FnOnce(CUresult) -> CUresult>(
     entry: Entry,
     driver: impl FnOnce() -> CUresult,
-    handler: impl FnOnce() -> Disposition<After>,
+    handler: impl FnOnce(Needs) -> Disposition<After>,
 ) -> CUresult {
     let Some(_in_call) = InCall::enter() else { return driver() };
-    match catch_unwind(AssertUnwindSafe(handler)) {
+    let Some(needs) = Needs::from_call(entry) else { return driver() };
+    match catch_unwind(AssertUnwindSafe(|| handler(needs))) {
         Ok(Disposition::Passthrough) => driver(),
         Ok(Disposition::Complete(code)) => code,
         Ok(Disposition::Forward(after)) => {

@@ -22,7 +22,7 @@ macro_rules! exports {
                 Entry::$sym,
                 // SAFETY: the caller's own arguments, passed on unchanged.
                 || unsafe { driver($($arg),*) },
-                || calls::$handler(Entry::$sym $(, $parg)*),
+                |needs| calls::$handler(needs $(, $parg)*),
             )
         }
     )*};

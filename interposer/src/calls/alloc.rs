@@ -1,11 +1,11 @@
 //! Calls that allocate and free.
 #![allow(unsafe_code)] // results are written through the application's pointers
+use super::answer::{answer, here, written};
 use super::pool::{self, PoolSource};
-use super::{answer, here, launch, written};
-use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
+use super::stream::{effective, is_captured};
+use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
-use crate::entry::Entry;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::residency::{Wish, context_of};
 use nvshare_abi::*;
 
@@ -13,8 +13,7 @@ use nvshare_abi::*;
 /// capability 2.0.
 const PITCH: usize = 512;
 
-fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Disposition<NoAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+fn granted(process: &Process, dptr: *mut CUdeviceptr, wish: Wish) -> Disposition<NoAfter> {
     // The driver has an answer of its own to these.
     let Some(context) = here(process).filter(|_| !dptr.is_null() && wish.bytes > 0) else {
         return Disposition::Passthrough;
@@ -24,12 +23,12 @@ fn granted(dptr: *mut CUdeviceptr, wish: Wish) -> Disposition<NoAfter> {
     unsafe { answer(dptr, made) }
 }
 
-pub fn allocate(_: Entry, dptr: *mut CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    granted(dptr, Wish::plain(bytes))
+pub fn allocate(process: &'static Process, dptr: *mut CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+    granted(process, dptr, Wish::plain(bytes))
 }
 
 pub fn allocate_pitch(
-    entry: Entry,
+    process: &'static Process,
     dptr: *mut CUdeviceptr,
     pitch: *mut usize,
     width: usize,
@@ -41,7 +40,7 @@ pub fn allocate_pitch(
     }
     let Some(row) = width.checked_next_multiple_of(PITCH) else { return Disposition::Passthrough };
     let Some(bytes) = row.checked_mul(height) else { return Disposition::Passthrough };
-    let answer = allocate(entry, dptr, bytes);
+    let answer = allocate(process, dptr, bytes);
     if matches!(answer, Disposition::Complete(CUresult::SUCCESS)) {
         // SAFETY: the application's own pointer for the result.
         unsafe { *pitch = row };
@@ -51,16 +50,15 @@ pub fn allocate_pitch(
 
 /// The application's own managed memory: counted and moved as any other.
 pub fn allocate_managed(
-    _: Entry,
+    process: &'static Process,
     dptr: *mut CUdeviceptr,
     bytes: usize,
     flags: c_uint,
 ) -> Disposition<NoAfter> {
-    granted(dptr, Wish { managed: Some(flags), ..Wish::plain(bytes) })
+    granted(process, dptr, Wish { managed: Some(flags), ..Wish::plain(bytes) })
 }
 
-pub fn free(_: Entry, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     freed(process, dptr, process.memory.free(process, dptr))
 }
 
@@ -93,37 +91,37 @@ fn freed(
 
 /// In a stream's order. What a capture allocates is the graph's, and the driver's.
 pub fn allocate_async(
-    entry: Entry,
+    call: Call,
     dptr: *mut CUdeviceptr,
     bytes: usize,
     stream: CUstream,
 ) -> Disposition<BoxedAfter> {
-    in_order(entry, dptr, bytes, None, stream)
+    in_order(call, dptr, bytes, None, stream)
 }
 
 pub fn allocate_from_pool(
-    entry: Entry,
+    call: Call,
     dptr: *mut CUdeviceptr,
     bytes: usize,
     pool: CUmemoryPool,
     stream: CUstream,
 ) -> Disposition<BoxedAfter> {
-    in_order(entry, dptr, bytes, Some(pool), stream)
+    in_order(call, dptr, bytes, Some(pool), stream)
 }
 
 fn in_order(
-    entry: Entry,
+    call: Call,
     dptr: *mut CUdeviceptr,
     bytes: usize,
     pool: Option<CUmemoryPool>,
     stream: CUstream,
 ) -> Disposition<BoxedAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+    let Call { process, entry } = call;
     if dptr.is_null() || bytes == 0 {
         return Disposition::Passthrough;
     }
-    let stream = launch::effective(entry, stream);
-    if process.captures.any() && launch::is_captured(stream) {
+    let stream = effective(entry, stream);
+    if process.captures.any() && is_captured(stream) {
         return Disposition::Passthrough;
     }
     // Memory is made where the stream is, whatever context the thread has, and if it has none.
@@ -159,15 +157,15 @@ fn in_order(
 }
 
 pub fn free_async(
-    entry: Entry,
+    call: Call,
     dptr: CUdeviceptr,
     stream: CUstream,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
-    let stream = launch::effective(entry, stream);
+    let Call { process, entry } = call;
+    let stream = effective(entry, stream);
     // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
     // stream of no context.
-    let is_captured = process.captures.any() && launch::is_captured(stream);
+    let is_captured = process.captures.any() && is_captured(stream);
     if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
         return Disposition::Passthrough;
     }

@@ -1,9 +1,8 @@
 //! Arrays: the driver's own, counted, and never moved, for nothing but the driver knows how they lie in memory.
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
-use super::here;
+use super::answer::here;
 use crate::dispatch::{BoxedAfter, Disposition};
-use crate::entry::Entry;
-use crate::process;
+use crate::process::Process;
 use crate::residency::Fixed;
 use nvshare_abi::*;
 
@@ -22,8 +21,11 @@ fn bytes(width: usize, height: usize, depth: usize, format: c_uint, channels: c_
     cells.saturating_mul(channel(format)).saturating_mul(u64::from(channels))
 }
 
-fn counted<T: Copy + Into<Key> + 'static>(made: *mut T, bytes: u64) -> Disposition<BoxedAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+fn counted<T: Copy + Into<Key> + 'static>(
+    process: &'static Process,
+    made: *mut T,
+    bytes: u64,
+) -> Disposition<BoxedAfter> {
     let Some(context) = here(process) else { return Disposition::Passthrough };
     let device = context.device.id;
     let charge = || process.memory.charge(device, bytes, process.bound(context.device.capacity));
@@ -58,7 +60,7 @@ impl From<CUmipmappedArray> for Key {
 }
 
 pub fn array_create(
-    _: Entry,
+    process: &'static Process,
     array: *mut CUarray,
     desc: *const CUDA_ARRAY_DESCRIPTOR,
 ) -> Disposition<BoxedAfter> {
@@ -66,7 +68,7 @@ pub fn array_create(
     let Some(desc) = (unsafe { desc.as_ref() }) else { return Disposition::Passthrough };
     // SAFETY: an enumeration of four bytes, read as the integer that it is in C.
     let format = unsafe { (&raw const desc.Format).cast::<c_uint>().read() };
-    counted(array, bytes(desc.Width, desc.Height, 1, format, desc.NumChannels))
+    counted(process, array, bytes(desc.Width, desc.Height, 1, format, desc.NumChannels))
 }
 
 fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
@@ -78,29 +80,31 @@ fn array3d(desc: *const CUDA_ARRAY3D_DESCRIPTOR) -> Option<u64> {
 }
 
 pub fn array3d_create(
-    _: Entry,
+    process: &'static Process,
     array: *mut CUarray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
 ) -> Disposition<BoxedAfter> {
     let Some(bytes) = array3d(desc) else { return Disposition::Passthrough };
-    counted(array, bytes)
+    counted(process, array, bytes)
 }
 
 /// All levels together are at most a third more than the first.
 pub fn mipmap_create(
-    _: Entry,
+    process: &'static Process,
     array: *mut CUmipmappedArray,
     desc: *const CUDA_ARRAY3D_DESCRIPTOR,
     levels: c_uint,
 ) -> Disposition<BoxedAfter> {
     let Some(bytes) = array3d(desc) else { return Disposition::Passthrough };
-    counted(array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
+    counted(process, array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
 }
 
 /// The driver's memory behind a handle goes, unless the driver refuses. Counted no more before it does: afterwards the
 /// handle may be another's at once.
-pub(super) fn uncounted(key: usize) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub(super) fn uncounted(
+    process: &'static Process,
+    key: usize,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let counted = process.memory.unfix(key);
     Disposition::Forward(move |result| {
         if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
@@ -111,10 +115,16 @@ pub(super) fn uncounted(key: usize) -> Disposition<impl FnOnce(CUresult) -> CUre
     })
 }
 
-pub fn array_destroy(_: Entry, array: CUarray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    uncounted(array as usize)
+pub fn array_destroy(
+    process: &'static Process,
+    array: CUarray,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    uncounted(process, array as usize)
 }
 
-pub fn mipmap_destroy(_: Entry, array: CUmipmappedArray) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    uncounted(array as usize)
+pub fn mipmap_destroy(
+    process: &'static Process,
+    array: CUmipmappedArray,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    uncounted(process, array as usize)
 }

@@ -1,14 +1,13 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
-use super::here;
+use super::answer::here;
 use crate::dispatch::Disposition;
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::is_primary_active;
 use crate::driver::teardown;
-use crate::entry::Entry;
 use crate::ipc::Opened;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::residency::{By, Leaving};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -16,11 +15,12 @@ use std::sync::Arc;
 
 /// Notes the context that the driver has made or given, by `note`, which says whether its device is new.
 fn note_context(
+    process: &'static Process,
     pctx: *mut CUcontext,
     note: impl FnOnce(&Process, CUcontext) -> bool,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
+        if result == CUresult::SUCCESS && !pctx.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             if note(process, unsafe { *pctx }) {
                 process.waker.wake();
@@ -31,19 +31,19 @@ fn note_context(
 }
 
 pub fn context_create(
-    _: Entry,
+    process: &'static Process,
     pctx: *mut CUcontext,
     device: CUdevice,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    note_context(pctx, move |process, context| process.contexts.add(context, device))
+    note_context(process, pctx, move |process, context| process.contexts.add(context, device))
 }
 
 pub fn primary_retain(
-    _: Entry,
+    process: &'static Process,
     pctx: *mut CUcontext,
     device: CUdevice,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    note_context(pctx, move |process, context| process.contexts.retain_primary(context, device))
+    note_context(process, pctx, move |process, context| process.contexts.retain_primary(context, device))
 }
 
 /// A context that the driver is asked to end, and what goes with it.
@@ -90,8 +90,10 @@ impl Ending {
     }
 }
 
-pub fn context_destroy(_: Entry, context: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub fn context_destroy(
+    process: &'static Process,
+    context: CUcontext,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Some(ending) = Ending::of_handle(process, context as usize) else { return Disposition::Passthrough };
     Disposition::Forward(move |result| {
         ending.over(process, result == CUresult::SUCCESS);
@@ -100,21 +102,28 @@ pub fn context_destroy(_: Entry, context: CUcontext) -> Disposition<impl FnOnce(
 }
 
 /// The primary context ends with its last user. It lives on if there is one that we did not see.
-pub fn primary_release(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let last = process::current().filter(|process| process.contexts.is_last_user(device));
-    primary_ended(last, device, move || !is_primary_active(device))
+pub fn primary_release(
+    process: &'static Process,
+    device: CUdevice,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    if !process.contexts.is_last_user(device) {
+        return Disposition::Passthrough;
+    }
+    primary_ended(process, device, move || !is_primary_active(device))
 }
 
-pub fn primary_reset(_: Entry, device: CUdevice) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    primary_ended(process::current(), device, || true)
+pub fn primary_reset(
+    process: &'static Process,
+    device: CUdevice,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    primary_ended(process, device, || true)
 }
 
 fn primary_ended(
-    process: Option<&'static Process>,
+    process: &'static Process,
     device: CUdevice,
     is_gone: impl FnOnce() -> bool,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process else { return Disposition::Passthrough };
     let primary = || process.contexts.remove_primary(device).map(|context| (context.raw(), Some(context)));
     let Some(ending) = Ending::of(process, true, primary) else { return Disposition::Passthrough };
     Disposition::Forward(move |result| {
@@ -126,12 +135,12 @@ fn primary_ended(
 
 /// A context made of a green one is noted with its first call in it; here only that it goes with that one.
 pub fn context_from_green(
-    _: Entry,
+    process: &'static Process,
     pctx: *mut CUcontext,
     green: CUgreenCtx,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !pctx.is_null()) {
+        if result == CUresult::SUCCESS && !pctx.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             process.contexts.add_green(green, unsafe { *pctx });
         }
@@ -139,8 +148,10 @@ pub fn context_from_green(
     })
 }
 
-pub fn green_context_destroy(_: Entry, green: CUgreenCtx) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub fn green_context_destroy(
+    process: &'static Process,
+    green: CUgreenCtx,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let of_it = process.contexts.of_green(green).into_iter();
     let endings: Vec<_> = of_it.filter_map(|raw| Ending::of_handle(process, raw)).collect();
     Disposition::Forward(move |result| {
@@ -155,9 +166,14 @@ pub fn green_context_destroy(_: Entry, green: CUgreenCtx) -> Disposition<impl Fn
 
 /// The current context may use what the other one has, or no longer. The driver lets it use its own memory; ours is
 /// made so that access is given to devices.
-pub fn peer_enable(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn peer_enable(
+    process: &'static Process,
+    peer: CUcontext,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        if result != CUresult::SUCCESS {
+            return result;
+        }
         let Some((by, owner, guest)) = peers(process, peer) else { return result };
         match process.memory.let_in(by, owner, guest) {
             Ok(()) => result,
@@ -170,9 +186,12 @@ pub fn peer_enable(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresul
     })
 }
 
-pub fn peer_disable(_: Entry, peer: CUcontext) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn peer_disable(
+    process: &'static Process,
+    peer: CUcontext,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
+        if result == CUresult::SUCCESS
             && let Some((by, owner, guest)) = peers(process, peer)
         {
             process.memory.keep_out(by, owner, guest);

@@ -1,27 +1,27 @@
 //! Legacy handles, by which processes share plain memory.
 #![allow(unsafe_code)] // handles and results go through the application's pointers
+use super::answer::{answer, here, said};
 use super::launch::wait_for_memory;
-use super::{answer, here, said};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
-use crate::entry::Entry;
 use crate::ipc::Ticket;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::residency::Known;
 use crate::sys::log;
 use nvshare_abi::*;
 
 /// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
 /// managed memory for us becomes pieces for that. The driver refuses it without a current context.
-pub fn ipc_get_handle(_: Entry, handle: *mut CUipcMemHandle, dptr: CUdeviceptr) -> Disposition<BoxedAfter> {
-    let Some((process, known)) = process::current()
-        .filter(|process| !handle.is_null() && here(process).is_some())
-        .and_then(|process| Some((process, process.memory.known(dptr)?)))
-    else {
-        return Disposition::Passthrough;
-    };
-    if known.start != dptr {
+pub fn ipc_get_handle(
+    process: &'static Process,
+    handle: *mut CUipcMemHandle,
+    dptr: CUdeviceptr,
+) -> Disposition<BoxedAfter> {
+    if handle.is_null() || here(process).is_none() {
         return Disposition::Passthrough;
     }
+    let Some(known) = process.memory.known(dptr).filter(|known| known.start == dptr) else {
+        return Disposition::Passthrough;
+    };
     if !is_shareable(process, &known) {
         let is_ours = !known.plain && !known.managed && !known.pooled;
         return Disposition::Forward(Box::new(move |result| {
@@ -66,14 +66,14 @@ fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> 
 }
 
 pub fn ipc_open(
-    _: Entry,
+    process: &'static Process,
     dptr: *mut CUdeviceptr,
     handle: CUipcMemHandle,
     _flags: c_uint,
 ) -> Disposition<BoxedAfter> {
-    let Some(process) = process::current().filter(|_| !dptr.is_null()) else {
+    if dptr.is_null() {
         return Disposition::Passthrough;
-    };
+    }
     let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
         return Disposition::Passthrough;
     };
@@ -85,8 +85,7 @@ pub fn ipc_open(
     }
 }
 
-pub fn ipc_close(_: Entry, dptr: CUdeviceptr) -> Disposition<NoAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub fn ipc_close(process: &'static Process, dptr: CUdeviceptr) -> Disposition<NoAfter> {
     let Some(context) = process.ipc.context_of(dptr) else { return Disposition::Passthrough };
     // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
     let waited = process.captures.while_none(|| {

@@ -1,70 +1,24 @@
-//! What the application may know of the device and of an address: what it would know of plain memory.
+//! Unified addressing: what the application may know of an address is what it would know of plain memory.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use super::here;
+use super::answer::here;
 use super::ipc::is_shareable;
 use super::launch::{submit_in, wait_for_memory};
-use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
-use crate::driver::device::Device;
-use crate::entry::Entry;
+use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::gate::InFlight;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::residency::{Known, Stay};
 use nvshare_abi::*;
 
-pub fn memory_info(
-    _: Entry,
-    free: *mut usize,
-    total: *mut usize,
-) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS)
-            && let Some(context) = here(process)
-        {
-            let Device { id, capacity, .. } = *context.device;
-            // What streams have freed and passed is free.
-            process.memory.reclaim_here(process);
-            // SAFETY: the driver has just written through these pointers and reported success; it
-            // accepts null for one that is not wanted.
-            unsafe {
-                if let Some(free) = free.as_mut() {
-                    *free = process.free(id, capacity) as usize;
-                }
-                if let Some(total) = total.as_mut() {
-                    *total = process.visible(capacity) as usize;
-                }
-            }
-        }
-        result
-    })
-}
-
-/// A device is as large as the tenant's limit.
-pub fn device_total_memory(
-    _: Entry,
-    bytes: *mut usize,
-    _device: CUdevice,
-) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS && !bytes.is_null())
-        {
-            // SAFETY: the driver has just written through this pointer and reported success.
-            let bytes = unsafe { &mut *bytes };
-            *bytes = (*bytes).min(process.limit().unwrap_or(u64::MAX) as usize);
-        }
-        result
-    })
-}
-
 pub fn address_range(
-    _: Entry,
+    process: &'static Process,
     base: *mut CUdeviceptr,
     bytes: *mut usize,
     dptr: CUdeviceptr,
 ) -> Disposition<NoAfter> {
     // The driver refuses it without a current context.
-    let Some(process) = process::current().filter(|process| here(process).is_some()) else {
+    if here(process).is_none() {
         return Disposition::Passthrough;
-    };
+    }
     let Some(known) = known(process, dptr) else {
         let spare = process.memory.is_spare(dptr);
         return if spare {
@@ -86,30 +40,30 @@ pub fn address_range(
 }
 
 /// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
-pub fn managed_range(_: Entry, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    let process = process::current();
-    if process.is_some_and(|process| process.memory.is_managed_for_us(dptr, bytes as u64)) {
-        return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
+pub fn managed_range(process: &'static Process, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+    if process.memory.is_managed_for_us(dptr, bytes as u64) {
+        Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
+    } else {
+        Disposition::Passthrough
     }
-    Disposition::Passthrough
 }
 
 /// The same of work for a stream.
 pub fn prefetch(
-    entry: Entry,
+    call: Call,
     dptr: CUdeviceptr,
     bytes: usize,
     stream: CUstream,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    match managed_range(entry, dptr, bytes) {
+    match managed_range(call.process, dptr, bytes) {
         Disposition::Complete(code) => Disposition::Complete(code),
-        _ => submit_in(entry, stream),
+        _ => submit_in(call, stream),
     }
 }
 
 /// The same of work for a stream that names several ranges.
 pub fn managed_ranges(
-    entry: Entry,
+    call: Call,
     dptrs: *const CUdeviceptr,
     sizes: *const usize,
     count: usize,
@@ -119,11 +73,11 @@ pub fn managed_ranges(
     let plain = |at: usize| {
         // SAFETY: the application's own `count` addresses and sizes.
         let (dptr, bytes) = unsafe { (*dptrs.add(at), *sizes.add(at)) };
-        matches!(managed_range(entry, dptr, bytes), Disposition::Complete(_))
+        matches!(managed_range(call.process, dptr, bytes), Disposition::Complete(_))
     };
     match named && (0..count).any(plain) {
         true => Disposition::Complete(CUresult::ERROR_INVALID_VALUE),
-        false => submit_in(entry, stream),
+        false => submit_in(call, stream),
     }
 }
 
@@ -131,7 +85,7 @@ pub fn managed_ranges(
 ///
 /// # Safety
 /// `data` is valid for the attribute's type, as the driver's documentation has it.
-unsafe fn tell(
+unsafe fn write_attribute(
     process: &Process,
     known: &Known,
     data: *mut c_void,
@@ -166,36 +120,27 @@ unsafe fn tell(
 }
 
 /// Keeps memory where it is for the length of a driver call, after the grant if it is away.
-struct There<'a>(#[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<InFlight<'a>>>);
+pub(super) struct Resident<'a>(
+    #[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<InFlight<'a>>>,
+);
 
-impl<'a> There<'a> {
+impl<'a> Resident<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
         Self(process.memory.stay_at(ptr).ok_or_else(|| wait_for_memory(process)))
     }
 
-    fn all(process: &'a Process) -> Self {
+    pub(super) fn all(process: &'a Process) -> Self {
         Self(process.memory.stay_all().ok_or_else(|| wait_for_memory(process)))
     }
 }
 
 /// The driver's own answer about the application's own mapping, which it can give while that is there.
-fn when_there(ptr: CUdeviceptr) -> Disposition<BoxedAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
-    let there = There::at(process, ptr);
+fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<BoxedAfter> {
+    let resident = Resident::at(process, ptr);
     Disposition::Forward(Box::new(move |result| {
-        drop(there);
+        drop(resident);
         result
     }))
-}
-
-/// The call names addresses, at which the driver may look. Which ones is not asked: a program that has memory away
-/// waits for its turn with its next launch anyway.
-pub fn require_resident(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let there = process::current().map(There::all);
-    Disposition::Forward(move |result| {
-        drop(there);
-        result
-    })
 }
 
 /// The allocation at an address, or that of another process which was opened there.
@@ -204,21 +149,22 @@ fn known(process: &Process, address: CUdeviceptr) -> Option<Known> {
 }
 
 /// An allocation that looks otherwise than the application should see it.
-fn disguised(ptr: CUdeviceptr) -> Option<(&'static Process, Known)> {
-    let process = process::current()?;
-    Some((process, known(process, ptr).filter(|known| !known.managed && !known.plain)?))
+fn presented_as_plain(process: &Process, ptr: CUdeviceptr) -> Option<Known> {
+    known(process, ptr).filter(|known| !known.managed && !known.plain)
 }
 
 pub fn pointer_attribute(
-    _: Entry,
+    process: &'static Process,
     data: *mut c_void,
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
-    if is_spare(ptr) {
+    if process.memory.is_spare(ptr) {
         return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
-    let Some((process, known)) = disguised(ptr).filter(|_| !data.is_null()) else { return when_there(ptr) };
+    let Some(known) = presented_as_plain(process, ptr).filter(|_| !data.is_null()) else {
+        return when_resident(process, ptr);
+    };
     if attribute == CU_POINTER_ATTRIBUTE_HOST_POINTER {
         return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
@@ -228,36 +174,38 @@ pub fn pointer_attribute(
         CU_POINTER_ATTRIBUTE_IS_MANAGED | CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE
     );
     // SAFETY: the application's own pointer for this attribute.
-    if !boolean && unsafe { tell(process, &known, data, attribute, ptr) } {
+    if !boolean && unsafe { write_attribute(process, &known, data, attribute, ptr) } {
         return Disposition::Complete(CUresult::SUCCESS);
     }
     // What is away has no attributes.
-    let there = There::at(process, ptr);
+    let resident = Resident::at(process, ptr);
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just written this attribute through this pointer.
-            unsafe { tell(process, &known, data, attribute, ptr) };
+            unsafe { write_attribute(process, &known, data, attribute, ptr) };
         }
-        drop(there);
+        drop(resident);
         result
     }))
 }
 
 pub fn pointer_attributes(
-    _: Entry,
+    process: &'static Process,
     count: c_uint,
     attributes: *mut CUpointer_attribute,
     data: *mut *mut c_void,
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
     let asked = !attributes.is_null() && !data.is_null();
-    if asked && is_spare(ptr) {
+    if asked && process.memory.is_spare(ptr) {
         // SAFETY: the application's own `count` attributes, and pointers for as many answers.
-        unsafe { tell_of_nothing(count as usize, attributes, data, ptr) };
+        unsafe { write_attributes_of_host_memory(count as usize, attributes, data, ptr) };
         return Disposition::Complete(CUresult::SUCCESS);
     }
-    let Some((process, known)) = disguised(ptr).filter(|_| asked) else { return when_there(ptr) };
-    let there = There::at(process, ptr);
+    let Some(known) = presented_as_plain(process, ptr).filter(|_| asked) else {
+        return when_resident(process, ptr);
+    };
+    let resident = Resident::at(process, ptr);
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just read `count` attributes and written through `count` pointers.
@@ -267,18 +215,14 @@ pub fn pointer_attributes(
                 for (attribute, data) in attributes.iter().zip(data).filter(|(_, data)| !data.is_null()) {
                     match *attribute {
                         CU_POINTER_ATTRIBUTE_HOST_POINTER => data.cast::<usize>().write(0),
-                        _ => drop(tell(process, &known, *data, *attribute, ptr)),
+                        _ => drop(write_attribute(process, &known, *data, *attribute, ptr)),
                     }
                 }
             }
         }
-        drop(there);
+        drop(resident);
         result
     }))
-}
-
-fn is_spare(ptr: CUdeviceptr) -> bool {
-    process::current().is_some_and(|process| process.memory.is_spare(ptr))
 }
 
 /// What the driver says, when asked for several attributes at once, of an address that it does not know: that of the
@@ -286,7 +230,7 @@ fn is_spare(ptr: CUdeviceptr) -> bool {
 ///
 /// # Safety
 /// There are `count` attributes, and pointers for the answers to them or null ones.
-unsafe fn tell_of_nothing(
+unsafe fn write_attributes_of_host_memory(
     count: usize,
     attributes: *const CUpointer_attribute,
     data: *const *mut c_void,

@@ -5,8 +5,7 @@ use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
-use crate::entry::Entry;
-use crate::process::{self, Pool, Process};
+use crate::process::{Pool, Process};
 use crate::residency::{By, Engine};
 use nvshare_abi::*;
 use std::sync::Arc;
@@ -63,23 +62,21 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
 }
 
 /// A device has another pool from now on.
-pub fn pool_select(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn pool_select(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current() {
-            process.forget_current_pools();
-        }
+        process.forget_current_pools();
         result
     })
 }
 
 /// A pool that others may be given, or that does not lie on a device, is the driver's business.
 pub fn pool_create(
-    _: Entry,
+    process: &'static Process,
     pool: *mut CUmemoryPool,
     props: *const CUmemPoolProps,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+        if result == CUresult::SUCCESS {
             // SAFETY: the driver has accepted both pointers and reported success.
             if let (Some(pool), Some(props)) = unsafe { (pool.as_ref(), props.as_ref()) } {
                 let on_device = props.location.r#type == CU_MEM_LOCATION_TYPE_DEVICE;
@@ -93,10 +90,13 @@ pub fn pool_create(
 }
 
 /// A pool that the driver does not destroy, as a device's first one, stays what it was.
-pub fn pool_destroy(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+pub fn pool_destroy(
+    process: &'static Process,
+    pool: CUmemoryPool,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let pool = pool as usize;
     Disposition::Forward(move |result| {
-        if let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) {
+        if result == CUresult::SUCCESS {
             process.memory.reclaim_here(process);
             process.forget_pool(pool);
             process.memory.forget_pool(process, pool);
@@ -110,13 +110,15 @@ pub fn pool_destroy(_: Entry, pool: CUmemoryPool) -> Disposition<impl FnOnce(CUr
 
 /// Which devices may use what is taken of a pool.
 pub fn pool_set_access(
-    _: Entry,
+    process: &'static Process,
     pool: CUmemoryPool,
     map: *const CUmemAccessDesc,
     count: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        if result != CUresult::SUCCESS {
+            return result;
+        }
         let owner = pool_of(process, pool).filter(|pool| !pool.foreign).and_then(|pool| pool.device);
         let Some((owner, _)) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
         // SAFETY: the driver has accepted `count` descriptions; of none it may accept a null pointer.
@@ -138,15 +140,13 @@ pub fn pool_set_access(
 
 /// What was taken of a pool of ours; the rest is the driver's to tell.
 pub fn pool_get_attribute(
-    _: Entry,
+    process: &'static Process,
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,
     value: *mut c_void,
 ) -> Disposition<NoAfter> {
-    let used = process::current().and_then(|process| {
-        process.memory.reclaim_here(process);
-        process.memory.pool(pool as usize)
-    });
+    process.memory.reclaim_here(process);
+    let used = process.memory.pool(pool as usize);
     let Some(used) = used.filter(|_| !value.is_null()) else { return Disposition::Passthrough };
     let told = match attribute {
         CU_MEMPOOL_ATTR_USED_MEM_CURRENT => used.used,
@@ -169,24 +169,24 @@ fn threshold(pool: CUmemoryPool) -> u64 {
     threshold
 }
 
-pub fn pool_trim(_: Entry, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
-    if let Some(process) = process::current() {
-        process.memory.reclaim_here(process);
-        process.memory.trim_pool(process, pool as usize, keep as u64);
-        process.memory.tell_changes(process);
-    }
+pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
+    process.memory.reclaim_here(process);
+    process.memory.trim_pool(process, pool as usize, keep as u64);
+    process.memory.tell_changes(process);
     Disposition::Passthrough
 }
 
 /// Setting a high-water mark, which is to zero only, begins it anew; what a pool may keep is kept here too.
 pub fn pool_set_attribute(
-    _: Entry,
+    process: &'static Process,
     pool: CUmemoryPool,
     attribute: CUmemPool_attribute,
     value: *mut c_void,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        let Some(process) = process::current().filter(|_| result == CUresult::SUCCESS) else { return result };
+        if result != CUresult::SUCCESS {
+            return result;
+        }
         match attribute {
             CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => {
                 process.memory.reset_pool_high(pool as usize);

@@ -1,12 +1,11 @@
 //! Physical memory that the application maps itself.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
+use super::answer::{answer, said, written};
 use super::array::uncounted;
 use super::launch::wait_for_memory;
-use super::{answer, said, written};
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
-use crate::entry::Entry;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::residency::is_ours;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -14,8 +13,8 @@ use nvshare_protocol::{Bytes, DeviceId};
 type Handle = CUmemGenericAllocationHandle;
 
 /// The driver chooses addresses: not those that one memory of ours is leaving for another.
-pub fn choose_addresses(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let addresses = process::current().map(|process| process.memory.addresses());
+pub fn choose_addresses(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    let addresses = process.memory.addresses();
     Disposition::Forward(move |result| {
         drop(addresses);
         result
@@ -24,15 +23,15 @@ pub fn choose_addresses(_: Entry) -> Disposition<impl FnOnce(CUresult) -> CUresu
 
 /// Plain memory of a device is a piece of ours, and can move. Memory for other uses is the driver's, and counted.
 pub fn physical_create(
-    _: Entry,
+    process: &'static Process,
     handle: *mut Handle,
     bytes: usize,
     prop: *const CUmemAllocationProp,
     flags: c_ulonglong,
 ) -> Disposition<BoxedAfter> {
-    let Some(process) = process::current().filter(|_| !handle.is_null()) else {
+    if handle.is_null() {
         return Disposition::Passthrough;
-    };
+    }
     // SAFETY: null, or the application's own properties.
     let Some(prop) = (unsafe { prop.as_ref() }).copied() else { return Disposition::Passthrough };
     if prop.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE {
@@ -75,44 +74,44 @@ fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
     Some((device.id, device.capacity))
 }
 
-pub fn physical_release(_: Entry, handle: Handle) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let ours = process::current().filter(|_| is_ours(handle));
-    if let Some(process) = ours {
+pub fn physical_release(
+    process: &'static Process,
+    handle: Handle,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    if is_ours(handle) {
         process.waker.wake();
         return Disposition::Complete(
             process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS),
         );
     }
     // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
-    uncounted(handle as usize)
+    uncounted(process, handle as usize)
 }
 
 /// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
-pub fn address_free(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    match process::current() {
-        Some(process) if process.memory.is_in_use(ptr, bytes as u64) => {
-            Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
-        }
-        _ => Disposition::Passthrough,
+pub fn address_free(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
+    if process.memory.is_in_use(ptr, bytes as u64) {
+        Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
+    } else {
+        Disposition::Passthrough
     }
 }
 
 pub fn map(
-    _: Entry,
+    process: &'static Process,
     ptr: CUdeviceptr,
     bytes: usize,
     offset: usize,
     handle: Handle,
     _flags: c_ulonglong,
 ) -> Disposition<NoAfter> {
-    match process::current().filter(|_| is_ours(handle)) {
-        Some(process) => said(process.memory.map(ptr, bytes as u64, offset as u64, handle)),
-        None => Disposition::Passthrough,
+    if !is_ours(handle) {
+        return Disposition::Passthrough;
     }
+    said(process.memory.map(ptr, bytes as u64, offset as u64, handle))
 }
 
-pub fn unmap(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
+pub fn unmap(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process.memory.unmap(ptr, bytes as u64) {
         Ok(true) => said(Ok(())),
         Ok(false) => Disposition::Passthrough,
@@ -121,15 +120,15 @@ pub fn unmap(_: Entry, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
 }
 
 pub fn set_access(
-    _: Entry,
+    process: &'static Process,
     ptr: CUdeviceptr,
     bytes: usize,
     desc: *const CUmemAccessDesc,
     count: usize,
 ) -> Disposition<NoAfter> {
-    let Some(process) = process::current().filter(|_| !desc.is_null()) else {
+    if desc.is_null() {
         return Disposition::Passthrough;
-    };
+    }
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
     match process.memory.allow(ptr, bytes as u64, who) {
@@ -140,14 +139,14 @@ pub fn set_access(
 }
 
 pub fn get_access(
-    _: Entry,
+    process: &'static Process,
     flags: *mut c_ulonglong,
     location: *const CUmemLocation,
     ptr: CUdeviceptr,
 ) -> Disposition<NoAfter> {
-    let Some(process) = process::current().filter(|_| !flags.is_null()) else {
+    if flags.is_null() {
         return Disposition::Passthrough;
-    };
+    }
     // SAFETY: null, or the application's own location.
     let Some(location) = (unsafe { location.as_ref() }) else { return Disposition::Passthrough };
     match process.memory.access(location, ptr) {
@@ -157,10 +156,14 @@ pub fn get_access(
     }
 }
 
-pub fn physical_retain(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Disposition<NoAfter> {
-    let Some(process) = process::current().filter(|_| !handle.is_null()) else {
+pub fn physical_retain(
+    process: &'static Process,
+    handle: *mut Handle,
+    addr: *mut c_void,
+) -> Disposition<NoAfter> {
+    if handle.is_null() {
         return Disposition::Passthrough;
-    };
+    }
     match process.memory.retain_physical(addr as u64).transpose() {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { answer(handle, known) },
@@ -168,22 +171,24 @@ pub fn physical_retain(_: Entry, handle: *mut Handle, addr: *mut c_void) -> Disp
     }
 }
 
-pub fn physical_properties(_: Entry, prop: *mut CUmemAllocationProp, handle: Handle) -> Disposition<NoAfter> {
-    let known = process::current()
-        .filter(|_| is_ours(handle) && !prop.is_null())
-        .map(|process| process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE));
-    match known {
-        // SAFETY: the application's own pointer for the result.
-        Some(known) => unsafe { answer(prop, known) },
-        None => Disposition::Passthrough,
+pub fn physical_properties(
+    process: &'static Process,
+    prop: *mut CUmemAllocationProp,
+    handle: Handle,
+) -> Disposition<NoAfter> {
+    if !is_ours(handle) || prop.is_null() {
+        return Disposition::Passthrough;
     }
+    let known = process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE);
+    // SAFETY: the application's own pointer for the result.
+    unsafe { answer(prop, known) }
 }
 
 /// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
-fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<NoAfter> {
-    let Some(process) = process::current().filter(|_| is_ours(handle)) else {
+fn pinned(process: &Process, handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<NoAfter> {
+    if !is_ours(handle) {
         return Disposition::Passthrough;
-    };
+    }
     if let Err(code) = process.place.wait() {
         return said(Err(code));
     }
@@ -194,18 +199,20 @@ fn pinned(handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<N
 }
 
 pub fn physical_export(
-    _: Entry,
+    process: &'static Process,
     shareable: *mut c_void,
     handle: Handle,
     kind: CUmemAllocationHandleType,
     flags: c_ulonglong,
 ) -> Disposition<NoAfter> {
     // SAFETY: the application's own arguments, with the driver's handle for ours.
-    pinned(handle, |real| unsafe { driver::cuMemExportToShareableHandle(shareable, real, kind, flags) })
+    pinned(process, handle, |real| unsafe {
+        driver::cuMemExportToShareableHandle(shareable, real, kind, flags)
+    })
 }
 
 pub fn multicast_bind(
-    _: Entry,
+    process: &'static Process,
     multicast: Handle,
     multicast_offset: usize,
     handle: Handle,
@@ -214,18 +221,17 @@ pub fn multicast_bind(
     flags: c_ulonglong,
 ) -> Disposition<NoAfter> {
     // SAFETY: the application's own arguments, with the driver's handle for ours.
-    pinned(handle, |real| unsafe {
+    pinned(process, handle, |real| unsafe {
         driver::cuMulticastBindMem(multicast, multicast_offset, real, offset, bytes, flags)
     })
 }
 
 /// Others get to know what lies in a range.
 pub fn export_range(
-    _: Entry,
+    process: &'static Process,
     ptr: CUdeviceptr,
     bytes: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(process) = process::current() else { return Disposition::Passthrough };
     let in_flight = wait_for_memory(process);
     process.memory.pin_at(ptr, bytes as u64);
     Disposition::Forward(move |result| {

@@ -1,0 +1,50 @@
+//! What the application may know of a device: its part of it.
+#![allow(unsafe_code)] // results are written through the application's pointers
+use super::answer::here;
+use crate::dispatch::Disposition;
+use crate::driver::device::Device;
+use crate::process::Process;
+use nvshare_abi::*;
+
+pub fn memory_info(
+    process: &'static Process,
+    free: *mut usize,
+    total: *mut usize,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
+        if result == CUresult::SUCCESS
+            && let Some(context) = here(process)
+        {
+            let Device { id, capacity, .. } = *context.device;
+            // What streams have freed and passed is free.
+            process.memory.reclaim_here(process);
+            // SAFETY: the driver has just written through these pointers and reported success; it
+            // accepts null for one that is not wanted.
+            unsafe {
+                if let Some(free) = free.as_mut() {
+                    *free = process.free(id, capacity) as usize;
+                }
+                if let Some(total) = total.as_mut() {
+                    *total = process.visible(capacity) as usize;
+                }
+            }
+        }
+        result
+    })
+}
+
+/// A device is as large as the tenant's limit.
+pub fn device_total_memory(
+    process: &'static Process,
+    bytes: *mut usize,
+    _device: CUdevice,
+) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
+    Disposition::Forward(move |result| {
+        if result == CUresult::SUCCESS && !bytes.is_null() {
+            // SAFETY: the driver has just written through this pointer and reported success.
+            let bytes = unsafe { &mut *bytes };
+            *bytes = (*bytes).min(process.limit().unwrap_or(u64::MAX) as usize);
+        }
+        result
+    })
+}
