@@ -254,7 +254,7 @@ impl Agent {
             limit: self.process.settings.limit,
             priority: self.process.settings.priority,
             time_share: self.process.settings.time_share,
-            swap: Some(Bytes(self.process.memory.space.held())).filter(|held| *held != Bytes::ZERO),
+            swap: Some(Bytes(self.process.memory.space.capacity())).filter(|held| *held != Bytes::ZERO),
         }
     }
 
@@ -283,8 +283,8 @@ impl Agent {
         self.welcomed = false;
         self.contended = false;
         self.lease = LeaseId(0);
-        self.process.memory.space.close();
-        self.process.memory.set_supervised(false);
+        self.process.memory.space.scheduler_lost();
+        self.process.memory.set_scheduler_attached(false);
         self.unpace();
         if self.phase == Phase::Waiting {
             self.phase = Phase::Idle;
@@ -323,7 +323,7 @@ impl Agent {
         if self.phase == Phase::Held && self.contended && self.welcomed {
             self.pace.look(self.process, now);
         }
-        if self.process.memory.remakes(self.runs())
+        if self.process.memory.has_conversions(self.runs())
             && let Err(error) = self.remake()
         {
             self.lose(&error);

@@ -23,7 +23,7 @@ impl Agent {
             Phase::Free | Phase::Short => false,
         };
         let memory = &self.process.memory;
-        may && self.welcomed && memory.space.is_raw() && memory.may_swap()
+        may && self.welcomed && memory.space.has_unregistered() && memory.may_swap()
     }
 
     /// A hand-over to this process may begin or go on any moment.
@@ -35,9 +35,9 @@ impl Agent {
     /// asks for what is lacking, if `ask`, or else later.
     pub(super) fn lodge(&mut self, ask: bool) {
         let Process { memory, .. } = self.process;
-        let lacking = memory.lodge();
+        let lacking = memory.assign_slots();
         if let Some((bytes, largest)) = lacking.filter(|_| ask) {
-            memory.space.want(bytes, largest);
+            memory.space.request(bytes, largest);
         }
         self.lodge_due = lacking.map(|_| clock::instant() + LODGE_AGAIN);
         // What can leave has changed, and what is wanted.

@@ -15,14 +15,14 @@ impl Agent {
             self.pace.release();
             if !self.stop(OWN_DRAIN) {
                 self.open_gate();
-                memory.refuse_remaking();
+                memory.refuse_conversions();
                 return Ok(());
             }
         }
-        memory.dismiss();
-        memory.remake(contexts);
-        if self.runs() && captures.while_none(|| memory.replace(contexts)).is_none() {
-            memory.refuse_remaking();
+        memory.forbid_placement();
+        memory.recreate_exportable(contexts);
+        if self.runs() && captures.while_none(|| memory.convert_managed(contexts)).is_none() {
+            memory.refuse_conversions();
         }
         match self.phase {
             Phase::Held if self.everything_back() => self.open_gate(),

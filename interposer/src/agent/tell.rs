@@ -1,6 +1,6 @@
 //! What we tell the scheduler: devices, memory, and that work waits.
 use super::{Agent, Phase, REPORT, STAYING, turn};
-use crate::residency::{Sums, Totals};
+use crate::residency::{Totals, TotalsOf};
 use crate::sys::clock;
 use nvshare_protocol::tenant::{Device, Memory, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
@@ -30,7 +30,7 @@ impl Agent {
         for text in self.process.around.news() {
             self.send(&ToScheduler::Report(text))?;
         }
-        if let Some(bytes) = self.process.memory.space.to_ask() {
+        if let Some(bytes) = self.process.memory.space.next_request() {
             self.send(&ToScheduler::SwapWanted(Bytes(bytes)))?;
         }
         let may_ask = self.not_before.is_none_or(|at| clock::instant() >= at);
@@ -65,11 +65,11 @@ impl Agent {
         }
         self.staying_due = clock::instant() + STAYING;
         let stays = |(device, told): (&DeviceId, &Option<Totals>)| {
-            told.is_some_and(|told| told.immovable > 0).then_some(*device)
+            told.is_some_and(|told| told.unevictable > 0).then_some(*device)
         };
         let devices: Vec<DeviceId> = self.told.iter().filter_map(stays).collect();
         for device in devices {
-            let parts = memory.staying(device);
+            let parts = memory.unevictable_by_reason(device);
             let parts: Vec<String> =
                 parts.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
             self.send(&ToScheduler::Report(format!("stays on {device}: {}", parts.join(", "))))?;
@@ -78,7 +78,7 @@ impl Agent {
     }
 
     /// The sums alone, by `sums`: the memory may be locked.
-    pub(super) fn report_sums(&mut self, sums: Sums<'_>) -> io::Result<()> {
+    pub(super) fn report_sums(&mut self, sums: TotalsOf<'_>) -> io::Result<()> {
         let mut changed = Vec::new();
         for (device, told) in &mut self.told {
             let now = sums(*device);
@@ -88,7 +88,7 @@ impl Agent {
                     device: *device,
                     allocated: Bytes(now.allocated),
                     resident: Bytes(now.resident),
-                    immovable: Bytes(now.immovable),
+                    immovable: Bytes(now.unevictable),
                 });
             }
         }

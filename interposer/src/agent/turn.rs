@@ -82,9 +82,9 @@ impl Agent {
         } else {
             self.switched_on()?;
         }
-        self.process.memory.set_supervised(welcome.enabled);
+        self.process.memory.set_scheduler_attached(welcome.enabled);
         // The greeting is over with the answer about swap space.
-        if welcome.version < SWAP_SINCE || !self.process.memory.space.open() {
+        if welcome.version < SWAP_SINCE || !self.process.memory.space.scheduler_connected() {
             self.lodge(true);
             self.process.greet();
         }
@@ -92,7 +92,7 @@ impl Agent {
     }
 
     fn swap_granted(&mut self, bytes: Bytes, mapped: Mapped) {
-        let all = self.process.memory.space.granted(bytes.0, mapped).unwrap_or_else(|error| {
+        let all = self.process.memory.space.on_grant(bytes.0, mapped).unwrap_or_else(|error| {
             log::warning!("swap space cannot be mapped: {error}");
             false
         });
@@ -109,13 +109,13 @@ impl Agent {
                 self.process.gate.open();
                 return Err(io::Error::other("work goes on that cannot be stopped; joining again with it"));
             }
-            self.process.memory.dismiss();
+            self.process.memory.forbid_placement();
             self.phase = Phase::Idle;
         }
         if self.phase == Phase::Short {
             self.phase = Phase::Idle;
         }
-        self.process.memory.set_supervised(true);
+        self.process.memory.set_scheduler_attached(true);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Agent {
         if self.phase != Phase::Held {
             fetched = self.fetch(&grant.budget)?;
             // What was allocated meanwhile.
-            while !self.process.memory.admit() {
+            while !self.process.memory.allow_placement() {
                 let more = self.fetch(&grant.budget)?;
                 if more.iter().all(|share| share.bytes == Bytes::ZERO) {
                     if self.process.contexts.are_broken() {
@@ -170,7 +170,8 @@ impl Agent {
     fn fetch(&mut self, budget: &[Share]) -> io::Result<Vec<Share>> {
         let Process { contexts, memory, settings, .. } = self.process;
         let mut told = Ok(());
-        let fetched = memory.fetch(contexts, budget, settings.prefetch, || tell(&mut told, || self.report()));
+        let fetched =
+            memory.restore(contexts, budget, settings.prefetch, || tell(&mut told, || self.report()));
         told.map(|()| fetched)
     }
 
@@ -188,7 +189,7 @@ impl Agent {
 
     pub(super) fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
         let Process { contexts, memory, .. } = self.process;
-        memory.dismiss();
+        memory.forbid_placement();
         let mut told = Ok(());
         let evicted = memory.evict(contexts, wanted, |sums| tell(&mut told, || self.report_sums(sums)));
         told.map(|()| evicted)
@@ -215,7 +216,7 @@ impl Agent {
         self.phase = Phase::Idle;
         self.contended = false;
         let drain = clock::since(start);
-        self.process.memory.reclaim_ended(self.process);
+        self.process.memory.reclaim_all(self.process);
         let evicted = self.move_out(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_strays();

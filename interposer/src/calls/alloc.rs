@@ -6,25 +6,25 @@ use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
 use crate::process::Process;
-use crate::residency::{Wish, context_of};
+use crate::residency::{AllocRequest, context_of};
 use nvshare_abi::*;
 
 /// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute
 /// capability 2.0.
 const PITCH: usize = 512;
 
-fn granted(process: &Process, dptr: *mut CUdeviceptr, wish: Wish) -> Disposition<NoAfter> {
+fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> Disposition<NoAfter> {
     // The driver has an answer of its own to these.
-    let Some(context) = here(process).filter(|_| !dptr.is_null() && wish.bytes > 0) else {
+    let Some(context) = here(process).filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
-    let made = process.place.wait().and_then(|()| process.memory.allocate(process, &context, wish));
+    let made = process.place.wait().and_then(|()| process.memory.allocate(process, &context, request));
     // SAFETY: the application's own pointer for the result.
     unsafe { answer(dptr, made) }
 }
 
 pub fn allocate(process: &'static Process, dptr: *mut CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    granted(process, dptr, Wish::plain(bytes))
+    granted(process, dptr, AllocRequest::plain(bytes))
 }
 
 pub fn allocate_pitch(
@@ -55,7 +55,7 @@ pub fn allocate_managed(
     bytes: usize,
     flags: c_uint,
 ) -> Disposition<NoAfter> {
-    granted(process, dptr, Wish { managed: Some(flags), ..Wish::plain(bytes) })
+    granted(process, dptr, AllocRequest { managed: Some(flags), ..AllocRequest::plain(bytes) })
 }
 
 pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
@@ -70,7 +70,7 @@ fn freed(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
         Ok(true) => {
-            process.memory.tell_changes(process);
+            process.memory.report_changes(process);
             return Disposition::Complete(CUresult::SUCCESS);
         }
         Ok(false) => {}
@@ -133,7 +133,7 @@ fn in_order(
     match pool::source(process, context.clone(), pool) {
         PoolSource::Nobodys => Disposition::Passthrough,
         PoolSource::Ours(pool, on) => {
-            let made = process.memory.allocate_in(process, &on, bytes, pool, (context.raw(), stream));
+            let made = process.memory.allocate_async(process, &on, bytes, pool, (context.raw(), stream));
             // SAFETY: the application's own pointer for the result.
             Disposition::Complete(unsafe { written(dptr, made) })
         }
@@ -169,5 +169,5 @@ pub fn free_async(
     if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
         return Disposition::Passthrough;
     }
-    freed(process, dptr, process.memory.free_in(process, dptr, stream))
+    freed(process, dptr, process.memory.free_async(process, dptr, stream))
 }

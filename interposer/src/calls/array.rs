@@ -3,7 +3,7 @@
 use super::answer::here;
 use crate::dispatch::{BoxedAfter, Disposition};
 use crate::process::Process;
-use crate::residency::Fixed;
+use crate::residency::Unevictable;
 use nvshare_abi::*;
 
 /// Bytes of one channel, by the format's number in `cuda.h`: 0x01 and 0x08 are of 8 bits, 0x02, 0x09 and 0x10 of 16,
@@ -37,7 +37,7 @@ fn counted<T: Copy + Into<Key> + 'static>(
             // SAFETY: the driver has just written through this pointer and reported success.
             let key: Key = unsafe { *made }.into();
             let context = context.raw();
-            process.memory.fix(key.0, Fixed { device, bytes, reason: "arrays", context });
+            process.memory.add_unevictable(key.0, Unevictable { device, bytes, reason: "arrays", context });
         } else {
             process.memory.refund(device, bytes);
         }
@@ -105,10 +105,10 @@ pub(super) fn uncounted(
     process: &'static Process,
     key: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let counted = process.memory.unfix(key);
+    let counted = process.memory.take_unevictable(key);
     Disposition::Forward(move |result| {
         if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
-            process.memory.fix_again(key, fixed);
+            process.memory.restore_unevictable(key, fixed);
         }
         process.waker.wake();
         result

@@ -6,9 +6,9 @@ use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::is_primary_active;
 use crate::driver::teardown;
-use crate::ipc::Opened;
+use crate::ipc::Import;
 use crate::process::Process;
-use crate::residency::{By, Leaving};
+use crate::residency::{AccessScope, ContextMemory};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub fn primary_retain(
 struct Ending {
     raw: usize,
     context: Option<Arc<Context>>,
-    leaving: Leaving,
-    opened: Vec<Opened>,
+    leaving: ContextMemory,
+    opened: Vec<Import>,
     /// A turn does not end before the driver has answered: until then the context's kernels may run.
     _ending: teardown::Ending<'static>,
 }
@@ -175,7 +175,7 @@ pub fn peer_enable(
             return result;
         }
         let Some((by, owner, guest)) = peers(process, peer) else { return result };
-        match process.memory.let_in(by, owner, guest) {
+        match process.memory.grant_access(by, owner, guest) {
             Ok(()) => result,
             Err(code) => {
                 // SAFETY: enabled by the call that has just succeeded.
@@ -194,15 +194,15 @@ pub fn peer_disable(
         if result == CUresult::SUCCESS
             && let Some((by, owner, guest)) = peers(process, peer)
         {
-            process.memory.keep_out(by, owner, guest);
+            process.memory.revoke_access(by, owner, guest);
         }
         result
     })
 }
 
 /// Who gives whom access to what, as the current context speaks to its peer; none within one device.
-fn peers(process: &Process, peer: CUcontext) -> Option<(By, DeviceId, CUdevice)> {
+fn peers(process: &Process, peer: CUcontext) -> Option<(AccessScope, DeviceId, CUdevice)> {
     let (user, owner) = (here(process)?, process.contexts.known(peer)?);
-    let by = By::Contexts { user: user.raw(), owner: owner.raw() };
+    let by = AccessScope::Contexts { user: user.raw(), owner: owner.raw() };
     (user.device.id != owner.device.id).then_some((by, owner.device.id, user.device.ordinal))
 }

@@ -17,7 +17,7 @@ pub fn memory_info(
         {
             let Device { id, capacity, .. } = *context.device;
             // What streams have freed and passed is free.
-            process.memory.reclaim_here(process);
+            process.memory.reclaim_current(process);
             // SAFETY: the driver has just written through these pointers and reported success; it
             // accepts null for one that is not wanted.
             unsafe {

@@ -3,9 +3,9 @@
 use super::answer::{answer, here, said};
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
-use crate::ipc::Ticket;
+use crate::ipc::IpcHandle;
 use crate::process::Process;
-use crate::residency::Known;
+use crate::residency::AllocInfo;
 use crate::sys::log;
 use nvshare_abi::*;
 
@@ -19,7 +19,7 @@ pub fn ipc_get_handle(
     if handle.is_null() || here(process).is_none() {
         return Disposition::Passthrough;
     }
-    let Some(known) = process.memory.known(dptr).filter(|known| known.start == dptr) else {
+    let Some(known) = process.memory.alloc_info(dptr).filter(|known| known.start == dptr) else {
         return Disposition::Passthrough;
     };
     if !is_shareable(process, &known) {
@@ -32,15 +32,15 @@ pub fn ipc_get_handle(
         }));
     }
     // SAFETY: the application's own pointer for the result.
-    match unsafe { answer(handle, ticket(process, &known).map(Ticket::into_handle)) } {
+    match unsafe { answer(handle, ticket(process, &known).map(IpcHandle::into_cuda)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
 }
 
 /// Whether other processes can open it, as far as is known: an answer that waits for nothing.
-pub(super) fn is_shareable(process: &Process, known: &Known) -> bool {
-    known.shareable || known.replaceable && process.memory.may_replace()
+pub(super) fn is_shareable(process: &Process, known: &AllocInfo) -> bool {
+    known.shareable || known.convertible && process.memory.may_convert()
 }
 
 fn advise() {
@@ -50,16 +50,16 @@ fn advise() {
     );
 }
 
-fn ticket(process: &'static Process, known: &Known) -> Result<Ticket, CUresult> {
+fn ticket(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
     process.place.wait()?;
     let wait = || drop(wait_for_memory(process));
-    process.memory.make_pieces(process, known.start, wait).inspect_err(|_| advise())?;
+    process.memory.convert_to_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;
     let in_flight = wait_for_memory(process);
     let offset = process.memory.pin_allocation(known.start)?;
     drop(in_flight);
     process.waker.wake();
-    process.ipc.give(process, known, offset).map_err(|error| {
+    process.ipc.export(process, known, offset).map_err(|error| {
         log::warning!("memory cannot be shared with other processes: {error}");
         CUresult::ERROR_OPERATING_SYSTEM
     })
@@ -74,12 +74,12 @@ pub fn ipc_open(
     if dptr.is_null() {
         return Disposition::Passthrough;
     }
-    let (Some(ticket), Some(context)) = (Ticket::of_handle(&handle), here(process)) else {
+    let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), here(process)) else {
         return Disposition::Passthrough;
     };
     let reserve = |bytes| process.memory.reserve(bytes, 0);
     // SAFETY: the application's own pointer for the result.
-    match unsafe { answer(dptr, process.ipc.open(&context, ticket, reserve)) } {
+    match unsafe { answer(dptr, process.ipc.import(&context, ticket, reserve)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }

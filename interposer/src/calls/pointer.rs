@@ -6,7 +6,7 @@ use super::launch::{submit_in, wait_for_memory};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::gate::InFlight;
 use crate::process::Process;
-use crate::residency::{Known, Stay};
+use crate::residency::{AllocInfo, ResidencyGuard};
 use nvshare_abi::*;
 
 pub fn address_range(
@@ -20,7 +20,7 @@ pub fn address_range(
         return Disposition::Passthrough;
     }
     let Some(known) = known(process, dptr) else {
-        let spare = process.memory.is_spare(dptr);
+        let spare = process.memory.is_unused_chunk_space(dptr);
         return if spare {
             Disposition::Complete(CUresult::ERROR_NOT_FOUND)
         } else {
@@ -41,7 +41,7 @@ pub fn address_range(
 
 /// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
 pub fn managed_range(process: &'static Process, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    if process.memory.is_managed_for_us(dptr, bytes as u64) {
+    if process.memory.is_managed_by_engine(dptr, bytes as u64) {
         Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
     } else {
         Disposition::Passthrough
@@ -87,7 +87,7 @@ pub fn managed_ranges(
 /// `data` is valid for the attribute's type, as the driver's documentation has it.
 unsafe fn write_attribute(
     process: &Process,
-    known: &Known,
+    known: &AllocInfo,
     data: *mut c_void,
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
@@ -121,16 +121,16 @@ unsafe fn write_attribute(
 
 /// Keeps memory where it is for the length of a driver call, after the grant if it is away.
 pub(super) struct Resident<'a>(
-    #[expect(dead_code, reason = "held until dropped")] Result<Stay<'a>, Option<InFlight<'a>>>,
+    #[expect(dead_code, reason = "held until dropped")] Result<ResidencyGuard<'a>, Option<InFlight<'a>>>,
 );
 
 impl<'a> Resident<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
-        Self(process.memory.stay_at(ptr).ok_or_else(|| wait_for_memory(process)))
+        Self(process.memory.hold_resident_at(ptr).ok_or_else(|| wait_for_memory(process)))
     }
 
     pub(super) fn all(process: &'a Process) -> Self {
-        Self(process.memory.stay_all().ok_or_else(|| wait_for_memory(process)))
+        Self(process.memory.hold_all_resident().ok_or_else(|| wait_for_memory(process)))
     }
 }
 
@@ -144,12 +144,12 @@ fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<Box
 }
 
 /// The allocation at an address, or that of another process which was opened there.
-fn known(process: &Process, address: CUdeviceptr) -> Option<Known> {
-    process.memory.known(address).or_else(|| process.ipc.known(address))
+fn known(process: &Process, address: CUdeviceptr) -> Option<AllocInfo> {
+    process.memory.alloc_info(address).or_else(|| process.ipc.alloc_info(address))
 }
 
 /// An allocation that looks otherwise than the application should see it.
-fn presented_as_plain(process: &Process, ptr: CUdeviceptr) -> Option<Known> {
+fn presented_as_plain(process: &Process, ptr: CUdeviceptr) -> Option<AllocInfo> {
     known(process, ptr).filter(|known| !known.managed && !known.plain)
 }
 
@@ -159,7 +159,7 @@ pub fn pointer_attribute(
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
-    if process.memory.is_spare(ptr) {
+    if process.memory.is_unused_chunk_space(ptr) {
         return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
     let Some(known) = presented_as_plain(process, ptr).filter(|_| !data.is_null()) else {
@@ -197,7 +197,7 @@ pub fn pointer_attributes(
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
     let asked = !attributes.is_null() && !data.is_null();
-    if asked && process.memory.is_spare(ptr) {
+    if asked && process.memory.is_unused_chunk_space(ptr) {
         // SAFETY: the application's own `count` attributes, and pointers for as many answers.
         unsafe { write_attributes_of_host_memory(count as usize, attributes, data, ptr) };
         return Disposition::Complete(CUresult::SUCCESS);

@@ -6,7 +6,7 @@ use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
 use crate::process::{Pool, Process};
-use crate::residency::{By, Engine};
+use crate::residency::{AccessScope, Engine};
 use nvshare_abi::*;
 use std::sync::Arc;
 
@@ -97,10 +97,10 @@ pub fn pool_destroy(
     let pool = pool as usize;
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
-            process.memory.reclaim_here(process);
+            process.memory.reclaim_current(process);
             process.forget_pool(pool);
             process.memory.forget_pool(process, pool);
-            process.memory.tell_changes(process);
+            process.memory.report_changes(process);
             // A device whose pool it was has its first one again.
             process.forget_current_pools();
         }
@@ -124,13 +124,13 @@ pub fn pool_set_access(
         // SAFETY: the driver has accepted `count` descriptions; of none it may accept a null pointer.
         let descs = if map.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(map, count) } };
         for desc in descs {
-            let (by, guest) = (By::Pool(pool as usize), desc.location.id);
+            let (by, guest) = (AccessScope::Pool(pool as usize), desc.location.id);
             if desc.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE || guest == owner.ordinal {
                 continue;
             }
             if desc.flags == 0 {
-                process.memory.keep_out(by, owner.id, guest);
-            } else if let Err(code) = process.memory.let_in(by, owner.id, guest) {
+                process.memory.revoke_access(by, owner.id, guest);
+            } else if let Err(code) = process.memory.grant_access(by, owner.id, guest) {
                 return code;
             }
         }
@@ -145,13 +145,13 @@ pub fn pool_get_attribute(
     attribute: CUmemPool_attribute,
     value: *mut c_void,
 ) -> Disposition<NoAfter> {
-    process.memory.reclaim_here(process);
-    let used = process.memory.pool(pool as usize);
+    process.memory.reclaim_current(process);
+    let used = process.memory.pool_usage(pool as usize);
     let Some(used) = used.filter(|_| !value.is_null()) else { return Disposition::Passthrough };
     let told = match attribute {
         CU_MEMPOOL_ATTR_USED_MEM_CURRENT => used.used,
-        CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT => used.used.max(used.kept.min(threshold(pool))),
-        CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => used.high,
+        CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT => used.used.max(used.reserved.min(threshold(pool))),
+        CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => used.high_water,
         _ => return Disposition::Passthrough,
     };
     // SAFETY: these attributes are a `cuuint64_t` each, by the driver's documentation.
@@ -170,9 +170,9 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 }
 
 pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
-    process.memory.reclaim_here(process);
+    process.memory.reclaim_current(process);
     process.memory.trim_pool(process, pool as usize, keep as u64);
-    process.memory.tell_changes(process);
+    process.memory.report_changes(process);
     Disposition::Passthrough
 }
 
@@ -189,7 +189,7 @@ pub fn pool_set_attribute(
         }
         match attribute {
             CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => {
-                process.memory.reset_pool_high(pool as usize);
+                process.memory.reset_pool_high_water(pool as usize);
             }
             CU_MEMPOOL_ATTR_RELEASE_THRESHOLD => {
                 let ours = pool_of(process, pool).filter(|known| !known.foreign);
@@ -197,7 +197,7 @@ pub fn pool_set_attribute(
                 if let Some((device, _)) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
                     // SAFETY: the driver has accepted the pointer, which is to a `cuuint64_t` by its documentation.
                     let bytes = unsafe { value.cast::<u64>().read() };
-                    process.memory.keep_of_pool(pool as usize, device.id, bytes);
+                    process.memory.set_pool_threshold(pool as usize, device.id, bytes);
                 }
             }
             _ => {}

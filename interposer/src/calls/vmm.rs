@@ -56,7 +56,7 @@ pub fn physical_create(
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just written through this pointer and reported success.
-            process.memory.fix_physical(unsafe { *handle }, device, bytes as u64);
+            process.memory.add_special_physical(unsafe { *handle }, device, bytes as u64);
         } else {
             process.memory.refund(device, bytes as u64);
         }
@@ -131,7 +131,7 @@ pub fn set_access(
     }
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
-    match process.memory.allow(ptr, bytes as u64, who) {
+    match process.memory.set_access(ptr, bytes as u64, who) {
         Ok(true) => said(Ok(())),
         Ok(false) => Disposition::Passthrough,
         Err(code) => said(Err(code)),

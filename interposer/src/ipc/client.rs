@@ -1,5 +1,5 @@
 //! Who opens a handle of another process's.
-use super::ticket::Ticket;
+use super::ticket::IpcHandle;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd};
 use crate::sys::scm_rights;
 use crate::sys::sync::Deadline;
@@ -15,14 +15,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// For each word of the process that gave the handle, which may be waiting for its driver.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The pieces behind a ticket, in their order, with the bytes of each.
+/// The pieces behind a handle, in their order, with the bytes of each.
 ///
 /// # Errors
-/// The process that gave the ticket is gone, or is in another network namespace, or has freed the memory.
-pub fn fetch(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
+/// The process that gave the handle is gone, or is in another network namespace, or has freed the memory.
+pub fn fetch(handle: &IpcHandle) -> io::Result<Vec<(OwnedFd, u64)>> {
     let deadline = Deadline::after(AGAIN);
     loop {
-        match attempt(ticket) {
+        match attempt(handle) {
             // Too many others came before we could say our secret, or the socket there is being made anew.
             Err(error) if is_hung_up(&error) && deadline.left().is_some() => std::thread::sleep(PAUSE),
             fetched => return fetched,
@@ -35,12 +35,12 @@ fn is_hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | UnexpectedEof)
 }
 
-fn attempt(ticket: &Ticket) -> io::Result<Vec<(OwnedFd, u64)>> {
-    let address = SocketAddr::from_abstract_name(Ticket::socket(&ticket.server))?;
+fn attempt(handle: &IpcHandle) -> io::Result<Vec<(OwnedFd, u64)>> {
+    let address = SocketAddr::from_abstract_name(IpcHandle::socket(&handle.server))?;
     let stream = GuardedFd::new(UnixStream::connect_addr(&address)?.into(), false, BRIEF);
     stream.set_bound(libc::SO_RCVTIMEO, PATIENCE)?;
     stream.set_bound(libc::SO_SNDTIMEO, PATIENCE)?;
-    stream.write_all(&ticket.secret)?;
+    stream.write_all(&handle.secret)?;
     let mut parts = Vec::new();
     loop {
         let (bytes, left, file) = part(&stream)?;

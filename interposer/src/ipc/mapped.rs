@@ -1,19 +1,19 @@
 //! Pieces of another process, mapped one after the other, until dropped.
 #![allow(unsafe_code)] // imports and maps device memory through the driver
 use crate::driver;
-use crate::residency::own_access;
+use crate::residency::read_write_access;
 use nvshare_abi::*;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 #[derive(Debug)]
-pub struct Mapped {
+pub struct ImportedMemory {
     pub at: CUdeviceptr,
     pub bytes: u64,
     /// What is mapped, in its order.
     parts: Vec<(CUmemGenericAllocationHandle, u64)>,
 }
 
-impl Mapped {
+impl ImportedMemory {
     /// Maps them where the device may read and write, at addresses that `reserve` gives.
     ///
     /// # Errors
@@ -44,14 +44,14 @@ impl Mapped {
             mapped.parts.push((handle, bytes));
             next += bytes;
         }
-        let access = own_access(ordinal);
+        let access = read_write_access(ordinal);
         // SAFETY: all of it is mapped; the description is a local.
         unsafe { driver::cuMemSetAccess(at, bytes as usize, &access, 1) }.ok()?;
         Ok(mapped)
     }
 }
 
-impl Drop for Mapped {
+impl Drop for ImportedMemory {
     fn drop(&mut self) {
         let mut at = self.at;
         for (handle, bytes) in &self.parts {

@@ -10,21 +10,21 @@ mod ticket;
 
 use crate::driver::context::Context;
 use crate::process::Process;
-use crate::residency::Known;
+use crate::residency::AllocInfo;
 use crate::sys::log;
 use crate::sys::random::random;
 use crate::sys::sync::ignore_poison;
-use mapped::Mapped;
+use mapped::ImportedMemory;
 use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
-pub use ticket::Ticket;
-use ticket::{Name, Secret};
+pub use ticket::IpcHandle;
+use ticket::{Secret, SocketName};
 
 /// An allocation that others may open.
 #[derive(Clone, Copy, Debug)]
-struct Given {
+struct Export {
     secret: Secret,
     start: u64,
     /// The allocation's own number: its address may be another's later.
@@ -33,45 +33,45 @@ struct Given {
 
 /// Another process's allocation.
 #[derive(Debug)]
-pub struct Opened {
-    ticket: Ticket,
+pub struct Import {
+    handle: IpcHandle,
     context: usize,
     device: DeviceId,
     /// How often it was opened and not closed.
     users: u32,
-    mapped: Mapped,
+    mapped: ImportedMemory,
 }
 
-impl Opened {
+impl Import {
     fn start(&self) -> CUdeviceptr {
-        self.mapped.at + self.ticket.offset
+        self.mapped.at + self.handle.offset
     }
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ExportTable {
     /// The name of our own socket, once there is one.
-    server: Option<Name>,
-    given: Vec<Given>,
+    server: Option<SocketName>,
+    given: Vec<Export>,
 }
 
 #[derive(Debug, Default)]
 pub struct Ipc {
-    inner: Mutex<Inner>,
-    opened: Mutex<Vec<Opened>>,
+    exports: Mutex<ExportTable>,
+    imports: Mutex<Vec<Import>>,
 }
 
 impl Ipc {
-    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
-        ignore_poison(self.opened.lock())
+    fn imports(&self) -> MutexGuard<'_, Vec<Import>> {
+        ignore_poison(self.imports.lock())
     }
 
-    /// A ticket for an allocation whose pieces can be exported and stay.
+    /// A handle for an allocation whose pieces can be exported and stay.
     ///
     /// # Errors
     /// What stands in the way of a socket or a thread.
-    pub fn give(&self, process: &'static Process, known: &Known, offset: u64) -> io::Result<Ticket> {
-        let mut inner = ignore_poison(self.inner.lock());
+    pub fn export(&self, process: &'static Process, known: &AllocInfo, offset: u64) -> io::Result<IpcHandle> {
+        let mut inner = ignore_poison(self.exports.lock());
         let server = match inner.server {
             Some(server) => server,
             None => *inner.server.insert(server::start(process)?),
@@ -81,48 +81,48 @@ impl Ipc {
             Some(given) => given.secret,
             None => {
                 let secret = random()?;
-                inner.given.push(Given { secret, start: known.start, id: known.id });
+                inner.given.push(Export { secret, start: known.start, id: known.id });
                 secret
             }
         };
-        Ok(Ticket { server, secret, offset, bytes: known.bytes })
+        Ok(IpcHandle { server, secret, offset, bytes: known.bytes })
     }
 
     /// The start and number of the allocation that a secret stands for.
-    fn given(&self, secret: &Secret) -> Option<(u64, u64)> {
-        let inner = ignore_poison(self.inner.lock());
+    fn exported(&self, secret: &Secret) -> Option<(u64, u64)> {
+        let inner = ignore_poison(self.exports.lock());
         inner.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
     }
 
     /// Maps another process's allocation for a context's device, or counts one user more.
     ///
     /// # Errors
-    /// As the driver's: `INVALID_CONTEXT` in the process that gave the ticket, `INVALID_VALUE` where nothing is
+    /// As the driver's: `INVALID_CONTEXT` in the process that gave the handle, `INVALID_VALUE` where nothing is
     /// behind it any more.
-    pub fn open(
+    pub fn import(
         &self,
         context: &Context,
-        ticket: Ticket,
+        handle: IpcHandle,
         reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
     ) -> Result<CUdeviceptr, CUresult> {
-        if ignore_poison(self.inner.lock()).server == Some(ticket.server) {
+        if ignore_poison(self.exports.lock()).server == Some(handle.server) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
-        let mut all = self.opened();
-        let known = |opened: &&mut Opened| opened.ticket == ticket && opened.context == context.raw();
+        let mut all = self.imports();
+        let known = |opened: &&mut Import| opened.handle == handle && opened.context == context.raw();
         if let Some(opened) = all.iter_mut().find(known) {
             opened.users += 1;
             return Ok(opened.start());
         }
-        let parts = client::fetch(&ticket).map_err(|error| {
+        let parts = client::fetch(&handle).map_err(|error| {
             log::warning!("memory of another process cannot be opened: {error}");
             CUresult::ERROR_INVALID_VALUE
         })?;
-        let mapped = Mapped::new(parts, context.device.ordinal, reserve)?;
-        if ticket.offset.checked_add(ticket.bytes).is_none_or(|end| end > mapped.bytes) {
+        let mapped = ImportedMemory::new(parts, context.device.ordinal, reserve)?;
+        if handle.offset.checked_add(handle.bytes).is_none_or(|end| end > mapped.bytes) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
-        let opened = Opened { ticket, context: context.raw(), device: context.device.id, users: 1, mapped };
+        let opened = Import { handle, context: context.raw(), device: context.device.id, users: 1, mapped };
         let start = opened.start();
         all.push(opened);
         Ok(start)
@@ -130,12 +130,12 @@ impl Ipc {
 
     /// The context in which an allocation of another process was opened, by its start.
     pub fn context_of(&self, start: CUdeviceptr) -> Option<usize> {
-        self.opened().iter().find(|opened| opened.start() == start).map(|opened| opened.context)
+        self.imports().iter().find(|opened| opened.start() == start).map(|opened| opened.context)
     }
 
     /// One user less; with the last, its mapping goes. Nothing uses it any more.
     pub fn close(&self, start: CUdeviceptr) {
-        let mut all = self.opened();
+        let mut all = self.imports();
         if let Some(nth) = all.iter().position(|opened| opened.start() == start) {
             all[nth].users -= 1;
             if all[nth].users == 0 {
@@ -145,24 +145,24 @@ impl Ipc {
     }
 
     /// What was opened in a context, which goes with it when it is dropped.
-    pub fn leave(&self, context: usize) -> Vec<Opened> {
-        self.opened().extract_if(.., |opened| opened.context == context).collect()
+    pub fn leave(&self, context: usize) -> Vec<Import> {
+        self.imports().extract_if(.., |opened| opened.context == context).collect()
     }
 
     /// The context has stayed.
-    pub fn stay(&self, mut opened: Vec<Opened>) {
-        self.opened().append(&mut opened);
+    pub fn stay(&self, mut opened: Vec<Import>) {
+        self.imports().append(&mut opened);
     }
 
     /// The allocation of another process at an address, as the application should see it.
-    pub fn known(&self, address: CUdeviceptr) -> Option<Known> {
-        let all = self.opened();
+    pub fn alloc_info(&self, address: CUdeviceptr) -> Option<AllocInfo> {
+        let all = self.imports();
         let opened = all.iter().find(|opened| {
-            address.checked_sub(opened.start()).is_some_and(|offset| offset < opened.ticket.bytes)
+            address.checked_sub(opened.start()).is_some_and(|offset| offset < opened.handle.bytes)
         })?;
-        Some(Known {
+        Some(AllocInfo {
             start: opened.start(),
-            bytes: opened.ticket.bytes,
+            bytes: opened.handle.bytes,
             device: opened.device,
             context: opened.context,
             // Apart from the numbers of our own allocations.

@@ -3,7 +3,7 @@
 //! Everybody in the network namespace may connect. Who says nothing keeps nobody waiting: silent peers are waited for
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
-use super::ticket::{Name, Secret, Ticket};
+use super::ticket::{IpcHandle, Secret, SocketName};
 use crate::process::Process;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd, IPC, LOOK};
 use crate::sys::random::random;
@@ -16,7 +16,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 /// Peers that have connected and not said their secret, at most.
-const SILENT: usize = 32;
+const MAX_PENDING: usize = 32;
 /// Who has said a right secret takes its answer within this, or loses it: the others wait meanwhile.
 const ANSWER: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: the process may be short of descriptors.
@@ -29,7 +29,7 @@ type Parts = Vec<(OwnedFd, u64)>;
 ///
 /// # Errors
 /// No random name, no socket or no thread.
-pub fn start(process: &'static Process) -> io::Result<Name> {
+pub fn start(process: &'static Process) -> io::Result<SocketName> {
     let name = random()?;
     let listener = bind(&name)?;
     thread::spawn("nvshare-ipc", move || serve(&name, listener, |secret| given(process, secret)))?;
@@ -37,8 +37,8 @@ pub fn start(process: &'static Process) -> io::Result<Name> {
 }
 
 /// In the program's table: this thread calls the driver, whose descriptors are there.
-fn bind(name: &Name) -> io::Result<GuardedFd> {
-    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(Ticket::socket(name))?)?;
+fn bind(name: &SocketName) -> io::Result<GuardedFd> {
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(IpcHandle::socket(name))?)?;
     listener.set_nonblocking(true)?;
     Ok(GuardedFd::new(listener.into(), false, IPC))
 }
@@ -56,7 +56,7 @@ fn accept(listener: &GuardedFd) -> io::Result<Peer> {
 }
 
 fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
-    let Some((start, id)) = process.ipc.given(secret) else {
+    let Some((start, id)) = process.ipc.exported(secret) else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret"));
     };
     process
@@ -70,7 +70,7 @@ fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
 struct Peer {
     stream: GuardedFd,
     /// It runs as another user.
-    foreign: bool,
+    other_user: bool,
     secret: Secret,
     read: usize,
 }
@@ -84,8 +84,8 @@ impl Drop for Peer {
 
 impl Peer {
     fn new(stream: GuardedFd) -> Self {
-        let foreign = is_foreign(&stream);
-        Self { stream, foreign, secret: Secret::default(), read: 0 }
+        let other_user = is_other_user(&stream);
+        Self { stream, other_user, secret: Secret::default(), read: 0 }
     }
 
     /// Whether the secret is whole, by what has come so far.
@@ -120,7 +120,7 @@ impl Peer {
     }
 }
 
-fn is_foreign(stream: &GuardedFd) -> bool {
+fn is_other_user(stream: &GuardedFd) -> bool {
     let Ok(fd) = stream.get() else { return true };
     let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
@@ -132,17 +132,17 @@ fn is_foreign(stream: &GuardedFd) -> bool {
 }
 
 /// Answers whoever says a secret, without an end.
-fn serve(name: &Name, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
+fn serve(name: &SocketName, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
     // In the order of their coming.
-    let mut silent: Vec<Peer> = Vec::with_capacity(SILENT);
+    let mut pending: Vec<Peer> = Vec::with_capacity(MAX_PENDING);
     // That the socket is gone was said.
-    let mut told = false;
+    let mut warned = false;
     loop {
         if listener.get().is_err() {
             match bind(name) {
-                Ok(again) => (listener, told) = (again, false),
+                Ok(again) => (listener, warned) = (again, false),
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut warned, true) {
                         log::warning!("the program has closed the socket for its memory's handles: {error}");
                     }
                     std::thread::sleep(LOOK);
@@ -150,19 +150,19 @@ fn serve(name: &Name, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Re
                 }
             }
         }
-        let mut ready = wait(&listener, &silent).into_iter();
-        silent.retain_mut(|peer| ready.next() != Some(true) || hear(peer, &given));
+        let mut ready = wait(&listener, &pending).into_iter();
+        pending.retain_mut(|peer| ready.next() != Some(true) || serve_peer(peer, &given));
         match accept(&listener) {
             Ok(mut peer) => {
-                if hear(&mut peer, &given) {
-                    let foreign: Vec<bool> = silent.iter().map(|peer| peer.foreign).collect();
-                    match leaves(&foreign, peer.foreign) {
-                        Leaves::Nobody => silent.push(peer),
-                        Leaves::Newcomer => {}
-                        Leaves::One(nth) => {
+                if serve_peer(&mut peer, &given) {
+                    let other_user: Vec<bool> = pending.iter().map(|peer| peer.other_user).collect();
+                    match displaced(&other_user, peer.other_user) {
+                        Displaced::Nobody => pending.push(peer),
+                        Displaced::Newcomer => {}
+                        Displaced::One(nth) => {
                             // It may have spoken meanwhile.
-                            hear(&mut silent.remove(nth), &given);
-                            silent.push(peer);
+                            serve_peer(&mut pending.remove(nth), &given);
+                            pending.push(peer);
                         }
                     }
                 }
@@ -170,15 +170,15 @@ fn serve(name: &Name, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Re
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || listener.get().is_err() => {}
             Err(error) => {
                 log::debug!("a process that opens memory of this one: {error}");
-                silent.clear();
+                pending.clear();
                 std::thread::sleep(PAUSE);
             }
         }
     }
 }
 
-/// Answers a peer if it has said its secret; whether it stays, silent still.
-fn hear(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) -> bool {
+/// Answers a peer if it has said its secret; whether it stays, pending still.
+fn serve_peer(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) -> bool {
     let heard = peer.listen().and_then(|whole| {
         if whole {
             peer.answer(&given(&peer.secret)?)?;
@@ -193,31 +193,31 @@ fn hear(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) -> bool 
 
 /// Who makes way for a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaves {
+enum Displaced {
     Nobody,
     Newcomer,
     One(usize),
 }
 
-/// Whoever is of another user first, the oldest of them; `foreign` tells of each in the order of their coming.
-fn leaves(foreign: &[bool], newcomer: bool) -> Leaves {
-    if foreign.len() < SILENT {
-        return Leaves::Nobody;
+/// Whoever is of another user first, the oldest of them; `other_user` tells of each in the order of their coming.
+fn displaced(other_user: &[bool], newcomer: bool) -> Displaced {
+    if other_user.len() < MAX_PENDING {
+        return Displaced::Nobody;
     }
-    match foreign.iter().position(|foreign| *foreign) {
-        Some(nth) => Leaves::One(nth),
-        None if newcomer => Leaves::Newcomer,
-        None => Leaves::One(0),
+    match other_user.iter().position(|other_user| *other_user) {
+        Some(nth) => Displaced::One(nth),
+        None if newcomer => Displaced::Newcomer,
+        None => Displaced::One(0),
     }
 }
 
 /// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was of
-/// before. Which of the silent are ready; one that is not ours any more is, too.
-fn wait(listener: &GuardedFd, silent: &[Peer]) -> Vec<bool> {
+/// before. Which of the pending are ready; one that is not ours any more is, too.
+fn wait(listener: &GuardedFd, pending: &[Peer]) -> Vec<bool> {
     let interest =
         |of: &GuardedFd| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
     let mut wanted: Vec<_> =
-        std::iter::once(listener).chain(silent.iter().map(|peer| &peer.stream)).map(interest).collect();
+        std::iter::once(listener).chain(pending.iter().map(|peer| &peer.stream)).map(interest).collect();
     let bound = if wanted.iter().all(|entry| entry.fd >= 0) { LOOK.as_millis() as libc::c_int } else { 0 };
     // SAFETY: so many initialised entries; poll skips a negative descriptor.
     unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, bound) };

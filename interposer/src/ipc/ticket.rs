@@ -2,23 +2,23 @@
 use nvshare_abi::{CUipcMemHandle, c_char};
 
 /// Of a socket, in the abstract namespace, where everybody of the same network namespace can read it.
-pub type Name = [u8; 16];
+pub type SocketName = [u8; 16];
 /// Who knows it may have the memory.
 pub type Secret = [u8; 16];
 
 const MARK: [u8; 8] = *b"nvshare\x01";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    pub server: Name,
+pub struct IpcHandle {
+    pub server: SocketName,
     pub secret: Secret,
     /// Where in the pieces that come the allocation begins, bytes.
     pub offset: u64,
     pub bytes: u64,
 }
 
-impl Ticket {
-    pub fn into_handle(self) -> CUipcMemHandle {
+impl IpcHandle {
+    pub fn into_cuda(self) -> CUipcMemHandle {
         let mut reserved = [0; 64];
         let (offset, bytes) = (self.offset.to_le_bytes(), self.bytes.to_le_bytes());
         let fields = MARK.iter().chain(&self.server).chain(&self.secret).chain(&offset).chain(&bytes);
@@ -29,7 +29,7 @@ impl Ticket {
     }
 
     /// None: a handle of the driver's.
-    pub fn of_handle(handle: &CUipcMemHandle) -> Option<Self> {
+    pub fn from_cuda(handle: &CUipcMemHandle) -> Option<Self> {
         let mut bytes = handle.reserved.iter().map(|byte| *byte as u8);
         let ours = take::<8>(&mut bytes) == MARK;
         ours.then(|| Self {
@@ -41,7 +41,7 @@ impl Ticket {
     }
 
     /// The name that the socket is bound to.
-    pub fn socket(server: &Name) -> Vec<u8> {
+    pub fn socket(server: &SocketName) -> Vec<u8> {
         let digits: String = server.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("nvshare-ipc-{digits}").into_bytes()
     }
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn a_handle_holds_its_ticket_and_others_hold_none() {
-        let ticket = Ticket { server: [0xfe; 16], secret: [7; 16], offset: 1 << 40, bytes: u64::MAX };
-        assert_eq!(Ticket::of_handle(&ticket.into_handle()), Some(ticket));
-        assert_eq!(Ticket::of_handle(&CUipcMemHandle { reserved: [0; 64] }), None);
-        assert!(Ticket::socket(&ticket.server).len() < 107, "it fits into a socket's address");
+        let handle = IpcHandle { server: [0xfe; 16], secret: [7; 16], offset: 1 << 40, bytes: u64::MAX };
+        assert_eq!(IpcHandle::from_cuda(&handle.into_cuda()), Some(handle));
+        assert_eq!(IpcHandle::from_cuda(&CUipcMemHandle { reserved: [0; 64] }), None);
+        assert!(IpcHandle::socket(&handle.server).len() < 107, "it fits into a socket's address");
     }
 }

@@ -1,7 +1,7 @@
 //! What the application's calls for memory do.
 #![allow(unsafe_code)] // makes and frees device memory through the driver
 use super::arena::Arena;
-use super::book::{ALIGNMENT, Allocation, Extent, Home, PieceId, Shelf};
+use super::book::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, PieceId};
 use super::piece::{self, GRANULE};
 use super::{Engine, Memory};
 use crate::driver;
@@ -17,25 +17,25 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 /// Allocations below this share chunks.
-pub(super) const SHARED_BELOW: u64 = 32 << 20;
-/// Chunks of managed memory are as large as that, to be replaceable. That is too much for a smaller card.
-const MANAGED_SHARES_FROM: u64 = 1 << 30;
+pub(super) const CHUNK_MAX: u64 = 32 << 20;
+/// Chunks of managed memory are as large as that, to be convertible. That is too much for a smaller card.
+const MANAGED_CHUNKS_FROM: u64 = 1 << 30;
 /// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver
 /// 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). When a piece has been moved out it comes back
-/// as several of [`FINE`], so that hand-overs flow.
-const COARSE: u64 = 512 << 20;
+/// as several of [`FINE_PIECE`], so that hand-overs flow.
+const COARSE_PIECE: u64 = 512 << 20;
 /// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
-pub(super) const FINE: u64 = 128 << 20;
+pub(super) const FINE_PIECE: u64 = 128 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;
 /// A program has no addresses for more, bytes: on x86-64 those that it gets unasked have 47 bits.
-const ADDRESSES: u64 = 1 << 47;
+const ADDRESS_SPACE: u64 = 1 << 47;
 /// How long an allocation waits for the scheduler to make room on a full card.
-const ROOM: Duration = Duration::from_secs(10);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the application asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct AllocRequest {
     pub bytes: u64,
     /// The pool it is taken from, or 0.
     pub pool: usize,
@@ -46,7 +46,7 @@ pub struct Wish {
     pub pooled: bool,
 }
 
-impl Wish {
+impl AllocRequest {
     pub fn plain(bytes: usize) -> Self {
         Self { bytes: bytes as u64, pool: 0, managed: None, pooled: false }
     }
@@ -61,15 +61,15 @@ impl Memory {
         &self,
         process: &Process,
         context: &Context,
-        wish: Wish,
+        request: AllocRequest,
     ) -> Result<CUdeviceptr, CUresult> {
         let device = &*context.device;
-        let charged = self.charge_allocation(process, device, wish.bytes)?;
-        let made = self.make(process, context, wish);
+        let charged = self.charge_allocation(process, device, request.bytes)?;
+        let made = self.allocate_from_engine(process, context, request);
         if made.is_err() {
             self.refund(device.id, charged);
         }
-        self.tell_changes(process);
+        self.report_changes(process);
         made
     }
 
@@ -92,13 +92,13 @@ impl Memory {
         bytes: u64,
         bound: Option<u64>,
     ) -> Result<(), CUresult> {
-        if bytes > ADDRESSES {
+        if bytes > ADDRESS_SPACE {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
-        self.reclaim_here(process);
+        self.reclaim_current(process);
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
@@ -106,32 +106,37 @@ impl Memory {
         self.charge(device, bytes, bound)
     }
 
-    fn make(&self, process: &Process, context: &Context, wish: Wish) -> Result<CUdeviceptr, CUresult> {
+    fn allocate_from_engine(
+        &self,
+        process: &Process,
+        context: &Context,
+        request: AllocRequest,
+    ) -> Result<CUdeviceptr, CUresult> {
         let device = &*context.device;
-        let engine = match wish.managed {
+        let engine = match request.managed {
             Some(_) => Engine::Managed,
             None => self.engine_on(device),
         };
-        let small = wish.bytes < SHARED_BELOW && wish.managed.is_none();
+        let small = request.bytes < CHUNK_MAX && request.managed.is_none();
         let shares = match engine {
-            Engine::Swap => wish.pooled || small,
-            Engine::Managed => wish.pooled || small && least_chunk(engine, device) == SHARED_BELOW,
+            Engine::Swap => request.pooled || small,
+            Engine::Managed => request.pooled || small && min_chunk(engine, device) == CHUNK_MAX,
             Engine::Plain => false,
         };
-        if (shares || engine == Engine::Swap) && !wish.pooled && process.captures.any() {
+        if (shares || engine == Engine::Swap) && !request.pooled && process.captures.any() {
             may_allocate(context)?;
         }
         if shares {
-            return self.part_of_a_chunk(process, context, engine, wish);
+            return self.allocate_in_chunk(process, context, engine, request);
         }
-        let start = self.extent(process, context, engine, wish.bytes, None, wish.managed)?;
-        self.note(device, context, start, start, wish);
+        let start = self.new_extent(process, context, engine, request.bytes, None, request.managed)?;
+        self.record_allocation(device, context, start, start, request);
         Ok(start)
     }
 
     /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find
     /// room there one day.
-    pub(super) fn room(&self, device: DeviceId, bound: Option<u64>) -> u64 {
+    pub(super) fn available(&self, device: DeviceId, bound: Option<u64>) -> u64 {
         bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
     }
 
@@ -143,103 +148,110 @@ impl Memory {
         bytes: u64,
         bound: Option<u64>,
     ) -> bool {
-        let fits = || bytes <= self.room(device, bound);
-        fits() || self.shed(&process.contexts, device, 0).is_some() && fits()
+        let fits = || bytes <= self.available(device, bound);
+        fits() || self.release_empty_chunks(&process.contexts, device, 0).is_some() && fits()
     }
 
-    fn note(&self, device: &Device, context: &Context, start: u64, extent: u64, wish: Wish) {
-        let mut book = self.book();
-        let id = book.stamp();
+    fn record_allocation(
+        &self,
+        device: &Device,
+        context: &Context,
+        start: u64,
+        extent: u64,
+        request: AllocRequest,
+    ) {
+        let mut ledger = self.ledger();
+        let id = ledger.next_seq();
         let allocation = Allocation {
             device: device.id,
-            bytes: wish.bytes,
+            bytes: request.bytes,
             context: context.raw(),
             extent,
-            pool: wish.pool,
-            managed: wish.managed.is_some(),
-            pooled: wish.pooled,
+            pool: request.pool,
+            managed: request.managed.is_some(),
+            pooled: request.pooled,
             id,
             freed: false,
         };
-        book.allocations.insert(start, allocation);
-        if wish.pool != 0 {
-            let pool = book.pools.entry(wish.pool).or_default();
-            pool.used += wish.bytes;
-            pool.high = pool.high.max(pool.used);
-            pool.kept = pool.kept.max(pool.used);
+        ledger.allocations.insert(start, allocation);
+        if request.pool != 0 {
+            let pool = ledger.pools.entry(request.pool).or_default();
+            pool.used += request.bytes;
+            pool.high_water = pool.high_water.max(pool.used);
+            pool.reserved = pool.reserved.max(pool.used);
         }
     }
 
-    fn part_of_a_chunk(
+    fn allocate_in_chunk(
         &self,
         process: &Process,
         context: &Context,
         engine: Engine,
-        wish: Wish,
+        request: AllocRequest,
     ) -> Result<CUdeviceptr, CUresult> {
         let device = &*context.device;
         // Managed chunks go with their context, so that no other context's allocations may lie in them.
-        let shelf = (device.id, if engine == Engine::Managed { context.raw() } else { 0 });
+        let arena_key = (device.id, if engine == Engine::Managed { context.raw() } else { 0 });
         let mut asked = false;
         loop {
             let (part, in_chunks) = {
-                let mut book = self.book();
-                let arena = book.arenas.entry(shelf).or_insert_with(|| Arena::new(ALIGNMENT));
-                (arena.take(wish.bytes), arena.total())
+                let mut ledger = self.ledger();
+                let arena = ledger.arenas.entry(arena_key).or_insert_with(|| Arena::new(ALIGNMENT));
+                (arena.alloc(request.bytes), arena.capacity())
             };
             if let Some(start) = part {
-                let extent = self.book().extents.range(..=start).next_back().map(|(at, _)| *at);
-                self.note(device, context, start, extent.unwrap_or(start), wish);
+                let extent = self.ledger().extents.range(..=start).next_back().map(|(at, _)| *at);
+                self.record_allocation(device, context, start, extent.unwrap_or(start), request);
                 return Ok(start);
             }
             // What streams have passed is there before new memory is.
-            if wish.pooled && !std::mem::replace(&mut asked, true) {
+            if request.pooled && !std::mem::replace(&mut asked, true) {
                 self.reclaim(process, false);
                 continue;
             }
             // Chunks grow with what is in them, so that little is wasted on a small program.
-            let size = (in_chunks / 4).clamp(least_chunk(engine, device), SHARED_BELOW).max(wish.bytes);
+            let size = (in_chunks / 4).clamp(min_chunk(engine, device), CHUNK_MAX).max(request.bytes);
             let size = size.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-            let needed = wish.bytes.next_multiple_of(GRANULE);
-            let room = self.room(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
+            let needed = request.bytes.next_multiple_of(GRANULE);
+            let room = self.available(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
             let size = size.min(room.max(needed));
-            let start = self.extent(process, context, engine, size, Some(shelf), None)?;
-            let mut book = self.book();
-            if let Some(arena) = book.arenas.get_mut(&shelf) {
-                arena.add(start, size);
+            let start = self.new_extent(process, context, engine, size, Some(arena_key), None)?;
+            let mut ledger = self.ledger();
+            if let Some(arena) = ledger.arenas.get_mut(&arena_key) {
+                arena.add_region(start, size);
             }
         }
     }
 
     /// New addresses with memory behind them.
-    fn extent(
+    fn new_extent(
         &self,
         process: &Process,
         context: &Context,
         engine: Engine,
         bytes: u64,
-        shelf: Option<Shelf>,
+        arena_key: Option<ArenaKey>,
         managed: Option<c_uint>,
     ) -> Result<u64, CUresult> {
         let device = &*context.device;
-        let (start, bytes, home) = match engine {
-            Engine::Swap => return self.pieces(process, context, bytes, shelf),
+        let (start, bytes, backing) = match engine {
+            Engine::Swap => return self.new_piece_extent(process, context, bytes, arena_key),
             Engine::Managed => {
                 // Whole granules can become pieces.
-                let may = managed.is_none() && bytes >= SHARED_BELOW;
+                let may = managed.is_none() && bytes >= CHUNK_MAX;
                 let bytes = bytes.checked_next_multiple_of(GRANULE).filter(|_| may).unwrap_or(bytes);
                 let start = self.allocate_managed(context, bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
-                let placing = self.book().placing;
+                let placement_allowed = self.ledger().placement_allowed;
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
-                if placing
+                if placement_allowed
                     && managed.is_none()
                     && let Some(_in_flight) = process.gate.try_enter()
                 {
                     populate(context, start, bytes);
                 }
                 // While the gate is open the application may touch it at once, and the driver then places it.
-                let resident = if placing && device.movable { bytes } else { 0 };
-                (start, bytes, if device.movable { Home::Managed { resident } } else { Home::Plain })
+                let resident = if placement_allowed && device.movable { bytes } else { 0 };
+                (start, bytes, if device.movable { Backing::Managed { resident } } else { Backing::Plain })
             }
             Engine::Plain => {
                 let _addresses = self.addresses();
@@ -247,37 +259,39 @@ impl Memory {
                 // SAFETY: the pointer is to a local; the context is current.
                 let make = || unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) };
                 context.within(make).unwrap_or(CUresult::ERROR_CONTEXT_IS_DESTROYED).ok()?;
-                (start, bytes, Home::Plain)
+                (start, bytes, Backing::Plain)
             }
         };
-        let mut book = self.book();
-        let stamp = book.stamp();
-        book.extents
-            .insert(start, Extent { device: device.id, bytes, home, context: context.raw(), stamp, shelf });
+        let mut ledger = self.ledger();
+        let lru_seq = ledger.next_seq();
+        ledger.extents.insert(
+            start,
+            Extent { device: device.id, bytes, backing, context: context.raw(), lru_seq, arena: arena_key },
+        );
         self.changed.store(true, Release);
         Ok(start)
     }
 
     /// Addresses of our own, with pieces behind them: on the device at once if the GPU is ours, else with the grant.
-    fn pieces(
+    fn new_piece_extent(
         &self,
         process: &Process,
         context: &Context,
         bytes: u64,
-        shelf: Option<Shelf>,
+        arena_key: Option<ArenaKey>,
     ) -> Result<u64, CUresult> {
         let device = &*context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         if !self.make_room(process, device.id, whole, process.bound(device.capacity)) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        let sizes = sizes(whole);
+        let sizes = piece_sizes(whole);
         let mut slots = Vec::with_capacity(sizes.len());
         let free_slots =
-            |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.give(*slot));
+            |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.free_slot(*slot));
         let mut rest = whole;
         for size in &sizes {
-            match self.space.slot(*size, rest, || process.waker.wake()) {
+            match self.space.allocate_slot(*size, rest, || process.waker.wake()) {
                 Ok(slot) => slots.push(slot),
                 Err(code) => {
                     free_slots(&slots);
@@ -293,17 +307,18 @@ impl Memory {
         }
         let start = reserved?;
         let ids = {
-            let mut book = self.book();
+            let mut ledger = self.ledger();
             let parts = sizes.into_iter().zip(slots);
-            let ids = book.add_pieces(start, parts, piece::plain(device.ordinal), (device.id, None));
-            let (stamp, home) = (book.stamp(), Home::Pieces(ids.clone()));
+            let ids = ledger.add_pieces(start, parts, piece::device_prop(device.ordinal), (device.id, None));
+            let (lru_seq, backing) = (ledger.next_seq(), Backing::Pieces(ids.clone()));
             let context = context.raw();
-            let extent = Extent { device: device.id, bytes: whole, home, context, stamp, shelf };
-            book.extents.insert(start, extent);
+            let extent =
+                Extent { device: device.id, bytes: whole, backing, context, lru_seq, arena: arena_key };
+            ledger.extents.insert(start, extent);
             self.changed.store(true, Release);
             ids
         };
-        if let Err(code) = self.place(process, &ids) {
+        if let Err(code) = self.materialize(process, &ids) {
             self.drop_extent(&process.contexts, start);
             return Err(code);
         }
@@ -312,28 +327,29 @@ impl Memory {
 
     /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to
     /// make room.
-    pub(super) fn place(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
-        let deadline = Deadline::after(ROOM);
-        let mut may_shed = true;
-        let mut book = self.book();
+    pub(super) fn materialize(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
+        let deadline = Deadline::after(ROOM_TIMEOUT);
+        let mut may_release_chunks = true;
+        let mut ledger = self.ledger();
         loop {
-            if !book.placing {
+            if !ledger.placement_allowed {
                 return Ok(());
             }
-            let Err((refused, device, bytes)) = book.place(ids) else { return Ok(()) };
-            if std::mem::take(&mut may_shed) {
-                drop(book);
-                self.shed(&process.contexts, device, 0);
-                book = self.book();
+            let Err((refused, device, bytes)) = ledger.materialize(ids) else { return Ok(()) };
+            if std::mem::take(&mut may_release_chunks) {
+                drop(ledger);
+                self.release_empty_chunks(&process.contexts, device, 0);
+                ledger = self.ledger();
                 continue;
             }
-            book.refuse(device, bytes, refused);
-            let left =
-                deadline.left().filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_supervised());
+            ledger.note_refusal(device, bytes, refused);
+            let left = deadline
+                .left()
+                .filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_scheduler_attached());
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
             process.waker.wake();
-            book = ignore_poison(self.moved.wait_timeout(book, left)).0;
+            ledger = ignore_poison(self.moved.wait_timeout(ledger, left)).0;
         }
     }
 
@@ -358,21 +374,27 @@ impl Memory {
 
     /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
     pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
-        let mut book = self.book();
-        let (stamp, context_raw) = (book.stamp(), context.raw());
-        let extent =
-            Extent { device: device.id, bytes, home: Home::Plain, context: context_raw, stamp, shelf: None };
-        book.extents.insert(start, extent);
-        drop(book);
-        let wish = Wish { bytes, pool: 0, managed: None, pooled: true };
-        self.note(device, context, start, start, wish);
+        let mut ledger = self.ledger();
+        let (lru_seq, context_raw) = (ledger.next_seq(), context.raw());
+        let extent = Extent {
+            device: device.id,
+            bytes,
+            backing: Backing::Plain,
+            context: context_raw,
+            lru_seq,
+            arena: None,
+        };
+        ledger.extents.insert(start, extent);
+        drop(ledger);
+        let request = AllocRequest { bytes, pool: 0, managed: None, pooled: true };
+        self.record_allocation(device, context, start, start, request);
     }
 }
 
-fn least_chunk(engine: Engine, device: &Device) -> u64 {
-    let is_replaceable =
-        engine == Engine::Managed && device.movable && device.capacity.0 >= MANAGED_SHARES_FROM;
-    if is_replaceable { SHARED_BELOW } else { GRANULE }
+fn min_chunk(engine: Engine, device: &Device) -> u64 {
+    let is_convertible =
+        engine == Engine::Managed && device.movable && device.capacity.0 >= MANAGED_CHUNKS_FROM;
+    if is_convertible { CHUNK_MAX } else { GRANULE }
 }
 
 pub(super) fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
@@ -389,9 +411,9 @@ pub(super) fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
     Ok(start)
 }
 
-pub(super) fn sizes(whole: u64) -> Vec<u64> {
-    let mut sizes = vec![COARSE; (whole / COARSE) as usize];
-    sizes.extend((!whole.is_multiple_of(COARSE)).then_some(whole % COARSE));
+pub(super) fn piece_sizes(whole: u64) -> Vec<u64> {
+    let mut sizes = vec![COARSE_PIECE; (whole / COARSE_PIECE) as usize];
+    sizes.extend((!whole.is_multiple_of(COARSE_PIECE)).then_some(whole % COARSE_PIECE));
     sizes
 }
 
@@ -426,10 +448,10 @@ mod tests {
     #[test]
     fn pieces_add_up_and_are_no_larger_than_a_hand_over_likes() {
         for whole in [GRANULE, 32 << 20, 66 << 20, 512 << 20, (12 << 30) + GRANULE] {
-            let sizes = sizes(whole);
+            let sizes = piece_sizes(whole);
             assert_eq!(sizes.iter().sum::<u64>(), whole);
-            assert!(sizes.iter().all(|size| *size > 0 && *size <= COARSE && size % GRANULE == 0));
+            assert!(sizes.iter().all(|size| *size > 0 && *size <= COARSE_PIECE && size % GRANULE == 0));
         }
-        assert_eq!(sizes(COARSE + GRANULE), [COARSE, GRANULE]);
+        assert_eq!(piece_sizes(COARSE_PIECE + GRANULE), [COARSE_PIECE, GRANULE]);
     }
 }

@@ -17,67 +17,67 @@ pub struct Arena {
     granule: u64,
     blocks: BTreeMap<u64, Block>,
     /// The free ones, by size.
-    free: BTreeSet<(u64, u64)>,
+    free_blocks: BTreeSet<(u64, u64)>,
     /// Their sum, and that of all regions, bytes.
-    room: u64,
-    total: u64,
+    free_bytes: u64,
+    capacity: u64,
 }
 
 impl Arena {
     pub fn new(granule: u64) -> Self {
-        Self { granule, blocks: BTreeMap::new(), free: BTreeSet::new(), room: 0, total: 0 }
+        Self { granule, blocks: BTreeMap::new(), free_blocks: BTreeSet::new(), free_bytes: 0, capacity: 0 }
     }
 
     /// Adds a region; `bytes` is a multiple of the granule.
-    pub fn add(&mut self, start: u64, bytes: u64) {
+    pub fn add_region(&mut self, start: u64, bytes: u64) {
         self.blocks.insert(start, Block { bytes, region: start, taken: false });
-        self.free.insert((bytes, start));
-        self.room += bytes;
-        self.total += bytes;
+        self.free_blocks.insert((bytes, start));
+        self.free_bytes += bytes;
+        self.capacity += bytes;
     }
 
     /// Takes a part of at least `bytes`.
-    pub fn take(&mut self, bytes: u64) -> Option<u64> {
+    pub fn alloc(&mut self, bytes: u64) -> Option<u64> {
         let bytes = bytes.max(1).checked_next_multiple_of(self.granule)?;
-        let &(size, start) = self.free.range((bytes, 0)..).next()?;
-        self.free.remove(&(size, start));
+        let &(size, start) = self.free_blocks.range((bytes, 0)..).next()?;
+        self.free_blocks.remove(&(size, start));
         let block = self.blocks.get_mut(&start)?;
         block.taken = true;
         block.bytes = bytes;
-        self.room -= bytes;
+        self.free_bytes -= bytes;
         let region = block.region;
         if size > bytes {
             self.blocks.insert(start + bytes, Block { bytes: size - bytes, region, taken: false });
-            self.free.insert((size - bytes, start + bytes));
+            self.free_blocks.insert((size - bytes, start + bytes));
         }
         Some(start)
     }
 
     /// Gives back what was taken at `start`. Returns its region if that is now free as a whole.
-    pub fn give(&mut self, start: u64) -> Option<u64> {
+    pub fn free(&mut self, start: u64) -> Option<u64> {
         let mut block = *self.blocks.get(&start).filter(|block| block.taken)?;
         let mut at = start;
         block.taken = false;
-        self.room += block.bytes;
+        self.free_bytes += block.bytes;
         let mergeable = |other: &Block| !other.taken && other.region == block.region;
         if let Some((&next, &after)) = self.blocks.range(start + 1..).next()
             && next == start + block.bytes
             && mergeable(&after)
         {
             self.blocks.remove(&next);
-            self.free.remove(&(after.bytes, next));
+            self.free_blocks.remove(&(after.bytes, next));
             block.bytes += after.bytes;
         }
         if let Some((&previous, &before)) = self.blocks.range(..start).next_back()
             && mergeable(&before)
         {
             self.blocks.remove(&start);
-            self.free.remove(&(before.bytes, previous));
+            self.free_blocks.remove(&(before.bytes, previous));
             at = previous;
             block.bytes += before.bytes;
         }
         self.blocks.insert(at, block);
-        self.free.insert((block.bytes, at));
+        self.free_blocks.insert((block.bytes, at));
         self.is_empty(at).then_some(at)
     }
 
@@ -103,29 +103,29 @@ impl Arena {
     }
 
     /// The smallest region that is free as a whole.
-    pub fn empty(&self) -> Option<u64> {
-        self.free.iter().map(|(_, at)| *at).find(|at| self.is_empty(*at))
+    pub fn free_region(&self) -> Option<u64> {
+        self.free_blocks.iter().map(|(_, at)| *at).find(|at| self.is_empty(*at))
     }
 
     /// Removes a region that is free as a whole.
-    pub fn remove(&mut self, region: u64) {
+    pub fn remove_region(&mut self, region: u64) {
         if self.is_empty(region)
             && let Some(block) = self.blocks.remove(&region)
         {
-            self.free.remove(&(block.bytes, region));
-            self.room -= block.bytes;
-            self.total -= block.bytes;
+            self.free_blocks.remove(&(block.bytes, region));
+            self.free_bytes -= block.bytes;
+            self.capacity -= block.bytes;
         }
     }
 
     /// The sum of all regions, bytes.
-    pub fn total(&self) -> u64 {
-        self.total
+    pub fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// The largest part that can be taken, and the sum of what is free.
-    pub fn room(&self) -> (u64, u64) {
-        (self.free.last().map_or(0, |(bytes, _)| *bytes), self.room)
+    pub fn free_space(&self) -> (u64, u64) {
+        (self.free_blocks.last().map_or(0, |(bytes, _)| *bytes), self.free_bytes)
     }
 }
 
@@ -136,43 +136,43 @@ mod tests {
     #[test]
     fn parts_are_split_and_merged_within_their_region() {
         let mut arena = Arena::new(512);
-        arena.add(0, 4096);
-        arena.add(4096, 4096);
-        let parts: Vec<u64> = (0..8).map(|_| arena.take(1000).unwrap()).collect();
-        assert_eq!(arena.take(1), None);
+        arena.add_region(0, 4096);
+        arena.add_region(4096, 4096);
+        let parts: Vec<u64> = (0..8).map(|_| arena.alloc(1000).unwrap()).collect();
+        assert_eq!(arena.alloc(1), None);
         for part in &parts[1..] {
-            let _ = arena.give(*part);
+            let _ = arena.free(*part);
         }
-        assert_eq!(arena.room(), (4096, 7168), "regions stay apart");
-        assert_eq!(arena.give(parts[0]), Some(0));
-        assert_eq!(arena.give(parts[0]), None, "nothing is given back twice");
-        arena.remove(0);
-        assert_eq!(arena.room(), (4096, 4096));
+        assert_eq!(arena.free_space(), (4096, 7168), "regions stay apart");
+        assert_eq!(arena.free(parts[0]), Some(0));
+        assert_eq!(arena.free(parts[0]), None, "nothing is given back twice");
+        arena.remove_region(0);
+        assert_eq!(arena.free_space(), (4096, 4096));
     }
 
     #[test]
     fn the_parts_of_a_part_are_given_back_one_by_one() {
         let mut arena = Arena::new(512);
-        arena.add(0, 8192);
-        assert_eq!(arena.take(5 * 512), Some(0));
+        arena.add_region(0, 8192);
+        assert_eq!(arena.alloc(5 * 512), Some(0));
         arena.split(0, 1024);
-        assert_eq!(arena.room().1, 8192 - 5 * 512);
+        assert_eq!(arena.free_space().1, 8192 - 5 * 512);
         for (part, region) in [(1024, None), (0, None), (2048, Some(0))] {
-            assert_eq!(arena.give(part), region);
+            assert_eq!(arena.free(part), region);
         }
-        assert_eq!(arena.room(), (8192, 8192));
+        assert_eq!(arena.free_space(), (8192, 8192));
         arena.split(0, 1024);
-        assert_eq!(arena.take(8192), Some(0), "what is free is not split");
+        assert_eq!(arena.alloc(8192), Some(0), "what is free is not split");
     }
 
     #[test]
     fn the_smallest_part_that_fits_is_taken() {
         let mut arena = Arena::new(512);
-        arena.add(0, 8192);
-        arena.add(1 << 20, 1024);
-        assert_eq!(arena.take(600), Some(1 << 20));
-        assert_eq!(arena.take(2048), Some(0));
-        assert_eq!(arena.take(u64::MAX), None);
+        arena.add_region(0, 8192);
+        arena.add_region(1 << 20, 1024);
+        assert_eq!(arena.alloc(600), Some(1 << 20));
+        assert_eq!(arena.alloc(2048), Some(0));
+        assert_eq!(arena.alloc(u64::MAX), None);
     }
 
     /// Random takes and gives: no two parts overlap, and everything given back makes the regions whole.
@@ -184,14 +184,14 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % below
         };
-        arena.add(0, 1 << 20);
-        arena.add(1 << 20, 1 << 20);
+        arena.add_region(0, 1 << 20);
+        arena.add_region(1 << 20, 1 << 20);
         let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
         let steps = if cfg!(miri) { 500 } else { 20_000 };
         for _ in 0..steps {
             if random(2) == 0 {
                 let bytes = 1 + random(40_000);
-                if let Some(start) = arena.take(bytes) {
+                if let Some(start) = arena.alloc(bytes) {
                     let before = taken.range(..=start).next_back().map_or(0, |(at, bytes)| at + bytes);
                     let after = taken.range(start..).next().map_or(2 << 20, |(at, _)| *at);
                     assert!(before <= start && start + bytes <= after);
@@ -202,12 +202,12 @@ mod tests {
                 let nth = random(taken.len() as u64) as usize;
                 let start = *taken.keys().nth(nth).unwrap();
                 taken.remove(&start);
-                let _ = arena.give(start);
+                let _ = arena.free(start);
             }
         }
         for start in taken.into_keys() {
-            let _ = arena.give(start);
+            let _ = arena.free(start);
         }
-        assert_eq!(arena.room(), (1 << 20, 2 << 20));
+        assert_eq!(arena.free_space(), (1 << 20, 2 << 20));
     }
 }

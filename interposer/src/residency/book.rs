@@ -1,7 +1,7 @@
 //! What the application has of each device: one account of all of it, whatever it is made of.
-use super::allocate::SHARED_BELOW;
+use super::allocate::CHUNK_MAX;
 use super::arena::Arena;
-use super::peers::Peers;
+use super::peers::PeerAccess;
 use super::piece::Piece;
 use nvshare_abi::CUresult;
 use nvshare_protocol::DeviceId;
@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type PieceId = u64;
 
 /// Where small allocations lie together: on a device, and within a context if their chunks go with it (else 0).
-pub type Shelf = (DeviceId, usize);
+pub type ArenaKey = (DeviceId, usize);
 
 /// Small allocations begin at multiples of this, as the driver's own do.
 pub const ALIGNMENT: u64 = 512;
 
 /// What an extent of addresses is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Home {
+pub enum Backing {
     /// Managed memory, of which the first `resident` bytes are on the device, as far as we know.
     Managed { resident: u64 },
     /// Pieces, one after the other.
@@ -31,19 +31,19 @@ pub enum Home {
 pub struct Extent {
     pub device: DeviceId,
     pub bytes: u64,
-    pub home: Home,
+    pub backing: Backing,
     /// The context that it goes with.
     pub context: usize,
     /// Rises with every extent: the newest counts as the most recently used, for what kernels use is not seen.
-    pub stamp: u64,
+    pub lru_seq: u64,
     /// Where its parts are given out, if small allocations share it.
-    pub shelf: Option<Shelf>,
+    pub arena: Option<ArenaKey>,
 }
 
 impl Extent {
     /// Whether the driver made it and frees it with its context.
     pub fn is_the_drivers(&self) -> bool {
-        !matches!(self.home, Home::Pieces(_))
+        !matches!(self.backing, Backing::Pieces(_))
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Allocation {
 
 /// Memory that stays on the device, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fixed {
+pub struct Unevictable {
     pub device: DeviceId,
     pub bytes: u64,
     pub reason: &'static str,
@@ -82,54 +82,54 @@ pub struct Fixed {
 pub struct Totals {
     pub allocated: u64,
     pub resident: u64,
-    pub immovable: u64,
+    pub unevictable: u64,
 }
 
 /// What was taken of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolUse {
+pub struct PoolUsage {
     pub used: u64,
-    pub high: u64,
+    pub high_water: u64,
     /// The most that was used since the pool was trimmed: a driver's pool would still have it.
-    pub kept: u64,
+    pub reserved: u64,
 }
 
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct Ledger {
     /// By start address.
     pub allocations: BTreeMap<u64, Allocation>,
     pub extents: BTreeMap<u64, Extent>,
     pub pieces: BTreeMap<PieceId, Piece>,
     /// Where each mapping of a piece begins.
-    pub maps: BTreeMap<u64, PieceId>,
+    pub mappings: BTreeMap<u64, PieceId>,
     /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told,
     /// bytes.
     pub refused: BTreeMap<DeviceId, u64>,
     /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become
     /// pieces.
-    pub remake: BTreeSet<PieceId>,
-    pub replace: BTreeSet<u64>,
+    pub to_recreate: BTreeSet<PieceId>,
+    pub to_convert: BTreeSet<u64>,
     /// By the driver's handle.
-    pub fixed: BTreeMap<usize, Fixed>,
-    pub pools: BTreeMap<usize, PoolUse>,
-    /// What pools keep of what was freed, by the application's wish, bytes.
+    pub unevictable: BTreeMap<usize, Unevictable>,
+    pub pools: BTreeMap<usize, PoolUsage>,
+    /// What pools keep of what was freed, as the application has set it (release thresholds), bytes.
     pub thresholds: BTreeMap<usize, (DeviceId, u64)>,
-    pub arenas: BTreeMap<Shelf, Arena>,
-    pub peers: Peers,
+    pub arenas: BTreeMap<ArenaKey, Arena>,
+    pub peers: PeerAccess,
     /// What counts against the limit: what was asked for, and what is being made.
     charged: BTreeMap<DeviceId, u64>,
     /// Whether new memory may be put on the device now: while the GPU is ours.
-    pub placing: bool,
-    stamp: u64,
+    pub placement_allowed: bool,
+    lru_seq: u64,
 }
 
-/// Between two stamps, so that the parts of a piece have their places in between.
-pub(super) const STAMPS: u64 = 64;
+/// The distance of two sequence numbers: the parts of a piece get the numbers in between.
+pub(super) const SEQ_STRIDE: u64 = 64;
 
-impl Book {
-    pub fn stamp(&mut self) -> u64 {
-        self.stamp += STAMPS;
-        self.stamp
+impl Ledger {
+    pub fn next_seq(&mut self) -> u64 {
+        self.lru_seq += SEQ_STRIDE;
+        self.lru_seq
     }
 
     /// Counts `bytes` against the device, before the driver is asked.
@@ -170,22 +170,22 @@ impl Book {
     /// Whether an address lies in what small allocations share.
     pub fn is_in_a_chunk(&self, address: u64) -> bool {
         let extent = self.extents.range(..=address).next_back();
-        extent.is_some_and(|(start, extent)| extent.shelf.is_some() && address - start < extent.bytes)
+        extent.is_some_and(|(start, extent)| extent.arena.is_some() && address - start < extent.bytes)
     }
 
-    /// How much of a shelf's chunks may be free before one of them is given back, bytes.
-    pub fn kept(&self, shelf: Shelf) -> u64 {
-        let chunks = self.arenas.get(&shelf).map_or(0, Arena::total);
-        (chunks / 4).max(SHARED_BELOW).saturating_add(self.wished(shelf.0))
+    /// How much of an arena's chunks may be free before one of them is given back, bytes.
+    pub fn retained_free(&self, arena_key: ArenaKey) -> u64 {
+        let chunks = self.arenas.get(&arena_key).map_or(0, Arena::capacity);
+        (chunks / 4).max(CHUNK_MAX).saturating_add(self.thresholds_on(arena_key.0))
     }
 
-    /// How much the pools of a device may keep by the application's wish, bytes.
-    pub fn wished(&self, device: DeviceId) -> u64 {
+    /// How much the pools of a device may keep as the application has set it (release thresholds), bytes.
+    pub fn thresholds_on(&self, device: DeviceId) -> u64 {
         let of_device = self.thresholds.values().filter(|(of, _)| *of == device);
         of_device.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
-    /// An allocation is out of the book and out of use.
+    /// An allocation is out of the ledger and out of use.
     pub fn uncharge(&mut self, allocation: &Allocation) {
         self.refund(allocation.device, allocation.bytes.next_multiple_of(ALIGNMENT));
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
@@ -195,36 +195,36 @@ impl Book {
 
     /// The piece mapped at an address.
     pub fn piece_at(&self, address: u64) -> Option<PieceId> {
-        let (start, id) = self.maps.range(..=address).next_back()?;
-        let map = self.pieces.get(id)?.maps.iter().find(|map| map.at == *start)?;
+        let (start, id) = self.mappings.range(..=address).next_back()?;
+        let map = self.pieces.get(id)?.mappings.iter().find(|map| map.at == *start)?;
         (address < map.end()).then_some(*id)
     }
 
     /// Whether a mapping of a piece lies on both sides of an address.
-    pub fn is_within_a_map(&self, address: u64) -> bool {
-        !self.maps.contains_key(&address) && self.piece_at(address).is_some()
+    pub fn is_inside_mapping(&self, address: u64) -> bool {
+        !self.mappings.contains_key(&address) && self.piece_at(address).is_some()
     }
 
     /// Counts what has stayed where it is.
-    pub fn fix(&mut self, key: usize, fixed: Fixed) {
-        if let Some(old) = self.fixed.insert(key, fixed) {
+    pub fn add_unevictable(&mut self, key: usize, unevictable: Unevictable) {
+        if let Some(old) = self.unevictable.insert(key, unevictable) {
             // The driver has given the handle out again: the old one went where we did not see it.
             self.refund(old.device, old.bytes);
         }
     }
 
     /// Physical memory that was wanted for a piece was refused.
-    pub fn refuse(&mut self, device: DeviceId, bytes: u64, code: CUresult) {
+    pub fn note_refusal(&mut self, device: DeviceId, bytes: u64, code: CUresult) {
         if code == CUresult::ERROR_OUT_OF_MEMORY {
             let least = self.refused.entry(device).or_insert(bytes);
             *least = bytes.min(*least);
         }
     }
 
-    pub fn unfix(&mut self, key: usize) -> Option<Fixed> {
-        let fixed = self.fixed.remove(&key)?;
-        self.refund(fixed.device, fixed.bytes);
-        Some(fixed)
+    pub fn take_unevictable(&mut self, key: usize) -> Option<Unevictable> {
+        let unevictable = self.unevictable.remove(&key)?;
+        self.refund(unevictable.device, unevictable.bytes);
+        Some(unevictable)
     }
 
     pub fn totals(&self, device: DeviceId) -> Totals {
@@ -232,38 +232,38 @@ impl Book {
         let mut count = |bytes: u64, resident: u64, stays: bool| {
             totals.allocated += bytes;
             totals.resident += resident;
-            totals.immovable += if stays { resident } else { 0 };
+            totals.unevictable += if stays { resident } else { 0 };
         };
         for extent in self.extents.values().filter(|extent| extent.device == device) {
-            match &extent.home {
-                Home::Managed { resident } => count(extent.bytes, *resident, false),
-                Home::Plain => count(extent.bytes, extent.bytes, true),
-                Home::Pieces(_) => {}
+            match &extent.backing {
+                Backing::Managed { resident } => count(extent.bytes, *resident, false),
+                Backing::Plain => count(extent.bytes, extent.bytes, true),
+                Backing::Pieces(_) => {}
             }
         }
         for piece in self.pieces.values().filter(|piece| piece.device == device) {
-            count(piece.bytes, if piece.is_there() { piece.bytes } else { 0 }, !piece.can_leave());
+            count(piece.bytes, if piece.is_resident() { piece.bytes } else { 0 }, !piece.is_evictable());
         }
-        for fixed in self.fixed.values().filter(|fixed| fixed.device == device) {
-            count(fixed.bytes, fixed.bytes, true);
+        for unevictable in self.unevictable.values().filter(|unevictable| unevictable.device == device) {
+            count(unevictable.bytes, unevictable.bytes, true);
         }
         totals
     }
 
     /// What stays on the device, by reason.
-    pub fn staying(&self, device: DeviceId) -> BTreeMap<&'static str, u64> {
+    pub fn unevictable_by_reason(&self, device: DeviceId) -> BTreeMap<&'static str, u64> {
         let mut sums = BTreeMap::new();
-        for fixed in self.fixed.values().filter(|fixed| fixed.device == device) {
-            *sums.entry(fixed.reason).or_default() += fixed.bytes;
+        for unevictable in self.unevictable.values().filter(|unevictable| unevictable.device == device) {
+            *sums.entry(unevictable.reason).or_default() += unevictable.bytes;
         }
-        for piece in self.pieces.values().filter(|piece| piece.device == device && piece.is_there()) {
+        for piece in self.pieces.values().filter(|piece| piece.device == device && piece.is_resident()) {
             match (piece.pinned, piece.slot) {
                 (Some(reason), _) => *sums.entry(reason).or_default() += piece.bytes,
                 (None, None) => *sums.entry("no swap space").or_default() += piece.bytes,
                 _ => {}
             }
         }
-        for extent in self.extents.values().filter(|e| e.device == device && e.home == Home::Plain) {
+        for extent in self.extents.values().filter(|e| e.device == device && e.backing == Backing::Plain) {
             *sums.entry("plain").or_default() += extent.bytes;
         }
         sums
@@ -276,24 +276,24 @@ mod tests {
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
-    fn extent(bytes: u64, home: Home) -> Extent {
-        Extent { device: GPU, bytes, home, context: 7, stamp: 0, shelf: None }
+    fn extent(bytes: u64, backing: Backing) -> Extent {
+        Extent { device: GPU, bytes, backing, context: 7, lru_seq: 0, arena: None }
     }
 
     #[test]
     fn the_limit_is_a_sum_over_what_is_there() {
-        let mut book = Book::default();
-        book.charge(GPU, 60, Some(100)).unwrap();
-        assert_eq!(book.charge(GPU, 41, Some(100)), Err(CUresult::ERROR_OUT_OF_MEMORY));
-        assert_eq!(book.charge(GPU, u64::MAX, None), Err(CUresult::ERROR_OUT_OF_MEMORY));
-        book.charge(GPU, 40, Some(100)).unwrap();
-        book.refund(GPU, 60);
-        assert_eq!(book.charged(GPU), 40);
+        let mut ledger = Ledger::default();
+        ledger.charge(GPU, 60, Some(100)).unwrap();
+        assert_eq!(ledger.charge(GPU, 41, Some(100)), Err(CUresult::ERROR_OUT_OF_MEMORY));
+        assert_eq!(ledger.charge(GPU, u64::MAX, None), Err(CUresult::ERROR_OUT_OF_MEMORY));
+        ledger.charge(GPU, 40, Some(100)).unwrap();
+        ledger.refund(GPU, 60);
+        assert_eq!(ledger.charged(GPU), 40);
     }
 
     #[test]
     fn an_address_within_an_allocation_finds_it_and_one_behind_it_does_not() {
-        let mut book = Book::default();
+        let mut ledger = Ledger::default();
         let allocation = Allocation {
             device: GPU,
             bytes: 64,
@@ -305,24 +305,24 @@ mod tests {
             id: 1,
             freed: false,
         };
-        book.allocations.insert(0x1000, allocation);
-        assert_eq!(book.allocation_at(0x103f), Some((0x1000, &allocation)));
-        assert_eq!(book.allocation_at(0x1040), None);
-        assert_eq!(book.allocation_at(0xfff), None);
+        ledger.allocations.insert(0x1000, allocation);
+        assert_eq!(ledger.allocation_at(0x103f), Some((0x1000, &allocation)));
+        assert_eq!(ledger.allocation_at(0x1040), None);
+        assert_eq!(ledger.allocation_at(0xfff), None);
     }
 
     #[test]
     fn sums_tell_what_is_there_and_what_stays() {
-        let mut book = Book::default();
-        book.extents.insert(0x1000, extent(64, Home::Managed { resident: 48 }));
-        book.extents.insert(0x2000, extent(10, Home::Plain));
-        book.charge(GPU, 5, None).unwrap();
-        book.fix(3, Fixed { device: GPU, bytes: 5, reason: "array", context: 7 });
-        assert_eq!(book.totals(GPU), Totals { allocated: 79, resident: 63, immovable: 15 });
-        assert_eq!(book.staying(GPU), BTreeMap::from([("array", 5), ("plain", 10)]));
-        assert!(book.unfix(3).is_some());
-        assert!(book.unfix(3).is_none());
-        assert_eq!(book.totals(GPU).immovable, 10);
-        assert_eq!(book.charged(GPU), 0);
+        let mut ledger = Ledger::default();
+        ledger.extents.insert(0x1000, extent(64, Backing::Managed { resident: 48 }));
+        ledger.extents.insert(0x2000, extent(10, Backing::Plain));
+        ledger.charge(GPU, 5, None).unwrap();
+        ledger.add_unevictable(3, Unevictable { device: GPU, bytes: 5, reason: "array", context: 7 });
+        assert_eq!(ledger.totals(GPU), Totals { allocated: 79, resident: 63, unevictable: 15 });
+        assert_eq!(ledger.unevictable_by_reason(GPU), BTreeMap::from([("array", 5), ("plain", 10)]));
+        assert!(ledger.take_unevictable(3).is_some());
+        assert!(ledger.take_unevictable(3).is_none());
+        assert_eq!(ledger.totals(GPU).unevictable, 10);
+        assert_eq!(ledger.charged(GPU), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What the application frees.
 #![allow(unsafe_code)] // frees device memory through the driver
 use super::Memory;
-use super::book::{Allocation, Book, Extent, Home};
+use super::book::{Allocation, Backing, Extent, Ledger};
 use crate::driver;
 use crate::driver::contexts::Contexts;
 use crate::process::Process;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Release;
 
 /// An allocation that the driver is freeing.
 #[derive(Debug)]
-pub struct Taken {
+pub struct FreeingAllocation {
     start: u64,
     allocation: Allocation,
     extent: Option<Extent>,
@@ -26,28 +26,28 @@ impl Memory {
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
     pub fn free(&self, process: &Process, start: u64) -> Result<bool, CUresult> {
         let (allocation, shared) = {
-            let book = self.book();
-            let Some(allocation) = book.allocations.get(&start) else {
+            let ledger = self.ledger();
+            let Some(allocation) = ledger.allocations.get(&start) else {
                 // Where a chunk begins, the driver would free all of it.
-                return if book.is_in_a_chunk(start) {
+                return if ledger.is_in_a_chunk(start) {
                     Err(CUresult::ERROR_INVALID_VALUE)
                 } else {
                     Ok(false)
                 };
             };
-            (*allocation, !book.peers.guests(allocation.device).is_empty())
+            (*allocation, !ledger.peers.peers_of(allocation.device).is_empty())
         };
         if allocation.freed {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
-        let is_ours = |extent: &Extent| extent.shelf.is_some() || !extent.is_the_drivers();
-        if !self.book().extents.get(&allocation.extent).is_some_and(is_ours) {
+        let is_ours = |extent: &Extent| extent.arena.is_some() || !extent.is_the_drivers();
+        if !self.ledger().extents.get(&allocation.extent).is_some_and(is_ours) {
             return Ok(false);
         }
         // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
         // disturb; the memory is then given back later.
         if process.captures.any() {
-            self.free_later(start, allocation.id);
+            self.defer_free(start, allocation.id);
             return Ok(true);
         }
         for context in process.contexts.all() {
@@ -55,64 +55,66 @@ impl Memory {
                 context.synchronize().ok()?;
             }
         }
-        self.give_back(&process.contexts, start, allocation.id);
+        self.release_allocation(&process.contexts, start, allocation.id);
         Ok(true)
     }
 
     /// Frees what nothing uses any more, if it is still the allocation of that id.
-    pub(super) fn give_back(&self, contexts: &Contexts, start: u64, id: u64) {
-        let mut book = self.book();
-        let known = book.allocations.get(&start).is_some_and(|known| known.id == id);
-        if let Some(allocation) = known.then(|| book.allocations.remove(&start)).flatten() {
-            book.uncharge(&allocation);
-            self.vacate(contexts, book, start, &allocation);
+    pub(super) fn release_allocation(&self, contexts: &Contexts, start: u64, id: u64) {
+        let mut ledger = self.ledger();
+        let known = ledger.allocations.get(&start).is_some_and(|known| known.id == id);
+        if let Some(allocation) = known.then(|| ledger.allocations.remove(&start)).flatten() {
+            ledger.uncharge(&allocation);
+            self.release_place(contexts, ledger, start, &allocation);
         }
     }
 
     /// The place of an allocation is free.
-    pub(super) fn vacate(
+    pub(super) fn release_place(
         &self,
         contexts: &Contexts,
-        mut book: MutexGuard<'_, Book>,
+        mut ledger: MutexGuard<'_, Ledger>,
         start: u64,
         allocation: &Allocation,
     ) {
-        let Some(shelf) = book.extents.get(&allocation.extent).and_then(|extent| extent.shelf) else {
-            drop(book);
+        let Some(arena_key) = ledger.extents.get(&allocation.extent).and_then(|extent| extent.arena) else {
+            drop(ledger);
             return self.drop_extent(contexts, allocation.extent);
         };
-        let empty = book.arenas.get_mut(&shelf).and_then(|arena| arena.give(start));
-        let kept = book.kept(shelf);
-        if let (Some(region), Some(arena)) = (empty, book.arenas.get_mut(&shelf))
-            && arena.room().1 > kept
+        let empty = ledger.arenas.get_mut(&arena_key).and_then(|arena| arena.free(start));
+        let kept = ledger.retained_free(arena_key);
+        if let (Some(region), Some(arena)) = (empty, ledger.arenas.get_mut(&arena_key))
+            && arena.free_space().1 > kept
         {
-            arena.remove(region);
-            drop(book);
+            arena.remove_region(region);
+            drop(ledger);
             self.drop_extent(contexts, region);
         }
     }
 
-    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of a shelf;
+    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of an arena;
     /// how many bytes of them were on the device, none if there was no such chunk.
-    pub fn shed(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
+    pub fn release_empty_chunks(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
         let mut shed = None;
         loop {
-            let mut book = self.book();
-            let here =
-                book.arenas.iter_mut().filter(|(shelf, arena)| shelf.0 == device && arena.room().1 > keep);
-            let empty = here.filter_map(|(_, arena)| Some((arena.empty()?, arena))).next();
+            let mut ledger = self.ledger();
+            let here = ledger
+                .arenas
+                .iter_mut()
+                .filter(|(arena_key, arena)| arena_key.0 == device && arena.free_space().1 > keep);
+            let empty = here.filter_map(|(_, arena)| Some((arena.free_region()?, arena))).next();
             let Some((region, arena)) = empty else { break };
-            arena.remove(region);
-            let there = match book.extents.get(&region).map(|extent| &extent.home) {
-                Some(Home::Pieces(ids)) => {
-                    let pieces = ids.iter().filter_map(|id| book.pieces.get(id));
-                    pieces.filter(|piece| piece.is_there()).map(|piece| piece.bytes).sum()
+            arena.remove_region(region);
+            let there = match ledger.extents.get(&region).map(|extent| &extent.backing) {
+                Some(Backing::Pieces(ids)) => {
+                    let pieces = ids.iter().filter_map(|id| ledger.pieces.get(id));
+                    pieces.filter(|piece| piece.is_resident()).map(|piece| piece.bytes).sum()
                 }
-                Some(Home::Managed { resident }) => *resident,
-                Some(Home::Plain) | None => 0,
+                Some(Backing::Managed { resident }) => *resident,
+                Some(Backing::Plain) | None => 0,
             };
             shed = Some(shed.unwrap_or(0) + there);
-            drop(book);
+            drop(ledger);
             self.drop_extent(contexts, region);
         }
         shed
@@ -120,14 +122,14 @@ impl Memory {
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
     pub(super) fn drop_extent(&self, contexts: &Contexts, start: u64) {
-        let extent = self.book().extents.remove(&start);
-        extent.into_iter().for_each(|extent| self.give_extent_back(contexts, start, extent));
+        let extent = self.ledger().extents.remove(&start);
+        extent.into_iter().for_each(|extent| self.release_extent(contexts, start, extent));
     }
 
-    /// The same of one that is out of the book.
-    pub(super) fn give_extent_back(&self, contexts: &Contexts, start: u64, extent: Extent) {
+    /// The same of one that is out of the ledger.
+    pub(super) fn release_extent(&self, contexts: &Contexts, start: u64, extent: Extent) {
         self.changed.store(true, Release);
-        let Home::Pieces(ids) = extent.home else {
+        let Backing::Pieces(ids) = extent.backing else {
             // The driver waits in it, and by its documentation needs a context.
             let context = contexts.named(extent.context);
             // SAFETY: made in `extent`.
@@ -135,32 +137,32 @@ impl Memory {
             context.and_then(|context| context.within(free));
             return;
         };
-        let slots = self.book().drop_pieces(&ids);
-        slots.into_iter().for_each(|slot| self.space.give(slot));
+        let slots = self.ledger().drop_pieces(&ids);
+        slots.into_iter().for_each(|slot| self.space.free_slot(slot));
         // SAFETY: reserved in `pieces`, and nothing is mapped there any more.
         unsafe { driver::cuMemAddressFree(start, extent.bytes as usize) };
     }
 
     /// Takes out an allocation that the driver is about to free: afterwards the address may be somebody else's at
     /// once. It stays charged until [`Self::forget`].
-    pub fn take(&self, start: u64) -> Option<Taken> {
-        let mut book = self.book();
-        let allocation = book.allocations.remove(&start)?;
-        let extent = book.extents.remove(&allocation.extent);
-        Some(Taken { start, allocation, extent })
+    pub fn take(&self, start: u64) -> Option<FreeingAllocation> {
+        let mut ledger = self.ledger();
+        let allocation = ledger.allocations.remove(&start)?;
+        let extent = ledger.extents.remove(&allocation.extent);
+        Some(FreeingAllocation { start, allocation, extent })
     }
 
     /// The driver has freed it.
-    pub fn forget(&self, taken: &Taken) {
-        self.book().uncharge(&taken.allocation);
+    pub fn forget(&self, taken: &FreeingAllocation) {
+        self.ledger().uncharge(&taken.allocation);
     }
 
     /// The driver has not freed it.
-    pub fn put_back(&self, taken: Taken) {
-        let mut book = self.book();
-        book.allocations.insert(taken.start, taken.allocation);
+    pub fn put_back(&self, taken: FreeingAllocation) {
+        let mut ledger = self.ledger();
+        ledger.allocations.insert(taken.start, taken.allocation);
         if let Some(extent) = taken.extent {
-            book.extents.insert(taken.allocation.extent, extent);
+            ledger.extents.insert(taken.allocation.extent, extent);
         }
     }
 }

@@ -1,81 +1,85 @@
 //! What goes with a context.
 //!
-//! Before the driver destroys it, what it has is taken out of the book, for afterwards its handle and its addresses may
+//! Before the driver destroys it, what it has is taken out of the ledger, for afterwards its handle and its addresses may
 //! be somebody else's at once; given back it is only when the driver has done it, for until then its kernels may run.
 //! What was allocated from pools belongs to no context and stays, but for a reset of the device (`cuCtxDestroy` in
 //! `cuda.h` of CUDA 12).
 use super::Memory;
 use super::arena::Arena;
-use super::book::{Allocation, Extent, Fixed, Shelf};
-use super::stream_order::Passing;
+use super::book::{Allocation, ArenaKey, Extent, Unevictable};
+use super::stream_order::PendingFrees;
 use crate::driver::contexts::Contexts;
 use std::collections::BTreeMap;
 
 /// What a context has that is being destroyed. It stays charged.
 #[derive(Debug)]
-pub struct Leaving {
+pub struct ContextMemory {
     context: usize,
     allocations: BTreeMap<u64, Allocation>,
     /// What goes whole: what the driver frees itself, and shared chunks.
     extents: BTreeMap<u64, Extent>,
-    arenas: BTreeMap<Shelf, Arena>,
-    fixed: BTreeMap<usize, Fixed>,
-    passing: Passing,
+    arenas: BTreeMap<ArenaKey, Arena>,
+    unevictable: BTreeMap<usize, Unevictable>,
+    pending: PendingFrees,
 }
 
 impl Memory {
     /// Takes out what goes with a context; with `reset`, also what was taken of pools in it.
-    pub fn leave(&self, context: usize, reset: bool) -> Leaving {
-        let passing = self.take_passing(context);
-        let mut book = self.book();
+    pub fn leave(&self, context: usize, reset: bool) -> ContextMemory {
+        let pending = self.detach_pending(context);
+        let mut ledger = self.ledger();
         let goes = |of: &Allocation| of.context == context && (reset || !of.pooled);
-        let allocations: BTreeMap<_, _> = book.allocations.extract_if(.., |_, of| goes(of)).collect();
+        let allocations: BTreeMap<_, _> = ledger.allocations.extract_if(.., |_, of| goes(of)).collect();
         let whole: Vec<u64> = allocations.values().map(|allocation| allocation.extent).collect();
-        let goes = |start: &u64, extent: &Extent| match extent.shelf {
-            Some(shelf) => shelf.1 == context,
+        let goes = |start: &u64, extent: &Extent| match extent.arena {
+            Some(arena_key) => arena_key.1 == context,
             None => extent.is_the_drivers() && whole.contains(start),
         };
-        let extents = book.extents.extract_if(.., |start, extent| goes(start, extent)).collect();
-        let arenas = book.arenas.extract_if(.., |shelf, _| shelf.1 == context).collect();
-        let fixed = book.fixed.extract_if(.., |_, fixed| fixed.context == context).collect();
-        Leaving { context, allocations, extents, arenas, fixed, passing }
+        let extents = ledger.extents.extract_if(.., |start, extent| goes(start, extent)).collect();
+        let arenas = ledger.arenas.extract_if(.., |arena_key, _| arena_key.1 == context).collect();
+        let unevictable =
+            ledger.unevictable.extract_if(.., |_, unevictable| unevictable.context == context).collect();
+        ContextMemory { context, allocations, extents, arenas, unevictable, pending }
     }
 
     /// The context is gone, and with it everything that ran in it.
-    pub fn left(&self, contexts: &Contexts, leaving: Leaving) {
+    pub fn left(&self, contexts: &Contexts, leaving: ContextMemory) {
         for (start, allocation) in leaving.allocations {
-            let mut book = self.book();
-            book.uncharge(&allocation);
+            let mut ledger = self.ledger();
+            ledger.uncharge(&allocation);
             if !leaving.extents.contains_key(&allocation.extent) {
-                self.vacate(contexts, book, start, &allocation);
+                self.release_place(contexts, ledger, start, &allocation);
             }
         }
         // A shared chunk of the context's that has become pieces is not the driver's to free.
         for (start, extent) in leaving.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
-            self.give_extent_back(contexts, start, extent);
+            self.release_extent(contexts, start, extent);
         }
-        let mut book = self.book();
-        leaving.fixed.values().for_each(|fixed| book.refund(fixed.device, fixed.bytes));
-        drop(book);
-        leaving.passing.starts().for_each(|(start, id)| self.give_back(contexts, start, id));
-        self.forget_access_of_context(leaving.context);
+        let mut ledger = self.ledger();
+        leaving
+            .unevictable
+            .values()
+            .for_each(|unevictable| ledger.refund(unevictable.device, unevictable.bytes));
+        drop(ledger);
+        leaving.pending.starts().for_each(|(start, id)| self.release_allocation(contexts, start, id));
+        self.drop_access_of_context(leaving.context);
     }
 
     /// The driver has not destroyed it.
-    pub fn stay(&self, leaving: Leaving) {
-        let mut book = self.book();
-        book.allocations.extend(leaving.allocations);
-        book.extents.extend(leaving.extents);
-        book.arenas.extend(leaving.arenas);
-        book.fixed.extend(leaving.fixed);
-        drop(book);
-        self.put_back_passing(leaving.passing);
+    pub fn stay(&self, leaving: ContextMemory) {
+        let mut ledger = self.ledger();
+        ledger.allocations.extend(leaving.allocations);
+        ledger.extents.extend(leaving.extents);
+        ledger.arenas.extend(leaving.arenas);
+        ledger.unevictable.extend(leaving.unevictable);
+        drop(ledger);
+        self.reattach_pending(leaving.pending);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::Home;
+    use super::super::book::Backing;
     use super::*;
     use nvshare_protocol::DeviceId;
 
@@ -83,11 +87,11 @@ mod tests {
 
     fn memory() -> Memory {
         let memory = Memory::new(crate::settings::EngineChoice::Managed);
-        let mut book = memory.book();
+        let mut ledger = memory.ledger();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
-            let home = Home::Plain;
-            let extent = Extent { device: GPU, bytes: 512, home, context, stamp: 0, shelf: None };
-            book.extents.insert(start, extent);
+            let backing = Backing::Plain;
+            let extent = Extent { device: GPU, bytes: 512, backing, context, lru_seq: 0, arena: None };
+            ledger.extents.insert(start, extent);
             let id = start;
             let of = Allocation {
                 device: GPU,
@@ -100,12 +104,12 @@ mod tests {
                 id,
                 freed: false,
             };
-            book.allocations.insert(start, of);
-            book.charge(GPU, 512, None).unwrap();
+            ledger.allocations.insert(start, of);
+            ledger.charge(GPU, 512, None).unwrap();
         }
-        book.charge(GPU, 100, None).unwrap();
-        book.fix(5, Fixed { device: GPU, bytes: 100, reason: "arrays", context: 7 });
-        drop(book);
+        ledger.charge(GPU, 100, None).unwrap();
+        ledger.add_unevictable(5, Unevictable { device: GPU, bytes: 100, reason: "arrays", context: 7 });
+        drop(ledger);
         memory
     }
 
@@ -115,7 +119,7 @@ mod tests {
             let memory = memory();
             let leaving = memory.leave(7, reset);
             assert_eq!(memory.charged(GPU), 3 * 512 + 100, "it stays charged until the context is gone");
-            assert!(memory.known(1 << 20).is_none() && memory.known(3 << 20).is_some());
+            assert!(memory.alloc_info(1 << 20).is_none() && memory.alloc_info(3 << 20).is_some());
             memory.left(&Contexts::default(), leaving);
             assert_eq!(memory.charged(GPU), left);
             assert_eq!(memory.totals(GPU).allocated, left, "what stays is counted, arrays are not");
@@ -129,17 +133,17 @@ mod tests {
         let leaving = memory.leave(7, true);
         memory.stay(leaving);
         assert_eq!((memory.totals(GPU), memory.charged(GPU)), (before, 3 * 512 + 100));
-        assert!(memory.known(1 << 20).is_some());
+        assert!(memory.alloc_info(1 << 20).is_some());
     }
 
     #[test]
     fn an_address_that_the_driver_gives_out_again_is_not_freed_with_the_context() {
         let memory = memory();
         let leaving = memory.leave(7, false);
-        let home = Home::Plain;
-        let again = Extent { device: GPU, bytes: 64, home, context: 9, stamp: 0, shelf: None };
-        memory.book().extents.insert(1 << 20, again);
+        let backing = Backing::Plain;
+        let again = Extent { device: GPU, bytes: 64, backing, context: 9, lru_seq: 0, arena: None };
+        memory.ledger().extents.insert(1 << 20, again);
         memory.left(&Contexts::default(), leaving);
-        assert!(memory.book().extents.contains_key(&(1 << 20)));
+        assert!(memory.ledger().extents.contains_key(&(1 << 20)));
     }
 }

@@ -1,15 +1,15 @@
 //! Where the application's memory lies, and how it moves.
 //!
-//! Reading order: `book` (what there is), `piece` and `pieces` (memory that keeps its addresses while it is away),
-//! `space` (where its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical` (what the
-//! application's calls do), `export` (what other processes open), `replace` (managed memory that they are to open),
-//! `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else may access
-//! it), `transfer` (how memory moves), `plan` (which managed memory does).
+//! Reading order: `book` (the ledger: what there is), `piece` and `pieces` (memory that keeps its addresses while it is
+//! evicted), `space` (where its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical`
+//! (what the application's calls do), `export` (what other processes open), `replace` (managed memory that is converted
+//! for them), `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else
+//! may access it), `transfer` (eviction and restoring), `plan` (which managed memory moves).
 use crate::driver::device::Device;
 use crate::process::Process;
 use crate::settings::EngineChoice;
 use crate::sys::sync::ignore_poison;
-use book::Book;
+use book::Ledger;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -32,16 +32,16 @@ mod replace;
 mod space;
 mod stream_order;
 mod transfer;
-pub use allocate::Wish;
-pub use book::{Fixed, Totals};
-pub use facts::{Known, Stay};
-pub use leave::Leaving;
-pub use peers::By;
+pub use allocate::AllocRequest;
+pub use book::{Totals, Unevictable};
+pub use facts::{AllocInfo, ResidencyGuard};
+pub use leave::ContextMemory;
+pub use peers::AccessScope;
 pub use physical::is_ours;
-pub use piece::{GRANULE, own_access};
-pub use space::{Mapping, Space};
+pub use piece::{GRANULE, read_write_access};
+pub use space::{FileMapping, SwapSpace};
 pub use stream_order::context_of;
-pub use transfer::Sums;
+pub use transfer::TotalsOf;
 
 /// What plain allocations are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,50 +68,50 @@ impl Engine {
 /// All device memory of this process.
 #[derive(Debug)]
 pub struct Memory {
-    book: Mutex<Book>,
+    ledger: Mutex<Ledger>,
     /// Memory has come or gone.
     moved: Condvar,
     /// Whether there is more or less of it than the agent was told of.
     changed: AtomicBool,
-    pub space: Space,
+    pub space: SwapSpace,
     choice: EngineChoice,
     engine: OnceLock<Engine>,
     /// Whether a scheduler can make room for us.
-    supervised: AtomicBool,
-    freed: Mutex<stream_order::Freed>,
+    scheduler_attached: AtomicBool,
+    deferred: Mutex<stream_order::DeferredFrees>,
     /// Held while what streams have freed is asked for.
-    reclaiming: Mutex<()>,
+    reclaim_lock: Mutex<()>,
     /// Held while streams are asked by their numbers, and while one ends.
-    naming: Mutex<()>,
+    stream_names: Mutex<()>,
     /// Read while a call of the application's must find memory where it is, written while it leaves.
-    leaving: RwLock<()>,
+    residency: RwLock<()>,
     /// Read while the driver chooses addresses for us, written while those of one memory become another's.
     addresses: RwLock<()>,
     /// Whether it gives addresses of managed memory back, once that was tried.
-    replaces: OnceLock<bool>,
+    converts: OnceLock<bool>,
 }
 
 impl Memory {
     pub fn new(choice: EngineChoice) -> Self {
         Self {
-            book: Mutex::default(),
+            ledger: Mutex::default(),
             moved: Condvar::new(),
             changed: AtomicBool::new(false),
-            space: Space::default(),
+            space: SwapSpace::default(),
             choice,
             engine: OnceLock::new(),
-            supervised: AtomicBool::new(false),
-            freed: Mutex::default(),
-            reclaiming: Mutex::default(),
-            naming: Mutex::default(),
-            leaving: RwLock::default(),
+            scheduler_attached: AtomicBool::new(false),
+            deferred: Mutex::default(),
+            reclaim_lock: Mutex::default(),
+            stream_names: Mutex::default(),
+            residency: RwLock::default(),
             addresses: RwLock::default(),
-            replaces: OnceLock::new(),
+            converts: OnceLock::new(),
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        ignore_poison(self.book.lock())
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        ignore_poison(self.ledger.lock())
     }
 
     /// What new allocations are made of: decided at the first, and the same from then on.
@@ -141,7 +141,7 @@ impl Memory {
     }
 
     /// Wakes the agent if there is more or less memory than it knows of.
-    pub fn tell_changes(&self, process: &Process) {
+    pub fn report_changes(&self, process: &Process) {
         if self.changed.load(Relaxed) && self.changed.swap(false, AcqRel) {
             process.waker.wake();
         }
@@ -151,35 +151,35 @@ impl Memory {
     /// application has made no physical memory itself.
     pub fn may_swap(&self) -> bool {
         let other = matches!(self.engine.get(), Some(Engine::Managed | Engine::Plain));
-        !other || !self.book().pieces.is_empty()
+        !other || !self.ledger().pieces.is_empty()
     }
 
-    pub fn set_supervised(&self, supervised: bool) {
-        self.supervised.store(supervised, Release);
+    pub fn set_scheduler_attached(&self, scheduler_attached: bool) {
+        self.scheduler_attached.store(scheduler_attached, Release);
         self.moved.notify_all();
     }
 
-    fn is_supervised(&self) -> bool {
-        self.supervised.load(Acquire)
+    fn is_scheduler_attached(&self) -> bool {
+        self.scheduler_attached.load(Acquire)
     }
 
     pub fn charged(&self, device: DeviceId) -> u64 {
-        self.book().charged(device)
+        self.ledger().charged(device)
     }
 
     pub fn totals(&self, device: DeviceId) -> Totals {
-        self.book().totals(device)
+        self.ledger().totals(device)
     }
 
     /// On each device, the smallest memory that the driver has refused since this was last asked.
     pub fn refused(&self) -> Vec<Share> {
-        let refused = std::mem::take(&mut self.book().refused);
+        let refused = std::mem::take(&mut self.ledger().refused);
         refused.into_iter().map(|(device, bytes)| Share { device, bytes: Bytes(bytes) }).collect()
     }
 
     /// What cannot leave the device, in words: reason and bytes.
-    pub fn staying(&self, device: DeviceId) -> Vec<(&'static str, u64)> {
-        self.book().staying(device).into_iter().collect()
+    pub fn unevictable_by_reason(&self, device: DeviceId) -> Vec<(&'static str, u64)> {
+        self.ledger().unevictable_by_reason(device).into_iter().collect()
     }
 
     /// Counts memory that stays where it is, before the driver makes it.
@@ -187,28 +187,28 @@ impl Memory {
     /// # Errors
     /// `OUT_OF_MEMORY`, with nothing counted.
     pub fn charge(&self, device: DeviceId, bytes: u64, limit: Option<u64>) -> Result<(), CUresult> {
-        self.book().charge(device, bytes, limit)
+        self.ledger().charge(device, bytes, limit)
     }
 
     pub fn refund(&self, device: DeviceId, bytes: u64) {
-        self.book().refund(device, bytes);
+        self.ledger().refund(device, bytes);
     }
 
     /// The driver has made what was charged.
-    pub fn fix(&self, key: usize, fixed: Fixed) {
-        self.book().fix(key, fixed);
+    pub fn add_unevictable(&self, key: usize, unevictable: Unevictable) {
+        self.ledger().add_unevictable(key, unevictable);
     }
 
     /// It goes; what was counted of it.
-    pub fn unfix(&self, key: usize) -> Option<Fixed> {
-        self.book().unfix(key)
+    pub fn take_unevictable(&self, key: usize) -> Option<Unevictable> {
+        self.ledger().take_unevictable(key)
     }
 
     /// It has stayed.
-    pub fn fix_again(&self, key: usize, fixed: Fixed) {
-        let mut book = self.book();
-        if book.charge(fixed.device, fixed.bytes, None).is_ok() {
-            book.fix(key, fixed);
+    pub fn restore_unevictable(&self, key: usize, unevictable: Unevictable) {
+        let mut ledger = self.ledger();
+        if ledger.charge(unevictable.device, unevictable.bytes, None).is_ok() {
+            ledger.add_unevictable(key, unevictable);
         }
     }
 }

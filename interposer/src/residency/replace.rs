@@ -6,9 +6,9 @@
 //! first, with memory of which nothing is lost.
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use super::Memory;
-use super::allocate::{SHARED_BELOW, make_managed, reserve, sizes};
-use super::book::{Extent, Home};
-use super::export::KIND;
+use super::allocate::{CHUNK_MAX, make_managed, piece_sizes, reserve};
+use super::book::{Backing, Extent};
+use super::export::SHAREABLE;
 use super::physical::SHARED;
 use super::piece::{self, GRANULE};
 use crate::driver;
@@ -23,18 +23,18 @@ use std::time::Duration;
 
 /// How often addresses are asked for that somebody else has been given meanwhile, and how long after one another: a
 /// thread of the application's may map a file there for a moment, of which nobody tells.
-const TRIES: u32 = 200;
-const BETWEEN: Duration = Duration::from_millis(5);
+const ADDRESS_TRIES: u32 = 200;
+const ADDRESS_RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12 were
 /// seen in a program of PyTorch's.
-const SPARE: usize = 256;
+const MAX_SPARE_RESERVATIONS: usize = 256;
 
 impl Extent {
     /// Whether it could become pieces, if the driver gives its addresses back.
-    pub(super) fn is_replaceable(&self, start: u64) -> bool {
-        matches!(self.home, Home::Managed { .. })
-            && self.bytes >= SHARED_BELOW
+    pub(super) fn is_convertible(&self, start: u64) -> bool {
+        matches!(self.backing, Backing::Managed { .. })
+            && self.bytes >= CHUNK_MAX
             && start.is_multiple_of(GRANULE)
             && self.bytes.is_multiple_of(GRANULE)
     }
@@ -48,49 +48,49 @@ impl Memory {
     }
 
     /// Whether managed memory can become pieces, as far as is known.
-    pub fn may_replace(&self) -> bool {
-        self.replaces.get() != Some(&false)
+    pub fn may_convert(&self) -> bool {
+        self.converts.get() != Some(&false)
     }
 
     /// The same, tried out if it was not: in the context that is current, with nobody else choosing addresses.
-    fn can_replace(&self) -> bool {
-        if let Some(known) = self.replaces.get() {
+    fn conversion_works(&self) -> bool {
+        if let Some(known) = self.converts.get() {
             return *known;
         }
-        let Ok(start) = make_managed(SHARED_BELOW, CU_MEM_ATTACH_GLOBAL) else { return false };
+        let Ok(start) = make_managed(CHUNK_MAX, CU_MEM_ATTACH_GLOBAL) else { return false };
         // SAFETY: just made, and nobody else's.
         unsafe { driver::cuMemFree_v2(start) };
-        let reserved = reserve_at(start, SHARED_BELOW);
+        let reserved = reserve_at(start, CHUNK_MAX);
         if reserved.is_ok() {
-            unreserve(start, SHARED_BELOW);
+            unreserve(start, CHUNK_MAX);
         }
         // What was refused for another reason may go another time.
         if reserved.is_ok() || reserved == Err(CUresult::ERROR_NOT_SUPPORTED) {
-            let _ = self.replaces.set(reserved.is_ok());
+            let _ = self.converts.set(reserved.is_ok());
         }
         reserved.is_ok()
     }
 
     /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this
     /// process is in flight, no capture goes on and the devices are ours.
-    pub fn replace(&self, contexts: &Contexts) {
-        let wanted: Vec<u64> = self.book().replace.iter().copied().collect();
+    pub fn convert_managed(&self, contexts: &Contexts) {
+        let wanted: Vec<u64> = self.ledger().to_convert.iter().copied().collect();
         for start in wanted {
-            let context = self.book().extents.get(&start).map(|extent| extent.context);
+            let context = self.ledger().extents.get(&start).map(|extent| extent.context);
             let context = context.and_then(|context| contexts.named(context));
-            if let Some(Err(code)) = context.map(|context| self.replace_one(&context, start)) {
+            if let Some(Err(code)) = context.map(|context| self.convert_one(&context, start)) {
                 log::warning!("managed memory stays managed memory (CUDA error {})", code.0);
             }
-            self.book().replace.remove(&start);
+            self.ledger().to_convert.remove(&start);
         }
         self.moved.notify_all();
     }
 
-    fn replace_one(&self, context: &Context, start: u64) -> Result<(), CUresult> {
-        let _nothing_stays = ignore_poison(self.leaving.write());
+    fn convert_one(&self, context: &Context, start: u64) -> Result<(), CUresult> {
+        let _nothing_stays = ignore_poison(self.residency.write());
         let _nobody_else = ignore_poison(self.addresses.write());
-        let mut book = self.book();
-        let Some(extent) = book.extents.get(&start).filter(|extent| extent.is_replaceable(start)) else {
+        let mut ledger = self.ledger();
+        let Some(extent) = ledger.extents.get(&start).filter(|extent| extent.is_convertible(start)) else {
             return Ok(());
         };
         let (bytes, device) = (extent.bytes, extent.device);
@@ -103,24 +103,25 @@ impl Memory {
                 driver::cuStreamSynchronize(stream).ok()
             }
         };
-        if !self.can_replace() {
+        if !self.conversion_works() {
             return Err(CUresult::ERROR_NOT_SUPPORTED);
         }
         // Made and filled elsewhere, so that nothing is lost if it cannot be.
         let meanwhile = reserve(bytes, 0)?;
-        let mut prop = piece::plain(context.device.ordinal);
-        prop.requestedHandleTypes |= KIND;
-        let parts = sizes(bytes).into_iter().map(|bytes| (bytes, None));
-        let ids = book.add_pieces(meanwhile, parts, prop, (device, Some(SHARED)));
-        let made = book.place(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
+        let mut prop = piece::device_prop(context.device.ordinal);
+        prop.requestedHandleTypes |= SHAREABLE;
+        let parts = piece_sizes(bytes).into_iter().map(|bytes| (bytes, None));
+        let ids = ledger.add_pieces(meanwhile, parts, prop, (device, Some(SHARED)));
+        let made =
+            ledger.materialize(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
         // SAFETY: managed memory of the driver's, which nothing uses; its bytes are in the pieces.
         let freed = made.and_then(|()| unsafe { driver::cuMemFree_v2(start) }.ok());
         if let Err(code) = freed {
-            book.drop_pieces(&ids);
+            ledger.drop_pieces(&ids);
             unreserve(meanwhile, bytes);
             return Err(code);
         }
-        let moved = reserve_at(start, bytes).and_then(|()| book.move_pieces(&ids, meanwhile, start));
+        let moved = reserve_at(start, bytes).and_then(|()| ledger.move_pieces(&ids, meanwhile, start));
         let done = match moved {
             Ok(()) => Ok(()),
             Err(code) if make_managed_at(start, bytes) => copy(start, meanwhile).and(Err(code)),
@@ -128,14 +129,14 @@ impl Memory {
                 log::error!(
                     "{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile"
                 );
-                let lost = book.extents.remove(&start);
-                lost.and_then(|extent| extent.shelf).and_then(|shelf| book.arenas.remove(&shelf));
+                let lost = ledger.extents.remove(&start);
+                lost.and_then(|extent| extent.arena).and_then(|arena_key| ledger.arenas.remove(&arena_key));
                 Err(code)
             }
         };
-        match (done, book.extents.get_mut(&start)) {
-            (Ok(()), Some(extent)) => extent.home = Home::Pieces(ids),
-            _ => drop(book.drop_pieces(&ids)),
+        match (done, ledger.extents.get_mut(&start)) {
+            (Ok(()), Some(extent)) => extent.backing = Backing::Pieces(ids),
+            _ => drop(ledger.drop_pieces(&ids)),
         }
         unreserve(meanwhile, bytes);
         self.changed.store(true, Release);
@@ -146,7 +147,7 @@ impl Memory {
 /// Reserves just these addresses.
 fn reserve_at(start: u64, bytes: u64) -> Result<(), CUresult> {
     let (mut elsewhere, mut made) = (Vec::new(), Err(CUresult::ERROR_NOT_SUPPORTED));
-    while elsewhere.len() < SPARE {
+    while elsewhere.len() < MAX_SPARE_RESERVATIONS {
         match reserve(bytes, start) {
             Ok(at) if at != start => elsewhere.push(at),
             reserved => {
@@ -168,9 +169,9 @@ fn unreserve(start: u64, bytes: u64) {
 /// Managed memory at just these addresses.
 fn make_managed_at(start: u64, bytes: u64) -> bool {
     let mut elsewhere = Vec::new();
-    let made = (0..TRIES).any(|nth| {
+    let made = (0..ADDRESS_TRIES).any(|nth| {
         if nth > 0 {
-            std::thread::sleep(BETWEEN);
+            std::thread::sleep(ADDRESS_RETRY_PAUSE);
         }
         let at = make_managed(bytes, CU_MEM_ATTACH_GLOBAL);
         elsewhere.extend(at.ok().filter(|at| *at != start));

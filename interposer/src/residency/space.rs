@@ -10,7 +10,7 @@ use crate::driver::context::Entered;
 use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
 use crate::sys::syscall;
-use crate::transport::Mapped;
+use crate::transport::SwapGrant;
 use nvshare_abi::*;
 use std::io;
 use std::os::fd::RawFd;
@@ -48,7 +48,7 @@ impl Segment {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct SwapState {
     slots: Arena,
     segments: Vec<Segment>,
     /// What the scheduler has granted of the present file, all of it mapped, bytes.
@@ -65,14 +65,14 @@ struct Inner {
 }
 
 #[derive(Debug)]
-pub struct Space {
-    inner: Mutex<Inner>,
+pub struct SwapSpace {
+    inner: Mutex<SwapState>,
     changed: Condvar,
 }
 
-impl Default for Space {
+impl Default for SwapSpace {
     fn default() -> Self {
-        let inner = Inner {
+        let inner = SwapState {
             slots: Arena::new(GRANULE),
             segments: Vec::new(),
             granted: 0,
@@ -86,14 +86,14 @@ impl Default for Space {
     }
 }
 
-impl Space {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+impl SwapSpace {
+    fn lock(&self) -> MutexGuard<'_, SwapState> {
         ignore_poison(self.inner.lock())
     }
 
     /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Who has swap space
     /// of one before it keeps that, and asks again when it is used up.
-    pub fn open(&self) -> bool {
+    pub fn scheduler_connected(&self) -> bool {
         let mut inner = self.lock();
         inner.open = true;
         let none = inner.segments.is_empty();
@@ -104,7 +104,7 @@ impl Space {
     }
 
     /// The scheduler is gone. What is mapped stays; what comes next is another file.
-    pub fn close(&self) {
+    pub fn scheduler_lost(&self) {
         let mut inner = self.lock();
         inner.open = false;
         (inner.granted, inner.wanted, inner.asked) = (0, 0, 0);
@@ -112,7 +112,7 @@ impl Space {
     }
 
     /// The sum to ask the scheduler for, if it has changed since we last asked.
-    pub fn to_ask(&self) -> Option<u64> {
+    pub fn next_request(&self) -> Option<u64> {
         let mut inner = self.lock();
         (inner.open && inner.wanted > inner.asked).then(|| {
             inner.asked = inner.wanted;
@@ -121,7 +121,7 @@ impl Space {
     }
 
     /// How many bytes of swap space this process has.
-    pub fn held(&self) -> u64 {
+    pub fn capacity(&self) -> u64 {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
@@ -130,8 +130,8 @@ impl Space {
     ///
     /// # Errors
     /// When the file could not be mapped; its bytes are then not given out.
-    pub fn granted(&self, bytes: u64, mapped: Mapped) -> io::Result<bool> {
-        let bytes = Mapping::whole(bytes);
+    pub fn on_grant(&self, bytes: u64, mapped: SwapGrant) -> io::Result<bool> {
+        let bytes = FileMapping::whole(bytes);
         let mut inner = self.lock();
         if mapped.anew {
             inner.granted = 0;
@@ -163,14 +163,14 @@ impl Space {
     ///
     /// # Errors
     /// `OUT_OF_MEMORY` when the scheduler gives no more.
-    pub fn slot(&self, bytes: u64, rest: u64, ask: impl Fn()) -> Result<Option<u64>, CUresult> {
+    pub fn allocate_slot(&self, bytes: u64, rest: u64, ask: impl Fn()) -> Result<Option<u64>, CUresult> {
         let deadline = Deadline::after(ANSWER);
         let mut inner = self.lock();
         inner.largest = inner.largest.max(bytes.next_multiple_of(GRANULE));
         // What there was when this call last asked.
         let mut had = None;
         loop {
-            if let Some(slot) = inner.slots.take(bytes) {
+            if let Some(slot) = inner.slots.alloc(bytes) {
                 if inner.open && inner.is_low() && inner.wanted == inner.asked && inner.asked == inner.granted
                 {
                     inner.wanted = inner.granted + inner.step(0);
@@ -208,7 +208,7 @@ impl Space {
 
     /// So many bytes more are wanted, for slots of at most `largest` bytes. Without effect if there is nobody to ask,
     /// or while an answer is awaited.
-    pub fn want(&self, bytes: u64, largest: u64) {
+    pub fn request(&self, bytes: u64, largest: u64) {
         let mut inner = self.lock();
         if inner.open && inner.offered != Some(false) && inner.wanted == inner.granted {
             inner.largest = inner.largest.max(largest.next_multiple_of(GRANULE));
@@ -217,8 +217,8 @@ impl Space {
     }
 
     /// A slot out of what there is.
-    pub fn slot_now(&self, bytes: u64) -> Option<u64> {
-        self.lock().slots.take(bytes)
+    pub fn try_allocate_slot(&self, bytes: u64) -> Option<u64> {
+        self.lock().slots.alloc(bytes)
     }
 
     /// A slot is several from now on, each of `bytes` but for the last.
@@ -227,8 +227,8 @@ impl Space {
     }
 
     /// Gives a slot back.
-    pub fn give(&self, slot: u64) {
-        let _ = self.lock().slots.give(slot);
+    pub fn free_slot(&self, slot: u64) {
+        let _ = self.lock().slots.free(slot);
     }
 
     /// Registers the mapping that the slot lies in, so that copies to and from it run at the link's speed; true if one
@@ -260,7 +260,7 @@ impl Space {
     }
 
     /// Whether some of it is not registered.
-    pub fn is_raw(&self) -> bool {
+    pub fn has_unregistered(&self) -> bool {
         self.lock().segments.iter().any(|segment| !segment.registered)
     }
 
@@ -276,35 +276,35 @@ impl Space {
     }
 }
 
-impl Inner {
+impl SwapState {
     /// How much more to ask for where so much is needed at once.
     fn step(&self, needed: u64) -> u64 {
-        let ahead = self.slots.total().clamp(FIRST, STEP);
+        let ahead = self.slots.capacity().clamp(FIRST, STEP);
         // Whole slots of the largest size: what is left of a mapping is of use to smaller ones alone.
         let whole = ahead - ahead.checked_rem(self.largest).unwrap_or(0);
         needed.max(if whole > 0 { whole } else { ahead })
     }
 
     fn is_low(&self) -> bool {
-        self.slots.room().1 < (self.slots.total() / 4).min(LOW)
+        self.slots.free_space().1 < (self.slots.capacity() / 4).min(LOW)
     }
 
-    fn add(&mut self, mapping: Mapping) {
+    fn add(&mut self, mapping: FileMapping) {
         let (at, bytes) = mapping.keep();
         self.segments.push(Segment { at, bytes, registered: false });
-        self.slots.add(at, bytes);
+        self.slots.add_region(at, bytes);
         self.granted += bytes;
     }
 }
 
 /// A part of a file of the scheduler's, mapped until it is dropped.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct FileMapping {
     at: u64,
     pub bytes: u64,
 }
 
-impl Mapping {
+impl FileMapping {
     /// So much of so many bytes is used.
     pub fn whole(bytes: u64) -> u64 {
         bytes / GRANULE * GRANULE
@@ -328,7 +328,7 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for FileMapping {
     fn drop(&mut self) {
         // SAFETY: a mapping of ours that nobody was told of.
         unsafe { libc::munmap(self.at as *mut c_void, self.bytes as usize) };
@@ -341,10 +341,10 @@ mod tests {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
     /// What comes with a grant of so many bytes of a file of which `had` are mapped.
-    fn mapped(file: &OwnedFd, had: u64, bytes: u64) -> Mapped {
-        let new = Mapping::whole(bytes).saturating_sub(had);
-        let mapping = (new > 0).then(|| Mapping::new(file.as_raw_fd(), had, new).unwrap());
-        Mapped { anew: had == 0, mappings: mapping.into_iter().collect(), failed: None }
+    fn mapped(file: &OwnedFd, had: u64, bytes: u64) -> SwapGrant {
+        let new = FileMapping::whole(bytes).saturating_sub(had);
+        let mapping = (new > 0).then(|| FileMapping::new(file.as_raw_fd(), had, new).unwrap());
+        SwapGrant { anew: had == 0, mappings: mapping.into_iter().collect(), failed: None }
     }
 
     #[test]
@@ -352,16 +352,16 @@ mod tests {
     fn whole_granules_of_a_grant_are_used_and_the_next_grant_goes_on_after_them() {
         // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
-        let space = Space::default();
-        space.open();
-        assert_eq!(space.to_ask(), Some(FIRST));
-        assert!(!space.granted(3 * GRANULE + 5, mapped(&file, 0, 3 * GRANULE + 5)).unwrap());
-        assert_eq!(space.held(), 3 * GRANULE);
-        space.granted(4 * GRANULE, mapped(&file, 3 * GRANULE, 4 * GRANULE)).unwrap();
-        assert_eq!(space.held(), 4 * GRANULE);
-        assert!(space.slot_now(GRANULE).is_some());
-        space.granted(GRANULE - 1, mapped(&file, 4 * GRANULE, GRANULE - 1)).unwrap();
-        assert_eq!((space.offered(), space.held()), (Some(false), 4 * GRANULE));
+        let space = SwapSpace::default();
+        space.scheduler_connected();
+        assert_eq!(space.next_request(), Some(FIRST));
+        assert!(!space.on_grant(3 * GRANULE + 5, mapped(&file, 0, 3 * GRANULE + 5)).unwrap());
+        assert_eq!(space.capacity(), 3 * GRANULE);
+        space.on_grant(4 * GRANULE, mapped(&file, 3 * GRANULE, 4 * GRANULE)).unwrap();
+        assert_eq!(space.capacity(), 4 * GRANULE);
+        assert!(space.try_allocate_slot(GRANULE).is_some());
+        space.on_grant(GRANULE - 1, mapped(&file, 4 * GRANULE, GRANULE - 1)).unwrap();
+        assert_eq!((space.offered(), space.capacity()), (Some(false), 4 * GRANULE));
     }
 
     const MIB: u64 = 1 << 20;
@@ -370,20 +370,20 @@ mod tests {
     fn load(allocations: &[u64]) -> (u64, usize) {
         // SAFETY: as above.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
-        let space = Space::default();
-        space.open();
-        let first = space.to_ask().unwrap();
-        assert!(space.granted(first, mapped(&file, 0, first)).unwrap());
+        let space = SwapSpace::default();
+        space.scheduler_connected();
+        let first = space.next_request().unwrap();
+        assert!(space.on_grant(first, mapped(&file, 0, first)).unwrap());
         let waits = std::cell::Cell::new(0);
         for bytes in allocations {
             let answer = || {
                 waits.set(waits.get() + 1);
-                let wanted = space.to_ask().unwrap();
-                assert!(space.granted(wanted, mapped(&file, space.held(), wanted)).unwrap());
+                let wanted = space.next_request().unwrap();
+                assert!(space.on_grant(wanted, mapped(&file, space.capacity(), wanted)).unwrap());
             };
-            assert!(space.slot(*bytes, *bytes, answer).unwrap().is_some());
+            assert!(space.allocate_slot(*bytes, *bytes, answer).unwrap().is_some());
         }
-        (space.held(), waits.get())
+        (space.capacity(), waits.get())
     }
 
     /// At most twice what is used, and no more than a step beyond it; asked for seldom.
@@ -411,18 +411,18 @@ mod tests {
     fn an_allocation_of_several_pieces_asks_once() {
         // SAFETY: as above.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
-        let space = Space::default();
-        space.open();
-        let first = space.to_ask().unwrap();
-        space.granted(first, mapped(&file, 0, first)).unwrap();
+        let space = SwapSpace::default();
+        space.scheduler_connected();
+        let first = space.next_request().unwrap();
+        space.on_grant(first, mapped(&file, 0, first)).unwrap();
         let asked = std::cell::Cell::new(0);
         for left in (1..=4).rev() {
             let answer = || {
                 asked.set(asked.get() + 1);
-                let wanted = space.to_ask().unwrap();
-                space.granted(wanted, mapped(&file, space.held(), wanted)).unwrap();
+                let wanted = space.next_request().unwrap();
+                space.on_grant(wanted, mapped(&file, space.capacity(), wanted)).unwrap();
             };
-            assert!(space.slot(512 * MIB, left * 512 * MIB, answer).unwrap().is_some());
+            assert!(space.allocate_slot(512 * MIB, left * 512 * MIB, answer).unwrap().is_some());
         }
         assert!(asked.get() <= 2, "for itself, and ahead: {}", asked.get());
     }

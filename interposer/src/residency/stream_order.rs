@@ -2,8 +2,8 @@
 //! so far.
 #![allow(unsafe_code)] // records and asks events
 use super::Memory;
-use super::allocate::Wish;
-use super::book::{Allocation, Home};
+use super::allocate::AllocRequest;
+use super::book::{Allocation, Backing};
 use crate::driver;
 use crate::driver::captures::is_refusal;
 use crate::driver::context::Context;
@@ -16,12 +16,12 @@ use std::sync::TryLockError;
 
 /// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its
 /// stream.
-const BATCH: usize = 64;
+const BATCH_ITEMS: usize = 64;
 const BATCH_BYTES: u64 = 64 << 20;
 
 /// One allocation that the application has freed.
 #[derive(Clone, Copy, Debug)]
-struct Item {
+struct FreedAllocation {
     start: u64,
     /// The allocation's.
     id: u64,
@@ -31,13 +31,13 @@ struct Item {
 
 /// When what a batch holds is free for everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Fence {
     /// More may come into the batch: no event is recorded yet.
     Open,
     /// When this event of ours has passed, which was recorded in the stream after the last free.
     Event(usize),
     /// When all work of all contexts has ended, and no capture is going on.
-    Everything,
+    AllWork,
 }
 
 /// What was freed in one stream, one after the other.
@@ -48,13 +48,13 @@ struct Batch {
     stream: StreamKey,
     /// How many streams of its number had ended before.
     age: u64,
-    end: End,
-    items: Vec<Item>,
+    fence: Fence,
+    items: Vec<FreedAllocation>,
     bytes: u64,
 }
 
 #[derive(Debug, Default)]
-pub struct Freed {
+pub struct DeferredFrees {
     /// In the order of their closing; of each stream at most the last is open.
     batches: VecDeque<Batch>,
     /// Events that are free, with their contexts.
@@ -65,25 +65,32 @@ pub struct Freed {
 
 /// What waits for streams of a context that is being destroyed, and its free events.
 #[derive(Debug, Default)]
-pub struct Passing(Freed);
+pub struct PendingFrees(DeferredFrees);
 
-impl Passing {
+impl PendingFrees {
     /// What was freed, by address and id.
     pub fn starts(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.batches.iter().flat_map(|batch| &batch.items).map(|item| (item.start, item.id))
     }
 }
 
-impl Freed {
+impl DeferredFrees {
     fn age(&self, stream: StreamKey) -> u64 {
         self.ended.get(&(stream.number() as usize)).copied().unwrap_or_default()
     }
 
-    /// An allocation of the same size that was freed in the same stream, and did not leave the book.
-    fn again(&mut self, bytes: u64, pool: usize, context: usize, stream: StreamKey) -> Option<Item> {
+    /// An allocation of the same size that was freed in the same stream, and did not leave the ledger.
+    fn reuse(
+        &mut self,
+        bytes: u64,
+        pool: usize,
+        context: usize,
+        stream: StreamKey,
+    ) -> Option<FreedAllocation> {
         let age = self.age(stream);
         let of_stream = |batch: &Batch| {
-            batch.end != End::Everything && (batch.context, batch.stream, batch.age) == (context, stream, age)
+            batch.fence != Fence::AllWork
+                && (batch.context, batch.stream, batch.age) == (context, stream, age)
         };
         for (at, batch) in self.batches.iter_mut().enumerate().rev().filter(|(_, batch)| of_stream(batch)) {
             let Some(same) = batch.items.iter().rposition(|i| (i.bytes, i.pool) == (bytes, pool)) else {
@@ -92,7 +99,7 @@ impl Freed {
             let item = batch.items.remove(same);
             batch.bytes -= item.bytes;
             if batch.items.is_empty()
-                && let Some(Batch { end: End::Event(event), .. }) = self.batches.remove(at)
+                && let Some(Batch { fence: Fence::Event(event), .. }) = self.batches.remove(at)
             {
                 self.events.push((context, event));
             }
@@ -102,12 +109,12 @@ impl Freed {
     }
 
     /// Adds to the stream's open batch, and takes that out if it is to be closed.
-    fn add(&mut self, item: Item, context: usize, stream: StreamKey) -> Option<Batch> {
+    fn add(&mut self, item: FreedAllocation, context: usize, stream: StreamKey) -> Option<Batch> {
         let is_open =
-            |batch: &Batch| batch.end == End::Open && batch.context == context && batch.stream == stream;
+            |batch: &Batch| batch.fence == Fence::Open && batch.context == context && batch.stream == stream;
         let at = self.batches.iter().rposition(is_open).unwrap_or_else(|| {
             let age = self.age(stream);
-            let new = Batch { context, stream, age, end: End::Open, items: Vec::new(), bytes: 0 };
+            let new = Batch { context, stream, age, fence: Fence::Open, items: Vec::new(), bytes: 0 };
             self.batches.push_back(new);
             self.batches.len() - 1
         });
@@ -115,14 +122,14 @@ impl Freed {
         batch.items.push(item);
         batch.bytes += item.bytes;
         // Nobody else can name a thread's own stream later.
-        let is_full = batch.items.len() >= BATCH || batch.bytes >= BATCH_BYTES || stream.is_own();
+        let is_full = batch.items.len() >= BATCH_ITEMS || batch.bytes >= BATCH_BYTES || stream.is_own();
         if is_full { self.batches.remove(at) } else { None }
     }
 
     /// Takes out the open batches of which this holds.
     fn take_open(&mut self, which: impl Fn(&Batch) -> bool) -> VecDeque<Batch> {
         let all = std::mem::take(&mut self.batches);
-        let (open, rest) = all.into_iter().partition(|batch| batch.end == End::Open && which(batch));
+        let (open, rest) = all.into_iter().partition(|batch| batch.fence == Fence::Open && which(batch));
         self.batches = rest;
         open
     }
@@ -134,7 +141,7 @@ impl Memory {
     ///
     /// # Errors
     /// The code for the application.
-    pub fn allocate_in(
+    pub fn allocate_async(
         &self,
         process: &Process,
         context: &Context,
@@ -142,11 +149,12 @@ impl Memory {
         pool: usize,
         (here, stream): (usize, CUstream),
     ) -> Result<CUdeviceptr, CUresult> {
-        let again = ignore_poison(self.freed.lock()).again(bytes as u64, pool, here, StreamKey::here(stream));
+        let again =
+            ignore_poison(self.deferred.lock()).reuse(bytes as u64, pool, here, StreamKey::here(stream));
         if let Some(item) = again {
-            let mut book = self.book();
-            let new = book.stamp();
-            let known = book.allocations.get_mut(&item.start).filter(|known| known.id == item.id);
+            let mut ledger = self.ledger();
+            let new = ledger.next_seq();
+            let known = ledger.allocations.get_mut(&item.start).filter(|known| known.id == item.id);
             match known {
                 Some(allocation) if (allocation.pool, allocation.device) == (pool, context.device.id) => {
                     allocation.id = new;
@@ -155,17 +163,17 @@ impl Memory {
                 }
                 // Of an earlier pool of this number.
                 Some(_) => {
-                    drop(book);
-                    self.free_later(item.start, item.id);
+                    drop(ledger);
+                    self.defer_free(item.start, item.id);
                 }
                 None => {}
             }
         }
-        let wish = Wish { bytes: bytes as u64, pool, managed: None, pooled: true };
-        match self.allocate(process, context, wish) {
+        let request = AllocRequest { bytes: bytes as u64, pool, managed: None, pooled: true };
+        match self.allocate(process, context, request) {
             Err(CUresult::ERROR_OUT_OF_MEMORY) => {
                 self.reclaim(process, true);
-                self.allocate(process, context, wish)
+                self.allocate(process, context, request)
             }
             answer => answer,
         }
@@ -175,25 +183,25 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` for what has been freed already.
-    pub fn free_in(&self, process: &Process, start: u64, stream: CUstream) -> Result<bool, CUresult> {
-        let Some(allocation) = self.set_free(start)? else { return Ok(false) };
+    pub fn free_async(&self, process: &Process, start: u64, stream: CUstream) -> Result<bool, CUresult> {
+        let Some(allocation) = self.mark_freed(start)? else { return Ok(false) };
         let context = context_of(stream)
             .or_else(|| process.contexts.current().map(|(context, _)| context.raw()))
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
-        let item = Item { start, id, bytes, pool };
-        let full = ignore_poison(self.freed.lock()).add(item, context, StreamKey::here(stream));
+        let item = FreedAllocation { start, id, bytes, pool };
+        let full = ignore_poison(self.deferred.lock()).add(item, context, StreamKey::here(stream));
         if let Some(batch) = full {
-            self.close(process, batch, stream);
+            self.record_fence(process, batch, stream);
             self.reclaim(process, false);
         }
         Ok(true)
     }
 
     /// Records the event with which a batch ends, in its stream as the calling thread names it.
-    fn close(&self, process: &Process, mut batch: Batch, stream: CUstream) {
+    fn record_fence(&self, process: &Process, mut batch: Batch, stream: CUstream) {
         let known = {
-            let mut freed = ignore_poison(self.freed.lock());
+            let mut freed = ignore_poison(self.deferred.lock());
             let at = freed.events.iter().position(|(of, _)| *of == batch.context);
             at.map(|at| freed.events.swap_remove(at).1)
         };
@@ -206,63 +214,63 @@ impl Memory {
         });
         // SAFETY: our own event, and the application's stream.
         let record = |event| unsafe { driver::cuEventRecord(event as CUevent, stream) };
-        batch.end = match event {
-            Some(event) if record(event) == CUresult::SUCCESS => End::Event(event),
-            _ => End::Everything,
+        batch.fence = match event {
+            Some(event) if record(event) == CUresult::SUCCESS => Fence::Event(event),
+            _ => Fence::AllWork,
         };
-        let mut freed = ignore_poison(self.freed.lock());
-        if let (End::Everything, Some(event)) = (batch.end, event) {
+        let mut freed = ignore_poison(self.deferred.lock());
+        if let (Fence::AllWork, Some(event)) = (batch.fence, event) {
             freed.events.push((batch.context, event));
         }
         freed.batches.push_back(batch);
     }
 
     /// A stream is about to be destroyed: what was freed in it waits for its end.
-    pub fn close_stream(&self, process: &Process, stream: CUstream) {
+    pub fn stream_destroyed(&self, process: &Process, stream: CUstream) {
         let key = StreamKey::here(stream);
-        let _none_is_asked = ignore_poison(self.naming.lock());
-        let mut freed = ignore_poison(self.freed.lock());
+        let _none_is_asked = ignore_poison(self.stream_names.lock());
+        let mut freed = ignore_poison(self.deferred.lock());
         if freed.batches.is_empty() && freed.ended.is_empty() {
             return;
         }
         *freed.ended.entry(stream as usize).or_default() += 1;
         let open = freed.take_open(|batch| batch.stream == key);
         drop(freed);
-        self.close_all(process, open, End::Everything, |batch| self.close(process, batch, stream));
+        self.fence_all(process, open, Fence::AllWork, |batch| self.record_fence(process, batch, stream));
     }
 
     /// Closes batches by `close`, unless a capture is going on: then they end so.
-    fn close_all(&self, process: &Process, open: VecDeque<Batch>, end: End, close: impl Fn(Batch)) {
+    fn fence_all(&self, process: &Process, open: VecDeque<Batch>, fence: Fence, close: impl Fn(Batch)) {
         for batch in open {
             let mut batch = Some(batch);
             process.captures.while_none(|| batch.take().map(&close));
             if let Some(batch) = batch {
-                ignore_poison(self.freed.lock()).batches.push_back(Batch { end, ..batch });
+                ignore_poison(self.deferred.lock()).batches.push_back(Batch { fence, ..batch });
             }
         }
     }
 
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
-    pub fn reclaim_here(&self, process: &Process) {
+    pub fn reclaim_current(&self, process: &Process) {
         if let Some((context, _)) = process.contexts.current() {
-            let _no_stream_ends = ignore_poison(self.naming.lock());
+            let _no_stream_ends = ignore_poison(self.stream_names.lock());
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
-            let open = ignore_poison(self.freed.lock()).take_open(named);
-            self.close_all(process, open, End::Open, |batch| {
+            let open = ignore_poison(self.deferred.lock()).take_open(named);
+            self.fence_all(process, open, Fence::Open, |batch| {
                 let stream = batch.stream.number();
-                // SAFETY: the application's own stream, which has not been destroyed: `close_stream` comes before that.
+                // SAFETY: the application's own stream, which has not been destroyed: `stream_destroyed` comes before that.
                 if unsafe { driver::cuStreamQuery(stream) } == CUresult::SUCCESS {
-                    self.give_back_all(process, &batch.items);
+                    self.release_all(process, &batch.items);
                 } else {
-                    self.close(process, batch, stream);
+                    self.record_fence(process, batch, stream);
                 }
             });
         }
         self.reclaim(process, false);
     }
 
-    fn give_back_all<'a>(&self, process: &Process, items: impl IntoIterator<Item = &'a Item>) {
-        items.into_iter().for_each(|item| self.give_back(&process.contexts, item.start, item.id));
+    fn release_all<'a>(&self, process: &Process, items: impl IntoIterator<Item = &'a FreedAllocation>) {
+        items.into_iter().for_each(|item| self.release_allocation(&process.contexts, item.start, item.id));
     }
 
     /// Marks the allocation that begins there as freed, unless its memory is the driver's to free: of its own pools, or
@@ -270,17 +278,17 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` if it was freed before, or lies in a chunk and is no allocation.
-    fn set_free(&self, start: u64) -> Result<Option<Allocation>, CUresult> {
-        let mut guard = self.book();
-        let book = &mut *guard;
-        let Some(allocation) = book.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
+    fn mark_freed(&self, start: u64) -> Result<Option<Allocation>, CUresult> {
+        let mut guard = self.ledger();
+        let ledger = &mut *guard;
+        let Some(allocation) = ledger.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
         else {
             // Where a chunk begins, the driver would free all of it.
-            return if book.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
+            return if ledger.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
         };
         let is_the_drivers =
-            |extent: &super::book::Extent| extent.home == Home::Plain && extent.shelf.is_none();
-        if book.extents.get(&allocation.extent).is_none_or(is_the_drivers) {
+            |extent: &super::book::Extent| extent.backing == Backing::Plain && extent.arena.is_none();
+        if ledger.extents.get(&allocation.extent).is_none_or(is_the_drivers) {
             return Ok(None);
         }
         if std::mem::replace(&mut allocation.freed, true) {
@@ -290,14 +298,14 @@ impl Memory {
     }
 
     /// Frees it when no capture is going on any more.
-    pub(super) fn free_later(&self, start: u64, id: u64) {
-        if let Some(allocation) = self.book().allocations.get_mut(&start).filter(|known| known.id == id) {
+    pub(super) fn defer_free(&self, start: u64, id: u64) {
+        if let Some(allocation) = self.ledger().allocations.get_mut(&start).filter(|known| known.id == id) {
             allocation.freed = true;
         }
-        let items = vec![Item { start, id, bytes: 0, pool: 0 }];
-        let (stream, end) = (StreamKey::default(), End::Everything);
-        let batch = Batch { context: 0, stream, age: 0, end, items, bytes: 0 };
-        ignore_poison(self.freed.lock()).batches.push_back(batch);
+        let items = vec![FreedAllocation { start, id, bytes: 0, pool: 0 }];
+        let (stream, fence) = (StreamKey::default(), Fence::AllWork);
+        let batch = Batch { context: 0, stream, age: 0, fence, items, bytes: 0 };
+        ignore_poison(self.deferred.lock()).batches.push_back(batch);
     }
 
     /// Gives back what its stream has passed; with `wait`, everything.
@@ -306,31 +314,31 @@ impl Memory {
             return;
         }
         // One at a time: a context's end waits for it, with which the events end that it asks.
-        let one = match self.reclaiming.try_lock() {
+        let one = match self.reclaim_lock.try_lock() {
             Err(TryLockError::WouldBlock) if !wait => return,
-            Err(TryLockError::WouldBlock) => ignore_poison(self.reclaiming.lock()),
+            Err(TryLockError::WouldBlock) => ignore_poison(self.reclaim_lock.lock()),
             Ok(one) => one,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
         // Waited for without the lock, which other threads' frees need to get on.
         let mut queue = {
-            let mut freed = ignore_poison(self.freed.lock());
+            let mut freed = ignore_poison(self.deferred.lock());
             let all = std::mem::take(&mut freed.batches);
             let (open, mut closed): (VecDeque<_>, VecDeque<_>) =
-                all.into_iter().partition(|batch| batch.end == End::Open && !wait);
+                all.into_iter().partition(|batch| batch.fence == Fence::Open && !wait);
             freed.batches = open;
             // Their streams may end meanwhile.
             closed
                 .iter_mut()
-                .filter(|batch| batch.end == End::Open)
-                .for_each(|batch| batch.end = End::Everything);
+                .filter(|batch| batch.fence == Fence::Open)
+                .for_each(|batch| batch.fence = Fence::AllWork);
             closed
         };
         let (mut done, mut kept, mut events) = (Vec::new(), VecDeque::new(), Vec::new());
         let mut synchronized = None;
         while let Some(mut batch) = queue.pop_front() {
-            let End::Event(event) = batch.end else {
-                if *synchronized.get_or_insert_with(|| self.all_has_ended(process)) {
+            let Fence::Event(event) = batch.fence else {
+                if *synchronized.get_or_insert_with(|| self.all_work_done(process)) {
                     done.append(&mut batch.items);
                 } else {
                     kept.push_back(batch);
@@ -351,38 +359,38 @@ impl Memory {
                     break;
                 }
                 // Nothing comes of this event any more. In a broken context nothing comes of anything.
-                _ => kept.push_back(Batch { end: End::Everything, ..batch }),
+                _ => kept.push_back(Batch { fence: Fence::AllWork, ..batch }),
             }
         }
         kept.append(&mut queue);
-        let mut freed = ignore_poison(self.freed.lock());
+        let mut freed = ignore_poison(self.deferred.lock());
         kept.append(&mut freed.batches);
         freed.batches = kept;
         freed.events.append(&mut events);
         drop(freed);
         drop(one);
-        self.give_back_all(process, &done);
+        self.release_all(process, &done);
     }
 
     /// Gives everything back: all work of this process has ended.
-    pub fn reclaim_ended(&self, process: &Process) {
+    pub fn reclaim_all(&self, process: &Process) {
         if process.captures.any() {
             return;
         }
-        let _one = ignore_poison(self.reclaiming.lock());
-        let mut freed = ignore_poison(self.freed.lock());
+        let _one = ignore_poison(self.reclaim_lock.lock());
+        let mut freed = ignore_poison(self.deferred.lock());
         let all = std::mem::take(&mut freed.batches);
-        let used = all.iter().filter_map(|batch| match batch.end {
-            End::Event(event) => Some((batch.context, event)),
+        let used = all.iter().filter_map(|batch| match batch.fence {
+            Fence::Event(event) => Some((batch.context, event)),
             _ => None,
         });
         freed.events.extend(used);
         drop(freed);
-        self.give_back_all(process, all.iter().flat_map(|batch| &batch.items));
+        self.release_all(process, all.iter().flat_map(|batch| &batch.items));
     }
 
     /// Waits for all work of every context; false beside a capture, which that would disturb.
-    fn all_has_ended(&self, process: &Process) -> bool {
+    fn all_work_done(&self, process: &Process) -> bool {
         let all = process.contexts.all();
         let ended = || all.iter().all(|context| context.synchronize() == CUresult::SUCCESS);
         // Of a context that is being ended nothing can be asked.
@@ -390,21 +398,21 @@ impl Memory {
     }
 
     /// Takes out what waits for streams of a context that is about to go.
-    pub(super) fn take_passing(&self, context: usize) -> Passing {
-        let _none_is_asked = ignore_poison(self.reclaiming.lock());
-        let mut freed = ignore_poison(self.freed.lock());
+    pub(super) fn detach_pending(&self, context: usize) -> PendingFrees {
+        let _none_is_asked = ignore_poison(self.reclaim_lock.lock());
+        let mut freed = ignore_poison(self.deferred.lock());
         let (gone, rest) =
             std::mem::take(&mut freed.batches).into_iter().partition(|batch| batch.context == context);
         freed.batches = rest;
         let (events, rest) =
             std::mem::take(&mut freed.events).into_iter().partition(|(of, _)| *of == context);
         freed.events = rest;
-        Passing(Freed { batches: gone, events, ended: BTreeMap::new() })
+        PendingFrees(DeferredFrees { batches: gone, events, ended: BTreeMap::new() })
     }
 
     /// The context has stayed.
-    pub(super) fn put_back_passing(&self, passing: Passing) {
-        let mut freed = ignore_poison(self.freed.lock());
+    pub(super) fn reattach_pending(&self, passing: PendingFrees) {
+        let mut freed = ignore_poison(self.deferred.lock());
         freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);
     }

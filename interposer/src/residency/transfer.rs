@@ -1,14 +1,14 @@
 //! How memory comes and goes: pieces by copies between the device and their slots, managed memory by prefetches.
 //!
-//! Only the agent calls this, and only while nothing of this process is in flight. The book is locked for a batch at
+//! Only the agent calls this, and only while nothing of this process is in flight. The ledger is locked for a batch at
 //! a time, so that an allocation waits for about 10 ms at most. What leaves is told in smaller steps, while the rest of
 //! its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // moves the application's memory through the driver
 use super::Memory;
-use super::allocate::FINE;
-use super::book::{Home, PieceId, Totals};
+use super::allocate::FINE_PIECE;
+use super::book::{Backing, PieceId, Totals};
 use super::piece::Piece;
-use super::plan::{self, Range, Stretch};
+use super::plan::{self, AddressRange, ManagedExtent};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::contexts::Contexts;
@@ -18,18 +18,18 @@ use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
-/// Moved between two looks at the book, bytes.
+/// Moved between two looks at the ledger, bytes.
 const BATCH: u64 = 512 << 20;
 /// What has left is told when it is so much, bytes, for the scheduler passes on no less; and not more often than every
 /// 2 ms, for it hears no more than a thousand messages a second from one tenant.
-const STEP: u64 = 128 << 20;
-const SELDOM: Nanos = Nanos::from_millis(2);
+const PROGRESS_STEP: u64 = 128 << 20;
+const PROGRESS_INTERVAL: Nanos = Nanos::from_millis(2);
 /// One prefetch call's share: 50 GB/s in with pieces of 32 to 256 MiB, 27 GB/s with pieces of 2 MiB (one H200, driver
 /// 580.159.04).
-const PREFETCH: u64 = 64 << 20;
+const PREFETCH_CHUNK: u64 = 64 << 20;
 
-/// What there is on a device, for whoever is told while the book is locked.
-pub type Sums<'a> = &'a dyn Fn(DeviceId) -> Totals;
+/// What there is on a device, for whoever is told while the ledger is locked.
+pub type TotalsOf<'a> = &'a dyn Fn(DeviceId) -> Totals;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -40,28 +40,28 @@ enum Way {
 impl Memory {
     /// Brings back what belongs on each device, within its budget; without `bulk`, what page faults can bring is left
     /// to them and counted as there. `progress` is called after each batch.
-    pub fn fetch(
+    pub fn restore(
         &self,
         contexts: &Contexts,
         budget: &[Share],
         bulk: bool,
         mut progress: impl FnMut(),
     ) -> Vec<Share> {
-        self.place_elsewhere(contexts);
+        self.materialize_without_context(contexts);
         let mut fetched = each(contexts, budget, |context, bytes| {
-            let moved = self.bring(context, bytes, &mut progress);
-            let rest = bytes.0.saturating_sub(self.fixed_and_pieces(context.device.id));
-            Bytes(moved.0 + self.fetch_managed(context, Bytes(rest), bulk))
+            let moved = self.restore_pieces(context, bytes, &mut progress);
+            let rest = bytes.0.saturating_sub(self.resident_besides_managed(context.device.id));
+            Bytes(moved.0 + self.prefetch_managed(context, Bytes(rest), bulk))
         });
-        fetched.extend(self.bring_elsewhere(contexts, budget, &mut progress));
+        fetched.extend(self.restore_without_context(contexts, budget, &mut progress));
         fetched
     }
 
     /// Brings pieces back, batch by batch.
-    fn bring(&self, context: &Context, budget: Bytes, progress: &mut dyn FnMut()) -> Bytes {
+    fn restore_pieces(&self, context: &Context, budget: Bytes, progress: &mut dyn FnMut()) -> Bytes {
         let mut moved = 0;
         loop {
-            let (batch, more) = self.bring_batch(context, budget.0);
+            let (batch, more) = self.restore_batch(context, budget.0);
             moved += batch;
             if batch > 0 {
                 progress();
@@ -73,21 +73,21 @@ impl Memory {
     }
 
     /// What was moved out of devices in which the program has no context any more: it comes back in one of ours.
-    fn bring_elsewhere(
+    fn restore_without_context(
         &self,
         contexts: &Contexts,
         budget: &[Share],
         progress: &mut dyn FnMut(),
     ) -> Vec<Share> {
         let lacking = |device: DeviceId| {
-            let away = |piece: &Piece| piece.device == device && piece.saved && !piece.is_there();
-            contexts.on(device).is_none() && self.book().pieces.values().any(away)
+            let away = |piece: &Piece| piece.device == device && piece.saved && !piece.is_resident();
+            contexts.on(device).is_none() && self.ledger().pieces.values().any(away)
         };
         let devices = contexts.devices();
         let devices = devices.iter().filter(|device| lacking(device.id));
         let back = devices.filter_map(|device| {
             let share = budget.iter().find(|share| share.device == device.id)?;
-            let lent = contexts.lend(device, |context| self.bring(context, share.bytes, progress));
+            let lent = contexts.lend(device, |context| self.restore_pieces(context, share.bytes, progress));
             contexts.note_use(lent.map(|_| ()));
             match lent {
                 Ok(bytes) => Some(Share { device: device.id, bytes }),
@@ -101,11 +101,11 @@ impl Memory {
     }
 
     /// New memory on devices in which the program has no context: there is nothing to copy, and nobody to wait for.
-    fn place_elsewhere(&self, contexts: &Contexts) {
-        let mut book = self.book();
-        let new = book.pieces.values_mut().filter(|piece| !piece.is_there() && !piece.saved);
+    fn materialize_without_context(&self, contexts: &Contexts) {
+        let mut ledger = self.ledger();
+        let new = ledger.pieces.values_mut().filter(|piece| !piece.is_resident() && !piece.saved);
         for piece in new.filter(|piece| contexts.on(piece.device).is_none()) {
-            let placed = piece.place();
+            let placed = piece.materialize();
             contexts.note_use(placed);
             if let Err(code) = placed {
                 log::debug!("memory on a device without a context finds no room (CUDA error {})", code.0);
@@ -114,19 +114,20 @@ impl Memory {
     }
 
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
-    /// is called after each step, perhaps with the book locked: it must not ask this memory for anything but the sums.
+    /// is called after each step, perhaps with the ledger locked: it must not ask this memory for anything but the sums.
     pub fn evict(
         &self,
         contexts: &Contexts,
         wanted: &[Share],
-        mut progress: impl FnMut(Sums<'_>),
+        mut progress: impl FnMut(TotalsOf<'_>),
     ) -> Vec<Share> {
         each(contexts, wanted, |context, bytes| {
             // What nothing lies in need not be kept anywhere.
-            let shed = if bytes.0 > 0 { self.shed(contexts, context.device.id, 0) } else { None };
+            let shed =
+                if bytes.0 > 0 { self.release_empty_chunks(contexts, context.device.id, 0) } else { None };
             let mut moved = shed.unwrap_or_default();
             while moved < bytes.0 {
-                let batch = self.lift_batch(context, bytes.0 - moved, &mut progress);
+                let batch = self.evict_batch(context, bytes.0 - moved, &mut progress);
                 let Some(batch) = batch else { break };
                 moved += batch;
             }
@@ -143,34 +144,34 @@ impl Memory {
     }
 
     /// Lets new memory be placed, if everything that must be there is: then, and only then, kernels may run.
-    pub fn admit(&self) -> bool {
-        let mut book = self.book();
-        book.placing = book.pieces.values().all(Piece::is_there);
-        book.placing
+    pub fn allow_placement(&self) -> bool {
+        let mut ledger = self.ledger();
+        ledger.placement_allowed = ledger.pieces.values().all(Piece::is_resident);
+        ledger.placement_allowed
     }
 
     /// From now on new memory waits for the grant.
-    pub fn dismiss(&self) {
-        self.book().placing = false;
+    pub fn forbid_placement(&self) {
+        self.ledger().placement_allowed = false;
         self.moved.notify_all();
     }
 
     /// How many bytes of pieces are away from their devices.
-    pub fn away(&self) -> u64 {
-        self.book().pieces.values().filter(|piece| !piece.is_there()).map(|piece| piece.bytes).sum()
+    pub fn evicted_bytes(&self) -> u64 {
+        self.ledger().pieces.values().filter(|piece| !piece.is_resident()).map(|piece| piece.bytes).sum()
     }
 
     /// Gives swap space to pieces that were made while there was none; what is still lacking, all bytes and the most
     /// of one.
-    pub fn lodge(&self) -> Option<(u64, u64)> {
-        let mut book = self.book();
-        let homeless = |piece: &&mut Piece| piece.slot.is_none() && piece.pinned.is_none();
-        let mut pieces: Vec<&mut Piece> = book.pieces.values_mut().filter(homeless).collect();
+    pub fn assign_slots(&self) -> Option<(u64, u64)> {
+        let mut ledger = self.ledger();
+        let lacks_slot = |piece: &&mut Piece| piece.slot.is_none() && piece.pinned.is_none();
+        let mut pieces: Vec<&mut Piece> = ledger.pieces.values_mut().filter(lacks_slot).collect();
         // The largest first, which fit into the fewest places.
         pieces.sort_unstable_by_key(|piece| std::cmp::Reverse(piece.bytes));
         let (mut lacking, mut largest) = (0, 0);
         for piece in pieces {
-            piece.slot = self.space.slot_now(piece.bytes);
+            piece.slot = self.space.try_allocate_slot(piece.bytes);
             if piece.slot.is_none() {
                 lacking += piece.bytes;
                 largest = largest.max(piece.bytes);
@@ -179,27 +180,27 @@ impl Memory {
         (lacking > 0).then_some((lacking, largest))
     }
 
-    fn fixed_and_pieces(&self, device: DeviceId) -> u64 {
-        let book = self.book();
-        let managed: u64 = book
+    fn resident_besides_managed(&self, device: DeviceId) -> u64 {
+        let ledger = self.ledger();
+        let managed: u64 = ledger
             .extents
             .values()
             .filter(|extent| extent.device == device)
-            .map(|extent| if let Home::Managed { resident } = extent.home { resident } else { 0 })
+            .map(|extent| if let Backing::Managed { resident } = extent.backing { resident } else { 0 })
             .sum();
-        book.totals(device).resident - managed
+        ledger.totals(device).resident - managed
     }
 
     /// One batch of pieces in: its bytes, and whether to go on. Not so when there is nothing more to bring, or no room.
-    fn bring_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
+    fn restore_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
         let device = context.device.id;
-        let mut book = self.book();
-        let mut room = budget.saturating_sub(book.totals(device).resident).min(BATCH.max(1));
-        let mut away: Vec<(u64, PieceId, u64)> = book
+        let mut ledger = self.ledger();
+        let mut room = budget.saturating_sub(ledger.totals(device).resident).min(BATCH.max(1));
+        let mut away: Vec<(u64, PieceId, u64)> = ledger
             .pieces
             .values()
-            .filter(|piece| piece.device == device && !piece.is_there())
-            .map(|piece| (piece.stamp, piece.stamp, piece.bytes))
+            .filter(|piece| piece.device == device && !piece.is_resident())
+            .map(|piece| (piece.lru_seq, piece.lru_seq, piece.bytes))
             .collect();
         away.sort_unstable_by(|a, b| b.cmp(a));
         let Some(mut entered) = context.enter() else { return (0, false) };
@@ -209,13 +210,13 @@ impl Memory {
         let (mut batch, mut refused) = (Vec::new(), CUresult::SUCCESS);
         for (_, id, bytes) in away {
             if bytes > room && !batch.is_empty()
-                || budget.saturating_sub(book.totals(device).resident) < bytes
+                || budget.saturating_sub(ledger.totals(device).resident) < bytes
             {
                 break;
             }
-            let Some(piece) = book.pieces.get_mut(&id) else { continue };
-            if let Err(code) = piece.place() {
-                book.refuse(device, bytes, code);
+            let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
+            if let Err(code) = piece.materialize() {
+                ledger.note_refusal(device, bytes, code);
                 refused = code;
                 break;
             }
@@ -231,7 +232,7 @@ impl Memory {
                 };
                 if let Err(code) = piece.copy(copy, wait) {
                     let _ = wait();
-                    piece.lift();
+                    piece.release();
                     refused = code;
                     break;
                 }
@@ -242,44 +243,50 @@ impl Memory {
         let done = wait();
         let mut moved = 0;
         for id in batch {
-            let Some(piece) = book.pieces.get_mut(&id) else { continue };
+            let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
             if done == CUresult::SUCCESS {
                 moved += piece.bytes;
             } else if piece.saved {
                 // Its bytes are still in the slot.
-                piece.lift();
+                piece.release();
             }
         }
         if refused != CUresult::SUCCESS || done != CUresult::SUCCESS {
             log::debug!("memory does not come back yet (CUDA error {})", refused.0.max(done.0));
         }
         drop(entered);
-        drop(book);
+        drop(ledger);
         self.moved.notify_all();
         (moved, moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS)
     }
 
     /// One batch of pieces out; none when there is nothing more that can leave.
-    fn lift_batch(&self, context: &Context, wanted: u64, progress: &mut dyn FnMut(Sums<'_>)) -> Option<u64> {
+    fn evict_batch(
+        &self,
+        context: &Context,
+        wanted: u64,
+        progress: &mut dyn FnMut(TotalsOf<'_>),
+    ) -> Option<u64> {
         let device = context.device.id;
-        let book = self.book();
-        let can = |piece: &&Piece| piece.device == device && piece.is_there() && piece.can_leave();
-        let mut leaving: Vec<PieceId> = book.pieces.values().filter(can).map(|piece| piece.stamp).collect();
-        drop(book);
+        let ledger = self.ledger();
+        let can = |piece: &&Piece| piece.device == device && piece.is_resident() && piece.is_evictable();
+        let mut leaving: Vec<PieceId> =
+            ledger.pieces.values().filter(can).map(|piece| piece.lru_seq).collect();
+        drop(ledger);
         leaving.sort_unstable();
-        Some(self.lift(context, &leaving, wanted.min(BATCH), progress)).filter(|moved| *moved > 0)
+        Some(self.evict_pieces(context, &leaving, wanted.min(BATCH), progress)).filter(|moved| *moved > 0)
     }
 
     /// Moves pieces out that can leave, until at least `wanted` bytes have left; returns how many have.
-    pub(super) fn lift(
+    pub(super) fn evict_pieces(
         &self,
         context: &Context,
         leaving: &[PieceId],
         wanted: u64,
-        progress: &mut dyn FnMut(Sums<'_>),
+        progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
-        let _nothing_stays = ignore_poison(self.leaving.write());
-        let mut book = self.book();
+        let _nothing_stays = ignore_poison(self.residency.write());
+        let mut ledger = self.ledger();
         let Some(mut entered) = context.enter() else { return 0 };
         let Ok(stream) = entered.stream() else { return 0 };
         // SAFETY: our own stream of the context that is current.
@@ -289,7 +296,7 @@ impl Memory {
             if sum >= wanted {
                 break;
             }
-            let piece = book.pieces.get(id).filter(|piece| piece.is_there() && piece.can_leave());
+            let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident() && piece.is_evictable());
             let Some(piece) = piece else { continue };
             if let Some(slot) = piece.slot {
                 self.space.register(&entered, slot);
@@ -313,46 +320,49 @@ impl Memory {
             if failed {
                 continue;
             }
-            let Some(piece) = book.pieces.get_mut(id) else { continue };
-            piece.lift();
+            let Some(piece) = ledger.pieces.get_mut(id) else { continue };
+            piece.release();
             piece.saved = true;
             moved += piece.bytes;
-            book.split(*id, FINE, |slot| self.space.split(slot, FINE));
-            if moved - told >= STEP && clock::since(told_at) >= SELDOM {
+            ledger.split(*id, FINE_PIECE, |slot| self.space.split(slot, FINE_PIECE));
+            if moved - told >= PROGRESS_STEP && clock::since(told_at) >= PROGRESS_INTERVAL {
                 (told, told_at) = (moved, clock::instant());
-                progress(&|device| book.totals(device));
+                progress(&|device| ledger.totals(device));
             }
         }
         if moved > told {
-            progress(&|device| book.totals(device));
+            progress(&|device| ledger.totals(device));
         }
         let _ = wait();
         drop(entered);
-        drop(book);
+        drop(ledger);
         self.moved.notify_all();
         moved
     }
 
-    fn stretches(&self, device: DeviceId) -> Vec<Stretch> {
-        let book = self.book();
-        let of_device = book.extents.iter().filter(|(_, extent)| extent.device == device);
+    fn managed_extents(&self, device: DeviceId) -> Vec<ManagedExtent> {
+        let ledger = self.ledger();
+        let of_device = ledger.extents.iter().filter(|(_, extent)| extent.device == device);
         of_device
-            .filter_map(|(start, extent)| match extent.home {
-                Home::Managed { resident } => {
-                    Some(Stretch { start: *start, bytes: extent.bytes, resident, stamp: extent.stamp })
-                }
+            .filter_map(|(start, extent)| match extent.backing {
+                Backing::Managed { resident } => Some(ManagedExtent {
+                    start: *start,
+                    bytes: extent.bytes,
+                    resident,
+                    lru_seq: extent.lru_seq,
+                }),
                 _ => None,
             })
             .collect()
     }
 
-    fn fetch_managed(&self, context: &Context, budget: Bytes, bulk: bool) -> u64 {
-        let ranges = plan::fetch(&self.stretches(context.device.id), budget);
+    fn prefetch_managed(&self, context: &Context, budget: Bytes, bulk: bool) -> u64 {
+        let ranges = plan::restore(&self.managed_extents(context.device.id), budget);
         if ranges.is_empty() {
             return 0;
         }
         let mut missing = 0;
-        self.each_stretch(&ranges, |range, start, bytes, resident| {
+        self.for_each_managed(&ranges, |range, start, bytes, resident| {
             let end = range.start - start + range.bytes;
             missing += end.saturating_sub(*resident);
             *resident = (*resident).max(end).min(bytes);
@@ -362,24 +372,28 @@ impl Memory {
     }
 
     fn evict_managed(&self, context: &Context, wanted: Bytes) -> u64 {
-        let ranges = plan::evict(&self.stretches(context.device.id), wanted);
+        let ranges = plan::evict(&self.managed_extents(context.device.id), wanted);
         if ranges.is_empty() {
             return 0;
         }
         let gone = prefetch(context, &ranges, Way::Out);
-        self.each_stretch(&gone, |range, start, _, resident| {
+        self.for_each_managed(&gone, |range, start, _, resident| {
             *resident = (*resident).min(range.start - start)
         });
         plan::sum(&gone).0
     }
 
     /// Every managed extent that is still there, with its range.
-    fn each_stretch(&self, ranges: &[Range], mut act: impl FnMut(&Range, u64, u64, &mut u64)) {
-        let mut book = self.book();
+    fn for_each_managed(
+        &self,
+        ranges: &[AddressRange],
+        mut act: impl FnMut(&AddressRange, u64, u64, &mut u64),
+    ) {
+        let mut ledger = self.ledger();
         for range in ranges {
-            if let Some((start, extent)) = book.extents.range_mut(..=range.start).next_back()
+            if let Some((start, extent)) = ledger.extents.range_mut(..=range.start).next_back()
                 && range.start < start + extent.bytes
-                && let Home::Managed { resident } = &mut extent.home
+                && let Backing::Managed { resident } = &mut extent.backing
             {
                 act(range, *start, extent.bytes, resident);
             }
@@ -397,7 +411,7 @@ fn each(contexts: &Contexts, shares: &[Share], mut act: impl FnMut(&Context, Byt
 
 /// Prefetches every piece to the device or the host on our own stream and waits. A piece that cannot be prefetched
 /// (the application freed it a moment ago) is left out; all are, if the wait fails.
-fn prefetch(context: &Context, ranges: &[Range], way: Way) -> Vec<Range> {
+fn prefetch(context: &Context, ranges: &[AddressRange], way: Way) -> Vec<AddressRange> {
     let place = if way == Way::In { context.device.ordinal } else { CU_DEVICE_CPU };
     let Some(mut entered) = context.enter() else { return Vec::new() };
     let stream = match entered.stream() {
@@ -412,10 +426,10 @@ fn prefetch(context: &Context, ranges: &[Range], way: Way) -> Vec<Range> {
         let mut start = range.start;
         let end = range.start + range.bytes;
         while start < end {
-            let bytes = (end - start).min(PREFETCH);
+            let bytes = (end - start).min(PREFETCH_CHUNK);
             // SAFETY: only addresses; the driver answers with an error where no managed memory lies.
             match unsafe { driver::cuMemPrefetchAsync(start, bytes as usize, place, stream) } {
-                CUresult::SUCCESS => moved.push(Range { start, bytes }),
+                CUresult::SUCCESS => moved.push(AddressRange { start, bytes }),
                 code => refused = Some(code),
             }
             start += bytes;

@@ -13,7 +13,7 @@ use crate::sys::thread;
 use crate::sys::waker::Waker;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToScheduler;
-pub use reader::{Heard, Mapped};
+pub use reader::{Heard, SwapGrant};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
 use super::Inbox;
 use crate::process::Process;
-use crate::residency::Mapping;
+use crate::residency::FileMapping;
 use crate::sys::guarded_fd::{GuardedFd, SWAP};
 use crate::sys::thread;
 use nvshare_protocol::frame::{Reader, Received};
@@ -14,14 +14,14 @@ use std::sync::mpsc::{self, Sender};
 /// A message, and what came with it of swap space.
 pub struct Heard {
     pub message: ToTenant,
-    pub mapped: Mapped,
+    pub mapped: SwapGrant,
 }
 
 /// What is new of a file of the scheduler's.
-pub struct Mapped {
+pub struct SwapGrant {
     /// It is another file than before.
     pub anew: bool,
-    pub mappings: Vec<Mapping>,
+    pub mappings: Vec<FileMapping>,
     /// Why the rest of it is not mapped.
     pub failed: Option<io::Error>,
 }
@@ -110,15 +110,15 @@ impl SwapFile {
         (self.mapped, self.anew) = (0, true);
     }
 
-    fn map_up_to(&mut self, bytes: u64, most: u64) -> Mapped {
+    fn map_up_to(&mut self, bytes: u64, most: u64) -> SwapGrant {
         let mut mappings = Vec::new();
-        let bytes = Mapping::whole(bytes);
+        let bytes = FileMapping::whole(bytes);
         let mut failed = None;
         while self.mapped < bytes && failed.is_none() {
             let file = self.file.as_ref().ok_or_else(|| io::Error::other("no file came with the swap space"));
             let mapping = file
                 .and_then(GuardedFd::get)
-                .and_then(|file| Mapping::new(file, self.mapped, (bytes - self.mapped).min(most)));
+                .and_then(|file| FileMapping::new(file, self.mapped, (bytes - self.mapped).min(most)));
             match mapping {
                 Ok(mapping) => {
                     self.mapped += mapping.bytes;
@@ -129,6 +129,6 @@ impl SwapFile {
         }
         // Not before the message that the file belongs to.
         let anew = bytes > 0 && std::mem::take(&mut self.anew);
-        Mapped { anew, mappings, failed }
+        SwapGrant { anew, mappings, failed }
     }
 }
