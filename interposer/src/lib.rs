@@ -1,7 +1,7 @@
 //! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
 //! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
 //! we keep), `place` (whether there is one for us), `agent` (who decides with the scheduler), `transport` (the
-//! connection), `residency` (how memory moves), `ipc` (what other processes open), `find` (dlsym), `open` (dlopen,
+//! connection), `memory` (the application's memory: what there is, how it moves and is shared), `find` (dlsym), `open` (dlopen,
 //! dlmopen), `loaded` (where glibc's are), `elsewhere` (a driver that is not ours).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
@@ -16,12 +16,11 @@ mod entry;
 mod exports;
 mod find;
 mod gate;
-mod ipc;
 mod loaded;
+mod memory;
 mod open;
 mod place;
 mod process;
-mod residency;
 mod sanitizer;
 mod settings;
 mod sys;

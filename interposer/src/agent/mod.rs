@@ -14,8 +14,8 @@ mod tell;
 mod turn;
 
 use crate::driver;
+use crate::memory::Totals;
 use crate::process::Process;
-use crate::residency::Totals;
 use crate::sys::random::random;
 use crate::sys::{clock, log, thread};
 use crate::transport::{Link, Transport};

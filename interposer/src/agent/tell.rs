@@ -1,6 +1,6 @@
 //! What we tell the scheduler: devices, memory, and that work waits.
 use super::{Agent, Phase, REPORT, STAYING, turn};
-use crate::residency::{Totals, TotalsOf};
+use crate::memory::{Totals, TotalsOf};
 use crate::sys::clock;
 use nvshare_protocol::tenant::{Device, Memory, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};

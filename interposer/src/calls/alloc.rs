@@ -5,8 +5,8 @@ use super::pool::{self, PoolSource};
 use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
+use crate::memory::{AllocRequest, context_of};
 use crate::process::Process;
-use crate::residency::{AllocRequest, context_of};
 use nvshare_abi::*;
 
 /// Rows of pitched memory begin at multiples of this, as the driver's own do on every device since compute

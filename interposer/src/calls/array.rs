@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
 use super::answer::here;
 use crate::dispatch::{BoxedAfter, Disposition};
+use crate::memory::Unevictable;
 use crate::process::Process;
-use crate::residency::Unevictable;
 use nvshare_abi::*;
 
 /// Bytes of one channel, by the format's number in `cuda.h`: 0x01 and 0x08 are of 8 bits, 0x02, 0x09 and 0x10 of 16,

@@ -3,9 +3,9 @@
 use super::answer::{answer, here, said};
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
-use crate::ipc::IpcHandle;
+use crate::memory::AllocInfo;
+use crate::memory::share::IpcHandle;
 use crate::process::Process;
-use crate::residency::AllocInfo;
 use crate::sys::log;
 use nvshare_abi::*;
 

@@ -5,8 +5,8 @@ use super::ipc::is_shareable;
 use super::launch::{submit_in, wait_for_memory};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::gate::InFlight;
+use crate::memory::{AllocInfo, ResidencyGuard};
 use crate::process::Process;
-use crate::residency::{AllocInfo, ResidencyGuard};
 use nvshare_abi::*;
 
 pub fn address_range(

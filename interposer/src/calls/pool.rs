@@ -5,8 +5,8 @@ use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
+use crate::memory::{AccessScope, Engine};
 use crate::process::{Pool, Process};
-use crate::residency::{AccessScope, Engine};
 use nvshare_abi::*;
 use std::sync::Arc;
 

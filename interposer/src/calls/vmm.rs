@@ -5,8 +5,8 @@ use super::array::uncounted;
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
+use crate::memory::is_ours;
 use crate::process::Process;
-use crate::residency::is_ours;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
 
@@ -45,7 +45,7 @@ pub fn physical_create(
     let wishes = prop.allocFlags;
     let plain = prop.r#type == CU_MEM_ALLOCATION_TYPE_PINNED
         && (wishes.compressionType, wishes.gpuDirectRDMACapable, wishes.usage) == (0, 0, 0);
-    if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::residency::GRANULE as usize) {
+    if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::memory::GRANULE as usize) {
         let made = process.memory.create_physical(process, device, bytes as u64, prop, limit);
         // SAFETY: the application's own pointer for the result.
         return Disposition::Complete(unsafe { written(handle, made) });

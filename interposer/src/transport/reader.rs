@@ -1,7 +1,7 @@
 //! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
 use super::Inbox;
+use crate::memory::FileMapping;
 use crate::process::Process;
-use crate::residency::FileMapping;
 use crate::sys::guarded_fd::{GuardedFd, SWAP};
 use crate::sys::thread;
 use nvshare_protocol::frame::{Reader, Received};

@@ -1,9 +1,9 @@
 //! What the application frees.
 #![allow(unsafe_code)] // frees device memory through the driver
-use super::Memory;
-use super::book::{Allocation, Backing, Extent, Ledger};
 use crate::driver;
 use crate::driver::contexts::Contexts;
+use crate::memory::Memory;
+use crate::memory::ledger::{Allocation, Backing, Extent, Ledger};
 use crate::process::Process;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -60,7 +60,7 @@ impl Memory {
     }
 
     /// Frees what nothing uses any more, if it is still the allocation of that id.
-    pub(super) fn release_allocation(&self, contexts: &Contexts, start: u64, id: u64) {
+    pub fn release_allocation(&self, contexts: &Contexts, start: u64, id: u64) {
         let mut ledger = self.ledger();
         let known = ledger.allocations.get(&start).is_some_and(|known| known.id == id);
         if let Some(allocation) = known.then(|| ledger.allocations.remove(&start)).flatten() {
@@ -70,7 +70,7 @@ impl Memory {
     }
 
     /// The place of an allocation is free.
-    pub(super) fn release_place(
+    pub fn release_place(
         &self,
         contexts: &Contexts,
         mut ledger: MutexGuard<'_, Ledger>,
@@ -121,13 +121,13 @@ impl Memory {
     }
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
-    pub(super) fn drop_extent(&self, contexts: &Contexts, start: u64) {
+    pub fn drop_extent(&self, contexts: &Contexts, start: u64) {
         let extent = self.ledger().extents.remove(&start);
         extent.into_iter().for_each(|extent| self.release_extent(contexts, start, extent));
     }
 
     /// The same of one that is out of the ledger.
-    pub(super) fn release_extent(&self, contexts: &Contexts, start: u64, extent: Extent) {
+    pub fn release_extent(&self, contexts: &Contexts, start: u64, extent: Extent) {
         self.changed.store(true, Release);
         let Backing::Pieces(ids) = extent.backing else {
             // The driver waits in it, and by its documentation needs a context.

@@ -2,9 +2,9 @@
 //!
 //! What is given is given for all allocations of a device, for those of several contexts and pools share chunks. A
 //! program that is refused natively may therefore be let in here; none that is let in natively is refused.
-use super::Memory;
-use super::book::{Backing, Ledger, PieceId};
-use super::piece::read_write_access;
+use crate::memory::Memory;
+use crate::memory::ledger::piece::read_write_access;
+use crate::memory::ledger::{Backing, Ledger, PieceId};
 use nvshare_abi::{CUdevice, CUmemAccessDesc, CUresult};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ impl Memory {
     }
 
     /// What was said of a context ends with it.
-    pub(super) fn drop_access_of_context(&self, context: usize) {
+    pub fn drop_access_of_context(&self, context: usize) {
         self.drop_access(|by| by.names(context));
     }
 

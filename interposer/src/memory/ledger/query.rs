@@ -1,7 +1,7 @@
 //! What is known of an address, without asking the driver, which would tell how the memory is made.
-use super::Memory;
-use super::book::{Backing, PoolUsage};
-use super::piece::Piece;
+use crate::memory::Memory;
+use crate::memory::ledger::piece::Piece;
+use crate::memory::ledger::{Backing, PoolUsage};
 use crate::process::Process;
 use crate::sys::sync::ignore_poison;
 use nvshare_protocol::DeviceId;

@@ -1,13 +1,13 @@
 //! Memory freed in a stream's order: it may be used again in that stream at once, elsewhere when the stream has come
 //! so far.
 #![allow(unsafe_code)] // records and asks events
-use super::Memory;
-use super::allocate::AllocRequest;
-use super::book::{Allocation, Backing};
 use crate::driver;
 use crate::driver::captures::is_refusal;
 use crate::driver::context::Context;
 use crate::driver::stream::StreamKey;
+use crate::memory::Memory;
+use crate::memory::alloc::AllocRequest;
+use crate::memory::ledger::{Allocation, Backing};
 use crate::process::Process;
 use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
@@ -286,8 +286,9 @@ impl Memory {
             // Where a chunk begins, the driver would free all of it.
             return if ledger.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
         };
-        let is_the_drivers =
-            |extent: &super::book::Extent| extent.backing == Backing::Plain && extent.arena.is_none();
+        let is_the_drivers = |extent: &crate::memory::ledger::Extent| {
+            extent.backing == Backing::Plain && extent.arena.is_none()
+        };
         if ledger.extents.get(&allocation.extent).is_none_or(is_the_drivers) {
             return Ok(None);
         }
@@ -298,7 +299,7 @@ impl Memory {
     }
 
     /// Frees it when no capture is going on any more.
-    pub(super) fn defer_free(&self, start: u64, id: u64) {
+    pub fn defer_free(&self, start: u64, id: u64) {
         if let Some(allocation) = self.ledger().allocations.get_mut(&start).filter(|known| known.id == id) {
             allocation.freed = true;
         }
@@ -398,7 +399,7 @@ impl Memory {
     }
 
     /// Takes out what waits for streams of a context that is about to go.
-    pub(super) fn detach_pending(&self, context: usize) -> PendingFrees {
+    pub fn detach_pending(&self, context: usize) -> PendingFrees {
         let _none_is_asked = ignore_poison(self.reclaim_lock.lock());
         let mut freed = ignore_poison(self.deferred.lock());
         let (gone, rest) =
@@ -411,7 +412,7 @@ impl Memory {
     }
 
     /// The context has stayed.
-    pub(super) fn reattach_pending(&self, passing: PendingFrees) {
+    pub fn reattach_pending(&self, passing: PendingFrees) {
         let mut freed = ignore_poison(self.deferred.lock());
         freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);

@@ -5,15 +5,15 @@
 //! them, once what it has spare elsewhere is taken (`tests/gpu/facts.sh address`, driver 580.159.04). That is tried out
 //! first, with memory of which nothing is lost.
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
-use super::Memory;
-use super::allocate::{CHUNK_MAX, make_managed, piece_sizes, reserve};
-use super::book::{Backing, Extent};
-use super::export::SHAREABLE;
-use super::physical::SHARED;
-use super::piece::{self, GRANULE};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::contexts::Contexts;
+use crate::memory::Memory;
+use crate::memory::alloc::vmm::SHARED;
+use crate::memory::alloc::{CHUNK_MAX, make_managed, piece_sizes, reserve};
+use crate::memory::ledger::piece::{self, GRANULE};
+use crate::memory::ledger::{Backing, Extent};
+use crate::memory::share::export::SHAREABLE;
 use crate::sys::log;
 use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
@@ -32,7 +32,7 @@ const MAX_SPARE_RESERVATIONS: usize = 256;
 
 impl Extent {
     /// Whether it could become pieces, if the driver gives its addresses back.
-    pub(super) fn is_convertible(&self, start: u64) -> bool {
+    pub fn is_convertible(&self, start: u64) -> bool {
         matches!(self.backing, Backing::Managed { .. })
             && self.bytes >= CHUNK_MAX
             && start.is_multiple_of(GRANULE)

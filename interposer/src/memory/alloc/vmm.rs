@@ -1,10 +1,10 @@
 //! Physical memory that the application makes and maps itself: pieces, whose handles are ours, so that the driver's
 //! may change while they are away.
 #![allow(unsafe_code)] // makes and maps device memory through the driver
-use super::Memory;
-use super::book::{PieceId, Unevictable};
-use super::piece::{GRANULE, Mapping, Piece};
 use crate::driver;
+use crate::memory::Memory;
+use crate::memory::ledger::piece::{GRANULE, Mapping, Piece};
+use crate::memory::ledger::{PieceId, Unevictable};
 use crate::process::Process;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -12,7 +12,7 @@ use nvshare_protocol::DeviceId;
 /// Marks our handles. The driver's are addresses of its own, whose upper bits are zero.
 const MARK: u64 = 0x6e76 << 48;
 /// Why such memory stays.
-pub(super) const SHARED: &str = "shared with others";
+pub const SHARED: &str = "shared with others";
 
 /// Whether the handle is one of ours.
 pub fn is_ours(handle: CUmemGenericAllocationHandle) -> bool {

@@ -4,23 +4,25 @@
 //!
 //! The socket's name is in the abstract namespace: processes that share it share their network namespace too.
 mod client;
-mod mapped;
+pub mod convert;
+pub mod export;
+pub mod handle;
+mod import;
 mod server;
-mod ticket;
 
 use crate::driver::context::Context;
+use crate::memory::AllocInfo;
 use crate::process::Process;
-use crate::residency::AllocInfo;
 use crate::sys::log;
 use crate::sys::random::random;
 use crate::sys::sync::ignore_poison;
-use mapped::ImportedMemory;
+pub use handle::IpcHandle;
+use handle::{Secret, SocketName};
+use import::ImportedMemory;
 use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
-pub use ticket::IpcHandle;
-use ticket::{Secret, SocketName};
 
 /// An allocation that others may open.
 #[derive(Clone, Copy, Debug)]

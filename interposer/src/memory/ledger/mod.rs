@@ -1,8 +1,14 @@
 //! What the application has of each device: one account of all of it, whatever it is made of.
-use super::allocate::CHUNK_MAX;
-use super::arena::Arena;
-use super::peers::PeerAccess;
-use super::piece::Piece;
+pub mod arena;
+pub mod peers;
+pub mod piece;
+pub mod pieces;
+pub mod query;
+
+use crate::memory::alloc::CHUNK_MAX;
+use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::peers::PeerAccess;
+use crate::memory::ledger::piece::Piece;
 use nvshare_abi::CUresult;
 use nvshare_protocol::DeviceId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +130,7 @@ pub struct Ledger {
 }
 
 /// The distance of two sequence numbers: the parts of a piece get the numbers in between.
-pub(super) const SEQ_STRIDE: u64 = 64;
+pub const SEQ_STRIDE: u64 = 64;
 
 impl Ledger {
     pub fn next_seq(&mut self) -> u64 {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ipc::client;
+use crate::memory::share::client;
 use crate::sys::guarded_fd::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};

@@ -3,10 +3,10 @@
 //! The scheduler owns the files, so that their pages count against nvshare and not against the container. A slot
 //! belongs to its piece for the piece's life: a hand-over can then never fail for want of room.
 #![allow(unsafe_code)] // maps files, and registers them with the driver
-use super::arena::Arena;
-use super::piece::GRANULE;
 use crate::driver;
 use crate::driver::context::Entered;
+use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::piece::GRANULE;
 use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
 use crate::sys::syscall;

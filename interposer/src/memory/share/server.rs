@@ -3,7 +3,7 @@
 //! Everybody in the network namespace may connect. Who says nothing keeps nobody waiting: silent peers are waited for
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
-use super::ticket::{IpcHandle, Secret, SocketName};
+use super::handle::{IpcHandle, Secret, SocketName};
 use crate::process::Process;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd, IPC, LOOK};
 use crate::sys::random::random;

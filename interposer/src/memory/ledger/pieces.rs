@@ -1,6 +1,6 @@
 //! The pieces in the ledger: made, placed on their device, moved, taken apart, dropped.
-use super::book::{Backing, Ledger, PieceId, SEQ_STRIDE};
-use super::piece::{self, AccessRange, Mapping, Piece};
+use crate::memory::ledger::piece::{self, AccessRange, Mapping, Piece};
+use crate::memory::ledger::{Backing, Ledger, PieceId, SEQ_STRIDE};
 use nvshare_abi::{CUmemAccessDesc, CUmemAllocationProp, CUresult};
 use nvshare_protocol::DeviceId;
 
@@ -121,8 +121,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::Extent;
     use super::*;
+    use crate::memory::ledger::Extent;
 
     const GPU: DeviceId = DeviceId([1; 16]);
 

@@ -1,47 +1,33 @@
 //! Where the application's memory lies, and how it moves.
 //!
-//! Reading order: `book` (the ledger: what there is), `piece` and `pieces` (memory that keeps its addresses while it is
-//! evicted), `space` (where its bytes lie meanwhile), `arena` (small allocations), `allocate`, `free` and `physical`
-//! (what the application's calls do), `export` (what other processes open), `replace` (managed memory that is converted
-//! for them), `stream_order` (what is freed in a stream's order), `leave` (what goes with a context), `peers` (who else
-//! may access it), `transfer` (eviction and restoring), `plan` (which managed memory moves).
+//! Reading order: `ledger` (what there is, and the pieces and arenas it is made of), `alloc` (what the application's
+//! calls make and free), `migrate` (how memory leaves the device and comes back), `share` (what processes open of each
+//! other).
 use crate::driver::device::Device;
 use crate::process::Process;
 use crate::settings::EngineChoice;
 use crate::sys::sync::ignore_poison;
-use book::Ledger;
+use ledger::Ledger;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
-mod allocate;
-mod arena;
-mod book;
-mod export;
-mod facts;
-mod free;
-mod leave;
-mod peers;
-mod physical;
-mod piece;
-mod pieces;
-mod plan;
-mod replace;
-mod space;
-mod stream_order;
-mod transfer;
-pub use allocate::AllocRequest;
-pub use book::{Totals, Unevictable};
-pub use facts::{AllocInfo, ResidencyGuard};
-pub use leave::ContextMemory;
-pub use peers::AccessScope;
-pub use physical::is_ours;
-pub use piece::{GRANULE, read_write_access};
-pub use space::{FileMapping, SwapSpace};
-pub use stream_order::context_of;
-pub use transfer::TotalsOf;
+pub mod alloc;
+pub mod ledger;
+pub mod migrate;
+pub mod share;
+pub use alloc::AllocRequest;
+pub use alloc::deferred::context_of;
+pub use alloc::teardown::ContextMemory;
+pub use alloc::vmm::is_ours;
+pub use ledger::peers::AccessScope;
+pub use ledger::piece::{GRANULE, read_write_access};
+pub use ledger::query::{AllocInfo, ResidencyGuard};
+pub use ledger::{Totals, Unevictable};
+pub use migrate::TotalsOf;
+pub use migrate::swap_space::{FileMapping, SwapSpace};
 
 /// What plain allocations are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +64,7 @@ pub struct Memory {
     engine: OnceLock<Engine>,
     /// Whether a scheduler can make room for us.
     scheduler_attached: AtomicBool,
-    deferred: Mutex<stream_order::DeferredFrees>,
+    deferred: Mutex<alloc::deferred::DeferredFrees>,
     /// Held while what streams have freed is asked for.
     reclaim_lock: Mutex<()>,
     /// Held while streams are asked by their numbers, and while one ends.

@@ -1,13 +1,18 @@
 //! What the application's calls for memory do.
 #![allow(unsafe_code)] // makes and frees device memory through the driver
-use super::arena::Arena;
-use super::book::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, PieceId};
-use super::piece::{self, GRANULE};
-use super::{Engine, Memory};
+pub mod deferred;
+pub mod free;
+pub mod teardown;
+pub mod vmm;
+
 use crate::driver;
 use crate::driver::captures;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
+use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::piece::{self, GRANULE};
+use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, PieceId};
+use crate::memory::{Engine, Memory};
 use crate::process::Process;
 use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
@@ -17,7 +22,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 /// Allocations below this share chunks.
-pub(super) const CHUNK_MAX: u64 = 32 << 20;
+pub const CHUNK_MAX: u64 = 32 << 20;
 /// Chunks of managed memory are as large as that, to be convertible. That is too much for a smaller card.
 const MANAGED_CHUNKS_FROM: u64 = 1 << 30;
 /// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver
@@ -25,7 +30,7 @@ const MANAGED_CHUNKS_FROM: u64 = 1 << 30;
 /// as several of [`FINE_PIECE`], so that hand-overs flow.
 const COARSE_PIECE: u64 = 512 << 20;
 /// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
-pub(super) const FINE_PIECE: u64 = 128 << 20;
+pub const FINE_PIECE: u64 = 128 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;
 /// A program has no addresses for more, bytes: on x86-64 those that it gets unasked have 47 bits.
@@ -85,7 +90,7 @@ impl Memory {
 
     /// Counts bytes; where the limit is in the way, what streams have freed, or a capture's end has made free, is given
     /// back first. Where no limit is set, what nobody has addresses for is refused all the same.
-    pub(super) fn charge_or_reclaim(
+    pub fn charge_or_reclaim(
         &self,
         process: &Process,
         device: DeviceId,
@@ -136,18 +141,12 @@ impl Memory {
 
     /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find
     /// room there one day.
-    pub(super) fn available(&self, device: DeviceId, bound: Option<u64>) -> u64 {
+    pub fn available(&self, device: DeviceId, bound: Option<u64>) -> u64 {
         bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
     }
 
     /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
-    pub(super) fn make_room(
-        &self,
-        process: &Process,
-        device: DeviceId,
-        bytes: u64,
-        bound: Option<u64>,
-    ) -> bool {
+    pub fn make_room(&self, process: &Process, device: DeviceId, bytes: u64, bound: Option<u64>) -> bool {
         let fits = || bytes <= self.available(device, bound);
         fits() || self.release_empty_chunks(&process.contexts, device, 0).is_some() && fits()
     }
@@ -327,7 +326,7 @@ impl Memory {
 
     /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to
     /// make room.
-    pub(super) fn materialize(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
+    pub fn materialize(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM_TIMEOUT);
         let mut may_release_chunks = true;
         let mut ledger = self.ledger();
@@ -397,21 +396,21 @@ fn min_chunk(engine: Engine, device: &Device) -> u64 {
     if is_convertible { CHUNK_MAX } else { GRANULE }
 }
 
-pub(super) fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
+pub fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
     let mut start = 0;
     // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
     unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) }.ok()?;
     Ok(start)
 }
 
-pub(super) fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
+pub fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
     let mut start = 0;
     // SAFETY: the pointer is to a local; where addresses are wanted is a hint.
     unsafe { driver::cuMemAddressReserve(&mut start, bytes as usize, 0, at, 0) }.ok()?;
     Ok(start)
 }
 
-pub(super) fn piece_sizes(whole: u64) -> Vec<u64> {
+pub fn piece_sizes(whole: u64) -> Vec<u64> {
     let mut sizes = vec![COARSE_PIECE; (whole / COARSE_PIECE) as usize];
     sizes.extend((!whole.is_multiple_of(COARSE_PIECE)).then_some(whole % COARSE_PIECE));
     sizes

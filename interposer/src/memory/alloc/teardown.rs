@@ -4,11 +4,11 @@
 //! be somebody else's at once; given back it is only when the driver has done it, for until then its kernels may run.
 //! What was allocated from pools belongs to no context and stays, but for a reset of the device (`cuCtxDestroy` in
 //! `cuda.h` of CUDA 12).
-use super::Memory;
-use super::arena::Arena;
-use super::book::{Allocation, ArenaKey, Extent, Unevictable};
-use super::stream_order::PendingFrees;
 use crate::driver::contexts::Contexts;
+use crate::memory::Memory;
+use crate::memory::alloc::deferred::PendingFrees;
+use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::{Allocation, ArenaKey, Extent, Unevictable};
 use std::collections::BTreeMap;
 
 /// What a context has that is being destroyed. It stays charged.
@@ -79,8 +79,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::Backing;
     use super::*;
+    use crate::memory::ledger::Backing;
     use nvshare_protocol::DeviceId;
 
     const GPU: DeviceId = DeviceId([1; 16]);

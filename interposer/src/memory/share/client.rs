@@ -1,5 +1,5 @@
 //! Who opens a handle of another process's.
-use super::ticket::IpcHandle;
+use super::handle::IpcHandle;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd};
 use crate::sys::scm_rights;
 use crate::sys::sync::Deadline;

@@ -1,11 +1,11 @@
 //! Plain memory that other processes open. Its pieces must have been made for that, and almost none ever need it: they
 //! are made anew when they do, at their addresses, by the agent, while nothing of this process is in flight.
 #![allow(unsafe_code)] // exports device memory through the driver
-use super::Memory;
-use super::book::{Backing, Ledger, PieceId};
-use super::physical::SHARED;
 use crate::driver;
 use crate::driver::contexts::Contexts;
+use crate::memory::Memory;
+use crate::memory::alloc::vmm::SHARED;
+use crate::memory::ledger::{Backing, Ledger, PieceId};
 use crate::process::Process;
 use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const CONVERSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it waits for what happens while the GPU is ours, until it asks for the GPU again.
 const GRANT_RETRY: Duration = Duration::from_secs(1);
-pub(super) const SHAREABLE: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+pub const SHAREABLE: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 
 /// The pieces of the allocation that begins at `start`, and how far into the first of them it does. None if it is
 /// gone, or made of something else.

@@ -4,14 +4,17 @@
 //! a time, so that an allocation waits for about 10 ms at most. What leaves is told in smaller steps, while the rest of
 //! its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // moves the application's memory through the driver
-use super::Memory;
-use super::allocate::FINE_PIECE;
-use super::book::{Backing, PieceId, Totals};
-use super::piece::Piece;
-use super::plan::{self, AddressRange, ManagedExtent};
+pub mod plan;
+pub mod swap_space;
+
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::contexts::Contexts;
+use crate::memory::Memory;
+use crate::memory::alloc::FINE_PIECE;
+use crate::memory::ledger::piece::Piece;
+use crate::memory::ledger::{Backing, PieceId, Totals};
+use crate::memory::migrate::plan::{self, AddressRange, ManagedExtent};
 use crate::sys::sync::ignore_poison;
 use crate::sys::{clock, log};
 use nvshare_abi::*;
@@ -278,7 +281,7 @@ impl Memory {
     }
 
     /// Moves pieces out that can leave, until at least `wanted` bytes have left; returns how many have.
-    pub(super) fn evict_pieces(
+    pub fn evict_pieces(
         &self,
         context: &Context,
         leaving: &[PieceId],
