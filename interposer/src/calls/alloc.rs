@@ -5,7 +5,7 @@ use super::pool::{self, PoolSource};
 use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
-use crate::memory::{AllocRequest, context_of};
+use crate::memory::{AllocRequest, Handled, StreamAt, context_of};
 use crate::process::Process;
 use nvshare_abi::*;
 
@@ -66,14 +66,14 @@ pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl Fn
 fn freed(
     process: &'static Process,
     dptr: CUdeviceptr,
-    here: Result<bool, CUresult>,
+    here: Result<Handled, CUresult>,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
-        Ok(true) => {
+        Ok(Handled::Ours) => {
             process.memory.report_changes(process);
             return Disposition::Complete(CUresult::SUCCESS);
         }
-        Ok(false) => {}
+        Ok(Handled::NotOurs) => {}
         Err(code) => return Disposition::Complete(code),
     }
     let taken = process.memory.take(dptr);
@@ -133,7 +133,13 @@ fn in_order(
     match pool::source(process, context.clone(), pool) {
         PoolSource::Nobodys => Disposition::Passthrough,
         PoolSource::Ours(pool, on) => {
-            let made = process.memory.allocate_async(process, &on, bytes, pool, (context.raw(), stream));
+            let made = process.memory.allocate_async(
+                process,
+                &on,
+                bytes,
+                pool,
+                StreamAt { context: context.raw(), stream },
+            );
             // SAFETY: the application's own pointer for the result.
             Disposition::Complete(unsafe { written(dptr, made) })
         }

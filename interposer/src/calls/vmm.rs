@@ -5,7 +5,7 @@ use super::array::uncounted;
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
-use crate::memory::is_ours;
+use crate::memory::{Handled, is_ours};
 use crate::process::Process;
 use nvshare_abi::*;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -113,8 +113,8 @@ pub fn map(
 
 pub fn unmap(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process.memory.unmap(ptr, bytes as u64) {
-        Ok(true) => said(Ok(())),
-        Ok(false) => Disposition::Passthrough,
+        Ok(Handled::Ours) => said(Ok(())),
+        Ok(Handled::NotOurs) => Disposition::Passthrough,
         Err(code) => said(Err(code)),
     }
 }
@@ -132,8 +132,8 @@ pub fn set_access(
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
     match process.memory.set_access(ptr, bytes as u64, who) {
-        Ok(true) => said(Ok(())),
-        Ok(false) => Disposition::Passthrough,
+        Ok(Handled::Ours) => said(Ok(())),
+        Ok(Handled::NotOurs) => Disposition::Passthrough,
         Err(code) => said(Err(code)),
     }
 }

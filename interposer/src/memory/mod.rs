@@ -15,13 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
 pub mod alloc;
+mod handled;
 pub mod ledger;
 pub mod migrate;
 pub mod share;
 pub use alloc::AllocRequest;
-pub use alloc::deferred::context_of;
+pub use alloc::deferred::{StreamAt, context_of};
 pub use alloc::teardown::ContextMemory;
 pub use alloc::vmm::is_ours;
+pub use handled::Handled;
 pub use ledger::peers::AccessScope;
 pub use ledger::piece::{GRANULE, read_write_access};
 pub use ledger::query::{AllocInfo, ResidencyGuard};

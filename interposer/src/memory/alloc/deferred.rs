@@ -7,6 +7,7 @@ use crate::driver::context::Context;
 use crate::driver::stream::StreamKey;
 use crate::memory::Memory;
 use crate::memory::alloc::AllocRequest;
+use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing};
 use crate::process::Process;
 use crate::sys::sync::ignore_poison;
@@ -18,6 +19,13 @@ use std::sync::TryLockError;
 /// stream.
 const BATCH_ITEMS: usize = 64;
 const BATCH_BYTES: u64 = 64 << 20;
+
+/// A stream, and the context that it is of.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamAt {
+    pub context: usize,
+    pub stream: CUstream,
+}
 
 /// One allocation that the application has freed.
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +144,7 @@ impl DeferredFrees {
 }
 
 impl Memory {
-    /// Memory on the device of `context` for a stream, which is of the context `here`: what was freed in it before, or
-    /// new.
+    /// Memory on the device of `context` for a stream: what was freed in it before, or new.
     ///
     /// # Errors
     /// The code for the application.
@@ -147,10 +154,14 @@ impl Memory {
         context: &Context,
         bytes: usize,
         pool: usize,
-        (here, stream): (usize, CUstream),
+        stream: StreamAt,
     ) -> Result<CUdeviceptr, CUresult> {
-        let again =
-            ignore_poison(self.deferred.lock()).reuse(bytes as u64, pool, here, StreamKey::here(stream));
+        let again = ignore_poison(self.deferred.lock()).reuse(
+            bytes as u64,
+            pool,
+            stream.context,
+            StreamKey::here(stream.stream),
+        );
         if let Some(item) = again {
             let mut ledger = self.ledger();
             let new = ledger.next_seq();
@@ -179,12 +190,12 @@ impl Memory {
         }
     }
 
-    /// Frees an allocation in a stream's order; true if it was ours.
+    /// Frees an allocation in a stream's order.
     ///
     /// # Errors
     /// `INVALID_VALUE` for what has been freed already.
-    pub fn free_async(&self, process: &Process, start: u64, stream: CUstream) -> Result<bool, CUresult> {
-        let Some(allocation) = self.mark_freed(start)? else { return Ok(false) };
+    pub fn free_async(&self, process: &Process, start: u64, stream: CUstream) -> Result<Handled, CUresult> {
+        let Some(allocation) = self.mark_freed(start)? else { return Ok(Handled::NotOurs) };
         let context = context_of(stream)
             .or_else(|| process.contexts.current().map(|(context, _)| context.raw()))
             .unwrap_or(allocation.context);
@@ -195,7 +206,7 @@ impl Memory {
             self.record_fence(process, batch, stream);
             self.reclaim(process, false);
         }
-        Ok(true)
+        Ok(Handled::Ours)
     }
 
     /// Records the event with which a batch ends, in its stream as the calling thread names it.

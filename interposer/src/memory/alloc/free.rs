@@ -3,6 +3,7 @@
 use crate::driver;
 use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
+use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing, Extent, Ledger};
 use crate::process::Process;
 use nvshare_abi::*;
@@ -19,12 +20,11 @@ pub struct FreeingAllocation {
 }
 
 impl Memory {
-    /// Takes an allocation back; true if it was ours and is gone. Otherwise the call is the driver's, and
-    /// [`Self::forget`] follows when it has done it.
+    /// Takes an allocation back. Where the call is the driver's, [`Self::forget`] follows when it has done it.
     ///
     /// # Errors
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
-    pub fn free(&self, process: &Process, start: u64) -> Result<bool, CUresult> {
+    pub fn free(&self, process: &Process, start: u64) -> Result<Handled, CUresult> {
         let (allocation, shared) = {
             let ledger = self.ledger();
             let Some(allocation) = ledger.allocations.get(&start) else {
@@ -32,7 +32,7 @@ impl Memory {
                 return if ledger.is_in_a_chunk(start) {
                     Err(CUresult::ERROR_INVALID_VALUE)
                 } else {
-                    Ok(false)
+                    Ok(Handled::NotOurs)
                 };
             };
             (*allocation, !ledger.peers.peers_of(allocation.device).is_empty())
@@ -42,13 +42,13 @@ impl Memory {
         }
         let is_ours = |extent: &Extent| extent.arena.is_some() || !extent.is_the_drivers();
         if !self.ledger().extents.get(&allocation.extent).is_some_and(is_ours) {
-            return Ok(false);
+            return Ok(Handled::NotOurs);
         }
         // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
         // disturb; the memory is then given back later.
         if process.captures.any() {
             self.defer_free(start, allocation.id);
-            return Ok(true);
+            return Ok(Handled::Ours);
         }
         for context in process.contexts.all() {
             if shared || context.raw() == allocation.context {
@@ -56,7 +56,7 @@ impl Memory {
             }
         }
         self.release_allocation(&process.contexts, start, allocation.id);
-        Ok(true)
+        Ok(Handled::Ours)
     }
 
     /// Frees what nothing uses any more, if it is still the allocation of that id.
@@ -101,7 +101,7 @@ impl Memory {
             let here = ledger
                 .arenas
                 .iter_mut()
-                .filter(|(arena_key, arena)| arena_key.0 == device && arena.free_space().1 > keep);
+                .filter(|(arena_key, arena)| arena_key.device == device && arena.free_space().1 > keep);
             let empty = here.filter_map(|(_, arena)| Some((arena.free_region()?, arena))).next();
             let Some((region, arena)) = empty else { break };
             arena.remove_region(region);

@@ -11,7 +11,8 @@ use crate::driver::context::Context;
 use crate::driver::device::Device;
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::piece::{self, GRANULE};
-use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, PieceId};
+use crate::memory::ledger::pieces::PieceKind;
+use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, Owner, PieceId};
 use crate::memory::{Engine, Memory};
 use crate::process::Process;
 use crate::sys::log;
@@ -37,6 +38,22 @@ const POPULATE: u64 = 2 << 20;
 const ADDRESS_SPACE: u64 = 1 << 47;
 /// How long an allocation waits for the scheduler to make room on a full card.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where new addresses get their memory.
+#[derive(Clone, Copy, Debug)]
+pub struct AllocSite<'a> {
+    /// The context that it goes with, and the device.
+    pub context: &'a Context,
+    pub engine: Engine,
+    /// Whose chunk it is to be, if it is one.
+    pub arena: Option<ArenaKey>,
+}
+
+impl AllocSite<'_> {
+    fn owner(&self) -> Owner {
+        Owner { device: self.context.device.id, context: self.context.raw() }
+    }
+}
 
 /// What the application asked for.
 #[derive(Clone, Copy, Debug)]
@@ -134,8 +151,9 @@ impl Memory {
         if shares {
             return self.allocate_in_chunk(process, context, engine, request);
         }
-        let start = self.new_extent(process, context, engine, request.bytes, None, request.managed)?;
-        self.record_allocation(device, context, start, start, request);
+        let site = AllocSite { context, engine, arena: None };
+        let start = self.new_extent(process, site, request.bytes, request.managed)?;
+        self.record_allocation(site.owner(), start, start, request);
         Ok(start)
     }
 
@@ -151,26 +169,14 @@ impl Memory {
         fits() || self.release_empty_chunks(&process.contexts, device, 0).is_some() && fits()
     }
 
-    fn record_allocation(
-        &self,
-        device: &Device,
-        context: &Context,
-        start: u64,
-        extent: u64,
-        request: AllocRequest,
-    ) {
+    fn record_allocation(&self, owner: Owner, start: u64, extent: u64, request: AllocRequest) {
         let mut ledger = self.ledger();
         let id = ledger.next_seq();
         let allocation = Allocation {
-            device: device.id,
-            bytes: request.bytes,
-            context: context.raw(),
-            extent,
             pool: request.pool,
             managed: request.managed.is_some(),
             pooled: request.pooled,
-            id,
-            freed: false,
+            ..Allocation::new(id, owner, extent, request.bytes)
         };
         ledger.allocations.insert(start, allocation);
         if request.pool != 0 {
@@ -190,7 +196,9 @@ impl Memory {
     ) -> Result<CUdeviceptr, CUresult> {
         let device = &*context.device;
         // Managed chunks go with their context, so that no other context's allocations may lie in them.
-        let arena_key = (device.id, if engine == Engine::Managed { context.raw() } else { 0 });
+        let going_with = if engine == Engine::Managed { context.raw() } else { 0 };
+        let arena_key = ArenaKey { device: device.id, context: going_with };
+        let site = AllocSite { context, engine, arena: Some(arena_key) };
         let mut asked = false;
         loop {
             let (part, in_chunks) = {
@@ -200,7 +208,7 @@ impl Memory {
             };
             if let Some(start) = part {
                 let extent = self.ledger().extents.range(..=start).next_back().map(|(at, _)| *at);
-                self.record_allocation(device, context, start, extent.unwrap_or(start), request);
+                self.record_allocation(site.owner(), start, extent.unwrap_or(start), request);
                 return Ok(start);
             }
             // What streams have passed is there before new memory is.
@@ -214,7 +222,7 @@ impl Memory {
             let needed = request.bytes.next_multiple_of(GRANULE);
             let room = self.available(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
             let size = size.min(room.max(needed));
-            let start = self.new_extent(process, context, engine, size, Some(arena_key), None)?;
+            let start = self.new_extent(process, site, size, None)?;
             let mut ledger = self.ledger();
             if let Some(arena) = ledger.arenas.get_mut(&arena_key) {
                 arena.add_region(start, size);
@@ -226,15 +234,14 @@ impl Memory {
     fn new_extent(
         &self,
         process: &Process,
-        context: &Context,
-        engine: Engine,
+        site: AllocSite<'_>,
         bytes: u64,
-        arena_key: Option<ArenaKey>,
         managed: Option<c_uint>,
     ) -> Result<u64, CUresult> {
+        let context = site.context;
         let device = &*context.device;
-        let (start, bytes, backing) = match engine {
-            Engine::Swap => return self.new_piece_extent(process, context, bytes, arena_key),
+        let (start, bytes, backing) = match site.engine {
+            Engine::Swap => return self.new_piece_extent(process, site, bytes),
             Engine::Managed => {
                 // Whole granules can become pieces.
                 let may = managed.is_none() && bytes >= CHUNK_MAX;
@@ -261,25 +268,14 @@ impl Memory {
                 (start, bytes, Backing::Plain)
             }
         };
-        let mut ledger = self.ledger();
-        let lru_seq = ledger.next_seq();
-        ledger.extents.insert(
-            start,
-            Extent { device: device.id, bytes, backing, context: context.raw(), lru_seq, arena: arena_key },
-        );
+        self.ledger().add_extent(start, Extent::new(site.owner(), bytes, backing).in_arena(site.arena));
         self.changed.store(true, Release);
         Ok(start)
     }
 
     /// Addresses of our own, with pieces behind them: on the device at once if the GPU is ours, else with the grant.
-    fn new_piece_extent(
-        &self,
-        process: &Process,
-        context: &Context,
-        bytes: u64,
-        arena_key: Option<ArenaKey>,
-    ) -> Result<u64, CUresult> {
-        let device = &*context.device;
+    fn new_piece_extent(&self, process: &Process, site: AllocSite<'_>, bytes: u64) -> Result<u64, CUresult> {
+        let device = &*site.context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
         if !self.make_room(process, device.id, whole, process.bound(device.capacity)) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
@@ -308,12 +304,11 @@ impl Memory {
         let ids = {
             let mut ledger = self.ledger();
             let parts = sizes.into_iter().zip(slots);
-            let ids = ledger.add_pieces(start, parts, piece::device_prop(device.ordinal), (device.id, None));
-            let (lru_seq, backing) = (ledger.next_seq(), Backing::Pieces(ids.clone()));
-            let context = context.raw();
-            let extent =
-                Extent { device: device.id, bytes: whole, backing, context, lru_seq, arena: arena_key };
-            ledger.extents.insert(start, extent);
+            let kind =
+                PieceKind { device: device.id, prop: piece::device_prop(device.ordinal), pinned: None };
+            let ids = ledger.add_pieces(start, parts, kind);
+            let extent = Extent::new(site.owner(), whole, Backing::Pieces(ids.clone()));
+            ledger.add_extent(start, extent.in_arena(site.arena));
             self.changed.store(true, Release);
             ids
         };
@@ -373,20 +368,10 @@ impl Memory {
 
     /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
     pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
-        let mut ledger = self.ledger();
-        let (lru_seq, context_raw) = (ledger.next_seq(), context.raw());
-        let extent = Extent {
-            device: device.id,
-            bytes,
-            backing: Backing::Plain,
-            context: context_raw,
-            lru_seq,
-            arena: None,
-        };
-        ledger.extents.insert(start, extent);
-        drop(ledger);
+        let owner = Owner { device: device.id, context: context.raw() };
+        self.ledger().add_extent(start, Extent::new(owner, bytes, Backing::Plain));
         let request = AllocRequest { bytes, pool: 0, managed: None, pooled: true };
-        self.record_allocation(device, context, start, start, request);
+        self.record_allocation(owner, start, start, request);
     }
 }
 

@@ -32,11 +32,11 @@ impl Memory {
         let allocations: BTreeMap<_, _> = ledger.allocations.extract_if(.., |_, of| goes(of)).collect();
         let whole: Vec<u64> = allocations.values().map(|allocation| allocation.extent).collect();
         let goes = |start: &u64, extent: &Extent| match extent.arena {
-            Some(arena_key) => arena_key.1 == context,
+            Some(arena_key) => arena_key.context == context,
             None => extent.is_the_drivers() && whole.contains(start),
         };
         let extents = ledger.extents.extract_if(.., |start, extent| goes(start, extent)).collect();
-        let arenas = ledger.arenas.extract_if(.., |arena_key, _| arena_key.1 == context).collect();
+        let arenas = ledger.arenas.extract_if(.., |arena_key, _| arena_key.context == context).collect();
         let unevictable =
             ledger.unevictable.extract_if(.., |_, unevictable| unevictable.context == context).collect();
         ContextMemory { context, allocations, extents, arenas, unevictable, pending }
@@ -80,7 +80,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::ledger::Backing;
+    use crate::memory::ledger::{Backing, Owner};
     use nvshare_protocol::DeviceId;
 
     const GPU: DeviceId = DeviceId([1; 16]);
@@ -89,21 +89,9 @@ mod tests {
         let memory = Memory::new(crate::settings::EngineChoice::Managed);
         let mut ledger = memory.ledger();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
-            let backing = Backing::Plain;
-            let extent = Extent { device: GPU, bytes: 512, backing, context, lru_seq: 0, arena: None };
-            ledger.extents.insert(start, extent);
-            let id = start;
-            let of = Allocation {
-                device: GPU,
-                bytes: 512,
-                context,
-                extent: start,
-                pool: 0,
-                managed: false,
-                pooled,
-                id,
-                freed: false,
-            };
+            let owner = Owner { device: GPU, context };
+            ledger.add_extent(start, Extent::new(owner, 512, Backing::Plain));
+            let of = Allocation { pooled, ..Allocation::new(start, owner, start, 512) };
             ledger.allocations.insert(start, of);
             ledger.charge(GPU, 512, None).unwrap();
         }
@@ -140,8 +128,7 @@ mod tests {
     fn an_address_that_the_driver_gives_out_again_is_not_freed_with_the_context() {
         let memory = memory();
         let leaving = memory.leave(7, false);
-        let backing = Backing::Plain;
-        let again = Extent { device: GPU, bytes: 64, backing, context: 9, lru_seq: 0, arena: None };
+        let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
         memory.ledger().extents.insert(1 << 20, again);
         memory.left(&Contexts::default(), leaving);
         assert!(memory.ledger().extents.contains_key(&(1 << 20)));

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // makes and maps device memory through the driver
 use crate::driver;
 use crate::memory::Memory;
+use crate::memory::handled::Handled;
 use crate::memory::ledger::piece::{GRANULE, Mapping, Piece};
 use crate::memory::ledger::{PieceId, Unevictable};
 use crate::process::Process;
@@ -46,19 +47,7 @@ impl Memory {
         let id = {
             let mut ledger = self.ledger();
             let id = ledger.next_seq();
-            let piece = Piece {
-                device,
-                bytes,
-                prop,
-                driver_handle: None,
-                saved: false,
-                slot,
-                mappings: Vec::new(),
-                pinned: None,
-                app_handles: 1,
-                lru_seq: id,
-            };
-            ledger.pieces.insert(id, piece);
+            ledger.pieces.insert(id, Piece { slot, app_handles: 1, ..Piece::new(id, device, bytes, prop) });
             id
         };
         if let Err(code) = self.materialize(process, &[id]) {
@@ -131,12 +120,12 @@ impl Memory {
         Ok(())
     }
 
-    /// Takes all mappings of pieces within a range away; false if there is none of ours.
+    /// Takes all mappings of pieces within a range away.
     ///
     /// # Errors
     /// The driver's, of the last mapping that it refused to take away; `INVALID_VALUE` for what the application has not
     /// mapped itself, and for a range that begins or ends within a mapping.
-    pub fn unmap(&self, at: u64, bytes: u64) -> Result<bool, CUresult> {
+    pub fn unmap(&self, at: u64, bytes: u64) -> Result<Handled, CUresult> {
         let mut ledger = self.ledger();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
@@ -147,7 +136,7 @@ impl Memory {
         }
         let here: Vec<(u64, PieceId)> =
             ledger.mappings.range(at..end).map(|(start, id)| (*start, *id)).collect();
-        let mut result = Ok(!here.is_empty());
+        let mut result = Ok(if here.is_empty() { Handled::NotOurs } else { Handled::Ours });
         let mut unused = Vec::new();
         for (start, id) in here {
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
@@ -181,11 +170,11 @@ impl Memory {
             || ledger.mappings.range(at..at.saturating_add(bytes)).next().is_some()
     }
 
-    /// Says who may access a range; false if there is none of ours in it.
+    /// Says who may access a range.
     ///
     /// # Errors
     /// The driver's; `INVALID_VALUE` for what the application has not mapped itself.
-    pub fn set_access(&self, at: u64, bytes: u64, who: &[CUmemAccessDesc]) -> Result<bool, CUresult> {
+    pub fn set_access(&self, at: u64, bytes: u64, who: &[CUmemAccessDesc]) -> Result<Handled, CUresult> {
         let end = at.saturating_add(bytes);
         let mut ledger = self.ledger();
         if ledger.is_allocated(at) {
@@ -194,14 +183,14 @@ impl Memory {
         let first = ledger.mappings.range(..=at).next_back().map_or(at, |(start, _)| *start);
         let here: Vec<(u64, PieceId)> =
             ledger.mappings.range(first..end).map(|(start, id)| (*start, *id)).collect();
-        let mut any = false;
+        let mut handled = Handled::NotOurs;
         for (start, id) in here {
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
             let there = piece.is_resident();
             let Some(map) = piece.mappings.iter_mut().find(|map| map.at == start && map.end() > at) else {
                 continue;
             };
-            any = true;
+            handled = Handled::Ours;
             let (from, to) = (at.max(map.at), end.min(map.end()));
             if there {
                 // SAFETY: mapped there; the application's own descriptions.
@@ -210,7 +199,7 @@ impl Memory {
             }
             map.set_access(from, to, who);
         }
-        Ok(any)
+        Ok(handled)
     }
 
     /// What was said of access to an address by a location; none if it is not ours to know.

@@ -15,8 +15,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub type PieceId = u64;
 
-/// Where small allocations lie together: on a device, and within a context if their chunks go with it (else 0).
-pub type ArenaKey = (DeviceId, usize);
+/// Whose arena it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArenaKey {
+    pub device: DeviceId,
+    /// The context that its chunks go with, or 0.
+    pub context: usize,
+}
+
+/// The device that memory lies on, and the context that it goes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub device: DeviceId,
+    pub context: usize,
+}
 
 /// Small allocations begin at multiples of this, as the driver's own do.
 pub const ALIGNMENT: u64 = 512;
@@ -47,6 +59,16 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// One for a single allocation. The ledger gives it its place in the order of use.
+    pub fn new(owner: Owner, bytes: u64, backing: Backing) -> Self {
+        Self { device: owner.device, bytes, backing, context: owner.context, lru_seq: 0, arena: None }
+    }
+
+    /// The same, to be given out in parts by an arena.
+    pub fn in_arena(self, arena: Option<ArenaKey>) -> Self {
+        Self { arena, ..self }
+    }
+
     /// Whether the driver made it and frees it with its context.
     pub fn is_the_drivers(&self) -> bool {
         !matches!(self.backing, Backing::Pieces(_))
@@ -71,6 +93,23 @@ pub struct Allocation {
     pub id: u64,
     /// Whether the application has freed it, in a stream's order or beside a capture.
     pub freed: bool,
+}
+
+impl Allocation {
+    /// A plain one of one call, in the extent that begins at `extent`.
+    pub fn new(id: u64, owner: Owner, extent: u64, bytes: u64) -> Self {
+        Self {
+            device: owner.device,
+            bytes,
+            context: owner.context,
+            extent,
+            pool: 0,
+            managed: false,
+            pooled: false,
+            id,
+            freed: false,
+        }
+    }
 }
 
 /// Memory that stays on the device, and why.
@@ -138,6 +177,12 @@ impl Ledger {
         self.lru_seq
     }
 
+    /// A new extent, which counts as the most recently used.
+    pub fn add_extent(&mut self, start: u64, extent: Extent) {
+        let lru_seq = self.next_seq();
+        self.extents.insert(start, Extent { lru_seq, ..extent });
+    }
+
     /// Counts `bytes` against the device, before the driver is asked.
     ///
     /// # Errors
@@ -182,7 +227,7 @@ impl Ledger {
     /// How much of an arena's chunks may be free before one of them is given back, bytes.
     pub fn retained_free(&self, arena_key: ArenaKey) -> u64 {
         let chunks = self.arenas.get(&arena_key).map_or(0, Arena::capacity);
-        (chunks / 4).max(CHUNK_MAX).saturating_add(self.thresholds_on(arena_key.0))
+        (chunks / 4).max(CHUNK_MAX).saturating_add(self.thresholds_on(arena_key.device))
     }
 
     /// How much the pools of a device may keep as the application has set it (release thresholds), bytes.
@@ -282,8 +327,10 @@ mod tests {
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
+    const OWNER: Owner = Owner { device: GPU, context: 7 };
+
     fn extent(bytes: u64, backing: Backing) -> Extent {
-        Extent { device: GPU, bytes, backing, context: 7, lru_seq: 0, arena: None }
+        Extent::new(OWNER, bytes, backing)
     }
 
     #[test]
@@ -300,17 +347,7 @@ mod tests {
     #[test]
     fn an_address_within_an_allocation_finds_it_and_one_behind_it_does_not() {
         let mut ledger = Ledger::default();
-        let allocation = Allocation {
-            device: GPU,
-            bytes: 64,
-            context: 7,
-            extent: 0x1000,
-            pool: 0,
-            managed: false,
-            pooled: false,
-            id: 1,
-            freed: false,
-        };
+        let allocation = Allocation::new(1, OWNER, 0x1000, 64);
         ledger.allocations.insert(0x1000, allocation);
         assert_eq!(ledger.allocation_at(0x103f), Some((0x1000, &allocation)));
         assert_eq!(ledger.allocation_at(0x1040), None);

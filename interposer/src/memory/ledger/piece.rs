@@ -112,6 +112,22 @@ pub fn read_write_access(ordinal: CUdevice) -> CUmemAccessDesc {
 }
 
 impl Piece {
+    /// One that is neither on the device nor mapped, without a slot or a handle.
+    pub fn new(lru_seq: u64, device: DeviceId, bytes: u64, prop: CUmemAllocationProp) -> Self {
+        Self {
+            device,
+            bytes,
+            prop,
+            driver_handle: None,
+            saved: false,
+            slot: None,
+            mappings: Vec::new(),
+            pinned: None,
+            app_handles: 0,
+            lru_seq,
+        }
+    }
+
     pub fn is_resident(&self) -> bool {
         self.driver_handle.is_some()
     }
@@ -153,16 +169,10 @@ impl Piece {
             Mapping { at, offset: 0, bytes, access: map.access.iter().filter_map(clip).collect() }
         });
         Piece {
-            device: self.device,
-            bytes,
-            prop: self.prop,
-            driver_handle: None,
             saved: self.saved,
             slot: self.slot.map(|slot| slot + offset),
             mappings: parts.collect(),
-            pinned: None,
-            app_handles: 0,
-            lru_seq: self.lru_seq + nth,
+            ..Piece::new(self.lru_seq + nth, self.device, bytes, self.prop)
         }
     }
 

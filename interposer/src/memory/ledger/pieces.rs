@@ -4,6 +4,15 @@ use crate::memory::ledger::{Backing, Ledger, PieceId, SEQ_STRIDE};
 use nvshare_abi::{CUmemAccessDesc, CUmemAllocationProp, CUresult};
 use nvshare_protocol::DeviceId;
 
+/// What new pieces have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct PieceKind {
+    pub device: DeviceId,
+    pub prop: CUmemAllocationProp,
+    /// Why they can never leave, if they cannot.
+    pub pinned: Option<&'static str>,
+}
+
 impl Ledger {
     /// Puts pieces of one reservation on their device, as far as there is room.
     ///
@@ -35,8 +44,7 @@ impl Ledger {
         &mut self,
         mut at: u64,
         parts: impl IntoIterator<Item = (u64, Option<u64>)>,
-        prop: CUmemAllocationProp,
-        (device, pinned): (DeviceId, Option<&'static str>),
+        PieceKind { device, prop, pinned }: PieceKind,
     ) -> Vec<PieceId> {
         let peers = self.peers.peers_of(device);
         let users = std::iter::once(prop.location.id).chain(peers).map(piece::read_write_access);
@@ -45,18 +53,7 @@ impl Ledger {
             let lru_seq = self.next_seq();
             let access = vec![AccessRange { at, bytes, who: users.clone() }];
             let mappings = vec![Mapping { at, offset: 0, bytes, access }];
-            let piece = Piece {
-                device,
-                bytes,
-                prop,
-                driver_handle: None,
-                saved: false,
-                slot,
-                mappings,
-                pinned,
-                app_handles: 0,
-                lru_seq,
-            };
+            let piece = Piece { slot, mappings, pinned, ..Piece::new(lru_seq, device, bytes, prop) };
             self.pieces.insert(lru_seq, piece);
             self.mappings.insert(at, lru_seq);
             at += bytes;
@@ -122,12 +119,12 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::ledger::Extent;
+    use crate::memory::ledger::{Extent, Owner};
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
     fn extent(bytes: u64, backing: Backing) -> Extent {
-        Extent { device: GPU, bytes, backing, context: 7, lru_seq: 0, arena: None }
+        Extent::new(Owner { device: GPU, context: 7 }, bytes, backing)
     }
 
     #[test]
@@ -142,16 +139,10 @@ mod tests {
             access: vec![piece::AccessRange { at, bytes, who: who.clone() }],
         };
         let piece = |lru_seq, at, bytes| Piece {
-            device: GPU,
-            bytes,
-            prop: piece::device_prop(0),
-            driver_handle: None,
             saved: true,
             slot: Some(0x1000),
             mappings: vec![map(at, bytes)],
-            pinned: None,
-            app_handles: 0,
-            lru_seq,
+            ..Piece::new(lru_seq, GPU, bytes, piece::device_prop(0))
         };
         ledger.pieces.insert(id, piece(id, 0x10000, 2500));
         ledger.pieces.insert(next, piece(next, 0x10000 + 2500, 500));

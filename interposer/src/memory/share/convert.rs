@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use crate::memory::alloc::vmm::SHARED;
 use crate::memory::alloc::{CHUNK_MAX, make_managed, piece_sizes, reserve};
 use crate::memory::ledger::piece::{self, GRANULE};
+use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::{Backing, Extent};
 use crate::memory::share::export::SHAREABLE;
 use crate::sys::log;
@@ -111,7 +112,7 @@ impl Memory {
         let mut prop = piece::device_prop(context.device.ordinal);
         prop.requestedHandleTypes |= SHAREABLE;
         let parts = piece_sizes(bytes).into_iter().map(|bytes| (bytes, None));
-        let ids = ledger.add_pieces(meanwhile, parts, prop, (device, Some(SHARED)));
+        let ids = ledger.add_pieces(meanwhile, parts, PieceKind { device, prop, pinned: Some(SHARED) });
         let made =
             ledger.materialize(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
         // SAFETY: managed memory of the driver's, which nothing uses; its bytes are in the pieces.
