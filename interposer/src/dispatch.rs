@@ -1,7 +1,7 @@
 //! What happens to one call of the application's: asks its handler, calls the driver at most once, and lets the handler
 //! see the result. The one place where the driver is called on the application's behalf.
-use crate::entry::Entry;
 use crate::process::{self, Process};
+use crate::symbols::entry::Entry;
 use core::cell::Cell;
 use nvshare_abi::CUresult;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,21 +7,16 @@
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod agent;
-mod around;
+mod bypass;
 mod calls;
 mod dispatch;
 mod driver;
-mod elsewhere;
-mod entry;
-mod exports;
-mod find;
 mod gate;
-mod loaded;
 mod memory;
-mod open;
 mod place;
 mod process;
 mod sanitizer;
 mod settings;
+mod symbols;
 mod sys;
 mod transport;

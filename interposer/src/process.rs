@@ -1,7 +1,7 @@
 //! What we keep for this process, from its `cuInit` to its end or fork.
 #![allow(unsafe_code)] // the fork handler, and a pointer that is published
 use crate::agent;
-use crate::around::Around;
+use crate::bypass::BypassDetector;
 use crate::driver;
 use crate::driver::captures::Captures;
 use crate::driver::contexts::Contexts;
@@ -31,7 +31,7 @@ pub struct Process {
     pub gate: Gate,
     pub contexts: Contexts,
     pub captures: Captures,
-    pub around: Around,
+    pub bypass: BypassDetector,
     pub memory: Memory,
     pub ipc: Ipc,
     pub place: Place,
@@ -79,7 +79,7 @@ pub fn start() {
         gate: Gate::new_shut(),
         contexts: Contexts::default(),
         captures: Captures::default(),
-        around: Around::default(),
+        bypass: BypassDetector::default(),
         pools: Mutex::default(),
         current_pools: Mutex::default(),
         waker: Waker::default(),
@@ -98,7 +98,7 @@ pub fn start() {
     });
     // SAFETY: published, and never freed.
     let process: &'static Process = unsafe { &*process };
-    process.around.check();
+    process.bypass.check();
     agent::spawn(process);
     process.place.greeting(GREETING);
 }

@@ -27,7 +27,7 @@ impl Agent {
             self.report()?;
             self.tell_refusals()?;
         }
-        for text in self.process.around.news() {
+        for text in self.process.bypass.take_reports() {
             self.send(&ToScheduler::Report(text))?;
         }
         if let Some(bytes) = self.process.memory.space.next_request() {

@@ -239,7 +239,7 @@ impl Agent {
         let contexts = self.process.contexts.all();
         let works = || contexts.iter().any(|context| context.is_unfinished(Purpose::Drain));
         if self.process.captures.while_none(works) == Some(true) {
-            self.process.around.stray();
+            self.process.bypass.bypassed_work();
         }
     }
 

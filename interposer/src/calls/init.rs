@@ -1,8 +1,9 @@
 //! Initialisation and lookup.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use crate::around::is_decided;
+use crate::bypass::is_decided;
 use crate::dispatch::{Disposition, NoAfter};
-use crate::entry::Entry;
+use crate::symbols::entry::Entry;
+use crate::symbols::exports;
 use crate::{driver, process};
 use core::ffi::CStr;
 use nvshare_abi::*;
@@ -39,14 +40,14 @@ pub fn get_proc_address(
                 return result;
             }
             if let Some(entry) = driver::entry_at(*answer) {
-                *answer = entry.export();
+                *answer = exports::address(entry);
             } else if let Some(process) = process::current()
                 && !symbol.is_null()
             {
                 // SAFETY: the driver has just found the function under this NUL-terminated name.
                 let name = unsafe { CStr::from_ptr(symbol) };
                 if !name.is_empty() && !is_decided(&name.to_string_lossy()) {
-                    process.around.looked_up(name);
+                    process.bypass.looked_up(name);
                 }
             }
         }

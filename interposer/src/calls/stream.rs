@@ -4,8 +4,8 @@ use super::answer::here;
 use super::launch::wait_for_grant;
 use crate::dispatch::{Call, Disposition};
 use crate::driver;
-use crate::entry::Entry;
 use crate::residency::context_of;
+use crate::symbols::entry::Entry;
 use nvshare_abi::*;
 
 /// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.

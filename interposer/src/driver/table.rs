@@ -4,8 +4,8 @@
 // it opens the driver and gives its addresses their types
 // NVIDIA's names, arguments and contracts; not every row is called.
 #![allow(non_snake_case, dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)]
-use crate::entry::Entry;
-use crate::find;
+use crate::symbols::entry::Entry;
+use crate::symbols::glibc;
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::*};
@@ -35,7 +35,7 @@ fn libcuda() -> *mut c_void {
 /// The driver's function of that name, or null if this driver lacks it.
 fn symbol(name: &CStr) -> *mut c_void {
     let library = libcuda();
-    if library.is_null() { null_mut() } else { find::real_dlsym(library, name) }
+    if library.is_null() { null_mut() } else { glibc::real_dlsym(library, name) }
 }
 
 #[inline]

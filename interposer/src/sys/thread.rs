@@ -1,6 +1,6 @@
 //! Threads that take none of the application's signals.
 #![allow(unsafe_code)] // signal masks, and a sanitizer's functions
-use crate::find::real_dlsym;
+use crate::symbols::glibc::real_dlsym;
 use std::mem::MaybeUninit;
 
 /// Starts a thread with every signal blocked.

@@ -1,5 +1,5 @@
-//! Each row of the tables as a value: its name, its slot, and, for those we interpose, its export.
-use core::ffi::{CStr, c_void};
+//! Each entry point that we interpose as a value, which knows its name.
+use core::ffi::CStr;
 
 macro_rules! names {
     ($($sym:ident)*) => {
@@ -22,11 +22,6 @@ macro_rules! interposed {
             pub const ALL: &'static [Entry] = &[$(Entry::$sym),*];
             const LIST: &'static [Entry; Self::COUNT] = &[$(Entry::$sym),*];
             const NAMES: &'static [&'static CStr] = names!($($sym)*);
-
-            /// What the application gets in the driver's place.
-            pub fn export(self) -> *mut c_void {
-                match self { $(Entry::$sym => crate::exports::$sym as *mut c_void),* }
-            }
         }
     };
 }

@@ -204,7 +204,7 @@ fn gnu_hash(name: &[u8]) -> u32 {
 #[cfg_attr(miri, allow(unused_imports))]
 mod tests {
     use super::*;
-    use crate::find::real_dlsym;
+    use crate::symbols::glibc::real_dlsym;
 
     #[test]
     #[cfg_attr(miri, ignore = "reads the tables of loaded files")]

@@ -35,7 +35,7 @@ fn look() {
     // Also where the program has not initialised CUDA with us: the operator is to be told.
     process::start();
     if let Some(process) = process::current() {
-        process.around.elsewhere();
+        process.bypass.in_another_namespace();
     }
 }
 

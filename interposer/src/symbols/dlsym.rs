@@ -7,42 +7,11 @@
 //! glibc for what it may lack, for it would allocate to say so.
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
 #![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
-use crate::entry::Entry;
-use crate::{elsewhere, loaded};
+use super::entry::Entry;
+use super::glibc::{glibc_dlsym, real_dlsym};
+use super::{elf, exports, namespaces};
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering::*};
-
-/// The function of that name in libc, or in libdl before glibc 2.34; or that of an interposer that stands behind us.
-pub fn glibcs(name: &CStr, slot: &AtomicPtr<c_void>) -> *mut c_void {
-    let known = slot.load(Acquire);
-    if !known.is_null() {
-        return known;
-    }
-    let found = loaded::next(name);
-    if found.is_null() {
-        return finds_nothing as *mut c_void;
-    }
-    slot.store(found, Release);
-    found
-}
-
-/// In the place of a function that there is not: the answer of each of them is a null pointer then.
-extern "C" fn finds_nothing() -> *mut c_void {
-    null_mut()
-}
-
-extern "C" fn glibc_dlsym() -> *mut c_void {
-    static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    glibcs(c"dlsym", &SLOT)
-}
-
-pub fn real_dlsym(handle: *mut c_void, name: &CStr) -> *mut c_void {
-    // SAFETY: glibc's dlsym has this type.
-    let dlsym: extern "C" fn(*mut c_void, *const c_char) -> *mut c_void =
-        unsafe { core::mem::transmute(glibc_dlsym()) };
-    dlsym(handle, name.as_ptr())
-}
 
 /// Ours for `name`, if there is one and `handle` really has the driver's; null means "not ours".
 extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
@@ -52,7 +21,7 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     }
     // SAFETY: dlsym's own contract: a NUL-terminated name. Nothing is called for those that begin with "dl", which
     // sanitizers look up before they are ready to be.
-    let is_dlmopen = unsafe { loaded::is(name.cast(), c"dlmopen") };
+    let is_dlmopen = unsafe { elf::is(name.cast(), c"dlmopen") };
     // SAFETY: as above.
     let name = unsafe {
         if !is_dlmopen && *name == b'd' as c_char {
@@ -61,13 +30,13 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
         CStr::from_ptr(name)
     };
     let export = match Entry::named(name) {
-        Some(entry) => entry.export(),
+        Some(entry) => exports::address(entry),
         // Asked for by its name, for who links it needs glibc 2.34 or libdl.
-        None if is_dlmopen => crate::open::dlmopen as *mut c_void,
+        None if is_dlmopen => super::dlopen::dlmopen as *mut c_void,
         None => return null_mut(),
     };
     let theirs = real_dlsym(handle, name);
-    if theirs.is_null() || elsewhere::is_foreign(theirs) { null_mut() } else { export }
+    if theirs.is_null() || namespaces::is_foreign(theirs) { null_mut() } else { export }
 }
 
 /// # Safety

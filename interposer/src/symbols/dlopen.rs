@@ -1,32 +1,25 @@
 //! `dlopen` and `dlmopen`, interposed: what is loaded by them may look the driver up around us.
 //!
 //! With `RTLD_DEEPBIND` a plugin finds glibc's `dlsym` before ours, so that the flag is not passed on. What is loaded into
-//! a namespace of its own has a glibc of its own, and a driver: that cannot be helped, and is looked for (`elsewhere`).
+//! a namespace of its own has a glibc of its own, and a driver: that cannot be helped, and is looked for (`namespaces`).
 //!
 //! The trampolines are naked for the reason of `dlsym`'s: whose `RUNPATH` holds is told by the caller's return address.
 #![allow(unsafe_code)] // it stands in for functions of the C library
 #![cfg_attr(miri, allow(dead_code))]
-use crate::find::glibcs;
-use crate::{elsewhere, process, settings};
+use super::{glibc, namespaces};
+use crate::{bypass, process, settings};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
-
-/// Whether a file was opened with `RTLD_DEEPBIND`, as the user wishes.
-static KEPT: AtomicBool = AtomicBool::new(false);
-
-pub fn has_kept_deepbind() -> bool {
-    KEPT.load(Relaxed)
-}
+use core::sync::atomic::AtomicPtr;
 
 extern "C" fn glibc_dlopen() -> *mut c_void {
     static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    glibcs(c"dlopen", &SLOT)
+    glibc::function(c"dlopen", &SLOT)
 }
 
 extern "C" fn glibc_dlmopen() -> *mut c_void {
     static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    glibcs(c"dlmopen", &SLOT)
+    glibc::function(c"dlmopen", &SLOT)
 }
 
 /// How a file is opened: without `RTLD_DEEPBIND`, unless the user wishes it.
@@ -43,10 +36,10 @@ extern "C" fn shallow(mode: c_int) -> c_int {
     if !keeps {
         return mode & !libc::RTLD_DEEPBIND;
     }
-    if !KEPT.swap(true, Relaxed)
+    if bypass::note_deepbind()
         && let Some(process) = process::current()
     {
-        process.around.deep();
+        process.bypass.deepbind();
     }
     mode
 }
@@ -54,7 +47,7 @@ extern "C" fn shallow(mode: c_int) -> c_int {
 /// The same for a namespace.
 extern "C" fn opening(namespace: c_long, mode: c_int) -> c_int {
     if namespace != libc::LM_ID_BASE {
-        elsewhere::watch();
+        namespaces::watch();
     }
     shallow(mode)
 }

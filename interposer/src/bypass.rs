@@ -1,40 +1,48 @@
-//! Whether this program's CUDA calls reach us: what can be known of those that do not is said once, loudly.
+//! Detects CUDA calls of this program that do not reach us, and says so once, loudly.
 #![allow(unsafe_code)] // it asks the dynamic linker who answers a name
-use crate::entry::Entry;
-use crate::find::real_dlsym;
-use crate::open::has_kept_deepbind;
+use crate::symbols::entry::Entry;
+use crate::symbols::glibc::real_dlsym;
 use crate::sys::log;
 use crate::sys::sync::ignore_poison;
 use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// No more functions than this are told by name.
 const NAMED: usize = 8;
 
+/// Whether a file was opened with `RTLD_DEEPBIND`, as the user wishes: perhaps before CUDA is initialised.
+static DEEPBIND: AtomicBool = AtomicBool::new(false);
+
+/// A file is opened with `RTLD_DEEPBIND`. True for the first one.
+pub fn note_deepbind() -> bool {
+    !DEEPBIND.swap(true, Relaxed)
+}
+
 #[derive(Debug, Default)]
-pub struct Around(Mutex<State>);
+pub struct BypassDetector(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// For the scheduler's operator, not told yet.
-    news: Vec<String>,
+    /// For the scheduler's operator, not yet sent.
+    reports: Vec<String>,
     unknown: BTreeSet<String>,
-    strays: u64,
+    bypassed: u64,
 }
 
-impl Around {
+impl BypassDetector {
     /// Asks the dynamic linker for two names as the program's own calls do: the answer must lie in this library. (Our
     /// own pointers to them are no measure: the linker gives those the other's address too.)
     pub fn check(&self) {
-        if has_kept_deepbind() {
-            self.deep();
+        if DEEPBIND.load(Relaxed) {
+            self.deepbind();
         }
         let here = owner(Self::check as *mut c_void);
         for name in [c"dlsym", c"cuLaunchKernel"] {
             let by = owner(real_dlsym(libc::RTLD_DEFAULT, name));
             if by != here {
-                self.tell(format!(
+                self.report(format!(
                     "{} is answered by {by}, which stands before libnvshare.so: calls made there are not managed",
                     name.to_string_lossy()
                 ));
@@ -48,49 +56,49 @@ impl Around {
         let mut state = ignore_poison(self.0.lock());
         if state.unknown.len() < NAMED && state.unknown.insert(name.to_string()) {
             drop(state);
-            self.tell(format!("the program looks up {name}, which this version of nvshare does not know"));
+            self.report(format!("the program looks up {name}, which this version of nvshare does not know"));
         }
     }
 
     /// Work was found on the device while the gate was shut and nothing of ours was under way.
-    pub fn stray(&self) {
+    pub fn bypassed_work(&self) {
         let mut state = ignore_poison(self.0.lock());
-        state.strays += 1;
-        let count = state.strays;
+        state.bypassed += 1;
+        let count = state.bypassed;
         drop(state);
         // The first one, and then ever fewer.
         if count.is_power_of_two() {
-            self.tell(format!(
+            self.report(format!(
                 "the program uses CUDA around libnvshare.so: its work ran outside of its turn ({count} times)"
             ));
         }
     }
 
     /// A driver was found that is loaded in another namespace.
-    pub fn elsewhere(&self) {
-        self.tell(
+    pub fn in_another_namespace(&self) {
+        self.report(
             "the program has loaded a driver into a namespace of its own (dlmopen): calls made there are not managed"
                 .to_owned(),
         );
     }
 
     /// The program has loaded something that keeps its own names before ours, as its user wishes.
-    pub fn deep(&self) {
-        self.tell(
+    pub fn deepbind(&self) {
+        self.report(
             "the program loads with RTLD_DEEPBIND, which NVSHARE_DEEPBIND=1 leaves to it: what is loaded so may make \
              calls that are not managed"
                 .to_owned(),
         );
     }
 
-    fn tell(&self, text: String) {
+    fn report(&self, text: String) {
         log::warning!("{text}");
-        ignore_poison(self.0.lock()).news.push(text);
+        ignore_poison(self.0.lock()).reports.push(text);
     }
 
-    /// What the scheduler has not been told yet.
-    pub fn news(&self) -> Vec<String> {
-        std::mem::take(&mut ignore_poison(self.0.lock()).news)
+    /// What the scheduler has not been told yet: once.
+    pub fn take_reports(&self) -> Vec<String> {
+        std::mem::take(&mut ignore_poison(self.0.lock()).reports)
     }
 }
 
@@ -135,15 +143,19 @@ mod tests {
 
     #[test]
     fn what_is_found_is_told_once() {
-        let around = Around::default();
+        let detector = BypassDetector::default();
         for _ in 0..5 {
-            around.looked_up(c"cuNoSuchFunction");
-            around.stray();
+            detector.looked_up(c"cuNoSuchFunction");
+            detector.bypassed_work();
         }
-        let news = around.news();
-        assert_eq!(news.iter().filter(|line| line.contains("cuNoSuchFunction")).count(), 1);
-        assert_eq!(news.iter().filter(|line| line.contains("outside of its turn")).count(), 3, "1, 2 and 4");
-        assert!(around.news().is_empty());
+        let reports = detector.take_reports();
+        assert_eq!(reports.iter().filter(|line| line.contains("cuNoSuchFunction")).count(), 1);
+        assert_eq!(
+            reports.iter().filter(|line| line.contains("outside of its turn")).count(),
+            3,
+            "1, 2 and 4"
+        );
+        assert!(detector.take_reports().is_empty());
     }
 
     #[test]
