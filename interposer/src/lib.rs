@@ -6,6 +6,7 @@
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
+mod admission;
 mod agent;
 mod bypass;
 mod calls;
@@ -13,10 +14,10 @@ mod dispatch;
 mod driver;
 mod gate;
 mod memory;
-mod place;
 mod process;
 mod sanitizer;
 mod settings;
+mod start;
 mod symbols;
 mod sys;
 mod transport;

@@ -20,7 +20,7 @@ impl Agent {
         } else {
             self.make_way();
         }
-        self.process.greet();
+        self.process.admission.admit();
     }
 
     /// Two that lack room without a scheduler must not keep half of the device each: what came in goes, for a time that
@@ -68,7 +68,7 @@ pub(super) fn abandon(process: &'static Process) {
         }
     }
     process.gate.open();
-    process.greet();
+    process.admission.admit();
 }
 
 fn everything(contexts: &Contexts) -> Vec<Share> {

@@ -29,11 +29,11 @@ impl Agent {
         self.disconnect();
         self.refusal = Some(Refusal::NoPlace);
         if self.stop_running() {
-            self.process.place.refuse(said.fails);
+            self.process.admission.refuse(said.fails);
             // Calls that wait already.
             self.process.gate.wake();
         } else {
-            self.process.place.give();
+            self.process.admission.admit();
         }
         self.next_attempt = clock::instant() + RETRY_LATER;
     }
@@ -78,7 +78,7 @@ impl Agent {
         if self.refusal.is_some() && error.kind() != io::ErrorKind::WouldBlock {
             self.refusal = None;
             self.lost_at = Some(clock::instant());
-            self.process.place.forget_refusal();
+            self.process.admission.forget_refusal();
         }
     }
 

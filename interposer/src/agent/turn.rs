@@ -86,7 +86,7 @@ impl Agent {
         // The greeting is over with the answer about swap space.
         if welcome.version < SWAP_SINCE || !self.process.memory.space.scheduler_connected() {
             self.lodge(true);
-            self.process.greet();
+            self.process.admission.admit();
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl Agent {
         });
         // Also for what has none yet. What was refused is not asked for at once.
         self.lodge(all);
-        self.process.greet();
+        self.process.admission.admit();
     }
 
     /// From running freely to taking turns. Work that does not end in time keeps its place: we come

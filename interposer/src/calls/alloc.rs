@@ -18,7 +18,7 @@ fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> 
     let Some(context) = here(process).filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
-    let made = process.place.wait().and_then(|()| process.memory.allocate(process, &context, request));
+    let made = process.admission.wait().and_then(|()| process.memory.allocate(process, &context, request));
     // SAFETY: the application's own pointer for the result.
     unsafe { answer(dptr, made) }
 }
@@ -127,7 +127,7 @@ fn in_order(
     // Memory is made where the stream is, whatever context the thread has, and if it has none.
     let of_stream = context_of(stream).and_then(|of| process.contexts.named(of));
     let Some(context) = of_stream.or_else(|| here(process)) else { return Disposition::Passthrough };
-    if let Err(code) = process.place.wait() {
+    if let Err(code) = process.admission.wait() {
         return Disposition::Complete(code);
     }
     match pool::source(process, context.clone(), pool) {

@@ -29,7 +29,7 @@ fn counted<T: Copy + Into<Key> + 'static>(
     let Some(context) = here(process) else { return Disposition::Passthrough };
     let device = context.device.id;
     let charge = || process.memory.charge(device, bytes, process.bound(context.device.capacity));
-    if let Err(code) = process.place.wait().and_then(|()| charge()) {
+    if let Err(code) = process.admission.wait().and_then(|()| charge()) {
         return Disposition::Complete(code);
     }
     Disposition::Forward(Box::new(move |result| {

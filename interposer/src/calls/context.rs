@@ -128,7 +128,7 @@ fn primary_ended(
     let Some(ending) = Ending::of(process, true, primary) else { return Disposition::Passthrough };
     Disposition::Forward(move |result| {
         ending.over(process, result == CUresult::SUCCESS && is_gone());
-        process.forget_current_pools();
+        process.pools.forget_current();
         result
     })
 }

@@ -22,7 +22,7 @@ pub fn memory_info(
             // accepts null for one that is not wanted.
             unsafe {
                 if let Some(free) = free.as_mut() {
-                    *free = process.free(id, capacity) as usize;
+                    *free = process.available(id, capacity) as usize;
                 }
                 if let Some(total) = total.as_mut() {
                     *total = process.visible(capacity) as usize;

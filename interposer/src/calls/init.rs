@@ -4,7 +4,7 @@ use crate::bypass::is_decided;
 use crate::dispatch::{Disposition, NoAfter};
 use crate::symbols::entry::Entry;
 use crate::symbols::exports;
-use crate::{driver, process};
+use crate::{driver, process, start};
 use core::ffi::CStr;
 use nvshare_abi::*;
 
@@ -13,8 +13,8 @@ pub fn init(_: Entry, _flags: c_uint) -> Disposition<impl FnOnce(CUresult) -> CU
         if result != CUresult::SUCCESS {
             return result;
         }
-        process::start();
-        let fails = process::current().is_some_and(|process| process.place.fails());
+        start::start();
+        let fails = process::current().is_some_and(|process| process.admission.fails());
         if fails { CUresult::ERROR_SYSTEM_NOT_READY } else { result }
     })
 }

@@ -51,7 +51,7 @@ fn advise() {
 }
 
 fn ticket(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
-    process.place.wait()?;
+    process.admission.wait()?;
     let wait = || drop(wait_for_memory(process));
     process.memory.convert_to_pieces(process, known.start, wait).inspect_err(|_| advise())?;
     process.memory.make_exportable(process, known.start)?;

@@ -75,7 +75,7 @@ pub(super) fn wait_for_grant(
 /// # Errors
 /// As of [`wait_for_grant`].
 fn wait_at_gate(process: &Process) -> Result<InFlight<'_>, CUresult> {
-    let in_flight = process.gate.enter_or_give_up(|| process.waker.wake(), || process.place.fails());
+    let in_flight = process.gate.enter_or_give_up(|| process.waker.wake(), || process.admission.fails());
     in_flight.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
 }
 

@@ -5,8 +5,9 @@ use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
+use crate::driver::pools::Pool;
 use crate::memory::{AccessScope, Engine};
-use crate::process::{Pool, Process};
+use crate::process::Process;
 use nvshare_abi::*;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) enum PoolSource {
 
 /// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
 pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> PoolSource {
-    let pool = asked.unwrap_or_else(|| process.current_pool(context.device.ordinal));
+    let pool = asked.unwrap_or_else(|| process.pools.current(context.device.ordinal));
     let known =
         pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
     let Some(ordinal) = known.device else { return PoolSource::Nobodys };
@@ -45,7 +46,7 @@ pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUm
 
 /// What is known of a pool: it was made before our eyes, or a device has it from the beginning.
 fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
-    process.pool(pool as usize).or_else(|| {
+    process.pools.get(pool as usize).or_else(|| {
         let mut count = 0;
         // SAFETY: the pointer is to a local.
         unsafe { driver::cuDeviceGetCount(&mut count) };
@@ -56,7 +57,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
             code == CUresult::SUCCESS && default == pool
         })?;
         let known = Pool { device: Some(device), foreign: false };
-        process.note_pool(pool as usize, known);
+        process.pools.note(pool as usize, known);
         Some(known)
     })
 }
@@ -64,7 +65,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
 /// A device has another pool from now on.
 pub fn pool_select(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
-        process.forget_current_pools();
+        process.pools.forget_current();
         result
     })
 }
@@ -82,7 +83,7 @@ pub fn pool_create(
                 let on_device = props.location.r#type == CU_MEM_LOCATION_TYPE_DEVICE;
                 let plain = props.allocType == CU_MEM_ALLOCATION_TYPE_PINNED && props.handleTypes == 0;
                 let device = on_device.then_some(props.location.id);
-                process.note_pool(*pool as usize, Pool { device, foreign: !plain });
+                process.pools.note(*pool as usize, Pool { device, foreign: !plain });
             }
         }
         result
@@ -98,11 +99,11 @@ pub fn pool_destroy(
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
             process.memory.reclaim_current(process);
-            process.forget_pool(pool);
+            process.pools.forget(pool);
             process.memory.forget_pool(process, pool);
             process.memory.report_changes(process);
             // A device whose pool it was has its first one again.
-            process.forget_current_pools();
+            process.pools.forget_current();
         }
         result
     })

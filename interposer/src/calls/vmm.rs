@@ -38,7 +38,7 @@ pub fn physical_create(
         return Disposition::Passthrough;
     }
     let Some((device, capacity)) = device(process, prop.location.id) else { return Disposition::Passthrough };
-    if let Err(code) = process.place.wait() {
+    if let Err(code) = process.admission.wait() {
         return Disposition::Complete(code);
     }
     let limit = process.bound(capacity);
@@ -189,7 +189,7 @@ fn pinned(process: &Process, handle: Handle, act: impl FnOnce(Handle) -> CUresul
     if !is_ours(handle) {
         return Disposition::Passthrough;
     }
-    if let Err(code) = process.place.wait() {
+    if let Err(code) = process.admission.wait() {
         return said(Err(code));
     }
     let _in_flight = wait_for_memory(process);

@@ -3,9 +3,9 @@
 //! Such a program may never call us again, so that a thread looks for the driver among the files that are mapped. It is
 //! started by the first `dlmopen`, which hardly any program calls, looks ever more seldom, and ends when there is one.
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
-use crate::process;
 use crate::sys::log;
 use crate::sys::thread;
+use crate::{process, start};
 use core::ffi::{c_int, c_void};
 use std::collections::BTreeSet;
 use std::sync::Once;
@@ -33,7 +33,7 @@ fn look() {
         pause = (pause * 2).min(SELDOM);
     }
     // Also where the program has not initialised CUDA with us: the operator is to be told.
-    process::start();
+    start::start();
     if let Some(process) = process::current() {
         process.bypass.in_another_namespace();
     }
