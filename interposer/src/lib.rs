@@ -13,6 +13,7 @@ mod calls;
 mod dispatch;
 mod driver;
 mod gate;
+mod limits;
 mod memory;
 mod process;
 mod sanitizer;

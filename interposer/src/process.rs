@@ -6,32 +6,28 @@ use crate::driver::captures::Captures;
 use crate::driver::contexts::Contexts;
 use crate::driver::pools::Pools;
 use crate::gate::Gate;
-use crate::memory::Memory;
+use crate::limits::Limits;
 use crate::memory::share::Ipc;
+use crate::memory::{Collaborators, Memory};
 use crate::settings::Settings;
 use crate::sys::waker::Waker;
-use nvshare_protocol::tenant::usable;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
-
-/// Held back of every device while no scheduler has said how much.
-const DEFAULT_RESERVE: Bytes = Bytes(1 << 30);
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 pub struct Process {
     pub settings: Settings,
-    pub gate: Gate,
-    pub contexts: Contexts,
-    pub captures: Captures,
+    pub gate: Arc<Gate>,
+    pub contexts: Arc<Contexts>,
+    pub captures: Arc<Captures>,
+    pub limits: Arc<Limits>,
     pub bypass: BypassDetector,
     pub memory: Memory,
     pub ipc: Ipc,
     pub admission: Admission,
     pub pools: Pools,
-    pub waker: Waker,
-    reserve: AtomicU64,
-    /// The scheduler's limit for this tenant; `u64::MAX`: none.
-    limit: AtomicU64,
+    pub waker: Arc<Waker>,
 }
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
@@ -63,47 +59,30 @@ pub fn forget_in_child() {
 
 impl Process {
     pub fn new(settings: Settings) -> Self {
+        let uses = Collaborators {
+            contexts: Arc::default(),
+            captures: Arc::default(),
+            gate: Arc::new(Gate::new_shut()),
+            limits: Arc::new(Limits::new(settings.limit, settings.oversubscribe)),
+            waker: Arc::default(),
+        };
         Self {
-            memory: Memory::new(settings.engine),
+            memory: Memory::new(settings.engine, &uses),
             ipc: Ipc::default(),
             admission: Admission::default(),
             pools: Pools::default(),
             settings,
-            gate: Gate::new_shut(),
-            contexts: Contexts::default(),
-            captures: Captures::default(),
+            gate: uses.gate,
+            contexts: uses.contexts,
+            captures: uses.captures,
+            limits: uses.limits,
             bypass: BypassDetector::default(),
-            waker: Waker::default(),
-            reserve: AtomicU64::new(DEFAULT_RESERVE.0),
-            limit: AtomicU64::new(u64::MAX),
+            waker: uses.waker,
         }
     }
 
-    /// What the scheduler said of this tenant's memory.
-    pub fn set_terms(&self, reserve: Bytes, limit: Option<Bytes>) {
-        self.reserve.store(reserve.0, Relaxed);
-        self.limit.store(limit.map_or(u64::MAX, |limit| limit.0), Relaxed);
-    }
-
-    /// The memory that the application sees on a device of `capacity`.
-    pub fn visible(&self, capacity: Bytes) -> u64 {
-        let usable = usable(capacity, Bytes(self.reserve.load(Relaxed))).0;
-        usable.min(self.limit().unwrap_or(u64::MAX))
-    }
-
-    /// The tenant's limit, by its own setting or the scheduler's, whichever is less.
-    pub fn limit(&self) -> Option<u64> {
-        let own = self.settings.limit.unwrap_or(Bytes::MAX).0;
-        Some(own.min(self.limit.load(Relaxed))).filter(|limit| *limit != u64::MAX)
-    }
-
-    /// The most that may be allocated on a device, if there is a bound.
-    pub fn bound(&self, capacity: Bytes) -> Option<u64> {
-        (!self.settings.oversubscribe).then(|| self.visible(capacity))
-    }
-
-    /// What is left of [`Self::visible`].
+    /// What is left of what the application sees of a device.
     pub fn available(&self, device: DeviceId, capacity: Bytes) -> u64 {
-        self.visible(capacity).saturating_sub(self.memory.charged(device))
+        self.limits.visible(capacity).saturating_sub(self.memory.charged(device))
     }
 }

@@ -27,7 +27,7 @@ impl Agent {
     /// is not the same for both.
     fn make_way(&mut self) {
         let Process { contexts, memory, .. } = self.process;
-        memory.evict(contexts, &everything(contexts), |_| {});
+        memory.evict(&everything(contexts), |_| {});
         let pause = u32::from(random().unwrap_or_default()[0]) * RETRY_ROOM / 25;
         self.not_before = Some(clock::instant() + RETRY_ROOM + pause);
     }
@@ -36,7 +36,7 @@ impl Agent {
     pub(super) fn everything_back(&self) -> bool {
         let Process { contexts, memory, settings, .. } = self.process;
         memory.allow_placement() || {
-            memory.restore(contexts, &everything(contexts), settings.prefetch, || {});
+            memory.restore(&everything(contexts), settings.prefetch, || {});
             memory.allow_placement() || contexts.are_broken()
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn abandon(process: &'static Process) {
     memory.set_scheduler_attached(false);
     memory.space.scheduler_lost();
     while !memory.allow_placement() {
-        memory.restore(contexts, &everything(contexts), settings.prefetch, || {});
+        memory.restore(&everything(contexts), settings.prefetch, || {});
         if contexts.are_broken() {
             break;
         }

@@ -20,8 +20,8 @@ impl Agent {
             }
         }
         memory.forbid_placement();
-        memory.recreate_exportable(contexts);
-        if self.runs() && captures.while_none(|| memory.convert_managed(contexts)).is_none() {
+        memory.recreate_exportable();
+        if self.runs() && captures.while_none(|| memory.convert_managed()).is_none() {
             memory.refuse_conversions();
         }
         match self.phase {

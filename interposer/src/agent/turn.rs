@@ -62,7 +62,7 @@ impl Agent {
     }
 
     fn welcome(&mut self, welcome: &Welcome) -> io::Result<()> {
-        self.process.set_terms(welcome.reserve, welcome.limit);
+        self.process.limits.set_terms(welcome.reserve, welcome.limit);
         self.welcomed = true;
         self.speaks = welcome.version;
         self.welcomed_at = clock::instant();
@@ -170,8 +170,7 @@ impl Agent {
     fn fetch(&mut self, budget: &[Share]) -> io::Result<Vec<Share>> {
         let Process { contexts, memory, settings, .. } = self.process;
         let mut told = Ok(());
-        let fetched =
-            memory.restore(contexts, budget, settings.prefetch, || tell(&mut told, || self.report()));
+        let fetched = memory.restore(budget, settings.prefetch, || tell(&mut told, || self.report()));
         told.map(|()| fetched)
     }
 
@@ -191,7 +190,7 @@ impl Agent {
         let Process { contexts, memory, .. } = self.process;
         memory.forbid_placement();
         let mut told = Ok(());
-        let evicted = memory.evict(contexts, wanted, |sums| tell(&mut told, || self.report_sums(sums)));
+        let evicted = memory.evict(wanted, |sums| tell(&mut told, || self.report_sums(sums)));
         told.map(|()| evicted)
     }
 
@@ -216,7 +215,7 @@ impl Agent {
         self.phase = Phase::Idle;
         self.contended = false;
         let drain = clock::since(start);
-        self.process.memory.reclaim_all(self.process);
+        self.process.memory.reclaim_all();
         let evicted = self.move_out(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_strays();

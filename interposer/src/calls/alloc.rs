@@ -18,7 +18,7 @@ fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> 
     let Some(context) = here(process).filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
-    let made = process.admission.wait().and_then(|()| process.memory.allocate(process, &context, request));
+    let made = process.admission.wait().and_then(|()| process.memory.allocate(&context, request));
     // SAFETY: the application's own pointer for the result.
     unsafe { answer(dptr, made) }
 }
@@ -59,7 +59,7 @@ pub fn allocate_managed(
 }
 
 pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    freed(process, dptr, process.memory.free(process, dptr))
+    freed(process, dptr, process.memory.free(dptr))
 }
 
 /// Freed by us, if it was, else by the driver.
@@ -70,7 +70,7 @@ fn freed(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
         Ok(Handled::Ours) => {
-            process.memory.report_changes(process);
+            process.memory.report_changes();
             return Disposition::Complete(CUresult::SUCCESS);
         }
         Ok(Handled::NotOurs) => {}
@@ -144,7 +144,7 @@ fn in_order(
             Disposition::Complete(unsafe { written(dptr, made) })
         }
         PoolSource::Drivers(device) => {
-            let charged = match process.memory.charge_allocation(process, &device, bytes as u64) {
+            let charged = match process.memory.charge_allocation(&device, bytes as u64) {
                 Ok(charged) => charged,
                 Err(code) => return Disposition::Complete(code),
             };
@@ -175,5 +175,5 @@ pub fn free_async(
     if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
         return Disposition::Passthrough;
     }
-    freed(process, dptr, process.memory.free_async(process, dptr, stream))
+    freed(process, dptr, process.memory.free_async(dptr, stream))
 }

@@ -28,7 +28,7 @@ fn counted<T: Copy + Into<Key> + 'static>(
 ) -> Disposition<BoxedAfter> {
     let Some(context) = here(process) else { return Disposition::Passthrough };
     let device = context.device.id;
-    let charge = || process.memory.charge(device, bytes, process.bound(context.device.capacity));
+    let charge = || process.memory.charge(device, bytes, process.limits.bound(context.device.capacity));
     if let Err(code) = process.admission.wait().and_then(|()| charge()) {
         return Disposition::Complete(code);
     }

@@ -78,7 +78,7 @@ impl Ending {
     /// The driver has answered; `gone`: the context is no more.
     fn over(self, process: &Process, gone: bool) {
         if gone {
-            process.memory.left(&process.contexts, self.leaving);
+            process.memory.left(self.leaving);
             drop(self.opened);
             process.captures.forget(self.raw);
         } else {

@@ -17,7 +17,7 @@ pub fn memory_info(
         {
             let Device { id, capacity, .. } = *context.device;
             // What streams have freed and passed is free.
-            process.memory.reclaim_current(process);
+            process.memory.reclaim_current();
             // SAFETY: the driver has just written through these pointers and reported success; it
             // accepts null for one that is not wanted.
             unsafe {
@@ -25,7 +25,7 @@ pub fn memory_info(
                     *free = process.available(id, capacity) as usize;
                 }
                 if let Some(total) = total.as_mut() {
-                    *total = process.visible(capacity) as usize;
+                    *total = process.limits.visible(capacity) as usize;
                 }
             }
         }
@@ -43,7 +43,7 @@ pub fn device_total_memory(
         if result == CUresult::SUCCESS && !bytes.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             let bytes = unsafe { &mut *bytes };
-            *bytes = (*bytes).min(process.limit().unwrap_or(u64::MAX) as usize);
+            *bytes = (*bytes).min(process.limits.limit().unwrap_or(u64::MAX) as usize);
         }
         result
     })

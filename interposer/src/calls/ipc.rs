@@ -53,13 +53,13 @@ fn advise() {
 fn ticket(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
     process.admission.wait()?;
     let wait = || drop(wait_for_memory(process));
-    process.memory.convert_to_pieces(process, known.start, wait).inspect_err(|_| advise())?;
-    process.memory.make_exportable(process, known.start)?;
+    process.memory.convert_to_pieces(known.start, wait).inspect_err(|_| advise())?;
+    process.memory.make_exportable(known.start)?;
     let in_flight = wait_for_memory(process);
     let offset = process.memory.pin_allocation(known.start)?;
     drop(in_flight);
     process.waker.wake();
-    process.ipc.export(process, known, offset).map_err(|error| {
+    process.ipc.export(&process.memory, known, offset).map_err(|error| {
         log::warning!("memory cannot be shared with other processes: {error}");
         CUresult::ERROR_OPERATING_SYSTEM
     })

@@ -98,10 +98,10 @@ pub fn pool_destroy(
     let pool = pool as usize;
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
-            process.memory.reclaim_current(process);
+            process.memory.reclaim_current();
             process.pools.forget(pool);
-            process.memory.forget_pool(process, pool);
-            process.memory.report_changes(process);
+            process.memory.forget_pool(pool);
+            process.memory.report_changes();
             // A device whose pool it was has its first one again.
             process.pools.forget_current();
         }
@@ -146,7 +146,7 @@ pub fn pool_get_attribute(
     attribute: CUmemPool_attribute,
     value: *mut c_void,
 ) -> Disposition<NoAfter> {
-    process.memory.reclaim_current(process);
+    process.memory.reclaim_current();
     let used = process.memory.pool_usage(pool as usize);
     let Some(used) = used.filter(|_| !value.is_null()) else { return Disposition::Passthrough };
     let told = match attribute {
@@ -171,9 +171,9 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 }
 
 pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
-    process.memory.reclaim_current(process);
-    process.memory.trim_pool(process, pool as usize, keep as u64);
-    process.memory.report_changes(process);
+    process.memory.reclaim_current();
+    process.memory.trim_pool(pool as usize, keep as u64);
+    process.memory.report_changes();
     Disposition::Passthrough
 }
 

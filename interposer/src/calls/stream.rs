@@ -44,7 +44,7 @@ pub fn capture_begin(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CU
 
 /// The stream itself ends, and with it its capture.
 pub fn stream_destroy(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    call.process.memory.stream_destroyed(call.process, stream);
+    call.process.memory.stream_destroyed(stream);
     capture_end(call, stream)
 }
 

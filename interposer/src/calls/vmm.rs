@@ -41,12 +41,12 @@ pub fn physical_create(
     if let Err(code) = process.admission.wait() {
         return Disposition::Complete(code);
     }
-    let limit = process.bound(capacity);
+    let limit = process.limits.bound(capacity);
     let wishes = prop.allocFlags;
     let plain = prop.r#type == CU_MEM_ALLOCATION_TYPE_PINNED
         && (wishes.compressionType, wishes.gpuDirectRDMACapable, wishes.usage) == (0, 0, 0);
     if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::memory::GRANULE as usize) {
-        let made = process.memory.create_physical(process, device, bytes as u64, prop, limit);
+        let made = process.memory.create_physical(device, bytes as u64, prop, limit);
         // SAFETY: the application's own pointer for the result.
         return Disposition::Complete(unsafe { written(handle, made) });
     }

@@ -3,16 +3,20 @@
 //! Reading order: `ledger` (what there is, and the pieces and arenas it is made of), `alloc` (what the application's
 //! calls make and free), `migrate` (how memory leaves the device and comes back), `share` (what processes open of each
 //! other).
+use crate::driver::captures::Captures;
+use crate::driver::contexts::Contexts;
 use crate::driver::device::Device;
-use crate::process::Process;
+use crate::gate::Gate;
+use crate::limits::Limits;
 use crate::settings::EngineChoice;
 use crate::sys::sync::ignore_poison;
+use crate::sys::waker::Waker;
 use ledger::Ledger;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
 pub mod alloc;
 mod handled;
@@ -53,9 +57,38 @@ impl Engine {
     }
 }
 
+/// What the management of memory needs of the rest of the library.
+#[derive(Clone, Debug)]
+pub struct Collaborators {
+    pub contexts: Arc<Contexts>,
+    pub captures: Arc<Captures>,
+    pub gate: Arc<Gate>,
+    pub limits: Arc<Limits>,
+    /// Wakes the agent.
+    pub waker: Arc<Waker>,
+}
+
+#[cfg(test)]
+impl Default for Collaborators {
+    fn default() -> Self {
+        Self {
+            contexts: Arc::default(),
+            captures: Arc::default(),
+            gate: Arc::new(Gate::new_shut()),
+            limits: Arc::new(Limits::new(None, true)),
+            waker: Arc::default(),
+        }
+    }
+}
+
 /// All device memory of this process.
 #[derive(Debug)]
 pub struct Memory {
+    contexts: Arc<Contexts>,
+    captures: Arc<Captures>,
+    gate: Arc<Gate>,
+    limits: Arc<Limits>,
+    waker: Arc<Waker>,
     ledger: Mutex<Ledger>,
     /// Memory has come or gone.
     moved: Condvar,
@@ -80,8 +113,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(choice: EngineChoice) -> Self {
+    pub fn new(choice: EngineChoice, uses: &Collaborators) -> Self {
+        let Collaborators { contexts, captures, gate, limits, waker } = uses.clone();
         Self {
+            contexts,
+            captures,
+            gate,
+            limits,
+            waker,
             ledger: Mutex::default(),
             moved: Condvar::new(),
             changed: AtomicBool::new(false),
@@ -129,9 +168,9 @@ impl Memory {
     }
 
     /// Wakes the agent if there is more or less memory than it knows of.
-    pub fn report_changes(&self, process: &Process) {
+    pub fn report_changes(&self) {
         if self.changed.load(Relaxed) && self.changed.swap(false, AcqRel) {
-            process.waker.wake();
+            self.waker.wake();
         }
     }
 

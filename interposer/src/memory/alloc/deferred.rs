@@ -9,7 +9,6 @@ use crate::memory::Memory;
 use crate::memory::alloc::AllocRequest;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing};
-use crate::process::Process;
 use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -150,7 +149,6 @@ impl Memory {
     /// The code for the application.
     pub fn allocate_async(
         &self,
-        process: &Process,
         context: &Context,
         bytes: usize,
         pool: usize,
@@ -181,10 +179,10 @@ impl Memory {
             }
         }
         let request = AllocRequest { bytes: bytes as u64, pool, managed: None, pooled: true };
-        match self.allocate(process, context, request) {
+        match self.allocate(context, request) {
             Err(CUresult::ERROR_OUT_OF_MEMORY) => {
-                self.reclaim(process, true);
-                self.allocate(process, context, request)
+                self.reclaim(true);
+                self.allocate(context, request)
             }
             answer => answer,
         }
@@ -194,23 +192,23 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` for what has been freed already.
-    pub fn free_async(&self, process: &Process, start: u64, stream: CUstream) -> Result<Handled, CUresult> {
+    pub fn free_async(&self, start: u64, stream: CUstream) -> Result<Handled, CUresult> {
         let Some(allocation) = self.mark_freed(start)? else { return Ok(Handled::NotOurs) };
         let context = context_of(stream)
-            .or_else(|| process.contexts.current().map(|(context, _)| context.raw()))
+            .or_else(|| self.contexts.current().map(|(context, _)| context.raw()))
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = FreedAllocation { start, id, bytes, pool };
         let full = ignore_poison(self.deferred.lock()).add(item, context, StreamKey::here(stream));
         if let Some(batch) = full {
-            self.record_fence(process, batch, stream);
-            self.reclaim(process, false);
+            self.record_fence(batch, stream);
+            self.reclaim(false);
         }
         Ok(Handled::Ours)
     }
 
     /// Records the event with which a batch ends, in its stream as the calling thread names it.
-    fn record_fence(&self, process: &Process, mut batch: Batch, stream: CUstream) {
+    fn record_fence(&self, mut batch: Batch, stream: CUstream) {
         let known = {
             let mut freed = ignore_poison(self.deferred.lock());
             let at = freed.events.iter().position(|(of, _)| *of == batch.context);
@@ -220,7 +218,7 @@ impl Memory {
             let mut event = std::ptr::null_mut();
             // SAFETY: the pointer is to a local; the stream's context is current.
             let make = || unsafe { driver::cuEventCreate(&mut event, CU_EVENT_DISABLE_TIMING) };
-            let made = process.contexts.named(batch.context)?.within(make)?;
+            let made = self.contexts.named(batch.context)?.within(make)?;
             (made == CUresult::SUCCESS).then_some(event as usize)
         });
         // SAFETY: our own event, and the application's stream.
@@ -237,7 +235,7 @@ impl Memory {
     }
 
     /// A stream is about to be destroyed: what was freed in it waits for its end.
-    pub fn stream_destroyed(&self, process: &Process, stream: CUstream) {
+    pub fn stream_destroyed(&self, stream: CUstream) {
         let key = StreamKey::here(stream);
         let _none_is_asked = ignore_poison(self.stream_names.lock());
         let mut freed = ignore_poison(self.deferred.lock());
@@ -247,14 +245,14 @@ impl Memory {
         *freed.ended.entry(stream as usize).or_default() += 1;
         let open = freed.take_open(|batch| batch.stream == key);
         drop(freed);
-        self.fence_all(process, open, Fence::AllWork, |batch| self.record_fence(process, batch, stream));
+        self.fence_all(open, Fence::AllWork, |batch| self.record_fence(batch, stream));
     }
 
     /// Closes batches by `close`, unless a capture is going on: then they end so.
-    fn fence_all(&self, process: &Process, open: VecDeque<Batch>, fence: Fence, close: impl Fn(Batch)) {
+    fn fence_all(&self, open: VecDeque<Batch>, fence: Fence, close: impl Fn(Batch)) {
         for batch in open {
             let mut batch = Some(batch);
-            process.captures.while_none(|| batch.take().map(&close));
+            self.captures.while_none(|| batch.take().map(&close));
             if let Some(batch) = batch {
                 ignore_poison(self.deferred.lock()).batches.push_back(Batch { fence, ..batch });
             }
@@ -262,26 +260,26 @@ impl Memory {
     }
 
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
-    pub fn reclaim_current(&self, process: &Process) {
-        if let Some((context, _)) = process.contexts.current() {
+    pub fn reclaim_current(&self) {
+        if let Some((context, _)) = self.contexts.current() {
             let _no_stream_ends = ignore_poison(self.stream_names.lock());
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
             let open = ignore_poison(self.deferred.lock()).take_open(named);
-            self.fence_all(process, open, Fence::Open, |batch| {
+            self.fence_all(open, Fence::Open, |batch| {
                 let stream = batch.stream.number();
                 // SAFETY: the application's own stream, which has not been destroyed: `stream_destroyed` comes before that.
                 if unsafe { driver::cuStreamQuery(stream) } == CUresult::SUCCESS {
-                    self.release_all(process, &batch.items);
+                    self.release_all(&batch.items);
                 } else {
-                    self.record_fence(process, batch, stream);
+                    self.record_fence(batch, stream);
                 }
             });
         }
-        self.reclaim(process, false);
+        self.reclaim(false);
     }
 
-    fn release_all<'a>(&self, process: &Process, items: impl IntoIterator<Item = &'a FreedAllocation>) {
-        items.into_iter().for_each(|item| self.release_allocation(&process.contexts, item.start, item.id));
+    fn release_all<'a>(&self, items: impl IntoIterator<Item = &'a FreedAllocation>) {
+        items.into_iter().for_each(|item| self.release_allocation(item.start, item.id));
     }
 
     /// Marks the allocation that begins there as freed, unless its memory is the driver's to free: of its own pools, or
@@ -321,8 +319,8 @@ impl Memory {
     }
 
     /// Gives back what its stream has passed; with `wait`, everything.
-    pub fn reclaim(&self, process: &Process, wait: bool) {
-        if process.captures.any() {
+    pub fn reclaim(&self, wait: bool) {
+        if self.captures.any() {
             return;
         }
         // One at a time: a context's end waits for it, with which the events end that it asks.
@@ -350,7 +348,7 @@ impl Memory {
         let mut synchronized = None;
         while let Some(mut batch) = queue.pop_front() {
             let Fence::Event(event) = batch.fence else {
-                if *synchronized.get_or_insert_with(|| self.all_work_done(process)) {
+                if *synchronized.get_or_insert_with(|| self.all_work_done()) {
                     done.append(&mut batch.items);
                 } else {
                     kept.push_back(batch);
@@ -381,12 +379,12 @@ impl Memory {
         freed.events.append(&mut events);
         drop(freed);
         drop(one);
-        self.release_all(process, &done);
+        self.release_all(&done);
     }
 
     /// Gives everything back: all work of this process has ended.
-    pub fn reclaim_all(&self, process: &Process) {
-        if process.captures.any() {
+    pub fn reclaim_all(&self) {
+        if self.captures.any() {
             return;
         }
         let _one = ignore_poison(self.reclaim_lock.lock());
@@ -398,15 +396,15 @@ impl Memory {
         });
         freed.events.extend(used);
         drop(freed);
-        self.release_all(process, all.iter().flat_map(|batch| &batch.items));
+        self.release_all(all.iter().flat_map(|batch| &batch.items));
     }
 
     /// Waits for all work of every context; false beside a capture, which that would disturb.
-    fn all_work_done(&self, process: &Process) -> bool {
-        let all = process.contexts.all();
+    fn all_work_done(&self) -> bool {
+        let all = self.contexts.all();
         let ended = || all.iter().all(|context| context.synchronize() == CUresult::SUCCESS);
         // Of a context that is being ended nothing can be asked.
-        process.captures.while_none(ended).unwrap_or(false) && !process.contexts.endings.is_any()
+        self.captures.while_none(ended).unwrap_or(false) && !self.contexts.endings.is_any()
     }
 
     /// Takes out what waits for streams of a context that is about to go.

@@ -1,11 +1,9 @@
 //! What the application frees.
 #![allow(unsafe_code)] // frees device memory through the driver
 use crate::driver;
-use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing, Extent, Ledger};
-use crate::process::Process;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::MutexGuard;
@@ -24,7 +22,7 @@ impl Memory {
     ///
     /// # Errors
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
-    pub fn free(&self, process: &Process, start: u64) -> Result<Handled, CUresult> {
+    pub fn free(&self, start: u64) -> Result<Handled, CUresult> {
         let (allocation, shared) = {
             let ledger = self.ledger();
             let Some(allocation) = ledger.allocations.get(&start) else {
@@ -46,40 +44,34 @@ impl Memory {
         }
         // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
         // disturb; the memory is then given back later.
-        if process.captures.any() {
+        if self.captures.any() {
             self.defer_free(start, allocation.id);
             return Ok(Handled::Ours);
         }
-        for context in process.contexts.all() {
+        for context in self.contexts.all() {
             if shared || context.raw() == allocation.context {
                 context.synchronize().ok()?;
             }
         }
-        self.release_allocation(&process.contexts, start, allocation.id);
+        self.release_allocation(start, allocation.id);
         Ok(Handled::Ours)
     }
 
     /// Frees what nothing uses any more, if it is still the allocation of that id.
-    pub fn release_allocation(&self, contexts: &Contexts, start: u64, id: u64) {
+    pub fn release_allocation(&self, start: u64, id: u64) {
         let mut ledger = self.ledger();
         let known = ledger.allocations.get(&start).is_some_and(|known| known.id == id);
         if let Some(allocation) = known.then(|| ledger.allocations.remove(&start)).flatten() {
             ledger.uncharge(&allocation);
-            self.release_place(contexts, ledger, start, &allocation);
+            self.release_place(ledger, start, &allocation);
         }
     }
 
     /// The place of an allocation is free.
-    pub fn release_place(
-        &self,
-        contexts: &Contexts,
-        mut ledger: MutexGuard<'_, Ledger>,
-        start: u64,
-        allocation: &Allocation,
-    ) {
+    pub fn release_place(&self, mut ledger: MutexGuard<'_, Ledger>, start: u64, allocation: &Allocation) {
         let Some(arena_key) = ledger.extents.get(&allocation.extent).and_then(|extent| extent.arena) else {
             drop(ledger);
-            return self.drop_extent(contexts, allocation.extent);
+            return self.drop_extent(allocation.extent);
         };
         let empty = ledger.arenas.get_mut(&arena_key).and_then(|arena| arena.free(start));
         let kept = ledger.retained_free(arena_key);
@@ -88,13 +80,13 @@ impl Memory {
         {
             arena.remove_region(region);
             drop(ledger);
-            self.drop_extent(contexts, region);
+            self.drop_extent(region);
         }
     }
 
     /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of an arena;
     /// how many bytes of them were on the device, none if there was no such chunk.
-    pub fn release_empty_chunks(&self, contexts: &Contexts, device: DeviceId, keep: u64) -> Option<u64> {
+    pub fn release_empty_chunks(&self, device: DeviceId, keep: u64) -> Option<u64> {
         let mut shed = None;
         loop {
             let mut ledger = self.ledger();
@@ -115,23 +107,23 @@ impl Memory {
             };
             shed = Some(shed.unwrap_or(0) + there);
             drop(ledger);
-            self.drop_extent(contexts, region);
+            self.drop_extent(region);
         }
         shed
     }
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
-    pub fn drop_extent(&self, contexts: &Contexts, start: u64) {
+    pub fn drop_extent(&self, start: u64) {
         let extent = self.ledger().extents.remove(&start);
-        extent.into_iter().for_each(|extent| self.release_extent(contexts, start, extent));
+        extent.into_iter().for_each(|extent| self.release_extent(start, extent));
     }
 
     /// The same of one that is out of the ledger.
-    pub fn release_extent(&self, contexts: &Contexts, start: u64, extent: Extent) {
+    pub fn release_extent(&self, start: u64, extent: Extent) {
         self.changed.store(true, Release);
         let Backing::Pieces(ids) = extent.backing else {
             // The driver waits in it, and by its documentation needs a context.
-            let context = contexts.named(extent.context);
+            let context = self.contexts.named(extent.context);
             // SAFETY: made in `extent`.
             let free = || unsafe { driver::cuMemFree_v2(start) };
             context.and_then(|context| context.within(free));

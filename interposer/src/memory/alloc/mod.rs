@@ -14,7 +14,6 @@ use crate::memory::ledger::piece::{self, GRANULE};
 use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, Owner, PieceId};
 use crate::memory::{Engine, Memory};
-use crate::process::Process;
 use crate::sys::log;
 use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
@@ -79,19 +78,14 @@ impl Memory {
     ///
     /// # Errors
     /// The code for the application; nothing is left of the attempt.
-    pub fn allocate(
-        &self,
-        process: &Process,
-        context: &Context,
-        request: AllocRequest,
-    ) -> Result<CUdeviceptr, CUresult> {
+    pub fn allocate(&self, context: &Context, request: AllocRequest) -> Result<CUdeviceptr, CUresult> {
         let device = &*context.device;
-        let charged = self.charge_allocation(process, device, request.bytes)?;
-        let made = self.allocate_from_engine(process, context, request);
+        let charged = self.charge_allocation(device, request.bytes)?;
+        let made = self.allocate_from_engine(context, request);
         if made.is_err() {
             self.refund(device.id, charged);
         }
-        self.report_changes(process);
+        self.report_changes();
         made
     }
 
@@ -99,9 +93,9 @@ impl Memory {
     ///
     /// # Errors
     /// `OUT_OF_MEMORY`, with nothing counted.
-    pub fn charge_allocation(&self, process: &Process, device: &Device, bytes: u64) -> Result<u64, CUresult> {
+    pub fn charge_allocation(&self, device: &Device, bytes: u64) -> Result<u64, CUresult> {
         let charge = bytes.checked_next_multiple_of(ALIGNMENT).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        self.charge_or_reclaim(process, device.id, charge, process.bound(device.capacity))?;
+        self.charge_or_reclaim(device.id, charge, self.limits.bound(device.capacity))?;
         Ok(charge)
     }
 
@@ -109,7 +103,6 @@ impl Memory {
     /// back first. Where no limit is set, what nobody has addresses for is refused all the same.
     pub fn charge_or_reclaim(
         &self,
-        process: &Process,
         device: DeviceId,
         bytes: u64,
         bound: Option<u64>,
@@ -120,17 +113,16 @@ impl Memory {
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
-        self.reclaim_current(process);
+        self.reclaim_current();
         if self.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
-        self.reclaim(process, true);
+        self.reclaim(true);
         self.charge(device, bytes, bound)
     }
 
     fn allocate_from_engine(
         &self,
-        process: &Process,
         context: &Context,
         request: AllocRequest,
     ) -> Result<CUdeviceptr, CUresult> {
@@ -145,14 +137,14 @@ impl Memory {
             Engine::Managed => request.pooled || small && min_chunk(engine, device) == CHUNK_MAX,
             Engine::Plain => false,
         };
-        if (shares || engine == Engine::Swap) && !request.pooled && process.captures.any() {
+        if (shares || engine == Engine::Swap) && !request.pooled && self.captures.any() {
             may_allocate(context)?;
         }
         if shares {
-            return self.allocate_in_chunk(process, context, engine, request);
+            return self.allocate_in_chunk(context, engine, request);
         }
         let site = AllocSite { context, engine, arena: None };
-        let start = self.new_extent(process, site, request.bytes, request.managed)?;
+        let start = self.new_extent(site, request.bytes, request.managed)?;
         self.record_allocation(site.owner(), start, start, request);
         Ok(start)
     }
@@ -164,9 +156,9 @@ impl Memory {
     }
 
     /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
-    pub fn make_room(&self, process: &Process, device: DeviceId, bytes: u64, bound: Option<u64>) -> bool {
+    pub fn make_room(&self, device: DeviceId, bytes: u64, bound: Option<u64>) -> bool {
         let fits = || bytes <= self.available(device, bound);
-        fits() || self.release_empty_chunks(&process.contexts, device, 0).is_some() && fits()
+        fits() || self.release_empty_chunks(device, 0).is_some() && fits()
     }
 
     fn record_allocation(&self, owner: Owner, start: u64, extent: u64, request: AllocRequest) {
@@ -189,7 +181,6 @@ impl Memory {
 
     fn allocate_in_chunk(
         &self,
-        process: &Process,
         context: &Context,
         engine: Engine,
         request: AllocRequest,
@@ -213,16 +204,16 @@ impl Memory {
             }
             // What streams have passed is there before new memory is.
             if request.pooled && !std::mem::replace(&mut asked, true) {
-                self.reclaim(process, false);
+                self.reclaim(false);
                 continue;
             }
             // Chunks grow with what is in them, so that little is wasted on a small program.
             let size = (in_chunks / 4).clamp(min_chunk(engine, device), CHUNK_MAX).max(request.bytes);
             let size = size.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
             let needed = request.bytes.next_multiple_of(GRANULE);
-            let room = self.available(device.id, process.bound(device.capacity)) / GRANULE * GRANULE;
+            let room = self.available(device.id, self.limits.bound(device.capacity)) / GRANULE * GRANULE;
             let size = size.min(room.max(needed));
-            let start = self.new_extent(process, site, size, None)?;
+            let start = self.new_extent(site, size, None)?;
             let mut ledger = self.ledger();
             if let Some(arena) = ledger.arenas.get_mut(&arena_key) {
                 arena.add_region(start, size);
@@ -231,17 +222,11 @@ impl Memory {
     }
 
     /// New addresses with memory behind them.
-    fn new_extent(
-        &self,
-        process: &Process,
-        site: AllocSite<'_>,
-        bytes: u64,
-        managed: Option<c_uint>,
-    ) -> Result<u64, CUresult> {
+    fn new_extent(&self, site: AllocSite<'_>, bytes: u64, managed: Option<c_uint>) -> Result<u64, CUresult> {
         let context = site.context;
         let device = &*context.device;
         let (start, bytes, backing) = match site.engine {
-            Engine::Swap => return self.new_piece_extent(process, site, bytes),
+            Engine::Swap => return self.new_piece_extent(site, bytes),
             Engine::Managed => {
                 // Whole granules can become pieces.
                 let may = managed.is_none() && bytes >= CHUNK_MAX;
@@ -251,7 +236,7 @@ impl Memory {
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
                 if placement_allowed
                     && managed.is_none()
-                    && let Some(_in_flight) = process.gate.try_enter()
+                    && let Some(_in_flight) = self.gate.try_enter()
                 {
                     populate(context, start, bytes);
                 }
@@ -274,10 +259,10 @@ impl Memory {
     }
 
     /// Addresses of our own, with pieces behind them: on the device at once if the GPU is ours, else with the grant.
-    fn new_piece_extent(&self, process: &Process, site: AllocSite<'_>, bytes: u64) -> Result<u64, CUresult> {
+    fn new_piece_extent(&self, site: AllocSite<'_>, bytes: u64) -> Result<u64, CUresult> {
         let device = &*site.context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        if !self.make_room(process, device.id, whole, process.bound(device.capacity)) {
+        if !self.make_room(device.id, whole, self.limits.bound(device.capacity)) {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         let sizes = piece_sizes(whole);
@@ -286,7 +271,7 @@ impl Memory {
             |slots: &[Option<u64>]| slots.iter().flatten().for_each(|slot| self.space.free_slot(*slot));
         let mut rest = whole;
         for size in &sizes {
-            match self.space.allocate_slot(*size, rest, || process.waker.wake()) {
+            match self.space.allocate_slot(*size, rest, || self.waker.wake()) {
                 Ok(slot) => slots.push(slot),
                 Err(code) => {
                     free_slots(&slots);
@@ -312,8 +297,8 @@ impl Memory {
             self.changed.store(true, Release);
             ids
         };
-        if let Err(code) = self.materialize(process, &ids) {
-            self.drop_extent(&process.contexts, start);
+        if let Err(code) = self.materialize(&ids) {
+            self.drop_extent(start);
             return Err(code);
         }
         Ok(start)
@@ -321,7 +306,7 @@ impl Memory {
 
     /// Puts pieces of one allocation on the device, if the GPU is ours. On a full card the scheduler is given time to
     /// make room.
-    pub fn materialize(&self, process: &Process, ids: &[PieceId]) -> Result<(), CUresult> {
+    pub fn materialize(&self, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM_TIMEOUT);
         let mut may_release_chunks = true;
         let mut ledger = self.ledger();
@@ -332,7 +317,7 @@ impl Memory {
             let Err((refused, device, bytes)) = ledger.materialize(ids) else { return Ok(()) };
             if std::mem::take(&mut may_release_chunks) {
                 drop(ledger);
-                self.release_empty_chunks(&process.contexts, device, 0);
+                self.release_empty_chunks(device, 0);
                 ledger = self.ledger();
                 continue;
             }
@@ -342,7 +327,7 @@ impl Memory {
                 .filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_scheduler_attached());
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
-            process.waker.wake();
+            self.waker.wake();
             ledger = ignore_poison(self.moved.wait_timeout(ledger, left)).0;
         }
     }

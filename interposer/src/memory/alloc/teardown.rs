@@ -4,7 +4,6 @@
 //! be somebody else's at once; given back it is only when the driver has done it, for until then its kernels may run.
 //! What was allocated from pools belongs to no context and stays, but for a reset of the device (`cuCtxDestroy` in
 //! `cuda.h` of CUDA 12).
-use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
 use crate::memory::alloc::deferred::PendingFrees;
 use crate::memory::ledger::arena::Arena;
@@ -43,17 +42,17 @@ impl Memory {
     }
 
     /// The context is gone, and with it everything that ran in it.
-    pub fn left(&self, contexts: &Contexts, leaving: ContextMemory) {
+    pub fn left(&self, leaving: ContextMemory) {
         for (start, allocation) in leaving.allocations {
             let mut ledger = self.ledger();
             ledger.uncharge(&allocation);
             if !leaving.extents.contains_key(&allocation.extent) {
-                self.release_place(contexts, ledger, start, &allocation);
+                self.release_place(ledger, start, &allocation);
             }
         }
         // A shared chunk of the context's that has become pieces is not the driver's to free.
         for (start, extent) in leaving.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
-            self.release_extent(contexts, start, extent);
+            self.release_extent(start, extent);
         }
         let mut ledger = self.ledger();
         leaving
@@ -61,7 +60,7 @@ impl Memory {
             .values()
             .for_each(|unevictable| ledger.refund(unevictable.device, unevictable.bytes));
         drop(ledger);
-        leaving.pending.starts().for_each(|(start, id)| self.release_allocation(contexts, start, id));
+        leaving.pending.starts().for_each(|(start, id)| self.release_allocation(start, id));
         self.drop_access_of_context(leaving.context);
     }
 
@@ -86,7 +85,8 @@ mod tests {
     const GPU: DeviceId = DeviceId([1; 16]);
 
     fn memory() -> Memory {
-        let memory = Memory::new(crate::settings::EngineChoice::Managed);
+        let memory =
+            Memory::new(crate::settings::EngineChoice::Managed, &crate::memory::Collaborators::default());
         let mut ledger = memory.ledger();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
             let owner = Owner { device: GPU, context };
@@ -108,7 +108,7 @@ mod tests {
             let leaving = memory.leave(7, reset);
             assert_eq!(memory.charged(GPU), 3 * 512 + 100, "it stays charged until the context is gone");
             assert!(memory.alloc_info(1 << 20).is_none() && memory.alloc_info(3 << 20).is_some());
-            memory.left(&Contexts::default(), leaving);
+            memory.left(leaving);
             assert_eq!(memory.charged(GPU), left);
             assert_eq!(memory.totals(GPU).allocated, left, "what stays is counted, arrays are not");
         }
@@ -130,7 +130,7 @@ mod tests {
         let leaving = memory.leave(7, false);
         let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
         memory.ledger().extents.insert(1 << 20, again);
-        memory.left(&Contexts::default(), leaving);
+        memory.left(leaving);
         assert!(memory.ledger().extents.contains_key(&(1 << 20)));
     }
 }

@@ -6,7 +6,6 @@ use crate::memory::Memory;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::piece::{GRANULE, Mapping, Piece};
 use crate::memory::ledger::{PieceId, Unevictable};
-use crate::process::Process;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
@@ -31,18 +30,17 @@ impl Memory {
     /// The code for the application.
     pub fn create_physical(
         &self,
-        process: &Process,
         device: DeviceId,
         bytes: u64,
         prop: CUmemAllocationProp,
         limit: Option<u64>,
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
-        self.charge_or_reclaim(process, device, bytes, limit)?;
-        if !self.make_room(process, device, bytes, limit) {
+        self.charge_or_reclaim(device, bytes, limit)?;
+        if !self.make_room(device, bytes, limit) {
             self.refund(device, bytes);
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        let slot = self.space.allocate_slot(bytes, bytes, || process.waker.wake());
+        let slot = self.space.allocate_slot(bytes, bytes, || self.waker.wake());
         let slot = slot.inspect_err(|_| self.ledger().refund(device, bytes))?;
         let id = {
             let mut ledger = self.ledger();
@@ -50,11 +48,11 @@ impl Memory {
             ledger.pieces.insert(id, Piece { slot, app_handles: 1, ..Piece::new(id, device, bytes, prop) });
             id
         };
-        if let Err(code) = self.materialize(process, &[id]) {
+        if let Err(code) = self.materialize(&[id]) {
             self.drop_piece(id);
             return Err(code);
         }
-        process.waker.wake();
+        self.waker.wake();
         Ok(MARK | id)
     }
 

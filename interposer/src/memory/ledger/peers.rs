@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_guest_stays_while_anything_that_was_said_lets_it_in() {
-        let memory = Memory::new(crate::settings::EngineChoice::Swap);
+        let memory =
+            Memory::new(crate::settings::EngineChoice::Swap, &crate::memory::Collaborators::default());
         let contexts = AccessScope::Contexts { user: 10, owner: 20 };
         memory.grant_access(contexts, A, 1).unwrap();
         memory.grant_access(contexts, A, 1).unwrap();
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_was_said_ends_with_either_context() {
-        let memory = Memory::new(crate::settings::EngineChoice::Swap);
+        let memory =
+            Memory::new(crate::settings::EngineChoice::Swap, &crate::memory::Collaborators::default());
         for gone in [10, 20] {
             memory.grant_access(AccessScope::Contexts { user: 10, owner: 20 }, A, 1).unwrap();
             memory.grant_access(AccessScope::Contexts { user: 30, owner: 40 }, B, 1).unwrap();

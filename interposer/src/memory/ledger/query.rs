@@ -2,7 +2,6 @@
 use crate::memory::Memory;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::{Backing, PoolUsage};
-use crate::process::Process;
 use crate::sys::sync::ignore_poison;
 use nvshare_protocol::DeviceId;
 use std::sync::RwLockReadGuard;
@@ -114,7 +113,7 @@ impl Memory {
     }
 
     /// The pool keeps so much at most from now on, and what is used.
-    pub fn trim_pool(&self, process: &Process, pool: usize, keep: u64) {
+    pub fn trim_pool(&self, pool: usize, keep: u64) {
         let mut ledger = self.ledger();
         if let Some(of) = ledger.pools.get_mut(&pool) {
             of.reserved = of.reserved.min(keep.max(of.used));
@@ -122,13 +121,13 @@ impl Memory {
         let device = ledger.thresholds.get(&pool).map(|(device, _)| *device);
         drop(ledger);
         if let Some(device) = device {
-            self.release_chunks_unless_captured(process, device, keep);
+            self.release_chunks_unless_captured(device, keep);
         }
     }
 
     /// Gives chunks back that nothing lies in, but not beside a capture, which the driver's free would end.
-    fn release_chunks_unless_captured(&self, process: &Process, device: DeviceId, keep: u64) {
-        process.captures.while_none(|| self.release_empty_chunks(&process.contexts, device, keep));
+    fn release_chunks_unless_captured(&self, device: DeviceId, keep: u64) {
+        self.captures.while_none(|| self.release_empty_chunks(device, keep));
     }
 
     /// The pool keeps so much of what is freed.
@@ -138,7 +137,7 @@ impl Memory {
 
     /// A pool ends, and with it what it kept. What was taken of it stays until it is freed; its handle may become
     /// another's.
-    pub fn forget_pool(&self, process: &Process, pool: usize) {
+    pub fn forget_pool(&self, pool: usize) {
         let mut ledger = self.ledger();
         ledger.pools.remove(&pool);
         let kept_on = ledger.thresholds.remove(&pool).map(|(device, _)| device);
@@ -149,7 +148,7 @@ impl Memory {
         drop(ledger);
         self.drop_access_of_pool(pool);
         if let Some(device) = kept_on {
-            self.release_chunks_unless_captured(process, device, rest);
+            self.release_chunks_unless_captured(device, rest);
         }
     }
 }

@@ -43,20 +43,14 @@ enum Way {
 impl Memory {
     /// Brings back what belongs on each device, within its budget; without `bulk`, what page faults can bring is left
     /// to them and counted as there. `progress` is called after each batch.
-    pub fn restore(
-        &self,
-        contexts: &Contexts,
-        budget: &[Share],
-        bulk: bool,
-        mut progress: impl FnMut(),
-    ) -> Vec<Share> {
-        self.materialize_without_context(contexts);
-        let mut fetched = each(contexts, budget, |context, bytes| {
+    pub fn restore(&self, budget: &[Share], bulk: bool, mut progress: impl FnMut()) -> Vec<Share> {
+        self.materialize_without_context();
+        let mut fetched = each(&self.contexts, budget, |context, bytes| {
             let moved = self.restore_pieces(context, bytes, &mut progress);
             let rest = bytes.0.saturating_sub(self.resident_besides_managed(context.device.id));
             Bytes(moved.0 + self.prefetch_managed(context, Bytes(rest), bulk))
         });
-        fetched.extend(self.restore_without_context(contexts, budget, &mut progress));
+        fetched.extend(self.restore_without_context(budget, &mut progress));
         fetched
     }
 
@@ -76,22 +70,18 @@ impl Memory {
     }
 
     /// What was moved out of devices in which the program has no context any more: it comes back in one of ours.
-    fn restore_without_context(
-        &self,
-        contexts: &Contexts,
-        budget: &[Share],
-        progress: &mut dyn FnMut(),
-    ) -> Vec<Share> {
+    fn restore_without_context(&self, budget: &[Share], progress: &mut dyn FnMut()) -> Vec<Share> {
         let lacking = |device: DeviceId| {
             let away = |piece: &Piece| piece.device == device && piece.saved && !piece.is_resident();
-            contexts.on(device).is_none() && self.ledger().pieces.values().any(away)
+            self.contexts.on(device).is_none() && self.ledger().pieces.values().any(away)
         };
-        let devices = contexts.devices();
+        let devices = self.contexts.devices();
         let devices = devices.iter().filter(|device| lacking(device.id));
         let back = devices.filter_map(|device| {
             let share = budget.iter().find(|share| share.device == device.id)?;
-            let lent = contexts.lend(device, |context| self.restore_pieces(context, share.bytes, progress));
-            contexts.note_use(lent.map(|_| ()));
+            let lent =
+                self.contexts.lend(device, |context| self.restore_pieces(context, share.bytes, progress));
+            self.contexts.note_use(lent.map(|_| ()));
             match lent {
                 Ok(bytes) => Some(Share { device: device.id, bytes }),
                 Err(code) => {
@@ -104,12 +94,12 @@ impl Memory {
     }
 
     /// New memory on devices in which the program has no context: there is nothing to copy, and nobody to wait for.
-    fn materialize_without_context(&self, contexts: &Contexts) {
+    fn materialize_without_context(&self) {
         let mut ledger = self.ledger();
         let new = ledger.pieces.values_mut().filter(|piece| !piece.is_resident() && !piece.saved);
-        for piece in new.filter(|piece| contexts.on(piece.device).is_none()) {
+        for piece in new.filter(|piece| self.contexts.on(piece.device).is_none()) {
             let placed = piece.materialize();
-            contexts.note_use(placed);
+            self.contexts.note_use(placed);
             if let Err(code) = placed {
                 log::debug!("memory on a device without a context finds no room (CUDA error {})", code.0);
             }
@@ -118,16 +108,10 @@ impl Memory {
 
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
     /// is called after each step, perhaps with the ledger locked: it must not ask this memory for anything but the sums.
-    pub fn evict(
-        &self,
-        contexts: &Contexts,
-        wanted: &[Share],
-        mut progress: impl FnMut(TotalsOf<'_>),
-    ) -> Vec<Share> {
-        each(contexts, wanted, |context, bytes| {
+    pub fn evict(&self, wanted: &[Share], mut progress: impl FnMut(TotalsOf<'_>)) -> Vec<Share> {
+        each(&self.contexts, wanted, |context, bytes| {
             // What nothing lies in need not be kept anywhere.
-            let shed =
-                if bytes.0 > 0 { self.release_empty_chunks(contexts, context.device.id, 0) } else { None };
+            let shed = if bytes.0 > 0 { self.release_empty_chunks(context.device.id, 0) } else { None };
             let mut moved = shed.unwrap_or_default();
             while moved < bytes.0 {
                 let batch = self.evict_batch(context, bytes.0 - moved, &mut progress);

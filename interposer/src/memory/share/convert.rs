@@ -7,7 +7,6 @@
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use crate::driver;
 use crate::driver::context::Context;
-use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
 use crate::memory::alloc::vmm::SHARED;
 use crate::memory::alloc::{CHUNK_MAX, make_managed, piece_sizes, reserve};
@@ -74,11 +73,11 @@ impl Memory {
 
     /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this
     /// process is in flight, no capture goes on and the devices are ours.
-    pub fn convert_managed(&self, contexts: &Contexts) {
+    pub fn convert_managed(&self) {
         let wanted: Vec<u64> = self.ledger().to_convert.iter().copied().collect();
         for start in wanted {
             let context = self.ledger().extents.get(&start).map(|extent| extent.context);
-            let context = context.and_then(|context| contexts.named(context));
+            let context = context.and_then(|context| self.contexts.named(context));
             if let Some(Err(code)) = context.map(|context| self.convert_one(&context, start)) {
                 log::warning!("managed memory stays managed memory (CUDA error {})", code.0);
             }

@@ -2,11 +2,9 @@
 //! are made anew when they do, at their addresses, by the agent, while nothing of this process is in flight.
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
-use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
 use crate::memory::alloc::vmm::SHARED;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
-use crate::process::Process;
 use crate::sys::sync::{Deadline, ignore_poison};
 use nvshare_abi::*;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -48,12 +46,7 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` if it is none of ours, `NOT_SUPPORTED` if it stays managed memory.
-    pub fn convert_to_pieces(
-        &self,
-        process: &Process,
-        start: u64,
-        wait_for_grant: impl Fn(),
-    ) -> Result<(), CUresult> {
+    pub fn convert_to_pieces(&self, start: u64, wait_for_grant: impl Fn()) -> Result<(), CUresult> {
         let deadline = Deadline::after(CONVERSION_TIMEOUT);
         let mut asked = false;
         loop {
@@ -74,7 +67,7 @@ impl Memory {
             drop(ledger);
             // It is done while the GPU is ours.
             wait_for_grant();
-            process.waker.wake();
+            self.waker.wake();
             let ledger = self.ledger();
             if ledger.to_convert.contains(&extent) {
                 drop(ignore_poison(self.moved.wait_timeout(ledger, left.min(GRANT_RETRY))));
@@ -87,7 +80,7 @@ impl Memory {
     /// # Errors
     /// `INVALID_VALUE` if it is none of ours, `NOT_SUPPORTED` if they could not be made anew: without swap space, or
     /// because submitted work did not end.
-    pub fn make_exportable(&self, process: &Process, start: u64) -> Result<(), CUresult> {
+    pub fn make_exportable(&self, start: u64) -> Result<(), CUresult> {
         let deadline = Deadline::after(CONVERSION_TIMEOUT);
         let mut ledger = self.ledger();
         let mut asked = false;
@@ -103,7 +96,7 @@ impl Memory {
             }
             ledger.to_recreate.extend(lacking);
             asked = true;
-            process.waker.wake();
+            self.waker.wake();
             let Some(left) = deadline.left() else { return Err(CUresult::ERROR_NOT_SUPPORTED) };
             ledger = ignore_poison(self.moved.wait_timeout(ledger, left)).0;
         }
@@ -127,7 +120,7 @@ impl Memory {
 
     /// Moves the pieces that are to be made anew out; they come back as they are wanted. Only the agent calls this,
     /// while nothing of this process is in flight and no memory is placed.
-    pub fn recreate_exportable(&self, contexts: &Contexts) {
+    pub fn recreate_exportable(&self) {
         let wanted: Vec<PieceId> = self.ledger().to_recreate.iter().copied().collect();
         for id in wanted {
             let device = self.ledger().pieces.get(&id).map(|piece| piece.device);
@@ -135,7 +128,7 @@ impl Memory {
             if let Some(piece) = self.ledger().pieces.get_mut(&id) {
                 piece.prop.requestedHandleTypes |= SHAREABLE;
             }
-            if let Some(context) = device.and_then(|device| contexts.on(device)) {
+            if let Some(context) = device.and_then(|device| self.contexts.on(device)) {
                 self.evict_pieces(&context, &[id], u64::MAX, &mut |_| {});
             }
             if let Some(piece) = self.ledger().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {

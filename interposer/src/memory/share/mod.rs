@@ -12,7 +12,7 @@ mod server;
 
 use crate::driver::context::Context;
 use crate::memory::AllocInfo;
-use crate::process::Process;
+use crate::memory::Memory;
 use crate::sys::log;
 use crate::sys::random::random;
 use crate::sys::sync::ignore_poison;
@@ -22,6 +22,7 @@ use import::ImportedMemory;
 use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard};
 
 /// An allocation that others may open.
@@ -72,13 +73,18 @@ impl Ipc {
     ///
     /// # Errors
     /// What stands in the way of a socket or a thread.
-    pub fn export(&self, process: &'static Process, known: &AllocInfo, offset: u64) -> io::Result<IpcHandle> {
+    pub fn export(
+        &'static self,
+        memory: &'static Memory,
+        known: &AllocInfo,
+        offset: u64,
+    ) -> io::Result<IpcHandle> {
         let mut inner = ignore_poison(self.exports.lock());
         let server = match inner.server {
             Some(server) => server,
-            None => *inner.server.insert(server::start(process)?),
+            None => *inner.server.insert(server::start(|secret| self.pieces_behind(memory, secret))?),
         };
-        inner.given.retain(|given| process.memory.is_allocation(given.start, given.id));
+        inner.given.retain(|given| memory.is_allocation(given.start, given.id));
         let secret = match inner.given.iter().find(|given| given.start == known.start) {
             Some(given) => given.secret,
             None => {
@@ -88,6 +94,16 @@ impl Ipc {
             }
         };
         Ok(IpcHandle { server, secret, offset, bytes: known.bytes })
+    }
+
+    /// The pieces behind a secret, each with its bytes.
+    fn pieces_behind(&self, memory: &Memory, secret: &Secret) -> io::Result<Vec<(OwnedFd, u64)>> {
+        let Some((start, id)) = self.exported(secret) else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret"));
+        };
+        memory.export(start, id).map_err(|code| {
+            io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0))
+        })
     }
 
     /// The start and number of the allocation that a secret stands for.

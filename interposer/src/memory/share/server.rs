@@ -4,7 +4,6 @@
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::handle::{IpcHandle, Secret, SocketName};
-use crate::process::Process;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd, IPC, LOOK};
 use crate::sys::random::random;
 use crate::sys::sync::Deadline;
@@ -25,14 +24,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The pieces behind a secret, each with its bytes.
 type Parts = Vec<(OwnedFd, u64)>;
 
-/// Opens the socket and serves it; returns its name.
+/// Opens the socket and serves what `given` says is behind a secret; returns its name.
 ///
 /// # Errors
 /// No random name, no socket or no thread.
-pub fn start(process: &'static Process) -> io::Result<SocketName> {
+pub fn start(given: impl Fn(&Secret) -> io::Result<Parts> + Send + 'static) -> io::Result<SocketName> {
     let name = random()?;
     let listener = bind(&name)?;
-    thread::spawn("nvshare-ipc", move || serve(&name, listener, |secret| given(process, secret)))?;
+    thread::spawn("nvshare-ipc", move || serve(&name, listener, given))?;
     Ok(name)
 }
 
@@ -53,16 +52,6 @@ fn accept(listener: &GuardedFd) -> io::Result<Peer> {
     }
     // SAFETY: just made, and nobody else's.
     Ok(Peer::new(GuardedFd::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, BRIEF)))
-}
-
-fn given(process: &Process, secret: &Secret) -> io::Result<Parts> {
-    let Some((start, id)) = process.ipc.exported(secret) else {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret"));
-    };
-    process
-        .memory
-        .export(start, id)
-        .map_err(|code| io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0)))
 }
 
 /// A connection whose secret is not there yet.
