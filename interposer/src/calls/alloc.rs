@@ -76,13 +76,10 @@ fn freed(
         Ok(Handled::NotOurs) => {}
         Err(code) => return Disposition::Complete(code),
     }
-    let taken = process.memory.take(dptr);
+    let freeing = process.memory.detach(dptr);
     Disposition::Forward(move |result| {
-        if let Some(taken) = taken {
-            match result {
-                CUresult::SUCCESS => process.memory.forget(&taken),
-                _ => process.memory.put_back(taken),
-            }
+        if let Some(freeing) = freeing {
+            freeing.settle(result == CUresult::SUCCESS);
             process.waker.wake();
         }
         result

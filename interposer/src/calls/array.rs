@@ -105,10 +105,10 @@ pub(super) fn uncounted(
     process: &'static Process,
     key: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let counted = process.memory.take_unevictable(key);
+    let freeing = process.memory.detach_unevictable(key);
     Disposition::Forward(move |result| {
-        if let Some(fixed) = counted.filter(|_| result != CUresult::SUCCESS) {
-            process.memory.restore_unevictable(key, fixed);
+        if let Some(freeing) = freeing {
+            freeing.settle(result == CUresult::SUCCESS);
         }
         process.waker.wake();
         result

@@ -3,15 +3,15 @@
 use super::answer::here;
 use crate::dispatch::Disposition;
 use crate::driver;
-use crate::driver::context::Context;
+use crate::driver::contexts::DetachedContext;
 use crate::driver::device::is_primary_active;
 use crate::driver::teardown;
-use crate::memory::share::Import;
+use crate::memory::share::ContextImports;
 use crate::memory::{AccessScope, ContextMemory};
 use crate::process::Process;
+use crate::sys::detached::Detached;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
-use std::sync::Arc;
 
 /// Notes the context that the driver has made or given, by `note`, which says whether its device is new.
 fn note_context(
@@ -46,45 +46,53 @@ pub fn primary_retain(
     note_context(process, pctx, move |process, context| process.contexts.retain_primary(context, device))
 }
 
-/// A context that the driver is asked to end, and what goes with it.
-struct Ending {
+/// A context that the driver is asked to end, and what goes with it: all taken out.
+struct EndingContext {
     raw: usize,
-    context: Option<Arc<Context>>,
-    leaving: ContextMemory,
-    opened: Vec<Import>,
+    context: Option<Detached<DetachedContext<'static>>>,
+    memory: Detached<ContextMemory<'static>>,
+    imports: Detached<ContextImports<'static>>,
     /// A turn does not end before the driver has answered: until then the context's kernels may run.
     _ending: teardown::Ending<'static>,
 }
 
-impl Ending {
-    /// Takes the context out by `remove`, so that nothing of ours works in it any more; none where that finds nothing
-    /// to end. With `reset`, all that its device has ends with it.
-    fn of(
-        process: &'static Process,
-        reset: bool,
-        remove: impl FnOnce() -> Option<(usize, Option<Arc<Context>>)>,
-    ) -> Option<Self> {
+impl EndingContext {
+    /// A context by its handle, whether it is known or not.
+    fn of_handle(process: &'static Process, raw: usize) -> Self {
         let ending = process.contexts.endings.begin();
-        let (raw, context) = remove()?;
-        let (leaving, opened) = (process.memory.leave(raw, reset), process.ipc.leave(raw));
-        Some(Self { raw, context, leaving, opened, _ending: ending })
+        let context = process.contexts.detach(raw as CUcontext);
+        Self::of(process, raw, context, ending, false)
     }
 
-    /// The same of a context by its handle, whether it is known or not.
-    fn of_handle(process: &'static Process, raw: usize) -> Option<Self> {
-        Self::of(process, false, || Some((raw, process.contexts.remove(raw as CUcontext))))
+    /// A device's primary context, and all that the device has; none if there is none.
+    fn primary(process: &'static Process, device: CUdevice) -> Option<Self> {
+        let ending = process.contexts.endings.begin();
+        let (raw, context) = process.contexts.detach_primary(device)?;
+        Some(Self::of(process, raw, Some(context), ending, true))
+    }
+
+    /// Once the context is taken out nothing of ours works in it any more.
+    fn of(
+        process: &'static Process,
+        raw: usize,
+        context: Option<Detached<DetachedContext<'static>>>,
+        _ending: teardown::Ending<'static>,
+        reset: bool,
+    ) -> Self {
+        let memory = process.memory.detach_context(raw, reset);
+        let imports = process.ipc.detach_context(raw);
+        Self { raw, context, memory, imports, _ending }
     }
 
     /// The driver has answered; `gone`: the context is no more.
-    fn over(self, process: &Process, gone: bool) {
+    fn settle(self, process: &Process, gone: bool) {
+        self.memory.settle(gone);
+        self.imports.settle(gone);
+        if let Some(context) = self.context {
+            context.settle(gone);
+        }
         if gone {
-            process.memory.left(self.leaving);
-            drop(self.opened);
             process.captures.forget(self.raw);
-        } else {
-            process.memory.stay(self.leaving);
-            process.ipc.stay(self.opened);
-            self.context.iter().for_each(|context| process.contexts.put_back(context));
         }
         process.waker.wake();
     }
@@ -94,9 +102,9 @@ pub fn context_destroy(
     process: &'static Process,
     context: CUcontext,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let Some(ending) = Ending::of_handle(process, context as usize) else { return Disposition::Passthrough };
+    let ending = EndingContext::of_handle(process, context as usize);
     Disposition::Forward(move |result| {
-        ending.over(process, result == CUresult::SUCCESS);
+        ending.settle(process, result == CUresult::SUCCESS);
         result
     })
 }
@@ -124,10 +132,9 @@ fn primary_ended(
     device: CUdevice,
     is_gone: impl FnOnce() -> bool,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let primary = || process.contexts.remove_primary(device).map(|context| (context.raw(), Some(context)));
-    let Some(ending) = Ending::of(process, true, primary) else { return Disposition::Passthrough };
+    let Some(ending) = EndingContext::primary(process, device) else { return Disposition::Passthrough };
     Disposition::Forward(move |result| {
-        ending.over(process, result == CUresult::SUCCESS && is_gone());
+        ending.settle(process, result == CUresult::SUCCESS && is_gone());
         process.pools.forget_current();
         result
     })
@@ -153,10 +160,10 @@ pub fn green_context_destroy(
     green: CUgreenCtx,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let of_it = process.contexts.of_green(green).into_iter();
-    let endings: Vec<_> = of_it.filter_map(|raw| Ending::of_handle(process, raw)).collect();
+    let endings: Vec<_> = of_it.map(|raw| EndingContext::of_handle(process, raw)).collect();
     Disposition::Forward(move |result| {
         let gone = result == CUresult::SUCCESS;
-        endings.into_iter().for_each(|ending| ending.over(process, gone));
+        endings.into_iter().for_each(|ending| ending.settle(process, gone));
         if gone {
             process.contexts.forget_green(green);
         }

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::device::{Device, describe, is_primary_active};
 use super::teardown::Endings;
 use crate::driver;
+use crate::sys::detached::{Detached, Transaction};
 use crate::sys::sync::ignore_poison;
 use core::ptr::null_mut;
 use nvshare_abi::*;
@@ -26,6 +27,28 @@ pub struct Contexts {
     /// Whether memory could last not be brought to a device without a context, and not for want of room.
     unusable: AtomicBool,
     pub endings: Endings,
+}
+
+/// A context that the driver is about to destroy.
+#[derive(Debug)]
+pub struct DetachedContext<'a> {
+    contexts: &'a Contexts,
+    context: Arc<Context>,
+}
+
+impl Transaction for DetachedContext<'_> {
+    fn commit(self) {}
+
+    /// Others may still hold the one that was made invalid: a new one takes its place.
+    fn rollback(self) {
+        let removed = self.context;
+        let again = Context::new(removed.raw, removed.device.clone());
+        again.users.store(removed.users.load(Relaxed), Relaxed);
+        ignore_poison(self.contexts.ended.lock()).remove(&removed.raw);
+        let mut list = ignore_poison(self.contexts.list.lock());
+        list.retain(|context| context.raw != removed.raw);
+        list.push(Arc::new(again));
+    }
 }
 
 impl Contexts {
@@ -71,18 +94,9 @@ impl Contexts {
     }
 
     /// Forgets a context, before the driver destroys it; waits while we work in it.
-    pub fn remove(&self, raw: CUcontext) -> Option<Arc<Context>> {
-        self.take(|context| context.raw == raw as usize)
-    }
-
-    /// The driver has not destroyed what was removed.
-    pub fn put_back(&self, removed: &Context) {
-        let again = Context::new(removed.raw, removed.device.clone());
-        again.users.store(removed.users.load(Relaxed), Relaxed);
-        ignore_poison(self.ended.lock()).remove(&removed.raw);
-        let mut list = ignore_poison(self.list.lock());
-        list.retain(|context| context.raw != removed.raw);
-        list.push(Arc::new(again));
+    pub fn detach(&self, raw: CUcontext) -> Option<Detached<DetachedContext<'_>>> {
+        let context = self.take(|context| context.raw == raw as usize)?;
+        Some(Detached::new(DetachedContext { contexts: self, context }))
     }
 
     /// Notes what context was made of a green one.
@@ -103,8 +117,9 @@ impl Contexts {
     }
 
     /// Forgets a device's primary context, before the driver ends it; waits while we work in it.
-    pub fn remove_primary(&self, ordinal: CUdevice) -> Option<Arc<Context>> {
-        self.take(|context| context.is_primary() && context.device.ordinal == ordinal)
+    pub fn detach_primary(&self, ordinal: CUdevice) -> Option<(usize, Detached<DetachedContext<'_>>)> {
+        let context = self.take(|context| context.is_primary() && context.device.ordinal == ordinal)?;
+        Some((context.raw, Detached::new(DetachedContext { contexts: self, context })))
     }
 
     /// Whether the primary context's next release is its last, so far as this process's own calls tell.

@@ -9,6 +9,7 @@ use crate::driver::device::Device;
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::settings::EngineChoice;
+use crate::sys::detached::{Detached, Transaction};
 use crate::sys::sync::ignore_poison;
 use crate::sys::waker::Waker;
 use ledger::Ledger;
@@ -226,16 +227,29 @@ impl Memory {
         self.ledger().add_unevictable(key, unevictable);
     }
 
-    /// It goes; what was counted of it.
-    pub fn take_unevictable(&self, key: usize) -> Option<Unevictable> {
-        self.ledger().take_unevictable(key)
+    /// Takes out memory that the driver is about to free: afterwards its handle may be another's at once. It is counted
+    /// no more.
+    pub fn detach_unevictable(&self, key: usize) -> Option<Detached<FreeingUnevictable<'_>>> {
+        let entry = self.ledger().take_unevictable(key)?;
+        Some(Detached::new(FreeingUnevictable { memory: self, key, entry }))
     }
+}
 
-    /// It has stayed.
-    pub fn restore_unevictable(&self, key: usize, unevictable: Unevictable) {
-        let mut ledger = self.ledger();
-        if ledger.charge(unevictable.device, unevictable.bytes, None).is_ok() {
-            ledger.add_unevictable(key, unevictable);
+/// Memory that stays on the device, and that the driver is freeing.
+#[derive(Debug)]
+pub struct FreeingUnevictable<'a> {
+    memory: &'a Memory,
+    key: usize,
+    entry: Unevictable,
+}
+
+impl Transaction for FreeingUnevictable<'_> {
+    fn commit(self) {}
+
+    fn rollback(self) {
+        let mut ledger = self.memory.ledger();
+        if ledger.charge(self.entry.device, self.entry.bytes, None).is_ok() {
+            ledger.add_unevictable(self.key, self.entry);
         }
     }
 }

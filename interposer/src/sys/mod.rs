@@ -1,6 +1,7 @@
 //! What the operating system and the standard library give us, in the form that a guest in another program needs: nothing
 //! here calls the driver or speaks with the scheduler.
 pub mod clock;
+pub mod detached;
 pub mod guarded_fd;
 pub mod log;
 pub mod random;

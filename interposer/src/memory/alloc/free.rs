@@ -4,21 +4,23 @@ use crate::driver;
 use crate::memory::Memory;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing, Extent, Ledger};
+use crate::sys::detached::{Detached, Transaction};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Release;
 
-/// An allocation that the driver is freeing.
+/// An allocation that the driver is freeing. It stays charged until it has done so.
 #[derive(Debug)]
-pub struct FreeingAllocation {
+pub struct FreeingAllocation<'a> {
+    memory: &'a Memory,
     start: u64,
     allocation: Allocation,
     extent: Option<Extent>,
 }
 
 impl Memory {
-    /// Takes an allocation back. Where the call is the driver's, [`Self::forget`] follows when it has done it.
+    /// Takes an allocation back. Where the call is the driver's, [`Self::detach`] is to come before it.
     ///
     /// # Errors
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
@@ -135,26 +137,25 @@ impl Memory {
         unsafe { driver::cuMemAddressFree(start, extent.bytes as usize) };
     }
 
-    /// Takes out an allocation that the driver is about to free: afterwards the address may be somebody else's at
-    /// once. It stays charged until [`Self::forget`].
-    pub fn take(&self, start: u64) -> Option<FreeingAllocation> {
+    /// Takes out an allocation that the driver is about to free: afterwards the address may be somebody else's at once.
+    pub fn detach(&self, start: u64) -> Option<Detached<FreeingAllocation<'_>>> {
         let mut ledger = self.ledger();
         let allocation = ledger.allocations.remove(&start)?;
         let extent = ledger.extents.remove(&allocation.extent);
-        Some(FreeingAllocation { start, allocation, extent })
+        Some(Detached::new(FreeingAllocation { memory: self, start, allocation, extent }))
+    }
+}
+
+impl Transaction for FreeingAllocation<'_> {
+    fn commit(self) {
+        self.memory.ledger().uncharge(&self.allocation);
     }
 
-    /// The driver has freed it.
-    pub fn forget(&self, taken: &FreeingAllocation) {
-        self.ledger().uncharge(&taken.allocation);
-    }
-
-    /// The driver has not freed it.
-    pub fn put_back(&self, taken: FreeingAllocation) {
-        let mut ledger = self.ledger();
-        ledger.allocations.insert(taken.start, taken.allocation);
-        if let Some(extent) = taken.extent {
-            ledger.extents.insert(taken.allocation.extent, extent);
+    fn rollback(self) {
+        let mut ledger = self.memory.ledger();
+        ledger.allocations.insert(self.start, self.allocation);
+        if let Some(extent) = self.extent {
+            ledger.extents.insert(self.allocation.extent, extent);
         }
     }
 }

@@ -8,11 +8,13 @@ use crate::memory::Memory;
 use crate::memory::alloc::deferred::PendingFrees;
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::{Allocation, ArenaKey, Extent, Unevictable};
+use crate::sys::detached::{Detached, Transaction};
 use std::collections::BTreeMap;
 
 /// What a context has that is being destroyed. It stays charged.
 #[derive(Debug)]
-pub struct ContextMemory {
+pub struct ContextMemory<'a> {
+    memory: &'a Memory,
     context: usize,
     allocations: BTreeMap<u64, Allocation>,
     /// What goes whole: what the driver frees itself, and shared chunks.
@@ -24,7 +26,7 @@ pub struct ContextMemory {
 
 impl Memory {
     /// Takes out what goes with a context; with `reset`, also what was taken of pools in it.
-    pub fn leave(&self, context: usize, reset: bool) -> ContextMemory {
+    pub fn detach_context(&self, context: usize, reset: bool) -> Detached<ContextMemory<'_>> {
         let pending = self.detach_pending(context);
         let mut ledger = self.ledger();
         let goes = |of: &Allocation| of.context == context && (reset || !of.pooled);
@@ -38,41 +40,45 @@ impl Memory {
         let arenas = ledger.arenas.extract_if(.., |arena_key, _| arena_key.context == context).collect();
         let unevictable =
             ledger.unevictable.extract_if(.., |_, unevictable| unevictable.context == context).collect();
-        ContextMemory { context, allocations, extents, arenas, unevictable, pending }
+        let memory = self;
+        Detached::new(ContextMemory { memory, context, allocations, extents, arenas, unevictable, pending })
     }
+}
 
+impl Transaction for ContextMemory<'_> {
     /// The context is gone, and with it everything that ran in it.
-    pub fn left(&self, leaving: ContextMemory) {
-        for (start, allocation) in leaving.allocations {
-            let mut ledger = self.ledger();
+    fn commit(self) {
+        let memory = self.memory;
+        for (start, allocation) in self.allocations {
+            let mut ledger = memory.ledger();
             ledger.uncharge(&allocation);
-            if !leaving.extents.contains_key(&allocation.extent) {
-                self.release_place(ledger, start, &allocation);
+            if !self.extents.contains_key(&allocation.extent) {
+                memory.release_place(ledger, start, &allocation);
             }
         }
         // A shared chunk of the context's that has become pieces is not the driver's to free.
-        for (start, extent) in leaving.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
-            self.release_extent(start, extent);
+        for (start, extent) in self.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
+            memory.release_extent(start, extent);
         }
-        let mut ledger = self.ledger();
-        leaving
-            .unevictable
+        let mut ledger = memory.ledger();
+        self.unevictable
             .values()
             .for_each(|unevictable| ledger.refund(unevictable.device, unevictable.bytes));
         drop(ledger);
-        leaving.pending.starts().for_each(|(start, id)| self.release_allocation(start, id));
-        self.drop_access_of_context(leaving.context);
+        self.pending.starts().for_each(|(start, id)| memory.release_allocation(start, id));
+        memory.drop_access_of_context(self.context);
     }
 
     /// The driver has not destroyed it.
-    pub fn stay(&self, leaving: ContextMemory) {
-        let mut ledger = self.ledger();
-        ledger.allocations.extend(leaving.allocations);
-        ledger.extents.extend(leaving.extents);
-        ledger.arenas.extend(leaving.arenas);
-        ledger.unevictable.extend(leaving.unevictable);
+    fn rollback(self) {
+        let memory = self.memory;
+        let mut ledger = memory.ledger();
+        ledger.allocations.extend(self.allocations);
+        ledger.extents.extend(self.extents);
+        ledger.arenas.extend(self.arenas);
+        ledger.unevictable.extend(self.unevictable);
         drop(ledger);
-        self.reattach_pending(leaving.pending);
+        memory.reattach_pending(self.pending);
     }
 }
 
@@ -105,10 +111,10 @@ mod tests {
     fn a_context_takes_its_own_with_it_and_nothing_else() {
         for (reset, left) in [(false, 2 * 512), (true, 512)] {
             let memory = memory();
-            let leaving = memory.leave(7, reset);
+            let detached = memory.detach_context(7, reset);
             assert_eq!(memory.charged(GPU), 3 * 512 + 100, "it stays charged until the context is gone");
             assert!(memory.alloc_info(1 << 20).is_none() && memory.alloc_info(3 << 20).is_some());
-            memory.left(leaving);
+            detached.commit();
             assert_eq!(memory.charged(GPU), left);
             assert_eq!(memory.totals(GPU).allocated, left, "what stays is counted, arrays are not");
         }
@@ -118,8 +124,7 @@ mod tests {
     fn a_context_that_the_driver_keeps_keeps_all_it_has() {
         let memory = memory();
         let before = memory.totals(GPU);
-        let leaving = memory.leave(7, true);
-        memory.stay(leaving);
+        memory.detach_context(7, true).rollback();
         assert_eq!((memory.totals(GPU), memory.charged(GPU)), (before, 3 * 512 + 100));
         assert!(memory.alloc_info(1 << 20).is_some());
     }
@@ -127,10 +132,10 @@ mod tests {
     #[test]
     fn an_address_that_the_driver_gives_out_again_is_not_freed_with_the_context() {
         let memory = memory();
-        let leaving = memory.leave(7, false);
+        let detached = memory.detach_context(7, false);
         let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
         memory.ledger().extents.insert(1 << 20, again);
-        memory.left(leaving);
+        detached.commit();
         assert!(memory.ledger().extents.contains_key(&(1 << 20)));
     }
 }

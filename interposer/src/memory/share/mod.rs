@@ -13,6 +13,7 @@ mod server;
 use crate::driver::context::Context;
 use crate::memory::AllocInfo;
 use crate::memory::Memory;
+use crate::sys::detached::{Detached, Transaction};
 use crate::sys::log;
 use crate::sys::random::random;
 use crate::sys::sync::ignore_poison;
@@ -162,14 +163,10 @@ impl Ipc {
         }
     }
 
-    /// What was opened in a context, which goes with it when it is dropped.
-    pub fn leave(&self, context: usize) -> Vec<Import> {
-        self.imports().extract_if(.., |opened| opened.context == context).collect()
-    }
-
-    /// The context has stayed.
-    pub fn stay(&self, mut opened: Vec<Import>) {
-        self.imports().append(&mut opened);
+    /// Takes out what was opened in a context that the driver is about to destroy.
+    pub fn detach_context(&self, context: usize) -> Detached<ContextImports<'_>> {
+        let imports = self.imports().extract_if(.., |opened| opened.context == context).collect();
+        Detached::new(ContextImports { ipc: self, imports })
     }
 
     /// The allocation of another process at an address, as the application should see it.
@@ -192,5 +189,21 @@ impl Ipc {
             shareable: false,
             replaceable: false,
         })
+    }
+}
+
+/// What was opened in a context that is being destroyed.
+#[derive(Debug)]
+pub struct ContextImports<'a> {
+    ipc: &'a Ipc,
+    imports: Vec<Import>,
+}
+
+impl Transaction for ContextImports<'_> {
+    /// Their mappings end with them.
+    fn commit(self) {}
+
+    fn rollback(mut self) {
+        self.ipc.imports().append(&mut self.imports);
     }
 }
