@@ -2,10 +2,10 @@
 //! from whatever thread (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's
 //! owner, in all three modes), so that ours are made only while there is none.
 use super::stream::StreamKey;
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, MutexGuard, rank};
 use nvshare_abi::{CUresult, CUstream};
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
-use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Whether the driver has refused a call because of a capture.
 pub fn is_refusal(code: CUresult) -> bool {
@@ -16,7 +16,7 @@ pub fn is_refusal(code: CUresult) -> bool {
 #[derive(Debug, Default)]
 pub struct Captures {
     /// With the context that each was begun in.
-    streams: Mutex<Vec<(StreamKey, usize)>>,
+    streams: Mutex<Vec<(StreamKey, usize)>, { rank::CAPTURES }>,
     count: AtomicUsize,
     ended: Condvar,
 }
@@ -37,7 +37,7 @@ impl Beginning<'_> {
 
 impl Captures {
     pub fn begin(&self) -> Beginning<'_> {
-        Beginning { captures: self, streams: ignore_poison(self.streams.lock()) }
+        Beginning { captures: self, streams: self.streams.lock() }
     }
 
     /// The capture of this stream is over, if there was one.
@@ -62,7 +62,7 @@ impl Captures {
     }
 
     fn change(&self, act: impl FnOnce(&mut Vec<(StreamKey, usize)>)) {
-        let mut streams = ignore_poison(self.streams.lock());
+        let mut streams = self.streams.lock();
         act(&mut streams);
         self.count.store(streams.len(), Release);
         self.ended.notify_all();
@@ -74,15 +74,15 @@ impl Captures {
 
     /// Does `act` while no capture can begin, if there is none; `act` must be short.
     pub fn while_none<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let streams = ignore_poison(self.streams.lock());
+        let streams = self.streams.lock();
         streams.is_empty().then(act)
     }
 
     /// Waits until there is no capture.
     pub fn wait_for_none(&self) {
-        let mut streams = ignore_poison(self.streams.lock());
+        let mut streams = self.streams.lock();
         while !streams.is_empty() {
-            streams = ignore_poison(self.ended.wait(streams));
+            streams = streams.wait(&self.ended);
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::captures::is_refusal;
 use super::device::Device;
 use crate::driver;
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, MutexGuard, ReadGuard, RwLock, rank};
 use core::ptr::null_mut;
 use nvshare_abi::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 /// One context, until it is destroyed.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub struct Context {
     /// Whether it is one that we have made for a moment.
     pub(super) lent: bool,
     /// Whether it still exists: read while we work or wait in it, written when it is to be destroyed.
-    life: RwLock<bool>,
+    life: RwLock<bool, { rank::CONTEXT_LIFE }>,
     /// Held while we work in the context.
-    inner: Mutex<Inner>,
+    inner: Mutex<Inner, { rank::CONTEXT_WORK }>,
 }
 
 /// What we have made in a context, at first need.
@@ -47,7 +47,7 @@ pub enum Purpose {
 /// A context that is current on this thread until dropped.
 pub struct Entered<'a> {
     inner: MutexGuard<'a, Inner>,
-    _life: RwLockReadGuard<'a, bool>,
+    _life: ReadGuard<'a, bool>,
 }
 
 /// A point in a stream of ours.
@@ -136,14 +136,14 @@ impl Context {
     }
 
     /// Alive until the guard is dropped; `None` once it is gone.
-    fn alive(&self) -> Option<RwLockReadGuard<'_, bool>> {
-        Some(ignore_poison(self.life.read())).filter(|alive| **alive)
+    fn alive(&self) -> Option<ReadGuard<'_, bool>> {
+        Some(self.life.read()).filter(|alive| **alive)
     }
 
     /// Makes the context current on this thread; `None` once it is gone.
     pub fn enter(&self) -> Option<Entered<'_>> {
         let life = self.alive()?;
-        let inner = ignore_poison(self.inner.lock());
+        let inner = self.inner.lock();
         // Made only on success: its end takes the context off this thread again.
         // SAFETY: the context is alive, and stays so while `life` is held.
         (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
@@ -169,7 +169,7 @@ impl Context {
     /// Asks (`cuEventQuery`) or waits (`cuEventSynchronize`) for what was last recorded, without keeping others out.
     fn recorded(&self, purpose: Purpose, ask: unsafe fn(CUevent) -> CUresult) -> CUresult {
         let Some(_life) = self.alive() else { return CUresult::SUCCESS };
-        let event = ignore_poison(self.inner.lock()).recorded[purpose as usize];
+        let event = self.inner.lock().recorded[purpose as usize];
         // SAFETY: an event of a live context.
         event.map_or(CUresult::SUCCESS, |event| unsafe { ask(event as CUevent) })
     }
@@ -223,6 +223,6 @@ impl Context {
     }
 
     pub(super) fn invalidate(&self) {
-        *ignore_poison(self.life.write()) = false;
+        *self.life.write() = false;
     }
 }

@@ -5,23 +5,23 @@ use super::device::{Device, describe, is_primary_active};
 use super::teardown::Endings;
 use crate::driver;
 use crate::sys::detached::{Detached, Transaction};
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, rank};
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 #[derive(Debug, Default)]
 pub struct Contexts {
-    list: Mutex<Vec<Arc<Context>>>,
+    list: Mutex<Vec<Arc<Context>>, { rank::CONTEXT_LIST }>,
     /// Handles of contexts that have ended, or are about to: they may still be current on a thread, and the driver says
     /// of which device they are.
-    ended: Mutex<BTreeSet<usize>>,
+    ended: Mutex<BTreeSet<usize>, { rank::LEAF }>,
     /// Green contexts and the contexts made of them.
-    green: Mutex<Vec<(usize, usize)>>,
-    devices: Mutex<Vec<Arc<Device>>>,
+    green: Mutex<Vec<(usize, usize)>, { rank::LEAF }>,
+    devices: Mutex<Vec<Arc<Device>>, { rank::LEAF }>,
     /// How many of these there are.
     used: AtomicUsize,
     /// Whether memory could last not be brought to a device without a context, and not for want of room.
@@ -44,8 +44,8 @@ impl Transaction for DetachedContext<'_> {
         let removed = self.context;
         let again = Context::new(removed.raw, removed.device.clone());
         again.users.store(removed.users.load(Relaxed), Relaxed);
-        ignore_poison(self.contexts.ended.lock()).remove(&removed.raw);
-        let mut list = ignore_poison(self.contexts.list.lock());
+        self.contexts.ended.lock().remove(&removed.raw);
+        let mut list = self.contexts.list.lock();
         list.retain(|context| context.raw != removed.raw);
         list.push(Arc::new(again));
     }
@@ -54,7 +54,7 @@ impl Transaction for DetachedContext<'_> {
 impl Contexts {
     /// The device at `ordinal`, and whether this is the first time that it is used.
     pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
-        let mut devices = ignore_poison(self.devices.lock());
+        let mut devices = self.devices.lock();
         if let Some(device) = devices.iter().find(|device| device.ordinal == ordinal) {
             return Some((device.clone(), false));
         }
@@ -74,8 +74,8 @@ impl Contexts {
     pub fn add(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let raw = raw as usize;
         let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
-        ignore_poison(self.ended.lock()).remove(&raw);
-        let mut list = ignore_poison(self.list.lock());
+        self.ended.lock().remove(&raw);
+        let mut list = self.list.lock();
         if !list.iter().any(|context| context.raw == raw) {
             list.push(Arc::new(Context::new(raw, device)));
         }
@@ -85,7 +85,7 @@ impl Contexts {
     /// Notes one more user of a device's primary context; true if the device is new to us.
     pub fn retain_primary(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
         let new = self.add(raw, ordinal);
-        let list = ignore_poison(self.list.lock());
+        let list = self.list.lock();
         if let Some(context) = list.iter().find(|context| context.raw == raw as usize) {
             context.device.primary.store(context.raw, Relaxed);
             context.users.fetch_add(1, Relaxed);
@@ -101,19 +101,19 @@ impl Contexts {
 
     /// Notes what context was made of a green one.
     pub fn add_green(&self, green: CUgreenCtx, raw: CUcontext) {
-        ignore_poison(self.ended.lock()).remove(&(raw as usize));
-        ignore_poison(self.green.lock()).push((green as usize, raw as usize));
+        self.ended.lock().remove(&(raw as usize));
+        self.green.lock().push((green as usize, raw as usize));
     }
 
     /// The contexts made of a green one.
     pub fn of_green(&self, green: CUgreenCtx) -> Vec<usize> {
-        let all = ignore_poison(self.green.lock());
+        let all = self.green.lock();
         all.iter().filter(|(known, _)| *known == green as usize).map(|(_, raw)| *raw).collect()
     }
 
     /// A green context is gone.
     pub fn forget_green(&self, green: CUgreenCtx) {
-        ignore_poison(self.green.lock()).retain(|(known, _)| *known != green as usize);
+        self.green.lock().retain(|(known, _)| *known != green as usize);
     }
 
     /// Forgets a device's primary context, before the driver ends it; waits while we work in it.
@@ -124,7 +124,7 @@ impl Contexts {
 
     /// Whether the primary context's next release is its last, so far as this process's own calls tell.
     pub fn is_last_user(&self, ordinal: CUdevice) -> bool {
-        let list = ignore_poison(self.list.lock());
+        let list = self.list.lock();
         let Some(primary) = list.iter().find(|c| c.is_primary() && c.device.ordinal == ordinal) else {
             return false;
         };
@@ -136,9 +136,9 @@ impl Contexts {
 
     fn take(&self, which: impl Fn(&Context) -> bool) -> Option<Arc<Context>> {
         let taken = {
-            let mut list = ignore_poison(self.list.lock());
+            let mut list = self.list.lock();
             let at = list.iter().position(|context| which(context))?;
-            ignore_poison(self.ended.lock()).insert(list[at].raw);
+            self.ended.lock().insert(list[at].raw);
             list.swap_remove(at)
         };
         taken.invalidate();
@@ -147,7 +147,7 @@ impl Contexts {
 
     /// The context of that handle, if we know it.
     pub fn named(&self, raw: usize) -> Option<Arc<Context>> {
-        ignore_poison(self.list.lock()).iter().find(|context| context.raw == raw).cloned()
+        self.list.lock().iter().find(|context| context.raw == raw).cloned()
     }
 
     /// The context of that handle, noted if it was made where we did not see it.
@@ -167,7 +167,7 @@ impl Contexts {
     }
 
     pub fn all(&self) -> Vec<Arc<Context>> {
-        ignore_poison(self.list.lock()).clone()
+        self.list.lock().clone()
     }
 
     /// Whether no context takes work any more: then no memory can be brought back, and no kernel misses it. The
@@ -188,16 +188,16 @@ impl Contexts {
 
     /// Whether no context is known to be alive.
     pub fn is_empty(&self) -> bool {
-        ignore_poison(self.list.lock()).is_empty()
+        self.list.lock().is_empty()
     }
 
     pub fn devices(&self) -> Vec<Arc<Device>> {
-        ignore_poison(self.devices.lock()).clone()
+        self.devices.lock().clone()
     }
 
     /// A context on the device, to work in.
     pub fn on(&self, device: DeviceId) -> Option<Arc<Context>> {
-        ignore_poison(self.list.lock()).iter().find(|context| context.device.id == device).cloned()
+        self.list.lock().iter().find(|context| context.device.id == device).cloned()
     }
 
     /// Does `act` in a context of our own on the device: for memory that has outlived the application's. The driver's
@@ -220,7 +220,7 @@ impl Contexts {
     /// Whether the handle is of a context that has ended. A primary one may have been retained again where we did not
     /// see it.
     fn has_ended(&self, raw: usize) -> bool {
-        if !ignore_poison(self.ended.lock()).contains(&raw) {
+        if !self.ended.lock().contains(&raw) {
             return false;
         }
         let devices = self.devices();
@@ -237,7 +237,7 @@ impl Contexts {
             return None;
         }
         let known = |list: &[Arc<Context>]| list.iter().find(|c| c.raw == raw as usize).cloned();
-        if let Some(context) = known(&ignore_poison(self.list.lock())) {
+        if let Some(context) = known(&self.list.lock()) {
             return Some((context, false));
         }
         if self.has_ended(raw as usize) {
@@ -249,6 +249,6 @@ impl Contexts {
             return None;
         }
         let new = self.add(raw, ordinal);
-        known(&ignore_poison(self.list.lock())).map(|context| (context, new))
+        known(&self.list.lock()).map(|context| (context, new))
     }
 }

@@ -1,10 +1,9 @@
 //! The pools of stream-ordered memory that the application has.
 #![allow(unsafe_code)] // it asks the driver for a device's current pool
 use crate::driver;
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, rank};
 use nvshare_abi::{CUdevice, CUmemoryPool};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 /// A pool of stream-ordered memory.
 #[derive(Clone, Copy, Debug)]
@@ -18,28 +17,28 @@ pub struct Pool {
 #[derive(Debug, Default)]
 pub struct Pools {
     /// By handle: the pools whose device is known.
-    known: Mutex<BTreeMap<usize, Pool>>,
+    known: Mutex<BTreeMap<usize, Pool>, { rank::LEAF }>,
     /// By ordinal: the devices' current ones, so that not every allocation asks the driver.
-    current: Mutex<BTreeMap<CUdevice, usize>>,
+    current: Mutex<BTreeMap<CUdevice, usize>, { rank::LEAF }>,
 }
 
 impl Pools {
     /// What is known of a pool.
     pub fn get(&self, pool: usize) -> Option<Pool> {
-        ignore_poison(self.known.lock()).get(&pool).copied()
+        self.known.lock().get(&pool).copied()
     }
 
     pub fn note(&self, pool: usize, what: Pool) {
-        ignore_poison(self.known.lock()).insert(pool, what);
+        self.known.lock().insert(pool, what);
     }
 
     pub fn forget(&self, pool: usize) {
-        ignore_poison(self.known.lock()).remove(&pool);
+        self.known.lock().remove(&pool);
     }
 
     /// The device's current pool, of which memory is taken when none is named.
     pub fn current(&self, ordinal: CUdevice) -> CUmemoryPool {
-        let mut known = ignore_poison(self.current.lock());
+        let mut known = self.current.lock();
         let pool = *known.entry(ordinal).or_insert_with(|| {
             let mut pool = std::ptr::null_mut();
             // SAFETY: the pointer is to a local.
@@ -54,6 +53,6 @@ impl Pools {
 
     /// The current one of some device is, or may be, another.
     pub fn forget_current(&self) {
-        ignore_poison(self.current.lock()).clear();
+        self.current.lock().clear();
     }
 }

@@ -1,10 +1,10 @@
 //! Contexts that the driver is ending: what was submitted in them may still run.
-use crate::sys::sync::ignore_poison;
-use std::sync::{Condvar, Mutex};
+use crate::sys::lock::{Mutex, rank};
+use std::sync::Condvar;
 
 #[derive(Debug, Default)]
 pub struct Endings {
-    count: Mutex<usize>,
+    count: Mutex<usize, { rank::LEAF }>,
     none: Condvar,
 }
 
@@ -15,7 +15,7 @@ pub struct Ending<'a>(&'a Endings);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        *ignore_poison(self.0.count.lock()) -= 1;
+        *self.0.count.lock() -= 1;
         self.0.none.notify_all();
     }
 }
@@ -24,18 +24,18 @@ impl Endings {
     /// To be called before a context that is about to end is taken out, so that its work is waited for in one way or
     /// the other.
     pub fn begin(&self) -> Ending<'_> {
-        *ignore_poison(self.count.lock()) += 1;
+        *self.count.lock() += 1;
         Ending(self)
     }
 
     pub fn is_any(&self) -> bool {
-        *ignore_poison(self.count.lock()) > 0
+        *self.count.lock() > 0
     }
 
     pub fn wait_for_none(&self) {
-        let mut count = ignore_poison(self.count.lock());
+        let mut count = self.count.lock();
         while *count > 0 {
-            count = ignore_poison(self.none.wait(count));
+            count = count.wait(&self.none);
         }
     }
 }

@@ -10,14 +10,14 @@ use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::settings::EngineChoice;
 use crate::sys::detached::{Detached, Transaction};
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, MutexGuard, RwLock, rank};
 use crate::sys::waker::Waker;
 use ledger::Ledger;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, RwLock};
+use std::sync::{Arc, Condvar, OnceLock};
 
 pub mod alloc;
 mod handled;
@@ -90,7 +90,7 @@ pub struct Memory {
     gate: Arc<Gate>,
     limits: Arc<Limits>,
     waker: Arc<Waker>,
-    ledger: Mutex<Ledger>,
+    ledger: Mutex<Ledger, { rank::LEDGER }>,
     /// Memory has come or gone.
     moved: Condvar,
     /// Whether there is more or less of it than the agent was told of.
@@ -100,15 +100,15 @@ pub struct Memory {
     engine: OnceLock<Engine>,
     /// Whether a scheduler can make room for us.
     scheduler_attached: AtomicBool,
-    deferred: Mutex<alloc::deferred::DeferredFrees>,
+    deferred: Mutex<alloc::deferred::DeferredFrees, { rank::LEAF }>,
     /// Held while what streams have freed is asked for.
-    reclaim_lock: Mutex<()>,
+    reclaim_lock: Mutex<(), { rank::RECLAIM }>,
     /// Held while streams are asked by their numbers, and while one ends.
-    stream_names: Mutex<()>,
+    stream_names: Mutex<(), { rank::STREAM_NAMES }>,
     /// Read while a call of the application's must find memory where it is, written while it leaves.
-    residency: RwLock<()>,
+    residency: RwLock<(), { rank::RESIDENCY }>,
     /// Read while the driver chooses addresses for us, written while those of one memory become another's.
-    addresses: RwLock<()>,
+    addresses: RwLock<(), { rank::ADDRESSES }>,
     /// Whether it gives addresses of managed memory back, once that was tried.
     converts: OnceLock<bool>,
 }
@@ -139,7 +139,7 @@ impl Memory {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        ignore_poison(self.ledger.lock())
+        self.ledger.lock()
     }
 
     /// What new allocations are made of: decided at the first, and the same from then on.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod detached;
 pub mod guarded_fd;
+pub mod lock;
 pub mod log;
 pub mod random;
 pub mod scm_rights;

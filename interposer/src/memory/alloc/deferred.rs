@@ -9,10 +9,8 @@ use crate::memory::Memory;
 use crate::memory::alloc::AllocRequest;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing};
-use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::TryLockError;
 
 /// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its
 /// stream.
@@ -154,12 +152,8 @@ impl Memory {
         pool: usize,
         stream: StreamAt,
     ) -> Result<CUdeviceptr, CUresult> {
-        let again = ignore_poison(self.deferred.lock()).reuse(
-            bytes as u64,
-            pool,
-            stream.context,
-            StreamKey::here(stream.stream),
-        );
+        let again =
+            self.deferred.lock().reuse(bytes as u64, pool, stream.context, StreamKey::here(stream.stream));
         if let Some(item) = again {
             let mut ledger = self.ledger();
             let new = ledger.next_seq();
@@ -199,7 +193,7 @@ impl Memory {
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = FreedAllocation { start, id, bytes, pool };
-        let full = ignore_poison(self.deferred.lock()).add(item, context, StreamKey::here(stream));
+        let full = self.deferred.lock().add(item, context, StreamKey::here(stream));
         if let Some(batch) = full {
             self.record_fence(batch, stream);
             self.reclaim(false);
@@ -210,7 +204,7 @@ impl Memory {
     /// Records the event with which a batch ends, in its stream as the calling thread names it.
     fn record_fence(&self, mut batch: Batch, stream: CUstream) {
         let known = {
-            let mut freed = ignore_poison(self.deferred.lock());
+            let mut freed = self.deferred.lock();
             let at = freed.events.iter().position(|(of, _)| *of == batch.context);
             at.map(|at| freed.events.swap_remove(at).1)
         };
@@ -227,7 +221,7 @@ impl Memory {
             Some(event) if record(event) == CUresult::SUCCESS => Fence::Event(event),
             _ => Fence::AllWork,
         };
-        let mut freed = ignore_poison(self.deferred.lock());
+        let mut freed = self.deferred.lock();
         if let (Fence::AllWork, Some(event)) = (batch.fence, event) {
             freed.events.push((batch.context, event));
         }
@@ -237,8 +231,8 @@ impl Memory {
     /// A stream is about to be destroyed: what was freed in it waits for its end.
     pub fn stream_destroyed(&self, stream: CUstream) {
         let key = StreamKey::here(stream);
-        let _none_is_asked = ignore_poison(self.stream_names.lock());
-        let mut freed = ignore_poison(self.deferred.lock());
+        let _none_is_asked = self.stream_names.lock();
+        let mut freed = self.deferred.lock();
         if freed.batches.is_empty() && freed.ended.is_empty() {
             return;
         }
@@ -254,7 +248,7 @@ impl Memory {
             let mut batch = Some(batch);
             self.captures.while_none(|| batch.take().map(&close));
             if let Some(batch) = batch {
-                ignore_poison(self.deferred.lock()).batches.push_back(Batch { fence, ..batch });
+                self.deferred.lock().batches.push_back(Batch { fence, ..batch });
             }
         }
     }
@@ -262,9 +256,9 @@ impl Memory {
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
     pub fn reclaim_current(&self) {
         if let Some((context, _)) = self.contexts.current() {
-            let _no_stream_ends = ignore_poison(self.stream_names.lock());
+            let _no_stream_ends = self.stream_names.lock();
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
-            let open = ignore_poison(self.deferred.lock()).take_open(named);
+            let open = self.deferred.lock().take_open(named);
             self.fence_all(open, Fence::Open, |batch| {
                 let stream = batch.stream.number();
                 // SAFETY: the application's own stream, which has not been destroyed: `stream_destroyed` comes before that.
@@ -315,7 +309,7 @@ impl Memory {
         let items = vec![FreedAllocation { start, id, bytes: 0, pool: 0 }];
         let (stream, fence) = (StreamKey::default(), Fence::AllWork);
         let batch = Batch { context: 0, stream, age: 0, fence, items, bytes: 0 };
-        ignore_poison(self.deferred.lock()).batches.push_back(batch);
+        self.deferred.lock().batches.push_back(batch);
     }
 
     /// Gives back what its stream has passed; with `wait`, everything.
@@ -325,14 +319,13 @@ impl Memory {
         }
         // One at a time: a context's end waits for it, with which the events end that it asks.
         let one = match self.reclaim_lock.try_lock() {
-            Err(TryLockError::WouldBlock) if !wait => return,
-            Err(TryLockError::WouldBlock) => ignore_poison(self.reclaim_lock.lock()),
-            Ok(one) => one,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Some(one) => one,
+            None if wait => self.reclaim_lock.lock(),
+            None => return,
         };
         // Waited for without the lock, which other threads' frees need to get on.
         let mut queue = {
-            let mut freed = ignore_poison(self.deferred.lock());
+            let mut freed = self.deferred.lock();
             let all = std::mem::take(&mut freed.batches);
             let (open, mut closed): (VecDeque<_>, VecDeque<_>) =
                 all.into_iter().partition(|batch| batch.fence == Fence::Open && !wait);
@@ -373,7 +366,7 @@ impl Memory {
             }
         }
         kept.append(&mut queue);
-        let mut freed = ignore_poison(self.deferred.lock());
+        let mut freed = self.deferred.lock();
         kept.append(&mut freed.batches);
         freed.batches = kept;
         freed.events.append(&mut events);
@@ -387,8 +380,8 @@ impl Memory {
         if self.captures.any() {
             return;
         }
-        let _one = ignore_poison(self.reclaim_lock.lock());
-        let mut freed = ignore_poison(self.deferred.lock());
+        let _one = self.reclaim_lock.lock();
+        let mut freed = self.deferred.lock();
         let all = std::mem::take(&mut freed.batches);
         let used = all.iter().filter_map(|batch| match batch.fence {
             Fence::Event(event) => Some((batch.context, event)),
@@ -409,8 +402,8 @@ impl Memory {
 
     /// Takes out what waits for streams of a context that is about to go.
     pub fn detach_pending(&self, context: usize) -> PendingFrees {
-        let _none_is_asked = ignore_poison(self.reclaim_lock.lock());
-        let mut freed = ignore_poison(self.deferred.lock());
+        let _none_is_asked = self.reclaim_lock.lock();
+        let mut freed = self.deferred.lock();
         let (gone, rest) =
             std::mem::take(&mut freed.batches).into_iter().partition(|batch| batch.context == context);
         freed.batches = rest;
@@ -422,7 +415,7 @@ impl Memory {
 
     /// The context has stayed.
     pub fn reattach_pending(&self, passing: PendingFrees) {
-        let mut freed = ignore_poison(self.deferred.lock());
+        let mut freed = self.deferred.lock();
         freed.batches.extend(passing.0.batches);
         freed.events.extend(passing.0.events);
     }

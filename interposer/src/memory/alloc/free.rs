@@ -5,9 +5,9 @@ use crate::memory::Memory;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::{Allocation, Backing, Extent, Ledger};
 use crate::sys::detached::{Detached, Transaction};
+use crate::sys::lock::MutexGuard;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Release;
 
 /// An allocation that the driver is freeing. It stays charged until it has done so.

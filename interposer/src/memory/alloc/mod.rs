@@ -15,7 +15,7 @@ use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, Owner, PieceId};
 use crate::memory::{Engine, Memory};
 use crate::sys::log;
-use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::sync::Deadline;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::atomic::Ordering::Release;
@@ -328,7 +328,7 @@ impl Memory {
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
             self.waker.wake();
-            ledger = ignore_poison(self.moved.wait_timeout(ledger, left)).0;
+            ledger = ledger.wait_timeout(&self.moved, left);
         }
     }
 

@@ -2,14 +2,13 @@
 use crate::memory::Memory;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::{Backing, PoolUsage};
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::ReadGuard;
 use nvshare_protocol::DeviceId;
-use std::sync::RwLockReadGuard;
 
 /// While it lives, no memory leaves.
 #[must_use]
 #[derive(Debug)]
-pub struct ResidencyGuard<'a>(#[expect(dead_code, reason = "held until dropped")] RwLockReadGuard<'a, ()>);
+pub struct ResidencyGuard<'a>(#[expect(dead_code, reason = "held until dropped")] ReadGuard<'a, ()>);
 
 /// One allocation, as the application should see it: plain device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Memory {
 
     /// Keeps what lies at an address there; none if it is away.
     pub fn hold_resident_at(&self, address: u64) -> Option<ResidencyGuard<'_>> {
-        let guard = ResidencyGuard(ignore_poison(self.residency.read()));
+        let guard = ResidencyGuard(self.residency.read());
         let ledger = self.ledger();
         let piece = ledger.piece_at(address).and_then(|id| ledger.pieces.get(&id));
         piece.is_none_or(Piece::is_resident).then_some(guard)
@@ -95,7 +94,7 @@ impl Memory {
 
     /// Keeps all memory where it is; none if any is away.
     pub fn hold_all_resident(&self) -> Option<ResidencyGuard<'_>> {
-        let guard = ResidencyGuard(ignore_poison(self.residency.read()));
+        let guard = ResidencyGuard(self.residency.read());
         let ledger = self.ledger();
         (ledger.placement_allowed || ledger.pieces.values().all(Piece::is_resident)).then_some(guard)
     }

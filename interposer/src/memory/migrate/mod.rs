@@ -15,7 +15,6 @@ use crate::memory::alloc::FINE_PIECE;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::{Backing, PieceId, Totals};
 use crate::memory::migrate::plan::{self, AddressRange, ManagedExtent};
-use crate::sys::sync::ignore_poison;
 use crate::sys::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;
@@ -272,7 +271,7 @@ impl Memory {
         wanted: u64,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
-        let _nothing_stays = ignore_poison(self.residency.write());
+        let _nothing_stays = self.residency.write();
         let mut ledger = self.ledger();
         let Some(mut entered) = context.enter() else { return 0 };
         let Ok(stream) = entered.stream() else { return 0 };

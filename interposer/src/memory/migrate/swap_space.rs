@@ -7,14 +7,15 @@ use crate::driver;
 use crate::driver::context::Entered;
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::piece::GRANULE;
+use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
-use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::sync::Deadline;
 use crate::sys::syscall;
 use crate::transport::SwapGrant;
 use nvshare_abi::*;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::Condvar;
 use std::time::Duration;
 
 /// Asked for on joining, to hear whether there is any, bytes.
@@ -66,7 +67,7 @@ struct SwapState {
 
 #[derive(Debug)]
 pub struct SwapSpace {
-    inner: Mutex<SwapState>,
+    inner: Mutex<SwapState, { rank::SWAP_SPACE }>,
     changed: Condvar,
 }
 
@@ -88,7 +89,7 @@ impl Default for SwapSpace {
 
 impl SwapSpace {
     fn lock(&self) -> MutexGuard<'_, SwapState> {
-        ignore_poison(self.inner.lock())
+        self.inner.lock()
     }
 
     /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Who has swap space
@@ -201,7 +202,7 @@ impl SwapSpace {
             ask();
             inner = self.lock();
             if inner.asked != inner.granted || inner.wanted != inner.asked {
-                inner = ignore_poison(self.changed.wait_timeout(inner, left)).0;
+                inner = inner.wait_timeout(&self.changed, left);
             }
         }
     }

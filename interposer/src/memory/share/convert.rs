@@ -14,10 +14,9 @@ use crate::memory::ledger::piece::{self, GRANULE};
 use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::{Backing, Extent};
 use crate::memory::share::export::SHAREABLE;
+use crate::sys::lock::ReadGuard;
 use crate::sys::log;
-use crate::sys::sync::ignore_poison;
 use nvshare_abi::*;
-use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
@@ -43,8 +42,8 @@ impl Extent {
 impl Memory {
     /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its
     /// place.
-    pub fn addresses(&self) -> RwLockReadGuard<'_, ()> {
-        ignore_poison(self.addresses.read())
+    pub fn addresses(&self) -> ReadGuard<'_, ()> {
+        self.addresses.read()
     }
 
     /// Whether managed memory can become pieces, as far as is known.
@@ -87,8 +86,8 @@ impl Memory {
     }
 
     fn convert_one(&self, context: &Context, start: u64) -> Result<(), CUresult> {
-        let _nothing_stays = ignore_poison(self.residency.write());
-        let _nobody_else = ignore_poison(self.addresses.write());
+        let _nothing_stays = self.residency.write();
+        let _nobody_else = self.addresses.write();
         let mut ledger = self.ledger();
         let Some(extent) = ledger.extents.get(&start).filter(|extent| extent.is_convertible(start)) else {
             return Ok(());

@@ -5,7 +5,7 @@ use crate::driver;
 use crate::memory::Memory;
 use crate::memory::alloc::vmm::SHARED;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
-use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::sync::Deadline;
 use nvshare_abi::*;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Memory {
             self.waker.wake();
             let ledger = self.ledger();
             if ledger.to_convert.contains(&extent) {
-                drop(ignore_poison(self.moved.wait_timeout(ledger, left.min(GRANT_RETRY))));
+                drop(ledger.wait_timeout(&self.moved, left.min(GRANT_RETRY)));
             }
         }
     }
@@ -98,7 +98,7 @@ impl Memory {
             asked = true;
             self.waker.wake();
             let Some(left) = deadline.left() else { return Err(CUresult::ERROR_NOT_SUPPORTED) };
-            ledger = ignore_poison(self.moved.wait_timeout(ledger, left)).0;
+            ledger = ledger.wait_timeout(&self.moved, left);
         }
     }
 

@@ -14,9 +14,9 @@ use crate::driver::context::Context;
 use crate::memory::AllocInfo;
 use crate::memory::Memory;
 use crate::sys::detached::{Detached, Transaction};
+use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
 use crate::sys::random::random;
-use crate::sys::sync::ignore_poison;
 pub use handle::IpcHandle;
 use handle::{Secret, SocketName};
 use import::ImportedMemory;
@@ -24,7 +24,6 @@ use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard};
 
 /// An allocation that others may open.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +60,13 @@ struct ExportTable {
 
 #[derive(Debug, Default)]
 pub struct Ipc {
-    exports: Mutex<ExportTable>,
-    imports: Mutex<Vec<Import>>,
+    exports: Mutex<ExportTable, { rank::IPC_EXPORTS }>,
+    imports: Mutex<Vec<Import>, { rank::IPC_IMPORTS }>,
 }
 
 impl Ipc {
     fn imports(&self) -> MutexGuard<'_, Vec<Import>> {
-        ignore_poison(self.imports.lock())
+        self.imports.lock()
     }
 
     /// A handle for an allocation whose pieces can be exported and stay.
@@ -80,7 +79,7 @@ impl Ipc {
         known: &AllocInfo,
         offset: u64,
     ) -> io::Result<IpcHandle> {
-        let mut inner = ignore_poison(self.exports.lock());
+        let mut inner = self.exports.lock();
         let server = match inner.server {
             Some(server) => server,
             None => *inner.server.insert(server::start(|secret| self.pieces_behind(memory, secret))?),
@@ -109,7 +108,7 @@ impl Ipc {
 
     /// The start and number of the allocation that a secret stands for.
     fn exported(&self, secret: &Secret) -> Option<(u64, u64)> {
-        let inner = ignore_poison(self.exports.lock());
+        let inner = self.exports.lock();
         inner.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
     }
 
@@ -124,7 +123,7 @@ impl Ipc {
         handle: IpcHandle,
         reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
     ) -> Result<CUdeviceptr, CUresult> {
-        if ignore_poison(self.exports.lock()).server == Some(handle.server) {
+        if self.exports.lock().server == Some(handle.server) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
         let mut all = self.imports();
