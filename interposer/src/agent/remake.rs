@@ -10,7 +10,7 @@ impl Agent {
     }
 
     pub(super) fn remake(&mut self) -> io::Result<()> {
-        let Process { memory, contexts, captures, .. } = self.process;
+        let Process { memory, captures, .. } = self.process;
         if self.runs() {
             self.pace.release();
             if !self.stop(OWN_DRAIN) {

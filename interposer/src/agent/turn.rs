@@ -3,7 +3,7 @@ use super::{Agent, OWN_DRAIN, Phase, RETRY_ROOM, STRAY};
 use crate::driver::context::Purpose;
 use crate::process::Process;
 use crate::sys::{clock, log};
-use crate::transport::{Heard, Mapped};
+use crate::transport::{Heard, SwapGrant};
 use nvshare_protocol::tenant::{
     Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome, total,
 };
@@ -91,7 +91,7 @@ impl Agent {
         Ok(())
     }
 
-    fn swap_granted(&mut self, bytes: Bytes, mapped: Mapped) {
+    fn swap_granted(&mut self, bytes: Bytes, mapped: SwapGrant) {
         let all = self.process.memory.space.on_grant(bytes.0, mapped).unwrap_or_else(|error| {
             log::warning!("swap space cannot be mapped: {error}");
             false
@@ -168,7 +168,7 @@ impl Agent {
     }
 
     fn fetch(&mut self, budget: &[Share]) -> io::Result<Vec<Share>> {
-        let Process { contexts, memory, settings, .. } = self.process;
+        let Process { memory, settings, .. } = self.process;
         let mut told = Ok(());
         let fetched = memory.restore(budget, settings.prefetch, || tell(&mut told, || self.report()));
         told.map(|()| fetched)
@@ -187,7 +187,7 @@ impl Agent {
     }
 
     pub(super) fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
-        let Process { contexts, memory, .. } = self.process;
+        let Process { memory, .. } = self.process;
         memory.forbid_placement();
         let mut told = Ok(());
         let evicted = memory.evict(wanted, |sums| tell(&mut told, || self.report_sums(sums)));

@@ -130,13 +130,8 @@ fn in_order(
     match pool::source(process, context.clone(), pool) {
         PoolSource::Nobodys => Disposition::Passthrough,
         PoolSource::Ours(pool, on) => {
-            let made = process.memory.allocate_async(
-                process,
-                &on,
-                bytes,
-                pool,
-                StreamAt { context: context.raw(), stream },
-            );
+            let made =
+                process.memory.allocate_async(&on, bytes, pool, StreamAt { context: context.raw(), stream });
             // SAFETY: the application's own pointer for the result.
             Disposition::Complete(unsafe { written(dptr, made) })
         }

@@ -4,7 +4,7 @@ use super::answer::here;
 use super::launch::wait_for_grant;
 use crate::dispatch::{Call, Disposition};
 use crate::driver;
-use crate::residency::context_of;
+use crate::memory::context_of;
 use crate::symbols::entry::Entry;
 use nvshare_abi::*;
 

@@ -130,6 +130,10 @@ impl Context {
         Self { raw, device, users, lent: false, life, inner: Mutex::default() }
     }
 
+    pub(super) fn new_lent(raw: usize, device: Arc<Device>) -> Self {
+        Self { lent: true, ..Self::new(raw, device) }
+    }
+
     /// Whether it ends as soon as what it was made for is done.
     pub fn is_lent(&self) -> bool {
         self.lent

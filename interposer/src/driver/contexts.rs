@@ -209,7 +209,7 @@ impl Contexts {
             driver::cuCtxCreate_v2(&mut raw, 0, device.ordinal).ok()?;
             driver::cuCtxPopCurrent_v2(&mut popped);
         }
-        let context = Context { lent: true, ..Context::new(raw as usize, device.clone()) };
+        let context = Context::new_lent(raw as usize, device.clone());
         let done = act(&context);
         context.invalidate();
         // SAFETY: made above; nobody else knows of it.

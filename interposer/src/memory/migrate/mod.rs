@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::memory::alloc::FINE_PIECE;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::{Backing, PieceId, Totals};
-use crate::memory::migrate::plan::{self, AddressRange, ManagedExtent};
+use crate::memory::migrate::plan::{AddressRange, ManagedExtent};
 use crate::sys::{clock, log};
 use nvshare_abi::*;
 use nvshare_protocol::tenant::Share;

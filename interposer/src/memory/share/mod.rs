@@ -186,7 +186,7 @@ impl Ipc {
             managed: false,
             plain: false,
             shareable: false,
-            replaceable: false,
+            convertible: false,
         })
     }
 }
