@@ -1,11 +1,12 @@
 //! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
-use crate::driver::captures::is_refusal;
+use crate::driver::captures::{self, is_refusal};
 use crate::driver::context::{Context, Purpose};
 use crate::process::Process;
-use crate::sys::sync::{Deadline, ignore_poison};
+use crate::sys::lock::{Mutex, rank};
+use crate::sys::sync::Deadline;
 use crate::sys::thread;
 use nvshare_abi::CUresult;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 /// A context with a capture that we did not see begin is asked again after this long: nothing tells of its end.
@@ -45,7 +46,7 @@ struct Board {
 
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
-    board: Arc<(Mutex<Board>, Condvar)>,
+    board: Arc<(Mutex<Board, { rank::LEAF }>, Condvar)>,
 }
 
 impl Drain {
@@ -57,19 +58,19 @@ impl Drain {
     }
 
     fn work(&self, process: &'static Process) {
-        super::relax_capture();
+        captures::relax_mode();
         let (board, changed) = &*self.board;
         loop {
             let asked = {
-                let mut guard = ignore_poison(board.lock());
+                let mut guard = board.lock();
                 while guard.asked == guard.done {
-                    guard = ignore_poison(changed.wait(guard));
+                    guard = guard.wait(changed);
                 }
                 guard.asked
             };
             process.contexts.all().iter().for_each(|context| finish(process, context));
             process.contexts.endings.wait_for_none();
-            ignore_poison(board.lock()).done = asked;
+            board.lock().done = asked;
             changed.notify_all();
             // Who judges the idleness need not look for it.
             process.waker.wake();
@@ -79,14 +80,14 @@ impl Drain {
     /// Begins to wait for everything submitted so far.
     pub fn begin(&self) -> Wait {
         let (board, changed) = &*self.board;
-        let mut guard = ignore_poison(board.lock());
+        let mut guard = board.lock();
         guard.asked += 1;
         changed.notify_all();
         Wait(guard.asked)
     }
 
     pub fn is_done(&self, wait: Wait) -> bool {
-        ignore_poison(self.board.0.lock()).done >= wait.0
+        self.board.0.lock().done >= wait.0
     }
 
     /// Waits for the wait; false after `bound`.
@@ -94,10 +95,10 @@ impl Drain {
     pub fn finish(&self, wait: Wait, bound: Duration) -> bool {
         let (board, changed) = &*self.board;
         let deadline = Deadline::after(bound);
-        let mut guard = ignore_poison(board.lock());
+        let mut guard = board.lock();
         while guard.done < wait.0 {
             let Some(left) = deadline.left() else { return false };
-            guard = ignore_poison(changed.wait_timeout(guard, left)).0;
+            guard = guard.wait_timeout(changed, left);
         }
         true
     }

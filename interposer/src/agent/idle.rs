@@ -1,5 +1,5 @@
-//! Whether this process has nothing to do: a pure judgement over its own submissions, and over how long it paused
-//! between them before.
+//! Whether this process has nothing to do: a pure judgement of its submissions, and of how long it paused between them
+//! before.
 use super::drain::Wait;
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ pub const TICK: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_millis(20);
 /// At least so long after the work's end, in which the next work would come.
 const REST: Duration = Duration::from_millis(5);
-/// No pause is waited for beyond this, for a holder without work gives way within 100 ms.
+/// No pause is waited for beyond this: a holder without work gives way within 100 ms.
 const MOST: Duration = Duration::from_millis(80);
-/// A process that was found idle so often without being wrong is found so by its own pauses.
+/// After so many right verdicts, a process is found idle by its own pauses alone.
 const KNOWN_AFTER: u32 = 2;
-/// Who wants the GPU again so soon was not idle.
+/// An idle verdict that is contradicted within this time was wrong.
 const WRONG_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +37,10 @@ enum Stage {
     },
 }
 
-/// What a look shows.
+/// What a look at the process shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    Nothing,
+pub enum Verdict {
+    Unchanged,
     /// It has become idle.
     Idle,
     /// It was found idle, and has work again.
@@ -67,13 +67,13 @@ impl Default for Idleness {
 
 impl Idleness {
     /// One look. `count`: how many calls have come, or none while one is in the driver.
-    pub fn look(
+    pub fn judge(
         &mut self,
         now: Instant,
         count: Option<u32>,
         begin: impl FnOnce() -> Wait,
         is_done: impl FnOnce(Wait) -> bool,
-    ) -> News {
+    ) -> Verdict {
         let quiet = |seen: u32| count == Some(seen);
         match self.stage {
             Stage::Quiet { count, since, wait } if quiet(count) => {
@@ -90,7 +90,7 @@ impl Idleness {
                     self.found += 1;
                     self.found_at = Some((now, ended));
                     self.pause = self.pause * 3 / 4;
-                    return News::Idle;
+                    return Verdict::Idle;
                 }
             }
             Stage::Idle { count } if quiet(count) => {}
@@ -102,11 +102,11 @@ impl Idleness {
                     count.map_or(Stage::Busy, |count| Stage::Quiet { count, since: now, wait: None });
                 if let Stage::Idle { .. } = stage {
                     self.wakes(now);
-                    return News::Busy;
+                    return Verdict::Busy;
                 }
             }
         }
-        News::Nothing
+        Verdict::Unchanged
     }
 
     fn idle_at(&self, since: Instant, ended: Instant) -> Instant {
@@ -155,7 +155,7 @@ mod tests {
             if millis > 500 {
                 return None;
             }
-            if idleness.look(now, counts(millis), Wait::default, |_| is_done(millis)) == News::Idle {
+            if idleness.judge(now, counts(millis), Wait::default, |_| is_done(millis)) == Verdict::Idle {
                 return Some(millis);
             }
             now = idleness.due(now);
@@ -236,11 +236,11 @@ mod tests {
         found_by(&mut idleness, |_| Some(3), |_| true).unwrap();
         let (found_at, ended) = idleness.found_at.unwrap();
         let mut look = |after, count| {
-            idleness.look(found_at + Duration::from_millis(after), count, Wait::default, |_| true)
+            idleness.judge(found_at + Duration::from_millis(after), count, Wait::default, |_| true)
         };
-        assert_eq!(look(5, Some(3)), News::Nothing);
-        assert_eq!(look(30, Some(4)), News::Busy);
-        assert_eq!(look(35, Some(4)), News::Nothing);
+        assert_eq!(look(5, Some(3)), Verdict::Unchanged);
+        assert_eq!(look(30, Some(4)), Verdict::Busy);
+        assert_eq!(look(35, Some(4)), Verdict::Unchanged);
         assert_eq!((idleness.found, idleness.pause), (0, found_at - ended + Duration::from_millis(30)));
     }
 }

@@ -1,7 +1,9 @@
 //! The streams that the application captures. A capture is disturbed by calls that wait for the whole context,
 //! from whatever thread (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's
 //! owner, in all three modes), so that ours are made only while there is none.
+#![allow(unsafe_code)] // one driver call, on our own threads
 use super::stream::StreamKey;
+use crate::driver;
 use crate::sys::lock::{Mutex, MutexGuard, rank};
 use nvshare_abi::{CUresult, CUstream};
 use std::sync::Condvar;
@@ -11,6 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 pub fn is_refusal(code: CUresult) -> bool {
     (CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED.0..=CUresult::ERROR_STREAM_CAPTURE_WRONG_THREAD.0)
         .contains(&code.0)
+}
+
+/// What this thread calls is from now on never a prohibited call of a capture that another thread has begun.
+pub fn relax_mode() {
+    let mut mode = nvshare_abi::CU_STREAM_CAPTURE_MODE_RELAXED;
+    // SAFETY: the pointer is to a local; the mode is this thread's own.
+    unsafe { driver::cuThreadExchangeStreamCaptureMode(&mut mode) };
 }
 
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::sys::thread;
 use crate::sys::waker::Waker;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToScheduler;
-pub use reader::{Heard, SwapGrant};
+pub use reader::{Incoming, SwapGrant};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -28,24 +28,24 @@ const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
 enum Command {
     Connect(SyncSender<io::Result<Arc<Inbox>>>),
-    Say(Vec<u8>),
+    Send(Vec<u8>),
     HangUp,
 }
 
 /// What has come over one connection, in order; an error is the last.
 pub struct Inbox {
-    heard: Mutex<VecDeque<io::Result<Heard>>>,
+    incoming: Mutex<VecDeque<io::Result<Incoming>>>,
     waker: &'static Waker,
 }
 
 impl Inbox {
-    fn put(&self, heard: io::Result<Heard>) {
-        ignore_poison(self.heard.lock()).push_back(heard);
+    fn put(&self, incoming: io::Result<Incoming>) {
+        ignore_poison(self.incoming.lock()).push_back(incoming);
         self.waker.wake();
     }
 
     fn is_empty(&self) -> bool {
-        ignore_poison(self.heard.lock()).is_empty()
+        ignore_poison(self.incoming.lock()).is_empty()
     }
 }
 
@@ -65,7 +65,7 @@ impl Transport {
 
     /// # Errors
     /// Nobody is there; `WouldBlock`: somebody is, who has no time.
-    pub fn connect(&self) -> io::Result<Link> {
+    pub fn connect(&self) -> io::Result<Connection> {
         let (answer, answered) = mpsc::sync_channel(1);
         let sent = self.commands.send(Command::Connect(answer));
         sent.map_err(|_| ended())?;
@@ -74,17 +74,17 @@ impl Transport {
             Err(mpsc::RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended()),
         };
-        Ok(Link { commands: self.commands.clone(), inbox })
+        Ok(Connection { commands: self.commands.clone(), inbox })
     }
 }
 
 /// The agent's end of a connection.
-pub struct Link {
+pub struct Connection {
     commands: Sender<Command>,
     inbox: Arc<Inbox>,
 }
 
-impl Link {
+impl Connection {
     /// Goes out by itself; where the connection does not take it, its end is received.
     ///
     /// # Errors
@@ -92,11 +92,11 @@ impl Link {
     pub fn send(&self, message: &ToScheduler) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(128);
         frame::write(message, &mut bytes);
-        self.commands.send(Command::Say(bytes)).map_err(|_| ended())
+        self.commands.send(Command::Send(bytes)).map_err(|_| ended())
     }
 
     /// Whether something has come that was not received.
-    pub fn has_news(&self) -> bool {
+    pub fn has_messages(&self) -> bool {
         !self.inbox.is_empty()
     }
 
@@ -104,17 +104,17 @@ impl Link {
     ///
     /// # Errors
     /// Why nothing will come any more, once the rest has been received.
-    pub fn receive(&self) -> io::Result<Vec<Heard>> {
-        let mut heard = ignore_poison(self.inbox.heard.lock());
-        if heard.front().is_some_and(Result::is_err) {
-            return heard.pop_front().map_or(Ok(Vec::new()), |error| error.map(|last| vec![last]));
+    pub fn receive(&self) -> io::Result<Vec<Incoming>> {
+        let mut incoming = ignore_poison(self.inbox.incoming.lock());
+        if incoming.front().is_some_and(Result::is_err) {
+            return incoming.pop_front().map_or(Ok(Vec::new()), |error| error.map(|last| vec![last]));
         }
-        let messages = heard.iter().take_while(|one| one.is_ok()).count();
-        heard.drain(..messages).collect()
+        let messages = incoming.iter().take_while(|one| one.is_ok()).count();
+        incoming.drain(..messages).collect()
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         let _ = self.commands.send(Command::HangUp);
     }
@@ -135,7 +135,7 @@ struct Writer {
     /// Whether the table is these threads' own.
     alone: bool,
     /// The thread that reads.
-    reader: io::Result<Sender<reader::Connection>>,
+    reader: io::Result<Sender<reader::Job>>,
     stream: Option<Arc<GuardedFd>>,
 }
 
@@ -153,7 +153,7 @@ impl Writer {
                     // Who does not wait for it any more has hung up.
                     let _ = answer.send(self.connect(&self.process.settings.socket));
                 }
-                Command::Say(bytes) => self.say(&bytes),
+                Command::Send(bytes) => self.send_frame(&bytes),
                 Command::HangUp => self.hang_up(),
             }
         }
@@ -164,7 +164,7 @@ impl Writer {
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(socket)?;
-        let inbox = Arc::new(Inbox { heard: Mutex::default(), waker: &self.process.waker });
+        let inbox = Arc::new(Inbox { incoming: Mutex::default(), waker: &self.process.waker });
         // Not taken for a scheduler that is busy.
         let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
         reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;
@@ -172,7 +172,7 @@ impl Writer {
         Ok(inbox)
     }
 
-    fn say(&mut self, bytes: &[u8]) {
+    fn send_frame(&mut self, bytes: &[u8]) {
         if self.stream.as_ref().is_some_and(|stream| stream.write_all(bytes).is_err()) {
             // Whoever reads hears of the end, after what had come before.
             self.hang_up();

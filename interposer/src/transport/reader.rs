@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
 /// A message, and what came with it of swap space.
-pub struct Heard {
+pub struct Incoming {
     pub message: ToTenant,
     pub mapped: SwapGrant,
 }
@@ -27,11 +27,11 @@ pub struct SwapGrant {
 }
 
 /// A connection to read, and where to put what comes.
-pub(super) type Connection = (Arc<GuardedFd>, Arc<Inbox>);
+pub(super) type Job = (Arc<GuardedFd>, Arc<Inbox>);
 
 /// Starts the thread that reads one connection after the other; its table is this thread's.
-pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Connection>> {
-    let (connections, receiver) = mpsc::channel::<Connection>();
+pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Job>> {
+    let (connections, receiver) = mpsc::channel::<Job>();
     thread::spawn("nvshare-receive", move || {
         while let Ok((stream, inbox)) = receiver.recv() {
             let end = End(inbox);
@@ -44,7 +44,7 @@ pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Connection>>
     Ok(connections)
 }
 
-/// Whatever happens here, the connection's end is heard.
+/// Whatever happens here, the connection's end is incoming.
 struct End(Arc<Inbox>);
 
 impl Drop for End {
@@ -69,7 +69,7 @@ impl SwapFile {
         let mut reader = Reader::default();
         loop {
             match self.read_once(process, stream, &mut reader) {
-                Ok(heard) => heard.into_iter().for_each(|one| inbox.put(Ok(one))),
+                Ok(incoming) => incoming.into_iter().for_each(|one| inbox.put(Ok(one))),
                 Err(error) => return error,
             }
         }
@@ -80,7 +80,7 @@ impl SwapFile {
         process: &'static Process,
         stream: &GuardedFd,
         reader: &mut Reader,
-    ) -> io::Result<Vec<Heard>> {
+    ) -> io::Result<Vec<Incoming>> {
         let mut bytes = [0; 4096];
         let (read, file) = stream.receive(&mut bytes)?;
         // Whoever has closed the file gets another one with the next connection.
@@ -93,15 +93,15 @@ impl SwapFile {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
         }
         reader.feed(&bytes[..read]);
-        let mut heard = Vec::new();
+        let mut incoming = Vec::new();
         while let Some(received) = reader.next().map_err(io::Error::other)? {
             // One of a newer scheduler says nothing to us.
             let Received::Message(message) = received else { continue };
             let bytes = if let ToTenant::Swap(bytes) = &message { bytes.0 } else { 0 };
             let mapped = self.map_up_to(bytes, process.memory.space.largest_mapping());
-            heard.push(Heard { message, mapped });
+            incoming.push(Incoming { message, mapped });
         }
-        Ok(heard)
+        Ok(incoming)
     }
 
     /// A file that comes before the message that it belongs to is whole.

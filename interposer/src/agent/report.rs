@@ -1,0 +1,147 @@
+//! What the scheduler is told of devices and memory: each change, but not too often.
+use super::link::{Link, REFUSED_MEMORY_SINCE};
+use crate::driver::contexts::Contexts;
+use crate::memory::{Memory, Totals, TotalsOf};
+use crate::sys::clock;
+use nvshare_protocol::tenant::{self, ToScheduler};
+use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// At most one report of changed memory in this time.
+const TOTALS_EVERY: Duration = Duration::from_millis(5);
+/// At most one report of why memory cannot leave in this time.
+const REASONS_EVERY: Duration = Duration::from_secs(10);
+
+pub struct Reporter {
+    /// What was last reported of each device's memory. None: the device alone.
+    reported: BTreeMap<DeviceId, Option<Totals>>,
+    /// When memory may be reported again.
+    totals_due: Instant,
+    /// A report of it was put off until then.
+    owed: bool,
+    /// When the reasons may be reported again.
+    reasons_due: Instant,
+    /// What cannot leave has changed.
+    reasons_owed: bool,
+}
+
+impl Reporter {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            reported: BTreeMap::new(),
+            totals_due: now,
+            owed: false,
+            reasons_due: now,
+            reasons_owed: false,
+        }
+    }
+
+    /// A scheduler has welcomed us, which knows nothing yet.
+    pub fn forget(&mut self) {
+        self.reported.clear();
+    }
+
+    /// Memory has changed in a way that its owner does not tell of.
+    pub fn owe(&mut self) {
+        self.owed = true;
+    }
+
+    /// When a report that was put off is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.owed.then_some(self.totals_due)
+    }
+
+    /// Devices that are new.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report_devices(&mut self, contexts: &Contexts, link: &Link) -> io::Result<()> {
+        for device in contexts.devices() {
+            if let Entry::Vacant(entry) = self.reported.entry(device.id) {
+                entry.insert(None);
+                let name = device.name.chars().take(48).collect();
+                let device = tenant::Device { device: device.id, capacity: device.capacity, name };
+                link.send(&ToScheduler::Device(device))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory, and what was refused of it, unless that was reported a moment ago.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report_if_due(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
+        self.owed = clock::instant() < self.totals_due;
+        if self.owed {
+            return Ok(());
+        }
+        self.report(memory, link)?;
+        self.report_refusals(memory, link)
+    }
+
+    /// That devices are fuller than the scheduler knows. What is there has been reported.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report_refusals(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
+        for share in memory.refused() {
+            if link.speaks(REFUSED_MEMORY_SINCE) {
+                self.totals_due = clock::instant() + TOTALS_EVERY;
+                link.send(&ToScheduler::MemoryRefused(share))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What this process has on each device, if it has changed, and why some of it cannot leave.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
+        self.report_totals(&|device| memory.totals(device), link)?;
+        if !std::mem::take(&mut self.reasons_owed) || clock::instant() < self.reasons_due {
+            return Ok(());
+        }
+        self.reasons_due = clock::instant() + REASONS_EVERY;
+        let has_unevictable = |totals: &Option<Totals>| totals.is_some_and(|totals| totals.unevictable > 0);
+        for (device, _) in self.reported.iter().filter(|(_, totals)| has_unevictable(totals)) {
+            let reasons = memory.unevictable_by_reason(*device);
+            let reasons: Vec<String> =
+                reasons.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
+            link.send(&ToScheduler::Report(format!("stays on {device}: {}", reasons.join(", "))))?;
+        }
+        Ok(())
+    }
+
+    /// The totals alone, by `totals`: the memory may be locked.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report_totals(&mut self, totals: TotalsOf<'_>, link: &Link) -> io::Result<()> {
+        let mut changed = Vec::new();
+        for (device, reported) in &mut self.reported {
+            let now = totals(*device);
+            if *reported != Some(now) {
+                *reported = Some(now);
+                changed.push(tenant::Memory {
+                    device: *device,
+                    allocated: Bytes(now.allocated),
+                    resident: Bytes(now.resident),
+                    immovable: Bytes(now.unevictable),
+                });
+            }
+        }
+        if !changed.is_empty() {
+            self.totals_due = clock::instant() + TOTALS_EVERY;
+        }
+        for memory in &changed {
+            link.send(&ToScheduler::Memory(*memory))?;
+        }
+        self.reasons_owed |= changed.iter().any(|memory| memory.immovable != Bytes::ZERO);
+        Ok(())
+    }
+}
