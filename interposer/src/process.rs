@@ -83,6 +83,6 @@ impl Process {
 
     /// What is left of what the application sees of a device.
     pub fn available(&self, device: DeviceId, capacity: Bytes) -> u64 {
-        self.limits.visible(capacity).saturating_sub(self.memory.charged(device))
+        self.limits.visible(capacity).saturating_sub(self.memory.ledger.charged(device))
     }
 }

@@ -258,7 +258,7 @@ fn hello(process: &Process, instance: InstanceId, holds: bool) -> Hello {
         instance,
         program: program.to_string_lossy().chars().take(16).collect(),
         library: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: memory.engine_name().to_owned(),
+        engine: memory.engine.name().to_owned(),
         holds,
         pid: std::process::id(),
         weight: settings.weight,

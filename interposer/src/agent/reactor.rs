@@ -180,7 +180,7 @@ impl Agent {
         self.contended = false;
         self.lease = LeaseId(0);
         memory.space.scheduler_lost();
-        memory.set_scheduler_attached(false);
+        memory.ledger.set_scheduler_attached(false);
         self.stop_pacing();
         if self.phase == Phase::Waiting {
             self.phase = Phase::Idle;

@@ -88,7 +88,7 @@ impl Reporter {
     /// # Errors
     /// The connection's.
     pub fn report_refusals(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
-        for share in memory.refused() {
+        for share in memory.ledger.take_refusals() {
             if link.speaks(REFUSED_MEMORY_SINCE) {
                 self.totals_due = clock::instant() + TOTALS_EVERY;
                 link.send(&ToScheduler::MemoryRefused(share))?;
@@ -102,14 +102,14 @@ impl Reporter {
     /// # Errors
     /// The connection's.
     pub fn report(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
-        self.report_totals(&|device| memory.totals(device), link)?;
+        self.report_totals(&|device| memory.ledger.totals(device), link)?;
         if !std::mem::take(&mut self.reasons_owed) || clock::instant() < self.reasons_due {
             return Ok(());
         }
         self.reasons_due = clock::instant() + REASONS_EVERY;
         let has_unevictable = |totals: &Option<Totals>| totals.is_some_and(|totals| totals.unevictable > 0);
         for (device, _) in self.reported.iter().filter(|(_, totals)| has_unevictable(totals)) {
-            let reasons = memory.unevictable_by_reason(*device);
+            let reasons = memory.ledger.unevictable_by_reason(*device);
             let reasons: Vec<String> =
                 reasons.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
             link.send(&ToScheduler::Report(format!("stays on {device}: {}", reasons.join(", "))))?;

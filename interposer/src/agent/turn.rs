@@ -78,7 +78,7 @@ impl Agent {
         } else {
             self.take_turns()?;
         }
-        memory.set_scheduler_attached(welcome.enabled);
+        memory.ledger.set_scheduler_attached(welcome.enabled);
         // The process is admitted with the answer about swap space.
         if !self.link.speaks(SWAP_SINCE) || !memory.space.scheduler_connected() {
             self.assign_swap(true);
@@ -107,13 +107,13 @@ impl Agent {
                 gate.open();
                 return Err(io::Error::other("work goes on that cannot be stopped; joining again with it"));
             }
-            memory.forbid_placement();
+            memory.residency.forbid_placement();
             self.phase = Phase::Idle;
         }
         if self.phase == Phase::UnmanagedBlocked {
             self.phase = Phase::Idle;
         }
-        memory.set_scheduler_attached(true);
+        memory.ledger.set_scheduler_attached(true);
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Agent {
         if self.phase != Phase::Held {
             fetched = self.fetch(&grant.budget)?;
             // What was allocated meanwhile.
-            while !memory.allow_placement() {
+            while !memory.residency.allow_placement() {
                 let more = self.fetch(&grant.budget)?;
                 if more.iter().all(|share| share.bytes == Bytes::ZERO) {
                     if contexts.are_broken() {
@@ -244,7 +244,7 @@ impl Agent {
 
     pub(super) fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
         let Process { memory, .. } = self.process;
-        memory.forbid_placement();
+        memory.residency.forbid_placement();
         let mut reported = Ok(());
         let evicted = memory.evict(wanted, |totals| {
             keep_error(&mut reported, || self.reporter.report_totals(totals, &self.link));
@@ -263,7 +263,7 @@ impl Agent {
                 return Ok(());
             }
         }
-        memory.forbid_placement();
+        memory.residency.forbid_placement();
         memory.recreate_exportable();
         if self.phase.runs() && captures.while_none(|| memory.convert_managed()).is_none() {
             memory.refuse_conversions();

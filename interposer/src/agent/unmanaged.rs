@@ -38,16 +38,16 @@ impl Agent {
     /// Brings all memory back, as far as there is room; true if what kernels need is there.
     pub(super) fn everything_back(&self) -> bool {
         let Process { contexts, memory, settings, .. } = self.process;
-        memory.allow_placement() || {
+        memory.residency.allow_placement() || {
             memory.restore(&everything(contexts), settings.prefetch, || {});
-            memory.allow_placement() || contexts.are_broken()
+            memory.residency.allow_placement() || contexts.are_broken()
         }
     }
 
     /// Whether the memory is back, said once when it first is not.
     pub(super) fn found_room(&mut self, back: bool) {
         if !back && !self.told_no_room {
-            let away = self.process.memory.evicted_bytes();
+            let away = self.process.memory.residency.evicted_bytes();
             log::warning!("{away} bytes of memory find no room on the device: waiting until there is some");
         }
         self.told_no_room = !back;
@@ -109,14 +109,14 @@ impl Agent {
 /// as there is room.
 pub fn abandon(process: &'static Process) {
     let Process { contexts, memory, settings, .. } = process;
-    memory.set_scheduler_attached(false);
+    memory.ledger.set_scheduler_attached(false);
     memory.space.scheduler_lost();
-    while !memory.allow_placement() {
+    while !memory.residency.allow_placement() {
         memory.restore(&everything(contexts), settings.prefetch, || {});
         if contexts.are_broken() {
             break;
         }
-        if !memory.allow_placement() {
+        if !memory.residency.allow_placement() {
             // Nothing tells of room that others make.
             std::thread::sleep(RETRY_ROOM);
         }

@@ -70,7 +70,7 @@ fn freed(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
         Ok(Handled::Ours) => {
-            process.memory.report_changes();
+            process.memory.ledger.report_changes();
             return Disposition::Complete(CUresult::SUCCESS);
         }
         Ok(Handled::NotOurs) => {}
@@ -145,7 +145,7 @@ fn in_order(
                     // SAFETY: the driver has just written through this pointer and reported success.
                     process.memory.adopt(&context, &device, unsafe { *dptr }, bytes as u64);
                 } else {
-                    process.memory.refund(device.id, charged);
+                    process.memory.ledger.refund(device.id, charged);
                 }
                 process.waker.wake();
                 result

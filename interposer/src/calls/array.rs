@@ -28,7 +28,8 @@ fn counted<T: Copy + Into<Key> + 'static>(
 ) -> Disposition<BoxedAfter> {
     let Some(context) = here(process) else { return Disposition::Passthrough };
     let device = context.device.id;
-    let charge = || process.memory.charge(device, bytes, process.limits.bound(context.device.capacity));
+    let charge =
+        || process.memory.ledger.charge(device, bytes, process.limits.bound(context.device.capacity));
     if let Err(code) = process.admission.wait().and_then(|()| charge()) {
         return Disposition::Complete(code);
     }
@@ -37,9 +38,12 @@ fn counted<T: Copy + Into<Key> + 'static>(
             // SAFETY: the driver has just written through this pointer and reported success.
             let key: Key = unsafe { *made }.into();
             let context = context.raw();
-            process.memory.add_unevictable(key.0, Unevictable { device, bytes, reason: "arrays", context });
+            process
+                .memory
+                .ledger
+                .add_unevictable(key.0, Unevictable { device, bytes, reason: "arrays", context });
         } else {
-            process.memory.refund(device, bytes);
+            process.memory.ledger.refund(device, bytes);
         }
         process.waker.wake();
         result
@@ -105,7 +109,7 @@ pub(super) fn uncounted(
     process: &'static Process,
     key: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let freeing = process.memory.detach_unevictable(key);
+    let freeing = process.memory.ledger.detach_unevictable(key);
     Disposition::Forward(move |result| {
         if let Some(freeing) = freeing {
             freeing.settle(result == CUresult::SUCCESS);

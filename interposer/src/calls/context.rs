@@ -182,7 +182,7 @@ pub fn peer_enable(
             return result;
         }
         let Some((by, owner, guest)) = peers(process, peer) else { return result };
-        match process.memory.grant_access(by, owner, guest) {
+        match process.memory.ledger.grant_access(by, owner, guest) {
             Ok(()) => result,
             Err(code) => {
                 // SAFETY: enabled by the call that has just succeeded.
@@ -201,7 +201,7 @@ pub fn peer_disable(
         if result == CUresult::SUCCESS
             && let Some((by, owner, guest)) = peers(process, peer)
         {
-            process.memory.revoke_access(by, owner, guest);
+            process.memory.ledger.revoke_access(by, owner, guest);
         }
         result
     })

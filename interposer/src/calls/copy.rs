@@ -64,7 +64,7 @@ fn across(
     if !process.contexts.are_several() {
         return None;
     }
-    let (to, from) = process.memory.on_distinct_devices(dst, src)?;
+    let (to, from) = process.memory.ledger.on_distinct_devices(dst, src)?;
     let context = |device| process.contexts.on(device).map(|context| context.raw() as CUcontext);
     let (to, from) = (context(to)?, context(from)?);
     let _in_flight = match process.gate.try_enter() {

@@ -19,7 +19,7 @@ pub fn ipc_get_handle(
     if handle.is_null() || here(process).is_none() {
         return Disposition::Passthrough;
     }
-    let Some(known) = process.memory.alloc_info(dptr).filter(|known| known.start == dptr) else {
+    let Some(known) = process.memory.ledger.alloc_info(dptr).filter(|known| known.start == dptr) else {
         return Disposition::Passthrough;
     };
     if !is_shareable(process, &known) {
@@ -77,7 +77,7 @@ pub fn ipc_open(
     let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), here(process)) else {
         return Disposition::Passthrough;
     };
-    let reserve = |bytes| process.memory.reserve(bytes, 0);
+    let reserve = |bytes| process.memory.addresses.reserve(bytes);
     // SAFETY: the application's own pointer for the result.
     match unsafe { answer(dptr, process.ipc.import(&context, ticket, reserve)) } {
         Disposition::Complete(code) => Disposition::Complete(code),

@@ -20,7 +20,7 @@ pub fn address_range(
         return Disposition::Passthrough;
     }
     let Some(known) = known(process, dptr) else {
-        let spare = process.memory.is_unused_chunk_space(dptr);
+        let spare = process.memory.ledger.is_unused_chunk_space(dptr);
         return if spare {
             Disposition::Complete(CUresult::ERROR_NOT_FOUND)
         } else {
@@ -41,7 +41,7 @@ pub fn address_range(
 
 /// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
 pub fn managed_range(process: &'static Process, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    if process.memory.is_managed_by_engine(dptr, bytes as u64) {
+    if process.memory.ledger.is_managed_by_engine(dptr, bytes as u64) {
         Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
     } else {
         Disposition::Passthrough
@@ -126,11 +126,11 @@ pub(super) struct Resident<'a>(
 
 impl<'a> Resident<'a> {
     fn at(process: &'a Process, ptr: CUdeviceptr) -> Self {
-        Self(process.memory.hold_resident_at(ptr).ok_or_else(|| wait_for_memory(process)))
+        Self(process.memory.residency.hold_at(ptr).ok_or_else(|| wait_for_memory(process)))
     }
 
     pub(super) fn all(process: &'a Process) -> Self {
-        Self(process.memory.hold_all_resident().ok_or_else(|| wait_for_memory(process)))
+        Self(process.memory.residency.hold_all().ok_or_else(|| wait_for_memory(process)))
     }
 }
 
@@ -145,7 +145,7 @@ fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<Box
 
 /// The allocation at an address, or that of another process which was opened there.
 fn known(process: &Process, address: CUdeviceptr) -> Option<AllocInfo> {
-    process.memory.alloc_info(address).or_else(|| process.ipc.alloc_info(address))
+    process.memory.ledger.alloc_info(address).or_else(|| process.ipc.alloc_info(address))
 }
 
 /// An allocation that looks otherwise than the application should see it.
@@ -159,7 +159,7 @@ pub fn pointer_attribute(
     attribute: CUpointer_attribute,
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
-    if process.memory.is_unused_chunk_space(ptr) {
+    if process.memory.ledger.is_unused_chunk_space(ptr) {
         return Disposition::Complete(CUresult::ERROR_INVALID_VALUE);
     }
     let Some(known) = presented_as_plain(process, ptr).filter(|_| !data.is_null()) else {
@@ -197,7 +197,7 @@ pub fn pointer_attributes(
     ptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
     let asked = !attributes.is_null() && !data.is_null();
-    if asked && process.memory.is_unused_chunk_space(ptr) {
+    if asked && process.memory.ledger.is_unused_chunk_space(ptr) {
         // SAFETY: the application's own `count` attributes, and pointers for as many answers.
         unsafe { write_attributes_of_host_memory(count as usize, attributes, data, ptr) };
         return Disposition::Complete(CUresult::SUCCESS);

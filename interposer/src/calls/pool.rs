@@ -35,7 +35,7 @@ pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUm
         if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };
     // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the
     // same.
-    let ours = there.filter(|context| match process.memory.engine_on(&device) {
+    let ours = there.filter(|context| match process.memory.engine.on(&device) {
         _ if known.foreign => false,
         Engine::Swap => true,
         Engine::Managed => context.is_primary(),
@@ -101,7 +101,7 @@ pub fn pool_destroy(
             process.memory.reclaim_current();
             process.pools.forget(pool);
             process.memory.forget_pool(pool);
-            process.memory.report_changes();
+            process.memory.ledger.report_changes();
             // A device whose pool it was has its first one again.
             process.pools.forget_current();
         }
@@ -130,8 +130,8 @@ pub fn pool_set_access(
                 continue;
             }
             if desc.flags == 0 {
-                process.memory.revoke_access(by, owner.id, guest);
-            } else if let Err(code) = process.memory.grant_access(by, owner.id, guest) {
+                process.memory.ledger.revoke_access(by, owner.id, guest);
+            } else if let Err(code) = process.memory.ledger.grant_access(by, owner.id, guest) {
                 return code;
             }
         }
@@ -173,7 +173,7 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
     process.memory.reclaim_current();
     process.memory.trim_pool(pool as usize, keep as u64);
-    process.memory.report_changes();
+    process.memory.ledger.report_changes();
     Disposition::Passthrough
 }
 

@@ -14,7 +14,7 @@ type Handle = CUmemGenericAllocationHandle;
 
 /// The driver chooses addresses: not those that one memory of ours is leaving for another.
 pub fn choose_addresses(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    let addresses = process.memory.addresses();
+    let addresses = process.memory.addresses.choose();
     Disposition::Forward(move |result| {
         drop(addresses);
         result
@@ -50,7 +50,7 @@ pub fn physical_create(
         // SAFETY: the application's own pointer for the result.
         return Disposition::Complete(unsafe { written(handle, made) });
     }
-    if let Err(code) = process.memory.charge(device, bytes as u64, limit) {
+    if let Err(code) = process.memory.ledger.charge(device, bytes as u64, limit) {
         return Disposition::Complete(code);
     }
     Disposition::Forward(Box::new(move |result| {
@@ -58,7 +58,7 @@ pub fn physical_create(
             // SAFETY: the driver has just written through this pointer and reported success.
             process.memory.add_special_physical(unsafe { *handle }, device, bytes as u64);
         } else {
-            process.memory.refund(device, bytes as u64);
+            process.memory.ledger.refund(device, bytes as u64);
         }
         process.waker.wake();
         result

@@ -155,7 +155,7 @@ impl Memory {
         let again =
             self.deferred.lock().reuse(bytes as u64, pool, stream.context, StreamKey::here(stream.stream));
         if let Some(item) = again {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let new = ledger.next_seq();
             let known = ledger.allocations.get_mut(&item.start).filter(|known| known.id == item.id);
             match known {
@@ -282,7 +282,7 @@ impl Memory {
     /// # Errors
     /// `INVALID_VALUE` if it was freed before, or lies in a chunk and is no allocation.
     fn mark_freed(&self, start: u64) -> Result<Option<Allocation>, CUresult> {
-        let mut guard = self.ledger();
+        let mut guard = self.ledger.lock();
         let ledger = &mut *guard;
         let Some(allocation) = ledger.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
         else {
@@ -303,7 +303,9 @@ impl Memory {
 
     /// Frees it when no capture is going on any more.
     pub fn defer_free(&self, start: u64, id: u64) {
-        if let Some(allocation) = self.ledger().allocations.get_mut(&start).filter(|known| known.id == id) {
+        if let Some(allocation) =
+            self.ledger.lock().allocations.get_mut(&start).filter(|known| known.id == id)
+        {
             allocation.freed = true;
         }
         let items = vec![FreedAllocation { start, id, bytes: 0, pool: 0 }];

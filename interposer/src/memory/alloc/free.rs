@@ -8,7 +8,6 @@ use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::MutexGuard;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
-use std::sync::atomic::Ordering::Release;
 
 /// An allocation that the driver is freeing. It stays charged until it has done so.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ impl Memory {
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
     pub fn free(&self, start: u64) -> Result<Handled, CUresult> {
         let (allocation, shared) = {
-            let ledger = self.ledger();
+            let ledger = self.ledger.lock();
             let Some(allocation) = ledger.allocations.get(&start) else {
                 // Where a chunk begins, the driver would free all of it.
                 return if ledger.is_in_a_chunk(start) {
@@ -41,7 +40,7 @@ impl Memory {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         let is_ours = |extent: &Extent| extent.arena.is_some() || !extent.is_the_drivers();
-        if !self.ledger().extents.get(&allocation.extent).is_some_and(is_ours) {
+        if !self.ledger.lock().extents.get(&allocation.extent).is_some_and(is_ours) {
             return Ok(Handled::NotOurs);
         }
         // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
@@ -61,7 +60,7 @@ impl Memory {
 
     /// Frees what nothing uses any more, if it is still the allocation of that id.
     pub fn release_allocation(&self, start: u64, id: u64) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let known = ledger.allocations.get(&start).is_some_and(|known| known.id == id);
         if let Some(allocation) = known.then(|| ledger.allocations.remove(&start)).flatten() {
             ledger.uncharge(&allocation);
@@ -91,7 +90,7 @@ impl Memory {
     pub fn release_empty_chunks(&self, device: DeviceId, keep: u64) -> Option<u64> {
         let mut shed = None;
         loop {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let here = ledger
                 .arenas
                 .iter_mut()
@@ -116,13 +115,13 @@ impl Memory {
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
     pub fn drop_extent(&self, start: u64) {
-        let extent = self.ledger().extents.remove(&start);
+        let extent = self.ledger.lock().extents.remove(&start);
         extent.into_iter().for_each(|extent| self.release_extent(start, extent));
     }
 
     /// The same of one that is out of the ledger.
     pub fn release_extent(&self, start: u64, extent: Extent) {
-        self.changed.store(true, Release);
+        self.ledger.mark_changed();
         let Backing::Pieces(ids) = extent.backing else {
             // The driver waits in it, and by its documentation needs a context.
             let context = self.contexts.named(extent.context);
@@ -131,7 +130,7 @@ impl Memory {
             context.and_then(|context| context.within(free));
             return;
         };
-        let slots = self.ledger().drop_pieces(&ids);
+        let slots = self.ledger.lock().drop_pieces(&ids);
         slots.into_iter().for_each(|slot| self.space.free_slot(slot));
         // SAFETY: reserved in `pieces`, and nothing is mapped there any more.
         unsafe { driver::cuMemAddressFree(start, extent.bytes as usize) };
@@ -139,7 +138,7 @@ impl Memory {
 
     /// Takes out an allocation that the driver is about to free: afterwards the address may be somebody else's at once.
     pub fn detach(&self, start: u64) -> Option<Detached<FreeingAllocation<'_>>> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let allocation = ledger.allocations.remove(&start)?;
         let extent = ledger.extents.remove(&allocation.extent);
         Some(Detached::new(FreeingAllocation { memory: self, start, allocation, extent }))
@@ -148,11 +147,11 @@ impl Memory {
 
 impl Transaction for FreeingAllocation<'_> {
     fn commit(self) {
-        self.memory.ledger().uncharge(&self.allocation);
+        self.memory.ledger.lock().uncharge(&self.allocation);
     }
 
     fn rollback(self) {
-        let mut ledger = self.memory.ledger();
+        let mut ledger = self.memory.ledger.lock();
         ledger.allocations.insert(self.start, self.allocation);
         if let Some(extent) = self.extent {
             ledger.extents.insert(self.allocation.extent, extent);

@@ -1,7 +1,9 @@
 //! What the application's calls for memory do.
 #![allow(unsafe_code)] // makes and frees device memory through the driver
+pub mod addresses;
 pub mod deferred;
 pub mod free;
+pub mod pool;
 pub mod teardown;
 pub mod vmm;
 
@@ -9,28 +11,22 @@ use crate::driver;
 use crate::driver::captures;
 use crate::driver::context::Context;
 use crate::driver::device::Device;
+use crate::memory::Memory;
+use crate::memory::alloc::addresses::make_managed;
+use crate::memory::engine::Engine;
 use crate::memory::ledger::arena::Arena;
-use crate::memory::ledger::piece::{self, GRANULE};
+use crate::memory::ledger::piece;
 use crate::memory::ledger::pieces::PieceKind;
-use crate::memory::ledger::{ALIGNMENT, Allocation, ArenaKey, Backing, Extent, Owner, PieceId};
-use crate::memory::{Engine, Memory};
+use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE, piece_sizes};
+use crate::memory::ledger::{Allocation, ArenaKey, Backing, Extent, Owner, PieceId};
 use crate::sys::log;
 use crate::sys::sync::Deadline;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
-use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
-/// Allocations below this share chunks.
-pub const CHUNK_MAX: u64 = 32 << 20;
 /// Chunks of managed memory are as large as that, to be convertible. That is too much for a smaller card.
 const MANAGED_CHUNKS_FROM: u64 = 1 << 30;
-/// Larger ones are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver
-/// 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). When a piece has been moved out it comes back
-/// as several of [`FINE_PIECE`], so that hand-overs flow.
-const COARSE_PIECE: u64 = 512 << 20;
-/// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
-pub const FINE_PIECE: u64 = 128 << 20;
 /// Below this, populating managed memory ahead of its first touch is not worth a call.
 const POPULATE: u64 = 2 << 20;
 /// A program has no addresses for more, bytes: on x86-64 those that it gets unasked have 47 bits.
@@ -83,9 +79,9 @@ impl Memory {
         let charged = self.charge_allocation(device, request.bytes)?;
         let made = self.allocate_from_engine(context, request);
         if made.is_err() {
-            self.refund(device.id, charged);
+            self.ledger.refund(device.id, charged);
         }
-        self.report_changes();
+        self.ledger.report_changes();
         made
     }
 
@@ -110,15 +106,15 @@ impl Memory {
         if bytes > ADDRESS_SPACE {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        if self.charge(device, bytes, bound).is_ok() {
+        if self.ledger.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
         self.reclaim_current();
-        if self.charge(device, bytes, bound).is_ok() {
+        if self.ledger.charge(device, bytes, bound).is_ok() {
             return Ok(());
         }
         self.reclaim(true);
-        self.charge(device, bytes, bound)
+        self.ledger.charge(device, bytes, bound)
     }
 
     fn allocate_from_engine(
@@ -129,7 +125,7 @@ impl Memory {
         let device = &*context.device;
         let engine = match request.managed {
             Some(_) => Engine::Managed,
-            None => self.engine_on(device),
+            None => self.engine.on(device),
         };
         let small = request.bytes < CHUNK_MAX && request.managed.is_none();
         let shares = match engine {
@@ -152,7 +148,7 @@ impl Memory {
     /// How much more may be made on a device. Chunks are larger than what was asked for, and the whole of it must find
     /// room there one day.
     pub fn available(&self, device: DeviceId, bound: Option<u64>) -> u64 {
-        bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.totals(device).allocated))
+        bound.map_or(u64::MAX, |bound| bound.saturating_sub(self.ledger.totals(device).allocated))
     }
 
     /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
@@ -162,7 +158,7 @@ impl Memory {
     }
 
     fn record_allocation(&self, owner: Owner, start: u64, extent: u64, request: AllocRequest) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let id = ledger.next_seq();
         let allocation = Allocation {
             pool: request.pool,
@@ -193,12 +189,12 @@ impl Memory {
         let mut asked = false;
         loop {
             let (part, in_chunks) = {
-                let mut ledger = self.ledger();
+                let mut ledger = self.ledger.lock();
                 let arena = ledger.arenas.entry(arena_key).or_insert_with(|| Arena::new(ALIGNMENT));
                 (arena.alloc(request.bytes), arena.capacity())
             };
             if let Some(start) = part {
-                let extent = self.ledger().extents.range(..=start).next_back().map(|(at, _)| *at);
+                let extent = self.ledger.lock().extents.range(..=start).next_back().map(|(at, _)| *at);
                 self.record_allocation(site.owner(), start, extent.unwrap_or(start), request);
                 return Ok(start);
             }
@@ -214,7 +210,7 @@ impl Memory {
             let room = self.available(device.id, self.limits.bound(device.capacity)) / GRANULE * GRANULE;
             let size = size.min(room.max(needed));
             let start = self.new_extent(site, size, None)?;
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             if let Some(arena) = ledger.arenas.get_mut(&arena_key) {
                 arena.add_region(start, size);
             }
@@ -232,7 +228,7 @@ impl Memory {
                 let may = managed.is_none() && bytes >= CHUNK_MAX;
                 let bytes = bytes.checked_next_multiple_of(GRANULE).filter(|_| may).unwrap_or(bytes);
                 let start = self.allocate_managed(context, bytes, managed.unwrap_or(CU_MEM_ATTACH_GLOBAL))?;
-                let placement_allowed = self.ledger().placement_allowed;
+                let placement_allowed = self.ledger.lock().placement_allowed;
                 // Work for the GPU as any other: not behind a gate that has been shut meanwhile.
                 if placement_allowed
                     && managed.is_none()
@@ -245,7 +241,7 @@ impl Memory {
                 (start, bytes, if device.movable { Backing::Managed { resident } } else { Backing::Plain })
             }
             Engine::Plain => {
-                let _addresses = self.addresses();
+                let _addresses = self.addresses.choose();
                 let mut start = 0;
                 // SAFETY: the pointer is to a local; the context is current.
                 let make = || unsafe { driver::cuMemAlloc_v2(&mut start, bytes as usize) };
@@ -253,8 +249,8 @@ impl Memory {
                 (start, bytes, Backing::Plain)
             }
         };
-        self.ledger().add_extent(start, Extent::new(site.owner(), bytes, backing).in_arena(site.arena));
-        self.changed.store(true, Release);
+        self.ledger.lock().add_extent(start, Extent::new(site.owner(), bytes, backing).in_arena(site.arena));
+        self.ledger.mark_changed();
         Ok(start)
     }
 
@@ -280,21 +276,21 @@ impl Memory {
             }
             rest -= size;
         }
-        let reserved = self.reserve(whole, 0);
+        let reserved = self.addresses.reserve(whole);
         if let Err(code) = reserved {
             free_slots(&slots);
             return Err(code);
         }
         let start = reserved?;
         let ids = {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let parts = sizes.into_iter().zip(slots);
             let kind =
                 PieceKind { device: device.id, prop: piece::device_prop(device.ordinal), pinned: None };
             let ids = ledger.add_pieces(start, parts, kind);
             let extent = Extent::new(site.owner(), whole, Backing::Pieces(ids.clone()));
             ledger.add_extent(start, extent.in_arena(site.arena));
-            self.changed.store(true, Release);
+            self.ledger.mark_changed();
             ids
         };
         if let Err(code) = self.materialize(&ids) {
@@ -309,7 +305,7 @@ impl Memory {
     pub fn materialize(&self, ids: &[PieceId]) -> Result<(), CUresult> {
         let deadline = Deadline::after(ROOM_TIMEOUT);
         let mut may_release_chunks = true;
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         loop {
             if !ledger.placement_allowed {
                 return Ok(());
@@ -318,24 +314,24 @@ impl Memory {
             if std::mem::take(&mut may_release_chunks) {
                 drop(ledger);
                 self.release_empty_chunks(device, 0);
-                ledger = self.ledger();
+                ledger = self.ledger.lock();
                 continue;
             }
             ledger.note_refusal(device, bytes, refused);
             let left = deadline
                 .left()
-                .filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.is_scheduler_attached());
+                .filter(|_| refused == CUresult::ERROR_OUT_OF_MEMORY && self.ledger.is_scheduler_attached());
             let Some(left) = left else { return Err(refused) };
             log::debug!("the card is full: waiting for room");
             self.waker.wake();
-            ledger = ledger.wait_timeout(&self.moved, left);
+            ledger = self.ledger.wait(ledger, left);
         }
     }
 
     /// Managed memory of the driver's, which goes with this context: a stream's or a pool's need not be the current
     /// one.
     fn allocate_managed(&self, context: &Context, bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
-        let _addresses = self.addresses();
+        let _addresses = self.addresses.choose();
         let mut start = Err(CUresult::ERROR_CONTEXT_IS_DESTROYED);
         let make = || {
             start = make_managed(bytes, flags);
@@ -345,16 +341,10 @@ impl Memory {
         start
     }
 
-    /// Addresses for pieces, if they can be had those from `at` on.
-    pub fn reserve(&self, bytes: u64, at: u64) -> Result<u64, CUresult> {
-        let _addresses = self.addresses();
-        reserve(bytes, at)
-    }
-
     /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
     pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
         let owner = Owner { device: device.id, context: context.raw() };
-        self.ledger().add_extent(start, Extent::new(owner, bytes, Backing::Plain));
+        self.ledger.lock().add_extent(start, Extent::new(owner, bytes, Backing::Plain));
         let request = AllocRequest { bytes, pool: 0, managed: None, pooled: true };
         self.record_allocation(owner, start, start, request);
     }
@@ -364,26 +354,6 @@ fn min_chunk(engine: Engine, device: &Device) -> u64 {
     let is_convertible =
         engine == Engine::Managed && device.movable && device.capacity.0 >= MANAGED_CHUNKS_FROM;
     if is_convertible { CHUNK_MAX } else { GRANULE }
-}
-
-pub fn make_managed(bytes: u64, flags: c_uint) -> Result<u64, CUresult> {
-    let mut start = 0;
-    // SAFETY: the pointer is to a local; a context is current, as the application's call needs it.
-    unsafe { driver::cuMemAllocManaged(&mut start, bytes as usize, flags) }.ok()?;
-    Ok(start)
-}
-
-pub fn reserve(bytes: u64, at: u64) -> Result<u64, CUresult> {
-    let mut start = 0;
-    // SAFETY: the pointer is to a local; where addresses are wanted is a hint.
-    unsafe { driver::cuMemAddressReserve(&mut start, bytes as usize, 0, at, 0) }.ok()?;
-    Ok(start)
-}
-
-pub fn piece_sizes(whole: u64) -> Vec<u64> {
-    let mut sizes = vec![COARSE_PIECE; (whole / COARSE_PIECE) as usize];
-    sizes.extend((!whole.is_multiple_of(COARSE_PIECE)).then_some(whole % COARSE_PIECE));
-    sizes
 }
 
 /// The driver's answer to a plain allocation beside a capture, which it may refuse and end the capture with. Of pieces
@@ -407,20 +377,5 @@ fn populate(context: &Context, start: u64, bytes: u64) {
     {
         // SAFETY: the allocation just made, on our own stream of the context that is current.
         let _ = unsafe { driver::cuMemPrefetchAsync(start, bytes as usize, context.device.ordinal, stream) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_add_up_and_are_no_larger_than_a_hand_over_likes() {
-        for whole in [GRANULE, 32 << 20, 66 << 20, 512 << 20, (12 << 30) + GRANULE] {
-            let sizes = piece_sizes(whole);
-            assert_eq!(sizes.iter().sum::<u64>(), whole);
-            assert!(sizes.iter().all(|size| *size > 0 && *size <= COARSE_PIECE && size % GRANULE == 0));
-        }
-        assert_eq!(piece_sizes(COARSE_PIECE + GRANULE), [COARSE_PIECE, GRANULE]);
     }
 }

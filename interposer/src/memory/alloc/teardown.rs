@@ -28,7 +28,7 @@ impl Memory {
     /// Takes out what goes with a context; with `reset`, also what was taken of pools in it.
     pub fn detach_context(&self, context: usize, reset: bool) -> Detached<ContextMemory<'_>> {
         let pending = self.detach_pending(context);
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let goes = |of: &Allocation| of.context == context && (reset || !of.pooled);
         let allocations: BTreeMap<_, _> = ledger.allocations.extract_if(.., |_, of| goes(of)).collect();
         let whole: Vec<u64> = allocations.values().map(|allocation| allocation.extent).collect();
@@ -50,7 +50,7 @@ impl Transaction for ContextMemory<'_> {
     fn commit(self) {
         let memory = self.memory;
         for (start, allocation) in self.allocations {
-            let mut ledger = memory.ledger();
+            let mut ledger = memory.ledger.lock();
             ledger.uncharge(&allocation);
             if !self.extents.contains_key(&allocation.extent) {
                 memory.release_place(ledger, start, &allocation);
@@ -60,19 +60,19 @@ impl Transaction for ContextMemory<'_> {
         for (start, extent) in self.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
             memory.release_extent(start, extent);
         }
-        let mut ledger = memory.ledger();
+        let mut ledger = memory.ledger.lock();
         self.unevictable
             .values()
             .for_each(|unevictable| ledger.refund(unevictable.device, unevictable.bytes));
         drop(ledger);
         self.pending.starts().for_each(|(start, id)| memory.release_allocation(start, id));
-        memory.drop_access_of_context(self.context);
+        memory.ledger.drop_access_of_context(self.context);
     }
 
     /// The driver has not destroyed it.
     fn rollback(self) {
         let memory = self.memory;
-        let mut ledger = memory.ledger();
+        let mut ledger = memory.ledger.lock();
         ledger.allocations.extend(self.allocations);
         ledger.extents.extend(self.extents);
         ledger.arenas.extend(self.arenas);
@@ -93,7 +93,7 @@ mod tests {
     fn memory() -> Memory {
         let memory =
             Memory::new(crate::settings::EngineChoice::Managed, &crate::memory::Collaborators::default());
-        let mut ledger = memory.ledger();
+        let mut ledger = memory.ledger.lock();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
             let owner = Owner { device: GPU, context };
             ledger.add_extent(start, Extent::new(owner, 512, Backing::Plain));
@@ -112,21 +112,27 @@ mod tests {
         for (reset, left) in [(false, 2 * 512), (true, 512)] {
             let memory = memory();
             let detached = memory.detach_context(7, reset);
-            assert_eq!(memory.charged(GPU), 3 * 512 + 100, "it stays charged until the context is gone");
-            assert!(memory.alloc_info(1 << 20).is_none() && memory.alloc_info(3 << 20).is_some());
+            assert_eq!(
+                memory.ledger.charged(GPU),
+                3 * 512 + 100,
+                "it stays charged until the context is gone"
+            );
+            assert!(
+                memory.ledger.alloc_info(1 << 20).is_none() && memory.ledger.alloc_info(3 << 20).is_some()
+            );
             detached.commit();
-            assert_eq!(memory.charged(GPU), left);
-            assert_eq!(memory.totals(GPU).allocated, left, "what stays is counted, arrays are not");
+            assert_eq!(memory.ledger.charged(GPU), left);
+            assert_eq!(memory.ledger.totals(GPU).allocated, left, "what stays is counted, arrays are not");
         }
     }
 
     #[test]
     fn a_context_that_the_driver_keeps_keeps_all_it_has() {
         let memory = memory();
-        let before = memory.totals(GPU);
+        let before = memory.ledger.totals(GPU);
         memory.detach_context(7, true).rollback();
-        assert_eq!((memory.totals(GPU), memory.charged(GPU)), (before, 3 * 512 + 100));
-        assert!(memory.alloc_info(1 << 20).is_some());
+        assert_eq!((memory.ledger.totals(GPU), memory.ledger.charged(GPU)), (before, 3 * 512 + 100));
+        assert!(memory.ledger.alloc_info(1 << 20).is_some());
     }
 
     #[test]
@@ -134,8 +140,8 @@ mod tests {
         let memory = memory();
         let detached = memory.detach_context(7, false);
         let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
-        memory.ledger().extents.insert(1 << 20, again);
+        memory.ledger.lock().extents.insert(1 << 20, again);
         detached.commit();
-        assert!(memory.ledger().extents.contains_key(&(1 << 20)));
+        assert!(memory.ledger.lock().extents.contains_key(&(1 << 20)));
     }
 }

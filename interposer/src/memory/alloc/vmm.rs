@@ -4,15 +4,14 @@
 use crate::driver;
 use crate::memory::Memory;
 use crate::memory::handled::Handled;
-use crate::memory::ledger::piece::{GRANULE, Mapping, Piece};
+use crate::memory::ledger::piece::{Mapping, Piece, SHARED};
+use crate::memory::ledger::sizes::GRANULE;
 use crate::memory::ledger::{PieceId, Unevictable};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
 /// Marks our handles. The driver's are addresses of its own, whose upper bits are zero.
 const MARK: u64 = 0x6e76 << 48;
-/// Why such memory stays.
-pub const SHARED: &str = "shared with others";
 
 /// Whether the handle is one of ours.
 pub fn is_ours(handle: CUmemGenericAllocationHandle) -> bool {
@@ -37,13 +36,13 @@ impl Memory {
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
         self.charge_or_reclaim(device, bytes, limit)?;
         if !self.make_room(device, bytes, limit) {
-            self.refund(device, bytes);
+            self.ledger.refund(device, bytes);
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
         let slot = self.space.allocate_slot(bytes, bytes, || self.waker.wake());
-        let slot = slot.inspect_err(|_| self.ledger().refund(device, bytes))?;
+        let slot = slot.inspect_err(|_| self.ledger.lock().refund(device, bytes))?;
         let id = {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let id = ledger.next_seq();
             ledger.pieces.insert(id, Piece { slot, app_handles: 1, ..Piece::new(id, device, bytes, prop) });
             id
@@ -57,7 +56,7 @@ impl Memory {
     }
 
     fn drop_piece(&self, id: PieceId) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         if let Some(mut piece) = ledger.pieces.remove(&id) {
             piece.release();
             piece.slot.iter().for_each(|slot| self.space.free_slot(*slot));
@@ -72,7 +71,7 @@ impl Memory {
     pub fn release_physical(&self, handle: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
         let id = piece_of(handle);
         let unused = {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let piece = ledger.pieces.get_mut(&id).filter(|piece| piece.app_handles > 0);
             let piece = piece.ok_or(CUresult::ERROR_INVALID_VALUE)?;
             piece.app_handles -= 1;
@@ -96,7 +95,7 @@ impl Memory {
         handle: CUmemGenericAllocationHandle,
     ) -> Result<(), CUresult> {
         let id = piece_of(handle);
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         // The driver would say so itself, but not of a piece that is away.
         let taken = ledger.piece_at(at).is_some()
             || ledger.mappings.range(at..at.saturating_add(bytes)).next().is_some();
@@ -124,7 +123,7 @@ impl Memory {
     /// The driver's, of the last mapping that it refused to take away; `INVALID_VALUE` for what the application has not
     /// mapped itself, and for a range that begins or ends within a mapping.
     pub fn unmap(&self, at: u64, bytes: u64) -> Result<Handled, CUresult> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
@@ -162,7 +161,7 @@ impl Memory {
     /// Whether the application maps something of ours within a range, or it is what an allocation of its is made of:
     /// then its addresses cannot be freed.
     pub fn is_in_use(&self, at: u64, bytes: u64) -> bool {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         ledger.is_allocated(at)
             || ledger.piece_at(at).is_some()
             || ledger.mappings.range(at..at.saturating_add(bytes)).next().is_some()
@@ -174,7 +173,7 @@ impl Memory {
     /// The driver's; `INVALID_VALUE` for what the application has not mapped itself.
     pub fn set_access(&self, at: u64, bytes: u64, who: &[CUmemAccessDesc]) -> Result<Handled, CUresult> {
         let end = at.saturating_add(bytes);
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
@@ -202,7 +201,7 @@ impl Memory {
 
     /// What was said of access to an address by a location; none if it is not ours to know.
     pub fn access(&self, location: &CUmemLocation, at: u64) -> Option<CUmemAccess_flags> {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         let piece = ledger.pieces.get(&ledger.piece_at(at)?)?;
         if piece.is_resident() {
             return None;
@@ -218,7 +217,7 @@ impl Memory {
     /// # Errors
     /// `INVALID_VALUE` for what the application has not mapped itself: plain memory has no handles.
     pub fn retain_physical(&self, at: u64) -> Result<Option<CUmemGenericAllocationHandle>, CUresult> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
@@ -231,13 +230,13 @@ impl Memory {
 
     /// What a piece was asked for with.
     pub fn physical_prop(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemAllocationProp> {
-        self.ledger().pieces.get(&piece_of(handle)).map(|piece| piece.prop)
+        self.ledger.lock().pieces.get(&piece_of(handle)).map(|piece| piece.prop)
     }
 
     /// The driver's handle of a piece that stays from now on, for others will know its place. It is there if the GPU
     /// is ours.
     pub fn pin(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemGenericAllocationHandle> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let piece = ledger.pieces.get_mut(&piece_of(handle))?;
         let real = piece.driver_handle?;
         piece.pinned = Some(SHARED);
@@ -246,7 +245,7 @@ impl Memory {
 
     /// Keeps everything in a range where it is.
     pub fn pin_at(&self, at: u64, bytes: u64) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let first = ledger.mappings.range(..=at).next_back().map_or(at, |(start, _)| *start);
         let ids: Vec<PieceId> =
             ledger.mappings.range(first..at.saturating_add(bytes)).map(|(_, id)| *id).collect();
@@ -259,7 +258,7 @@ impl Memory {
 
     /// Physical memory that the driver made as it was asked, because it cannot be a piece.
     pub fn add_special_physical(&self, handle: CUmemGenericAllocationHandle, device: DeviceId, bytes: u64) {
-        self.add_unevictable(
+        self.ledger.add_unevictable(
             handle as usize,
             Unevictable { device, bytes, reason: "made for a special use", context: 0 },
         );

@@ -4,11 +4,13 @@ pub mod peers;
 pub mod piece;
 pub mod pieces;
 pub mod query;
+pub mod shared;
+pub mod sizes;
 
-use crate::memory::alloc::CHUNK_MAX;
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::peers::PeerAccess;
 use crate::memory::ledger::piece::Piece;
+use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE};
 use nvshare_abi::CUresult;
 use nvshare_protocol::DeviceId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +31,6 @@ pub struct Owner {
     pub device: DeviceId,
     pub context: usize,
 }
-
-/// Small allocations begin at multiples of this, as the driver's own do.
-pub const ALIGNMENT: u64 = 512;
 
 /// What an extent of addresses is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +61,14 @@ impl Extent {
     /// One for a single allocation. The ledger gives it its place in the order of use.
     pub fn new(owner: Owner, bytes: u64, backing: Backing) -> Self {
         Self { device: owner.device, bytes, backing, context: owner.context, lru_seq: 0, arena: None }
+    }
+
+    /// Whether it could become pieces, if the driver gives its addresses back.
+    pub fn is_convertible(&self, start: u64) -> bool {
+        matches!(self.backing, Backing::Managed { .. })
+            && self.bytes >= CHUNK_MAX
+            && start.is_multiple_of(GRANULE)
+            && self.bytes.is_multiple_of(GRANULE)
     }
 
     /// The same, to be given out in parts by an arena.

@@ -2,8 +2,8 @@
 //!
 //! What is given is given for all allocations of a device, for those of several contexts and pools share chunks. A
 //! program that is refused natively may therefore be let in here; none that is let in natively is refused.
-use crate::memory::Memory;
 use crate::memory::ledger::piece::read_write_access;
+use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
 use nvshare_abi::{CUdevice, CUmemAccessDesc, CUresult};
 use nvshare_protocol::DeviceId;
@@ -34,14 +34,14 @@ impl PeerAccess {
     }
 }
 
-impl Memory {
+impl SharedLedger {
     /// From now on `peer` may use what lies on `owner`, which is another device.
     ///
     /// # Errors
     /// The driver's; nothing is changed then.
     pub fn grant_access(&self, by: AccessScope, owner: DeviceId, peer: CUdevice) -> Result<(), CUresult> {
         let given = (by, owner, peer);
-        let mut ledger = self.ledger();
+        let mut ledger = self.lock();
         if ledger.peers.0.contains(&given) {
             return Ok(());
         }
@@ -54,8 +54,7 @@ impl Memory {
 
     /// `peer` may no longer, so far as it was said `by` this.
     pub fn revoke_access(&self, by: AccessScope, owner: DeviceId, peer: CUdevice) {
-        let _ =
-            change(&mut self.ledger(), owner, |peers| peers.0.retain(|known| *known != (by, owner, peer)));
+        let _ = change(&mut self.lock(), owner, |peers| peers.0.retain(|known| *known != (by, owner, peer)));
     }
 
     /// What was said of a pool ends with it.
@@ -69,7 +68,7 @@ impl Memory {
     }
 
     fn drop_access(&self, gone: impl Fn(AccessScope) -> bool) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.lock();
         let owners: BTreeSet<DeviceId> =
             ledger.peers.0.iter().filter(|(by, ..)| gone(*by)).map(|(_, owner, _)| *owner).collect();
         for owner in owners {
@@ -109,35 +108,33 @@ mod tests {
     const A: DeviceId = DeviceId([1; 16]);
     const B: DeviceId = DeviceId([2; 16]);
 
-    fn peers_of(memory: &Memory, owner: DeviceId) -> Vec<CUdevice> {
-        memory.ledger().peers.peers_of(owner).into_iter().collect()
+    fn peers_of(ledger: &SharedLedger, owner: DeviceId) -> Vec<CUdevice> {
+        ledger.lock().peers.peers_of(owner).into_iter().collect()
     }
 
     #[test]
     fn a_guest_stays_while_anything_that_was_said_lets_it_in() {
-        let memory =
-            Memory::new(crate::settings::EngineChoice::Swap, &crate::memory::Collaborators::default());
+        let ledger = SharedLedger::new(std::sync::Arc::default());
         let contexts = AccessScope::Contexts { user: 10, owner: 20 };
-        memory.grant_access(contexts, A, 1).unwrap();
-        memory.grant_access(contexts, A, 1).unwrap();
-        memory.grant_access(AccessScope::Pool(5), A, 1).unwrap();
-        memory.grant_access(AccessScope::Pool(5), A, 2).unwrap();
-        assert_eq!((peers_of(&memory, A), peers_of(&memory, B)), (vec![1, 2], vec![]));
-        memory.revoke_access(contexts, A, 1);
-        assert_eq!(peers_of(&memory, A), [1, 2], "the pool still lets it in");
-        memory.drop_access_of_pool(5);
-        assert_eq!(peers_of(&memory, A), []);
+        ledger.grant_access(contexts, A, 1).unwrap();
+        ledger.grant_access(contexts, A, 1).unwrap();
+        ledger.grant_access(AccessScope::Pool(5), A, 1).unwrap();
+        ledger.grant_access(AccessScope::Pool(5), A, 2).unwrap();
+        assert_eq!((peers_of(&ledger, A), peers_of(&ledger, B)), (vec![1, 2], vec![]));
+        ledger.revoke_access(contexts, A, 1);
+        assert_eq!(peers_of(&ledger, A), [1, 2], "the pool still lets it in");
+        ledger.drop_access_of_pool(5);
+        assert_eq!(peers_of(&ledger, A), []);
     }
 
     #[test]
     fn what_was_said_ends_with_either_context() {
-        let memory =
-            Memory::new(crate::settings::EngineChoice::Swap, &crate::memory::Collaborators::default());
+        let ledger = SharedLedger::new(std::sync::Arc::default());
         for gone in [10, 20] {
-            memory.grant_access(AccessScope::Contexts { user: 10, owner: 20 }, A, 1).unwrap();
-            memory.grant_access(AccessScope::Contexts { user: 30, owner: 40 }, B, 1).unwrap();
-            memory.drop_access_of_context(gone);
-            assert_eq!((peers_of(&memory, A), peers_of(&memory, B)), (vec![], vec![1]));
+            ledger.grant_access(AccessScope::Contexts { user: 10, owner: 20 }, A, 1).unwrap();
+            ledger.grant_access(AccessScope::Contexts { user: 30, owner: 40 }, B, 1).unwrap();
+            ledger.drop_access_of_context(gone);
+            assert_eq!((peers_of(&ledger, A), peers_of(&ledger, B)), (vec![], vec![1]));
         }
     }
 }

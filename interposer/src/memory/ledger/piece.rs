@@ -4,8 +4,10 @@ use crate::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
-/// The driver's granularity of device memory on every device so far; sizes of pieces are multiples of it.
-pub const GRANULE: u64 = 2 << 20;
+/// Why memory stays that others know.
+pub const SHARED: &str = "shared with others";
+/// How memory is exported to other processes: as a file descriptor.
+pub const SHAREABLE: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 
 /// Who may access a stretch of addresses, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl Piece {
 
     /// Whether its memory was made to be known to others, or will be when it comes.
     pub fn is_exportable(&self) -> bool {
-        self.prop.requestedHandleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR != 0
+        self.prop.requestedHandleTypes & SHAREABLE != 0
     }
 
     pub fn is_evictable(&self) -> bool {

@@ -5,14 +5,15 @@
 //! its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // moves the application's memory through the driver
 pub mod plan;
+pub mod residency;
 pub mod swap_space;
 
 use crate::driver;
 use crate::driver::context::Context;
 use crate::driver::contexts::Contexts;
 use crate::memory::Memory;
-use crate::memory::alloc::FINE_PIECE;
 use crate::memory::ledger::piece::Piece;
+use crate::memory::ledger::sizes::FINE_PIECE;
 use crate::memory::ledger::{Backing, PieceId, Totals};
 use crate::memory::migrate::plan::{AddressRange, ManagedExtent};
 use crate::sys::{clock, log};
@@ -72,7 +73,7 @@ impl Memory {
     fn restore_without_context(&self, budget: &[Share], progress: &mut dyn FnMut()) -> Vec<Share> {
         let lacking = |device: DeviceId| {
             let away = |piece: &Piece| piece.device == device && piece.saved && !piece.is_resident();
-            self.contexts.on(device).is_none() && self.ledger().pieces.values().any(away)
+            self.contexts.on(device).is_none() && self.ledger.lock().pieces.values().any(away)
         };
         let devices = self.contexts.devices();
         let devices = devices.iter().filter(|device| lacking(device.id));
@@ -94,7 +95,7 @@ impl Memory {
 
     /// New memory on devices in which the program has no context: there is nothing to copy, and nobody to wait for.
     fn materialize_without_context(&self) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let new = ledger.pieces.values_mut().filter(|piece| !piece.is_resident() && !piece.saved);
         for piece in new.filter(|piece| self.contexts.on(piece.device).is_none()) {
             let placed = piece.materialize();
@@ -123,34 +124,16 @@ impl Memory {
                     break;
                 }
                 moved += batch;
-                progress(&|device| self.totals(device));
+                progress(&|device| self.ledger.totals(device));
             }
             Bytes(moved)
         })
     }
 
-    /// Lets new memory be placed, if everything that must be there is: then, and only then, kernels may run.
-    pub fn allow_placement(&self) -> bool {
-        let mut ledger = self.ledger();
-        ledger.placement_allowed = ledger.pieces.values().all(Piece::is_resident);
-        ledger.placement_allowed
-    }
-
-    /// From now on new memory waits for the grant.
-    pub fn forbid_placement(&self) {
-        self.ledger().placement_allowed = false;
-        self.moved.notify_all();
-    }
-
-    /// How many bytes of pieces are away from their devices.
-    pub fn evicted_bytes(&self) -> u64 {
-        self.ledger().pieces.values().filter(|piece| !piece.is_resident()).map(|piece| piece.bytes).sum()
-    }
-
     /// Gives swap space to pieces that were made while there was none; what is still lacking, all bytes and the most
     /// of one.
     pub fn assign_slots(&self) -> Option<(u64, u64)> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let lacks_slot = |piece: &&mut Piece| piece.slot.is_none() && piece.pinned.is_none();
         let mut pieces: Vec<&mut Piece> = ledger.pieces.values_mut().filter(lacks_slot).collect();
         // The largest first, which fit into the fewest places.
@@ -167,7 +150,7 @@ impl Memory {
     }
 
     fn resident_besides_managed(&self, device: DeviceId) -> u64 {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         let managed: u64 = ledger
             .extents
             .values()
@@ -180,7 +163,7 @@ impl Memory {
     /// One batch of pieces in: its bytes, and whether to go on. Not so when there is nothing more to bring, or no room.
     fn restore_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
         let device = context.device.id;
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let mut room = budget.saturating_sub(ledger.totals(device).resident).min(BATCH.max(1));
         let mut away: Vec<(u64, PieceId, u64)> = ledger
             .pieces
@@ -242,7 +225,7 @@ impl Memory {
         }
         drop(entered);
         drop(ledger);
-        self.moved.notify_all();
+        self.ledger.notify();
         (moved, moved > 0 && refused == CUresult::SUCCESS && done == CUresult::SUCCESS)
     }
 
@@ -254,7 +237,7 @@ impl Memory {
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> Option<u64> {
         let device = context.device.id;
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         let can = |piece: &&Piece| piece.device == device && piece.is_resident() && piece.is_evictable();
         let mut leaving: Vec<PieceId> =
             ledger.pieces.values().filter(can).map(|piece| piece.lru_seq).collect();
@@ -271,8 +254,8 @@ impl Memory {
         wanted: u64,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
-        let _nothing_stays = self.residency.write();
-        let mut ledger = self.ledger();
+        let _nothing_stays = self.residency.suspend();
+        let mut ledger = self.ledger.lock();
         let Some(mut entered) = context.enter() else { return 0 };
         let Ok(stream) = entered.stream() else { return 0 };
         // SAFETY: our own stream of the context that is current.
@@ -322,12 +305,12 @@ impl Memory {
         let _ = wait();
         drop(entered);
         drop(ledger);
-        self.moved.notify_all();
+        self.ledger.notify();
         moved
     }
 
     fn managed_extents(&self, device: DeviceId) -> Vec<ManagedExtent> {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         let of_device = ledger.extents.iter().filter(|(_, extent)| extent.device == device);
         of_device
             .filter_map(|(start, extent)| match extent.backing {
@@ -375,7 +358,7 @@ impl Memory {
         ranges: &[AddressRange],
         mut act: impl FnMut(&AddressRange, u64, u64, &mut u64),
     ) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         for range in ranges {
             if let Some((start, extent)) = ledger.extents.range_mut(..=range.start).next_back()
                 && range.start < start + extent.bytes

@@ -6,7 +6,7 @@
 use crate::driver;
 use crate::driver::context::Entered;
 use crate::memory::ledger::arena::Arena;
-use crate::memory::ledger::piece::GRANULE;
+use crate::memory::ledger::sizes::GRANULE;
 use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
 use crate::sys::sync::Deadline;

@@ -8,44 +8,15 @@
 use crate::driver;
 use crate::driver::context::Context;
 use crate::memory::Memory;
-use crate::memory::alloc::vmm::SHARED;
-use crate::memory::alloc::{CHUNK_MAX, make_managed, piece_sizes, reserve};
-use crate::memory::ledger::piece::{self, GRANULE};
+use crate::memory::alloc::addresses::{make_managed, make_managed_at, reserve_at, reserve_near, unreserve};
+use crate::memory::ledger::Backing;
+use crate::memory::ledger::piece::{self, SHAREABLE, SHARED};
 use crate::memory::ledger::pieces::PieceKind;
-use crate::memory::ledger::{Backing, Extent};
-use crate::memory::share::export::SHAREABLE;
-use crate::sys::lock::ReadGuard;
+use crate::memory::ledger::sizes::{CHUNK_MAX, piece_sizes};
 use crate::sys::log;
 use nvshare_abi::*;
-use std::sync::atomic::Ordering::Release;
-use std::time::Duration;
-
-/// How often addresses are asked for that somebody else has been given meanwhile, and how long after one another: a
-/// thread of the application's may map a file there for a moment, of which nobody tells.
-const ADDRESS_TRIES: u32 = 200;
-const ADDRESS_RETRY_PAUSE: Duration = Duration::from_millis(5);
-
-/// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12 were
-/// seen in a program of PyTorch's.
-const MAX_SPARE_RESERVATIONS: usize = 256;
-
-impl Extent {
-    /// Whether it could become pieces, if the driver gives its addresses back.
-    pub fn is_convertible(&self, start: u64) -> bool {
-        matches!(self.backing, Backing::Managed { .. })
-            && self.bytes >= CHUNK_MAX
-            && start.is_multiple_of(GRANULE)
-            && self.bytes.is_multiple_of(GRANULE)
-    }
-}
 
 impl Memory {
-    /// Held while the driver chooses addresses for us: not between the end of managed memory and of what takes its
-    /// place.
-    pub fn addresses(&self) -> ReadGuard<'_, ()> {
-        self.addresses.read()
-    }
-
     /// Whether managed memory can become pieces, as far as is known.
     pub fn may_convert(&self) -> bool {
         self.converts.get() != Some(&false)
@@ -73,22 +44,22 @@ impl Memory {
     /// Makes pieces of the managed memory that is to become such. Only the agent calls this, while nothing of this
     /// process is in flight, no capture goes on and the devices are ours.
     pub fn convert_managed(&self) {
-        let wanted: Vec<u64> = self.ledger().to_convert.iter().copied().collect();
+        let wanted: Vec<u64> = self.ledger.lock().to_convert.iter().copied().collect();
         for start in wanted {
-            let context = self.ledger().extents.get(&start).map(|extent| extent.context);
+            let context = self.ledger.lock().extents.get(&start).map(|extent| extent.context);
             let context = context.and_then(|context| self.contexts.named(context));
             if let Some(Err(code)) = context.map(|context| self.convert_one(&context, start)) {
                 log::warning!("managed memory stays managed memory (CUDA error {})", code.0);
             }
-            self.ledger().to_convert.remove(&start);
+            self.ledger.lock().to_convert.remove(&start);
         }
-        self.moved.notify_all();
+        self.ledger.notify();
     }
 
     fn convert_one(&self, context: &Context, start: u64) -> Result<(), CUresult> {
-        let _nothing_stays = self.residency.write();
-        let _nobody_else = self.addresses.write();
-        let mut ledger = self.ledger();
+        let _nothing_stays = self.residency.suspend();
+        let _nobody_else = self.addresses.freeze();
+        let mut ledger = self.ledger.lock();
         let Some(extent) = ledger.extents.get(&start).filter(|extent| extent.is_convertible(start)) else {
             return Ok(());
         };
@@ -106,7 +77,7 @@ impl Memory {
             return Err(CUresult::ERROR_NOT_SUPPORTED);
         }
         // Made and filled elsewhere, so that nothing is lost if it cannot be.
-        let meanwhile = reserve(bytes, 0)?;
+        let meanwhile = reserve_near(bytes, 0)?;
         let mut prop = piece::device_prop(context.device.ordinal);
         prop.requestedHandleTypes |= SHAREABLE;
         let parts = piece_sizes(bytes).into_iter().map(|bytes| (bytes, None));
@@ -138,47 +109,7 @@ impl Memory {
             _ => drop(ledger.drop_pieces(&ids)),
         }
         unreserve(meanwhile, bytes);
-        self.changed.store(true, Release);
+        self.ledger.mark_changed();
         done
     }
-}
-
-/// Reserves just these addresses.
-fn reserve_at(start: u64, bytes: u64) -> Result<(), CUresult> {
-    let (mut elsewhere, mut made) = (Vec::new(), Err(CUresult::ERROR_NOT_SUPPORTED));
-    while elsewhere.len() < MAX_SPARE_RESERVATIONS {
-        match reserve(bytes, start) {
-            Ok(at) if at != start => elsewhere.push(at),
-            reserved => {
-                made = reserved.map(|_| ());
-                break;
-            }
-        }
-    }
-    elsewhere.into_iter().for_each(|at| unreserve(at, bytes));
-    made
-}
-
-/// Gives addresses back that [`reserve`] has given, and at which nothing is mapped.
-fn unreserve(start: u64, bytes: u64) {
-    // SAFETY: only addresses; the driver answers with an error where they are not reserved as a whole, or in use.
-    unsafe { driver::cuMemAddressFree(start, bytes as usize) };
-}
-
-/// Managed memory at just these addresses.
-fn make_managed_at(start: u64, bytes: u64) -> bool {
-    let mut elsewhere = Vec::new();
-    let made = (0..ADDRESS_TRIES).any(|nth| {
-        if nth > 0 {
-            std::thread::sleep(ADDRESS_RETRY_PAUSE);
-        }
-        let at = make_managed(bytes, CU_MEM_ATTACH_GLOBAL);
-        elsewhere.extend(at.ok().filter(|at| *at != start));
-        at == Ok(start)
-    });
-    for at in elsewhere {
-        // SAFETY: made above, and nobody else's.
-        unsafe { driver::cuMemFree_v2(at) };
-    }
-    made
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
 use crate::memory::Memory;
-use crate::memory::alloc::vmm::SHARED;
+use crate::memory::ledger::piece::{SHAREABLE, SHARED};
 use crate::memory::ledger::{Backing, Ledger, PieceId};
 use crate::sys::sync::Deadline;
 use nvshare_abi::*;
@@ -14,7 +14,6 @@ use std::time::Duration;
 const CONVERSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it waits for what happens while the GPU is ours, until it asks for the GPU again.
 const GRANT_RETRY: Duration = Duration::from_secs(1);
-pub const SHAREABLE: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 
 /// The pieces of the allocation that begins at `start`, and how far into the first of them it does. None if it is
 /// gone, or made of something else.
@@ -37,11 +36,6 @@ fn pieces_of(ledger: &Ledger, start: u64) -> Option<(Vec<PieceId>, u64)> {
 }
 
 impl Memory {
-    /// Whether this is still the allocation that it was.
-    pub fn is_allocation(&self, start: u64, id: u64) -> bool {
-        self.ledger().allocations.get(&start).is_some_and(|allocation| allocation.id == id)
-    }
-
     /// Waits until an allocation is made of pieces; `wait_for_grant` does that.
     ///
     /// # Errors
@@ -50,7 +44,7 @@ impl Memory {
         let deadline = Deadline::after(CONVERSION_TIMEOUT);
         let mut asked = false;
         loop {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger.lock();
             let extent = ledger.allocations.get(&start).ok_or(CUresult::ERROR_INVALID_VALUE)?.extent;
             let backing = ledger.extents.get(&extent).map(|extent| &extent.backing);
             if !matches!(backing, Some(Backing::Managed { .. })) {
@@ -68,9 +62,9 @@ impl Memory {
             // It is done while the GPU is ours.
             wait_for_grant();
             self.waker.wake();
-            let ledger = self.ledger();
+            let ledger = self.ledger.lock();
             if ledger.to_convert.contains(&extent) {
-                drop(ledger.wait_timeout(&self.moved, left.min(GRANT_RETRY)));
+                drop(self.ledger.wait(ledger, left.min(GRANT_RETRY)));
             }
         }
     }
@@ -82,7 +76,7 @@ impl Memory {
     /// because submitted work did not end.
     pub fn make_exportable(&self, start: u64) -> Result<(), CUresult> {
         let deadline = Deadline::after(CONVERSION_TIMEOUT);
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let mut asked = false;
         loop {
             let (ids, _) = pieces_of(&ledger, start).ok_or(CUresult::ERROR_INVALID_VALUE)?;
@@ -98,45 +92,45 @@ impl Memory {
             asked = true;
             self.waker.wake();
             let Some(left) = deadline.left() else { return Err(CUresult::ERROR_NOT_SUPPORTED) };
-            ledger = ledger.wait_timeout(&self.moved, left);
+            ledger = self.ledger.wait(ledger, left);
         }
     }
 
     /// Whether pieces are to be made anew, or managed memory is to become pieces, which is done while the devices are
     /// ours.
     pub fn has_conversions(&self, are_ours: bool) -> bool {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         !ledger.to_recreate.is_empty() || are_ours && !ledger.to_convert.is_empty()
     }
 
     /// They are not made anew.
     pub fn refuse_conversions(&self) {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         ledger.to_recreate.clear();
         ledger.to_convert.clear();
         drop(ledger);
-        self.moved.notify_all();
+        self.ledger.notify();
     }
 
     /// Moves the pieces that are to be made anew out; they come back as they are wanted. Only the agent calls this,
     /// while nothing of this process is in flight and no memory is placed.
     pub fn recreate_exportable(&self) {
-        let wanted: Vec<PieceId> = self.ledger().to_recreate.iter().copied().collect();
+        let wanted: Vec<PieceId> = self.ledger.lock().to_recreate.iter().copied().collect();
         for id in wanted {
-            let device = self.ledger().pieces.get(&id).map(|piece| piece.device);
+            let device = self.ledger.lock().pieces.get(&id).map(|piece| piece.device);
             // Said before it leaves, so that it comes back as one piece.
-            if let Some(piece) = self.ledger().pieces.get_mut(&id) {
+            if let Some(piece) = self.ledger.lock().pieces.get_mut(&id) {
                 piece.prop.requestedHandleTypes |= SHAREABLE;
             }
             if let Some(context) = device.and_then(|device| self.contexts.on(device)) {
                 self.evict_pieces(&context, &[id], u64::MAX, &mut |_| {});
             }
-            if let Some(piece) = self.ledger().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {
+            if let Some(piece) = self.ledger.lock().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {
                 piece.prop.requestedHandleTypes &= !SHAREABLE;
             }
-            self.ledger().to_recreate.remove(&id);
+            self.ledger.lock().to_recreate.remove(&id);
         }
-        self.moved.notify_all();
+        self.ledger.notify();
     }
 
     /// Keeps the pieces of an allocation on the device from now on, where they are, and says how far into the first of
@@ -145,7 +139,7 @@ impl Memory {
     /// # Errors
     /// `INVALID_VALUE` if it is gone, or its memory is not there.
     pub fn pin_allocation(&self, start: u64) -> Result<u64, CUresult> {
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         let (ids, offset) = pieces_of(&ledger, start).ok_or(CUresult::ERROR_INVALID_VALUE)?;
         if !ids.iter().all(|id| ledger.pieces.get(id).is_some_and(|piece| piece.is_resident())) {
             return Err(CUresult::ERROR_INVALID_VALUE);
@@ -163,7 +157,7 @@ impl Memory {
     /// # Errors
     /// `INVALID_VALUE` if it is gone; the driver's.
     pub fn export(&self, start: u64, id: u64) -> Result<Vec<(OwnedFd, u64)>, CUresult> {
-        let ledger = self.ledger();
+        let ledger = self.ledger.lock();
         let gone = CUresult::ERROR_INVALID_VALUE;
         let is_it = ledger.allocations.get(&start).is_some_and(|allocation| allocation.id == id);
         let (ids, _) = pieces_of(&ledger, start).filter(|_| is_it).ok_or(gone)?;

@@ -1,7 +1,7 @@
 //! Pieces of another process, mapped one after the other, until dropped.
 #![allow(unsafe_code)] // imports and maps device memory through the driver
 use crate::driver;
-use crate::memory::read_write_access;
+use crate::memory::ledger::piece::read_write_access;
 use nvshare_abi::*;
 use std::os::fd::{AsRawFd, OwnedFd};
 

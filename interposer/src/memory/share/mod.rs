@@ -11,8 +11,8 @@ mod import;
 mod server;
 
 use crate::driver::context::Context;
-use crate::memory::AllocInfo;
 use crate::memory::Memory;
+use crate::memory::ledger::query::AllocInfo;
 use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
@@ -84,7 +84,7 @@ impl Ipc {
             Some(server) => server,
             None => *inner.server.insert(server::start(|secret| self.pieces_behind(memory, secret))?),
         };
-        inner.given.retain(|given| memory.is_allocation(given.start, given.id));
+        inner.given.retain(|given| memory.ledger.is_allocation(given.start, given.id));
         let secret = match inner.given.iter().find(|given| given.start == known.start) {
             Some(given) => given.secret,
             None => {
