@@ -1,6 +1,6 @@
 //! Arrays come and go, and say what they are.
 use crate::driver::put;
-use crate::sim::arrays::Shape;
+use crate::sim::array::Shape;
 use crate::sim::process::Process;
 use nvshare_abi::*;
 

@@ -1,4 +1,5 @@
 //! The C face: what each driver call means for the simulated device.
+mod alloc;
 mod array;
 mod context;
 mod copy;
@@ -9,7 +10,6 @@ mod graph;
 mod init;
 mod ipc;
 mod launch;
-mod memory;
 mod module;
 mod pointer;
 mod pool;
@@ -18,6 +18,7 @@ mod stream_word;
 mod texture;
 mod vmm;
 
+pub use alloc::*;
 pub use array::*;
 pub use context::*;
 pub use copy::*;
@@ -28,7 +29,6 @@ pub use graph::*;
 pub use init::*;
 pub use ipc::*;
 pub use launch::*;
-pub use memory::*;
 pub use module::*;
 pub use pointer::*;
 pub use pool::*;

@@ -1,6 +1,6 @@
 //! What is known of an address.
 use crate::driver::{Outcome, put};
-use crate::sim::memory::Kind;
+use crate::sim::ledger::Kind;
 use crate::sim::process::{Inner, Process};
 use nvshare_abi::*;
 

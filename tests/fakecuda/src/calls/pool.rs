@@ -1,8 +1,8 @@
 //! Memory in the order of streams, and the pools that it comes from.
 use super::device::number;
 use crate::driver::{Outcome, put};
-use crate::sim::allocate::map_file;
-use crate::sim::memory::Kind;
+use crate::sim::alloc::map_file;
+use crate::sim::ledger::Kind;
 use crate::sim::physical;
 use crate::sim::process::Process;
 use crate::sim::stream::Default;

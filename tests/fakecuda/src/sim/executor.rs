@@ -4,7 +4,7 @@
 //! when what it waits for has ended and its engine is free, also where this thread comes late. So durations do
 //! not depend on how busy the host is.
 use crate::sim::clock;
-use crate::sim::course;
+use crate::sim::effects;
 use crate::sim::process::{Inner, Process};
 use crate::sim::stream::Key;
 use crate::sim::work::{self, Work};
@@ -122,7 +122,7 @@ fn look(process: &Process, inner: &mut Inner, key: Key) -> Look {
     }
     let free_at = work::engine(&op.work, &mut shared.devices[op.device]).map_or(0, |e| e.free_at);
     let start = ready.max(free_at);
-    let nanos = match course::begin(&op.work, memory, &mut shared, op.device, slot, start) {
+    let nanos = match effects::begin(&op.work, memory, &mut shared, op.device, slot, start) {
         Ok(nanos) => nanos,
         Err(error) => {
             *broken = Some(error);
@@ -162,7 +162,7 @@ fn finish<'a>(
         inner = process.inner();
         if work::is_valid(&op.work, &inner.memory, op.device) {
             drop(inner);
-            course::finish(&op.work);
+            effects::finish(&op.work);
             inner = process.inner();
         } else {
             inner.broken = Some(CUresult::ERROR_ILLEGAL_ADDRESS);

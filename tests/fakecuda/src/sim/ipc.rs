@@ -1,6 +1,6 @@
 //! What processes give each other by handles: memory that was allocated plainly, and when an event has happened.
-use crate::sim::allocate::map_file;
-use crate::sim::memory::Kind;
+use crate::sim::alloc::map_file;
+use crate::sim::ledger::Kind;
 use crate::sim::physical;
 use crate::sim::process::Process;
 use nvshare_abi::CUresult;

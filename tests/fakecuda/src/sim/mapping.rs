@@ -1,5 +1,5 @@
 //! Reserved addresses, the physical memory that is mapped there, and who may access it.
-use crate::sim::allocate::simulated;
+use crate::sim::alloc::simulated;
 use crate::sim::physical::{self, GRANULARITY, Physical};
 use crate::sim::process::{Inner, Process};
 use nvshare_abi::*;

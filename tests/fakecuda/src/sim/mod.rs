@@ -1,19 +1,19 @@
 //! The device: what all processes share of it, what each has on it, and how its work takes time.
-pub mod allocate;
-pub mod arrays;
+pub mod alloc;
+pub mod array;
 pub mod capture;
 pub mod clock;
 pub mod context;
-pub mod course;
+pub mod effects;
 pub mod executor;
 pub mod ipc;
 pub mod kernels;
+pub mod ledger;
 pub mod mapping;
-pub mod memory;
 pub mod oplog;
 pub mod peers;
 pub mod physical;
-pub mod pools;
+pub mod pool;
 pub mod process;
 pub mod residency;
 pub mod shared;

@@ -1,9 +1,9 @@
 //! What one process has: its contexts, memory, streams, modules. Made by `cuInit`, unusable in a forked child.
 use crate::settings::settings;
-use crate::sim::arrays::Arrays;
+use crate::sim::array::Arrays;
 use crate::sim::context::Contexts;
-use crate::sim::memory::Allocations;
-use crate::sim::pools::Pools;
+use crate::sim::ledger::Allocations;
+use crate::sim::pool::Pools;
 use crate::sim::shared::World;
 use crate::sim::stream::Streams;
 use crate::sim::{capture::Graphs, executor, kernels::Modules};

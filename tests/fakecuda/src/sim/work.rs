@@ -1,6 +1,6 @@
 //! What a stream can be told to do: which engine does it, and what of memory it touches.
 use crate::sim::kernels::Kernel;
-use crate::sim::memory::Allocations;
+use crate::sim::ledger::Allocations;
 use crate::sim::shared::{Device, Engine};
 use nvshare_abi::{CUhostFn, CUresult, CUstreamCallback};
 

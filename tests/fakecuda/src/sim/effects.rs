@@ -1,7 +1,7 @@
-//! The course of work: what it moves and how long it takes when it begins, what it does to memory when it ends.
+//! The effects of work: what it moves and how long it takes when it begins, what it does to memory when it ends.
 use crate::settings::settings;
 use crate::sim::kernels::{Kernel, fill};
-use crate::sim::memory::Allocations;
+use crate::sim::ledger::Allocations;
 use crate::sim::oplog;
 use crate::sim::residency::{self, Moved};
 use crate::sim::shared::Shared;

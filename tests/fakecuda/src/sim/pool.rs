@@ -1,7 +1,7 @@
 //! Pools: memory that comes and goes in the order of streams. What was freed is kept up to a threshold.
 use crate::settings::settings;
-use crate::sim::allocate::{map_file, simulated};
-use crate::sim::memory::Kind;
+use crate::sim::alloc::{map_file, simulated};
+use crate::sim::ledger::Kind;
 use crate::sim::physical::{self, GRANULARITY};
 use crate::sim::process::Process;
 use nvshare_abi::CUresult;

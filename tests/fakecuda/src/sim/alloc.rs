@@ -1,7 +1,7 @@
 //! How memory comes and goes: what it takes of the device, which all processes share, and of this host.
 use crate::settings::settings;
+use crate::sim::ledger::Kind;
 use crate::sim::mapping::{set_aside, set_aside_aligned};
-use crate::sim::memory::Kind;
 use crate::sim::physical::GRANULARITY;
 use crate::sim::process::Process;
 use crate::sim::residency;

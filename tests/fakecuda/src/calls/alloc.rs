@@ -1,6 +1,6 @@
 //! Memory: plain, managed, page-locked; prefetch; what is known of an address.
 use crate::driver::{Outcome, put};
-use crate::sim::memory::{Allocation, Kind};
+use crate::sim::ledger::{Allocation, Kind};
 use crate::sim::process::Process;
 use crate::sim::stream::Default;
 use crate::sim::work::Work;
