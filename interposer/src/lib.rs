@@ -1,8 +1,11 @@
-//! Preloaded into every GPU process. Reading order: `entry` (what), `real` (where the driver is),
-//! `exports` (the C face), `gate` (the way in), `policy` (what each kind of call means), `process` (what
-//! we keep), `place` (whether there is one for us), `agent` (who decides with the scheduler), `transport` (the
-//! connection), `memory` (the application's memory: what there is, how it moves and is shared), `find` (dlsym), `open` (dlopen,
-//! dlmopen), `loaded` (where glibc's are), `elsewhere` (a driver that is not ours).
+//! Preloaded into every GPU process.
+//!
+//! Reading order, by the way of a call: [`symbols`] (the C functions under NVIDIA's names), [`dispatch`] (asks a handler,
+//! calls the driver), [`calls`] (a handler for each kind of call), [`gate`] (holds submissions up), [`memory`] (the
+//! application's memory: what there is, how it moves and is shared). Then [`driver`] (the driver's functions, and what we
+//! keep of its objects), [`process`] (all that we keep), [`start`] (puts it together), [`agent`] (speaks with the scheduler),
+//! [`transport`] (the connection), [`admission`], [`limits`] and [`settings`], [`bypass`] (calls that do not reach us),
+//! [`sys`] (what the system gives us), [`statics`] (all of them, and what a fork does).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
@@ -19,6 +22,7 @@ mod process;
 mod sanitizer;
 mod settings;
 mod start;
+mod statics;
 mod symbols;
 mod sys;
 mod transport;

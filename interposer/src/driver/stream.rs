@@ -9,8 +9,8 @@ pub struct StreamKey(usize, u64);
 impl StreamKey {
     /// The calling thread's stream of this number.
     pub fn here(stream: CUstream) -> Self {
-        static THREADS: AtomicU64 = AtomicU64::new(1);
-        thread_local! { static THREAD: u64 = THREADS.fetch_add(1, Relaxed); }
+        static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
+        thread_local! { static THREAD: u64 = NEXT_THREAD.fetch_add(1, Relaxed); }
         let own = stream as usize == CU_STREAM_PER_THREAD;
         Self(stream as usize, if own { THREAD.try_with(|n| *n).unwrap_or_default() } else { 0 })
     }

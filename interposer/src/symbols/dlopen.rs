@@ -13,13 +13,13 @@ use core::ptr::null_mut;
 use core::sync::atomic::AtomicPtr;
 
 extern "C" fn glibc_dlopen() -> *mut c_void {
-    static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    glibc::function(c"dlopen", &SLOT)
+    static DLOPEN: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+    glibc::function(c"dlopen", &DLOPEN)
 }
 
 extern "C" fn glibc_dlmopen() -> *mut c_void {
-    static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    glibc::function(c"dlmopen", &SLOT)
+    static DLMOPEN: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+    glibc::function(c"dlmopen", &DLMOPEN)
 }
 
 /// How a file is opened: without `RTLD_DEEPBIND`, unless the user wishes it.

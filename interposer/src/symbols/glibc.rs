@@ -25,8 +25,8 @@ extern "C" fn finds_nothing() -> *mut c_void {
 }
 
 pub extern "C" fn glibc_dlsym() -> *mut c_void {
-    static SLOT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    function(c"dlsym", &SLOT)
+    static DLSYM: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+    function(c"dlsym", &DLSYM)
 }
 
 pub fn real_dlsym(handle: *mut c_void, name: &CStr) -> *mut c_void {
