@@ -25,9 +25,10 @@ pub fn submit_config(
     call: Call,
     config: *const CUlaunchConfig,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    // SAFETY: null, or the application's own configuration of the launch.
     after_grant(call.process, move || {
-        unsafe { config.as_ref() }.map(|config| effective(call.entry, config.hStream))
+        // SAFETY: null, or the application's own configuration of the launch.
+        let config = unsafe { config.as_ref() };
+        config.map(|config| effective(call.entry, config.hStream))
     })
 }
 
