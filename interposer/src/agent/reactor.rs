@@ -78,13 +78,9 @@ pub fn spawn(process: &'static Process) {
     let run = move || {
         process.waker.attach();
         captures::relax_mode();
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let (transport, drain) =
-                match Transport::spawn(process).and_then(|to| Ok((to, Drain::spawn(process)?))) {
-                    Ok(spawned) => spawned,
-                    Err(error) => return error,
-                };
-            Agent::new(process, transport, drain).run()
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match Agent::new(process) {
+            Ok(agent) => agent.run(),
+            Err(error) => error,
         }));
         log::error!("the agent ended ({ended:?}): this process runs unmanaged");
         unmanaged::abandon(process);
@@ -96,12 +92,14 @@ pub fn spawn(process: &'static Process) {
 }
 
 impl Agent {
-    fn new(process: &'static Process, transport: Transport, drain: Drain) -> Self {
+    fn new(process: &'static Process) -> io::Result<Self> {
+        let Process { settings, memory, waker, .. } = process;
+        let transport = Transport::spawn(&settings.socket, memory.space.clone(), waker.clone())?;
         let now = clock::instant();
-        Self {
+        Ok(Self {
             process,
             link: Link::new(transport),
-            drain,
+            drain: Drain::spawn(process)?,
             phase: Phase::Idle,
             lease: LeaseId(0),
             contended: false,
@@ -113,7 +111,7 @@ impl Agent {
             retry_room_at: None,
             told_no_room: false,
             orphaned: None,
-        }
+        })
     }
 
     fn run(mut self) -> ! {

@@ -2,9 +2,10 @@
 use super::link::SWAP_SINCE;
 use super::reactor::{Agent, OWN_DRAIN, Phase, RETRY_ROOM};
 use crate::driver::context::Purpose;
+use crate::memory::SwapGrant;
 use crate::process::Process;
 use crate::sys::{clock, log};
-use crate::transport::{Incoming, SwapGrant};
+use crate::transport::Incoming;
 use nvshare_protocol::tenant::{
     Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant, Welcome, total,
 };

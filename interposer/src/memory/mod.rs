@@ -14,7 +14,6 @@ use alloc::addresses::Addresses;
 use engine::EngineSelection;
 use ledger::shared::SharedLedger;
 use migrate::residency::Residency;
-use migrate::swap_space::SwapSpace;
 use std::sync::{Arc, OnceLock};
 
 pub mod alloc;
@@ -35,7 +34,7 @@ pub use ledger::sizes::GRANULE;
 pub use ledger::{Totals, Unevictable};
 pub use migrate::TotalsOf;
 pub use migrate::residency::ResidencyGuard;
-pub use migrate::swap_space::FileMapping;
+pub use migrate::swap_space::{FileMapping, SwapGrant, SwapSpace};
 
 /// What the management of memory needs of the rest of the library.
 #[derive(Clone, Debug)]

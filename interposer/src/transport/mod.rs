@@ -6,14 +6,14 @@
 mod reader;
 pub mod table;
 
-use crate::process::Process;
+use crate::memory::SwapSpace;
 use crate::sys::guarded_fd::{GuardedFd, LINK};
 use crate::sys::sync::ignore_poison;
 use crate::sys::thread;
 use crate::sys::waker::Waker;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::ToScheduler;
-pub use reader::{Incoming, SwapGrant};
+pub use reader::Incoming;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -35,7 +35,7 @@ enum Command {
 /// What has come over one connection, in order; an error is the last.
 pub struct Inbox {
     incoming: Mutex<VecDeque<io::Result<Incoming>>>,
-    waker: &'static Waker,
+    waker: Arc<Waker>,
 }
 
 impl Inbox {
@@ -57,9 +57,9 @@ pub struct Transport {
 impl Transport {
     /// # Errors
     /// No thread.
-    pub fn spawn(process: &'static Process) -> io::Result<Self> {
+    pub fn spawn(socket: &'static Path, space: Arc<SwapSpace>, waker: Arc<Waker>) -> io::Result<Self> {
         let (commands, receiver) = mpsc::channel();
-        thread::spawn("nvshare-send", move || Writer::new(process).run(&receiver))?;
+        thread::spawn("nvshare-send", move || Writer::new(socket, space, waker).run(&receiver))?;
         Ok(Self { commands })
     }
 
@@ -131,7 +131,8 @@ impl Drop for Writer {
 }
 
 struct Writer {
-    process: &'static Process,
+    socket: &'static Path,
+    waker: Arc<Waker>,
     /// Whether the table is these threads' own.
     alone: bool,
     /// The thread that reads.
@@ -140,9 +141,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(process: &'static Process) -> Self {
+    fn new(socket: &'static Path, space: Arc<SwapSpace>, waker: Arc<Waker>) -> Self {
         let alone = table::leave();
-        Self { process, alone, reader: reader::spawn(process), stream: None }
+        Self { socket, waker, alone, reader: reader::spawn(space), stream: None }
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -151,7 +152,7 @@ impl Writer {
                 Command::Connect(answer) => {
                     self.hang_up();
                     // Who does not wait for it any more has hung up.
-                    let _ = answer.send(self.connect(&self.process.settings.socket));
+                    let _ = answer.send(self.connect());
                 }
                 Command::Send(bytes) => self.send_frame(&bytes),
                 Command::HangUp => self.hang_up(),
@@ -159,12 +160,12 @@ impl Writer {
         }
     }
 
-    fn connect(&mut self, socket: &Path) -> io::Result<Arc<Inbox>> {
+    fn connect(&mut self) -> io::Result<Arc<Inbox>> {
         let stream = Arc::new(GuardedFd::unconnected(self.alone, LINK)?);
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
-        stream.connect(socket)?;
-        let inbox = Arc::new(Inbox { incoming: Mutex::default(), waker: &self.process.waker });
+        stream.connect(self.socket)?;
+        let inbox = Arc::new(Inbox { incoming: Mutex::default(), waker: self.waker.clone() });
         // Not taken for a scheduler that is busy.
         let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
         reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;

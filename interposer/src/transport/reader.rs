@@ -1,7 +1,6 @@
 //! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
 use super::Inbox;
-use crate::memory::FileMapping;
-use crate::process::Process;
+use crate::memory::{FileMapping, SwapGrant, SwapSpace};
 use crate::sys::guarded_fd::{GuardedFd, SWAP};
 use crate::sys::thread;
 use nvshare_protocol::frame::{Reader, Received};
@@ -17,25 +16,16 @@ pub struct Incoming {
     pub mapped: SwapGrant,
 }
 
-/// What is new of a file of the scheduler's.
-pub struct SwapGrant {
-    /// It is another file than before.
-    pub anew: bool,
-    pub mappings: Vec<FileMapping>,
-    /// Why the rest of it is not mapped.
-    pub failed: Option<io::Error>,
-}
-
 /// A connection to read, and where to put what comes.
 pub(super) type Job = (Arc<GuardedFd>, Arc<Inbox>);
 
 /// Starts the thread that reads one connection after the other; its table is this thread's.
-pub(super) fn spawn(process: &'static Process) -> io::Result<Sender<Job>> {
+pub(super) fn spawn(space: Arc<SwapSpace>) -> io::Result<Sender<Job>> {
     let (connections, receiver) = mpsc::channel::<Job>();
     thread::spawn("nvshare-receive", move || {
         while let Ok((stream, inbox)) = receiver.recv() {
             let end = End(inbox);
-            let error = SwapFile::default().read(process, &stream, &end.0);
+            let error = SwapFile::default().read(&space, &stream, &end.0);
             // Not to be taken for the next one's.
             drop(stream);
             end.0.put(Err(error));
@@ -65,10 +55,10 @@ struct SwapFile {
 }
 
 impl SwapFile {
-    fn read(mut self, process: &'static Process, stream: &GuardedFd, inbox: &Inbox) -> io::Error {
+    fn read(mut self, space: &SwapSpace, stream: &GuardedFd, inbox: &Inbox) -> io::Error {
         let mut reader = Reader::default();
         loop {
-            match self.read_once(process, stream, &mut reader) {
+            match self.read_once(space, stream, &mut reader) {
                 Ok(incoming) => incoming.into_iter().for_each(|one| inbox.put(Ok(one))),
                 Err(error) => return error,
             }
@@ -77,7 +67,7 @@ impl SwapFile {
 
     fn read_once(
         &mut self,
-        process: &'static Process,
+        space: &SwapSpace,
         stream: &GuardedFd,
         reader: &mut Reader,
     ) -> io::Result<Vec<Incoming>> {
@@ -98,7 +88,7 @@ impl SwapFile {
             // One of a newer scheduler says nothing to us.
             let Received::Message(message) = received else { continue };
             let bytes = if let ToTenant::Swap(bytes) = &message { bytes.0 } else { 0 };
-            let mapped = self.map_up_to(bytes, process.memory.space.largest_mapping());
+            let mapped = self.map_up_to(bytes, space.largest_mapping());
             incoming.push(Incoming { message, mapped });
         }
         Ok(incoming)

@@ -11,7 +11,6 @@ use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
 use crate::sys::sync::Deadline;
 use crate::sys::syscall;
-use crate::transport::SwapGrant;
 use nvshare_abi::*;
 use std::io;
 use std::os::fd::RawFd;
@@ -296,6 +295,15 @@ impl SwapState {
         self.slots.add_region(at, bytes);
         self.granted += bytes;
     }
+}
+
+/// What is new of a file of the scheduler's.
+pub struct SwapGrant {
+    /// It is another file than before.
+    pub anew: bool,
+    pub mappings: Vec<FileMapping>,
+    /// Why the rest of it is not mapped.
+    pub failed: Option<io::Error>,
 }
 
 /// A part of a file of the scheduler's, mapped until it is dropped.
