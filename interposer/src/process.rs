@@ -59,12 +59,13 @@ pub fn forget_in_child() {
 
 impl Process {
     pub fn new(settings: Settings) -> Self {
+        let waker = Arc::<Waker>::default();
         let uses = Collaborators {
-            contexts: Arc::default(),
+            contexts: Arc::new(Contexts::new(waker.clone())),
             captures: Arc::default(),
             gate: Arc::new(Gate::new_shut()),
             limits: Arc::new(Limits::new(settings.limit, settings.oversubscribe)),
-            waker: Arc::default(),
+            waker,
         };
         Self {
             memory: Memory::new(settings.engine, &uses),

@@ -1,6 +1,6 @@
 //! Calls that allocate and free.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use super::answer::{answer, here, written};
+use super::answer::{complete_with, write_result};
 use super::pool::{self, PoolSource};
 use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
@@ -15,12 +15,12 @@ const PITCH: usize = 512;
 
 fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> Disposition<NoAfter> {
     // The driver has an answer of its own to these.
-    let Some(context) = here(process).filter(|_| !dptr.is_null() && request.bytes > 0) else {
+    let Some(context) = process.contexts.current().filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
     let made = process.admission.wait().and_then(|()| process.memory.allocate(&context, request));
     // SAFETY: the application's own pointer for the result.
-    unsafe { answer(dptr, made) }
+    unsafe { complete_with(dptr, made) }
 }
 
 pub fn allocate(process: &'static Process, dptr: *mut CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
@@ -123,17 +123,19 @@ fn in_order(
     }
     // Memory is made where the stream is, whatever context the thread has, and if it has none.
     let of_stream = context_of(stream).and_then(|of| process.contexts.named(of));
-    let Some(context) = of_stream.or_else(|| here(process)) else { return Disposition::Passthrough };
+    let Some(context) = of_stream.or_else(|| process.contexts.current()) else {
+        return Disposition::Passthrough;
+    };
     if let Err(code) = process.admission.wait() {
         return Disposition::Complete(code);
     }
     match pool::source(process, context.clone(), pool) {
-        PoolSource::Nobodys => Disposition::Passthrough,
+        PoolSource::Uncounted => Disposition::Passthrough,
         PoolSource::Ours(pool, on) => {
             let made =
                 process.memory.allocate_async(&on, bytes, pool, StreamAt { context: context.raw(), stream });
             // SAFETY: the application's own pointer for the result.
-            Disposition::Complete(unsafe { written(dptr, made) })
+            Disposition::Complete(unsafe { write_result(dptr, made) })
         }
         PoolSource::Drivers(device) => {
             let charged = match process.memory.charge_allocation(&device, bytes as u64) {
@@ -164,7 +166,7 @@ pub fn free_async(
     // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
     // stream of no context.
     let is_captured = process.captures.any() && is_captured(stream);
-    if is_captured || StreamKey::here(stream).is_default() && here(process).is_none() {
+    if is_captured || StreamKey::here(stream).is_default() && process.contexts.current().is_none() {
         return Disposition::Passthrough;
     }
     freed(process, dptr, process.memory.free_async(dptr, stream))

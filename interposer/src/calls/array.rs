@@ -1,6 +1,5 @@
 //! Arrays: the driver's own, counted, and never moved, for nothing but the driver knows how they lie in memory.
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
-use super::answer::here;
 use crate::dispatch::{BoxedAfter, Disposition};
 use crate::memory::Unevictable;
 use crate::process::Process;
@@ -26,7 +25,7 @@ fn counted<T: Copy + Into<Key> + 'static>(
     made: *mut T,
     bytes: u64,
 ) -> Disposition<BoxedAfter> {
-    let Some(context) = here(process) else { return Disposition::Passthrough };
+    let Some(context) = process.contexts.current() else { return Disposition::Passthrough };
     let device = context.device.id;
     let charge =
         || process.memory.ledger.charge(device, bytes, process.limits.bound(context.device.capacity));

@@ -1,6 +1,5 @@
 //! Contexts come and go.
 #![allow(unsafe_code)] // results are read through the application's pointers
-use super::answer::here;
 use crate::dispatch::Disposition;
 use crate::driver;
 use crate::driver::contexts::DetachedContext;
@@ -13,18 +12,16 @@ use crate::sys::detached::Detached;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
-/// Notes the context that the driver has made or given, by `note`, which says whether its device is new.
+/// Notes the context that the driver has made or given, by `note`.
 fn note_context(
     process: &'static Process,
     pctx: *mut CUcontext,
-    note: impl FnOnce(&Process, CUcontext) -> bool,
+    note: impl FnOnce(&Process, CUcontext),
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS && !pctx.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
-            if note(process, unsafe { *pctx }) {
-                process.waker.wake();
-            }
+            note(process, unsafe { *pctx });
         }
         result
     })
@@ -209,7 +206,7 @@ pub fn peer_disable(
 
 /// Who gives whom access to what, as the current context speaks to its peer; none within one device.
 fn peers(process: &Process, peer: CUcontext) -> Option<(AccessScope, DeviceId, CUdevice)> {
-    let (user, owner) = (here(process)?, process.contexts.known(peer)?);
+    let (user, owner) = (process.contexts.current()?, process.contexts.known(peer)?);
     let by = AccessScope::Contexts { user: user.raw(), owner: owner.raw() };
     (user.device.id != owner.device.id).then_some((by, owner.device.id, user.device.ordinal))
 }

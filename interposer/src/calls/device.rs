@@ -1,6 +1,5 @@
 //! What the application may know of a device: its part of it.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use super::answer::here;
 use crate::dispatch::Disposition;
 use crate::driver::device::Device;
 use crate::process::Process;
@@ -13,7 +12,7 @@ pub fn memory_info(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS
-            && let Some(context) = here(process)
+            && let Some(context) = process.contexts.current()
         {
             let Device { id, capacity, .. } = *context.device;
             // What streams have freed and passed is free.

@@ -1,6 +1,6 @@
 //! Legacy handles, by which processes share plain memory.
 #![allow(unsafe_code)] // handles and results go through the application's pointers
-use super::answer::{answer, here, said};
+use super::answer::{complete, complete_with};
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::memory::AllocInfo;
@@ -16,7 +16,7 @@ pub fn ipc_get_handle(
     handle: *mut CUipcMemHandle,
     dptr: CUdeviceptr,
 ) -> Disposition<BoxedAfter> {
-    if handle.is_null() || here(process).is_none() {
+    if handle.is_null() || process.contexts.current().is_none() {
         return Disposition::Passthrough;
     }
     let Some(known) = process.memory.ledger.alloc_info(dptr).filter(|known| known.start == dptr) else {
@@ -32,7 +32,7 @@ pub fn ipc_get_handle(
         }));
     }
     // SAFETY: the application's own pointer for the result.
-    match unsafe { answer(handle, ticket(process, &known).map(IpcHandle::into_cuda)) } {
+    match unsafe { complete_with(handle, ticket(process, &known).map(IpcHandle::into_cuda)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
@@ -74,12 +74,12 @@ pub fn ipc_open(
     if dptr.is_null() {
         return Disposition::Passthrough;
     }
-    let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), here(process)) else {
+    let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), process.contexts.current()) else {
         return Disposition::Passthrough;
     };
     let reserve = |bytes| process.memory.addresses.reserve(bytes);
     // SAFETY: the application's own pointer for the result.
-    match unsafe { answer(dptr, process.ipc.import(&context, ticket, reserve)) } {
+    match unsafe { complete_with(dptr, process.ipc.import(&context, ticket, reserve)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
@@ -93,7 +93,7 @@ pub fn ipc_close(process: &'static Process, dptr: CUdeviceptr) -> Disposition<No
     });
     match waited.unwrap_or(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED) {
         CUresult::SUCCESS => process.ipc.close(dptr),
-        code => return said(Err(code)),
+        code => return complete(Err(code)),
     }
-    said(Ok(()))
+    complete(Ok(()))
 }

@@ -1,6 +1,5 @@
 //! Work for the GPU, which waits for the grant.
 #![allow(unsafe_code)] // a launch's configuration is read through the application's pointer
-use super::answer::here;
 use super::stream::{effective, is_captured};
 use crate::dispatch::{Call, Disposition};
 use crate::gate::InFlight;
@@ -65,7 +64,7 @@ pub(super) fn wait_for_grant(
     if process.captures.any() && stream().is_some_and(is_captured) {
         return Ok(None);
     }
-    if here(process).is_none() && process.contexts.is_empty() {
+    if process.contexts.current().is_none() && process.contexts.is_empty() {
         return Ok(None);
     }
     wait_at_gate(process).map(Some)

@@ -1,6 +1,5 @@
 //! Unified addressing: what the application may know of an address is what it would know of plain memory.
 #![allow(unsafe_code)] // results are written through the application's pointers
-use super::answer::here;
 use super::ipc::is_shareable;
 use super::launch::{submit_in, wait_for_memory};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
@@ -16,7 +15,7 @@ pub fn address_range(
     dptr: CUdeviceptr,
 ) -> Disposition<NoAfter> {
     // The driver refuses it without a current context.
-    if here(process).is_none() {
+    if process.contexts.current().is_none() {
         return Disposition::Passthrough;
     }
     let Some(known) = known(process, dptr) else {

@@ -17,8 +17,8 @@ pub(super) enum PoolSource {
     Ours(usize, Arc<Context>),
     /// The driver's own memory, counted, on this device.
     Drivers(Arc<Device>),
-    /// Memory of which nobody counts anything: the host's.
-    Nobodys,
+    /// Memory that nobody counts: the host's.
+    Uncounted,
 }
 
 /// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
@@ -26,11 +26,8 @@ pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUm
     let pool = asked.unwrap_or_else(|| process.pools.current(context.device.ordinal));
     let known =
         pool_of(process, pool).unwrap_or(Pool { device: Some(context.device.ordinal), foreign: true });
-    let Some(ordinal) = known.device else { return PoolSource::Nobodys };
-    let Some((device, new)) = process.contexts.device(ordinal) else { return PoolSource::Nobodys };
-    if new {
-        process.waker.wake();
-    }
+    let Some(ordinal) = known.device else { return PoolSource::Uncounted };
+    let Some(device) = process.contexts.device(ordinal) else { return PoolSource::Uncounted };
     let there =
         if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };
     // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the
@@ -121,7 +118,7 @@ pub fn pool_set_access(
             return result;
         }
         let owner = pool_of(process, pool).filter(|pool| !pool.foreign).and_then(|pool| pool.device);
-        let Some((owner, _)) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
+        let Some(owner) = owner.and_then(|owner| process.contexts.device(owner)) else { return result };
         // SAFETY: the driver has accepted `count` descriptions; of none it may accept a null pointer.
         let descs = if map.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(map, count) } };
         for desc in descs {
@@ -195,7 +192,7 @@ pub fn pool_set_attribute(
             CU_MEMPOOL_ATTR_RELEASE_THRESHOLD => {
                 let ours = pool_of(process, pool).filter(|known| !known.foreign);
                 let ordinal = ours.and_then(|known| known.device);
-                if let Some((device, _)) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
+                if let Some(device) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
                     // SAFETY: the driver has accepted the pointer, which is to a `cuuint64_t` by its documentation.
                     let bytes = unsafe { value.cast::<u64>().read() };
                     process.memory.set_pool_threshold(pool as usize, device.id, bytes);

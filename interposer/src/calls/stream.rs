@@ -1,6 +1,5 @@
 //! Streams, and their captures, which are no work.
 #![allow(unsafe_code)] // it asks the driver about the application's streams
-use super::answer::here;
 use super::launch::wait_for_grant;
 use crate::dispatch::{Call, Disposition};
 use crate::driver;
@@ -34,7 +33,8 @@ pub fn capture_begin(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CU
     let beginning = process.captures.begin();
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
-            let context = context_of(stream).or_else(|| here(process).map(|context| context.raw()));
+            let context =
+                context_of(stream).or_else(|| process.contexts.current().map(|context| context.raw()));
             beginning.begun(stream, context.unwrap_or_default());
         }
         drop(in_flight);

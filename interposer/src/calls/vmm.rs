@@ -1,6 +1,6 @@
 //! Physical memory that the application maps itself.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
-use super::answer::{answer, said, written};
+use super::answer::{complete, complete_with, write_result};
 use super::array::uncounted;
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
@@ -8,7 +8,6 @@ use crate::driver;
 use crate::memory::{Handled, is_ours};
 use crate::process::Process;
 use nvshare_abi::*;
-use nvshare_protocol::{Bytes, DeviceId};
 
 type Handle = CUmemGenericAllocationHandle;
 
@@ -37,7 +36,8 @@ pub fn physical_create(
     if prop.location.r#type != CU_MEM_LOCATION_TYPE_DEVICE {
         return Disposition::Passthrough;
     }
-    let Some((device, capacity)) = device(process, prop.location.id) else { return Disposition::Passthrough };
+    let Some(device) = process.contexts.device(prop.location.id) else { return Disposition::Passthrough };
+    let (device, capacity) = (device.id, device.capacity);
     if let Err(code) = process.admission.wait() {
         return Disposition::Complete(code);
     }
@@ -48,7 +48,7 @@ pub fn physical_create(
     if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::memory::GRANULE as usize) {
         let made = process.memory.create_physical(device, bytes as u64, prop, limit);
         // SAFETY: the application's own pointer for the result.
-        return Disposition::Complete(unsafe { written(handle, made) });
+        return Disposition::Complete(unsafe { write_result(handle, made) });
     }
     if let Err(code) = process.memory.ledger.charge(device, bytes as u64, limit) {
         return Disposition::Complete(code);
@@ -63,15 +63,6 @@ pub fn physical_create(
         process.waker.wake();
         result
     }))
-}
-
-/// The device by its ordinal, which needs no context on it.
-fn device(process: &Process, ordinal: CUdevice) -> Option<(DeviceId, Bytes)> {
-    let (device, new) = process.contexts.device(ordinal)?;
-    if new {
-        process.waker.wake();
-    }
-    Some((device.id, device.capacity))
 }
 
 pub fn physical_release(
@@ -108,14 +99,14 @@ pub fn map(
     if !is_ours(handle) {
         return Disposition::Passthrough;
     }
-    said(process.memory.map(ptr, bytes as u64, offset as u64, handle))
+    complete(process.memory.map(ptr, bytes as u64, offset as u64, handle))
 }
 
 pub fn unmap(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process.memory.unmap(ptr, bytes as u64) {
-        Ok(Handled::Ours) => said(Ok(())),
+        Ok(Handled::Ours) => complete(Ok(())),
         Ok(Handled::NotOurs) => Disposition::Passthrough,
-        Err(code) => said(Err(code)),
+        Err(code) => complete(Err(code)),
     }
 }
 
@@ -132,9 +123,9 @@ pub fn set_access(
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
     match process.memory.set_access(ptr, bytes as u64, who) {
-        Ok(Handled::Ours) => said(Ok(())),
+        Ok(Handled::Ours) => complete(Ok(())),
         Ok(Handled::NotOurs) => Disposition::Passthrough,
-        Err(code) => said(Err(code)),
+        Err(code) => complete(Err(code)),
     }
 }
 
@@ -151,7 +142,7 @@ pub fn get_access(
     let Some(location) = (unsafe { location.as_ref() }) else { return Disposition::Passthrough };
     match process.memory.access(location, ptr) {
         // SAFETY: the application's own pointer for the result.
-        Some(known) => unsafe { answer(flags, Ok(c_ulonglong::from(known))) },
+        Some(known) => unsafe { complete_with(flags, Ok(c_ulonglong::from(known))) },
         None => Disposition::Passthrough,
     }
 }
@@ -166,7 +157,7 @@ pub fn physical_retain(
     }
     match process.memory.retain_physical(addr as u64).transpose() {
         // SAFETY: the application's own pointer for the result.
-        Some(known) => unsafe { answer(handle, known) },
+        Some(known) => unsafe { complete_with(handle, known) },
         None => Disposition::Passthrough,
     }
 }
@@ -181,7 +172,7 @@ pub fn physical_properties(
     }
     let known = process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE);
     // SAFETY: the application's own pointer for the result.
-    unsafe { answer(prop, known) }
+    unsafe { complete_with(prop, known) }
 }
 
 /// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
@@ -190,12 +181,12 @@ fn pinned(process: &Process, handle: Handle, act: impl FnOnce(Handle) -> CUresul
         return Disposition::Passthrough;
     }
     if let Err(code) = process.admission.wait() {
-        return said(Err(code));
+        return complete(Err(code));
     }
     let _in_flight = wait_for_memory(process);
-    let Some(real) = process.memory.pin(handle) else { return said(Err(CUresult::ERROR_INVALID_VALUE)) };
+    let Some(real) = process.memory.pin(handle) else { return complete(Err(CUresult::ERROR_INVALID_VALUE)) };
     process.waker.wake();
-    said(act(real).ok())
+    complete(act(real).ok())
 }
 
 pub fn physical_export(

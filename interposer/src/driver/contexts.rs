@@ -6,6 +6,7 @@ use super::teardown::Endings;
 use crate::driver;
 use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::{Mutex, rank};
+use crate::sys::waker::Waker;
 use core::ptr::null_mut;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
@@ -26,6 +27,7 @@ pub struct Contexts {
     used: AtomicUsize,
     /// Whether memory could last not be brought to a device without a context, and not for want of room.
     unusable: AtomicBool,
+    waker: Arc<Waker>,
     pub endings: Endings,
 }
 
@@ -52,16 +54,22 @@ impl Transaction for DetachedContext<'_> {
 }
 
 impl Contexts {
-    /// The device at `ordinal`, and whether this is the first time that it is used.
-    pub fn device(&self, ordinal: CUdevice) -> Option<(Arc<Device>, bool)> {
+    /// `waker`: to be woken when a device is used for the first time.
+    pub fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, ..Self::default() }
+    }
+
+    /// The device at `ordinal`.
+    pub fn device(&self, ordinal: CUdevice) -> Option<Arc<Device>> {
         let mut devices = self.devices.lock();
         if let Some(device) = devices.iter().find(|device| device.ordinal == ordinal) {
-            return Some((device.clone(), false));
+            return Some(device.clone());
         }
         let device = Arc::new(describe(ordinal)?);
         devices.push(device.clone());
         self.used.store(devices.len(), Relaxed);
-        Some((device, true))
+        self.waker.wake();
+        Some(device)
     }
 
     /// Whether this process uses more than one device.
@@ -70,27 +78,25 @@ impl Contexts {
         self.used.load(Relaxed) > 1
     }
 
-    /// Notes a context; true if its device is new to us.
-    pub fn add(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
+    /// Notes a context.
+    pub fn add(&self, raw: CUcontext, ordinal: CUdevice) {
         let raw = raw as usize;
-        let Some((device, new)) = self.device(ordinal).filter(|_| raw != 0) else { return false };
+        let Some(device) = self.device(ordinal).filter(|_| raw != 0) else { return };
         self.ended.lock().remove(&raw);
         let mut list = self.list.lock();
         if !list.iter().any(|context| context.raw == raw) {
             list.push(Arc::new(Context::new(raw, device)));
         }
-        new
     }
 
-    /// Notes one more user of a device's primary context; true if the device is new to us.
-    pub fn retain_primary(&self, raw: CUcontext, ordinal: CUdevice) -> bool {
-        let new = self.add(raw, ordinal);
+    /// Notes one more user of a device's primary context.
+    pub fn retain_primary(&self, raw: CUcontext, ordinal: CUdevice) {
+        self.add(raw, ordinal);
         let list = self.list.lock();
         if let Some(context) = list.iter().find(|context| context.raw == raw as usize) {
             context.device.primary.store(context.raw, Relaxed);
             context.users.fetch_add(1, Relaxed);
         }
-        new
     }
 
     /// Forgets a context, before the driver destroys it; waits while we work in it.
@@ -162,7 +168,7 @@ impl Contexts {
             let current = self.current();
             // SAFETY: as above.
             unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
-            current.map(|(context, _)| context)
+            current
         })
     }
 
@@ -228,9 +234,8 @@ impl Contexts {
         !primary_of.is_some_and(|device| is_primary_active(device.ordinal))
     }
 
-    /// The context current on this thread, noted if it was made where we did not see it; none if it has ended. The
-    /// flag says whether its device is new to us.
-    pub fn current(&self) -> Option<(Arc<Context>, bool)> {
+    /// The context current on this thread, noted if it was made where we did not see it; none if it has ended.
+    pub fn current(&self) -> Option<Arc<Context>> {
         let mut raw: CUcontext = null_mut();
         // SAFETY: the pointer is to a local.
         if unsafe { driver::cuCtxGetCurrent(&mut raw) } != CUresult::SUCCESS || raw.is_null() {
@@ -238,7 +243,7 @@ impl Contexts {
         }
         let known = |list: &[Arc<Context>]| list.iter().find(|c| c.raw == raw as usize).cloned();
         if let Some(context) = known(&self.list.lock()) {
-            return Some((context, false));
+            return Some(context);
         }
         if self.has_ended(raw as usize) {
             return None;
@@ -248,7 +253,7 @@ impl Contexts {
         if unsafe { driver::cuCtxGetDevice(&mut ordinal) } != CUresult::SUCCESS {
             return None;
         }
-        let new = self.add(raw, ordinal);
-        known(&self.list.lock()).map(|context| (context, new))
+        self.add(raw, ordinal);
+        known(&self.list.lock())
     }
 }

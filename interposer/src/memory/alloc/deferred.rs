@@ -189,7 +189,7 @@ impl Memory {
     pub fn free_async(&self, start: u64, stream: CUstream) -> Result<Handled, CUresult> {
         let Some(allocation) = self.mark_freed(start)? else { return Ok(Handled::NotOurs) };
         let context = context_of(stream)
-            .or_else(|| self.contexts.current().map(|(context, _)| context.raw()))
+            .or_else(|| self.contexts.current().map(|context| context.raw()))
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = FreedAllocation { start, id, bytes, pool };
@@ -255,7 +255,7 @@ impl Memory {
 
     /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
     pub fn reclaim_current(&self) {
-        if let Some((context, _)) = self.contexts.current() {
+        if let Some(context) = self.contexts.current() {
             let _no_stream_ends = self.stream_names.lock();
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
             let open = self.deferred.lock().take_open(named);
