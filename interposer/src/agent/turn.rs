@@ -184,7 +184,7 @@ impl Agent {
         self.phase = Phase::Idle;
         self.contended = false;
         let drain = clock::since(start);
-        self.process.memory.reclaim_all();
+        self.process.memory.deferred.reclaim_all();
         let evicted = self.move_out(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_bypassing_work();

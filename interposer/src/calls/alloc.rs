@@ -5,7 +5,8 @@ use super::pool::{self, PoolSource};
 use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
-use crate::memory::{AllocRequest, Handled, StreamAt, context_of};
+use crate::driver::stream::context_of;
+use crate::memory::{AllocRequest, Handled, StreamAt};
 use crate::process::Process;
 use nvshare_abi::*;
 
@@ -18,7 +19,7 @@ fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> 
     let Some(context) = process.contexts.current().filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
-    let made = process.admission.wait().and_then(|()| process.memory.allocate(&context, request));
+    let made = process.admission.wait().and_then(|()| process.memory.alloc.allocate(&context, request));
     // SAFETY: the application's own pointer for the result.
     unsafe { complete_with(dptr, made) }
 }
@@ -59,7 +60,7 @@ pub fn allocate_managed(
 }
 
 pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    freed(process, dptr, process.memory.free(dptr))
+    freed(process, dptr, process.memory.frees.free(dptr))
 }
 
 /// Freed by us, if it was, else by the driver.
@@ -76,7 +77,7 @@ fn freed(
         Ok(Handled::NotOurs) => {}
         Err(code) => return Disposition::Complete(code),
     }
-    let freeing = process.memory.detach(dptr);
+    let freeing = process.memory.frees.detach(dptr);
     Disposition::Forward(move |result| {
         if let Some(freeing) = freeing {
             freeing.settle(result == CUresult::SUCCESS);
@@ -132,20 +133,24 @@ fn in_order(
     match pool::source(process, context.clone(), pool) {
         PoolSource::Uncounted => Disposition::Passthrough,
         PoolSource::Ours(pool, on) => {
-            let made =
-                process.memory.allocate_async(&on, bytes, pool, StreamAt { context: context.raw(), stream });
+            let made = process.memory.alloc.allocate_async(
+                &on,
+                bytes,
+                pool,
+                StreamAt { context: context.raw(), stream },
+            );
             // SAFETY: the application's own pointer for the result.
             Disposition::Complete(unsafe { write_result(dptr, made) })
         }
         PoolSource::Drivers(device) => {
-            let charged = match process.memory.charge_allocation(&device, bytes as u64) {
+            let charged = match process.memory.alloc.charge_allocation(&device, bytes as u64) {
                 Ok(charged) => charged,
                 Err(code) => return Disposition::Complete(code),
             };
             Disposition::Forward(Box::new(move |result| {
                 if result == CUresult::SUCCESS {
                     // SAFETY: the driver has just written through this pointer and reported success.
-                    process.memory.adopt(&context, &device, unsafe { *dptr }, bytes as u64);
+                    process.memory.alloc.adopt(&context, &device, unsafe { *dptr }, bytes as u64);
                 } else {
                     process.memory.ledger.refund(device.id, charged);
                 }
@@ -169,5 +174,5 @@ pub fn free_async(
     if is_captured || StreamKey::here(stream).is_default() && process.contexts.current().is_none() {
         return Disposition::Passthrough;
     }
-    freed(process, dptr, process.memory.free_async(dptr, stream))
+    freed(process, dptr, process.memory.frees.free_async(dptr, stream))
 }

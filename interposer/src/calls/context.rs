@@ -76,7 +76,7 @@ impl EndingContext {
         _ending: teardown::Ending<'static>,
         reset: bool,
     ) -> Self {
-        let memory = process.memory.detach_context(raw, reset);
+        let memory = process.memory.teardown.detach(raw, reset);
         let imports = process.ipc.detach_context(raw);
         Self { raw, context, memory, imports, _ending }
     }

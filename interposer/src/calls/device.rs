@@ -16,7 +16,7 @@ pub fn memory_info(
         {
             let Device { id, capacity, .. } = *context.device;
             // What streams have freed and passed is free.
-            process.memory.reclaim_current();
+            process.memory.deferred.reclaim_current();
             // SAFETY: the driver has just written through these pointers and reported success; it
             // accepts null for one that is not wanted.
             unsafe {

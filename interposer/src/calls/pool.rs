@@ -95,9 +95,9 @@ pub fn pool_destroy(
     let pool = pool as usize;
     Disposition::Forward(move |result| {
         if result == CUresult::SUCCESS {
-            process.memory.reclaim_current();
+            process.memory.deferred.reclaim_current();
             process.pools.forget(pool);
-            process.memory.forget_pool(pool);
+            process.memory.pools.forget(pool);
             process.memory.ledger.report_changes();
             // A device whose pool it was has its first one again.
             process.pools.forget_current();
@@ -143,8 +143,8 @@ pub fn pool_get_attribute(
     attribute: CUmemPool_attribute,
     value: *mut c_void,
 ) -> Disposition<NoAfter> {
-    process.memory.reclaim_current();
-    let used = process.memory.pool_usage(pool as usize);
+    process.memory.deferred.reclaim_current();
+    let used = process.memory.pools.usage(pool as usize);
     let Some(used) = used.filter(|_| !value.is_null()) else { return Disposition::Passthrough };
     let told = match attribute {
         CU_MEMPOOL_ATTR_USED_MEM_CURRENT => used.used,
@@ -168,8 +168,8 @@ fn threshold(pool: CUmemoryPool) -> u64 {
 }
 
 pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> Disposition<NoAfter> {
-    process.memory.reclaim_current();
-    process.memory.trim_pool(pool as usize, keep as u64);
+    process.memory.deferred.reclaim_current();
+    process.memory.pools.trim(pool as usize, keep as u64);
     process.memory.ledger.report_changes();
     Disposition::Passthrough
 }
@@ -187,7 +187,7 @@ pub fn pool_set_attribute(
         }
         match attribute {
             CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH | CU_MEMPOOL_ATTR_USED_MEM_HIGH => {
-                process.memory.reset_pool_high_water(pool as usize);
+                process.memory.pools.reset_high_water(pool as usize);
             }
             CU_MEMPOOL_ATTR_RELEASE_THRESHOLD => {
                 let ours = pool_of(process, pool).filter(|known| !known.foreign);
@@ -195,7 +195,7 @@ pub fn pool_set_attribute(
                 if let Some(device) = ordinal.and_then(|ordinal| process.contexts.device(ordinal)) {
                     // SAFETY: the driver has accepted the pointer, which is to a `cuuint64_t` by its documentation.
                     let bytes = unsafe { value.cast::<u64>().read() };
-                    process.memory.set_pool_threshold(pool as usize, device.id, bytes);
+                    process.memory.pools.set_threshold(pool as usize, device.id, bytes);
                 }
             }
             _ => {}

@@ -3,7 +3,7 @@
 use super::launch::wait_for_grant;
 use crate::dispatch::{Call, Disposition};
 use crate::driver;
-use crate::memory::context_of;
+use crate::driver::stream::context_of;
 use crate::symbols::entry::Entry;
 use nvshare_abi::*;
 
@@ -44,7 +44,7 @@ pub fn capture_begin(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CU
 
 /// The stream itself ends, and with it its capture.
 pub fn stream_destroy(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
-    call.process.memory.stream_destroyed(stream);
+    call.process.memory.deferred.stream_destroyed(stream);
     capture_end(call, stream)
 }
 

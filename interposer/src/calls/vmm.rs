@@ -46,7 +46,7 @@ pub fn physical_create(
     let plain = prop.r#type == CU_MEM_ALLOCATION_TYPE_PINNED
         && (wishes.compressionType, wishes.gpuDirectRDMACapable, wishes.usage) == (0, 0, 0);
     if plain && flags == 0 && bytes > 0 && bytes.is_multiple_of(crate::memory::GRANULE as usize) {
-        let made = process.memory.create_physical(device, bytes as u64, prop, limit);
+        let made = process.memory.vmm.create(device, bytes as u64, prop, limit);
         // SAFETY: the application's own pointer for the result.
         return Disposition::Complete(unsafe { write_result(handle, made) });
     }
@@ -56,7 +56,7 @@ pub fn physical_create(
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
             // SAFETY: the driver has just written through this pointer and reported success.
-            process.memory.add_special_physical(unsafe { *handle }, device, bytes as u64);
+            process.memory.vmm.add_special(unsafe { *handle }, device, bytes as u64);
         } else {
             process.memory.ledger.refund(device, bytes as u64);
         }
@@ -71,9 +71,7 @@ pub fn physical_release(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     if is_ours(handle) {
         process.waker.wake();
-        return Disposition::Complete(
-            process.memory.release_physical(handle).err().unwrap_or(CUresult::SUCCESS),
-        );
+        return Disposition::Complete(process.memory.vmm.release(handle).err().unwrap_or(CUresult::SUCCESS));
     }
     // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
     uncounted(process, handle as usize)
@@ -81,7 +79,7 @@ pub fn physical_release(
 
 /// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
 pub fn address_free(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    if process.memory.is_in_use(ptr, bytes as u64) {
+    if process.memory.vmm.is_in_use(ptr, bytes as u64) {
         Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
     } else {
         Disposition::Passthrough
@@ -99,11 +97,11 @@ pub fn map(
     if !is_ours(handle) {
         return Disposition::Passthrough;
     }
-    complete(process.memory.map(ptr, bytes as u64, offset as u64, handle))
+    complete(process.memory.vmm.map(ptr, bytes as u64, offset as u64, handle))
 }
 
 pub fn unmap(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
-    match process.memory.unmap(ptr, bytes as u64) {
+    match process.memory.vmm.unmap(ptr, bytes as u64) {
         Ok(Handled::Ours) => complete(Ok(())),
         Ok(Handled::NotOurs) => Disposition::Passthrough,
         Err(code) => complete(Err(code)),
@@ -122,7 +120,7 @@ pub fn set_access(
     }
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
-    match process.memory.set_access(ptr, bytes as u64, who) {
+    match process.memory.vmm.set_access(ptr, bytes as u64, who) {
         Ok(Handled::Ours) => complete(Ok(())),
         Ok(Handled::NotOurs) => Disposition::Passthrough,
         Err(code) => complete(Err(code)),
@@ -140,7 +138,7 @@ pub fn get_access(
     }
     // SAFETY: null, or the application's own location.
     let Some(location) = (unsafe { location.as_ref() }) else { return Disposition::Passthrough };
-    match process.memory.access(location, ptr) {
+    match process.memory.vmm.access(location, ptr) {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { complete_with(flags, Ok(c_ulonglong::from(known))) },
         None => Disposition::Passthrough,
@@ -155,7 +153,7 @@ pub fn physical_retain(
     if handle.is_null() {
         return Disposition::Passthrough;
     }
-    match process.memory.retain_physical(addr as u64).transpose() {
+    match process.memory.vmm.retain(addr as u64).transpose() {
         // SAFETY: the application's own pointer for the result.
         Some(known) => unsafe { complete_with(handle, known) },
         None => Disposition::Passthrough,
@@ -170,7 +168,7 @@ pub fn physical_properties(
     if !is_ours(handle) || prop.is_null() {
         return Disposition::Passthrough;
     }
-    let known = process.memory.physical_prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE);
+    let known = process.memory.vmm.prop(handle).ok_or(CUresult::ERROR_INVALID_VALUE);
     // SAFETY: the application's own pointer for the result.
     unsafe { complete_with(prop, known) }
 }
@@ -184,7 +182,9 @@ fn pinned(process: &Process, handle: Handle, act: impl FnOnce(Handle) -> CUresul
         return complete(Err(code));
     }
     let _in_flight = wait_for_memory(process);
-    let Some(real) = process.memory.pin(handle) else { return complete(Err(CUresult::ERROR_INVALID_VALUE)) };
+    let Some(real) = process.memory.vmm.pin(handle) else {
+        return complete(Err(CUresult::ERROR_INVALID_VALUE));
+    };
     process.waker.wake();
     complete(act(real).ok())
 }
@@ -224,7 +224,7 @@ pub fn export_range(
     bytes: usize,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let in_flight = wait_for_memory(process);
-    process.memory.pin_at(ptr, bytes as u64);
+    process.memory.vmm.pin_range(ptr, bytes as u64);
     Disposition::Forward(move |result| {
         drop(in_flight);
         result

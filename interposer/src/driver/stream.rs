@@ -1,5 +1,7 @@
 //! Which stream a number means.
-use nvshare_abi::{CU_STREAM_PER_THREAD, CUstream};
+#![allow(unsafe_code)] // asks the driver for a stream's context
+use crate::driver;
+use nvshare_abi::{CU_STREAM_PER_THREAD, CUresult, CUstream};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A stream: its number, and for the default stream of a thread, whose number is the same in all, the thread.
@@ -38,6 +40,17 @@ impl StreamKey {
     pub fn is_alike(self, other: Self) -> bool {
         self.0 == other.0
     }
+}
+
+/// The context of a stream; none for the default ones, which are of the current context.
+pub fn context_of(stream: CUstream) -> Option<usize> {
+    if StreamKey::here(stream).is_default() {
+        return None;
+    }
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the application's own stream, which the driver checks; the pointer is to a local.
+    let told = unsafe { driver::cuStreamGetCtx(stream, &mut context) };
+    (told == CUresult::SUCCESS && !context.is_null()).then_some(context as usize)
 }
 
 #[cfg(test)]

@@ -4,17 +4,20 @@
 //! be somebody else's at once; given back it is only when the driver has done it, for until then its kernels may run.
 //! What was allocated from pools belongs to no context and stays, but for a reset of the device (`cuCtxDestroy` in
 //! `cuda.h` of CUDA 12).
-use crate::memory::Memory;
-use crate::memory::alloc::deferred::PendingFrees;
+use crate::memory::alloc::batch::PendingFrees;
+use crate::memory::alloc::deferred::DeferredFrees;
+use crate::memory::alloc::release::Releaser;
 use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Allocation, ArenaKey, Extent, Unevictable};
 use crate::sys::detached::{Detached, Transaction};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a context has that is being destroyed. It stays charged.
 #[derive(Debug)]
 pub struct ContextMemory<'a> {
-    memory: &'a Memory,
+    owner: &'a Teardown,
     context: usize,
     allocations: BTreeMap<u64, Allocation>,
     /// What goes whole: what the driver frees itself, and shared chunks.
@@ -24,10 +27,22 @@ pub struct ContextMemory<'a> {
     pending: PendingFrees,
 }
 
-impl Memory {
+/// Takes out what a context has.
+#[derive(Debug)]
+pub struct Teardown {
+    ledger: Arc<SharedLedger>,
+    releaser: Arc<Releaser>,
+    deferred: Arc<DeferredFrees>,
+}
+
+impl Teardown {
+    pub fn new(ledger: Arc<SharedLedger>, releaser: Arc<Releaser>, deferred: Arc<DeferredFrees>) -> Self {
+        Self { ledger, releaser, deferred }
+    }
+
     /// Takes out what goes with a context; with `reset`, also what was taken of pools in it.
-    pub fn detach_context(&self, context: usize, reset: bool) -> Detached<ContextMemory<'_>> {
-        let pending = self.detach_pending(context);
+    pub fn detach(&self, context: usize, reset: bool) -> Detached<ContextMemory<'_>> {
+        let pending = self.deferred.detach_context(context);
         let mut ledger = self.ledger.lock();
         let goes = |of: &Allocation| of.context == context && (reset || !of.pooled);
         let allocations: BTreeMap<_, _> = ledger.allocations.extract_if(.., |_, of| goes(of)).collect();
@@ -40,60 +55,63 @@ impl Memory {
         let arenas = ledger.arenas.extract_if(.., |arena_key, _| arena_key.context == context).collect();
         let unevictable =
             ledger.unevictable.extract_if(.., |_, unevictable| unevictable.context == context).collect();
-        let memory = self;
-        Detached::new(ContextMemory { memory, context, allocations, extents, arenas, unevictable, pending })
+        let owner = self;
+        Detached::new(ContextMemory { owner, context, allocations, extents, arenas, unevictable, pending })
     }
 }
 
 impl Transaction for ContextMemory<'_> {
     /// The context is gone, and with it everything that ran in it.
     fn commit(self) {
-        let memory = self.memory;
+        let Teardown { ledger: shared, releaser, .. } = self.owner;
         for (start, allocation) in self.allocations {
-            let mut ledger = memory.ledger.lock();
+            let mut ledger = shared.lock();
             ledger.uncharge(&allocation);
             if !self.extents.contains_key(&allocation.extent) {
-                memory.release_place(ledger, start, &allocation);
+                releaser.release_place(ledger, start, &allocation);
             }
         }
         // A shared chunk of the context's that has become pieces is not the driver's to free.
         for (start, extent) in self.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
-            memory.release_extent(start, extent);
+            releaser.release_extent(start, extent);
         }
-        let mut ledger = memory.ledger.lock();
+        let mut ledger = shared.lock();
         self.unevictable
             .values()
             .for_each(|unevictable| ledger.refund(unevictable.device, unevictable.bytes));
         drop(ledger);
-        self.pending.starts().for_each(|(start, id)| memory.release_allocation(start, id));
-        memory.ledger.drop_access_of_context(self.context);
+        self.pending.starts().for_each(|(start, id)| releaser.release_allocation(start, id));
+        shared.drop_access_of_context(self.context);
     }
 
     /// The driver has not destroyed it.
     fn rollback(self) {
-        let memory = self.memory;
-        let mut ledger = memory.ledger.lock();
+        let Teardown { ledger: shared, deferred, .. } = self.owner;
+        let mut ledger = shared.lock();
         ledger.allocations.extend(self.allocations);
         ledger.extents.extend(self.extents);
         ledger.arenas.extend(self.arenas);
         ledger.unevictable.extend(self.unevictable);
         drop(ledger);
-        memory.reattach_pending(self.pending);
+        deferred.reattach_context(self.pending);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::collaborators::Collaborators;
     use crate::memory::ledger::{Backing, Owner};
     use nvshare_protocol::DeviceId;
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
-    fn memory() -> Memory {
-        let memory =
-            Memory::new(crate::settings::EngineChoice::Managed, &crate::memory::Collaborators::default());
-        let mut ledger = memory.ledger.lock();
+    fn teardown() -> Teardown {
+        let uses = Collaborators::default();
+        let shared = Arc::new(SharedLedger::new(uses.waker.clone()));
+        let releaser = Arc::new(Releaser::new(shared.clone(), Arc::default(), uses.contexts.clone()));
+        let deferred = Arc::new(DeferredFrees::new(&uses, shared.clone(), releaser.clone()));
+        let mut ledger = shared.lock();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
             let owner = Owner { device: GPU, context };
             ledger.add_extent(start, Extent::new(owner, 512, Backing::Plain));
@@ -104,44 +122,38 @@ mod tests {
         ledger.charge(GPU, 100, None).unwrap();
         ledger.add_unevictable(5, Unevictable { device: GPU, bytes: 100, reason: "arrays", context: 7 });
         drop(ledger);
-        memory
+        Teardown::new(shared, releaser, deferred)
     }
 
     #[test]
     fn a_context_takes_its_own_with_it_and_nothing_else() {
         for (reset, left) in [(false, 2 * 512), (true, 512)] {
-            let memory = memory();
-            let detached = memory.detach_context(7, reset);
-            assert_eq!(
-                memory.ledger.charged(GPU),
-                3 * 512 + 100,
-                "it stays charged until the context is gone"
-            );
-            assert!(
-                memory.ledger.alloc_info(1 << 20).is_none() && memory.ledger.alloc_info(3 << 20).is_some()
-            );
+            let of = teardown();
+            let detached = of.detach(7, reset);
+            assert_eq!(of.ledger.charged(GPU), 3 * 512 + 100, "it stays charged until the context is gone");
+            assert!(of.ledger.alloc_info(1 << 20).is_none() && of.ledger.alloc_info(3 << 20).is_some());
             detached.commit();
-            assert_eq!(memory.ledger.charged(GPU), left);
-            assert_eq!(memory.ledger.totals(GPU).allocated, left, "what stays is counted, arrays are not");
+            assert_eq!(of.ledger.charged(GPU), left);
+            assert_eq!(of.ledger.totals(GPU).allocated, left, "what stays is counted, arrays are not");
         }
     }
 
     #[test]
     fn a_context_that_the_driver_keeps_keeps_all_it_has() {
-        let memory = memory();
-        let before = memory.ledger.totals(GPU);
-        memory.detach_context(7, true).rollback();
-        assert_eq!((memory.ledger.totals(GPU), memory.ledger.charged(GPU)), (before, 3 * 512 + 100));
-        assert!(memory.ledger.alloc_info(1 << 20).is_some());
+        let of = teardown();
+        let before = of.ledger.totals(GPU);
+        of.detach(7, true).rollback();
+        assert_eq!((of.ledger.totals(GPU), of.ledger.charged(GPU)), (before, 3 * 512 + 100));
+        assert!(of.ledger.alloc_info(1 << 20).is_some());
     }
 
     #[test]
     fn an_address_that_the_driver_gives_out_again_is_not_freed_with_the_context() {
-        let memory = memory();
-        let detached = memory.detach_context(7, false);
+        let of = teardown();
+        let detached = of.detach(7, false);
         let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
-        memory.ledger.lock().extents.insert(1 << 20, again);
+        of.ledger.lock().extents.insert(1 << 20, again);
         detached.commit();
-        assert!(memory.ledger.lock().extents.contains_key(&(1 << 20)));
+        assert!(of.ledger.lock().extents.contains_key(&(1 << 20)));
     }
 }

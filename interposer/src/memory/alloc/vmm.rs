@@ -2,13 +2,18 @@
 //! may change while they are away.
 #![allow(unsafe_code)] // makes and maps device memory through the driver
 use crate::driver;
-use crate::memory::Memory;
+use crate::memory::alloc::Allocator;
+use crate::memory::alloc::extent::ExtentAllocator;
 use crate::memory::handled::Handled;
 use crate::memory::ledger::piece::{Mapping, Piece, SHARED};
+use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::GRANULE;
 use crate::memory::ledger::{PieceId, Unevictable};
+use crate::memory::migrate::swap_space::SwapSpace;
+use crate::sys::waker::Waker;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
+use std::sync::Arc;
 
 /// Marks our handles. The driver's are addresses of its own, whose upper bits are zero.
 const MARK: u64 = 0x6e76 << 48;
@@ -22,24 +27,45 @@ fn piece_of(handle: CUmemGenericAllocationHandle) -> PieceId {
     handle & !MARK
 }
 
-impl Memory {
+/// The application's own physical memory.
+#[derive(Debug)]
+pub struct Vmm {
+    ledger: Arc<SharedLedger>,
+    swap: Arc<SwapSpace>,
+    alloc: Arc<Allocator>,
+    extents: Arc<ExtentAllocator>,
+    /// Wakes the agent.
+    waker: Arc<Waker>,
+}
+
+impl Vmm {
+    pub fn new(
+        ledger: Arc<SharedLedger>,
+        swap: Arc<SwapSpace>,
+        alloc: Arc<Allocator>,
+        extents: Arc<ExtentAllocator>,
+        waker: Arc<Waker>,
+    ) -> Self {
+        Self { ledger, swap, alloc, extents, waker }
+    }
+
     /// A piece for the application, and our handle to it.
     ///
     /// # Errors
     /// The code for the application.
-    pub fn create_physical(
+    pub fn create(
         &self,
         device: DeviceId,
         bytes: u64,
         prop: CUmemAllocationProp,
         limit: Option<u64>,
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
-        self.charge_or_reclaim(device, bytes, limit)?;
-        if !self.make_room(device, bytes, limit) {
+        self.alloc.charge_or_reclaim(device, bytes, limit)?;
+        if !self.extents.make_room(device, bytes, limit) {
             self.ledger.refund(device, bytes);
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
-        let slot = self.space.allocate_slot(bytes, bytes, || self.waker.wake());
+        let slot = self.swap.allocate_slot(bytes, bytes, || self.waker.wake());
         let slot = slot.inspect_err(|_| self.ledger.lock().refund(device, bytes))?;
         let id = {
             let mut ledger = self.ledger.lock();
@@ -47,7 +73,7 @@ impl Memory {
             ledger.pieces.insert(id, Piece { slot, app_handles: 1, ..Piece::new(id, device, bytes, prop) });
             id
         };
-        if let Err(code) = self.materialize(&[id]) {
+        if let Err(code) = self.extents.materialize(&[id]) {
             self.drop_piece(id);
             return Err(code);
         }
@@ -59,7 +85,7 @@ impl Memory {
         let mut ledger = self.ledger.lock();
         if let Some(mut piece) = ledger.pieces.remove(&id) {
             piece.release();
-            piece.slot.iter().for_each(|slot| self.space.free_slot(*slot));
+            piece.slot.iter().for_each(|slot| self.swap.free_slot(*slot));
             ledger.refund(piece.device, piece.bytes);
         }
     }
@@ -68,7 +94,7 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` if there is no such handle.
-    pub fn release_physical(&self, handle: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
+    pub fn release(&self, handle: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
         let id = piece_of(handle);
         let unused = {
             let mut ledger = self.ledger.lock();
@@ -139,10 +165,10 @@ impl Memory {
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
             let Some(nth) = piece.mappings.iter().position(|map| map.at == start) else { continue };
             if piece.is_resident() {
-                // SAFETY: mapped there, by us or by the application through us.
-                if let Err(code) =
-                    unsafe { driver::cuMemUnmap(start, piece.mappings[nth].bytes as usize) }.ok()
-                {
+                let bytes = piece.mappings[nth].bytes as usize;
+                // SAFETY: the piece is on the device, so that its mapping there is one of the driver's, in whole.
+                let unmapped = unsafe { driver::cuMemUnmap(start, bytes) };
+                if let Err(code) = unmapped.ok() {
                     result = Err(code);
                     continue;
                 }
@@ -216,7 +242,7 @@ impl Memory {
     ///
     /// # Errors
     /// `INVALID_VALUE` for what the application has not mapped itself: plain memory has no handles.
-    pub fn retain_physical(&self, at: u64) -> Result<Option<CUmemGenericAllocationHandle>, CUresult> {
+    pub fn retain(&self, at: u64) -> Result<Option<CUmemGenericAllocationHandle>, CUresult> {
         let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
@@ -229,7 +255,7 @@ impl Memory {
     }
 
     /// What a piece was asked for with.
-    pub fn physical_prop(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemAllocationProp> {
+    pub fn prop(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemAllocationProp> {
         self.ledger.lock().pieces.get(&piece_of(handle)).map(|piece| piece.prop)
     }
 
@@ -244,7 +270,7 @@ impl Memory {
     }
 
     /// Keeps everything in a range where it is.
-    pub fn pin_at(&self, at: u64, bytes: u64) {
+    pub fn pin_range(&self, at: u64, bytes: u64) {
         let mut ledger = self.ledger.lock();
         let first = ledger.mappings.range(..=at).next_back().map_or(at, |(start, _)| *start);
         let ids: Vec<PieceId> =
@@ -257,7 +283,7 @@ impl Memory {
     }
 
     /// Physical memory that the driver made as it was asked, because it cannot be a piece.
-    pub fn add_special_physical(&self, handle: CUmemGenericAllocationHandle, device: DeviceId, bytes: u64) {
+    pub fn add_special(&self, handle: CUmemGenericAllocationHandle, device: DeviceId, bytes: u64) {
         self.ledger.add_unevictable(
             handle as usize,
             Unevictable { device, bytes, reason: "made for a special use", context: 0 },

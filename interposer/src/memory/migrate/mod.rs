@@ -111,7 +111,8 @@ impl Memory {
     pub fn evict(&self, wanted: &[Share], mut progress: impl FnMut(TotalsOf<'_>)) -> Vec<Share> {
         each(&self.contexts, wanted, |context, bytes| {
             // What nothing lies in need not be kept anywhere.
-            let shed = if bytes.0 > 0 { self.release_empty_chunks(context.device.id, 0) } else { None };
+            let shed =
+                if bytes.0 > 0 { self.releaser.release_empty_chunks(context.device.id, 0) } else { None };
             let mut moved = shed.unwrap_or_default();
             while moved < bytes.0 {
                 let batch = self.evict_batch(context, bytes.0 - moved, &mut progress);
