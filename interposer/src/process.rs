@@ -7,7 +7,6 @@ use crate::driver::contexts::Contexts;
 use crate::driver::pools::Pools;
 use crate::gate::Gate;
 use crate::limits::Limits;
-use crate::memory::share::Ipc;
 use crate::memory::{Collaborators, Memory};
 use crate::settings::Settings;
 use crate::sys::waker::Waker;
@@ -24,7 +23,6 @@ pub struct Process {
     pub limits: Arc<Limits>,
     pub bypass: BypassDetector,
     pub memory: Memory,
-    pub ipc: Ipc,
     pub admission: Admission,
     pub pools: Pools,
     pub waker: Arc<Waker>,
@@ -69,7 +67,6 @@ impl Process {
         };
         Self {
             memory: Memory::new(settings.engine, &uses),
-            ipc: Ipc::default(),
             admission: Admission::default(),
             pools: Pools::default(),
             settings,

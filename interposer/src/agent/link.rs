@@ -270,5 +270,5 @@ fn hello(process: &Process, instance: InstanceId, holds: bool) -> Hello {
 }
 
 fn swap_held(memory: &Memory) -> Option<Bytes> {
-    Some(Bytes(memory.space.capacity())).filter(|held| *held != Bytes::ZERO)
+    Some(Bytes(memory.swap.capacity())).filter(|held| *held != Bytes::ZERO)
 }

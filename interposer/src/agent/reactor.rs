@@ -94,7 +94,7 @@ pub fn spawn(process: &'static Process) {
 impl Agent {
     fn new(process: &'static Process) -> io::Result<Self> {
         let Process { settings, memory, waker, .. } = process;
-        let transport = Transport::spawn(&settings.socket, memory.space.clone(), waker.clone())?;
+        let transport = Transport::spawn(&settings.socket, memory.swap.clone(), waker.clone())?;
         let now = clock::instant();
         Ok(Self {
             process,
@@ -177,7 +177,7 @@ impl Agent {
         let Process { memory, .. } = self.process;
         self.contended = false;
         self.lease = LeaseId(0);
-        memory.space.scheduler_lost();
+        memory.swap.scheduler_lost();
         memory.ledger.set_scheduler_attached(false);
         self.stop_pacing();
         if self.phase == Phase::Waiting {
@@ -196,7 +196,7 @@ impl Agent {
         for text in bypass.take_reports() {
             self.link.send(&ToScheduler::Report(text))?;
         }
-        if let Some(bytes) = memory.space.next_request() {
+        if let Some(bytes) = memory.swap.next_request() {
             self.link.send(&ToScheduler::SwapWanted(Bytes(bytes)))?;
         }
         let may_ask = self.retry_room_at.is_none_or(|at| clock::instant() >= at);
@@ -254,7 +254,7 @@ impl Agent {
         if self.is_contended_holder() && self.link.is_up() {
             self.pacer.pace(self.process, now);
         }
-        if memory.has_conversions(self.phase.runs()) {
+        if memory.exporter.has_conversions(self.phase.runs()) {
             self.convert()?;
         }
         if self.may_register_swap() && now >= self.swap.register_due() {
@@ -302,7 +302,7 @@ impl Agent {
             Phase::Unmanaged | Phase::UnmanagedBlocked => false,
         };
         let memory = &self.process.memory;
-        is_likely && self.link.is_up() && memory.space.has_unregistered() && memory.may_swap()
+        is_likely && self.link.is_up() && memory.swap.has_unregistered() && memory.may_swap()
     }
 
     /// Gives swap space to memory without any; asks for what is lacking, if `ask`.

@@ -40,9 +40,9 @@ impl SwapUpkeep {
     /// Gives swap space to memory that was made while there was no scheduler to ask, so that it can leave from then on;
     /// asks for what is lacking, if `ask`, or else later.
     pub fn assign(&mut self, memory: &Memory, ask: bool) {
-        let lacking = memory.assign_slots();
+        let lacking = memory.pieces.assign_slots();
         if let Some((bytes, largest)) = lacking.filter(|_| ask) {
-            memory.space.request(bytes, largest);
+            memory.swap.request(bytes, largest);
         }
         self.assign_due = lacking.map(|_| clock::instant() + ASSIGN_AGAIN);
     }
@@ -56,7 +56,7 @@ impl SwapUpkeep {
             .all()
             .first()
             .and_then(|context| context.enter())
-            .is_some_and(|entered| memory.space.register_next(&entered));
+            .is_some_and(|entered| memory.swap.register_next(&entered));
         let took = clock::instant().duration_since(start);
         self.register_due = clock::instant() + if done { pause(took) } else { REGISTER_AGAIN };
     }

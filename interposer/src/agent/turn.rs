@@ -81,7 +81,7 @@ impl Agent {
         }
         memory.ledger.set_scheduler_attached(welcome.enabled);
         // The process is admitted with the answer about swap space.
-        if !self.link.speaks(SWAP_SINCE) || !memory.space.scheduler_connected() {
+        if !self.link.speaks(SWAP_SINCE) || !memory.swap.scheduler_connected() {
             self.assign_swap(true);
             admission.admit();
         }
@@ -90,7 +90,7 @@ impl Agent {
 
     fn on_swap_space(&mut self, bytes: Bytes, swap: SwapGrant) {
         let Process { memory, admission, .. } = self.process;
-        let all = memory.space.on_grant(bytes.0, swap).unwrap_or_else(|error| {
+        let all = memory.swap.on_grant(bytes.0, swap).unwrap_or_else(|error| {
             log::warning!("swap space cannot be mapped: {error}");
             false
         });
@@ -227,7 +227,7 @@ impl Agent {
         let Process { memory, settings, .. } = self.process;
         let mut reported = Ok(());
         let progress = || keep_error(&mut reported, || self.report());
-        let fetched = memory.restore(budget, settings.prefetch, progress);
+        let fetched = memory.migrator.restore(budget, settings.prefetch, progress);
         reported.map(|()| fetched)
     }
 
@@ -247,7 +247,7 @@ impl Agent {
         let Process { memory, .. } = self.process;
         memory.residency.forbid_placement();
         let mut reported = Ok(());
-        let evicted = memory.evict(wanted, |totals| {
+        let evicted = memory.migrator.evict(wanted, |totals| {
             keep_error(&mut reported, || self.reporter.report_totals(totals, &self.link));
         });
         reported.map(|()| evicted)
@@ -260,14 +260,14 @@ impl Agent {
             self.pacer.release();
             if !self.stop(OWN_DRAIN) {
                 self.open_gate();
-                memory.refuse_conversions();
+                memory.exporter.refuse_conversions();
                 return Ok(());
             }
         }
         memory.residency.forbid_placement();
-        memory.recreate_exportable();
-        if self.phase.runs() && captures.while_none(|| memory.convert_managed()).is_none() {
-            memory.refuse_conversions();
+        memory.exporter.recreate_exportable();
+        if self.phase.runs() && captures.while_none(|| memory.converter.convert_managed()).is_none() {
+            memory.exporter.refuse_conversions();
         }
         match self.phase {
             Phase::Held if self.everything_back() => self.open_gate(),

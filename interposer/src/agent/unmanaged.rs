@@ -30,7 +30,7 @@ impl Agent {
     /// and tried again after a time that differs between them.
     fn evict_and_retry(&mut self) {
         let Process { contexts, memory, .. } = self.process;
-        memory.evict(&everything(contexts), |_| {});
+        memory.migrator.evict(&everything(contexts), |_| {});
         let pause = u32::from(random().unwrap_or_default()[0]) * RETRY_ROOM / 25;
         self.retry_room_at = Some(clock::instant() + RETRY_ROOM + pause);
     }
@@ -39,7 +39,7 @@ impl Agent {
     pub(super) fn everything_back(&self) -> bool {
         let Process { contexts, memory, settings, .. } = self.process;
         memory.residency.allow_placement() || {
-            memory.restore(&everything(contexts), settings.prefetch, || {});
+            memory.migrator.restore(&everything(contexts), settings.prefetch, || {});
             memory.residency.allow_placement() || contexts.are_broken()
         }
     }
@@ -110,9 +110,9 @@ impl Agent {
 pub fn abandon(process: &'static Process) {
     let Process { contexts, memory, settings, .. } = process;
     memory.ledger.set_scheduler_attached(false);
-    memory.space.scheduler_lost();
+    memory.swap.scheduler_lost();
     while !memory.residency.allow_placement() {
-        memory.restore(&everything(contexts), settings.prefetch, || {});
+        memory.migrator.restore(&everything(contexts), settings.prefetch, || {});
         if contexts.are_broken() {
             break;
         }

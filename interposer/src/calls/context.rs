@@ -77,7 +77,7 @@ impl EndingContext {
         reset: bool,
     ) -> Self {
         let memory = process.memory.teardown.detach(raw, reset);
-        let imports = process.ipc.detach_context(raw);
+        let imports = process.memory.ipc.detach_context(raw);
         Self { raw, context, memory, imports, _ending }
     }
 

@@ -40,7 +40,7 @@ pub fn ipc_get_handle(
 
 /// Whether other processes can open it, as far as is known: an answer that waits for nothing.
 pub(super) fn is_shareable(process: &Process, known: &AllocInfo) -> bool {
-    known.shareable || known.convertible && process.memory.may_convert()
+    known.shareable || known.convertible && process.memory.converter.may_work()
 }
 
 fn advise() {
@@ -53,13 +53,13 @@ fn advise() {
 fn ticket(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
     process.admission.wait()?;
     let wait = || drop(wait_for_memory(process));
-    process.memory.convert_to_pieces(known.start, wait).inspect_err(|_| advise())?;
-    process.memory.make_exportable(known.start)?;
+    process.memory.exporter.convert_to_pieces(known.start, wait).inspect_err(|_| advise())?;
+    process.memory.exporter.make_exportable(known.start)?;
     let in_flight = wait_for_memory(process);
-    let offset = process.memory.pin_allocation(known.start)?;
+    let offset = process.memory.exporter.pin_allocation(known.start)?;
     drop(in_flight);
     process.waker.wake();
-    process.ipc.export(&process.memory, known, offset).map_err(|error| {
+    process.memory.ipc.export(known, offset).map_err(|error| {
         log::warning!("memory cannot be shared with other processes: {error}");
         CUresult::ERROR_OPERATING_SYSTEM
     })
@@ -77,22 +77,21 @@ pub fn ipc_open(
     let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), process.contexts.current()) else {
         return Disposition::Passthrough;
     };
-    let reserve = |bytes| process.memory.addresses.reserve(bytes);
     // SAFETY: the application's own pointer for the result.
-    match unsafe { complete_with(dptr, process.ipc.import(&context, ticket, reserve)) } {
+    match unsafe { complete_with(dptr, process.memory.ipc.import(&context, ticket)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
 }
 
 pub fn ipc_close(process: &'static Process, dptr: CUdeviceptr) -> Disposition<NoAfter> {
-    let Some(context) = process.ipc.context_of(dptr) else { return Disposition::Passthrough };
+    let Some(context) = process.memory.ipc.context_of(dptr) else { return Disposition::Passthrough };
     // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
     let waited = process.captures.while_none(|| {
         process.contexts.named(context).map_or(CUresult::SUCCESS, |context| context.synchronize())
     });
     match waited.unwrap_or(CUresult::ERROR_STREAM_CAPTURE_UNSUPPORTED) {
-        CUresult::SUCCESS => process.ipc.close(dptr),
+        CUresult::SUCCESS => process.memory.ipc.close(dptr),
         code => return complete(Err(code)),
     }
     complete(Ok(()))

@@ -144,7 +144,7 @@ fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<Box
 
 /// The allocation at an address, or that of another process which was opened there.
 fn known(process: &Process, address: CUdeviceptr) -> Option<AllocInfo> {
-    process.memory.ledger.alloc_info(address).or_else(|| process.ipc.alloc_info(address))
+    process.memory.ledger.alloc_info(address).or_else(|| process.memory.ipc.alloc_info(address))
 }
 
 /// An allocation that looks otherwise than the application should see it.

@@ -3,9 +3,7 @@
 //! Reading order: `ledger` (what there is, and the pieces and arenas it is made of), `alloc` (what the application's
 //! calls make and free), `migrate` (how memory leaves the device and comes back), `share` (what processes open of each
 //! other).
-use crate::driver::contexts::Contexts;
 use crate::settings::EngineChoice;
-use crate::sys::waker::Waker;
 use alloc::Allocator;
 use alloc::addresses::Addresses;
 use alloc::deferred::DeferredFrees;
@@ -17,8 +15,13 @@ use alloc::teardown::Teardown;
 use alloc::vmm::Vmm;
 use engine::EngineSelection;
 use ledger::shared::SharedLedger;
+use migrate::Migrator;
+use migrate::pieces::PieceMover;
 use migrate::residency::Residency;
-use std::sync::{Arc, OnceLock};
+use share::IpcMemory;
+use share::convert::Converter;
+use share::export::Exporter;
+use std::sync::Arc;
 
 pub mod alloc;
 pub mod collaborators;
@@ -38,19 +41,17 @@ pub use ledger::peers::AccessScope;
 pub use ledger::query::AllocInfo;
 pub use ledger::sizes::GRANULE;
 pub use ledger::{Totals, Unevictable};
-pub use migrate::TotalsOf;
+pub use migrate::pieces::TotalsOf;
 pub use migrate::residency::ResidencyGuard;
 pub use migrate::swap_space::{FileMapping, SwapGrant, SwapSpace};
 
 /// All device memory of this process.
 #[derive(Debug)]
 pub struct Memory {
-    contexts: Arc<Contexts>,
-    waker: Arc<Waker>,
     pub ledger: Arc<SharedLedger>,
-    pub space: Arc<SwapSpace>,
+    pub swap: Arc<SwapSpace>,
     pub engine: Arc<EngineSelection>,
-    pub residency: Residency,
+    pub residency: Arc<Residency>,
     pub addresses: Arc<Addresses>,
     pub alloc: Arc<Allocator>,
     pub frees: Frees,
@@ -58,45 +59,51 @@ pub struct Memory {
     pub pools: PoolAccounts,
     pub vmm: Vmm,
     pub teardown: Teardown,
-    releaser: Arc<Releaser>,
-    /// Whether the driver gives addresses of managed memory back, once that was tried.
-    converts: OnceLock<bool>,
+    pub pieces: Arc<PieceMover>,
+    pub migrator: Migrator,
+    pub exporter: Arc<Exporter>,
+    pub converter: Converter,
+    pub ipc: IpcMemory,
 }
 
 impl Memory {
     pub fn new(choice: EngineChoice, uses: &Collaborators) -> Self {
         let Collaborators { contexts, captures, waker, .. } = uses.clone();
         let ledger = Arc::new(SharedLedger::new(waker.clone()));
-        let space = Arc::new(SwapSpace::default());
-        let engine = Arc::new(EngineSelection::new(choice, space.clone()));
+        let swap = Arc::new(SwapSpace::default());
+        let engine = Arc::new(EngineSelection::new(choice, swap.clone()));
         let addresses = Arc::new(Addresses::default());
-        let releaser = Arc::new(Releaser::new(ledger.clone(), space.clone(), contexts.clone()));
+        let releaser = Arc::new(Releaser::new(ledger.clone(), swap.clone(), contexts));
         let deferred = Arc::new(DeferredFrees::new(uses, ledger.clone(), releaser.clone()));
         let extents = Arc::new(ExtentAllocator::new(
             uses,
             ledger.clone(),
-            space.clone(),
+            swap.clone(),
             addresses.clone(),
             releaser.clone(),
         ));
         let alloc =
             Arc::new(Allocator::new(uses, ledger.clone(), engine.clone(), extents.clone(), deferred.clone()));
+        let residency = Arc::new(Residency::new(ledger.clone()));
+        let pieces = Arc::new(PieceMover::new(uses, ledger.clone(), swap.clone(), residency.clone()));
+        let exporter = Arc::new(Exporter::new(uses, ledger.clone(), pieces.clone()));
         Self {
             frees: Frees::new(uses, ledger.clone(), releaser.clone(), deferred.clone()),
             pools: PoolAccounts::new(ledger.clone(), releaser.clone(), captures),
-            vmm: Vmm::new(ledger.clone(), space.clone(), alloc.clone(), extents, waker.clone()),
+            vmm: Vmm::new(ledger.clone(), swap.clone(), alloc.clone(), extents, waker),
             teardown: Teardown::new(ledger.clone(), releaser.clone(), deferred.clone()),
-            residency: Residency::new(ledger.clone()),
-            contexts,
-            waker,
+            migrator: Migrator::new(uses, ledger.clone(), releaser, pieces.clone()),
+            converter: Converter::new(uses, ledger.clone(), residency.clone(), addresses.clone()),
+            ipc: IpcMemory::new(ledger.clone(), exporter.clone(), addresses.clone()),
+            ledger,
+            swap,
             engine,
+            residency,
             addresses,
             alloc,
             deferred,
-            releaser,
-            ledger,
-            space,
-            converts: OnceLock::new(),
+            pieces,
+            exporter,
         }
     }
 

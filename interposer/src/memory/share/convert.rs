@@ -7,28 +7,62 @@
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use crate::driver;
 use crate::driver::context::Context;
-use crate::memory::Memory;
-use crate::memory::alloc::addresses::{make_managed, make_managed_at, reserve_at, reserve_near, unreserve};
-use crate::memory::ledger::Backing;
+use crate::driver::contexts::Contexts;
+use crate::memory::alloc::addresses::{
+    Addresses, make_managed, make_managed_at, reserve_at, reserve_near, unreserve,
+};
+use crate::memory::collaborators::Collaborators;
 use crate::memory::ledger::piece::{self, SHAREABLE, SHARED};
 use crate::memory::ledger::pieces::PieceKind;
+use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::{CHUNK_MAX, piece_sizes};
+use crate::memory::ledger::{Backing, Ledger, PieceId};
+use crate::memory::migrate::residency::Residency;
 use crate::sys::log;
 use nvshare_abi::*;
+use std::sync::{Arc, OnceLock};
 
-impl Memory {
+#[derive(Debug)]
+pub struct Converter {
+    ledger: Arc<SharedLedger>,
+    residency: Arc<Residency>,
+    addresses: Arc<Addresses>,
+    contexts: Arc<Contexts>,
+    /// Whether the driver gives addresses of managed memory back, once that was tried.
+    works: OnceLock<bool>,
+}
+
+/// Pieces that are to take the place of managed memory, mapped elsewhere until then.
+struct Replacement {
+    ids: Vec<PieceId>,
+    elsewhere: u64,
+    start: u64,
+    bytes: u64,
+}
+
+impl Converter {
+    pub fn new(
+        uses: &Collaborators,
+        ledger: Arc<SharedLedger>,
+        residency: Arc<Residency>,
+        addresses: Arc<Addresses>,
+    ) -> Self {
+        let contexts = uses.contexts.clone();
+        Self { ledger, residency, addresses, contexts, works: OnceLock::new() }
+    }
+
     /// Whether managed memory can become pieces, as far as is known.
-    pub fn may_convert(&self) -> bool {
-        self.converts.get() != Some(&false)
+    pub fn may_work(&self) -> bool {
+        self.works.get() != Some(&false)
     }
 
     /// The same, tried out if it was not: in the context that is current, with nobody else choosing addresses.
-    fn conversion_works(&self) -> bool {
-        if let Some(known) = self.converts.get() {
+    fn works(&self) -> bool {
+        if let Some(known) = self.works.get() {
             return *known;
         }
         let Ok(start) = make_managed(CHUNK_MAX, CU_MEM_ATTACH_GLOBAL) else { return false };
-        // SAFETY: just made, and nobody else's.
+        // SAFETY: just made, and nobody was told of it.
         unsafe { driver::cuMemFree_v2(start) };
         let reserved = reserve_at(start, CHUNK_MAX);
         if reserved.is_ok() {
@@ -36,7 +70,7 @@ impl Memory {
         }
         // What was refused for another reason may go another time.
         if reserved.is_ok() || reserved == Err(CUresult::ERROR_NOT_SUPPORTED) {
-            let _ = self.converts.set(reserved.is_ok());
+            let _ = self.works.set(reserved.is_ok());
         }
         reserved.is_ok()
     }
@@ -66,50 +100,61 @@ impl Memory {
         let (bytes, device) = (extent.bytes, extent.device);
         let mut entered = context.enter().ok_or(CUresult::ERROR_CONTEXT_IS_DESTROYED)?;
         let stream = entered.stream()?;
-        let copy = |to, from| {
-            // SAFETY: as many bytes of memory of ours as both have, our own stream, and both stay until the wait.
-            unsafe {
-                driver::cuMemcpyDtoDAsync_v2(to, from, bytes as usize, stream).ok()?;
-                driver::cuStreamSynchronize(stream).ok()
-            }
-        };
-        if !self.conversion_works() {
+        if !self.works() {
             return Err(CUresult::ERROR_NOT_SUPPORTED);
         }
         // Made and filled elsewhere, so that nothing is lost if it cannot be.
-        let meanwhile = reserve_near(bytes, 0)?;
+        let elsewhere = reserve_near(bytes, 0)?;
         let mut prop = piece::device_prop(context.device.ordinal);
         prop.requestedHandleTypes |= SHAREABLE;
         let parts = piece_sizes(bytes).into_iter().map(|bytes| (bytes, None));
-        let ids = ledger.add_pieces(meanwhile, parts, PieceKind { device, prop, pinned: Some(SHARED) });
-        let made =
-            ledger.materialize(&ids).map_err(|(code, _, _)| code).and_then(|()| copy(meanwhile, start));
-        // SAFETY: managed memory of the driver's, which nothing uses; its bytes are in the pieces.
-        let freed = made.and_then(|()| unsafe { driver::cuMemFree_v2(start) }.ok());
-        if let Err(code) = freed {
-            ledger.drop_pieces(&ids);
-            unreserve(meanwhile, bytes);
-            return Err(code);
-        }
-        let moved = reserve_at(start, bytes).and_then(|()| ledger.move_pieces(&ids, meanwhile, start));
-        let done = match moved {
-            Ok(()) => Ok(()),
-            Err(code) if make_managed_at(start, bytes) => copy(start, meanwhile).and(Err(code)),
-            Err(code) => {
-                log::error!(
-                    "{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile"
-                );
-                let lost = ledger.extents.remove(&start);
-                lost.and_then(|extent| extent.arena).and_then(|arena_key| ledger.arenas.remove(&arena_key));
-                Err(code)
-            }
+        let ids = ledger.add_pieces(elsewhere, parts, PieceKind { device, prop, pinned: Some(SHARED) });
+        let replacement = Replacement { ids, elsewhere, start, bytes };
+        let done = match replacement.fill(&mut ledger, stream) {
+            Ok(()) => replacement.take_over(&mut ledger, stream),
+            Err(code) => Err(code),
         };
         match (done, ledger.extents.get_mut(&start)) {
-            (Ok(()), Some(extent)) => extent.backing = Backing::Pieces(ids),
-            _ => drop(ledger.drop_pieces(&ids)),
+            (Ok(()), Some(extent)) => extent.backing = Backing::Pieces(replacement.ids),
+            _ => drop(ledger.drop_pieces(&replacement.ids)),
         }
-        unreserve(meanwhile, bytes);
+        unreserve(elsewhere, bytes);
         self.ledger.mark_changed();
         done
+    }
+}
+
+impl Replacement {
+    /// Makes the pieces and copies the managed memory into them.
+    fn fill(&self, ledger: &mut Ledger, stream: CUstream) -> Result<(), CUresult> {
+        ledger.materialize(&self.ids).map_err(|(code, _, _)| code)?;
+        self.copy(self.elsewhere, self.start, stream)
+    }
+
+    /// Frees the managed memory and moves the pieces to its addresses. Where somebody else has been given these
+    /// meanwhile, managed memory comes back; at worst the bytes are lost.
+    fn take_over(&self, ledger: &mut Ledger, stream: CUstream) -> Result<(), CUresult> {
+        let Self { ids, elsewhere, start, bytes } = self;
+        // SAFETY: managed memory that the driver made, which nothing uses while residency is suspended and the gate is
+        // shut; its bytes are in the pieces.
+        unsafe { driver::cuMemFree_v2(*start) }.ok()?;
+        let moved = reserve_at(*start, *bytes).and_then(|()| ledger.move_pieces(ids, *elsewhere, *start));
+        let Err(code) = moved else { return Ok(()) };
+        if make_managed_at(*start, *bytes) {
+            return self.copy(*start, *elsewhere, stream).and(Err(code));
+        }
+        log::error!("{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile");
+        let lost = ledger.extents.remove(start);
+        lost.and_then(|extent| extent.arena).and_then(|arena_key| ledger.arenas.remove(&arena_key));
+        Err(code)
+    }
+
+    fn copy(&self, to: u64, from: u64, stream: CUstream) -> Result<(), CUresult> {
+        // SAFETY: at both addresses there is memory of ours of this length, which stays until the wait; our own stream
+        // of the context that is current.
+        unsafe {
+            driver::cuMemcpyDtoDAsync_v2(to, from, self.bytes as usize, stream).ok()?;
+            driver::cuStreamSynchronize(stream).ok()
+        }
     }
 }

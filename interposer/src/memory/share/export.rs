@@ -2,12 +2,17 @@
 //! are made anew when they do, at their addresses, by the agent, while nothing of this process is in flight.
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
-use crate::memory::Memory;
+use crate::driver::contexts::Contexts;
+use crate::memory::collaborators::Collaborators;
 use crate::memory::ledger::piece::{SHAREABLE, SHARED};
+use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
+use crate::memory::migrate::pieces::PieceMover;
 use crate::sys::sync::Deadline;
+use crate::sys::waker::Waker;
 use nvshare_abi::*;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a call waits for its pieces to be made anew. Long, for the agent does it between hand-overs.
@@ -35,7 +40,22 @@ fn pieces_of(ledger: &Ledger, start: u64) -> Option<(Vec<PieceId>, u64)> {
     Some((of_it, offset))
 }
 
-impl Memory {
+/// Makes allocations fit for other processes: what their calls wait for, and what the agent does for them.
+#[derive(Debug)]
+pub struct Exporter {
+    ledger: Arc<SharedLedger>,
+    pieces: Arc<PieceMover>,
+    contexts: Arc<Contexts>,
+    /// Wakes the agent.
+    waker: Arc<Waker>,
+}
+
+impl Exporter {
+    pub fn new(uses: &Collaborators, ledger: Arc<SharedLedger>, pieces: Arc<PieceMover>) -> Self {
+        let Collaborators { contexts, waker, .. } = uses.clone();
+        Self { ledger, pieces, contexts, waker }
+    }
+
     /// Waits until an allocation is made of pieces; `wait_for_grant` does that.
     ///
     /// # Errors
@@ -123,7 +143,7 @@ impl Memory {
                 piece.prop.requestedHandleTypes |= SHAREABLE;
             }
             if let Some(context) = device.and_then(|device| self.contexts.on(device)) {
-                self.evict_pieces(&context, &[id], u64::MAX, &mut |_| {});
+                self.pieces.evict(&context, &[id], u64::MAX, &mut |_| {});
             }
             if let Some(piece) = self.ledger.lock().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {
                 piece.prop.requestedHandleTypes &= !SHAREABLE;
@@ -166,7 +186,8 @@ impl Memory {
                 let piece = ledger.pieces.get(&id).ok_or(gone)?;
                 let real = piece.driver_handle.ok_or(gone)?;
                 let mut fd: RawFd = -1;
-                // SAFETY: a live handle; the driver writes a descriptor for this kind.
+                // SAFETY: the piece is on the device, so that its handle is the driver's; of this kind, the driver writes a
+                // descriptor to the pointer.
                 unsafe { driver::cuMemExportToShareableHandle((&raw mut fd).cast(), real, SHAREABLE, 0) }
                     .ok()?;
                 // SAFETY: just made by the driver, and nobody else's.

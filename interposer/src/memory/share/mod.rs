@@ -11,8 +11,10 @@ mod import;
 mod server;
 
 use crate::driver::context::Context;
-use crate::memory::Memory;
+use crate::memory::alloc::addresses::Addresses;
 use crate::memory::ledger::query::AllocInfo;
+use crate::memory::ledger::shared::SharedLedger;
+use crate::memory::share::export::Exporter;
 use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::{Mutex, MutexGuard, rank};
 use crate::sys::log;
@@ -23,7 +25,7 @@ use import::ImportedMemory;
 use nvshare_abi::{CUdeviceptr, CUresult};
 use nvshare_protocol::DeviceId;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// An allocation that others may open.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +60,28 @@ struct ExportTable {
     given: Vec<Export>,
 }
 
-#[derive(Debug, Default)]
-pub struct Ipc {
-    exports: Mutex<ExportTable, { rank::IPC_EXPORTS }>,
+/// Allocations of this process that others may open, and theirs that this one has opened.
+#[derive(Debug)]
+pub struct IpcMemory {
+    exports: Arc<Mutex<ExportTable, { rank::IPC_EXPORTS }>>,
     imports: Mutex<Vec<Import>, { rank::IPC_IMPORTS }>,
+    ledger: Arc<SharedLedger>,
+    exporter: Arc<Exporter>,
+    addresses: Arc<Addresses>,
 }
 
-impl Ipc {
+impl ExportTable {
+    /// The start and number of the allocation that a secret stands for.
+    fn behind(&self, secret: &Secret) -> Option<(u64, u64)> {
+        self.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
+    }
+}
+
+impl IpcMemory {
+    pub fn new(ledger: Arc<SharedLedger>, exporter: Arc<Exporter>, addresses: Arc<Addresses>) -> Self {
+        Self { exports: Arc::default(), imports: Mutex::default(), ledger, exporter, addresses }
+    }
+
     fn imports(&self) -> MutexGuard<'_, Vec<Import>> {
         self.imports.lock()
     }
@@ -73,43 +90,36 @@ impl Ipc {
     ///
     /// # Errors
     /// What stands in the way of a socket or a thread.
-    pub fn export(
-        &'static self,
-        memory: &'static Memory,
-        known: &AllocInfo,
-        offset: u64,
-    ) -> io::Result<IpcHandle> {
-        let mut inner = self.exports.lock();
-        let server = match inner.server {
+    pub fn export(&self, known: &AllocInfo, offset: u64) -> io::Result<IpcHandle> {
+        let mut table = self.exports.lock();
+        let server = match table.server {
             Some(server) => server,
-            None => *inner.server.insert(server::start(|secret| self.pieces_behind(memory, secret))?),
+            None => *table.server.insert(self.start_server()?),
         };
-        inner.given.retain(|given| memory.ledger.is_allocation(given.start, given.id));
-        let secret = match inner.given.iter().find(|given| given.start == known.start) {
+        table.given.retain(|given| self.ledger.is_allocation(given.start, given.id));
+        let secret = match table.given.iter().find(|given| given.start == known.start) {
             Some(given) => given.secret,
             None => {
                 let secret = random()?;
-                inner.given.push(Export { secret, start: known.start, id: known.id });
+                table.given.push(Export { secret, start: known.start, id: known.id });
                 secret
             }
         };
         Ok(IpcHandle { server, secret, offset, bytes: known.bytes })
     }
 
-    /// The pieces behind a secret, each with its bytes.
-    fn pieces_behind(&self, memory: &Memory, secret: &Secret) -> io::Result<Vec<(OwnedFd, u64)>> {
-        let Some((start, id)) = self.exported(secret) else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret"));
-        };
-        memory.export(start, id).map_err(|code| {
-            io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0))
+    /// Serves the pieces behind each secret, on a thread of its own. The name of its socket.
+    fn start_server(&self) -> io::Result<SocketName> {
+        let (exports, exporter) = (self.exports.clone(), self.exporter.clone());
+        server::start(move |secret| {
+            let behind = exports.lock().behind(secret);
+            let (start, id) = behind.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, "nothing was given under its secret")
+            })?;
+            exporter.export(start, id).map_err(|code| {
+                io::Error::other(format!("its memory cannot be exported (CUDA error {})", code.0))
+            })
         })
-    }
-
-    /// The start and number of the allocation that a secret stands for.
-    fn exported(&self, secret: &Secret) -> Option<(u64, u64)> {
-        let inner = self.exports.lock();
-        inner.given.iter().find(|given| given.secret == *secret).map(|given| (given.start, given.id))
     }
 
     /// Maps another process's allocation for a context's device, or counts one user more.
@@ -117,12 +127,7 @@ impl Ipc {
     /// # Errors
     /// As the driver's: `INVALID_CONTEXT` in the process that gave the handle, `INVALID_VALUE` where nothing is
     /// behind it any more.
-    pub fn import(
-        &self,
-        context: &Context,
-        handle: IpcHandle,
-        reserve: impl FnOnce(u64) -> Result<CUdeviceptr, CUresult>,
-    ) -> Result<CUdeviceptr, CUresult> {
+    pub fn import(&self, context: &Context, handle: IpcHandle) -> Result<CUdeviceptr, CUresult> {
         if self.exports.lock().server == Some(handle.server) {
             return Err(CUresult::ERROR_INVALID_CONTEXT);
         }
@@ -136,7 +141,8 @@ impl Ipc {
             log::warning!("memory of another process cannot be opened: {error}");
             CUresult::ERROR_INVALID_VALUE
         })?;
-        let mapped = ImportedMemory::new(parts, context.device.ordinal, reserve)?;
+        let mapped =
+            ImportedMemory::new(parts, context.device.ordinal, |bytes| self.addresses.reserve(bytes))?;
         if handle.offset.checked_add(handle.bytes).is_none_or(|end| end > mapped.bytes) {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
@@ -194,7 +200,7 @@ impl Ipc {
 /// What was opened in a context that is being destroyed.
 #[derive(Debug)]
 pub struct ContextImports<'a> {
-    ipc: &'a Ipc,
+    ipc: &'a IpcMemory,
     imports: Vec<Import>,
 }
 
