@@ -1,8 +1,8 @@
 //! Whether the scheduler admits this process: what `cuInit` and calls that make memory wait for.
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Condvar, Mutex, rank};
+use crate::sys::sync::Deadline;
 use nvshare_abi::CUresult;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum State {
 
 #[derive(Debug, Default)]
 pub struct Admission {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::LEAF }>,
     changed: Condvar,
     /// Whether it is refused: for calls that would rather not take the lock.
     refused: AtomicBool,
@@ -28,7 +28,7 @@ pub struct Admission {
 
 impl Admission {
     fn set(&self, state: State) {
-        let mut now = ignore_poison(self.state.lock());
+        let mut now = self.state.lock();
         *now = state;
         self.refused.store(matches!(state, State::Waits | State::Fails), Release);
         self.changed.notify_all();
@@ -51,13 +51,17 @@ impl Admission {
 
     /// Waits for the scheduler's first answer, but not for long.
     pub fn wait_for_answer(&self, bound: Duration) {
-        let state = ignore_poison(self.state.lock());
-        drop(ignore_poison(self.changed.wait_timeout_while(state, bound, |state| *state == State::Unknown)));
+        let deadline = Deadline::after(bound);
+        let mut state = self.state.lock();
+        while *state == State::Unknown {
+            let Some(left) = deadline.left() else { return };
+            state = state.wait_timeout(&self.changed, left);
+        }
     }
 
     /// Whether calls fail instead of waiting.
     pub fn fails(&self) -> bool {
-        self.refused.load(Acquire) && *ignore_poison(self.state.lock()) == State::Fails
+        self.refused.load(Acquire) && *self.state.lock() == State::Fails
     }
 
     /// Waits for admission, if it has been refused: without it there is nobody who counts memory, or has swap space.
@@ -68,8 +72,10 @@ impl Admission {
         if !self.refused.load(Acquire) {
             return Ok(());
         }
-        let state = ignore_poison(self.state.lock());
-        let state = ignore_poison(self.changed.wait_while(state, |state| *state == State::Waits));
+        let mut state = self.state.lock();
+        while *state == State::Waits {
+            state = state.wait(&self.changed);
+        }
         if *state == State::Fails { Err(CUresult::ERROR_SYSTEM_NOT_READY) } else { Ok(()) }
     }
 }

@@ -2,11 +2,10 @@
 #![allow(unsafe_code)] // it asks the dynamic linker who answers a name
 use crate::symbols::entry::Entry;
 use crate::symbols::glibc::real_dlsym;
+use crate::sys::lock::{Mutex, rank};
 use crate::sys::log;
-use crate::sys::sync::ignore_poison;
 use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// No more functions than this are told by name.
@@ -21,7 +20,7 @@ pub fn note_deepbind() -> bool {
 }
 
 #[derive(Debug, Default)]
-pub struct BypassDetector(Mutex<State>);
+pub struct BypassDetector(Mutex<State, { rank::LEAF }>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -53,7 +52,7 @@ impl BypassDetector {
     /// The program has looked up a driver function of which nobody has decided what it means for us.
     pub fn looked_up(&self, name: &CStr) {
         let name = name.to_string_lossy();
-        let mut state = ignore_poison(self.0.lock());
+        let mut state = self.0.lock();
         if state.unknown.len() < NAMED && state.unknown.insert(name.to_string()) {
             drop(state);
             self.report(format!("the program looks up {name}, which this version of nvshare does not know"));
@@ -62,7 +61,7 @@ impl BypassDetector {
 
     /// Work was found on the device while the gate was shut and nothing of ours was under way.
     pub fn bypassed_work(&self) {
-        let mut state = ignore_poison(self.0.lock());
+        let mut state = self.0.lock();
         state.bypassed += 1;
         let count = state.bypassed;
         drop(state);
@@ -93,12 +92,12 @@ impl BypassDetector {
 
     fn report(&self, text: String) {
         log::warning!("{text}");
-        ignore_poison(self.0.lock()).reports.push(text);
+        self.0.lock().reports.push(text);
     }
 
     /// What the scheduler has not been told yet: once.
     pub fn take_reports(&self) -> Vec<String> {
-        std::mem::take(&mut ignore_poison(self.0.lock()).reports)
+        std::mem::take(&mut self.0.lock().reports)
     }
 }
 

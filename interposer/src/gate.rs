@@ -6,7 +6,8 @@
 //! While the gate is open, entering and leaving are two atomic additions: no lock, no system call, no allocation.
 //!
 //! It can be opened with credits, for so many calls. The first call beyond them shuts it.
-use crate::sys::sync::{self, AtomicU32, AtomicU64, Condvar, Mutex, Ordering::*, ignore_poison};
+use crate::sys::lock::{Condvar, Mutex, rank};
+use crate::sys::sync::{AtomicU32, AtomicU64, Deadline, Ordering::*};
 use std::time::{Duration, Instant};
 
 /// How many calls are in flight: bits 0 to 29.
@@ -22,7 +23,7 @@ pub struct Gate {
     word: AtomicU64,
     /// The first call for which there is no credit, as the word counts arrivals.
     credit_limit: AtomicU32,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting, { rank::LEAF }>,
     opened: Condvar,
     emptied: Condvar,
 }
@@ -90,13 +91,13 @@ impl Gate {
             if let Some(in_flight) = self.try_enter() {
                 return Some(in_flight);
             }
-            let mut waiting = ignore_poison(self.waiting.lock());
+            let mut waiting = self.waiting.lock();
             if self.is_shut() {
                 waiting.threads += 1;
                 waiting.since.get_or_insert_with(crate::sys::clock::instant);
                 drop(waiting);
                 on_wait();
-                waiting = ignore_poison(self.waiting.lock());
+                waiting = self.waiting.lock();
                 let mut given_up = false;
                 while self.is_shut() {
                     given_up = gives_up();
@@ -105,7 +106,7 @@ impl Gate {
                     }
                     // The gate was opened, and shut again before this thread saw it.
                     waiting.since.get_or_insert_with(crate::sys::clock::instant);
-                    waiting = ignore_poison(self.opened.wait(waiting));
+                    waiting = waiting.wait(&self.opened);
                 }
                 waiting.threads -= 1;
                 if given_up {
@@ -123,7 +124,7 @@ impl Gate {
 
     /// Wakes the calls that wait, so that they look whether they give up.
     pub fn wake(&self) {
-        let _order = ignore_poison(self.waiting.lock());
+        let _order = self.waiting.lock();
         self.opened.notify_all();
     }
 
@@ -131,7 +132,7 @@ impl Gate {
     fn leave(&self) {
         let before = self.word.fetch_sub(1, Release);
         if before & SHUT != 0 && before & IN_FLIGHT == 1 {
-            let _order = ignore_poison(self.waiting.lock());
+            let _order = self.waiting.lock();
             self.emptied.notify_all();
         }
     }
@@ -145,7 +146,7 @@ impl Gate {
     }
 
     pub fn open(&self) {
-        let mut waiting = ignore_poison(self.waiting.lock());
+        let mut waiting = self.waiting.lock();
         waiting.since = None;
         self.word.fetch_and(!(SHUT | CREDITED), AcqRel);
         self.opened.notify_all();
@@ -153,7 +154,7 @@ impl Gate {
 
     /// Opens for about so many calls from now on (less than 2^31).
     pub fn open_with_credits(&self, calls: u32) {
-        let mut waiting = ignore_poison(self.waiting.lock());
+        let mut waiting = self.waiting.lock();
         waiting.since = None;
         let arrived = (self.word.load(Acquire) >> 32) as u32;
         self.credit_limit.store(arrived.wrapping_add(calls), Release);
@@ -165,23 +166,23 @@ impl Gate {
     /// Waits, with the gate shut, until no call is in flight. False after `bound`.
     #[must_use]
     pub fn wait_until_empty(&self, bound: Duration) -> bool {
-        let deadline = sync::Deadline::after(bound);
-        let mut order = ignore_poison(self.waiting.lock());
+        let deadline = Deadline::after(bound);
+        let mut order = self.waiting.lock();
         while self.word.load(Acquire) & IN_FLIGHT != 0 {
             let Some(left) = deadline.left() else { return false };
-            order = sync::wait_timeout(&self.emptied, order, left);
+            order = order.wait_timeout(&self.emptied, left);
         }
         true
     }
 
     /// Whether a call waits for the opening.
     pub fn has_waiters(&self) -> bool {
-        ignore_poison(self.waiting.lock()).threads > 0
+        self.waiting.lock().threads > 0
     }
 
     /// When the first of the calls arrived that wait for the opening.
     pub fn waiting_since(&self) -> Option<Instant> {
-        let waiting = ignore_poison(self.waiting.lock());
+        let waiting = self.waiting.lock();
         waiting.since.filter(|_| waiting.threads > 0)
     }
 

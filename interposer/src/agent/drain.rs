@@ -2,11 +2,11 @@
 use crate::driver::captures::{self, is_refusal};
 use crate::driver::context::{Context, Purpose};
 use crate::process::Process;
-use crate::sys::lock::{Mutex, rank};
+use crate::sys::lock::{Condvar, Mutex, rank};
 use crate::sys::sync::Deadline;
 use crate::sys::thread;
 use nvshare_abi::CUresult;
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A context with a capture that we did not see begin is asked again after this long: nothing tells of its end.

@@ -4,9 +4,8 @@
 #![allow(unsafe_code)] // one driver call, on our own threads
 use super::stream::StreamKey;
 use crate::driver;
-use crate::sys::lock::{Mutex, MutexGuard, rank};
+use crate::sys::lock::{Condvar, Mutex, MutexGuard, rank};
 use nvshare_abi::{CUresult, CUstream};
-use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// Whether the driver has refused a call because of a capture.

@@ -1,6 +1,5 @@
 //! Contexts that the driver is ending: what was submitted in them may still run.
-use crate::sys::lock::{Mutex, rank};
-use std::sync::Condvar;
+use crate::sys::lock::{Condvar, Mutex, rank};
 
 #[derive(Debug, Default)]
 pub struct Endings {

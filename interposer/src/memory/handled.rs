@@ -1,4 +1,4 @@
-//! Whose call it was.
+//! Whether a call was ours to handle.
 
 /// Whether a call was about memory of ours.
 #[must_use]

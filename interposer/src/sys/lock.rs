@@ -8,7 +8,8 @@
 //!
 //! A forked child takes none of the locks that its parent's other threads may hold: it begins with state of its own
 //! (`process.rs`), and the locks of the old one stay behind.
-use crate::sys::sync::{self, Condvar, ignore_poison};
+pub use crate::sys::sync::Condvar;
+use crate::sys::sync::{self, ignore_poison};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ pub mod table;
 
 use crate::memory::SwapSpace;
 use crate::sys::guarded_fd::{GuardedFd, LINK};
-use crate::sys::sync::ignore_poison;
+use crate::sys::lock::{Mutex, rank};
 use crate::sys::thread;
 use crate::sys::waker::Waker;
 use nvshare_protocol::frame;
@@ -17,8 +17,8 @@ pub use reader::Incoming;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A scheduler that does not take our few bytes for so long is as good as gone.
@@ -34,18 +34,18 @@ enum Command {
 
 /// What has come over one connection, in order; an error is the last.
 pub struct Inbox {
-    incoming: Mutex<VecDeque<io::Result<Incoming>>>,
+    incoming: Mutex<VecDeque<io::Result<Incoming>>, { rank::LEAF }>,
     waker: Arc<Waker>,
 }
 
 impl Inbox {
     fn put(&self, incoming: io::Result<Incoming>) {
-        ignore_poison(self.incoming.lock()).push_back(incoming);
+        self.incoming.lock().push_back(incoming);
         self.waker.wake();
     }
 
     fn is_empty(&self) -> bool {
-        ignore_poison(self.incoming.lock()).is_empty()
+        self.incoming.lock().is_empty()
     }
 }
 
@@ -105,7 +105,7 @@ impl Connection {
     /// # Errors
     /// Why nothing will come any more, once the rest has been received.
     pub fn receive(&self) -> io::Result<Vec<Incoming>> {
-        let mut incoming = ignore_poison(self.inbox.incoming.lock());
+        let mut incoming = self.inbox.incoming.lock();
         if incoming.front().is_some_and(Result::is_err) {
             return incoming.pop_front().map_or(Ok(Vec::new()), |error| error.map(|last| vec![last]));
         }

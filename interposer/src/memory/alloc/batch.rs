@@ -2,8 +2,8 @@
 use crate::driver::stream::StreamKey;
 use std::collections::{BTreeMap, VecDeque};
 
-/// After so much a batch is closed: an event costs more than a free, and what has none yet is only of use in its
-/// stream.
+/// A batch is closed after so much. Recording an event costs more than a free; without one, the memory is of use to its
+/// own stream only.
 const BATCH_ITEMS: usize = 64;
 const BATCH_BYTES: u64 = 64 << 20;
 
@@ -131,7 +131,7 @@ impl Batches {
         let batch = self.batches.get_mut(at)?;
         batch.items.push(item);
         batch.bytes += item.bytes;
-        // Nobody else can name a thread's own stream later.
+        // Only this thread can name its own default stream, so its batches are closed at once.
         let is_full = batch.items.len() >= BATCH_ITEMS || batch.bytes >= BATCH_BYTES || stream.is_own();
         if is_full { self.batches.remove(at) } else { None }
     }

@@ -1,5 +1,5 @@
-//! Memory freed in a stream's order: it may be used again in that stream at once, elsewhere when the stream has come
-//! so far.
+//! Memory freed in a stream's order (`cuMemFreeAsync`). The same stream may use it again at once; everybody else may once
+//! the stream has passed the free, which an event tells of a batch of frees.
 #![allow(unsafe_code)] // records and asks events
 use crate::driver;
 use crate::driver::captures::{Captures, is_refusal};
@@ -105,7 +105,7 @@ impl DeferredFrees {
         self.fence_all(open, Fence::AllWork, |batch| self.record_fence(batch, stream));
     }
 
-    /// Closes batches by `close`, unless a capture is going on: then they end so.
+    /// Closes open batches by `close`; during a capture, which that would disturb, they get `fence` instead.
     fn fence_all(&self, open: VecDeque<Batch>, fence: Fence, close: impl Fn(Batch)) {
         for batch in open {
             let mut batch = Some(batch);
@@ -116,7 +116,7 @@ impl DeferredFrees {
         }
     }
 
-    /// Gives back all that has passed, of streams too that the calling thread can name and that wait for nothing.
+    /// Gives back what streams have passed, and closes the open batches of streams that the calling thread can name.
     pub fn reclaim_current(&self) {
         if let Some(context) = self.contexts.current() {
             let _no_stream_ends = self.stream_names.lock();
@@ -145,7 +145,7 @@ impl DeferredFrees {
         if self.captures.any() {
             return;
         }
-        // One at a time: a context's end waits for it, with which the events end that it asks.
+        // One thread at a time. A context's end waits for this lock, because the context's events end with it.
         let one = match self.reclaim_lock.try_lock() {
             Some(one) => one,
             None if wait => self.reclaim_lock.lock(),
@@ -185,7 +185,7 @@ impl DeferredFrees {
                     // The later ones are asked another time: asking all of them would cost more than it frees.
                     break;
                 }
-                // Nothing comes of this event any more. In a broken context nothing comes of anything.
+                // The event is of no use any more, as in a context in error.
                 _ => reclaimed.kept.push_back(Batch { fence: Fence::AllWork, ..batch }),
             }
         }
@@ -207,7 +207,7 @@ impl DeferredFrees {
     fn all_work_done(&self) -> bool {
         let all = self.contexts.all();
         let ended = || all.iter().all(|context| context.synchronize() == CUresult::SUCCESS);
-        // Of a context that is being ended nothing can be asked.
+        // The work of a context that is being destroyed cannot be waited for.
         self.captures.while_none(ended).unwrap_or(false) && !self.contexts.endings.is_any()
     }
 

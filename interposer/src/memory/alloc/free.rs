@@ -22,7 +22,7 @@ pub struct FreeingAllocation<'a> {
     extent: Option<Extent>,
 }
 
-/// Who frees what the application frees.
+/// Frees what the application frees, at once or in a stream's order.
 #[derive(Debug)]
 pub struct Frees {
     ledger: Arc<SharedLedger>,
@@ -51,7 +51,7 @@ impl Frees {
         let (allocation, shared) = {
             let ledger = self.ledger.lock();
             let Some(allocation) = ledger.allocations.get(&start) else {
-                // Where a chunk begins, the driver would free all of it.
+                // At the start of a chunk the driver would free the whole chunk.
                 return if ledger.is_in_a_chunk(start) {
                     Err(CUresult::ERROR_INVALID_VALUE)
                 } else {
@@ -107,7 +107,7 @@ impl Frees {
         let ledger = &mut *guard;
         let Some(allocation) = ledger.allocations.get_mut(&start).filter(|allocation| !allocation.managed)
         else {
-            // Where a chunk begins, the driver would free all of it.
+            // At the start of a chunk the driver would free the whole chunk.
             return if ledger.is_in_a_chunk(start) { Err(CUresult::ERROR_INVALID_VALUE) } else { Ok(None) };
         };
         let is_the_drivers = |extent: &Extent| extent.backing == Backing::Plain && extent.arena.is_none();

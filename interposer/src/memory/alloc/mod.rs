@@ -1,4 +1,4 @@
-//! What the application's calls for memory do.
+//! What the application's calls for memory do: they charge the limit, then take a part of a chunk or a new extent.
 #![allow(unsafe_code)] // asks the driver whether it would allocate
 pub mod addresses;
 pub mod batch;
@@ -110,7 +110,7 @@ impl Allocator {
                     allocation.freed = false;
                     return Ok(item.start);
                 }
-                // Of an earlier pool of this number.
+                // It is of an earlier pool with this handle.
                 Some(_) => {
                     drop(ledger);
                     self.deferred.defer(item.start, item.id);
@@ -138,8 +138,8 @@ impl Allocator {
         Ok(charge)
     }
 
-    /// Counts bytes; where the limit is in the way, what streams have freed, or a capture's end has made free, is given
-    /// back first. Where no limit is set, what nobody has addresses for is refused all the same.
+    /// Counts bytes. If they exceed the limit, memory whose frees were deferred is reclaimed first: what streams have
+    /// passed, then everything. More than the address space holds is refused even without a limit.
     pub fn charge_or_reclaim(
         &self,
         device: DeviceId,
@@ -264,9 +264,9 @@ fn min_chunk(engine: Engine, device: &Device) -> u64 {
     if is_convertible { CHUNK_MAX } else { GRANULE }
 }
 
-/// The driver's answer to a plain allocation beside a capture, which it may refuse and end the capture with. Of pieces
-/// it would not know; a question about a stream of ours is allowed and forbidden like an allocation
-/// (`tests/gpu/facts.sh`), and does nothing else.
+/// The driver's answer to a plain allocation during a capture: it may refuse it, and then ends the capture. It does not
+/// see the allocation of pieces, so it is asked about a stream of ours, which it allows and forbids like an allocation
+/// (`tests/gpu/facts.sh`) and which has no other effect.
 fn may_allocate(context: &Context) -> Result<(), CUresult> {
     let Some(mut entered) = context.enter() else { return Ok(()) };
     let Ok(stream) = entered.stream() else { return Ok(()) };

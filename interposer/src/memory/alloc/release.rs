@@ -88,7 +88,7 @@ impl Releaser {
     pub fn release_extent(&self, start: u64, extent: Extent) {
         self.ledger.mark_changed();
         let Backing::Pieces(ids) = extent.backing else {
-            // The driver waits in it, and by its documentation needs a context.
+            // The driver waits for the context's work, and by its documentation needs a context.
             let context = self.contexts.named(extent.context);
             // SAFETY: the driver made it at this address for an extent that is out of the ledger now: nobody else frees it.
             let free = || unsafe { driver::cuMemFree_v2(start) };

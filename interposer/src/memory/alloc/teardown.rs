@@ -1,9 +1,9 @@
-//! What goes with a context.
+//! What ends with a context.
 //!
-//! Before the driver destroys it, what it has is taken out of the ledger, for afterwards its handle and its addresses may
-//! be somebody else's at once; given back it is only when the driver has done it, for until then its kernels may run.
-//! What was allocated from pools belongs to no context and stays, but for a reset of the device (`cuCtxDestroy` in
-//! `cuda.h` of CUDA 12).
+//! Before the driver destroys a context, its memory is taken out of the ledger: afterwards the handle and the addresses
+//! may belong to somebody else at once. The memory is released only when the driver has succeeded, because the context's
+//! kernels may run until then. Memory from pools belongs to no context and stays, except when the device is reset
+//! (`cuCtxDestroy` in `cuda.h` of CUDA 12).
 use crate::memory::alloc::batch::PendingFrees;
 use crate::memory::alloc::deferred::DeferredFrees;
 use crate::memory::alloc::release::Releaser;
@@ -20,7 +20,7 @@ pub struct ContextMemory<'a> {
     owner: &'a Teardown,
     context: usize,
     allocations: BTreeMap<u64, Allocation>,
-    /// What goes whole: what the driver frees itself, and shared chunks.
+    /// What ends as a whole: extents that the driver frees itself, and chunks.
     extents: BTreeMap<u64, Extent>,
     arenas: BTreeMap<ArenaKey, Arena>,
     unevictable: BTreeMap<usize, Unevictable>,
@@ -71,7 +71,7 @@ impl Transaction for ContextMemory<'_> {
                 releaser.release_place(ledger, start, &allocation);
             }
         }
-        // A shared chunk of the context's that has become pieces is not the driver's to free.
+        // A chunk that was converted into pieces is ours to free, not the driver's.
         for (start, extent) in self.extents.into_iter().filter(|(_, extent)| !extent.is_the_drivers()) {
             releaser.release_extent(start, extent);
         }

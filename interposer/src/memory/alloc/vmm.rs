@@ -1,5 +1,5 @@
-//! Physical memory that the application makes and maps itself: pieces, whose handles are ours, so that the driver's
-//! may change while they are away.
+//! Physical memory that the application creates and maps itself (`cuMemCreate`, `cuMemMap`). It is made of pieces, and the
+//! application's handles are ours, because the driver's handle of a piece changes with each eviction.
 #![allow(unsafe_code)] // makes and maps device memory through the driver
 use crate::driver;
 use crate::memory::alloc::Allocator;
@@ -27,7 +27,7 @@ fn piece_of(handle: CUmemGenericAllocationHandle) -> PieceId {
     handle & !MARK
 }
 
-/// The application's own physical memory.
+/// The application's calls for virtual memory management.
 #[derive(Debug)]
 pub struct Vmm {
     ledger: Arc<SharedLedger>,
@@ -90,7 +90,7 @@ impl Vmm {
         }
     }
 
-    /// One handle less; without handles and mappings the piece goes.
+    /// Releases a handle. A piece without handles and mappings is dropped.
     ///
     /// # Errors
     /// `INVALID_VALUE` if there is no such handle.
@@ -109,7 +109,7 @@ impl Vmm {
         Ok(())
     }
 
-    /// Maps a piece, or notes where it will be.
+    /// Maps a piece, or records the mapping of an evicted one.
     ///
     /// # Errors
     /// The driver's; `INVALID_VALUE` for a handle or a range that cannot be.
@@ -122,7 +122,7 @@ impl Vmm {
     ) -> Result<(), CUresult> {
         let id = piece_of(handle);
         let mut ledger = self.ledger.lock();
-        // The driver would say so itself, but not of a piece that is away.
+        // The driver would refuse it itself, but it does not know of evicted pieces.
         let taken = ledger.piece_at(at).is_some()
             || ledger.mappings.range(at..at.saturating_add(bytes)).next().is_some();
         let piece = ledger.pieces.get_mut(&id).filter(|piece| piece.app_handles > 0);
@@ -135,7 +135,7 @@ impl Vmm {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         if let Some(real) = piece.driver_handle {
-            // SAFETY: the application's own arguments, with the driver's handle for ours.
+            // SAFETY: the application's own arguments, which the driver checks, with the driver's handle in place of ours.
             unsafe { driver::cuMemMap(at, bytes as usize, offset as usize, real, 0) }.ok()?;
         }
         piece.mappings.push(Mapping { at, offset, bytes, access: Vec::new() });
@@ -193,7 +193,7 @@ impl Vmm {
             || ledger.mappings.range(at..at.saturating_add(bytes)).next().is_some()
     }
 
-    /// Says who may access a range.
+    /// Sets who may access a range.
     ///
     /// # Errors
     /// The driver's; `INVALID_VALUE` for what the application has not mapped itself.
@@ -216,7 +216,7 @@ impl Vmm {
             handled = Handled::Ours;
             let (from, to) = (at.max(map.at), end.min(map.end()));
             if there {
-                // SAFETY: mapped there; the application's own descriptions.
+                // SAFETY: the piece is on the device, so that its range is mapped; the application's own descriptions.
                 unsafe { driver::cuMemSetAccess(from, (to - from) as usize, who.as_ptr(), who.len()) }
                     .ok()?;
             }
@@ -225,7 +225,7 @@ impl Vmm {
         Ok(handled)
     }
 
-    /// What was said of access to an address by a location; none if it is not ours to know.
+    /// The access of a location to an address in an evicted piece; none elsewhere, where the driver knows it.
     pub fn access(&self, location: &CUmemLocation, at: u64) -> Option<CUmemAccess_flags> {
         let ledger = self.ledger.lock();
         let piece = ledger.pieces.get(&ledger.piece_at(at)?)?;
@@ -238,7 +238,7 @@ impl Vmm {
         Some(descs.next_back().map_or(0, |desc| desc.flags))
     }
 
-    /// One handle more to the application's piece at an address; none if there is none of ours.
+    /// A further handle to the application's piece at an address; none if there is no piece.
     ///
     /// # Errors
     /// `INVALID_VALUE` for what the application has not mapped itself: plain memory has no handles.
@@ -254,13 +254,13 @@ impl Vmm {
         }))
     }
 
-    /// What a piece was asked for with.
+    /// The properties that a piece was asked for with.
     pub fn prop(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemAllocationProp> {
         self.ledger.lock().pieces.get(&piece_of(handle)).map(|piece| piece.prop)
     }
 
-    /// The driver's handle of a piece that stays from now on, for others will know its place. It is there if the GPU
-    /// is ours.
+    /// Pins a piece, because others will know its memory, and returns the driver's handle. None if it is evicted, which
+    /// it is not while the GPU is ours.
     pub fn pin(&self, handle: CUmemGenericAllocationHandle) -> Option<CUmemGenericAllocationHandle> {
         let mut ledger = self.ledger.lock();
         let piece = ledger.pieces.get_mut(&piece_of(handle))?;
@@ -269,7 +269,7 @@ impl Vmm {
         Some(real)
     }
 
-    /// Keeps everything in a range where it is.
+    /// Pins the pieces in a range.
     pub fn pin_range(&self, at: u64, bytes: u64) {
         let mut ledger = self.ledger.lock();
         let first = ledger.mappings.range(..=at).next_back().map_or(at, |(start, _)| *start);
@@ -282,7 +282,7 @@ impl Vmm {
         }
     }
 
-    /// Physical memory that the driver made as it was asked, because it cannot be a piece.
+    /// Records physical memory that the driver made itself, because it cannot be a piece.
     pub fn add_special(&self, handle: CUmemGenericAllocationHandle, device: DeviceId, bytes: u64) {
         self.ledger.add_unevictable(
             handle as usize,

@@ -1,4 +1,9 @@
-//! What the application has of each device: one account of all of it, whatever it is made of.
+//! The ledger: all memory that the application has of each device, whatever it is made of.
+//!
+//! An [`Allocation`] is what one call gave to the application. It lies in an [`Extent`]: a range of addresses with one
+//! kind of memory behind it. An extent is backed by pieces of physical memory that can be evicted ([`piece`]), by
+//! managed memory, or by the driver's own memory. A large allocation has an extent of its own. Small ones share an
+//! extent, their chunk, whose parts an [`Arena`] gives out.
 pub mod arena;
 pub mod peers;
 pub mod piece;
@@ -51,14 +56,14 @@ pub struct Extent {
     pub backing: Backing,
     /// The context that it goes with.
     pub context: usize,
-    /// Rises with every extent: the newest counts as the most recently used, for what kernels use is not seen.
+    /// Rises with every extent. What kernels use cannot be seen, so that the newest counts as the most recently used.
     pub lru_seq: u64,
-    /// Where its parts are given out, if small allocations share it.
+    /// The arena that gives out its parts, if it is a chunk.
     pub arena: Option<ArenaKey>,
 }
 
 impl Extent {
-    /// One for a single allocation. The ledger gives it its place in the order of use.
+    /// An extent for a single allocation. [`Ledger::add_extent`] gives it its place in the order of use.
     pub fn new(owner: Owner, bytes: u64, backing: Backing) -> Self {
         Self { device: owner.device, bytes, backing, context: owner.context, lru_seq: 0, arena: None }
     }
@@ -71,7 +76,7 @@ impl Extent {
             && self.bytes.is_multiple_of(GRANULE)
     }
 
-    /// The same, to be given out in parts by an arena.
+    /// The same extent as a chunk of an arena.
     pub fn in_arena(self, arena: Option<ArenaKey>) -> Self {
         Self { arena, ..self }
     }
@@ -96,14 +101,14 @@ pub struct Allocation {
     pub managed: bool,
     /// Whether it came from a pool: then it belongs to no context, but to the device.
     pub pooled: bool,
-    /// No other allocation ever has it.
+    /// Unique in this process: an address may be given out again, an id never.
     pub id: u64,
     /// Whether the application has freed it, in a stream's order or beside a capture.
     pub freed: bool,
 }
 
 impl Allocation {
-    /// A plain one of one call, in the extent that begins at `extent`.
+    /// A plain allocation in the extent that begins at `extent`.
     pub fn new(id: u64, owner: Owner, extent: u64, bytes: u64) -> Self {
         Self {
             device: owner.device,
@@ -142,7 +147,7 @@ pub struct Totals {
 pub struct PoolUsage {
     pub used: u64,
     pub high_water: u64,
-    /// The most that was used since the pool was trimmed: a driver's pool would still have it.
+    /// The most that was used since the pool was last trimmed: what a pool of the driver's would still hold.
     pub reserved: u64,
 }
 
@@ -157,7 +162,7 @@ pub struct Ledger {
     /// By device, the smallest memory that the driver refused for want of room since the scheduler was last told,
     /// bytes.
     pub refused: BTreeMap<DeviceId, u64>,
-    /// Pieces that the agent is to make anew, so that they can be exported, and managed memory that is to become
+    /// Requests to the agent: pieces to create again so that they can be exported, and managed memory to convert into
     /// pieces.
     pub to_recreate: BTreeSet<PieceId>,
     pub to_convert: BTreeSet<u64>,
@@ -168,7 +173,7 @@ pub struct Ledger {
     pub thresholds: BTreeMap<usize, (DeviceId, u64)>,
     pub arenas: BTreeMap<ArenaKey, Arena>,
     pub peers: PeerAccess,
-    /// What counts against the limit: what was asked for, and what is being made.
+    /// What counts against the limit, bytes: allocations, also those that are being made.
     charged: BTreeMap<DeviceId, u64>,
     /// Whether new memory may be put on the device now: while the GPU is ours.
     pub placement_allowed: bool,
@@ -219,13 +224,13 @@ impl Ledger {
         (address - start < allocation.bytes).then_some((*start, allocation))
     }
 
-    /// Whether an address lies in what an allocation of the application's is made of, and not in what it maps itself.
+    /// Whether an address lies in an extent: in memory that we have mapped, not the application itself.
     pub fn is_allocated(&self, address: u64) -> bool {
         let extent = self.extents.range(..=address).next_back();
         extent.is_some_and(|(start, extent)| address - start < extent.bytes)
     }
 
-    /// Whether an address lies in what small allocations share.
+    /// Whether an address lies in a chunk.
     pub fn is_in_a_chunk(&self, address: u64) -> bool {
         let extent = self.extents.range(..=address).next_back();
         extent.is_some_and(|(start, extent)| extent.arena.is_some() && address - start < extent.bytes)
@@ -243,7 +248,7 @@ impl Ledger {
         of_device.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
-    /// An allocation is out of the ledger and out of use.
+    /// Refunds an allocation that is out of the ledger and out of use.
     pub fn uncharge(&mut self, allocation: &Allocation) {
         self.refund(allocation.device, allocation.bytes.next_multiple_of(ALIGNMENT));
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
@@ -263,15 +268,15 @@ impl Ledger {
         !self.mappings.contains_key(&address) && self.piece_at(address).is_some()
     }
 
-    /// Counts what has stayed where it is.
+    /// Records memory that the driver has made and that cannot be evicted. It was charged before.
     pub fn add_unevictable(&mut self, key: usize, unevictable: Unevictable) {
         if let Some(old) = self.unevictable.insert(key, unevictable) {
-            // The driver has given the handle out again: the old one went where we did not see it.
+            // The driver has given the handle out again: we did not see the old object's end.
             self.refund(old.device, old.bytes);
         }
     }
 
-    /// Physical memory that was wanted for a piece was refused.
+    /// The driver has refused physical memory for a piece.
     pub fn note_refusal(&mut self, device: DeviceId, bytes: u64, code: CUresult) {
         if code == CUresult::ERROR_OUT_OF_MEMORY {
             let least = self.refused.entry(device).or_insert(bytes);

@@ -1,7 +1,7 @@
 //! Which devices may use another one's memory, as the application has said it of two contexts or of a pool.
 //!
-//! What is given is given for all allocations of a device, for those of several contexts and pools share chunks. A
-//! program that is refused natively may therefore be let in here; none that is let in natively is refused.
+//! Access is granted to all allocations of a device, because allocations of several contexts and pools share chunks.
+//! So a program may be granted here what it is refused natively, but never the reverse.
 use crate::memory::ledger::piece::read_write_access;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
@@ -9,7 +9,7 @@ use nvshare_abi::{CUdevice, CUmemAccessDesc, CUresult};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
-/// What the application has said it of.
+/// What the application has granted access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessScope {
     /// `cuCtxEnablePeerAccess`: one context may use what another one has.
@@ -52,17 +52,17 @@ impl SharedLedger {
         done
     }
 
-    /// `peer` may no longer, so far as it was said `by` this.
+    /// `by` no longer grants `peer` access to `owner`. Another grant may still do so.
     pub fn revoke_access(&self, by: AccessScope, owner: DeviceId, peer: CUdevice) {
         let _ = change(&mut self.lock(), owner, |peers| peers.0.retain(|known| *known != (by, owner, peer)));
     }
 
-    /// What was said of a pool ends with it.
+    /// A pool's grants end with it.
     pub fn drop_access_of_pool(&self, pool: usize) {
         self.drop_access(|by| by == AccessScope::Pool(pool));
     }
 
-    /// What was said of a context ends with it.
+    /// A context's grants end with it.
     pub fn drop_access_of_context(&self, context: usize) {
         self.drop_access(|by| by.names(context));
     }
@@ -78,7 +78,8 @@ impl SharedLedger {
     }
 }
 
-/// Changes what was said, and with it who may access the memory of `owner`: now where it is there, else when it comes.
+/// Changes the grants, and with them who may access the memory of `owner`: at once where it is on the device, else when
+/// it is restored.
 fn change(ledger: &mut Ledger, owner: DeviceId, act: impl FnOnce(&mut PeerAccess)) -> Result<(), CUresult> {
     let before = ledger.peers.peers_of(owner);
     act(&mut ledger.peers);

@@ -1,15 +1,18 @@
-//! A piece of physical memory on a device, which keeps its addresses and its bytes while it is not there.
+//! A piece of physical memory (`cuMemCreate`) that keeps its addresses and its bytes while it is evicted.
+//!
+//! On the device it has a handle of the driver's and is mapped at each of its [`Mapping`]s. Evicted, it has neither:
+//! its bytes lie in its slot of the swap space, and its addresses stay reserved with nothing behind them.
 #![allow(unsafe_code)] // maps and unmaps device memory through the driver
 use crate::driver;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
-/// Why memory stays that others know.
+/// Why memory that other processes know cannot be evicted.
 pub const SHARED: &str = "shared with others";
 /// How memory is exported to other processes: as a file descriptor.
 pub const SHAREABLE: CUmemAllocationHandleType = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 
-/// Who may access a stretch of addresses, as it was said.
+/// Who may access a range of addresses, as `cuMemSetAccess` was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRange {
     pub at: u64,
@@ -17,7 +20,7 @@ pub struct AccessRange {
     pub who: Vec<CUmemAccessDesc>,
 }
 
-/// Where a piece, or a part of it, appears.
+/// A range of addresses at which a piece, or a part of it, is mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     pub at: u64,
@@ -32,8 +35,8 @@ impl Mapping {
         self.at + self.bytes
     }
 
-    /// Notes who may access a part of it, after what was said before: of the same part and the same devices that is
-    /// replaced, other devices keep theirs.
+    /// Records who may access a part of the mapping. This replaces what was recorded of the same part and the same
+    /// devices; other devices keep their access.
     pub fn set_access(&mut self, at: u64, end: u64, who: &[CUmemAccessDesc]) {
         let (at, end) = (at.max(self.at), end.min(self.end()));
         let bytes = end.saturating_sub(at);
@@ -44,7 +47,7 @@ impl Mapping {
                 access.who.retain(|known| !who.iter().any(|new| new.location == known.location));
             }
             self.access.retain(|access| !access.who.is_empty());
-            // Who has nothing to lose need not be told so at each return.
+            // A revocation is not replayed at each restoring for a device that never had access.
             let has = |location: CUmemLocation| {
                 self.access.iter().any(|access| access.who.iter().any(|known| known.location == location))
             };
@@ -76,20 +79,20 @@ pub struct Piece {
     pub prop: CUmemAllocationProp,
     /// The driver's handle while it is on the device.
     pub driver_handle: Option<CUmemGenericAllocationHandle>,
-    /// Whether its slot holds bytes that belong in it.
+    /// Whether its slot holds its bytes, which must be copied in when it is restored.
     pub saved: bool,
-    /// Where its bytes go, on the host.
+    /// The address of its slot in the swap space.
     pub slot: Option<u64>,
     pub mappings: Vec<Mapping>,
     /// Why it can never leave, if it cannot.
     pub pinned: Option<&'static str>,
-    /// How many handles the application has to it.
+    /// How many handles to it the application holds.
     pub app_handles: u32,
-    /// Rises with every piece: the newest counts as the most recently used.
+    /// Rises with every piece: the newest counts as the most recently used. Also its key in the ledger.
     pub lru_seq: u64,
 }
 
-/// What a plain allocation on a device is made of.
+/// The properties of the physical memory of a plain allocation.
 pub fn device_prop(ordinal: CUdevice) -> CUmemAllocationProp {
     CUmemAllocationProp {
         r#type: CU_MEM_ALLOCATION_TYPE_PINNED,
@@ -105,7 +108,7 @@ pub fn device_prop(ordinal: CUdevice) -> CUmemAllocationProp {
     }
 }
 
-/// Read and write, for the device itself.
+/// Read and write access for a device.
 pub fn read_write_access(ordinal: CUdevice) -> CUmemAccessDesc {
     CUmemAccessDesc {
         location: CUmemLocation { r#type: CU_MEM_LOCATION_TYPE_DEVICE, id: ordinal },
@@ -114,7 +117,7 @@ pub fn read_write_access(ordinal: CUdevice) -> CUmemAccessDesc {
 }
 
 impl Piece {
-    /// One that is neither on the device nor mapped, without a slot or a handle.
+    /// A piece that is not on the device, with no mapping, slot or handle.
     pub fn new(lru_seq: u64, device: DeviceId, bytes: u64, prop: CUmemAllocationProp) -> Self {
         Self {
             device,
@@ -134,7 +137,7 @@ impl Piece {
         self.driver_handle.is_some()
     }
 
-    /// Whether its memory was made to be known to others, or will be when it comes.
+    /// Whether its physical memory can be exported, or could be once it is restored.
     pub fn is_exportable(&self) -> bool {
         self.prop.requestedHandleTypes & SHAREABLE != 0
     }
@@ -143,7 +146,7 @@ impl Piece {
         self.pinned.is_none() && self.slot.is_some()
     }
 
-    /// Makes its memory and maps it everywhere; its bytes are not yet in it.
+    /// Creates its physical memory, maps it everywhere and sets the access. Its bytes are not copied yet.
     ///
     /// # Errors
     /// The driver's; nothing is left of the attempt.
@@ -156,7 +159,7 @@ impl Piece {
         opened
     }
 
-    /// The nth of the pieces of `bytes` that this one is made of, which is mapped once.
+    /// The nth of the pieces of `bytes` each that this one, which is mapped once, is split into.
     pub fn part(&self, nth: u64, bytes: u64) -> Piece {
         let offset = nth * bytes;
         let bytes = bytes.min(self.bytes - offset);
@@ -178,7 +181,8 @@ impl Piece {
         }
     }
 
-    /// The same, but that nobody may access it yet: [`apply_access_all`] is to follow.
+    /// Creates its physical memory and maps it everywhere. [`apply_access_all`] is to follow: until then no device may
+    /// access it.
     ///
     /// # Errors
     /// The driver's; nothing is left of the attempt.
@@ -194,14 +198,15 @@ impl Piece {
         mapped
     }
 
-    /// Maps it elsewhere, wherever it is mapped, which nobody may access yet: [`apply_access_all`] is to follow.
+    /// Maps it at `to` instead of `from`, each mapping at its distance. [`apply_access_all`] is to follow: until then no
+    /// device may access it.
     ///
     /// # Errors
     /// The driver's.
     pub fn move_maps(&mut self, from: u64, to: u64) -> Result<(), CUresult> {
         let moved = |at: u64| at - from + to;
         for map in &mut self.mappings {
-            // SAFETY: mapped there since `create`; nothing of this process is in flight.
+            // SAFETY: mapped there since `create`, as a whole; the gate is shut and no work of this process runs.
             unsafe { driver::cuMemUnmap(map.at, map.bytes as usize) };
             map.at = moved(map.at);
             map.access.iter_mut().for_each(|access| access.at = moved(access.at));
@@ -214,26 +219,27 @@ impl Piece {
         self.mappings.iter().flat_map(|map| &map.access)
     }
 
-    /// Unmaps it everywhere and gives its memory back.
+    /// Unmaps it everywhere and releases its physical memory.
     pub fn release(&mut self) {
         let Some(real) = self.driver_handle.take() else { return };
         for map in &self.mappings {
-            // SAFETY: addresses that we or the application reserved; nothing of this process is in flight. What was
-            // never mapped, after a failed `materialize`, is the driver's error to say.
+            // SAFETY: the addresses stay reserved for the piece, so that nothing else is mapped there. Nothing uses it: the
+            // gate is shut and no work runs, or the application gives it up. If a failed `create` has not mapped it there,
+            // the driver answers with an error.
             unsafe { driver::cuMemUnmap(map.at, map.bytes as usize) };
         }
-        // SAFETY: the handle made in `materialize`.
+        // SAFETY: the handle made in `create`, which `take` has just removed: it is released once.
         unsafe { driver::cuMemRelease(real) };
     }
 
-    /// Says who may access it, wherever it is mapped.
+    /// Sets who may access it, at each of its mappings.
     ///
     /// # Errors
     /// The driver's.
     pub fn set_access(&mut self, who: &[CUmemAccessDesc]) -> Result<(), CUresult> {
         for map in &mut self.mappings {
             if self.driver_handle.is_some() {
-                // SAFETY: mapped there since `materialize`; the descriptions are ours.
+                // SAFETY: the piece is on the device and so mapped there; the descriptions are as many as their length.
                 unsafe { driver::cuMemSetAccess(map.at, map.bytes as usize, who.as_ptr(), who.len()) }
                     .ok()?;
             }
@@ -242,7 +248,7 @@ impl Piece {
         Ok(())
     }
 
-    /// An address where all of it is mapped, for its own device to read and write.
+    /// The address of a mapping of the whole piece that its own device may read and write.
     pub fn full_mapping(&self) -> Option<u64> {
         self.mappings
             .iter()
@@ -252,8 +258,8 @@ impl Piece {
             .map(|map| map.at)
     }
 
-    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. Where it is
-    /// mapped nowhere as a whole, it is so for the length of this call, and `wait` ends the copy.
+    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. If no mapping has
+    /// all of it, one is made for the length of this call, and `wait` ends the copy.
     ///
     /// # Errors
     /// The driver's.
@@ -270,7 +276,7 @@ impl Piece {
             return copy(at, slot, bytes).ok();
         }
         let mut at = 0;
-        // SAFETY: pointers to locals.
+        // SAFETY: the pointer is to a local.
         unsafe { driver::cuMemAddressReserve(&mut at, bytes, 0, 0, 0) }.ok()?;
         let who = read_write_access(self.prop.location.id);
         let whole = Mapping {
@@ -291,11 +297,11 @@ impl Piece {
     }
 }
 
-/// Opens pieces that were made and lie in one reservation, to whom their maps say: in one call for what follows each
-/// other.
+/// Sets the recorded access of pieces that were created and lie in one reservation: in one call of the driver for ranges
+/// that follow each other with the same access.
 ///
 /// # Errors
-/// The driver's; some may be open then.
+/// The driver's; some of them may be accessible then.
 pub fn apply_access_all<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CUresult> {
     let mut last: Option<AccessRange> = None;
     for piece in pieces {
@@ -317,13 +323,14 @@ fn map_with_access(map: &Mapping, real: CUmemGenericAllocationHandle) -> Result<
 }
 
 fn map_at(map: &Mapping, real: CUmemGenericAllocationHandle) -> Result<(), CUresult> {
-    // SAFETY: addresses that we or the application reserved, and a live handle.
+    // SAFETY: the addresses are reserved, by us or by the application, with nothing mapped there; the handle was just
+    // created or belongs to a piece that is on the device.
     unsafe { driver::cuMemMap(map.at, map.bytes as usize, map.offset as usize, real, 0) }.ok()
 }
 
 fn apply_access(access: &AccessRange) -> Result<(), CUresult> {
     let AccessRange { at, bytes, who } = access;
-    // SAFETY: addresses that are mapped; the descriptions are ours.
+    // SAFETY: the callers have mapped the range; the descriptions are as many as their length.
     unsafe { driver::cuMemSetAccess(*at, *bytes as usize, who.as_ptr(), who.len()) }.ok()
 }
 

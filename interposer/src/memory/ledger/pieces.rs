@@ -1,4 +1,4 @@
-//! The pieces in the ledger: made, placed on their device, moved, taken apart, dropped.
+//! The ledger's pieces: added, materialized on their device, mapped elsewhere, split, dropped.
 use crate::memory::ledger::piece::{self, AccessRange, Mapping, Piece};
 use crate::memory::ledger::{Backing, Ledger, PieceId, SEQ_STRIDE};
 use nvshare_abi::{CUmemAccessDesc, CUmemAllocationProp, CUresult};
@@ -14,7 +14,7 @@ pub struct PieceKind {
 }
 
 impl Ledger {
-    /// Puts pieces of one reservation on their device, as far as there is room.
+    /// Puts pieces of one reservation on their device, in order, until the driver refuses one.
     ///
     /// # Errors
     /// The driver's, with the device and the bytes of the piece that it refused.
@@ -39,7 +39,7 @@ impl Ledger {
         refused.map_or(Ok(()), Err)
     }
 
-    /// New pieces, one behind the other from `at` on, each with its bytes and its slot; they are not placed.
+    /// New pieces, one behind the other from `at` on, each with its bytes and its slot. They are not on the device yet.
     pub fn add_pieces(
         &mut self,
         mut at: u64,
@@ -62,7 +62,7 @@ impl Ledger {
         parts.collect()
     }
 
-    /// Pieces go, with their memory; what they had of the swap space.
+    /// Removes pieces and releases their memory; returns their slots.
     pub fn drop_pieces(&mut self, ids: &[PieceId]) -> Vec<u64> {
         let mut slots = Vec::new();
         for id in ids {
@@ -77,7 +77,7 @@ impl Ledger {
         slots
     }
 
-    /// A piece of a plain allocation that is away comes back as several of `bytes`; `split` does the same to its slot.
+    /// Splits an evicted piece of a plain allocation into several of `bytes`; `split` does the same to its slot.
     pub fn split(&mut self, id: PieceId, bytes: u64, split: impl FnOnce(u64)) {
         let Some(piece) = self.pieces.get(&id) else { return };
         let ([map], Some(slot)) = (piece.mappings.as_slice(), piece.slot) else { return };
@@ -99,7 +99,7 @@ impl Ledger {
         }
     }
 
-    /// Pieces that lie one behind the other are mapped elsewhere, at addresses that are reserved for them.
+    /// Maps pieces at `to` instead of `from`, at addresses that are reserved for them.
     pub fn move_pieces(&mut self, ids: &[PieceId], from: u64, to: u64) -> Result<(), CUresult> {
         for id in ids {
             let Some(piece) = self.pieces.get_mut(id) else { continue };

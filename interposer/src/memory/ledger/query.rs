@@ -1,4 +1,4 @@
-//! What is known of an address, without asking the driver, which would tell how the memory is made.
+//! What the application may know of an address. The driver is not asked: its answer would show how we made the memory.
 use crate::memory::ledger::Backing;
 use crate::memory::ledger::shared::SharedLedger;
 use nvshare_protocol::DeviceId;
@@ -69,8 +69,8 @@ impl SharedLedger {
         })
     }
 
-    /// The devices on which two addresses lie, if both are in allocations, on two, and at least one in pieces of ours,
-    /// which the other device cannot reach.
+    /// The devices of two allocations, by addresses in them, if these are two devices and at least one allocation is made
+    /// of pieces, which the other device cannot reach.
     pub fn on_distinct_devices(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
         let ledger = self.lock();
         let on = |address: u64| {

@@ -1,13 +1,13 @@
 //! The ledger as threads share it, and how they hear of its changes.
 use crate::memory::ledger::{Ledger, Totals, Unevictable};
 use crate::sys::detached::{Detached, Transaction};
-use crate::sys::lock::{Mutex, MutexGuard, rank};
+use crate::sys::lock::{Condvar, Mutex, MutexGuard, rank};
 use crate::sys::waker::Waker;
 use nvshare_abi::CUresult;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 #[derive(Debug)]

@@ -7,14 +7,13 @@ use crate::driver;
 use crate::driver::context::Entered;
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::sizes::GRANULE;
-use crate::sys::lock::{Mutex, MutexGuard, rank};
+use crate::sys::lock::{Condvar, Mutex, MutexGuard, rank};
 use crate::sys::log;
 use crate::sys::sync::Deadline;
 use crate::sys::syscall;
 use nvshare_abi::*;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::Condvar;
 use std::time::Duration;
 
 /// Asked for on joining, to hear whether there is any, bytes.
@@ -91,8 +90,8 @@ impl SwapSpace {
         self.inner.lock()
     }
 
-    /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Who has swap space
-    /// of one before it keeps that, and asks again when it is used up.
+    /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Swap space of an earlier
+    /// scheduler is kept, and more is asked for when it is used up.
     pub fn scheduler_connected(&self) -> bool {
         let mut inner = self.lock();
         inner.open = true;
@@ -242,7 +241,7 @@ impl SwapSpace {
         else {
             return false;
         };
-        // SAFETY: our own mapping, which is never unmapped; a context is current.
+        // SAFETY: our own mapping, which `FileMapping::keep` keeps for the life of the process; `_context` is current.
         let code = unsafe {
             driver::cuMemHostRegister_v2(
                 segment.at as *mut c_void,
@@ -250,7 +249,7 @@ impl SwapSpace {
                 CU_MEMHOSTREGISTER_PORTABLE,
             )
         };
-        // An ended context says nothing of the mapping: another one will be tried.
+        // The error of a context that has ended says nothing of the mapping: it is tried again in another one.
         segment.registered =
             !matches!(code, CUresult::ERROR_CONTEXT_IS_DESTROYED | CUresult::ERROR_INVALID_CONTEXT);
         if segment.registered && code != CUresult::SUCCESS {
@@ -314,7 +313,7 @@ pub struct FileMapping {
 }
 
 impl FileMapping {
-    /// So much of so many bytes is used.
+    /// The whole granules of so many bytes: only these are used.
     pub fn whole(bytes: u64) -> u64 {
         bytes / GRANULE * GRANULE
     }
@@ -377,7 +376,7 @@ mod tests {
 
     /// What a process of these allocations is given by a scheduler that has all it wants, and how often it asks.
     fn load(allocations: &[u64]) -> (u64, usize) {
-        // SAFETY: as above.
+        // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
         let space = SwapSpace::default();
         space.scheduler_connected();
@@ -418,7 +417,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "memfd_create(2)")]
     fn an_allocation_of_several_pieces_asks_once() {
-        // SAFETY: as above.
+        // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
         let space = SwapSpace::default();
         space.scheduler_connected();

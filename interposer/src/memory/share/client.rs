@@ -1,4 +1,4 @@
-//! Who opens a handle of another process's.
+//! Asks another process for the pieces behind one of its handles.
 use super::handle::IpcHandle;
 use crate::sys::guarded_fd::{BRIEF, GuardedFd};
 use crate::sys::scm_rights;
@@ -9,10 +9,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
 
-/// So long, and so often, is one tried again that hangs up or is not there: it may be about to come back.
+/// A process that hangs up or does not listen is asked again for this long, with this pause: its socket may be about to
+/// come back.
 const AGAIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
-/// For each word of the process that gave the handle, which may be waiting for its driver.
+/// How long each answer of the other process may take: it may be waiting for its driver.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pieces behind a handle, in their order, with the bytes of each.
@@ -23,7 +24,7 @@ pub fn fetch(handle: &IpcHandle) -> io::Result<Vec<(OwnedFd, u64)>> {
     let deadline = Deadline::after(AGAIN);
     loop {
         match attempt(handle) {
-            // Too many others came before we could say our secret, or the socket there is being made anew.
+            // Too many others connected before we could send our secret, or the socket there is being made anew.
             Err(error) if is_hung_up(&error) && deadline.left().is_some() => std::thread::sleep(PAUSE),
             fetched => return fetched,
         }

@@ -1,5 +1,5 @@
-//! Managed memory that becomes pieces, at its addresses: for what managed memory cannot do, which is to be opened by
-//! other processes. From then on it stays on the device.
+//! Converts managed memory into pieces at the same addresses, because other processes cannot open managed memory. From
+//! then on it stays on the device.
 //!
 //! The driver gives the addresses of freed managed memory out again, those of 32 MiB and more also to whoever reserves
 //! them, once what it has spare elsewhere is taken (`tests/gpu/facts.sh address`, driver 580.159.04). That is tried out
@@ -56,7 +56,7 @@ impl Converter {
         self.works.get() != Some(&false)
     }
 
-    /// The same, tried out if it was not: in the context that is current, with nobody else choosing addresses.
+    /// Whether it can, which is tried out once: in the current context, while nobody else chooses addresses.
     fn works(&self) -> bool {
         if let Some(known) = self.works.get() {
             return *known;
@@ -68,7 +68,7 @@ impl Converter {
         if reserved.is_ok() {
             unreserve(start, CHUNK_MAX);
         }
-        // What was refused for another reason may go another time.
+        // A refusal for another reason says nothing of the next attempt.
         if reserved.is_ok() || reserved == Err(CUresult::ERROR_NOT_SUPPORTED) {
             let _ = self.works.set(reserved.is_ok());
         }

@@ -1,5 +1,6 @@
-//! Plain memory that other processes open. Its pieces must have been made for that, and almost none ever need it: they
-//! are made anew when they do, at their addresses, by the agent, while nothing of this process is in flight.
+//! Plain memory that other processes open. Its pieces must have been created as exportable, which almost none ever need to
+//! be. So they are created again when an allocation is first exported: at the same addresses, by the agent, while no call
+//! of this process is in flight.
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
 use crate::driver::contexts::Contexts;
