@@ -8,7 +8,7 @@ use core::ffi::{CStr, c_void};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// No more functions than this are told by name.
+/// No more functions than this are reported by name.
 const NAMED: usize = 8;
 
 /// Whether a file was opened with `RTLD_DEEPBIND`, as the user wishes: perhaps before CUDA is initialised.
@@ -49,7 +49,7 @@ impl BypassDetector {
         }
     }
 
-    /// The program has looked up a driver function of which nobody has decided what it means for us.
+    /// The program has looked up a driver function that this library does not know.
     pub fn looked_up(&self, name: &CStr) {
         let name = name.to_string_lossy();
         let mut state = self.0.lock();
@@ -65,7 +65,7 @@ impl BypassDetector {
         state.bypassed += 1;
         let count = state.bypassed;
         drop(state);
-        // The first one, and then ever fewer.
+        // The first one, and then ever more rarely.
         if count.is_power_of_two() {
             self.report(format!(
                 "the program uses CUDA around libnvshare.so: its work ran outside of its turn ({count} times)"
@@ -81,7 +81,7 @@ impl BypassDetector {
         );
     }
 
-    /// The program has loaded something that keeps its own names before ours, as its user wishes.
+    /// The program has loaded something with `RTLD_DEEPBIND`, which finds its own names before ours, as the user wishes.
     pub fn deepbind(&self) {
         self.report(
             "the program loads with RTLD_DEEPBIND, which NVSHARE_DEEPBIND=1 leaves to it: what is loaded so may make \
@@ -101,8 +101,8 @@ impl BypassDetector {
     }
 }
 
-/// Whether it is decided what the driver's function `name` means, under this name or with one of the suffixes that the
-/// driver itself adds on lookup.
+/// Whether this library knows the driver's function `name`, under this name or with one of the suffixes that the driver
+/// adds on lookup.
 pub fn is_decided(name: &str) -> bool {
     let is = |known: &str| {
         known

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a handler decides about one call of the application's.
 #[must_use]
 pub enum Disposition<After> {
-    /// Goes to the driver, and is nothing to us.
+    /// Goes to the driver as if we were not here.
     Passthrough,
     /// Goes to the driver. `After` sees the driver's answer and may change it.
     Forward(After),

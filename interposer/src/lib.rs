@@ -1,11 +1,11 @@
 //! Preloaded into every GPU process.
 //!
-//! Reading order, by the way of a call: [`symbols`] (the C functions under NVIDIA's names), [`dispatch`] (asks a handler,
-//! calls the driver), [`calls`] (a handler for each kind of call), [`gate`] (holds submissions up), [`memory`] (the
-//! application's memory: what there is, how it moves and is shared). Then [`driver`] (the driver's functions, and what we
-//! keep of its objects), [`process`] (all that we keep), [`start`] (puts it together), [`agent`] (speaks with the scheduler),
-//! [`transport`] (the connection), [`admission`], [`limits`] and [`settings`], [`bypass`] (calls that do not reach us),
-//! [`sys`] (what the system gives us), [`statics`] (all of them, and what a fork does).
+//! Reading order, by the way of a call: `symbols` (the C functions under NVIDIA's names), `dispatch` (asks a handler,
+//! calls the driver), `calls` (a handler for each kind of call), `gate` (holds submissions up), `memory` (the
+//! application's memory: what there is, how it moves and is shared). Then `driver` (the driver's functions, and what we
+//! keep of its objects), `process` (all that we keep), `start` (puts it together), `agent` (serves the scheduler),
+//! `transport` (the connection), `admission`, `limits` and `settings`, `bypass` (calls that do not reach us),
+//! `sys` (what the system gives us), `statics` (all of them, and what a fork does).
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.

@@ -1,4 +1,4 @@
-//! Waiting for submitted work, on a thread of its own: the driver's wait cannot be cancelled, ours can.
+//! Waits for submitted work on a thread of its own: the driver's wait cannot be cancelled, ours can.
 use crate::driver::captures::{self, is_refusal};
 use crate::driver::context::{Context, Purpose};
 use crate::process::Process;
@@ -19,7 +19,7 @@ fn finish(process: &Process, context: &Context) {
         match process.captures.while_none(|| context.record(Purpose::Drain)) {
             None => {}
             Some(CUresult::SUCCESS) => return context.finish(Purpose::Drain),
-            // A driver older than CUDA 12.5: a capture that wants to begin waits.
+            // The driver is older than CUDA 12.5. A capture that is about to begin waits for us.
             Some(CUresult::ERROR_NOT_FOUND | CUresult::ERROR_NOT_SUPPORTED) => {
                 match process.captures.while_none(|| context.synchronize()) {
                     Some(code) if is_refusal(code) => std::thread::sleep(CAPTURE_PAUSE),
@@ -72,7 +72,7 @@ impl Drain {
             process.contexts.endings.wait_for_none();
             board.lock().done = asked;
             changed.notify_all();
-            // Who judges the idleness need not look for it.
+            // So that idleness is judged at once.
             process.waker.wake();
         }
     }

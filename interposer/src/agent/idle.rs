@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 /// How often to look while somebody waits.
 pub const TICK: Duration = Duration::from_millis(5);
-/// So long without a submission makes a process idle, once its work has ended.
+/// A process without a submission for so long is idle, once its work has ended.
 const GRACE: Duration = Duration::from_millis(20);
-/// At least so long after the work's end, in which the next work would come.
+/// And not before so long after the work's end, in which the next work would come.
 const REST: Duration = Duration::from_millis(5);
 /// No pause is waited for beyond this: a holder without work gives way within 100 ms.
 const MOST: Duration = Duration::from_millis(80);
@@ -19,7 +19,7 @@ const WRONG_WITHIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Busy,
-    /// No submission since then, but perhaps unfinished work, whose end is awaited from the second such look on.
+    /// No submission since then, but perhaps unfinished work. From the second such look on its end is awaited.
     Quiet {
         count: u32,
         since: Instant,
@@ -50,12 +50,12 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Idleness {
     stage: Stage,
-    /// The longest pause between the end of its work and its next submission, of late: a hand-over costs more than
-    /// such a pause, as a rule.
+    /// The longest recent pause between the end of its work and its next submission. A hand-over usually costs more than
+    /// such a pause.
     pause: Duration,
-    /// How often it was found idle since it last was wrongly.
+    /// How many verdicts were right since the last wrong one.
     found: u32,
-    /// When that was, and when its work had ended.
+    /// When the last verdict was, and when the work had ended by then.
     found_at: Option<(Instant, Instant)>,
 }
 
@@ -66,7 +66,7 @@ impl Default for Idleness {
 }
 
 impl Idleness {
-    /// One look. `count`: how many calls have come, or none while one is in the driver.
+    /// One look. `count`: how many calls have arrived. None while one is in flight.
     pub fn judge(
         &mut self,
         now: Instant,
@@ -122,7 +122,7 @@ impl Idleness {
         }
     }
 
-    /// Looks begin anew; what is known of the process stays.
+    /// Starts anew, with what is known of the process's pauses.
     pub fn restart(&mut self) {
         self.stage = Stage::Busy;
     }

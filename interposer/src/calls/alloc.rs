@@ -15,7 +15,7 @@ use nvshare_abi::*;
 const PITCH: usize = 512;
 
 fn granted(process: &Process, dptr: *mut CUdeviceptr, request: AllocRequest) -> Disposition<NoAfter> {
-    // The driver has an answer of its own to these.
+    // The driver refuses such a call itself.
     let Some(context) = process.contexts.current().filter(|_| !dptr.is_null() && request.bytes > 0) else {
         return Disposition::Passthrough;
     };
@@ -87,7 +87,7 @@ fn freed(
     })
 }
 
-/// In a stream's order. What a capture allocates is the graph's, and the driver's.
+/// Allocates in stream order. What a capture allocates belongs to the graph, and is left to the driver.
 pub fn allocate_async(
     call: Call,
     dptr: *mut CUdeviceptr,
@@ -122,7 +122,7 @@ fn in_order(
     if process.captures.any() && is_captured(stream) {
         return Disposition::Passthrough;
     }
-    // Memory is made where the stream is, whatever context the thread has, and if it has none.
+    // Memory is made on the stream's device, whatever the thread's current context is.
     let of_stream = context_of(stream).and_then(|of| process.contexts.named(of));
     let Some(context) = of_stream.or_else(|| process.contexts.current()) else {
         return Disposition::Passthrough;
@@ -168,8 +168,8 @@ pub fn free_async(
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Call { process, entry } = call;
     let stream = effective(entry, stream);
-    // A captured free is of what the graph has allocated: the driver refuses it of anything else. It refuses a default
-    // stream of no context.
+    // A captured free can only be of what the graph has allocated, and the driver refuses anything else. It also refuses
+    // a default stream without a context.
     let is_captured = process.captures.any() && is_captured(stream);
     if is_captured || StreamKey::here(stream).is_default() && process.contexts.current().is_none() {
         return Disposition::Passthrough;

@@ -1,4 +1,4 @@
-//! Arrays: the driver's own, counted, and never moved, for nothing but the driver knows how they lie in memory.
+//! Arrays: the driver's own memory, counted and never evicted. Only the driver knows their layout.
 #![allow(unsafe_code)] // descriptions and results are read through the application's pointers
 use crate::dispatch::{BoxedAfter, Disposition};
 use crate::memory::Unevictable;
@@ -102,8 +102,8 @@ pub fn mipmap_create(
     counted(process, array, if levels > 1 { bytes.saturating_add(bytes / 3) } else { bytes })
 }
 
-/// The driver's memory behind a handle goes, unless the driver refuses. Counted no more before it does: afterwards the
-/// handle may be another's at once.
+/// The driver frees the memory behind a handle, unless it refuses. The count is changed before, because afterwards the
+/// handle may be given to another allocation at once.
 pub(super) fn uncounted(
     process: &'static Process,
     key: usize,

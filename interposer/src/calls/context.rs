@@ -1,4 +1,4 @@
-//! Contexts come and go.
+//! Contexts: made, retained, destroyed, reset, and their access to peers.
 #![allow(unsafe_code)] // results are read through the application's pointers
 use crate::dispatch::Disposition;
 use crate::driver;
@@ -43,7 +43,7 @@ pub fn primary_retain(
     note_context(process, pctx, move |process, context| process.contexts.retain_primary(context, device))
 }
 
-/// A context that the driver is asked to end, and what goes with it: all taken out.
+/// A context that the driver is asked to end, and all that ends with it, detached.
 struct EndingContext {
     raw: usize,
     context: Option<Detached<DetachedContext<'static>>>,
@@ -137,7 +137,7 @@ fn primary_ended(
     })
 }
 
-/// A context made of a green one is noted with its first call in it; here only that it goes with that one.
+/// Notes that the context ends with the green one. The context itself is noted with the first call in it.
 pub fn context_from_green(
     process: &'static Process,
     pctx: *mut CUcontext,
@@ -168,8 +168,8 @@ pub fn green_context_destroy(
     })
 }
 
-/// The current context may use what the other one has, or no longer. The driver lets it use its own memory; ours is
-/// made so that access is given to devices.
+/// The current context may use the memory of another. The driver lets it use the driver's memory. To pieces of ours, access
+/// is given by device.
 pub fn peer_enable(
     process: &'static Process,
     peer: CUcontext,
@@ -204,7 +204,7 @@ pub fn peer_disable(
     })
 }
 
-/// Who gives whom access to what, as the current context speaks to its peer; none within one device.
+/// The scope of the access, the device that has the memory, and the device that is to use it. None if they are the same.
 fn peers(process: &Process, peer: CUcontext) -> Option<(AccessScope, DeviceId, CUdevice)> {
     let (user, owner) = (process.contexts.current()?, process.contexts.known(peer)?);
     let by = AccessScope::Contexts { user: user.raw(), owner: owner.raw() };

@@ -1,4 +1,4 @@
-//! Copies between devices, where the driver cannot do them as it was asked.
+//! Copies between devices. The driver cannot do some of them by the call that the application made.
 #![allow(unsafe_code)] // it calls the driver's copies between contexts
 use super::launch::{submit, submit_in, wait_for_grant};
 use super::stream::{effective, is_per_thread};
@@ -50,9 +50,9 @@ pub fn copy_in(
     }
 }
 
-/// Copies between memory of ours on two devices, by `copy(context of the one, context of the other)`. The driver copies
-/// between its own memory whatever the call; between what is mapped only where the call names both contexts, or where
-/// one device may use both.
+/// Copies between memory of ours on two devices, by `copy(destination's context, source's context)`. The driver copies
+/// between its own memory by any call. Between mapped memory it copies only if the call names both contexts, or if one
+/// device may use both. None: the copy is of another kind.
 #[inline]
 fn across(
     process: &Process,

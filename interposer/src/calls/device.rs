@@ -1,4 +1,4 @@
-//! What the application may know of a device: its part of it.
+//! What the application sees of a device: the memory that it may have.
 #![allow(unsafe_code)] // results are written through the application's pointers
 use crate::dispatch::Disposition;
 use crate::driver::device::Device;
@@ -15,7 +15,7 @@ pub fn memory_info(
             && let Some(context) = process.contexts.current()
         {
             let Device { id, capacity, .. } = *context.device;
-            // What streams have freed and passed is free.
+            // Memory whose stream has reached its free counts as free.
             process.memory.deferred.reclaim_current();
             // SAFETY: the driver has just written through these pointers and reported success; it
             // accepts null for one that is not wanted.

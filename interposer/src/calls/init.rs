@@ -35,7 +35,7 @@ pub fn get_proc_address(
         if result == CUresult::SUCCESS && !pfn.is_null() {
             // SAFETY: the driver has just written through this pointer and reported success.
             let answer = unsafe { &mut *pfn };
-            // A name that the driver does not know leads nobody around us.
+            // The driver does not know the name: nobody can bypass us by it.
             if answer.is_null() {
                 return result;
             }

@@ -1,4 +1,4 @@
-//! Legacy handles, by which processes share plain memory.
+//! Legacy IPC handles, by which processes share plain memory.
 #![allow(unsafe_code)] // handles and results go through the application's pointers
 use super::answer::{complete, complete_with};
 use super::launch::wait_for_memory;
@@ -9,8 +9,8 @@ use crate::process::Process;
 use crate::sys::log;
 use nvshare_abi::*;
 
-/// The driver has handles for its own plain memory alone. Pieces have a ticket of ours, and stay from then on; what is
-/// managed memory for us becomes pieces for that. The driver refuses it without a current context.
+/// The driver has handles for its own plain memory only. Pieces get a handle of ours, and are pinned from then on. Memory
+/// that we made managed is converted to pieces first. The driver refuses the call without a current context.
 pub fn ipc_get_handle(
     process: &'static Process,
     handle: *mut CUipcMemHandle,
@@ -38,7 +38,7 @@ pub fn ipc_get_handle(
     }
 }
 
-/// Whether other processes can open it, as far as is known: an answer that waits for nothing.
+/// Whether other processes can open it, as far as is known now. Does not wait.
 pub(super) fn is_shareable(process: &Process, known: &AllocInfo) -> bool {
     known.shareable || known.convertible && process.memory.converter.may_work()
 }
@@ -86,7 +86,7 @@ pub fn ipc_open(
 
 pub fn ipc_close(process: &'static Process, dptr: CUdeviceptr) -> Disposition<NoAfter> {
     let Some(context) = process.memory.ipc.context_of(dptr) else { return Disposition::Passthrough };
-    // As the driver does: work that uses the memory ends first. A capture would be disturbed by the wait.
+    // As the driver does, wait for work that uses the memory. The wait would disturb a capture.
     let waited = process.captures.while_none(|| {
         process.contexts.named(context).map_or(CUresult::SUCCESS, |context| context.synchronize())
     });

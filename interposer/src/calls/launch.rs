@@ -6,13 +6,13 @@ use crate::gate::InFlight;
 use crate::process::Process;
 use nvshare_abi::*;
 
-/// Work for the GPU: after the grant, and counted until the driver has taken it.
+/// Work for the GPU: it waits for the grant, and is in flight until the driver has taken it.
 #[inline]
 pub fn submit(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     after_grant(process, || None)
 }
 
-/// Work for a stream.
+/// Work in a stream.
 #[inline]
 pub fn submit_in(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     after_grant(call.process, move || Some(effective(call.entry, stream)))
@@ -50,12 +50,11 @@ fn after_grant(
     })
 }
 
-/// Waits for the grant. Not without any context: the driver then refuses the work itself, and there is none in which
-/// memory could be brought back. Not what is captured: that is work only when its graph is launched, and the
-/// capture's end is awaited by a revocation.
+/// Waits for the grant. None: the call need not wait. Without any context the driver refuses the work itself. What is
+/// captured becomes work only when its graph is launched, and a revocation waits for the capture's end.
 ///
 /// # Errors
-/// `SYSTEM_NOT_READY` where there is no place for this process and calls are to fail.
+/// `SYSTEM_NOT_READY` where the scheduler does not admit this process and calls are to fail.
 #[cold]
 pub(super) fn wait_for_grant(
     process: &Process,
@@ -70,7 +69,7 @@ pub(super) fn wait_for_grant(
     wait_at_gate(process).map(Some)
 }
 
-/// Waits for the grant, whatever there is to be done with it.
+/// Waits at the gate, whatever the call is.
 ///
 /// # Errors
 /// As of [`wait_for_grant`].
@@ -79,9 +78,8 @@ fn wait_at_gate(process: &Process) -> Result<InFlight<'_>, CUresult> {
     in_flight.ok_or(CUresult::ERROR_SYSTEM_NOT_READY)
 }
 
-/// After the grant, for what must find memory there. That needs no context: what was made without one is placed with
-/// the grant, and what has outlived its context is brought back. None where calls are to fail: what needs memory then
-/// fails without it.
+/// Waits for the grant, for a call that needs memory to be resident. That needs no context: memory made without one is
+/// placed with the grant, and memory that has outlived its context comes back. None if calls are to fail.
 pub(super) fn wait_for_memory(process: &Process) -> Option<InFlight<'_>> {
     process.gate.try_enter().or_else(|| wait_at_gate(process).ok())
 }

@@ -38,7 +38,8 @@ pub fn address_range(
     Disposition::Complete(CUresult::SUCCESS)
 }
 
-/// What is asked of managed memory or advised about it, which the driver refuses of plain memory.
+/// A question or advice about managed memory. The driver refuses it for plain memory, as which our managed memory is
+/// presented.
 pub fn managed_range(process: &'static Process, dptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     if process.memory.ledger.is_managed_by_engine(dptr, bytes as u64) {
         Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
@@ -47,7 +48,7 @@ pub fn managed_range(process: &'static Process, dptr: CUdeviceptr, bytes: usize)
     }
 }
 
-/// The same of work for a stream.
+/// The same for work in a stream.
 pub fn prefetch(
     call: Call,
     dptr: CUdeviceptr,
@@ -60,7 +61,7 @@ pub fn prefetch(
     }
 }
 
-/// The same of work for a stream that names several ranges.
+/// The same for work in a stream that names several ranges.
 pub fn managed_ranges(
     call: Call,
     dptrs: *const CUdeviceptr,
@@ -80,7 +81,7 @@ pub fn managed_ranges(
     }
 }
 
-/// Writes one attribute as it would be of plain memory; false if that is not known here.
+/// Writes one attribute as plain memory would have it. False if it is not known here.
 ///
 /// # Safety
 /// `data` is valid for the attribute's type, as the driver's documentation has it.
@@ -103,7 +104,7 @@ unsafe fn write_attribute(
             CU_POINTER_ATTRIBUTE_RANGE_START_ADDR => data.cast::<CUdeviceptr>().write(known.start),
             CU_POINTER_ATTRIBUTE_RANGE_SIZE => data.cast::<usize>().write(known.bytes as usize),
             CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE => data.cast::<usize>().write(known.pool),
-            // A boolean of one byte or more, whose lowest is the first.
+            // A boolean of one byte or more, with the lowest byte first.
             CU_POINTER_ATTRIBUTE_IS_MANAGED => data.cast::<u8>().write(0),
             CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE => {
                 data.cast::<u8>().write(u8::from(is_shareable(process, known)));
@@ -118,7 +119,7 @@ unsafe fn write_attribute(
     true
 }
 
-/// Keeps memory where it is for the length of a driver call, after the grant if it is away.
+/// Keeps memory resident for the length of a driver call. Memory that is evicted comes back first, with the grant.
 pub(super) struct Resident<'a>(
     #[expect(dead_code, reason = "held until dropped")] Result<ResidencyGuard<'a>, Option<InFlight<'a>>>,
 );
@@ -133,7 +134,7 @@ impl<'a> Resident<'a> {
     }
 }
 
-/// The driver's own answer about the application's own mapping, which it can give while that is there.
+/// Lets the driver answer about the application's own mapping, which must be resident for that.
 fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<BoxedAfter> {
     let resident = Resident::at(process, ptr);
     Disposition::Forward(Box::new(move |result| {
@@ -142,12 +143,12 @@ fn when_resident(process: &'static Process, ptr: CUdeviceptr) -> Disposition<Box
     }))
 }
 
-/// The allocation at an address, or that of another process which was opened there.
+/// The allocation at an address: this process's, or another's that was opened here.
 fn known(process: &Process, address: CUdeviceptr) -> Option<AllocInfo> {
     process.memory.ledger.alloc_info(address).or_else(|| process.memory.ipc.alloc_info(address))
 }
 
-/// An allocation that looks otherwise than the application should see it.
+/// An allocation of ours that the driver knows as something else than plain memory, as which the application is to see it.
 fn presented_as_plain(process: &Process, ptr: CUdeviceptr) -> Option<AllocInfo> {
     known(process, ptr).filter(|known| !known.managed && !known.plain)
 }
@@ -176,7 +177,7 @@ pub fn pointer_attribute(
     if !boolean && unsafe { write_attribute(process, &known, data, attribute, ptr) } {
         return Disposition::Complete(CUresult::SUCCESS);
     }
-    // What is away has no attributes.
+    // The driver has no attributes of memory that is evicted.
     let resident = Resident::at(process, ptr);
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {
@@ -224,8 +225,8 @@ pub fn pointer_attributes(
     }))
 }
 
-/// What the driver says, when asked for several attributes at once, of an address that it does not know: that of the
-/// host's own memory (driver 580.159.04).
+/// Writes several attributes of an address that the driver does not know, as the driver does: as those of host memory
+/// (driver 580.159.04).
 ///
 /// # Safety
 /// There are `count` attributes, and pointers for the answers to them or null ones.

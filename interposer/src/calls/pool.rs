@@ -1,5 +1,5 @@
-//! Pools of stream-ordered memory. Ours are made of chunks that can move; those that the application may share with
-//! others stay the driver's.
+//! Pools of stream-ordered memory. Most are made of our chunks, which can be evicted. A pool that the application may share
+//! with others stays the driver's.
 #![allow(unsafe_code)] // properties and results are read and written through the application's pointers
 use crate::dispatch::{Disposition, NoAfter};
 use crate::driver;
@@ -21,7 +21,7 @@ pub(super) enum PoolSource {
     Uncounted,
 }
 
-/// What memory is made of in `context`, of the pool that was asked for or else of the device's current one.
+/// What memory in `context` is made of. `asked`: the pool it is taken from. None: the device's current one.
 pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUmemoryPool>) -> PoolSource {
     let pool = asked.unwrap_or_else(|| process.pools.current(context.device.ordinal));
     let known =
@@ -30,8 +30,8 @@ pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUm
     let Some(device) = process.contexts.device(ordinal) else { return PoolSource::Uncounted };
     let there =
         if ordinal == context.device.ordinal { Some(context) } else { process.contexts.on(device.id) };
-    // Managed memory goes with its context, and memory of a pool with none: in the primary one that is as good as the
-    // same.
+    // Managed memory ends with its context, but memory of a pool does not. The primary context lives as long as
+    // the device is used, so that there it makes no difference.
     let ours = there.filter(|context| match process.memory.engine.on(&device) {
         _ if known.foreign => false,
         Engine::Swap => true,
@@ -41,7 +41,7 @@ pub(super) fn source(process: &Process, context: Arc<Context>, asked: Option<CUm
     ours.map_or(PoolSource::Drivers(device), |context| PoolSource::Ours(pool as usize, context))
 }
 
-/// What is known of a pool: it was made before our eyes, or a device has it from the beginning.
+/// What is known of a pool: we saw it made, or it is a device's default one.
 fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
     process.pools.get(pool as usize).or_else(|| {
         let mut count = 0;
@@ -59,7 +59,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
     })
 }
 
-/// A device has another pool from now on.
+/// A device gets another current pool.
 pub fn pool_select(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     Disposition::Forward(move |result| {
         process.pools.forget_current();
@@ -67,7 +67,7 @@ pub fn pool_select(process: &'static Process) -> Disposition<impl FnOnce(CUresul
     })
 }
 
-/// A pool that others may be given, or that does not lie on a device, is the driver's business.
+/// A pool that can be shared, or that is not on a device, stays the driver's.
 pub fn pool_create(
     process: &'static Process,
     pool: *mut CUmemoryPool,
@@ -87,7 +87,7 @@ pub fn pool_create(
     })
 }
 
-/// A pool that the driver does not destroy, as a device's first one, stays what it was.
+/// A pool that the driver refuses to destroy, as a device's default one, stays what it was.
 pub fn pool_destroy(
     process: &'static Process,
     pool: CUmemoryPool,
@@ -99,14 +99,14 @@ pub fn pool_destroy(
             process.pools.forget(pool);
             process.memory.pools.forget(pool);
             process.memory.ledger.report_changes();
-            // A device whose pool it was has its first one again.
+            // A device whose current pool it was has its default one again.
             process.pools.forget_current();
         }
         result
     })
 }
 
-/// Which devices may use what is taken of a pool.
+/// Says which devices may use memory of a pool.
 pub fn pool_set_access(
     process: &'static Process,
     pool: CUmemoryPool,
@@ -136,7 +136,7 @@ pub fn pool_set_access(
     })
 }
 
-/// What was taken of a pool of ours; the rest is the driver's to tell.
+/// How much is allocated from a pool of ours. The driver answers all other questions.
 pub fn pool_get_attribute(
     process: &'static Process,
     pool: CUmemoryPool,
@@ -157,7 +157,7 @@ pub fn pool_get_attribute(
     Disposition::Complete(CUresult::SUCCESS)
 }
 
-/// What the pool keeps of what was freed, by the application's wish.
+/// The pool's release threshold: how much freed memory it keeps, as the application has set it.
 fn threshold(pool: CUmemoryPool) -> u64 {
     let mut threshold = 0_u64;
     // SAFETY: the pointer is to a local of the attribute's type.
@@ -174,7 +174,7 @@ pub fn pool_trim(process: &'static Process, pool: CUmemoryPool, keep: usize) -> 
     Disposition::Passthrough
 }
 
-/// Setting a high-water mark, which is to zero only, begins it anew; what a pool may keep is kept here too.
+/// A high-water mark can only be set to zero, which starts it anew. The release threshold is kept here too.
 pub fn pool_set_attribute(
     process: &'static Process,
     pool: CUmemoryPool,

@@ -1,4 +1,4 @@
-//! Streams, and their captures, which are no work.
+//! Streams and their captures.
 #![allow(unsafe_code)] // it asks the driver about the application's streams
 use super::launch::wait_for_grant;
 use crate::dispatch::{Call, Disposition};
@@ -7,7 +7,7 @@ use crate::driver::stream::context_of;
 use crate::symbols::entry::Entry;
 use nvshare_abi::*;
 
-/// The stream that a call means: a null one is the thread's own in the calls for per-thread default streams.
+/// The stream that a call means. In the calls for per-thread default streams, a null stream is the thread's own.
 pub(super) fn effective(entry: Entry, stream: CUstream) -> CUstream {
     if stream.is_null() && is_per_thread(entry) { CU_STREAM_PER_THREAD as CUstream } else { stream }
 }
@@ -24,7 +24,7 @@ pub(super) fn is_captured(stream: CUstream) -> bool {
     code == CUresult::SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE
 }
 
-/// A capture begins while the GPU is ours, and not beside a wait of ours that would disturb it.
+/// A capture begins while the GPU is ours, and not during a wait of ours that would disturb it.
 pub fn capture_begin(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let Call { process, entry } = call;
     let stream = effective(entry, stream);
@@ -42,7 +42,7 @@ pub fn capture_begin(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CU
     })
 }
 
-/// The stream itself ends, and with it its capture.
+/// A stream ends, and its capture with it.
 pub fn stream_destroy(call: Call, stream: CUstream) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     call.process.memory.deferred.stream_destroyed(stream);
     capture_end(call, stream)

@@ -11,7 +11,7 @@ use nvshare_abi::*;
 
 type Handle = CUmemGenericAllocationHandle;
 
-/// The driver chooses addresses: not those that one memory of ours is leaving for another.
+/// The driver chooses addresses. It must not choose those of memory that we are converting: they are free for a moment.
 pub fn choose_addresses(process: &'static Process) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     let addresses = process.memory.addresses.choose();
     Disposition::Forward(move |result| {
@@ -20,7 +20,8 @@ pub fn choose_addresses(process: &'static Process) -> Disposition<impl FnOnce(CU
     })
 }
 
-/// Plain memory of a device is a piece of ours, and can move. Memory for other uses is the driver's, and counted.
+/// Plain device memory becomes a piece of ours, which can be evicted. Memory for special uses stays the driver's, and is
+/// counted.
 pub fn physical_create(
     process: &'static Process,
     handle: *mut Handle,
@@ -73,11 +74,12 @@ pub fn physical_release(
         process.waker.wake();
         return Disposition::Complete(process.memory.vmm.release(handle).err().unwrap_or(CUresult::SUCCESS));
     }
-    // Mappings may keep the driver's memory a little longer; it is counted as long as its handle.
+    // Mappings may keep the driver's memory a little longer. It is counted as long as there is its handle.
     uncounted(process, handle as usize)
 }
 
-/// Addresses that the application has reserved. Where something is mapped, if only when it comes back, they stay.
+/// Addresses that the application has reserved cannot be freed while something is mapped there, even if that is evicted
+/// now.
 pub fn address_free(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     if process.memory.vmm.is_in_use(ptr, bytes as u64) {
         Disposition::Complete(CUresult::ERROR_INVALID_VALUE)
@@ -173,7 +175,7 @@ pub fn physical_properties(
     unsafe { complete_with(prop, known) }
 }
 
-/// Does `act` with the driver's handle for ours. From then on others may know the memory, so it stays.
+/// Does `act` with the driver's handle for ours. From then on others may use the memory, so that it is pinned.
 fn pinned(process: &Process, handle: Handle, act: impl FnOnce(Handle) -> CUresult) -> Disposition<NoAfter> {
     if !is_ours(handle) {
         return Disposition::Passthrough;
@@ -217,7 +219,7 @@ pub fn multicast_bind(
     })
 }
 
-/// Others get to know what lies in a range.
+/// Others may use what lies in a range from now on.
 pub fn export_range(
     process: &'static Process,
     ptr: CUdeviceptr,

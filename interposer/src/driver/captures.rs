@@ -1,6 +1,6 @@
-//! The streams that the application captures. A capture is disturbed by calls that wait for the whole context,
-//! from whatever thread (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's
-//! owner, in all three modes), so that ours are made only while there is none.
+//! The streams that the application captures. A call that waits for a whole context disturbs a capture in it, whatever
+//! thread makes it (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's owner, in all
+//! three modes). We make such calls only while there is no capture.
 #![allow(unsafe_code)] // one driver call, on our own threads
 use super::stream::StreamKey;
 use crate::driver;
@@ -14,7 +14,7 @@ pub fn is_refusal(code: CUresult) -> bool {
         .contains(&code.0)
 }
 
-/// What this thread calls is from now on never a prohibited call of a capture that another thread has begun.
+/// From now on this thread's calls do not disturb captures that other threads have begun.
 pub fn relax_mode() {
     let mut mode = nvshare_abi::CU_STREAM_CAPTURE_MODE_RELAXED;
     // SAFETY: the pointer is to a local; the mode is this thread's own.
@@ -23,13 +23,13 @@ pub fn relax_mode() {
 
 #[derive(Debug, Default)]
 pub struct Captures {
-    /// With the context that each was begun in.
+    /// Each with the context in which it was begun.
     streams: Mutex<Vec<(StreamKey, usize)>, { rank::CAPTURES }>,
     count: AtomicUsize,
     ended: Condvar,
 }
 
-/// A capture that is about to begin: nothing of ours that would disturb it runs meanwhile.
+/// A capture that is about to begin. While this lives nothing of ours runs that would disturb it.
 pub struct Beginning<'a> {
     captures: &'a Captures,
     streams: MutexGuard<'a, Vec<(StreamKey, usize)>>,
@@ -55,7 +55,7 @@ impl Captures {
         }
         let key = StreamKey::here(stream);
         self.change(|streams| {
-            // Another thread may end the capture of a thread's own stream.
+            // One thread may end the capture of another's per-thread stream.
             let at = streams.iter().position(|(known, _)| *known == key);
             let at = at.or_else(|| streams.iter().position(|(known, _)| known.is_alike(key)));
             at.map(|at| streams.remove(at));

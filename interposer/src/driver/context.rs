@@ -16,7 +16,7 @@ pub struct Context {
     pub device: Arc<Device>,
     /// How often a primary context was retained and not released.
     pub(super) users: AtomicU32,
-    /// Whether it is one that we have made for a moment.
+    /// Whether we have made it, for a moment.
     pub(super) lent: bool,
     /// Whether it still exists: read while we work or wait in it, written when it is to be destroyed.
     life: RwLock<bool, { rank::CONTEXT_LIFE }>,
@@ -24,12 +24,12 @@ pub struct Context {
     inner: Mutex<Inner, { rank::CONTEXT_WORK }>,
 }
 
-/// What we have made in a context, at first need.
+/// What we make in a context when it is first needed.
 #[derive(Debug, Default)]
 struct Inner {
     /// Our own stream.
     stream: Option<usize>,
-    /// Events that are free.
+    /// Events that are not in use.
     events: Vec<usize>,
     /// One event for each [`Purpose`].
     recorded: [Option<usize>; 2],
@@ -95,7 +95,7 @@ impl Entered<'_> {
         }
     }
 
-    /// Marks the point that our stream has been given work to.
+    /// Marks the point up to which our stream has been given work.
     pub fn mark(&mut self, stream: CUstream) -> Mark {
         let Ok(event) = self.event() else { return Mark(None) };
         // SAFETY: an event and a stream of the context that is current.
@@ -108,8 +108,8 @@ impl Entered<'_> {
         }
     }
 
-    /// Waits until the stream has passed the mark.
-    pub fn passed(&mut self, mark: Mark, stream: CUstream) -> CUresult {
+    /// Waits until the stream has reached the mark.
+    pub fn reached(&mut self, mark: Mark, stream: CUstream) -> CUresult {
         let Some(event) = mark.0 else {
             // SAFETY: our own stream of the context that is current.
             return unsafe { driver::cuStreamSynchronize(stream) };
@@ -134,7 +134,7 @@ impl Context {
         Self { lent: true, ..Self::new(raw, device) }
     }
 
-    /// Whether it ends as soon as what it was made for is done.
+    /// Whether we have made it for a moment, and it ends after that.
     pub fn is_lent(&self) -> bool {
         self.lent
     }
@@ -148,7 +148,7 @@ impl Context {
     pub fn enter(&self) -> Option<Entered<'_>> {
         let life = self.alive()?;
         let inner = self.inner.lock();
-        // Made only on success: its end takes the context off this thread again.
+        // Made only on success: dropping it takes the context off this thread again.
         // SAFETY: the context is alive, and stays so while `life` is held.
         (unsafe { driver::cuCtxPushCurrent_v2(self.raw as CUcontext) } == CUresult::SUCCESS)
             .then(|| Entered { inner, _life: life })

@@ -17,15 +17,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub struct Contexts {
     list: Mutex<Vec<Arc<Context>>, { rank::CONTEXT_LIST }>,
-    /// Handles of contexts that have ended, or are about to: they may still be current on a thread, and the driver says
-    /// of which device they are.
+    /// Handles of contexts that have ended, or are about to. They may still be current on a thread, and the driver still
+    /// says which device they are of.
     ended: Mutex<BTreeSet<usize>, { rank::LEAF }>,
     /// Green contexts and the contexts made of them.
     green: Mutex<Vec<(usize, usize)>, { rank::LEAF }>,
     devices: Mutex<Vec<Arc<Device>>, { rank::LEAF }>,
     /// How many of these there are.
     used: AtomicUsize,
-    /// Whether memory could last not be brought to a device without a context, and not for want of room.
+    /// Whether the last attempt to bring memory to a device without a context failed, for another reason than room.
     unusable: AtomicBool,
     waker: Arc<Waker>,
     pub endings: Endings,
@@ -176,8 +176,8 @@ impl Contexts {
         self.list.lock().clone()
     }
 
-    /// Whether no context takes work any more: then no memory can be brought back, and no kernel misses it. The
-    /// application must get to hear of its error.
+    /// Whether no context takes work any more. Then no memory can be brought back, and no kernel misses it, and the
+    /// application must see its error.
     pub fn are_broken(&self) -> bool {
         let all = self.all();
         if all.is_empty() {
@@ -187,7 +187,7 @@ impl Contexts {
         }
     }
 
-    /// What the driver has said of memory on a device without a context.
+    /// Notes whether memory could be brought to a device without a context.
     pub fn note_use(&self, done: Result<(), CUresult>) {
         self.unusable.store(done.is_err_and(|code| code != CUresult::ERROR_OUT_OF_MEMORY), Relaxed);
     }
@@ -206,8 +206,8 @@ impl Contexts {
         self.list.lock().iter().find(|context| context.device.id == device).cloned()
     }
 
-    /// Does `act` in a context of our own on the device: for memory that has outlived the application's. The driver's
-    /// error if there can be none.
+    /// Does `act` in a context of our own on the device, for memory that has outlived the application's contexts. Else the
+    /// driver's error.
     pub fn lend<R>(&self, device: &Arc<Device>, act: impl FnOnce(&Context) -> R) -> Result<R, CUresult> {
         let (mut raw, mut popped): (CUcontext, CUcontext) = (null_mut(), null_mut());
         // SAFETY: pointers to locals. What is made is current on this thread, and taken off it at once.

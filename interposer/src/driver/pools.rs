@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub struct Pool {
     /// The ordinal of its device; none for a pool of the host.
     pub device: Option<CUdevice>,
-    /// Whether it is the driver's alone, because others may be given it.
+    /// Whether it is left to the driver, because it can be shared.
     pub foreign: bool,
 }
 
@@ -51,7 +51,7 @@ impl Pools {
         pool as CUmemoryPool
     }
 
-    /// The current one of some device is, or may be, another.
+    /// Some device has, or may have, another current pool.
     pub fn forget_current(&self) {
         self.current.lock().clear();
     }

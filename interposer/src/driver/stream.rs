@@ -1,10 +1,10 @@
-//! Which stream a number means.
+//! Which stream a handle means.
 #![allow(unsafe_code)] // asks the driver for a stream's context
 use crate::driver;
 use nvshare_abi::{CU_STREAM_PER_THREAD, CUresult, CUstream};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A stream: its number, and for the default stream of a thread, whose number is the same in all, the thread.
+/// A stream: its handle, and the thread for a per-thread default stream, whose handle is the same in all threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamKey(usize, u64);
 

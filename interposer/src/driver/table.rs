@@ -1,5 +1,4 @@
-//! The driver's functions, for our own use, by name and with their types. The only module that turns an address into a
-//! function.
+//! The driver's functions, for our own use, by name and with their types.
 #![allow(unsafe_code)]
 // it opens the driver and gives its addresses their types
 // NVIDIA's names, arguments and contracts; not every row is called.
@@ -11,10 +10,10 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::*};
 use nvshare_abi::*;
 
-/// Where the functions are that we interpose. Each other one has a cache beside its caller.
+/// The addresses of the functions that we interpose. Each other function has its cache beside its caller.
 static INTERPOSED: [AtomicPtr<c_void>; Entry::COUNT] = [const { AtomicPtr::new(null_mut()) }; Entry::COUNT];
 
-/// The driver's library, or null where there is none. Asked again until it is there.
+/// The driver's library. Null if there is none; then the next call looks for it again.
 fn libcuda() -> *mut c_void {
     static LIBCUDA: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
     let known = LIBCUDA.load(Acquire);
@@ -55,8 +54,8 @@ pub fn address(entry: Entry) -> *mut c_void {
     cached(&INTERPOSED[entry as usize], || entry.c_name())
 }
 
-/// The entry whose driver function is at `wanted`: how an answer of the driver's own lookup is
-/// recognised without knowing any of NVIDIA's version rules.
+/// The entry whose driver function is at `wanted`. So an answer of the driver's own lookup is recognised without
+/// knowledge of NVIDIA's version rules.
 pub fn entry_at(wanted: *mut c_void) -> Option<Entry> {
     static BY_ADDRESS: std::sync::OnceLock<Vec<(usize, Entry)>> = std::sync::OnceLock::new();
     let sorted = BY_ADDRESS.get_or_init(|| {

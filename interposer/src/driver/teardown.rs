@@ -20,8 +20,7 @@ impl Drop for Ending<'_> {
 }
 
 impl Endings {
-    /// To be called before a context that is about to end is taken out, so that its work is waited for in one way or
-    /// the other.
+    /// To be called before a context that is about to end is taken out of the list: a drain then waits for it here.
     pub fn begin(&self) -> Ending<'_> {
         *self.count.lock() += 1;
         Ending(self)

@@ -1,9 +1,10 @@
-//! `dlopen` and `dlmopen`, interposed: what is loaded by them may look the driver up around us.
+//! `dlopen` and `dlmopen`, interposed: what they load may bypass us when it looks the driver up.
 //!
-//! With `RTLD_DEEPBIND` a plugin finds glibc's `dlsym` before ours, so that the flag is not passed on. What is loaded into
-//! a namespace of its own has a glibc of its own, and a driver: that cannot be helped, and is looked for (`namespaces`).
+//! With `RTLD_DEEPBIND` a plugin finds glibc's `dlsym` before ours, so that we do not pass the flag on. What is loaded into
+//! a namespace of its own has its own glibc and its own driver. We cannot prevent that, but look for it (`namespaces`).
 //!
-//! The trampolines are naked for the reason of `dlsym`'s: whose `RUNPATH` holds is told by the caller's return address.
+//! The trampolines are naked for the same reason as that of `dlsym`: glibc tells by the return address whose `RUNPATH`
+//! applies.
 #![allow(unsafe_code)] // it stands in for functions of the C library
 #![cfg_attr(miri, allow(dead_code))]
 use super::{glibc, namespaces};
@@ -27,7 +28,7 @@ extern "C" fn shallow(mode: c_int) -> c_int {
     if mode & libc::RTLD_DEEPBIND == 0 {
         return mode;
     }
-    // Not of the settings, which are read when CUDA is initialised: plugins come before.
+    // Not from `Settings`, which are read when CUDA is initialised. Plugins are loaded before.
     // SAFETY: the auxiliary vector; a NUL-terminated name, whose value is NUL-terminated, and compared at once.
     let keeps = unsafe {
         let value = libc::getenv(settings::DEEPBIND.as_ptr());

@@ -1,10 +1,10 @@
-//! `dlsym`, interposed: the CUDA runtime never links the driver, it looks its functions up.
+//! `dlsym`, interposed: the CUDA runtime does not link the driver, it looks the driver's functions up.
 //!
 //! The trampoline is naked so that every name that is not ours reaches glibc with the caller's own
 //! return address: `dlsym(RTLD_NEXT, …)` is answered relative to whoever called.
 //!
-//! Allocators look functions up at their first call. Before the jump to glibc nothing here allocates, and nothing asks
-//! glibc for what it may lack, for it would allocate to say so.
+//! Allocators look functions up at their first call. So nothing here allocates before the jump to glibc, and nothing asks
+//! glibc for a name that it may lack: it would allocate an error message.
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
 #![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
 use super::entry::Entry;
@@ -13,9 +13,9 @@ use super::{elf, exports, namespaces};
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
 
-/// Ours for `name`, if there is one and `handle` really has the driver's; null means "not ours".
+/// Our function for `name`, if there is one and `handle` really has the driver's. Null: it is glibc's to answer.
 extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-    // RTLD_NEXT is for interposers that stand behind us in the order; they mean the driver's, or glibc's.
+    // Who asks for RTLD_NEXT is an interposer behind us, and wants the driver's or glibc's.
     if handle == libc::RTLD_NEXT {
         return null_mut();
     }
@@ -31,7 +31,7 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     };
     let export = match Entry::named(name) {
         Some(entry) => exports::address(entry),
-        // Asked for by its name, for who links it needs glibc 2.34 or libdl.
+        // Programs look it up by name, because linking it needs glibc 2.34 or libdl.
         None if is_dlmopen => super::dlopen::dlmopen as *mut c_void,
         None => return null_mut(),
     };

@@ -1,8 +1,8 @@
-//! A function of a loaded file, found in the file itself, without a lookup of the C library's.
+//! Finds a function of a loaded file in the file's own tables, without a lookup by the C library.
 //!
-//! Those allocate: glibc before 2.34 the first time on each thread, and any glibc when they fail. An allocator that looks
-//! its own functions up by `dlsym` would be asked for memory before it has any to give. A sanitizer looks up all that it
-//! stands in for, and must not be called before it has: not even for the length of a string. So this only reads.
+//! Such a lookup allocates: glibc before 2.34 the first time on each thread, and any glibc when it fails. An allocator that
+//! looks its own functions up by `dlsym` would be asked for memory before it has any. A sanitizer looks up all functions
+//! that it replaces, and must not be called before it has done so: not even for the length of a string. So this only reads.
 #![allow(unsafe_code)] // it reads the linker's list and the tables of loaded files
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr::null_mut;
@@ -14,7 +14,7 @@ const DT_STRTAB: u64 = 5;
 const DT_SYMTAB: u64 = 6;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_VERSYM: u64 = 0x6fff_fff0;
-/// The mark of a version that is not the default one.
+/// Marks a version that is not the default one.
 const HIDDEN: u16 = 0x8000;
 const STT_FUNC: u8 = 2;
 
@@ -61,8 +61,8 @@ unsafe extern "C" {
 /// The function of that name in the first file that was loaded after this one, and has one; else in the first of those
 /// before. Null if there is none.
 ///
-/// The list is read without its lock. It changes at its end alone, where there is what a program has loaded since it
-/// began: a function of the C library's is found before that.
+/// The list is read without its lock. It changes at its end only, where the files are that the program has loaded since it
+/// began. The C library stands before those.
 pub fn next(name: &CStr) -> *mut c_void {
     // SAFETY: the linker has set it before it calls anything.
     let (mut file, own) = unsafe { (_r_debug.first, (&raw const _DYNAMIC).cast::<Dyn>()) };
@@ -95,7 +95,7 @@ impl Tables {
         let mut tables = Self { base, ..Self::default() };
         // SAFETY: the caller's promise; the section ends with a tag of 0.
         while let Dyn { tag: tag @ 1.., value } = unsafe { &*section } {
-            // glibc adds where the file is loaded, but not in all files: not in the kernel's own.
+            // glibc has added the base to these addresses, but not in every file: not in the kernel's vDSO.
             let at = *value as usize;
             let at = if at < base { base + at } else { at };
             match *tag {
@@ -186,7 +186,7 @@ impl Tables {
     }
 }
 
-/// Whether that is the string. Byte for byte, which calls nothing.
+/// Whether two strings are equal. Compares bytes, and calls nothing.
 ///
 /// # Safety
 /// `string` is NUL-terminated.

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::*};
 
-/// The function of that name in libc, or in libdl before glibc 2.34; or that of an interposer that stands behind us.
+/// The function of that name in libc, or in libdl before glibc 2.34, or in an interposer that stands behind us.
 pub fn function(name: &CStr, slot: &AtomicPtr<c_void>) -> *mut c_void {
     let known = slot.load(Acquire);
     if !known.is_null() {
@@ -19,7 +19,7 @@ pub fn function(name: &CStr, slot: &AtomicPtr<c_void>) -> *mut c_void {
     found
 }
 
-/// In the place of a function that there is not: the answer of each of them is a null pointer then.
+/// Stands in for a function that does not exist. The answer of each of them is then a null pointer.
 extern "C" fn finds_nothing() -> *mut c_void {
     null_mut()
 }

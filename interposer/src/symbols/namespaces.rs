@@ -1,7 +1,7 @@
-//! A driver in another namespace of the dynamic linker (`dlmopen`): its own copy, which is not ours to manage.
+//! Detects a driver in another namespace of the dynamic linker (`dlmopen`): a copy of its own, which we cannot manage.
 //!
-//! Such a program may never call us again, so that a thread looks for the driver among the files that are mapped. It is
-//! started by the first `dlmopen`, which hardly any program calls, looks ever more seldom, and ends when there is one.
+//! Such a program may never call us again. So a thread looks for the driver among the files that are mapped. The first
+//! `dlmopen` starts it, which hardly any program calls. It looks ever more rarely, and ends when it has found one.
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
 use crate::sys::log;
 use crate::sys::thread;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Once;
 use std::time::Duration;
 
-/// Between the first two looks, and the longest between two: what matters is work of some seconds.
+/// The pause between the first two looks, and the longest pause. What matters is work that lasts for seconds.
 const SOON: Duration = Duration::from_millis(50);
 const SELDOM: Duration = Duration::from_secs(10);
 
@@ -32,7 +32,7 @@ fn look() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(SELDOM);
     }
-    // Also where the program has not initialised CUDA with us: the operator is to be told.
+    // Also if the program has not initialised CUDA through us: the operator is to be told.
     start::start();
     if let Some(process) = process::current() {
         process.bypass.in_another_namespace();
@@ -46,7 +46,7 @@ fn is_there() -> bool {
     drivers(&maps).any(|start| !here.contains(&start))
 }
 
-/// Whether an address lies in a file of another namespace, where ours must not take its place.
+/// Whether an address lies in a file of another namespace, whose functions we must not replace.
 pub fn is_foreign(address: *mut c_void) -> bool {
     if !WATCHED.is_completed() {
         return false;
@@ -58,7 +58,7 @@ pub fn is_foreign(address: *mut c_void) -> bool {
     found && !here().contains(&(info.dli_fbase as usize))
 }
 
-/// Where drivers are mapped from their beginnings on.
+/// The addresses at which drivers are mapped.
 fn drivers(maps: &str) -> impl Iterator<Item = usize> {
     maps.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();

@@ -1,5 +1,6 @@
-//! Descriptors of ours. In a table that the program uses too, a number is no proof: it may have closed ours and been given
-//! the number for something else. There a descriptor has a high number and is known by its file before every use.
+//! Descriptors of ours that the program cannot turn into something else. In the program's own table a number is no proof: the
+//! program may have closed ours and got the same number for another file. There ours have high numbers, and their file is
+//! checked before every use.
 #![allow(unsafe_code)] // system calls on descriptors
 use super::{scm_rights, syscall};
 use std::io;
@@ -13,18 +14,18 @@ use std::time::Duration;
 /// disturbed.
 const BELOW: u64 = 64;
 const HIGHEST: u64 = 1024;
-/// So often is looked whether the descriptor of a silent connection is still ours.
+/// How often the descriptor of a silent connection is checked.
 pub const LOOK: Duration = Duration::from_secs(1);
 
-/// What a forked child must not keep open, for the scheduler tells by a connection's end that a tenant is gone: whose is
-/// where in [`REGISTRY`].
+/// The places in [`REGISTRY`]: what a forked child must not keep open. A connection's end tells the scheduler that a tenant is
+/// gone.
 pub const LINK: usize = 0;
 pub const SWAP: usize = 1;
 pub const IPC: usize = 2;
-/// Whatever is closed before long.
+/// No place: for what is closed before long.
 pub const BRIEF: usize = usize::MAX;
 
-/// Those in the program's table.
+/// Our descriptors in the program's table.
 static REGISTRY: [Registered; 3] = [const { Registered::none() }; 3];
 
 struct Registered {
@@ -61,9 +62,9 @@ impl File {
 #[derive(Debug)]
 pub struct GuardedFd {
     fd: RawFd,
-    /// In a table with which the program has nothing to do.
+    /// Whether it is in a table of our own threads, which the program does not use.
     alone: bool,
-    /// What it is of, if it was there still when it was looked at.
+    /// The file it is of. None: the program had closed it already.
     file: Option<File>,
     slot: usize,
 }
@@ -94,7 +95,7 @@ impl GuardedFd {
         Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, alone, slot))
     }
 
-    /// Whether the program has nothing to do with its table.
+    /// Whether it is in a table that the program does not use.
     pub fn is_alone(&self) -> bool {
         self.alone
     }
@@ -146,7 +147,7 @@ impl GuardedFd {
         Ok(())
     }
 
-    /// Waits for something, and for a descriptor that comes along; 0 bytes: the other end has hung up.
+    /// Waits for bytes, and a descriptor that may come along. 0 bytes: the other end has hung up.
     ///
     /// # Errors
     /// The connection's, or as [`Self::get`].
@@ -186,7 +187,7 @@ impl GuardedFd {
 impl Drop for GuardedFd {
     fn drop(&mut self) {
         if let Ok(fd) = self.get() {
-            // A number that is not ours any more may be another one's of ours; a child looks at the file anyway.
+            // The place may be another descriptor's by now. A child checks the file anyway.
             if let Some(entry) = REGISTRY.get(self.slot).filter(|_| !self.is_alone()) {
                 let _ = entry.fd.compare_exchange(fd, -1, AcqRel, Acquire);
             }
@@ -207,7 +208,7 @@ pub fn close_in_child() {
     }
 }
 
-/// The same under a high number, where there is one.
+/// The same under a high number, if one is to be had.
 fn raised(fd: OwnedFd) -> OwnedFd {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a local.

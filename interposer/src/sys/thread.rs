@@ -25,8 +25,8 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Resul
     spawned.map(drop)
 }
 
-/// A thread sanitizer sees the C library's functions that this thread calls, and not what orders it with others, for this
-/// library is not built for it: what it would say of it is wrong.
+/// A thread sanitizer sees which functions of the C library this thread calls, but not what synchronises it with others,
+/// because this library is not instrumented. Its reports of this thread would be wrong.
 fn pass_over_in_sanitizer() {
     type Begin = unsafe extern "C" fn(*const core::ffi::c_char, core::ffi::c_int);
     for name in [c"AnnotateIgnoreReadsBegin", c"AnnotateIgnoreWritesBegin"] {

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::time::Duration;
 
-/// A scheduler that does not take our few bytes for so long is as good as gone.
+/// A scheduler that does not read our few bytes for so long counts as gone.
 const SEND_BOUND: Duration = Duration::from_secs(2);
-/// Beyond the bound on connecting, so long may an answer of the writing thread take.
+/// How long the writing thread may take to answer, beyond the bound on connecting.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
 enum Command {
@@ -32,7 +32,7 @@ enum Command {
     HangUp,
 }
 
-/// What has come over one connection, in order; an error is the last.
+/// What has come over one connection, in order. An error is the last.
 pub struct Inbox {
     incoming: Mutex<VecDeque<io::Result<Incoming>>, { rank::LEAF }>,
     waker: Arc<Waker>,
@@ -85,7 +85,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Goes out by itself; where the connection does not take it, its end is received.
+    /// Queues a message. If it cannot be sent, the end of the connection is received.
     ///
     /// # Errors
     /// Nobody is there any more to send it.
@@ -151,7 +151,7 @@ impl Writer {
             match command {
                 Command::Connect(answer) => {
                     self.hang_up();
-                    // Who does not wait for it any more has hung up.
+                    // An agent that does not wait for it any more has hung up.
                     let _ = answer.send(self.connect());
                 }
                 Command::Send(bytes) => self.send_frame(&bytes),
@@ -166,7 +166,7 @@ impl Writer {
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(self.socket)?;
         let inbox = Arc::new(Inbox { incoming: Mutex::default(), waker: self.waker.clone() });
-        // Not taken for a scheduler that is busy.
+        // Not `WouldBlock`, which means a scheduler that is busy.
         let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
         reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;
         self.stream = Some(stream);
@@ -175,7 +175,7 @@ impl Writer {
 
     fn send_frame(&mut self, bytes: &[u8]) {
         if self.stream.as_ref().is_some_and(|stream| stream.write_all(bytes).is_err()) {
-            // Whoever reads hears of the end, after what had come before.
+            // The reader reports the end, after what had come before.
             self.hang_up();
         }
     }

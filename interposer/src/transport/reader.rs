@@ -1,4 +1,4 @@
-//! What comes over a connection. Swap space is mapped here, for its file is a descriptor of this thread's table.
+//! What comes over a connection. Swap space is mapped here, because its file is a descriptor in this thread's table.
 use super::Inbox;
 use crate::memory::{FileMapping, SwapGrant, SwapSpace};
 use crate::sys::guarded_fd::{GuardedFd, SWAP};
@@ -26,7 +26,7 @@ pub(super) fn spawn(space: Arc<SwapSpace>) -> io::Result<Sender<Job>> {
         while let Ok((stream, inbox)) = receiver.recv() {
             let end = End(inbox);
             let error = SwapFile::default().read(&space, &stream, &end.0);
-            // Not to be taken for the next one's.
+            // Closed before the end is reported, so that it is not taken for the next connection's.
             drop(stream);
             end.0.put(Err(error));
         }
@@ -34,7 +34,7 @@ pub(super) fn spawn(space: Arc<SwapSpace>) -> io::Result<Sender<Job>> {
     Ok(connections)
 }
 
-/// Whatever happens here, the connection's end is incoming.
+/// Whatever happens here, the connection's end is reported.
 struct End(Arc<Inbox>);
 
 impl Drop for End {
@@ -73,7 +73,7 @@ impl SwapFile {
     ) -> io::Result<Vec<Incoming>> {
         let mut bytes = [0; 4096];
         let (read, file) = stream.receive(&mut bytes)?;
-        // Whoever has closed the file gets another one with the next connection.
+        // If the program has closed the file, the next connection brings another one.
         self.file.as_ref().map_or(Ok(0), GuardedFd::get)?;
         if let Some(file) = file {
             self.replace(file, stream.is_alone());
@@ -85,7 +85,7 @@ impl SwapFile {
         reader.feed(&bytes[..read]);
         let mut incoming = Vec::new();
         while let Some(received) = reader.next().map_err(io::Error::other)? {
-            // One of a newer scheduler says nothing to us.
+            // A newer scheduler's message that we do not know.
             let Received::Message(message) = received else { continue };
             let bytes = if let ToTenant::Swap(bytes) = &message { bytes.0 } else { 0 };
             let mapped = self.map_up_to(bytes, space.largest_mapping());

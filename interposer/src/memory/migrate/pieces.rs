@@ -285,7 +285,7 @@ impl PieceMover {
         for (id, mark) in copies {
             // A copy that failed leaves its piece where it is, and what comes after it: that is waited for all the
             // same, and gives its mark back.
-            failed |= worker.entered.passed(mark, worker.stream) != CUresult::SUCCESS;
+            failed |= worker.entered.reached(mark, worker.stream) != CUresult::SUCCESS;
             if failed {
                 continue;
             }
