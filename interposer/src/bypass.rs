@@ -110,7 +110,7 @@ pub fn is_decided(name: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with("_v") || rest.starts_with("_pt"))
     };
     Entry::ALL.iter().any(|entry| is(entry.name()))
-        || nvshare_abi::PASSING.iter().any(|group| group.names.iter().any(|known| is(known)))
+        || nvshare_abi::PASSTHROUGH.iter().any(|group| group.names.iter().any(|known| is(known)))
 }
 
 /// The file in which the address lies.

@@ -5,11 +5,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod passing;
+mod passthrough;
 mod result;
 mod table;
 mod types;
 
-pub use passing::{PASSING, Passing};
+pub use passthrough::{PASSTHROUGH, PassthroughGroup};
 pub use result::{CUresult, RESULTS};
 pub use types::*;

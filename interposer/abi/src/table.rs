@@ -15,13 +15,13 @@
 #[macro_export]
 macro_rules! cuda_table {
     ($emit:ident) => { $emit! {
-        // --- birth and lookup --------------------------------------------------------------------
+        // --- initialisation, version, driver entry points ----------------------------------------
         cuInit(flags: c_uint) => init(flags);
         cuDriverGetVersion(version: *mut c_int) => passthrough();
         cuGetProcAddress(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t) => get_proc_address(symbol, pfn);
         cuGetProcAddress_v2(symbol: *const c_char, pfn: *mut *mut c_void, version: c_int, flags: cuuint64_t, status: *mut CUdriverProcAddressQueryResult) => get_proc_address(symbol, pfn);
         cuGetExportTable(table: *mut *const c_void, id: *const CUuuid) => passthrough();
-        // --- what the application may know of the device -----------------------------------------
+        // --- devices: the memory that the application sees ---------------------------------------
         cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice) => device_total_memory(bytes, dev);
         cuMemGetInfo_v2(free: *mut usize, total: *mut usize) => memory_info(free, total);
         // --- contexts ----------------------------------------------------------------------------
@@ -41,7 +41,7 @@ macro_rules! cuda_table {
         cuDevicePrimaryCtxReset_v2(dev: CUdevice) => primary_reset(dev);
         cuCtxEnablePeerAccess(peer: CUcontext, flags: c_uint) => peer_enable(peer);
         cuCtxDisablePeerAccess(peer: CUcontext) => peer_disable(peer);
-        // --- memory: charged to the process, made managed or swappable ---------------------------
+        // --- memory, stream-ordered memory, pools ------------------------------------------------
         cuMemAlloc_v2(dptr: *mut CUdeviceptr, bytes: usize) => allocate(dptr, bytes);
         cuMemAllocPitch_v2(dptr: *mut CUdeviceptr, pitch: *mut usize, width: usize, height: usize, element: c_uint) => allocate_pitch(dptr, pitch, width, height, element);
         cuMemAllocManaged(dptr: *mut CUdeviceptr, bytes: usize, flags: c_uint) => allocate_managed(dptr, bytes, flags);
@@ -60,10 +60,10 @@ macro_rules! cuda_table {
         cuMemSetMemPool(location: *mut CUmemLocation, kind: CUmemAllocationType, pool: CUmemoryPool) => pool_select();
         cuMemPoolTrimTo(pool: CUmemoryPool, keep: usize) => pool_trim(pool, keep);
         cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) => pool_set_access(pool, map, count);
-        // --- memory: the host's, which has addresses of the device's
+        // --- memory: the host's, which has addresses of the device's -----------------------------
         cuMemHostAlloc(pp: *mut *mut c_void, bytes: usize, flags: c_uint) => choose_addresses();
         cuMemAllocHost_v2(pp: *mut *mut c_void, bytes: usize) => choose_addresses();
-        // --- memory: physical memory that the application maps itself ----------------------------
+        // --- virtual memory, multicast -----------------------------------------------------------
         cuMemAddressReserve(ptr: *mut CUdeviceptr, bytes: usize, alignment: usize, addr: CUdeviceptr, flags: c_ulonglong) => choose_addresses();
         cuMemAddressFree(ptr: CUdeviceptr, bytes: usize) => address_free(ptr, bytes);
         cuMemCreate(handle: *mut CUmemGenericAllocationHandle, bytes: usize, prop: *const CUmemAllocationProp, flags: c_ulonglong) => physical_create(handle, bytes, prop, flags);
@@ -78,13 +78,13 @@ macro_rules! cuda_table {
         cuMulticastBindMem(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, handle: CUmemGenericAllocationHandle, offset: usize, bytes: usize, flags: c_ulonglong) => multicast_bind(multicast, multicast_offset, handle, offset, bytes, flags);
         cuMulticastBindAddr(multicast: CUmemGenericAllocationHandle, multicast_offset: usize, ptr: CUdeviceptr, bytes: usize, flags: c_ulonglong) => export_range(ptr, bytes);
         cuMemGetHandleForAddressRange(handle: *mut c_void, ptr: CUdeviceptr, bytes: usize, kind: CUmemRangeHandleType, flags: c_ulonglong) => export_range(ptr, bytes);
-        // --- memory: arrays, which stay where they are -------------------------------------------
+        // --- arrays, which are never evicted -----------------------------------------------------
         cuArrayCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY_DESCRIPTOR) => array_create(array, desc);
         cuArray3DCreate_v2(array: *mut CUarray, desc: *const CUDA_ARRAY3D_DESCRIPTOR) => array3d_create(array, desc);
         cuArrayDestroy(array: CUarray) => array_destroy(array);
         cuMipmappedArrayCreate(array: *mut CUmipmappedArray, desc: *const CUDA_ARRAY3D_DESCRIPTOR, levels: c_uint) => mipmap_create(array, desc, levels);
         cuMipmappedArrayDestroy(array: CUmipmappedArray) => mipmap_destroy(array);
-        // --- memory: what is known of an address, and sharing it ---------------------------------
+        // --- unified addressing, IPC -------------------------------------------------------------
         cuMemGetAddressRange_v2(base: *mut CUdeviceptr, bytes: *mut usize, dptr: CUdeviceptr) => address_range(base, bytes, dptr);
         cuPointerGetAttribute(data: *mut c_void, attribute: CUpointer_attribute, ptr: CUdeviceptr) => pointer_attribute(data, attribute, ptr);
         cuPointerGetAttributes(count: c_uint, attributes: *mut CUpointer_attribute, data: *mut *mut c_void, ptr: CUdeviceptr) => pointer_attributes(count, attributes, data, ptr);
@@ -93,7 +93,7 @@ macro_rules! cuda_table {
         cuIpcOpenMemHandle(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_open(dptr, handle, flags);
         cuIpcOpenMemHandle_v2(dptr: *mut CUdeviceptr, handle: CUipcMemHandle, flags: c_uint) => ipc_open(dptr, handle, flags);
         cuIpcCloseMemHandle(dptr: CUdeviceptr) => ipc_close(dptr);
-        // --- streams: what must not be disturbed -------------------------------------------------
+        // --- streams: captures must not be disturbed ---------------------------------------------
         cuStreamBeginCapture(stream: CUstream) => capture_begin(stream);
         cuStreamBeginCapture_ptsz(stream: CUstream) => capture_begin(stream);
         cuStreamBeginCapture_v2(stream: CUstream, mode: CUstreamCaptureMode) => capture_begin(stream);
@@ -104,7 +104,7 @@ macro_rules! cuda_table {
         cuStreamEndCapture_ptsz(stream: CUstream, graph: *mut CUgraph) => capture_end(stream);
         cuStreamDestroy(stream: CUstream) => stream_destroy(stream);
         cuStreamDestroy_v2(stream: CUstream) => stream_destroy(stream);
-        // --- graphs and textures: addresses that must be there when they are named ---------------
+        // --- graphs and textures: they name addresses of memory that must be resident ------------
         cuGraphAddMemcpyNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMCPY3D, ctx: CUcontext) => require_resident();
         cuGraphAddMemsetNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_MEMSET_NODE_PARAMS, ctx: CUcontext) => require_resident();
         cuGraphAddBatchMemOpNode(node: *mut CUgraphNode, graph: CUgraph, after: *const CUgraphNode, count: usize, params: *const CUDA_BATCH_MEM_OP_NODE_PARAMS) => require_resident();
@@ -254,12 +254,12 @@ macro_rules! cuda_table {
         cuMemsetD2D8Async_ptsz(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize, stream: CUstream) => submit_in(stream);
         cuMemsetD2D8_v2(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
         cuMemsetD2D8_v2_ptds(dst: CUdeviceptr, pitch: usize, value: c_uchar, width: usize, height: usize) => submit();
-        // --- what is asked of managed memory, or advised about it --------------------------------
+        // --- unified addressing: questions and advice about managed memory -----------------------
         cuMemAdvise(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice) => managed_range(dptr, count);
         cuMemAdvise_v2(dptr: CUdeviceptr, count: usize, advice: CUmem_advise, location: CUmemLocation) => managed_range(dptr, count);
         cuMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: CUmem_range_attribute, dptr: CUdeviceptr, count: usize) => managed_range(dptr, count);
         cuMemRangeGetAttributes(data: *mut *mut c_void, sizes: *mut usize, attributes: *mut CUmem_range_attribute, attribute_count: usize, dptr: CUdeviceptr, count: usize) => managed_range(dptr, count);
-        // --- work: moving managed memory ---------------------------------------------------------
+        // --- work: prefetches of managed memory --------------------------------------------------
         cuMemPrefetchAsync(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
         cuMemPrefetchAsync_ptsz(dptr: CUdeviceptr, count: usize, dst: CUdevice, stream: CUstream) => prefetch(dptr, count, stream);
         cuMemPrefetchAsync_v2(dptr: CUdeviceptr, count: usize, location: CUmemLocation, flags: c_uint, stream: CUstream) => prefetch(dptr, count, stream);
@@ -272,7 +272,7 @@ macro_rules! cuda_table {
         cuMemDiscardBatchAsync_ptsz(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: c_ulonglong, stream: CUstream) => managed_ranges(dptrs, sizes, count, stream);
         cuMemBatchDecompressAsync(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
         cuMemBatchDecompressAsync_ptsz(entries: *mut CUmemDecompressParams, count: usize, flags: c_uint, error_index: *mut usize, stream: CUstream) => submit_in(stream);
-        // --- work: words written and awaited by a stream -----------------------------------------
+        // --- work: stream memory operations ------------------------------------------------------
         cuStreamWriteValue32(stream: CUstream, addr: CUdeviceptr, value: cuuint32_t, flags: c_uint) => submit_in(stream);
         cuStreamWriteValue32_ptsz(stream: CUstream, addr: CUdeviceptr, value: cuuint32_t, flags: c_uint) => submit_in(stream);
         cuStreamWriteValue32_v2(stream: CUstream, addr: CUdeviceptr, value: cuuint32_t, flags: c_uint) => submit_in(stream);
@@ -297,7 +297,7 @@ macro_rules! cuda_table {
         cuSignalExternalSemaphoresAsync_ptsz(semaphores: *const CUexternalSemaphore, entries: *const CUDA_EXTERNAL_SEMAPHORE_SIGNAL_PARAMS, count: c_uint, stream: CUstream) => submit_in(stream);
         cuWaitExternalSemaphoresAsync(semaphores: *const CUexternalSemaphore, entries: *const CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, count: c_uint, stream: CUstream) => submit_in(stream);
         cuWaitExternalSemaphoresAsync_ptsz(semaphores: *const CUexternalSemaphore, entries: *const CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, count: c_uint, stream: CUstream) => submit_in(stream);
-        // --- waits: the device may be idle after these -------------------------------------------
+        // --- waits, which submit nothing ---------------------------------------------------------
         cuCtxSynchronize() => passthrough();
         cuCtxSynchronize_v2(ctx: CUcontext) => passthrough();
         cuStreamSynchronize(stream: CUstream) => passthrough();
@@ -379,7 +379,7 @@ macro_rules! cuda_more {
         cuLibraryUnload(library: CUlibrary) => passthrough();
         cuLibraryGetKernel(pkernel: *mut CUkernel, library: CUlibrary, name: *const c_char) => passthrough();
         cuKernelGetFunction(function: *mut CUfunction, kernel: CUkernel) => passthrough();
-        // --- host memory and what is known of an address -----------------------------------------
+        // --- host memory, pools, unified addressing ----------------------------------------------
         cuMemFreeHost(p: *mut c_void) => passthrough();
         cuMemHostGetFlags(flags: *mut c_uint, p: *mut c_void) => passthrough();
         cuMemHostRegister_v2(p: *mut c_void, bytes: usize, flags: c_uint) => passthrough();
@@ -398,11 +398,11 @@ macro_rules! cuda_more {
         cuArray3DGetDescriptor_v2(desc: *mut CUDA_ARRAY3D_DESCRIPTOR, array: CUarray) => passthrough();
         cuTexObjectDestroy(texture: CUtexObject) => passthrough();
         cuMipmappedArrayGetLevel(level: *mut CUarray, array: CUmipmappedArray, number: c_uint) => passthrough();
-        // --- what processes share ----------------------------------------------------------------
+        // --- IPC ---------------------------------------------------------------------------------
         cuIpcGetEventHandle(handle: *mut CUipcEventHandle, event: CUevent) => passthrough();
         cuIpcOpenEventHandle(event: *mut CUevent, handle: CUipcEventHandle) => passthrough();
         cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, shareable: *mut c_void, kind: CUmemAllocationHandleType) => passthrough();
-        // --- words for errors --------------------------------------------------------------------
+        // --- error handling ----------------------------------------------------------------------
         cuGetErrorName(error: CUresult, text: *mut *const c_char) => passthrough();
         cuGetErrorString(error: CUresult, text: *mut *const c_char) => passthrough();
     } };

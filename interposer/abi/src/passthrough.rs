@@ -3,7 +3,7 @@
 
 /// Names that the driver answers without us, and why that is right.
 #[derive(Clone, Copy, Debug)]
-pub struct Passing {
+pub struct PassthroughGroup {
     /// Why these calls need neither gate nor book-keeping.
     pub reason: &'static str,
     /// The exported names.
@@ -12,8 +12,8 @@ pub struct Passing {
 
 /// All of them.
 #[rustfmt::skip]
-pub const PASSING: &[Passing] = &[
-    Passing {
+pub const PASSTHROUGH: &[PassthroughGroup] = &[
+    PassthroughGroup {
         reason: "32-bit addresses of CUDA 2 and 3.0, which a 64-bit process cannot get memory for",
         names: &[
             "cuArray3DCreate", "cuArray3DGetDescriptor", "cuArrayCreate", "cuArrayGetDescriptor",
@@ -23,7 +23,7 @@ pub const PASSING: &[Passing] = &[
             "cuTexRefSetAddress", "cuTexRefSetAddress2D",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "shared with a graphics interface: its memory belongs to that interface, and its kernels still pass a launch",
         names: &[
             "cuEGLApiInit", "cuEGLStreamConsumerAcquireFrame", "cuEGLStreamConsumerConnect",
@@ -45,7 +45,7 @@ pub const PASSING: &[Passing] = &[
             "cuVDPAUCtxCreate", "cuVDPAUCtxCreate_v2", "cuVDPAUGetDevice",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "memory and semaphores of another owner, imported: never ours to move or to count",
         names: &[
             "cuDestroyExternalMemory", "cuDestroyExternalSemaphore", "cuExternalMemoryGetMappedBuffer",
@@ -56,7 +56,7 @@ pub const PASSING: &[Passing] = &[
             "cuMemPoolImportFromShareableHandle", "cuMemPoolImportPointer",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "tools: profiling, checkpoints, logs, core dumps; no memory and no work of the application",
         names: &[
             "cuCheckpointProcessCheckpoint", "cuCheckpointProcessGetRestoreThreadId",
@@ -67,7 +67,7 @@ pub const PASSING: &[Passing] = &[
             "cuProfilerInitialize", "cuProfilerStart", "cuProfilerStop",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "facts of devices; nothing is allocated or submitted",
         names: &[
             "cuDeviceCanAccessPeer", "cuDeviceComputeCapability", "cuDeviceGet", "cuDeviceGetAttribute",
@@ -83,7 +83,7 @@ pub const PASSING: &[Passing] = &[
             "cuGetErrorString",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "the state of contexts and threads; a context is noted when it is made, retained or first used",
         names: &[
             "cuCtxAttach", "cuCtxGetApiVersion", "cuCtxGetCacheConfig", "cuCtxGetCurrent",
@@ -97,7 +97,7 @@ pub const PASSING: &[Passing] = &[
             "cuThreadExchangeStreamCaptureMode",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "code and its variables, which the driver places itself: small, always resident, not counted",
         names: &[
             "cuFuncGetAttribute", "cuFuncGetModule", "cuFuncGetName", "cuFuncGetParamInfo",
@@ -120,7 +120,7 @@ pub const PASSING: &[Passing] = &[
             "cuParamSeti", "cuParamSetv",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "streams and events: orders between submissions, each of which has passed the gate",
         names: &[
             "cuDevResourceGenerateDesc", "cuDevSmResourceSplitByCount", "cuEventCreate", "cuEventDestroy",
@@ -141,7 +141,7 @@ pub const PASSING: &[Passing] = &[
             "cuStreamUpdateCaptureDependencies_v2_ptsz", "cuStreamWaitEvent", "cuStreamWaitEvent_ptsz",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "building graphs of what names no memory but in a kernel's parameters, at which the driver does not look: work only when launched or uploaded, which passes the gate",
         names: &[
             "cuGraphAddChildGraphNode", "cuGraphAddDependencies", "cuGraphAddDependencies_v2",
@@ -173,26 +173,26 @@ pub const PASSING: &[Passing] = &[
             "cuUserObjectCreate", "cuUserObjectRelease", "cuUserObjectRetain",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "attributes and handles of pools whose memory is seen at its allocation",
         names: &[
             "cuMemGetDefaultMemPool", "cuMemGetMemPool","cuMemPoolGetAccess",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "host memory: none of the device's",
         names: &[
             "cuMemFreeHost", "cuMemHostGetDevicePointer_v2",
             "cuMemHostGetFlags", "cuMemHostRegister_v2", "cuMemHostUnregister",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "what memory of a kind would be like",
         names: &[
             "cuMemGetAllocationGranularity", "cuMemGetAttribute", "cuMemGetAttribute_v2",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "views of memory that stays, or that was there when they were made",
         names: &[
             "cuArray3DGetDescriptor_v2", "cuArrayGetDescriptor_v2", "cuArrayGetMemoryRequirements",
@@ -212,13 +212,13 @@ pub const PASSING: &[Passing] = &[
             "cuTexRefSetMipmapLevelClamp", "cuTexRefSetMipmappedArray",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "multicast objects: the memory bound to them is pinned when it is bound",
         names: &[
             "cuMulticastAddDevice", "cuMulticastCreate", "cuMulticastGetGranularity", "cuMulticastUnbind",
         ],
     },
-    Passing {
+    PassthroughGroup {
         reason: "the tiles of sparse arrays, mapped by the driver onto memory that stays",
         names: &[
             "cuMemMapArrayAsync", "cuMemMapArrayAsync_ptsz",
