@@ -63,17 +63,17 @@ impl File {
 pub struct GuardedFd {
     fd: RawFd,
     /// Whether it is in a table of our own threads, which the program does not use.
-    alone: bool,
+    private: bool,
     /// The file it is of. None: the program had closed it already.
     file: Option<File>,
     slot: usize,
 }
 
 impl GuardedFd {
-    /// `alone`: the calling thread's table is not the program's.
-    pub fn new(fd: OwnedFd, alone: bool, slot: usize) -> Self {
-        if alone {
-            return Self { fd: fd.into_raw_fd(), alone, file: None, slot };
+    /// `private`: the calling thread's table is not the program's.
+    pub fn new(fd: OwnedFd, private: bool, slot: usize) -> Self {
+        if private {
+            return Self { fd: fd.into_raw_fd(), private, file: None, slot };
         }
         let fd = raised(fd).into_raw_fd();
         let file = File::of(fd);
@@ -82,22 +82,22 @@ impl GuardedFd {
             entry.inode.store(file.inode, Relaxed);
             entry.fd.store(fd, Release);
         }
-        Self { fd, alone, file, slot }
+        Self { fd, private, file, slot }
     }
 
     /// A socket.
     ///
     /// # Errors
     /// No descriptors are left, or sockets are not allowed.
-    pub fn unconnected(alone: bool, slot: usize) -> io::Result<Self> {
+    pub fn unconnected(private: bool, slot: usize) -> io::Result<Self> {
         let fd = syscall::socket()?;
         // SAFETY: just made, and nobody else's.
-        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, alone, slot))
+        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, private, slot))
     }
 
     /// Whether it is in a table that the program does not use.
-    pub fn is_alone(&self) -> bool {
-        self.alone
+    pub fn is_private(&self) -> bool {
+        self.private
     }
 
     /// The number, which is ours.
@@ -105,7 +105,7 @@ impl GuardedFd {
     /// # Errors
     /// The program has closed it, or made it something else.
     pub fn get(&self) -> io::Result<RawFd> {
-        if !self.alone && (self.file.is_none() || File::of(self.fd) != self.file) {
+        if !self.private && (self.file.is_none() || File::of(self.fd) != self.file) {
             return Err(io::Error::other("the program has closed a descriptor that is not its own"));
         }
         Ok(self.fd)
@@ -152,13 +152,13 @@ impl GuardedFd {
     /// # Errors
     /// The connection's, or as [`Self::get`].
     pub fn receive(&self, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-        if !self.is_alone() {
+        if !self.is_private() {
             self.set_bound(libc::SO_RCVTIMEO, LOOK)?;
         }
         loop {
             match scm_rights::receive(self.get()?, bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_alone() => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_private() => {}
                 received => return received,
             }
         }
@@ -188,7 +188,7 @@ impl Drop for GuardedFd {
     fn drop(&mut self) {
         if let Ok(fd) = self.get() {
             // The place may be another descriptor's by now. A child checks the file anyway.
-            if let Some(entry) = REGISTRY.get(self.slot).filter(|_| !self.is_alone()) {
+            if let Some(entry) = REGISTRY.get(self.slot).filter(|_| !self.is_private()) {
                 let _ = entry.fd.compare_exchange(fd, -1, AcqRel, Acquire);
             }
             syscall::close(fd);

@@ -1,10 +1,10 @@
 //! The connection to the scheduler, kept by threads that do nothing else: their descriptors are in a table of their own
-//! ([`table`]), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
+//! ([`fd_table`]), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
 //!
 //! One thread writes, and makes the connections; one reads. They never call the driver, whose
 //! descriptors are numbers of the program's table. The agent speaks with them through memory.
+mod fd_table;
 mod reader;
-pub mod table;
 
 use crate::memory::SwapSpace;
 use crate::sys::guarded_fd::{GuardedFd, LINK};
@@ -134,7 +134,7 @@ struct Writer {
     socket: &'static Path,
     waker: Arc<Waker>,
     /// Whether the table is these threads' own.
-    alone: bool,
+    private: bool,
     /// The thread that reads.
     reader: io::Result<Sender<reader::Job>>,
     stream: Option<Arc<GuardedFd>>,
@@ -142,8 +142,8 @@ struct Writer {
 
 impl Writer {
     fn new(socket: &'static Path, space: Arc<SwapSpace>, waker: Arc<Waker>) -> Self {
-        let alone = table::leave();
-        Self { socket, waker, alone, reader: reader::spawn(space), stream: None }
+        let private = fd_table::unshare();
+        Self { socket, waker, private, reader: reader::spawn(space), stream: None }
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -161,7 +161,7 @@ impl Writer {
     }
 
     fn connect(&mut self) -> io::Result<Arc<Inbox>> {
-        let stream = Arc::new(GuardedFd::unconnected(self.alone, LINK)?);
+        let stream = Arc::new(GuardedFd::unconnected(self.private, LINK)?);
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(self.socket)?;

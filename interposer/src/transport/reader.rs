@@ -76,7 +76,7 @@ impl SwapFile {
         // If the program has closed the file, the next connection brings another one.
         self.file.as_ref().map_or(Ok(0), GuardedFd::get)?;
         if let Some(file) = file {
-            self.replace(file, stream.is_alone());
+            self.replace(file, stream.is_private());
         }
         if read == 0 {
             let closed = "the scheduler closed the connection";
@@ -95,8 +95,8 @@ impl SwapFile {
     }
 
     /// A file that comes before the message that it belongs to is whole.
-    fn replace(&mut self, file: OwnedFd, alone: bool) {
-        self.file = Some(GuardedFd::new(file, alone, SWAP));
+    fn replace(&mut self, file: OwnedFd, private: bool) {
+        self.file = Some(GuardedFd::new(file, private, SWAP));
         (self.mapped, self.anew) = (0, true);
     }
 

@@ -11,7 +11,7 @@ const MOST: c_int = 1 << 20;
 /// From now on this thread, and those that it starts, have a table of their own with nothing in it but three descriptors
 /// that nothing can be written to, where a message would go that somebody prints. False where that is not allowed (a
 /// sandbox): the table is the program's.
-pub fn leave() -> bool {
+pub fn unshare() -> bool {
     if !close_range(CLOSE_RANGE_UNSHARE) {
         // SAFETY: no pointers.
         if unsafe { libc::unshare(libc::CLONE_FILES) } != 0 {
@@ -61,11 +61,11 @@ mod tests {
         std::fs::read_dir("/proc/thread-self/fd").unwrap().count() - 1
     }
 
-    fn has_left(leave: impl FnOnce() + Send + 'static) {
+    fn is_unshared(unshare: impl FnOnce() + Send + 'static) {
         let (mut here, there) = UnixStream::pair().unwrap();
         let number = there.as_raw_fd();
         std::thread::spawn(move || {
-            leave();
+            unshare();
             assert_eq!(open(), 3);
             // SAFETY: taken to be a file only if it is none.
             let file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
@@ -79,14 +79,14 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "close_range(2)")]
-    fn a_thread_that_has_left_has_nothing_of_the_others() {
-        has_left(|| assert!(leave()));
+    fn an_unshared_thread_has_nothing_of_the_others() {
+        is_unshared(|| assert!(unshare()));
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "unshare(2)")]
     fn all_that_is_open_is_closed_where_the_kernel_is_old() {
-        has_left(|| {
+        is_unshared(|| {
             // SAFETY: no pointers.
             assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
             close_one_by_one();
