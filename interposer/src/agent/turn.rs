@@ -133,12 +133,12 @@ impl Agent {
                     if contexts.are_broken() {
                         break;
                     }
-                    return self.give_back_for_want_of_room(grant.lease);
+                    return self.release_for_lack_of_room(grant.lease);
                 }
                 add(&mut fetched, &more);
             }
         }
-        self.found_room(true);
+        self.note_room(true);
         self.set_contended(grant.contended);
         self.open_gate();
         let took = clock::since(start);
@@ -150,8 +150,8 @@ impl Agent {
     }
 
     /// Kernels must not run while memory is away. The turn is given back, and asked for again soon.
-    fn give_back_for_want_of_room(&mut self, lease: LeaseId) -> io::Result<()> {
-        self.found_room(false);
+    fn release_for_lack_of_room(&mut self, lease: LeaseId) -> io::Result<()> {
+        self.note_room(false);
         self.phase = Phase::Idle;
         self.retry_room_at = Some(clock::instant() + RETRY_ROOM);
         self.report()?;
@@ -185,7 +185,7 @@ impl Agent {
         self.contended = false;
         let drain = clock::since(start);
         self.process.memory.deferred.reclaim_all();
-        let evicted = self.move_out(&revoke.evict)?;
+        let evicted = self.evict(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_bypassing_work();
         log::info!(
@@ -236,14 +236,14 @@ impl Agent {
         let mut evicted = Vec::new();
         if self.phase.needs_grant() {
             let start = clock::instant();
-            evicted = self.move_out(wanted)?;
+            evicted = self.evict(wanted)?;
             log::info!("moved out: {} in {:.3} s", Amount(&evicted), clock::since(start).as_secs_f64());
         }
         self.report()?;
         self.link.send(&ToScheduler::Evicted(evicted))
     }
 
-    pub(super) fn move_out(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
+    pub(super) fn evict(&mut self, wanted: &[Share]) -> io::Result<Vec<Share>> {
         let Process { memory, .. } = self.process;
         memory.residency.forbid_placement();
         let mut reported = Ok(());
@@ -270,8 +270,8 @@ impl Agent {
             memory.exporter.refuse_conversions();
         }
         match self.phase {
-            Phase::Held if self.everything_back() => self.open_gate(),
-            Phase::Held => return self.give_back_for_want_of_room(self.lease),
+            Phase::Held if self.restore_all() => self.open_gate(),
+            Phase::Held => return self.release_for_lack_of_room(self.lease),
             Phase::Unmanaged => {
                 self.phase = Phase::UnmanagedBlocked;
                 self.run_unmanaged();

@@ -14,8 +14,8 @@ impl Agent {
     pub(super) fn run_unmanaged(&mut self) {
         self.orphaned = None;
         // Who runs has what it needs, but for allocations that wait for room on their own.
-        let back = self.phase.runs() || self.everything_back();
-        self.found_room(back);
+        let back = self.phase.runs() || self.restore_all();
+        self.note_room(back);
         if back {
             self.phase = Phase::Unmanaged;
             self.process.gate.open();
@@ -30,22 +30,22 @@ impl Agent {
     /// and tried again after a time that differs between them.
     fn evict_and_retry(&mut self) {
         let Process { contexts, memory, .. } = self.process;
-        memory.migrator.evict(&everything(contexts), |_| {});
+        memory.migrator.evict(&all_devices(contexts), |_| {});
         let pause = u32::from(random().unwrap_or_default()[0]) * RETRY_ROOM / 25;
         self.retry_room_at = Some(clock::instant() + RETRY_ROOM + pause);
     }
 
     /// Brings all memory back, as far as there is room; true if what kernels need is there.
-    pub(super) fn everything_back(&self) -> bool {
+    pub(super) fn restore_all(&self) -> bool {
         let Process { contexts, memory, settings, .. } = self.process;
         memory.residency.allow_placement() || {
-            memory.migrator.restore(&everything(contexts), settings.prefetch, || {});
+            memory.migrator.restore(&all_devices(contexts), settings.prefetch, || {});
             memory.residency.allow_placement() || contexts.are_broken()
         }
     }
 
     /// Whether the memory is back, said once when it first is not.
-    pub(super) fn found_room(&mut self, back: bool) {
+    pub(super) fn note_room(&mut self, back: bool) {
         if !back && !self.told_no_room {
             let away = self.process.memory.residency.evicted_bytes();
             log::warning!("{away} bytes of memory find no room on the device: waiting until there is some");
@@ -80,9 +80,9 @@ impl Agent {
                 self.process.gate.open();
                 return false;
             }
-            let all = everything(&self.process.contexts);
+            let all = all_devices(&self.process.contexts);
             // Nobody is connected to whom it could be reported.
-            let _ = self.move_out(&all);
+            let _ = self.evict(&all);
         }
         self.phase = Phase::Idle;
         true
@@ -112,7 +112,7 @@ pub fn abandon(process: &'static Process) {
     memory.ledger.set_scheduler_attached(false);
     memory.swap.scheduler_lost();
     while !memory.residency.allow_placement() {
-        memory.migrator.restore(&everything(contexts), settings.prefetch, || {});
+        memory.migrator.restore(&all_devices(contexts), settings.prefetch, || {});
         if contexts.are_broken() {
             break;
         }
@@ -125,6 +125,6 @@ pub fn abandon(process: &'static Process) {
     process.admission.admit();
 }
 
-fn everything(contexts: &Contexts) -> Vec<Share> {
+fn all_devices(contexts: &Contexts) -> Vec<Share> {
     contexts.devices().iter().map(|device| Share { device: device.id, bytes: Bytes::MAX }).collect()
 }

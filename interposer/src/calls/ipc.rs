@@ -26,13 +26,13 @@ pub fn ipc_get_handle(
         let is_ours = !known.plain && !known.managed && !known.pooled;
         return Disposition::Forward(Box::new(move |result| {
             if result != CUresult::SUCCESS && is_ours {
-                advise();
+                warn_of_managed_memory();
             }
             result
         }));
     }
     // SAFETY: the application's own pointer for the result.
-    match unsafe { complete_with(handle, ticket(process, &known).map(IpcHandle::into_cuda)) } {
+    match unsafe { complete_with(handle, export_handle(process, &known).map(IpcHandle::into_cuda)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
@@ -43,17 +43,17 @@ pub(super) fn is_shareable(process: &Process, known: &AllocInfo) -> bool {
     known.shareable || known.convertible && process.memory.converter.may_work()
 }
 
-fn advise() {
+fn warn_of_managed_memory() {
     log::warning!(
         "this program shares device memory between processes (cuIpcGetMemHandle), which managed memory does not \
          allow: start it with NVSHARE_ENGINE=swap or NVSHARE_ENGINE=plain"
     );
 }
 
-fn ticket(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
+fn export_handle(process: &'static Process, known: &AllocInfo) -> Result<IpcHandle, CUresult> {
     process.admission.wait()?;
     let wait = || drop(wait_for_memory(process));
-    process.memory.exporter.convert_to_pieces(known.start, wait).inspect_err(|_| advise())?;
+    process.memory.exporter.convert_to_pieces(known.start, wait).inspect_err(|_| warn_of_managed_memory())?;
     process.memory.exporter.make_exportable(known.start)?;
     let in_flight = wait_for_memory(process);
     let offset = process.memory.exporter.pin_allocation(known.start)?;
@@ -74,11 +74,11 @@ pub fn ipc_open(
     if dptr.is_null() {
         return Disposition::Passthrough;
     }
-    let (Some(ticket), Some(context)) = (IpcHandle::from_cuda(&handle), process.contexts.current()) else {
+    let (Some(handle), Some(context)) = (IpcHandle::from_cuda(&handle), process.contexts.current()) else {
         return Disposition::Passthrough;
     };
     // SAFETY: the application's own pointer for the result.
-    match unsafe { complete_with(dptr, process.memory.ipc.import(&context, ticket)) } {
+    match unsafe { complete_with(dptr, process.memory.ipc.import(&context, handle)) } {
         Disposition::Complete(code) => Disposition::Complete(code),
         _ => Disposition::Passthrough,
     }
