@@ -3,7 +3,7 @@
 //! neither hold nor wait, cost nothing.
 use crate::Core;
 use crate::event::TenantId;
-use crate::standing::Standings;
+use crate::standing::DeviceIndex;
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
@@ -11,53 +11,53 @@ impl Core {
     /// When the next decision is due without anything happening. Always after the last event's time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.wakes.first().map(|(at, _)| *at)
+        self.timers.first().map(|(at, _)| *at)
     }
 
     /// Something about the tenant has changed: it matters to all its devices.
-    pub(crate) fn touch(&mut self, id: TenantId) {
+    pub(crate) fn mark_dirty(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
-        self.touched.extend(tenant.devices.keys());
+        self.dirty.extend(tenant.devices.keys());
     }
 
-    pub(crate) fn touch_all(&mut self) {
-        self.touched.extend(self.devices.keys());
+    pub(crate) fn mark_all_dirty(&mut self) {
+        self.dirty.extend(self.devices.keys());
     }
 
     /// The devices to look at now; none when everything is decided.
-    pub(crate) fn take_touched(&mut self) -> Option<BTreeSet<DeviceId>> {
-        while let Some(&(at, device)) = self.wakes.first()
+    pub(crate) fn take_dirty(&mut self) -> Option<BTreeSet<DeviceId>> {
+        while let Some(&(at, device)) = self.timers.first()
             && at <= self.now
         {
-            self.wake(device, None);
-            self.touched.insert(device);
+            self.set_timer(device, None);
+            self.dirty.insert(device);
         }
-        let touched = std::mem::take(&mut self.touched);
+        let touched = std::mem::take(&mut self.dirty);
         (!touched.is_empty()).then_some(touched)
     }
 
     /// When the device is to be looked at by itself.
-    pub(crate) fn wake(&mut self, id: DeviceId, due: Option<Nanos>) {
+    pub(crate) fn set_timer(&mut self, id: DeviceId, due: Option<Nanos>) {
         let Some(device) = self.devices.get_mut(&id) else { return };
-        if let Some(before) = std::mem::replace(&mut device.due, due) {
-            self.wakes.remove(&(before, id));
+        if let Some(before) = std::mem::replace(&mut device.timer, due) {
+            self.timers.remove(&(before, id));
         }
-        self.wakes.extend(due.map(|due| (due, id)));
+        self.timers.extend(due.map(|due| (due, id)));
     }
 
     /// The tenants that are the matter on one of the devices.
-    pub(crate) fn those_at(
+    pub(crate) fn collect_at(
         &self,
         devices: &BTreeSet<DeviceId>,
-        which: fn(&Standings) -> &BTreeSet<TenantId>,
+        which: fn(&DeviceIndex) -> &BTreeSet<TenantId>,
     ) -> BTreeSet<TenantId> {
         let devices = devices.iter().filter_map(|device| self.devices.get(device));
-        devices.flat_map(|device| which(&device.standings)).copied().collect()
+        devices.flat_map(|device| which(&device.index)).copied().collect()
     }
 
     /// Those that wait for one of the devices and are next.
-    pub(crate) fn next_at(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
-        let firsts = devices.iter().filter_map(|device| self.next_here(*device));
+    pub(crate) fn next_tenants(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
+        let firsts = devices.iter().filter_map(|device| self.next_at(*device));
         firsts.filter(|id| self.is_next(*id)).collect()
     }
 }

@@ -125,7 +125,7 @@ pub enum Event {
         device: DeviceId,
         quantum: Option<Quantum>,
     },
-    SetEvict(Evict),
+    SetEvict(EvictMode),
     SetEnabled(bool),
     /// Time has passed; deadlines may be due.
     Tick,
@@ -193,7 +193,7 @@ pub enum Stuck {
 
 /// What a tenant that loses its turn has to move out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Evict {
+pub enum EvictMode {
     /// What the next one lacks.
     #[default]
     Pressure,

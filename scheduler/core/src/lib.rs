@@ -102,18 +102,18 @@ pub use quota::PERIOD;
 pub use replay::{Unreadable, replay};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
-pub use tenant::{MAX_DEVICES, Memory};
-pub use unseen::UNSEEN_FOR;
+pub use tenant::{MAX_DEVICES, MemoryUse};
+pub use unseen::UNACCOUNTED_FOR;
 
 use backfill::Plan;
 use device::Device;
 use event::{Action, Event, TenantId};
 use nvshare_protocol::{DeviceId, Nanos};
-use owners::{Account, Owner};
+use owners::{Owner, OwnerAccount};
 use quota::Usage;
-use record::{Record, Span};
-use roster::Roster;
-use standing::Standing;
+use record::{Span, SpanLog};
+use roster::TenantTable;
+use standing::TenantFacts;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The scheduler's mind.
@@ -123,33 +123,33 @@ pub struct Core {
     enabled: bool,
     /// The time of the last event.
     now: Nanos,
-    tenants: Roster,
+    tenants: TenantTable,
     devices: BTreeMap<DeviceId, Device>,
     /// The devices about which something has changed that may call for a decision.
-    touched: BTreeSet<DeviceId>,
+    dirty: BTreeSet<DeviceId>,
     /// When a decision about a device is due by itself.
-    wakes: BTreeSet<(Nanos, DeviceId)>,
+    timers: BTreeSet<(Nanos, DeviceId)>,
     /// When those with several devices could begin, as of the last decision.
     plan: Plan,
     /// How many requests have come.
     arrivals: u64,
     /// The latest round of which a request of a tenant with several devices was served.
-    served: u64,
-    accounts: BTreeMap<Owner, Account>,
+    served_round: u64,
+    accounts: BTreeMap<Owner, OwnerAccount>,
     /// Until when the tenants of an owner stand in no line, for what they have kept from others.
     debts: BTreeMap<Owner, Nanos>,
     /// How many leases have been granted.
     leases: u64,
     /// The tenants that are to move everything out once the next turn has begun.
-    sweeps: BTreeSet<TenantId>,
+    deferred_evictions: BTreeSet<TenantId>,
     /// What groups of tenants with a quota have held of each device.
     usages: BTreeMap<(DeviceId, u64), Usage>,
     /// Those groups, by their tenants' quotas in per cent.
     groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
-    record: Record,
+    spans: SpanLog,
     actions: Vec<Action>,
     /// Where a tenant stands on a device that it does not use.
-    nowhere: Standing,
+    no_facts: TenantFacts,
 }
 
 impl Core {
@@ -160,22 +160,22 @@ impl Core {
         Self {
             enabled: true,
             now: Nanos::ZERO,
-            tenants: Roster::default(),
+            tenants: TenantTable::default(),
             devices: BTreeMap::new(),
-            touched: BTreeSet::new(),
-            wakes: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
             plan: Plan::default(),
             arrivals: 0,
-            served: 0,
+            served_round: 0,
             accounts: BTreeMap::new(),
             debts: BTreeMap::new(),
             leases: 0,
-            sweeps: BTreeSet::new(),
+            deferred_evictions: BTreeSet::new(),
             usages: BTreeMap::new(),
             groups: BTreeMap::new(),
-            record: Record::new(settings.record),
+            spans: SpanLog::new(settings.record),
             actions: Vec::new(),
-            nowhere: Standing::default(),
+            no_facts: TenantFacts::default(),
             settings,
         }
     }
@@ -185,58 +185,58 @@ impl Core {
     pub fn handle(&mut self, now: Nanos, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
         match event {
-            Event::Joined { tenant, holds } => self.joined(tenant, holds),
-            Event::Left { tenant } => self.left(tenant),
-            Event::Disconnected { tenant } => self.disconnected(tenant),
-            Event::Stopped { tenant, stopped } => self.stopped(tenant, stopped),
-            Event::Owner { tenant, owner } => self.owned(tenant, owner),
-            Event::Capacity { device, capacity } => self.sized(device, capacity),
-            Event::Seen { tenant, device, bytes } => self.seen(tenant, device, bytes),
-            Event::Device { tenant, device, capacity } => self.named(tenant, device, capacity),
+            Event::Joined { tenant, holds } => self.on_joined(tenant, holds),
+            Event::Left { tenant } => self.on_left(tenant),
+            Event::Disconnected { tenant } => self.on_disconnected(tenant),
+            Event::Stopped { tenant, stopped } => self.on_stopped(tenant, stopped),
+            Event::Owner { tenant, owner } => self.on_owner(tenant, owner),
+            Event::Capacity { device, capacity } => self.on_capacity(device, capacity),
+            Event::Seen { tenant, device, bytes } => self.on_seen(tenant, device, bytes),
+            Event::Device { tenant, device, capacity } => self.on_device(tenant, device, capacity),
             Event::Memory { tenant, device, allocated, resident, immovable } => {
-                self.reported(tenant, device, allocated, resident, immovable);
+                self.on_memory(tenant, device, allocated, resident, immovable);
             }
-            Event::Requested { tenant } => self.requested(tenant),
-            Event::Ready { tenant, ready } => self.ready(tenant, &ready),
-            Event::Released { tenant, released } => self.released(tenant, &released),
-            Event::DrainCancelled { tenant, lease } => self.drain_cancelled(tenant, lease),
-            Event::Idle { tenant, lease } => self.idle(tenant, lease),
-            Event::Evicted { tenant } => self.moved_out(tenant),
-            Event::Weight { tenant, weight } => self.weigh(tenant, weight),
-            Event::Priority { tenant, priority } => self.prioritise(tenant, priority),
-            Event::TimeShare { tenant, group, percent } => self.limit_time(tenant, group, percent),
-            Event::Swaps { tenant } => self.swaps(tenant),
-            Event::Outside { device, bytes } => self.outside(device, bytes),
-            Event::MemoryRefused { tenant, device, bytes } => self.memory_refused(tenant, device, bytes),
+            Event::Requested { tenant } => self.on_requested(tenant),
+            Event::Ready { tenant, ready } => self.on_ready(tenant, &ready),
+            Event::Released { tenant, released } => self.on_released(tenant, &released),
+            Event::DrainCancelled { tenant, lease } => self.on_drain_cancelled(tenant, lease),
+            Event::Idle { tenant, lease } => self.on_idle(tenant, lease),
+            Event::Evicted { tenant } => self.end_eviction(tenant),
+            Event::Weight { tenant, weight } => self.on_weight(tenant, weight),
+            Event::Priority { tenant, priority } => self.on_priority(tenant, priority),
+            Event::TimeShare { tenant, group, percent } => self.on_time_share(tenant, group, percent),
+            Event::Swaps { tenant } => self.on_swaps(tenant),
+            Event::Outside { device, bytes } => self.on_external(device, bytes),
+            Event::MemoryRefused { tenant, device, bytes } => self.on_memory_refused(tenant, device, bytes),
             Event::SetQuantum(quantum) => {
                 self.settings.quantum = settings::in_range(quantum);
                 self.settings.auto = false;
-                self.measure_turns();
-                self.touch_all();
+                self.update_turns();
+                self.mark_all_dirty();
             }
             Event::SetAuto => {
                 self.settings.auto = true;
-                self.measure_turns();
-                self.touch_all();
+                self.update_turns();
+                self.mark_all_dirty();
             }
             Event::SetDeviceQuantum { device, quantum } => {
                 match quantum {
                     Some(quantum) => self.settings.quanta.insert(device, quantum.checked()),
                     None => self.settings.quanta.remove(&device),
                 };
-                self.measure_turns();
-                self.touch_all();
+                self.update_turns();
+                self.mark_all_dirty();
             }
             Event::SetEvict(evict) => {
                 self.settings.evict = evict;
-                self.touch_all();
+                self.mark_all_dirty();
                 let devices: Vec<DeviceId> = self.devices.keys().copied().collect();
-                devices.into_iter().for_each(|device| self.shrunk(device));
+                devices.into_iter().for_each(|device| self.resolve_shrink(device));
             }
-            Event::SetEnabled(enabled) => self.set_enabled(enabled),
+            Event::SetEnabled(enabled) => self.on_enabled(enabled),
             Event::Tick => {}
         }
-        self.settle();
+        self.schedule();
         std::mem::take(&mut self.actions)
     }
 
@@ -254,11 +254,11 @@ impl Core {
 
     /// The finished spans that are remembered, in the order of their ends. They stay.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.record.spans()
+        self.spans.spans()
     }
 
     /// Takes the finished spans out of the record.
     pub fn drain_spans(&mut self) -> Vec<Span> {
-        self.record.drain()
+        self.spans.drain()
     }
 }

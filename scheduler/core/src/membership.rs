@@ -1,61 +1,61 @@
 //! Who is there, and what it has named.
 use crate::Core;
-use crate::claims::Words;
+use crate::claims::DeviceReport;
 use crate::event::{Action, TenantId};
 use crate::lease::Lease;
 use crate::priority::Class;
 use crate::record::SpanKind;
-use crate::tenant::{MAX_DEVICES, Memory, Request, Stage, Tenant};
+use crate::tenant::{MAX_DEVICES, MemoryUse, Request, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 
 /// Devices that nobody names any more are forgotten once more than this many are known.
 const REMEMBERED_DEVICES: usize = 64;
 
 impl Core {
-    pub(crate) fn joined(&mut self, id: TenantId, holds: bool) {
+    pub(crate) fn on_joined(&mut self, id: TenantId, holds: bool) {
         let resumes = holds && self.enabled;
         if self.tenants.get(&id).is_some() {
             return;
         }
-        self.tenants.add(id, Tenant { resumes, ..Tenant::default() });
+        self.tenants.add(id, Tenant { claims_hold: resumes, ..Tenant::default() });
         self.open_account(id);
     }
 
-    pub(crate) fn left(&mut self, id: TenantId) {
+    pub(crate) fn on_left(&mut self, id: TenantId) {
         self.end_stage(id, None);
         self.leave_group(id);
-        self.moved_out(id);
-        self.sweeps.remove(&id);
-        let owner = self.owner(id);
+        self.end_eviction(id);
+        self.deferred_evictions.remove(&id);
+        let owner = self.owner_of(id);
         let Some(tenant) = self.tenants.remove(&id) else { return };
         self.close_account(owner);
         for (&device_id, memory) in &tenant.devices {
-            self.forget_standing(id, &tenant, device_id);
-            self.touched.insert(device_id);
+            self.unindex(id, &tenant, device_id);
+            self.dirty.insert(device_id);
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
             device.remove(memory);
-            device.named -= 1;
+            device.users -= 1;
             if tenant.grants > 0 {
-                self.forget_all_unseen(device_id);
+                self.forget_unaccounted_on(device_id);
             }
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
-            if device.named == 0 && self.devices.len() > REMEMBERED_DEVICES {
-                self.wake(device_id, None);
+            if device.users == 0 && self.devices.len() > REMEMBERED_DEVICES {
+                self.set_timer(device_id, None);
                 self.devices.remove(&device_id);
-                self.forget_rounds(device_id);
+                self.drop_rounds(device_id);
             }
         }
     }
 
     /// The tenant uses this device from now on.
-    pub(crate) fn named(&mut self, id: TenantId, device_id: DeviceId, capacity: Bytes) {
+    pub(crate) fn on_device(&mut self, id: TenantId, device_id: DeviceId, capacity: Bytes) {
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         if tenant.devices.contains_key(&device_id) || tenant.devices.len() >= MAX_DEVICES {
             return;
         }
-        tenant.devices.insert(device_id, Memory::default());
-        tenant.words.insert(device_id, Box::new(Words { capacity, ..Words::default() }));
-        if std::mem::take(&mut tenant.resumes) {
+        tenant.devices.insert(device_id, MemoryUse::default());
+        tenant.reports.insert(device_id, Box::new(DeviceReport { capacity, ..DeviceReport::default() }));
+        if std::mem::take(&mut tenant.claims_hold) {
             tenant.stage = Stage::Leased(Box::new(Lease::new(
                 LeaseId(0),
                 self.now,
@@ -64,15 +64,15 @@ impl Core {
             )));
             let (priority, limited) = (tenant.priority, tenant.quota.is_some());
             if let Some(lease) = tenant.lease_mut() {
-                (lease.priority, lease.limited) = (priority, limited);
-                lease.ready = Some(self.now);
+                (lease.priority, lease.has_quota) = (priority, limited);
+                lease.ready_at = Some(self.now);
             }
         }
         let device = self.devices.entry(device_id).or_default();
         if device.capacity == Bytes::ZERO {
             device.capacity = capacity;
         }
-        device.named += 1;
+        device.users += 1;
         let joins = self.may_join(id, device_id);
         let waited_for = self.lease(id).is_some_and(|lease| self.is_waited_for(lease));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
@@ -81,42 +81,42 @@ impl Core {
             Stage::Idle => {}
             Stage::Waiting(request) => {
                 let priority = request.priority;
-                self.wait_for(id, device_id, priority);
+                self.add_device(id, device_id, priority);
             }
             Stage::Leased(lease) if lease.revocation.is_none() && joins => {
-                lease.held.insert(device_id);
+                lease.devices.insert(device_id);
                 if !waited_for {
-                    lease.timed_by.insert(device_id);
+                    lease.quantum_devices.insert(device_id);
                 }
-                device.regained |= lease.id == LeaseId(0);
+                device.holder_returned |= lease.id == LeaseId(0);
                 device.grant(id);
-                if (!device.queue.is_empty() || lease.limited) && !lease.contended {
+                if (!device.queue.is_empty() || lease.has_quota) && !lease.contended {
                     (lease.contended, lease.contended_since) = (true, self.now);
                     self.actions.push(Action::Contended { tenant: id, contended: true });
                 }
             }
             Stage::Leased(lease) => {
-                lease.again = true;
+                lease.rerequested = true;
                 device.beside.insert(id);
                 if lease.revocation.is_none() {
                     self.revoke(id);
                 }
             }
         }
-        self.begin_use(id);
-        self.measure_turn(id);
-        self.changed(id);
+        self.start_charging(id);
+        self.update_turn(id);
+        self.reindex(id);
     }
 
     /// Nobody but the tenant itself can move its memory, and its kernels run only where all of it is there.
-    pub(crate) fn swaps(&mut self, id: TenantId) {
+    pub(crate) fn on_swaps(&mut self, id: TenantId) {
         if let Some(tenant) = self.tenants.get_mut(&id) {
             tenant.swaps = true;
         }
-        self.changed(id);
+        self.reindex(id);
     }
 
-    pub(crate) fn reported(
+    pub(crate) fn on_memory(
         &mut self,
         id: TenantId,
         device_id: DeviceId,
@@ -129,107 +129,107 @@ impl Core {
         let Some(memory) = tenant.devices.get_mut(&device_id) else { return };
         let before = *memory;
         device.remove(memory);
-        *memory = Memory::plausible(allocated, resident, immovable, device.capacity);
+        *memory = MemoryUse::plausible(allocated, resident, immovable, device.capacity);
         device.add(memory);
         let now = *memory;
-        if let Some(words) = tenant.words.get_mut(&device_id) {
-            words.memory = Memory { allocated, resident, immovable };
+        if let Some(words) = tenant.reports.get_mut(&device_id) {
+            words.memory = MemoryUse { allocated, resident, immovable };
         }
-        tenant.freed(device_id, &before);
-        self.note_life(id, device_id);
-        self.disprove_unseen(id, device_id);
-        self.changed(id);
+        tenant.note_freed(device_id, &before);
+        self.note_progress(id, device_id);
+        self.cap_unaccounted(id, device_id);
+        self.reindex(id);
         if now.allocated > before.allocated {
-            self.outgrown(id, device_id);
+            self.resolve_growth(id, device_id);
         }
     }
 
     /// How large the device is. What tenants have told counts as far as it is possible on such a device.
-    pub(crate) fn sized(&mut self, device_id: DeviceId, capacity: Bytes) {
+    pub(crate) fn on_capacity(&mut self, device_id: DeviceId, capacity: Bytes) {
         // It may be told before the first tenant names the device.
         let device = self.devices.entry(device_id).or_default();
         if device.capacity == capacity {
             return;
         }
         device.capacity = capacity;
-        device.outside = device.outside.min(capacity);
+        device.external = device.external.min(capacity);
         let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
         for id in ids {
             let Some(tenant) = self.tenants.get_mut(&id) else { continue };
             let (Some(memory), Some(words)) =
-                (tenant.devices.get_mut(&device_id), tenant.words.get(&device_id))
+                (tenant.devices.get_mut(&device_id), tenant.reports.get(&device_id))
             else {
                 continue;
             };
             let Some(device) = self.devices.get_mut(&device_id) else { continue };
             let told = words.memory;
             device.remove(memory);
-            *memory = Memory::plausible(told.allocated, told.resident, told.immovable, capacity);
+            *memory = MemoryUse::plausible(told.allocated, told.resident, told.immovable, capacity);
             device.add(memory);
-            self.changed(id);
+            self.reindex(id);
         }
-        self.touched.insert(device_id);
-        self.shrunk(device_id);
+        self.dirty.insert(device_id);
+        self.resolve_shrink(device_id);
     }
 
-    pub(crate) fn requested(&mut self, id: TenantId) {
+    pub(crate) fn on_requested(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| self.enabled) else { return };
         match &mut tenant.stage {
             Stage::Idle => {
-                tenant.resumes = false;
-                self.enqueue(id);
+                tenant.claims_hold = false;
+                self.request_turn(id);
             }
-            Stage::Leased(lease) if lease.revocation.is_some() => lease.again = true,
-            Stage::Leased(lease) if lease.kept > self.now => {
-                lease.idle = None;
-                self.changed(id);
+            Stage::Leased(lease) if lease.revocation.is_some() => lease.rerequested = true,
+            Stage::Leased(lease) if lease.hold_until > self.now => {
+                lease.idle_since = None;
+                self.reindex(id);
             }
             Stage::Waiting(_) | Stage::Leased(_) => {}
         }
     }
 
     /// At the end of the line for each of its devices.
-    pub(crate) fn enqueue(&mut self, id: TenantId) {
-        if let Some(turn) = self.tenants.get(&id).and_then(|tenant| tenant.broken_off) {
-            self.regrets(id, turn);
+    pub(crate) fn request_turn(&mut self, id: TenantId) {
+        if let Some(turn) = self.tenants.get(&id).and_then(|tenant| tenant.preempted) {
+            self.note_early_return(id, turn);
         }
-        let (now, eager) = (self.now, self.is_eager(id));
+        let (now, eager) = (self.now, self.is_interactive(id));
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        let broken_off = tenant.broken_off.take().filter(|turn| turn.goes_on(now));
+        let broken_off = tenant.preempted.take().filter(|turn| turn.may_resume(now));
         let goes_on = broken_off.filter(|_| !eager);
         let class = match goes_on {
-            _ if eager => Class::Eager,
-            Some(_) => Class::GoesOn,
-            None => Class::InTurn,
+            _ if eager => Class::Interactive,
+            Some(_) => Class::Continuing,
+            None => Class::Regular,
         };
         let (priority, stopped) = (tenant.priority, tenant.is_stopped);
-        let place = self.next_place(id, priority, class);
+        let place = self.next_key(id, priority, class);
         let request = Request {
-            place,
+            key: place,
             since: now,
-            asked: broken_off.map_or(now, |turn| turn.asked),
+            requested_at: broken_off.map_or(now, |turn| turn.requested_at),
             priority,
             starved: false,
-            clear: None,
-            aside: false,
-            paused: None,
-            paused_since: now,
-            defers: false,
+            unblocked_since: None,
+            parked: false,
+            throttled_until: None,
+            throttled_since: now,
+            in_debt: false,
             stopped,
-            eager,
-            goes_on,
+            interactive: eager,
+            continues: goes_on,
         };
         if let Some(tenant) = self.tenants.get_mut(&id) {
             tenant.stage = Stage::Waiting(request);
         }
-        if request.stands_in_line() {
-            self.stand_in_line(id);
+        if request.is_queued() {
+            self.enqueue(id);
         } else {
-            self.changed(id);
+            self.reindex(id);
         }
     }
 
-    pub(crate) fn set_enabled(&mut self, enabled: bool) {
+    pub(crate) fn on_enabled(&mut self, enabled: bool) {
         if std::mem::replace(&mut self.enabled, enabled) == enabled {
             return;
         }
@@ -237,7 +237,7 @@ impl Core {
         for tenant in ids {
             self.end_stage(tenant, None);
             if let Some(tenant) = self.tenants.get_mut(&tenant) {
-                tenant.resumes = false;
+                tenant.claims_hold = false;
             }
             self.actions.push(Action::Enabled { tenant, enabled });
         }

@@ -1,6 +1,6 @@
 //! The lines of [`crate::print`] read back: settings and events.
 use crate::Settings;
-use crate::event::{Event, Evict, TenantId};
+use crate::event::{Event, EvictMode, TenantId};
 use crate::priority::Priority;
 use crate::settings::{Quantum, seconds};
 use nvshare_protocol::tenant::{Ready, Released, Share};
@@ -191,8 +191,10 @@ impl<'a> Fields<'a> {
 
 /// The mode of eviction that an operator means by this word: `pressure`, `always` or `never`.
 #[must_use]
-pub fn evict(word: &str) -> Option<Evict> {
-    [Evict::Pressure, Evict::Always, Evict::Never].into_iter().find(|&e| crate::print::evict_word(e) == word)
+pub fn evict(word: &str) -> Option<EvictMode> {
+    [EvictMode::Pressure, EvictMode::Always, EvictMode::Never]
+        .into_iter()
+        .find(|&e| crate::print::evict_word(e) == word)
 }
 
 /// `GPU-` and 32 hexadecimal digits in five groups, as `nvidia-smi -L` writes it; of a MIG instance `MIG-` and the

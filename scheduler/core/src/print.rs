@@ -11,7 +11,7 @@
 //! digits, bytes in bytes (`max`: all of them). A log that is to be replayed needs the settings first and
 //! every event, ticks included.
 use crate::Settings;
-use crate::event::{Action, Event, Evict, Stuck};
+use crate::event::{Action, Event, EvictMode, Stuck};
 use crate::settings::Quantum;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, Nanos};
@@ -180,11 +180,11 @@ fn action_words(action: &Action) -> String {
 
 /// The operator's word for a mode of eviction.
 #[must_use]
-pub const fn evict_word(evict: Evict) -> &'static str {
+pub const fn evict_word(evict: EvictMode) -> &'static str {
     match evict {
-        Evict::Pressure => "pressure",
-        Evict::Always => "always",
-        Evict::Never => "never",
+        EvictMode::Pressure => "pressure",
+        EvictMode::Always => "always",
+        EvictMode::Never => "never",
     }
 }
 

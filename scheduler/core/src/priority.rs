@@ -40,50 +40,50 @@ impl Priority {
 /// long as no more than [`AHEAD`] rounds have been served since another asked: that one stands before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    Eager,
-    GoesOn,
-    InTurn,
+    Interactive,
+    Continuing,
+    Regular,
 }
 
 /// So many rounds stand those before others that are eager, or go on.
-const AHEAD: u64 = 4;
+const CLASS_LEAD: u64 = 4;
 /// From its lowest bit on, a place tells: the order of arrival, which may begin anew within a round; the class; the round;
 /// and the priority.
-const CLASS: u32 = 22;
-const ROUND: u32 = 24;
-const PRIORITY: u32 = 62;
-const ROUNDS: u64 = (1 << (PRIORITY - ROUND)) - 1;
+const CLASS_SHIFT: u32 = 22;
+const ROUND_SHIFT: u32 = 24;
+const PRIORITY_SHIFT: u32 = 62;
+const ROUNDS: u64 = (1 << (PRIORITY_SHIFT - ROUND_SHIFT)) - 1;
 
-const fn ahead(class: u64) -> u64 {
-    if class < Class::InTurn as u64 { AHEAD } else { 0 }
+const fn class_lead(class: u64) -> u64 {
+    if class < Class::Regular as u64 { CLASS_LEAD } else { 0 }
 }
 
 /// In which round who stands there is served.
-pub(crate) const fn round_at(place: u64) -> u64 {
-    let shown = (place >> ROUND & ROUNDS) + ahead(place >> CLASS & 3);
+pub(crate) const fn round_of(place: u64) -> u64 {
+    let shown = (place >> ROUND_SHIFT & ROUNDS) + class_lead(place >> CLASS_SHIFT & 3);
     // Rounds begin with this one, so that there is always room before them.
-    shown - AHEAD
+    shown - CLASS_LEAD
 }
 
 /// A place in line: those with the least stand first.
-pub(crate) const fn place(priority: Priority, class: Class, round: u64, arrival: u64) -> u64 {
-    let round = round + AHEAD - ahead(class as u64);
-    let arrival = arrival & ((1 << CLASS) - 1);
-    of_priority(priority) | (round & ROUNDS) << ROUND | (class as u64) << CLASS | arrival
+pub(crate) const fn queue_key(priority: Priority, class: Class, round: u64, arrival: u64) -> u64 {
+    let round = round + CLASS_LEAD - class_lead(class as u64);
+    let arrival = arrival & ((1 << CLASS_SHIFT) - 1);
+    priority_bits(priority) | (round & ROUNDS) << ROUND_SHIFT | (class as u64) << CLASS_SHIFT | arrival
 }
 
-const fn of_priority(priority: Priority) -> u64 {
+const fn priority_bits(priority: Priority) -> u64 {
     let before = match priority {
         Priority::High => 0,
         Priority::Normal => 1,
         Priority::Low => 2,
     };
-    before << PRIORITY
+    before << PRIORITY_SHIFT
 }
 
 /// The priority of who stands there.
-const fn priority_at(place: u64) -> Priority {
-    match place >> PRIORITY {
+const fn priority_of(place: u64) -> Priority {
+    match place >> PRIORITY_SHIFT {
         0 => Priority::High,
         1 => Priority::Normal,
         _ => Priority::Low,
@@ -92,7 +92,7 @@ const fn priority_at(place: u64) -> Priority {
 
 impl Core {
     /// Of the tenant, for its present request or turn as for those to come.
-    pub(crate) fn prioritise(&mut self, id: TenantId, priority: Priority) {
+    pub(crate) fn on_priority(&mut self, id: TenantId, priority: Priority) {
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         tenant.priority = priority;
         match &mut tenant.stage {
@@ -100,32 +100,38 @@ impl Core {
             Stage::Waiting(request) if request.starved => {}
             Stage::Waiting(request) => {
                 request.priority = priority;
-                self.move_to(id, |was| of_priority(priority) | was & ((1 << PRIORITY) - 1));
+                self.rekey(id, |was| priority_bits(priority) | was & ((1 << PRIORITY_SHIFT) - 1));
             }
             Stage::Leased(lease) => lease.priority = priority,
         }
-        self.changed(id);
+        self.reindex(id);
     }
 
     /// Until when the holder goes on, with this tenant waiting for its device, if their priorities say anything about it:
     /// to a higher one it gives way at once, or when its memory is there, and to a lower one when that has starved.
-    pub(crate) fn by_priority(&self, holder: &Lease, waiter: TenantId, request: &Request) -> Option<Nanos> {
+    pub(crate) fn preempted_by_priority_at(
+        &self,
+        holder: &Lease,
+        waiter: TenantId,
+        request: &Request,
+    ) -> Option<Nanos> {
         let own = self.tenants.get(&waiter)?.priority;
         if own > holder.priority {
             // What is still coming in could not be told from what the next one may bring.
-            let back = holder.ready.unwrap_or(holder.late);
+            let back = holder.ready_at.unwrap_or(holder.ready_deadline);
             let whole = holder.turn_end();
-            return Some(if holder.protected { whole } else { whole.min(request.since.max(back)) });
+            return Some(if holder.non_preemptible { whole } else { whole.min(request.since.max(back)) });
         }
-        let end = request.asked.saturating_add(self.settings.starvation);
-        (request.priority < holder.priority && holder.idle.is_none()).then(|| holder.turn_end().max(end))
+        let end = request.requested_at.saturating_add(self.settings.starvation);
+        (request.priority < holder.priority && holder.idle_since.is_none())
+            .then(|| holder.turn_end().max(end))
     }
 
     /// The highest priority among the holders of the device and those who wait for it.
     fn highest_at(&self, id: DeviceId) -> Option<Priority> {
         let device = self.devices.get(&id)?;
-        let waits = device.queue.front().map(priority_at);
-        let holds = device.standings.turns.last().filter(|turn| turn.0).map(|turn| turn.1);
+        let waits = device.queue.first_key().map(priority_of);
+        let holds = device.index.preemption_order.last().filter(|turn| turn.0).map(|turn| turn.1);
         waits.max(holds)
     }
 
@@ -136,7 +142,7 @@ impl Core {
         let lower = Priority::ALL.into_iter().filter(move |priority| *priority < highest);
         let first = move |priority| {
             let of_it = (priority, Nanos::ZERO, TenantId(0))..=(priority, Nanos::MAX, TenantId(u64::MAX));
-            self.devices.get(&id)?.standings.outranked.range(of_it).next()
+            self.devices.get(&id)?.index.starvable.range(of_it).next()
         };
         let at = |asked: Nanos| asked.saturating_add(self.settings.starvation);
         lower.filter_map(first).map(move |(_, asked, id)| (at(*asked), *id))
@@ -148,19 +154,19 @@ impl Core {
     }
 
     /// Those who have waited for too long while higher ones were served count as high for this request.
-    pub(crate) fn feed_the_starved(&mut self, devices: &BTreeSet<DeviceId>) {
+    pub(crate) fn promote_starved(&mut self, devices: &BTreeSet<DeviceId>) {
         for &device in devices {
             loop {
                 let due = self.starving_at(device).find(|(at, _)| *at <= self.now);
                 let Some((_, id)) = due else { break };
-                self.raise(id);
+                self.promote(id);
             }
         }
     }
 
     /// One of an owner's tenants at a time on a device: for the others there the time of starving begins anew.
-    fn let_kin_wait(&mut self, id: TenantId) {
-        let (now, owner) = (self.now, self.owner(id));
+    fn restart_starvation_of_kin(&mut self, id: TenantId) {
+        let (now, owner) = (self.now, self.owner_of(id));
         let Owner::Named(_) = owner else { return };
         let Some(raised) = self.tenants.get(&id) else { return };
         let shares =
@@ -173,20 +179,20 @@ impl Core {
             if let Some(Stage::Waiting(request)) = tenant.map(|tenant| &mut tenant.stage)
                 && !request.starved
             {
-                request.asked = now;
-                self.changed(other);
+                request.requested_at = now;
+                self.reindex(other);
             }
         }
     }
 
-    fn raise(&mut self, id: TenantId) {
+    fn promote(&mut self, id: TenantId) {
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        (request.priority, request.starved, request.eager, request.goes_on) =
+        (request.priority, request.starved, request.interactive, request.continues) =
             (Priority::High, true, false, None);
-        self.move_to(id, |was| place(Priority::High, Class::InTurn, round_at(was), was));
-        self.let_kin_wait(id);
-        self.changed(id);
+        self.rekey(id, |was| queue_key(Priority::High, Class::Regular, round_of(was), was));
+        self.restart_starvation_of_kin(id);
+        self.reindex(id);
     }
 }

@@ -6,28 +6,28 @@ use std::collections::BTreeSet;
 /// them is waited for here as soon as none of the others stands before it at any of its devices; until then those behind it
 /// go first, for it could not be granted this device anyway.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct RunQueue {
     /// Those that use this device alone.
     pub single: BTreeSet<(u64, TenantId)>,
     /// Those that use several, by their places here.
     pub several: BTreeSet<(u64, TenantId)>,
     /// Those of them before whom nobody stands that uses one device alone, wherever that is; by their places in the one order
     /// that they have everywhere, or two could wait for each other.
-    pub clear: BTreeSet<(u64, TenantId)>,
+    pub heads: BTreeSet<(u64, TenantId)>,
 }
 
-impl Queue {
+impl RunQueue {
     pub fn is_empty(&self) -> bool {
         self.single.is_empty() && self.several.is_empty()
     }
 
     /// For whom the device is next.
-    pub fn first(&self) -> Option<TenantId> {
-        self.clear.first().or(self.single.first()).map(|(_, id)| *id)
+    pub fn head(&self) -> Option<TenantId> {
+        self.heads.first().or(self.single.first()).map(|(_, id)| *id)
     }
 
     /// The first place that somebody has here.
-    pub fn front(&self) -> Option<u64> {
+    pub fn first_key(&self) -> Option<u64> {
         let firsts = self.single.first().into_iter().chain(self.several.first());
         firsts.map(|(place, _)| *place).min()
     }
@@ -46,7 +46,7 @@ impl Queue {
 
     /// Which of those with several devices none with one stands before, or one does, once `is` and not `was` is the first of
     /// these.
-    pub fn between(
+    pub fn toggled(
         &self,
         was: Option<(u64, TenantId)>,
         is: Option<(u64, TenantId)>,

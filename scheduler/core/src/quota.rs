@@ -35,7 +35,7 @@ pub(crate) struct Usage {
     pub holders: BTreeSet<TenantId>,
     since: Nanos,
     /// Of the last one who held.
-    percent: u32,
+    last_percent: u32,
 }
 
 impl Usage {
@@ -58,7 +58,7 @@ impl Usage {
 
     fn begin(&mut self, id: TenantId, now: Nanos, percent: u32) {
         self.renew(now, percent);
-        self.percent = percent;
+        self.last_percent = percent;
         if self.holders.is_empty() {
             self.since = now;
         }
@@ -76,30 +76,30 @@ impl Usage {
 impl Core {
     /// From now on the tenant and those of its group may hold so much of each device's time together, or less if one of
     /// them may; 100: it may hold all of it and counts for nobody.
-    pub(crate) fn limit_time(&mut self, id: TenantId, group: u64, percent: u32) {
+    pub(crate) fn on_time_share(&mut self, id: TenantId, group: u64, percent: u32) {
         let now = self.now;
         self.usages
-            .retain(|_, usage| !usage.holders.is_empty() || usage.period_ends(now, usage.percent) > now);
+            .retain(|_, usage| !usage.holders.is_empty() || usage.period_ends(now, usage.last_percent) > now);
         self.leave_group(id);
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
         let quota = (percent < 100).then_some(Quota { group, percent: percent.max(1) });
         tenant.quota = quota;
         if let Some(lease) = tenant.lease_mut() {
-            lease.limited = quota.is_some();
+            lease.has_quota = quota.is_some();
         }
         if let Some(quota) = quota {
             self.groups.entry(group).or_default().insert((quota.percent, id));
             self.regroup(group);
         }
-        self.begin_use(id);
-        self.tell_if_contended(id);
-        self.changed(id);
+        self.start_charging(id);
+        self.notify_if_contended(id);
+        self.reindex(id);
     }
 
     /// The tenant is of no group any more.
     pub(crate) fn leave_group(&mut self, id: TenantId) {
-        self.end_use(id);
-        self.unpause(id);
+        self.stop_charging(id);
+        self.unthrottle(id);
         let Some(quota) = self.tenants.get_mut(&id).and_then(|tenant| tenant.quota.take()) else { return };
         let Some(members) = self.groups.get_mut(&quota.group) else { return };
         members.remove(&(quota.percent, id));
@@ -114,20 +114,20 @@ impl Core {
         let members: Vec<TenantId> =
             self.groups.get(&group).into_iter().flatten().map(|(_, id)| *id).collect();
         for id in members {
-            self.unpause(id);
-            self.changed(id);
+            self.unthrottle(id);
+            self.reindex(id);
         }
     }
 
     /// What holds for the tenant: its group's least.
-    pub(crate) fn quota(&self, tenant: &Tenant) -> Option<Quota> {
+    pub(crate) fn quota_of(&self, tenant: &Tenant) -> Option<Quota> {
         let quota = tenant.quota?;
         let percent = self.groups.get(&quota.group)?.first()?.0;
         Some(Quota { percent, ..quota })
     }
 
     /// Whether somebody else of its group waits.
-    pub(crate) fn has_waiting_mate(&self, id: TenantId, tenant: &Tenant) -> bool {
+    pub(crate) fn has_waiting_groupmate(&self, id: TenantId, tenant: &Tenant) -> bool {
         let group = tenant.quota.and_then(|quota| self.groups.get(&quota.group));
         let mut mates = group.into_iter().flatten().filter(|(_, mate)| *mate != id);
         mates.any(|(_, mate)| {
@@ -136,31 +136,32 @@ impl Core {
     }
 
     /// If it was paused, it stands in line at its place.
-    pub(crate) fn unpause(&mut self, id: TenantId) {
+    pub(crate) fn unthrottle(&mut self, id: TenantId) {
         let now = self.now;
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        if request.paused.take().is_none() {
+        if request.throttled_until.take().is_none() {
             return;
         }
         // Others have not kept it waiting meanwhile.
-        request.asked = request.asked.saturating_add(now.saturating_sub(request.paused_since));
-        let (stands, defers) = (request.stands_in_line(), request.defers);
-        self.changed(id);
+        request.requested_at =
+            request.requested_at.saturating_add(now.saturating_sub(request.throttled_since));
+        let (stands, defers) = (request.is_queued(), request.in_debt);
+        self.reindex(id);
         if stands && !defers {
             // Its quota is what keeps it from more than its share.
-            self.stand_in_line(id);
+            self.enqueue(id);
         } else if stands {
-            self.stand_in_line_again(id);
+            self.requeue(id);
         }
     }
 
     /// The tenant's time with its devices counts from now on, if its gate is open.
-    pub(crate) fn begin_use(&mut self, id: TenantId) {
+    pub(crate) fn start_charging(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
-        let Some(quota) = self.quota(tenant) else { return };
-        if tenant.lease().is_none_or(|lease| lease.ready.is_none()) {
+        let Some(quota) = self.quota_of(tenant) else { return };
+        if tenant.lease().is_none_or(|lease| lease.ready_at.is_none()) {
             return;
         }
         for device in tenant.devices.keys() {
@@ -170,7 +171,7 @@ impl Core {
     }
 
     /// It does not count any more.
-    pub(crate) fn end_use(&mut self, id: TenantId) {
+    pub(crate) fn stop_charging(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
         let Some(quota) = tenant.quota else { return };
         for device in tenant.devices.keys() {
@@ -187,7 +188,7 @@ impl Core {
         lease: &Lease,
         device: DeviceId,
     ) -> Option<(Nanos, Nanos)> {
-        let quota = self.quota(tenant)?;
+        let quota = self.quota_of(tenant)?;
         let used = self.usages.get(&(device, quota.group))?.used(self.now);
         let takes_turns = self.devices.get(&device).is_some_and(|device| !device.queue.is_empty());
         let turn = if takes_turns { lease.quantum } else { Nanos::ZERO };
@@ -195,26 +196,26 @@ impl Core {
     }
 
     /// When the holder will have used up its quota on one of its devices, if its time counts.
-    pub(crate) fn throttled_at(&self, id: TenantId) -> Option<Nanos> {
+    pub(crate) fn quota_used_up_at(&self, id: TenantId) -> Option<Nanos> {
         let tenant = self.tenants.get(&id)?;
-        let lease = tenant.lease().filter(|lease| lease.ready.is_some() && lease.revocation.is_none())?;
-        let left = lease.held.iter().filter_map(|device| self.quota_at(tenant, lease, *device));
+        let lease = tenant.lease().filter(|lease| lease.ready_at.is_some() && lease.revocation.is_none())?;
+        let left = lease.devices.iter().filter_map(|device| self.quota_at(tenant, lease, *device));
         left.map(|(used, most)| self.now.saturating_add(most.saturating_sub(used))).min()
     }
 
     /// A holder that has used up its quota, or has nothing to do, leaves until it may hold again. Its memory stays where
     /// nobody needs the room.
-    pub(crate) fn throttle(&mut self, id: TenantId) {
+    pub(crate) fn enforce_quota(&mut self, id: TenantId) {
         let Some(tenant) = self.tenants.get(&id) else { return };
-        let Some(quota) = self.quota(tenant) else { return };
+        let Some(quota) = self.quota_of(tenant) else { return };
         for device in tenant.devices.keys() {
             if let Some(usage) = self.usages.get_mut(&(*device, quota.group)) {
                 usage.renew(self.now, quota.percent);
             }
         }
-        let idle = |lease: &Lease| lease.idle.is_some() && !self.is_waited_for(lease);
+        let idle = |lease: &Lease| lease.idle_since.is_some() && !self.is_waited_for(lease);
         let leaves =
-            self.throttled_at(id).is_some_and(|at| at <= self.now) || self.lease(id).is_some_and(idle);
+            self.quota_used_up_at(id).is_some_and(|at| at <= self.now) || self.lease(id).is_some_and(idle);
         if let Some(lease) = self.tenants.get_mut(&id).and_then(Tenant::lease_mut).filter(|_| leaves) {
             lease.throttled = true;
             self.revoke(id);
@@ -222,33 +223,33 @@ impl Core {
     }
 
     /// Until when the tenant may not hold, for its group has used up its quota on one of its devices.
-    pub(crate) fn paused_until(&self, id: TenantId) -> Option<Nanos> {
+    pub(crate) fn quota_blocks_until(&self, id: TenantId) -> Option<Nanos> {
         let tenant = self.tenants.get(&id)?;
-        let quota = self.quota(tenant)?;
+        let quota = self.quota_of(tenant)?;
         let usages = tenant.devices.keys().filter_map(|device| self.usages.get(&(*device, quota.group)));
         let over = usages.filter(|usage| usage.used(self.now) >= quota.of_period());
         over.map(|usage| usage.period_ends(self.now, quota.percent)).filter(|at| *at > self.now).max()
     }
 
     /// It waits in nobody's way until then.
-    pub(crate) fn pause(&mut self, id: TenantId, until: Nanos, defers: bool) {
+    pub(crate) fn throttle(&mut self, id: TenantId, until: Nanos, defers: bool) {
         let now = self.now;
         let Some(Stage::Waiting(request)) = self.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
             return;
         };
-        (request.paused, request.paused_since, request.defers) = (Some(until), now, defers);
-        let place = request.place;
-        self.leave_line(id, place);
-        self.changed(id);
+        (request.throttled_until, request.throttled_since, request.in_debt) = (Some(until), now, defers);
+        let place = request.key;
+        self.dequeue(id, place);
+        self.reindex(id);
     }
 
     /// Those who may hold again stand in line at their places.
-    pub(crate) fn resume(&mut self, devices: &BTreeSet<DeviceId>) {
+    pub(crate) fn unthrottle_due(&mut self, devices: &BTreeSet<DeviceId>) {
         for &device in devices {
-            while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.standings.paused.first())
+            while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.index.throttled.first())
                 && at <= self.now
             {
-                self.unpause(id);
+                self.unthrottle(id);
             }
         }
     }

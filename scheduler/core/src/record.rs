@@ -49,13 +49,13 @@ pub struct Span {
 
 /// The latest finished spans, a bounded number.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub(crate) struct SpanLog {
     spans: VecDeque<Span>,
     bound: usize,
     dropped: u64,
 }
 
-impl Record {
+impl SpanLog {
     pub fn new(bound: usize) -> Self {
         Self { spans: VecDeque::new(), bound, dropped: 0 }
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 
 #[derive(Clone, Default)]
-pub(crate) struct Roster {
+pub(crate) struct TenantTable {
     all: BTreeMap<TenantId, Tenant>,
     #[cfg(test)]
     pub looks: std::cell::Cell<usize>,
 }
 
-impl Roster {
+impl TenantTable {
     #[cfg(test)]
     fn looked_at(&self, tenants: usize) {
         self.looks.set(self.looks.get() + tenants);
@@ -47,7 +47,7 @@ impl Roster {
     }
 }
 
-impl Index<&TenantId> for Roster {
+impl Index<&TenantId> for TenantTable {
     type Output = Tenant;
 
     fn index(&self, id: &TenantId) -> &Tenant {
@@ -56,7 +56,7 @@ impl Index<&TenantId> for Roster {
     }
 }
 
-impl std::fmt::Debug for Roster {
+impl std::fmt::Debug for TenantTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.all.fmt(f)
     }

@@ -1,5 +1,5 @@
 //! What an operator may set, and the bounds that follow from it.
-use crate::event::Evict;
+use crate::event::EvictMode;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub struct Settings {
     /// Whether memory moves beside the turns too: in ahead of a grant, out after a release.
     pub overlap: bool,
     /// What the outgoing tenant has to move out.
-    pub evict: Evict,
+    pub evict: EvictMode,
     /// What nobody may use of each device: contexts, the driver's own needs.
     pub reserve: Bytes,
     /// What tenants together may have of each device, should that be less than what it has.
@@ -80,7 +80,7 @@ impl Default for Settings {
             quanta: BTreeMap::new(),
             share: false,
             overlap: false,
-            evict: Evict::Pressure,
+            evict: EvictMode::Pressure,
             reserve: Bytes(512 << 20),
             most: Bytes::MAX,
             fetch_bound: seconds(60),

@@ -1,11 +1,11 @@
 //! A picture of one moment, for whoever asks.
 use crate::Core;
-use crate::event::{Evict, TenantId};
+use crate::event::{EvictMode, TenantId};
 use crate::lease::Step;
 use crate::priority::Priority;
 use crate::record::{Span, SpanKind};
 use crate::settings::Quantum;
-use crate::tenant::{Memory, Stage, Tenant};
+use crate::tenant::{MemoryUse, Stage, Tenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 /// Everything at the time of the last event.
@@ -17,7 +17,7 @@ pub struct Snapshot {
     pub quantum: Nanos,
     /// Whether it follows from the cost of a hand-over: [`DeviceView::quantum`].
     pub auto: bool,
-    pub evict: Evict,
+    pub evict: EvictMode,
     pub devices: Vec<DeviceView>,
     pub tenants: Vec<TenantView>,
     /// The spans that have not ended, by tenant.
@@ -59,7 +59,7 @@ pub struct TenantView {
     pub state: State,
     /// 0: it holds since before this run.
     pub lease: Option<LeaseId>,
-    pub memory: Vec<(DeviceId, Memory)>,
+    pub memory: Vec<(DeviceId, MemoryUse)>,
     /// Time with a lease, the present one included.
     pub held: Nanos,
     /// Time in line, the present one included.
@@ -129,13 +129,13 @@ impl Core {
         Snapshot {
             now: self.now,
             enabled: self.enabled,
-            quantum: self.turn(None),
+            quantum: self.device_quantum(None),
             auto: self.settings.auto,
             evict: self.settings.evict,
             devices: self.device_views(),
             tenants: self.tenants.iter().map(|(&id, tenant)| self.tenant_view(id, tenant)).collect(),
             open: self.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
-            dropped: self.record.dropped(),
+            dropped: self.spans.dropped(),
         }
     }
 
@@ -145,13 +145,13 @@ impl Core {
             id,
             capacity: device.capacity,
             allocated: bytes(device.allocated),
-            resident: bytes(self.resident(id)),
+            resident: bytes(self.resident_on(id)),
             immovable: bytes(device.immovable),
-            outside: device.outside,
-            quantum: self.turn(Some(id)),
+            outside: device.external,
+            quantum: self.device_quantum(Some(id)),
             own_quantum: self.settings.quanta.get(&id).copied(),
             cost: device.cost,
-            rate: device.rate,
+            rate: device.fetch_rate,
             holders: device.holders.iter().copied().collect(),
             beside: device.beside.iter().copied().collect(),
             waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
@@ -161,7 +161,7 @@ impl Core {
     }
 
     fn tenant_view(&self, id: TenantId, tenant: &Tenant) -> TenantView {
-        let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| self.now.saturating_sub(lease.granted));
+        let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| self.now.saturating_sub(lease.granted_at));
         let now_waited = match &tenant.stage {
             Stage::Waiting(request) => self.now.saturating_sub(request.since),
             _ => Nanos::ZERO,
@@ -171,12 +171,12 @@ impl Core {
             state: state(tenant),
             lease: tenant.lease().map(|lease| lease.id),
             memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
-            held: tenant.held.saturating_add(now_held),
-            waited: tenant.waited.saturating_add(now_waited),
+            held: tenant.time_held.saturating_add(now_held),
+            waited: tenant.time_waited.saturating_add(now_waited),
             grants: tenant.grants,
             weight: tenant.weight.max(1),
             priority: tenant.priority,
-            time_share: self.quota(tenant).map(|quota| quota.percent),
+            time_share: self.quota_of(tenant).map(|quota| quota.percent),
         }
     }
 }
@@ -186,10 +186,10 @@ fn state(tenant: &Tenant) -> State {
         _ if tenant.is_disconnected => State::Disconnected,
         _ if tenant.is_stopped => State::Stopped,
         Stage::Idle => State::Idle,
-        Stage::Waiting(request) if request.paused.is_some() && request.defers => State::Deferred,
-        Stage::Waiting(request) if request.paused.is_some() => State::Throttled,
+        Stage::Waiting(request) if request.throttled_until.is_some() && request.in_debt => State::Deferred,
+        Stage::Waiting(request) if request.throttled_until.is_some() => State::Throttled,
         Stage::Waiting(_) => State::Waiting,
-        Stage::Leased(lease) if lease.stuck => State::Unresponsive,
+        Stage::Leased(lease) if lease.unresponsive => State::Unresponsive,
         Stage::Leased(lease) => match lease.revocation.map(|revocation| revocation.step) {
             Some(Step::Asked(_)) => State::Draining,
             _ if lease.phase.kind == SpanKind::Fetch => State::Fetching,

@@ -1,11 +1,11 @@
 //! One tenant: what it has, and where it stands in its turn.
-use crate::claims::{Doubt, Words};
-use crate::haste::{BrokenOff, Held};
+use crate::claims::{ClaimTrust, DeviceReport};
+use crate::haste::{HeldTime, PreemptedTurn};
 use crate::lease::Lease;
 use crate::owners::Owner;
 use crate::priority::Priority;
 use crate::quota::Quota;
-use crate::standing::Standing;
+use crate::standing::TenantFacts;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ pub const MAX_DEVICES: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tenant {
     /// What it named, and what it has there, as far as that is possible.
-    pub devices: BTreeMap<DeviceId, Memory>,
+    pub devices: BTreeMap<DeviceId, MemoryUse>,
     /// What was said of it and each device, by itself and by the driver.
-    pub words: BTreeMap<DeviceId, Box<Words>>,
+    pub reports: BTreeMap<DeviceId, Box<DeviceReport>>,
     /// What it makes of others' words.
-    pub doubt: Doubt,
+    pub trust: ClaimTrust,
     /// None: of its own.
     pub owner: Option<Owner>,
     /// Its process can do nothing at present.
@@ -27,19 +27,19 @@ pub(crate) struct Tenant {
     /// It has no connection any more.
     pub is_disconnected: bool,
     /// It said that it is running, and has not yet said where.
-    pub resumes: bool,
+    pub claims_hold: bool,
     pub stage: Stage,
     /// If it uses several devices and waits: its places at each of them among those that use that one alone.
-    pub places: BTreeMap<DeviceId, u64>,
+    pub keys: BTreeMap<DeviceId, u64>,
     /// And if it stands there: at how many nobody stands before it that uses one device alone, and whether at all of them.
-    pub leads: usize,
-    pub is_clear: bool,
+    pub heads: usize,
+    pub heads_all: bool,
     /// Where it stands among those that use several.
-    pub stands_at: u64,
+    pub shared_key: u64,
     /// Time with a lease, without the present one.
-    pub held: Nanos,
+    pub time_held: Nanos,
     /// Time in line, without the present one.
-    pub waited: Nanos,
+    pub time_waited: Nanos,
     pub grants: u64,
     /// Turns last so many times as long.
     pub weight: u32,
@@ -47,57 +47,57 @@ pub(crate) struct Tenant {
     /// The most that it may hold of each device's time.
     pub quota: Option<Quota>,
     /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
-    pub recent: Held,
+    pub recent_use: HeldTime,
     /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
     pub swaps: bool,
     /// That there is no room for it has been told since its last grant.
-    pub told_no_room: bool,
+    pub no_room_reported: bool,
     /// In its last turn it had nothing to do for a while.
-    pub slept: bool,
+    pub was_mostly_idle: bool,
     /// Its last turn, if it was told to leave.
-    pub broken_off: Option<BrokenOff>,
+    pub preempted: Option<PreemptedTurn>,
     /// Of what it was asked to move out of a device, holding or not: how much of its movable memory stays there.
-    pub keeps: BTreeMap<DeviceId, Bytes>,
+    pub evict_down_to: BTreeMap<DeviceId, Bytes>,
     /// Moving out beside its turns.
-    pub leaving: Option<Leaving>,
+    pub eviction: Option<Eviction>,
     /// It was asked to move out and nothing went: it is not asked again before its next turn.
-    pub stays: bool,
+    pub keeps_memory: bool,
     /// What it was last told to bring in.
-    pub fetching: BTreeMap<DeviceId, Bytes>,
+    pub prefetch: BTreeMap<DeviceId, Bytes>,
     /// What its devices know of it.
-    pub standings: BTreeMap<DeviceId, Box<Standing>>,
+    pub facts: BTreeMap<DeviceId, Box<TenantFacts>>,
     /// Its last grant's number: who was granted long ago moves out first.
     pub last_grant: u64,
 }
 
 /// A tenant moves memory out beside its turns.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaving {
+pub(crate) struct Eviction {
     /// Until when it is waited for at most, and by when it gives a sign of life.
-    pub until: Nanos,
-    pub alive_by: Nanos,
+    pub deadline: Nanos,
+    pub alive_until: Nanos,
     /// What it had on all devices when it was asked.
-    pub had: u128,
+    pub resident_at_start: u128,
     /// The least that it has had there since.
-    pub least: u128,
+    pub least_resident: u128,
 }
 
-impl Leaving {
-    pub fn ends(&self) -> Nanos {
-        self.until.min(self.alive_by)
+impl Eviction {
+    pub fn expires_at(&self) -> Nanos {
+        self.deadline.min(self.alive_until)
     }
 }
 
 /// A tenant's bytes on one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryUse {
     pub allocated: Bytes,
     pub resident: Bytes,
     /// Part of `resident`.
     pub immovable: Bytes,
 }
 
-impl Memory {
+impl MemoryUse {
     /// A report as far as it is possible: nothing beyond what the device has, the parts within the whole.
     pub(crate) fn plausible(allocated: Bytes, resident: Bytes, immovable: Bytes, capacity: Bytes) -> Self {
         let immovable = immovable.min(allocated).min(capacity);
@@ -126,33 +126,33 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// At its device, or in the order of those that use several.
-    pub place: u64,
+    pub key: u64,
     pub since: Nanos,
     /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
-    pub asked: Nanos,
+    pub requested_at: Nanos,
     /// What it counts as: its own, or high where it has starved.
     pub priority: Priority,
     pub starved: bool,
     /// Since when nobody has been in its way but for memory that others are moving out.
-    pub clear: Option<Nanos>,
+    pub unblocked_since: Option<Nanos>,
     /// It stands in no line as long as there cannot be room for it, whoever leaves.
-    pub aside: bool,
+    pub parked: bool,
     /// It stands in no line until then, for it has used up its quota.
-    pub paused: Option<Nanos>,
-    pub paused_since: Nanos,
+    pub throttled_until: Option<Nanos>,
+    pub throttled_since: Nanos,
     /// It is paused for what its owner owes to others, and not for a quota.
-    pub defers: bool,
+    pub in_debt: bool,
     /// Its process is stopped.
     pub stopped: bool,
     /// It has used little lately, and holders give way to it before their turn is over.
-    pub eager: bool,
+    pub interactive: bool,
     /// It is for the rest of this turn.
-    pub goes_on: Option<BrokenOff>,
+    pub continues: Option<PreemptedTurn>,
 }
 
 impl Request {
-    pub fn stands_in_line(&self) -> bool {
-        !self.aside && self.paused.is_none() && !self.stopped
+    pub fn is_queued(&self) -> bool {
+        !self.parked && self.throttled_until.is_none() && !self.stopped
     }
 }
 
@@ -162,20 +162,20 @@ impl Tenant {
     }
 
     /// Whether it can be asked to move out beside its turns.
-    pub fn may_move(&self) -> bool {
-        self.leaving.is_none() && !self.stays && self.lease().is_none()
+    pub fn may_be_asked_to_evict(&self) -> bool {
+        self.eviction.is_none() && !self.keeps_memory && self.lease().is_none()
     }
 
     /// What it was told to bring in to the device and has not yet.
     pub fn incoming(&self, device: DeviceId) -> Bytes {
         let resident = self.devices.get(&device).map_or(Bytes::ZERO, |memory| memory.resident);
-        self.fetching.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
+        self.prefetch.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
     }
 
     /// It may have freed memory since `before`: that is not on its way in any more, and what of it was there does not
     /// count towards what the tenant was told to bring in.
-    pub fn freed(&mut self, device: DeviceId, before: &Memory) {
-        let (Some(told), Some(memory)) = (self.fetching.get_mut(&device), self.devices.get(&device)) else {
+    pub fn note_freed(&mut self, device: DeviceId, before: &MemoryUse) {
+        let (Some(told), Some(memory)) = (self.prefetch.get_mut(&device), self.devices.get(&device)) else {
             return;
         };
         let freed = before.allocated.saturating_sub(memory.allocated);
@@ -187,12 +187,12 @@ impl Tenant {
 
     /// What of its memory is there whatever others need, as it says: what cannot move, and all of it where the tenant does
     /// not leave.
-    pub fn told_fixed(&self, device: DeviceId) -> Bytes {
+    pub fn claimed_unevictable(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };
         let remains = match self.lease() {
-            Some(lease) => lease.stuck,
+            Some(lease) => lease.unresponsive,
             // What others left behind, the driver can move.
-            None => self.stays && self.swaps,
+            None => self.keeps_memory && self.swaps,
         };
         if remains { memory.resident } else { memory.immovable }
     }
@@ -202,23 +202,25 @@ impl Tenant {
         let Some(memory) = self.devices.get(&device).filter(|memory| memory.lacks() > Bytes::ZERO) else {
             return Bytes::ZERO;
         };
-        memory.allocated.saturating_sub(self.fixed(device)).saturating_add(self.unseen(device))
+        memory.allocated.saturating_sub(self.unevictable(device)).saturating_add(self.unseen(device))
     }
 
     /// What it may bring in to the device: what it was told to, and as a holder all that it lacks.
-    pub fn claim(&self, device: DeviceId, lacks: bool) -> Bytes {
-        let lacks = self.devices.get(&device).filter(|_| lacks).map_or(Bytes::ZERO, Memory::lacks);
+    pub fn may_bring_in(&self, device: DeviceId, lacks: bool) -> Bytes {
+        let lacks = self.devices.get(&device).filter(|_| lacks).map_or(Bytes::ZERO, MemoryUse::lacks);
         lacks.max(self.incoming(device))
     }
 
     /// What it was asked to move out of the device and has not yet.
-    pub fn going(&self, device: DeviceId) -> Bytes {
-        self.keeps.get(&device).map_or(Bytes::ZERO, |keeps| self.movable_soon(device).saturating_sub(*keeps))
+    pub fn outgoing(&self, device: DeviceId) -> Bytes {
+        self.evict_down_to
+            .get(&device)
+            .map_or(Bytes::ZERO, |keeps| self.evictable_soon(device).saturating_sub(*keeps))
     }
 
     /// What it has there then, as far as it can be moved.
-    pub fn movable_soon(&self, device: DeviceId) -> Bytes {
-        let movable = self.devices.get(&device).map_or(Bytes::ZERO, Memory::movable);
+    pub fn evictable_soon(&self, device: DeviceId) -> Bytes {
+        let movable = self.devices.get(&device).map_or(Bytes::ZERO, MemoryUse::movable);
         movable.saturating_add(self.incoming(device))
     }
 

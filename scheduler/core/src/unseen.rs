@@ -9,22 +9,22 @@ use std::collections::BTreeSet;
 
 /// For how long a refusal is believed, the first time and at most: each time that it comes again soon after that, for
 /// twice as long. The first may have met memory that was only on its way out, or tenants that had not come back yet.
-pub const UNSEEN_FOR: (Nanos, Nanos) = (Nanos::from_millis(5_000), Nanos::from_millis(320_000));
+pub const UNACCOUNTED_FOR: (Nanos, Nanos) = (Nanos::from_millis(5_000), Nanos::from_millis(320_000));
 /// The driver gives physical memory in multiples of this (every device so far).
 const GRANULE: Bytes = Bytes(2 << 20);
 
 /// What is taken of a device that neither a tenant nor NVML has told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unseen {
+pub(crate) struct Unaccounted {
     pub bytes: Bytes,
     /// Until when that is believed, and for how long it was.
     until: Nanos,
-    span: Nanos,
+    lasts: Nanos,
 }
 
-impl Unseen {
+impl Unaccounted {
     /// When it is believed no more.
-    pub fn ends(&self) -> Option<Nanos> {
+    pub fn expires_at(&self) -> Option<Nanos> {
         (self.bytes > Bytes::ZERO).then_some(self.until)
     }
 }
@@ -32,7 +32,7 @@ impl Unseen {
 impl Tenant {
     /// How much less there is for it than others and NVML tell.
     pub(crate) fn unseen(&self, device: DeviceId) -> Bytes {
-        self.words.get(&device).map_or(Bytes::ZERO, |words| words.unseen.bytes)
+        self.reports.get(&device).map_or(Bytes::ZERO, |words| words.unaccounted.bytes)
     }
 }
 
@@ -44,74 +44,77 @@ impl Core {
     }
 
     /// The driver refused memory of at least so many bytes: less than that is free.
-    pub(crate) fn memory_refused(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
+    pub(crate) fn on_memory_refused(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
         if bytes == Bytes::ZERO || !self.tenants.get(&id).is_some_and(|t| t.devices.contains_key(&device)) {
             return;
         }
         // Ahead of its turn it may have met memory that is only on its way out. It is told again when there is more room.
-        let leaves = self.devices[&device].standings.outgoing.iter().any(|other| *other != id);
+        let leaves = self.devices[&device].index.evicting.iter().any(|other| *other != id);
         if leaves && self.lease(id).is_none() {
             return;
         }
-        self.believe(id, device, bytes);
+        self.record_refusal(id, device, bytes);
         // What it was told to bring in beyond that has not come. It is told again when there is room.
-        let most = self.memory(id, device).resident.saturating_add(self.free(id, device));
-        if let Some(told) = self.tenants.get_mut(&id).and_then(|tenant| tenant.fetching.get_mut(&device)) {
+        let most = self.memory_of(id, device).resident.saturating_add(self.free_for(id, device));
+        if let Some(told) = self.tenants.get_mut(&id).and_then(|tenant| tenant.prefetch.get_mut(&device)) {
             *told = most.min(*told);
-            self.changed(id);
+            self.reindex(id);
         }
     }
 
-    fn believe(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
-        let (now, free) = (self.now, self.free(id, device));
+    fn record_refusal(&mut self, id: TenantId, device: DeviceId, bytes: Bytes) {
+        let (now, free) = (self.now, self.free_for(id, device));
         let capacity = self.devices.get(&device).map_or(Bytes::ZERO, |at| at.capacity);
         let Some(tenant) = self.tenants.get_mut(&id).filter(|_| free >= bytes) else { return };
-        let Some(unseen) = tenant.words.get_mut(&device).map(|words| &mut words.unseen) else { return };
+        let Some(unseen) = tenant.reports.get_mut(&device).map(|words| &mut words.unaccounted) else {
+            return;
+        };
         let more = free.saturating_sub(bytes).saturating_add(GRANULE);
-        let Unseen { until, span, .. } = *unseen;
+        let Unaccounted { until, lasts: span, .. } = *unseen;
         let again = span > Nanos::ZERO && now < until.saturating_add(span);
         let span = match again {
             _ if now < until => span,
-            true => Nanos(span.0.saturating_mul(2)).min(UNSEEN_FOR.1),
-            false => UNSEEN_FOR.0,
+            true => Nanos(span.0.saturating_mul(2)).min(UNACCOUNTED_FOR.1),
+            false => UNACCOUNTED_FOR.0,
         };
         let bytes = unseen.bytes.saturating_add(more).min(capacity);
-        *unseen = Unseen { bytes, until: now.saturating_add(span), span };
-        self.changed(id);
-        self.outgrown(id, device);
+        *unseen = Unaccounted { bytes, until: now.saturating_add(span), lasts: span };
+        self.reindex(id);
+        self.resolve_growth(id, device);
     }
 
     /// What is there of the tenant itself is taken by nobody else.
-    pub(crate) fn disprove_unseen(&mut self, id: TenantId, device: DeviceId) {
-        let most = self.usable(device).saturating_sub(self.memory(id, device).resident);
-        let words = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device));
-        if let Some(unseen) = words.map(|words| &mut words.unseen).filter(|unseen| unseen.bytes > most) {
+    pub(crate) fn cap_unaccounted(&mut self, id: TenantId, device: DeviceId) {
+        let most = self.usable(device).saturating_sub(self.memory_of(id, device).resident);
+        let words = self.tenants.get_mut(&id).and_then(|tenant| tenant.reports.get_mut(&device));
+        if let Some(unseen) = words.map(|words| &mut words.unaccounted).filter(|unseen| unseen.bytes > most) {
             unseen.bytes = most;
         }
     }
 
     /// What was believed for long enough is not any more.
-    pub(crate) fn forget_the_unseen(&mut self, devices: &BTreeSet<DeviceId>) {
+    pub(crate) fn expire_unaccounted(&mut self, devices: &BTreeSet<DeviceId>) {
         for &device in devices {
-            while let Some(&(at, id)) = self.devices.get(&device).and_then(|at| at.standings.unseen.first())
+            while let Some(&(at, id)) =
+                self.devices.get(&device).and_then(|at| at.index.unaccounted_timers.first())
                 && at <= self.now
             {
-                self.forget_unseen(id, device);
+                self.forget_unaccounted(id, device);
             }
         }
     }
 
     /// A tenant that has used the device is gone, and its context with it: there may be room for all.
-    pub(crate) fn forget_all_unseen(&mut self, device: DeviceId) {
-        let believers = self.devices.get(&device).into_iter().flat_map(|at| &at.standings.unseen);
+    pub(crate) fn forget_unaccounted_on(&mut self, device: DeviceId) {
+        let believers = self.devices.get(&device).into_iter().flat_map(|at| &at.index.unaccounted_timers);
         let believers: Vec<TenantId> = believers.map(|(_, id)| *id).collect();
-        believers.into_iter().for_each(|id| self.forget_unseen(id, device));
+        believers.into_iter().for_each(|id| self.forget_unaccounted(id, device));
     }
 
-    fn forget_unseen(&mut self, id: TenantId, device: DeviceId) {
-        if let Some(words) = self.tenants.get_mut(&id).and_then(|tenant| tenant.words.get_mut(&device)) {
-            words.unseen.bytes = Bytes::ZERO;
+    fn forget_unaccounted(&mut self, id: TenantId, device: DeviceId) {
+        if let Some(words) = self.tenants.get_mut(&id).and_then(|tenant| tenant.reports.get_mut(&device)) {
+            words.unaccounted.bytes = Bytes::ZERO;
         }
-        self.changed(id);
+        self.reindex(id);
     }
 }

@@ -136,7 +136,7 @@ impl Daemon {
 
     fn tenant_status(&self, view: &TenantView) -> Option<TenantStatus> {
         let member = self.members.get(view.id)?;
-        let sum = |part: fn(&nvshare_core::Memory) -> u64| {
+        let sum = |part: fn(&nvshare_core::MemoryUse) -> u64| {
             view.memory.iter().fold(0u64, |sum, (_, memory)| sum.saturating_add(part(memory)))
         };
         Some(TenantStatus {

@@ -46,11 +46,11 @@ fn has(world: &mut World, who: u64, gib: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some_and(|lease| !lease.stuck)
+    world.core.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive)
 }
 
 fn debt(world: &World, who: u64) -> Nanos {
-    let owner = world.core.owner(tenant(who));
+    let owner = world.core.owner_of(tenant(who));
     world.core.debts.get(&owner).map_or(Nanos::ZERO, |until| until.saturating_sub(world.now))
 }
 

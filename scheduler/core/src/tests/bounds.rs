@@ -16,7 +16,7 @@ fn two_tenants() -> World {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some_and(|lease| !lease.stuck)
+    world.core.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive)
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_a_tenant_says_it_lacks_makes_its_silence_no_longer_than_its_room() {
     world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident: 0, immovable: 0 });
     world.apply(&Op::Request { who: 1 });
     let silence = world.core.settings().silence;
-    let by = world.core.lease(tenant(1)).unwrap().alive_by;
+    let by = world.core.lease(tenant(1)).unwrap().alive_until;
     assert!(
         by <= world.core.now.saturating_add(silence).saturating_add(Nanos(2 * Nanos::SECOND.0)),
         "{by:?}"
@@ -204,7 +204,7 @@ fn a_device_that_somebody_waits_for_is_not_free_for_one_who_holds_another() {
     assert!(holds(&world, 1) && holds(&world, 2) && !holds(&world, 3));
     world.apply(&Op::Name { who: 2, device: 1 });
     let lease = world.core.lease(tenant(2)).unwrap();
-    assert!(lease.revocation.is_some() && lease.again);
+    assert!(lease.revocation.is_some() && lease.rerequested);
     world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
     assert!(holds(&world, 3), "it need not wait for the one that came upon its device");
 }

@@ -32,7 +32,7 @@ fn asks(world: &mut World, who: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some_and(|lease| !lease.stuck && lease.revocation.is_none())
+    world.core.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive && lease.revocation.is_none())
 }
 
 fn seconds(n: u64) -> Nanos {
@@ -216,9 +216,9 @@ fn what_tenants_told_counts_again_when_the_card_turns_out_larger() {
     world.apply(&Op::Join { who: 1, holds: false });
     world.tell(Event::Device { tenant: tenant(1), device: device(0), capacity: Bytes(1) });
     has(&mut world, 1, 4, 4, 1);
-    assert_eq!(world.core.memory(tenant(1), device(0)).resident, Bytes(1));
+    assert_eq!(world.core.memory_of(tenant(1), device(0)).resident, Bytes(1));
     world.apply(&Op::Size { device: 0, gib: 16 });
-    let memory = world.core.memory(tenant(1), device(0));
+    let memory = world.core.memory_of(tenant(1), device(0));
     assert_eq!((memory.resident, memory.immovable), (gib(4), gib(1)));
 }
 

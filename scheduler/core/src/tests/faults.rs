@@ -5,7 +5,7 @@ use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Phase, Spec, Task, Why};
 use crate::Settings;
-use crate::event::Evict;
+use crate::event::EvictMode;
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ const CROWDED: Nanos = Nanos::from_millis(500);
 
 /// The bounds of these runs are short, so that a wait that has none shows.
 fn settings(world: &mut World) -> Settings {
-    let evict = if world.roll(4) == 0 { Evict::Always } else { Evict::Pressure };
+    let evict = if world.roll(4) == 0 { EvictMode::Always } else { EvictMode::Pressure };
     Settings {
         reserve: gib(1),
         quantum: Nanos::from_millis(100 + world.roll(400)),
         share: world.roll(2) == 0,
-        overlap: evict == Evict::Pressure || world.roll(2) == 0,
+        overlap: evict == EvictMode::Pressure || world.roll(2) == 0,
         evict,
         fetch_bound: seconds(5),
         drain_bound: seconds(1),

@@ -4,7 +4,7 @@ use super::world::World;
 use super::world::card::{H200, Model, SMALL};
 use super::world::client::{Load, Spec};
 use crate::Settings;
-use crate::event::Evict;
+use crate::event::EvictMode;
 use nvshare_protocol::Nanos;
 
 pub const fn seconds(n: u64) -> Nanos {
@@ -44,7 +44,7 @@ fn shares(world: &World) -> Vec<u64> {
 #[test]
 fn three_tenants_of_half_a_card_share_it_by_their_weights() {
     for model in [SMALL, Model { bandwidth: H200.bandwidth, ..SMALL }] {
-        for evict in [Evict::Pressure, Evict::Always] {
+        for evict in [EvictMode::Pressure, EvictMode::Always] {
             let specs = [2, 1, 1].map(|weight| Spec { weight, ..Spec::batch(8) });
             let mut world = world(Settings { evict, ..settings() }, model, &specs);
             world.run(seconds(600));
@@ -66,7 +66,7 @@ fn three_tenants_of_half_a_card_share_it_by_their_weights() {
 #[test]
 fn two_tenants_of_three_quarters_of_a_card_leave_it_useful() {
     // What these have moves under `never` too: no driver can move it.
-    let evicts = [Evict::Pressure, Evict::Always, Evict::Never];
+    let evicts = [EvictMode::Pressure, EvictMode::Always, EvictMode::Never];
     for (evict, model) in evicts.into_iter().flat_map(|e| [(e, SMALL), (e, H200)]) {
         let size = (model.capacity.0 / 4 * 3) >> 30;
         let mut world =

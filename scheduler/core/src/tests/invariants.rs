@@ -22,19 +22,19 @@ pub fn verify_invariants(core: &Core) {
             let of_it = tenant.quota.is_some_and(|quota| quota.group == *group);
             of_it
                 && tenant.devices.contains_key(device)
-                && tenant.lease().is_some_and(|lease| lease.ready.is_some())
+                && tenant.lease().is_some_and(|lease| lease.ready_at.is_some())
         };
         assert!(usage.holders.iter().all(counts), "{device} {group}: {:?}", usage.holders);
     }
     for (&id, device) in &core.devices {
         let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
         let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
-        let sum: u128 = staying.iter().map(|other| u128::from(core.standing(*other, id).allocated.0)).sum();
+        let sum: u128 = staying.iter().map(|other| u128::from(core.facts(*other, id).allocated.0)).sum();
         let fit = core.settings.share && sum <= u128::from(core.usable(id).0);
         assert!(
             staying.len() <= 1
                 || fit
-                || core.settings.share && core.settings.evict == crate::event::Evict::Always,
+                || core.settings.share && core.settings.evict == crate::event::EvictMode::Always,
             "{id} has the holders {:?}",
             device.holders
         );
@@ -44,7 +44,7 @@ pub fn verify_invariants(core: &Core) {
             (sum.0 + wide(memory.allocated), sum.1 + wide(memory.resident), sum.2 + wide(memory.immovable))
         });
         assert_eq!((device.allocated, device.resident, device.immovable), sum, "{id}");
-        assert_eq!(device.named, named().count(), "{id}");
+        assert_eq!(device.users, named().count(), "{id}");
         for other in device.holders.iter().chain(&device.beside) {
             assert!(core.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
@@ -58,7 +58,7 @@ pub fn verify_invariants(core: &Core) {
     let next: BTreeSet<TenantId> =
         core.tenants.iter().map(|(id, _)| *id).filter(|id| core.is_next(*id)).collect();
     assert_eq!(next, first_in_line(core));
-    assert!(core.touched.is_empty());
+    assert!(core.dirty.is_empty());
     let deadline = core.next_deadline();
     assert!(deadline.is_none_or(|at| at > core.now), "due at {deadline:?}, and it is {:?}", core.now);
     let anybody_waits = core.devices.values().any(|device| !device.queue.is_empty());
@@ -68,14 +68,14 @@ pub fn verify_invariants(core: &Core) {
 
 /// What is kept up to date so that nobody has to look for it.
 fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
-    assert_eq!(device.standings, core.true_standings(id), "{id}");
-    let outgoing = &device.standings.outgoing;
+    assert_eq!(device.index, core.recomputed_index(id), "{id}");
+    let outgoing = &device.index.evicting;
     let asked = |tenant: &Tenant| {
         let revoked = tenant.lease().and_then(|lease| lease.revocation);
-        tenant.leaving.is_some() || revoked.is_some_and(|r| matches!(r.step, Step::Asked(_)))
+        tenant.eviction.is_some() || revoked.is_some_and(|r| matches!(r.step, Step::Asked(_)))
     };
     assert!(outgoing.iter().all(|other| asked(&core.tenants[other])), "{id}: {outgoing:?}");
-    let due = core.next_due(id);
+    let due = core.next_timer(id);
     assert!(
         due.is_none_or(|at| core.next_deadline().is_some_and(|next| next <= at)),
         "{id} is due at {due:?}"
@@ -85,8 +85,8 @@ fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
 /// Where it stands at the device, if it waits.
 fn place_at(tenant: &Tenant, device: DeviceId) -> Option<u64> {
     match &tenant.stage {
-        Stage::Waiting(_) if tenant.devices.len() > 1 => tenant.places.get(&device).copied(),
-        Stage::Waiting(request) => Some(request.place),
+        Stage::Waiting(_) if tenant.devices.len() > 1 => tenant.keys.get(&device).copied(),
+        Stage::Waiting(request) => Some(request.key),
         _ => None,
     }
 }
@@ -98,19 +98,19 @@ fn verify_clear(core: &Core, device: &Device) {
         let before = |device: &DeviceId| core.devices[device].queue.single.first().copied();
         let leads =
             |(device, here): (&DeviceId, &u64)| before(device).is_none_or(|single| (*here, id) < single);
-        let count = tenant.places.iter().filter(|(device, _)| tenant.devices.contains_key(device));
+        let count = tenant.keys.iter().filter(|(device, _)| tenant.devices.contains_key(device));
         let count = count.filter(|entry| leads(*entry)).count();
-        assert_eq!((tenant.leads, tenant.is_clear), (count, count == tenant.devices.len()), "{id:?}");
-        assert_eq!(device.queue.clear.contains(&(tenant.stands_at, id)), tenant.is_clear, "{id:?}");
+        assert_eq!((tenant.heads, tenant.heads_all), (count, count == tenant.devices.len()), "{id:?}");
+        assert_eq!(device.queue.heads.contains(&(tenant.shared_key, id)), tenant.heads_all, "{id:?}");
     }
     assert!(
-        device.queue.clear.iter().all(|(_, id)| device.queue.several.iter().any(|(_, other)| other == id))
+        device.queue.heads.iter().all(|(_, id)| device.queue.several.iter().any(|(_, other)| other == id))
     );
 }
 
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
-    let leads = |id: TenantId, device: &DeviceId| core.next_here(*device) == Some(id);
+    let leads = |id: TenantId, device: &DeviceId| core.next_at(*device) == Some(id);
     let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
@@ -125,9 +125,9 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
         }
         Stage::Waiting(request) => {
             assert!(core.enabled, "{id:?} waits while switched off");
-            if let Some(until) = request.paused {
+            if let Some(until) = request.throttled_until {
                 assert!(
-                    until > core.now && (tenant.quota.is_some() || request.defers),
+                    until > core.now && (tenant.quota.is_some() || request.in_debt),
                     "{id:?} may hold again"
                 );
                 let lined_up =
@@ -135,7 +135,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
             }
-            let starved = request.asked.saturating_add(core.settings.starvation) <= core.now;
+            let starved = request.requested_at.saturating_add(core.settings.starvation) <= core.now;
             let higher = |priority: Priority| priority > request.priority;
             let outranked = |(_, device): (_, &Device)| {
                 let waits =
@@ -156,18 +156,18 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 assert!(tenant.is_stopped && !devices().any(lined_up), "{id:?} is stopped and in line");
                 return;
             }
-            if request.aside {
-                assert!(tenant.swaps && !core.could_fit(id), "{id:?} waits aside and could have room");
+            if request.parked {
+                assert!(tenant.swaps && !core.can_ever_fit(id), "{id:?} waits aside and could have room");
                 assert!(!devices().any(lined_up), "{id:?} waits aside and in line");
                 return;
             }
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
-                !core.too_many(*device, id).is_empty() || core.next_here(*device) != Some(id)
+                !core.victims_on(*device, id).is_empty() || core.next_at(*device) != Some(id)
             };
-            let held_up = core.grace(id).is_some()
+            let held_up = core.grace_until(id).is_some()
                 || tenant.devices.is_empty()
-                || core.room_is_coming(id)
+                || core.awaits_evictions(id)
                 || tenant.swaps && core.lacks_room(id)
                 || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
@@ -175,21 +175,21 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
         Stage::Leased(lease) => {
             assert!(core.enabled, "{id:?} has a lease while switched off");
             for (name, device) in devices() {
-                assert_eq!(device.holders.contains(&id), lease.held.contains(name), "{id:?} {name}");
-                assert_eq!(device.beside.contains(&id), !lease.held.contains(name), "{id:?} {name}");
+                assert_eq!(device.holders.contains(&id), lease.devices.contains(name), "{id:?} {name}");
+                assert_eq!(device.beside.contains(&id), !lease.devices.contains(name), "{id:?} {name}");
             }
-            let whole = lease.held.len() == tenant.devices.len();
+            let whole = lease.devices.len() == tenant.devices.len();
             assert!(whole || lease.revocation.is_some(), "{id:?} is half granted");
-            assert!(!lease.stuck || lease.held.is_empty(), "{id:?} is stuck and keeps others out");
-            let wanted = lease.held.iter().any(|device| !core.devices[device].queue.is_empty());
-            let wanted = wanted || lease.limited;
-            assert!(lease.held.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
-            assert_eq!(lease.limited, tenant.quota.is_some(), "{id:?}");
-            for (&name, _) in devices().filter(|_| lease.limited && lease.ready.is_some()) {
+            assert!(!lease.unresponsive || lease.devices.is_empty(), "{id:?} is stuck and keeps others out");
+            let wanted = lease.devices.iter().any(|device| !core.devices[device].queue.is_empty());
+            let wanted = wanted || lease.has_quota;
+            assert!(lease.devices.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
+            assert_eq!(lease.has_quota, tenant.quota.is_some(), "{id:?}");
+            for (&name, _) in devices().filter(|_| lease.has_quota && lease.ready_at.is_some()) {
                 let usage = &core.usages[&(name, tenant.quota.unwrap().group)];
                 assert!(usage.holders.contains(&id), "{id:?} has {name} and it does not count");
                 let (used, most) = core.quota_at(tenant, lease, name).unwrap();
-                let stays = lease.revocation.is_none() && lease.held.contains(&name);
+                let stays = lease.revocation.is_none() && lease.devices.contains(&name);
                 assert!(!stays || used < most, "{id:?} has used up its quota of {name} and stays");
             }
         }

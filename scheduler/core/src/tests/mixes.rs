@@ -5,20 +5,20 @@ use super::gib;
 use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
-use crate::event::Evict;
+use crate::event::EvictMode;
 use crate::{Priority, Settings};
 use nvshare_protocol::Nanos;
 
 /// Bounds that are short beside a run.
 fn settings(world: &mut World) -> Settings {
     // What was left behind can be asked for with `overlap` only, and is nobody's to evict where there are no page faults.
-    let evict = if world.roll(4) == 0 { Evict::Always } else { Evict::Pressure };
+    let evict = if world.roll(4) == 0 { EvictMode::Always } else { EvictMode::Pressure };
     Settings {
         reserve: gib(1),
         quantum: Nanos::from_millis(200 + world.roll(2_000)),
         auto: world.roll(2) == 0,
         share: world.roll(4) > 0,
-        overlap: evict == Evict::Pressure || world.roll(2) == 0,
+        overlap: evict == EvictMode::Pressure || world.roll(2) == 0,
         evict,
         fetch_bound: seconds(5),
         drain_bound: seconds(1),

@@ -1,7 +1,7 @@
 //! Random operations. A bug becomes a short list of them.
 use super::invariants::verify_invariants;
 use super::{device, tenant};
-use crate::event::{Action, Event, Evict, TenantId};
+use crate::event::{Action, Event, EvictMode, TenantId};
 use crate::settings::{Quantum, Settings};
 use crate::tenant::{Request, Stage, Tenant};
 use crate::{Core, Priority, print, replay};
@@ -111,7 +111,7 @@ pub enum Op {
         device: u8,
         quantum: Option<Quantum>,
     },
-    SetEvict(Evict),
+    SetEvict(EvictMode),
     SetEnabled(bool),
     /// Time passes, with a tick at every deadline on the way. In milliseconds.
     Wait(u64),
@@ -202,7 +202,8 @@ impl World {
         verify_invariants(&self.core);
         for id in &self.pending {
             let stage = &self.core.tenants[id].stage;
-            let kept = matches!(stage, Stage::Waiting(_)) || matches!(stage, Stage::Leased(l) if l.again);
+            let kept =
+                matches!(stage, Stage::Waiting(_)) || matches!(stage, Stage::Leased(l) if l.rerequested);
             assert!(kept, "the request of {id:?} is lost");
         }
         self.nobody_waits_too_long();
@@ -363,16 +364,16 @@ proptest! {
         }
         // From here on every tenant is silent: all that wait are served all the same.
         let waiting = |world: &World, counts: fn(&Request) -> bool, since: Nanos| {
-            let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.asked <= since);
+            let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.requested_at <= since);
             world.core.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
         };
-        let n = waiting(&world, |request| !request.aside, world.now) as u64;
+        let n = waiting(&world, |request| !request.parked, world.now) as u64;
         let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);
         let bound = bound.saturating_add(grace).saturating_add(world.core.settings().starvation);
         world.wait(bound);
         // Those whose quota was used up have stood in line since it no longer was.
         let since = world.now.saturating_sub(bound);
-        prop_assert_eq!(waiting(&world, Request::stands_in_line, since), 0);
+        prop_assert_eq!(waiting(&world, Request::is_queued, since), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.
         prop_assert_eq!(replay(&world.log).unwrap(), world.log);

@@ -18,7 +18,7 @@ fn comes(world: &mut World, who: u64, owner: u64) {
 }
 
 fn holder(world: &World) -> Option<u64> {
-    let holds = |who: &u64| world.core.lease(tenant(*who)).is_some_and(|lease| !lease.stuck);
+    let holds = |who: &u64| world.core.lease(tenant(*who)).is_some_and(|lease| !lease.unresponsive);
     (0..8).find(holds)
 }
 
@@ -124,7 +124,7 @@ pub fn play(world: &mut World, whom: u64, steps: usize, step: Nanos) -> Vec<u64>
     for _ in 0..steps {
         for who in 0..whom {
             let Some(lease) = world.core.lease(tenant(who)) else { continue };
-            let (ready, told) = (lease.ready.is_some(), lease.revocation.is_some());
+            let (ready, told) = (lease.ready_at.is_some(), lease.revocation.is_some());
             if told {
                 world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
                 world.apply(&Op::Request { who });
@@ -212,7 +212,7 @@ fn a_tenant_with_two_devices_has_its_turns_where_one_of_them_changes_hands_often
     let mut grants = Vec::new();
     for _ in 0..4_000 {
         for who in 1..=3 {
-            let ready = world.core.lease(tenant(who)).is_some_and(|lease| lease.ready.is_some());
+            let ready = world.core.lease(tenant(who)).is_some_and(|lease| lease.ready_at.is_some());
             if ready {
                 world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
                 world.apply(&Op::Request { who });

@@ -55,7 +55,7 @@ fn pausing_tenants_do_not_starve_one_that_always_computes() {
     let world = run(settings(), &[steps(24, 20, 150), steps(24, 20, 150), batch], time);
     assert!(per_mille(world.clients[2].figures.computed, time) >= 250, "{:?}", world.clients[2].figures);
     let core = world.core.as_ref().unwrap();
-    let quantum = core.devices.keys().map(|device| core.turn(Some(*device))).max().unwrap();
+    let quantum = core.devices.keys().map(|device| core.device_quantum(Some(*device))).max().unwrap();
     for client in &world.clients {
         assert!(client.figures.longest_wait.0 < 4 * quantum.0, "{quantum:?}: {:?}", client.figures);
     }
@@ -71,7 +71,7 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
             world.run(world.now.saturating_add(seconds(1)));
             let core = world.core.as_ref().unwrap();
             let kept = core.tenants.iter().filter_map(|(_, tenant)| tenant.lease());
-            assert!(kept.into_iter().all(|lease| core.keeps_idle_until(lease) == Nanos::ZERO), "{own} GiB");
+            assert!(kept.into_iter().all(|lease| core.hold_idle_until(lease) == Nanos::ZERO), "{own} GiB");
         }
     }
 }
@@ -79,7 +79,7 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
 mod by_hand {
     use super::super::operations::{Lease, Op, World};
     use super::*;
-    use crate::regret::Regret;
+    use crate::regret::ThrashMeter;
 
     /// 1 holds, 2 waits, and a hand-over costs 0.4 s; whether that has often been regretted.
     fn held(thrashed: bool) -> World {
@@ -94,7 +94,7 @@ mod by_hand {
         let device = world.core.devices.values_mut().next().unwrap();
         device.cost = (Nanos::ZERO, Nanos::from_millis(400));
         if thrashed {
-            device.regret.add(now, Nanos(Regret::ALWAYS.0 / 2));
+            device.thrash.add(now, Nanos(ThrashMeter::ALWAYS.0 / 2));
         }
         world
     }
@@ -155,7 +155,7 @@ mod by_hand {
             world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 1 });
             world.wait(Nanos::from_millis(after));
             world.apply(&Op::Request { who: 1 });
-            let regret = world.core.devices.values().next().unwrap().regret.at(world.core.now);
+            let regret = world.core.devices.values().next().unwrap().thrash.at(world.core.now);
             assert_eq!(regret > Nanos::ZERO, regretted, "after {after} ms");
         }
     }

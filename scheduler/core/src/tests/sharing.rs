@@ -2,7 +2,7 @@
 use super::operations::{Lease, Op, World};
 use super::{gib, tenant};
 use crate::Settings;
-use crate::event::{Action, Event, Evict};
+use crate::event::{Action, Event, EvictMode};
 
 const GIB: u64 = 1 << 30;
 
@@ -38,9 +38,9 @@ fn holders_that_grew_while_nobody_was_to_share_leave_when_sharing_is_back() {
     let mut world = sharing();
     asks(&mut world, 1, 4);
     asks(&mut world, 2, 4);
-    world.apply(&Op::SetEvict(Evict::Always));
+    world.apply(&Op::SetEvict(EvictMode::Always));
     world.apply(&Op::Report { who: 1, device: 0, allocated: 12 * GIB, resident: 4 * GIB, immovable: 0 });
-    world.apply(&Op::SetEvict(Evict::Pressure));
+    world.apply(&Op::SetEvict(EvictMode::Pressure));
     let revoked = |who| world.core.lease(tenant(who)).unwrap().revocation.is_some();
     assert!(revoked(1) ^ revoked(2));
 }

@@ -4,12 +4,12 @@ use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{device, gib, tenant};
-use crate::event::{Event, Evict};
+use crate::event::{Event, EvictMode};
 use crate::{Core, Settings};
 use nvshare_protocol::Nanos;
 
 /// With 15 GiB for tenants, and short bounds.
-fn settings(evict: Evict) -> Settings {
+fn settings(evict: EvictMode) -> Settings {
     Settings {
         reserve: gib(1),
         quantum: Nanos::from_millis(500),
@@ -27,7 +27,7 @@ fn settings(evict: Evict) -> Settings {
 const LONG: Nanos = seconds(60);
 
 /// One of 10 GiB that stops while it holds, put aside because others of 8, 7 and 4 GiB wait.
-fn beside_a_stuck_one(evict: Evict) -> World {
+fn beside_a_stuck_one(evict: EvictMode) -> World {
     let mut world = World::new(settings(evict), &[SMALL], 1);
     world.add(Spec::batch(10), Nanos::ZERO);
     world.run(seconds(1));
@@ -52,7 +52,7 @@ fn refused(world: &World) -> Vec<u64> {
 
 #[test]
 fn those_for_whom_there_is_no_room_try_seldom_and_disturb_nobody() {
-    for evict in [Evict::Pressure, Evict::Always, Evict::Never] {
+    for evict in [EvictMode::Pressure, EvictMode::Always, EvictMode::Never] {
         let mut world = beside_a_stuck_one(evict);
         let before = world.clients[3].figures.grants;
         world.run(world.now.saturating_add(LONG));
@@ -60,7 +60,7 @@ fn those_for_whom_there_is_no_room_try_seldom_and_disturb_nobody() {
         assert_eq!(refused(&world), [0, 3, 3, 0], "{evict:?}");
         let after = &world.clients[3];
         assert!(after.computes.is_some(), "{evict:?}");
-        if evict != Evict::Always {
+        if evict != EvictMode::Always {
             assert_eq!(after.figures.grants, before, "{evict:?}: the one that fits goes on undisturbed");
         }
         assert_eq!(
@@ -75,7 +75,7 @@ fn those_for_whom_there_is_no_room_try_seldom_and_disturb_nobody() {
 fn all_are_served_when_it_leaves_or_dies() {
     let ends: [fn(&mut World); 2] = [|world| world.go_on_again(0), |world| world.kill_client(0, LONG)];
     for end in ends {
-        let mut world = beside_a_stuck_one(Evict::Pressure);
+        let mut world = beside_a_stuck_one(EvictMode::Pressure);
         end(&mut world);
         let before = computed(&world);
         world.run(world.now.saturating_add(seconds(20)));
@@ -89,7 +89,7 @@ fn all_are_served_when_it_leaves_or_dies() {
 #[test]
 fn what_fits_beside_it_one_at_a_time_takes_turns() {
     // 5 GiB are left for two of 3.
-    let mut world = World::new(settings(Evict::Pressure), &[SMALL], 1);
+    let mut world = World::new(settings(EvictMode::Pressure), &[SMALL], 1);
     world.add(Spec::batch(10), Nanos::ZERO);
     world.run(seconds(1));
     world.stop(0);
@@ -104,7 +104,7 @@ fn what_fits_beside_it_one_at_a_time_takes_turns() {
 
 #[test]
 fn leftovers_that_do_not_leave_are_not_granted_to_another() {
-    let mut world = World::new(settings(Evict::Pressure), &[SMALL], 1);
+    let mut world = World::new(settings(EvictMode::Pressure), &[SMALL], 1);
     let once = Load::Bursts { work: Nanos::from_millis(100), every: seconds(1000) };
     world.add(Spec::new(12, once), Nanos::ZERO);
     world.add(Spec::new(8, once), seconds(1));
@@ -122,7 +122,7 @@ fn leftovers_that_do_not_leave_are_not_granted_to_another() {
 
 #[test]
 fn only_those_that_others_wait_for_are_worth_a_look() {
-    let mut core = Core::new(settings(Evict::Always));
+    let mut core = Core::new(settings(EvictMode::Always));
     let join = |core: &mut Core, n| {
         let (tenant, device) = (tenant(n), device(1));
         core.handle(Nanos(0), Event::Joined { tenant, holds: false });

@@ -5,7 +5,7 @@ use super::world::World as Cards;
 use super::world::card::{H200, Model, SMALL};
 use super::world::client::{Load, Spec};
 use super::{gib, tenant};
-use crate::event::{Action, Event, Evict};
+use crate::event::{Action, Event, EvictMode};
 use crate::settings::Settings;
 use crate::snapshot::State;
 use nvshare_protocol::Nanos;
@@ -40,7 +40,7 @@ fn computed(world: &Cards, c: usize) -> u64 {
 #[test]
 fn alone_it_has_its_share_and_its_memory_stays() {
     for (percent, evict) in
-        [(30, Evict::Pressure), (30, Evict::Always), (5, Evict::Pressure), (90, Evict::Never)]
+        [(30, EvictMode::Pressure), (30, EvictMode::Always), (5, EvictMode::Pressure), (90, EvictMode::Never)]
     {
         let settings = Settings { evict, ..settings() };
         let world = run(settings, SMALL, &[limited(1, percent, Spec::batch(12))]);

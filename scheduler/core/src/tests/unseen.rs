@@ -5,7 +5,7 @@ use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{device, gib, tenant};
 use crate::event::{Action, Event};
-use crate::{Core, UNSEEN_FOR};
+use crate::{Core, UNACCOUNTED_FOR};
 use nvshare_protocol::tenant::{Ready, Released};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
@@ -92,7 +92,7 @@ fn what_is_refused_is_not_there_for_a_while() {
     assert_eq!(ends(&mut core, seconds(8)), 18, "learned again soon, it holds for 10 s");
     refuse(&mut core, seconds(100), gib(1));
     assert_eq!(ends(&mut core, seconds(100)), 105, "learned again long after, for 5 s");
-    assert_eq!(UNSEEN_FOR.0, seconds(5));
+    assert_eq!(UNACCOUNTED_FOR.0, seconds(5));
 }
 
 #[test]

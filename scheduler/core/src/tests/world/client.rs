@@ -3,7 +3,7 @@
 use super::memory::{Batch, Holding};
 use crate::Priority;
 use crate::event::TenantId;
-use crate::tenant::Memory;
+use crate::tenant::MemoryUse;
 use nvshare_protocol::tenant::{Grant, Revoke, Share};
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::VecDeque;
@@ -158,7 +158,7 @@ pub struct Client {
     pub contended: bool,
     pub told_idle: bool,
     pub holdings: Vec<Holding>,
-    pub told: Vec<Option<Memory>>,
+    pub told: Vec<Option<MemoryUse>>,
     pub inbox: VecDeque<Message>,
     pub task: Option<Task>,
     /// Which setting of each timer counts.

@@ -1,7 +1,7 @@
 //! A client's memory on one card: pieces, each with its contents in one place, moved as the library's swap engine
 //! moves them.
 use super::card::Card;
-use crate::tenant::Memory;
+use crate::tenant::MemoryUse;
 use nvshare_protocol::Bytes;
 
 /// As large as the library's own.
@@ -90,9 +90,9 @@ impl Holding {
         card.give(std::mem::take(&mut self.hidden));
     }
 
-    pub fn totals(&self) -> Memory {
+    pub fn totals(&self) -> MemoryUse {
         let sum = |of: fn(&Piece) -> bool| Bytes(self.pieces.iter().filter(|p| of(p)).map(|p| p.bytes).sum());
-        Memory {
+        MemoryUse {
             allocated: sum(|_| true),
             resident: sum(|piece| piece.placed),
             immovable: sum(|piece| piece.pinned),
