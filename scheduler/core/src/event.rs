@@ -1,6 +1,6 @@
 //! What the core is told, and what it wants done.
-use crate::priority::Priority;
-use crate::settings::Quantum;
+use crate::model::settings::Quantum;
+use crate::policy::priority::Priority;
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -86,7 +86,7 @@ pub enum Event {
     Evicted {
         tenant: TenantId,
     },
-    /// Its turns last so many times as long as those of others. 1 to [`crate::settings::MAX_WEIGHT`].
+    /// Its turns last so many times as long as those of others. 1 to [`crate::model::settings::MAX_WEIGHT`].
     Weight {
         tenant: TenantId,
         weight: u32,

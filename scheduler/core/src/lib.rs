@@ -58,62 +58,36 @@
 //!   [`Settings::silence`] is waited for no longer, and one that is stopped not at all. The time that others of another
 //!   owner have lost by that is paid back by its owner's tenants, several times: they stand in no line meanwhile.
 //! * What a tenant is refused within its budget is taken by something that nobody told of: it counts as taken for this
-//!   tenant for a while ([`UNSEEN_FOR`]), or until one leaves.
+//!   tenant for a while ([`UNACCOUNTED_FOR`]), or until one leaves.
 //! * Switched off, nobody holds and nobody waits; requests are not remembered.
 #![forbid(unsafe_code)]
 pub mod event;
-pub mod parse;
-pub mod print;
-pub mod record;
-pub mod settings;
-pub mod snapshot;
 
-mod admission;
-mod answers;
-mod attention;
-mod backfill;
-mod claims;
-mod device;
-mod haste;
-mod hold;
-mod lease;
-mod line;
-mod membership;
+mod engine;
 mod memory;
-mod moves;
-mod owners;
-mod presence;
-mod priority;
-mod queue;
-mod quota;
-mod regret;
-mod replay;
-mod room;
-mod roster;
-mod standing;
-mod tenant;
+mod model;
+mod policy;
 #[cfg(test)]
 mod tests;
-mod turns;
-mod unseen;
+mod trace;
 
-pub use priority::Priority;
-pub use quota::PERIOD;
-pub use replay::{Unreadable, replay};
-pub use settings::Settings;
-pub use snapshot::Snapshot;
-pub use tenant::{MAX_DEVICES, MemoryUse};
-pub use unseen::UNACCOUNTED_FOR;
+pub use memory::unaccounted::UNACCOUNTED_FOR;
+pub use model::tenant::{MAX_DEVICES, MemoryUse};
+pub use model::{settings, settings::Settings, span};
+pub use policy::bandwidth::PERIOD;
+pub use policy::priority::Priority;
+pub use trace::replay::{Unreadable, replay};
+pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 
-use backfill::Plan;
-use device::Device;
 use event::{Action, Event, TenantId};
+use model::device::Device;
+use model::index::TenantFacts;
+use model::span::{Span, SpanLog};
+use model::tenants::TenantTable;
 use nvshare_protocol::{DeviceId, Nanos};
-use owners::{Owner, OwnerAccount};
-use quota::Usage;
-use record::{Span, SpanLog};
-use roster::TenantTable;
-use standing::TenantFacts;
+use policy::backfill::Plan;
+use policy::bandwidth::Usage;
+use policy::fairness::{Owner, OwnerAccount};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The scheduler's mind.
@@ -209,7 +183,7 @@ impl Core {
             Event::Outside { device, bytes } => self.on_external(device, bytes),
             Event::MemoryRefused { tenant, device, bytes } => self.on_memory_refused(tenant, device, bytes),
             Event::SetQuantum(quantum) => {
-                self.settings.quantum = settings::in_range(quantum);
+                self.settings.quantum = model::settings::in_range(quantum);
                 self.settings.auto = false;
                 self.update_turns();
                 self.mark_all_dirty();

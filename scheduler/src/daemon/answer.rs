@@ -5,7 +5,7 @@ use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
-use nvshare_core::{Snapshot, parse, print, record, settings};
+use nvshare_core::{Snapshot, parse, print, settings, span};
 use nvshare_protocol::DeviceId;
 use nvshare_protocol::control;
 use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
@@ -170,7 +170,7 @@ impl Daemon {
         Trace { spans, dropped: picture.dropped }
     }
 
-    fn span(&self, span: &record::Span) -> Span {
+    fn span(&self, span: &span::Span) -> Span {
         let (pid, label) = self.members.known(span.tenant);
         Span {
             tenant: span.tenant.0,

@@ -4,7 +4,7 @@ use super::operations::{Lease, Op, World};
 use super::{device, gib, tenant};
 use crate::Settings;
 use crate::event::{Action, Event, Stuck};
-use crate::snapshot::State;
+use crate::trace::snapshot::State;
 use nvshare_protocol::{Bytes, Nanos};
 
 const SECOND: Nanos = Nanos(Nanos::SECOND.0);

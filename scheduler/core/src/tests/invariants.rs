@@ -1,10 +1,10 @@
 //! What is true after every event, found out the long way round.
 use crate::Core;
 use crate::Priority;
-use crate::device::Device;
 use crate::event::TenantId;
-use crate::lease::Step;
-use crate::tenant::{Stage, Tenant};
+use crate::model::device::Device;
+use crate::model::lease::Step;
+use crate::model::tenant::{Stage, Tenant};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 

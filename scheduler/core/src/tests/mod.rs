@@ -17,12 +17,12 @@ mod operations;
 mod owners;
 mod priorities;
 mod quanta;
-mod regret;
 mod sharing;
 mod spans;
-mod stuck;
+mod thrash;
 mod time_shares;
-mod unseen;
+mod unaccounted;
+mod unresponsive;
 mod world;
 
 use crate::event::TenantId;

@@ -2,9 +2,10 @@
 use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, EvictMode, TenantId};
-use crate::settings::{Quantum, Settings};
-use crate::tenant::{Request, Stage, Tenant};
-use crate::{Core, Priority, print, replay};
+use crate::model::settings::{Quantum, Settings};
+use crate::model::tenant::{Request, Stage, Tenant};
+use crate::trace::print;
+use crate::{Core, Priority, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use proptest::prelude::*;

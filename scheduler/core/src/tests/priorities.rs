@@ -5,8 +5,8 @@ use super::world::World as Cards;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{gib, tenant};
-use crate::priority::Priority::{self, High, Low, Normal};
-use crate::settings::Settings;
+use crate::model::settings::Settings;
+use crate::policy::priority::Priority::{self, High, Low, Normal};
 use nvshare_protocol::Nanos;
 
 const GIB: u64 = 1 << 30;

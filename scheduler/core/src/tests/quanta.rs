@@ -3,7 +3,7 @@ use super::operations::{Lease, Op, World};
 use super::{device, tenant};
 use crate::Settings;
 use crate::event::Event;
-use crate::settings::{Quantum, seconds};
+use crate::model::settings::{Quantum, seconds};
 use nvshare_protocol::Nanos;
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The record: what a turn looks like in the trace.
 use super::{device, gib, tenant};
 use crate::event::Event;
-use crate::record::SpanKind::{self, Drain, Evict, Fetch, Run, Wait};
-use crate::snapshot::State;
+use crate::model::span::SpanKind::{self, Drain, Evict, Fetch, Run, Wait};
+use crate::trace::snapshot::State;
 use crate::{Core, Settings};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};

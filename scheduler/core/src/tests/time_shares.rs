@@ -6,8 +6,8 @@ use super::world::card::{H200, Model, SMALL};
 use super::world::client::{Load, Spec};
 use super::{gib, tenant};
 use crate::event::{Action, Event, EvictMode};
-use crate::settings::Settings;
-use crate::snapshot::State;
+use crate::model::settings::Settings;
+use crate::trace::snapshot::State;
 use nvshare_protocol::Nanos;
 
 const TIME: Nanos = seconds(1200);

@@ -1,0 +1,4 @@
+//! How much memory a tenant may have on a device, and how much is in its way.
+pub(crate) mod budget;
+pub(crate) mod headroom;
+pub(crate) mod unaccounted;

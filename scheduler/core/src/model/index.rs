@@ -1,0 +1,320 @@
+//! What a device knows of its tenants, so that nobody has to look through them: brought up to date after every change
+//! of one of them.
+use crate::Core;
+use crate::engine::liveness::proof_deadline;
+use crate::event::TenantId;
+use crate::model::device::Device;
+use crate::model::tenant::{MemoryUse, Stage, Tenant};
+use crate::policy::fairness::Owner;
+use crate::policy::priority::Priority;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a tenant stands on one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TenantFacts {
+    /// What it has there in all, how much of that stays, and how much is there, if it holds the device.
+    held: Option<(Bytes, Bytes, Bytes)>,
+    /// Whether it stays, its rank, and when its turn is over, if it holds the device.
+    turn: Option<(bool, Priority, Nanos)>,
+    /// What it counts as and when it asked, if it waits and others may stand before it for their priority.
+    starvable: Option<(Priority, Nanos)>,
+    /// What it weighs among those that hold, and among those that wait.
+    weights: (u64, u64),
+    /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
+    pub unevictable: Bytes,
+    pub unavailable: Bytes,
+    /// What the driver shows of the first, if it does not hold the device.
+    pub verified: Bytes,
+    /// What it says that it has there, though it has no context.
+    phantom: Bytes,
+    /// Whose it is, if it wants the device or has it.
+    owner: Option<Owner>,
+    /// When it does not believe others any longer, and until when it believes that it was refused something for a reason.
+    trusts_until: Option<Nanos>,
+    unaccounted_until: Option<Nanos>,
+    /// By when it gives a sign of life, if it has just been granted the device, or only says that it held it before.
+    alive_until: Option<Nanos>,
+    /// It holds the device and is stopped.
+    stopped: bool,
+    /// It goes by the driver and not by others' words.
+    pub ignores_claims: bool,
+    /// How large the device is by its own word, and what it was refused of it.
+    pub capacity: Option<Bytes>,
+    pub unaccounted: Bytes,
+    /// What it has there in all, and what must find room beside all that is fixed.
+    pub allocated: Bytes,
+    pub needs: Bytes,
+    /// What it may still bring in, and what it was asked to move out and has not yet.
+    pub incoming: Bytes,
+    pub outgoing: Bytes,
+    /// What it needs there beside all that is fixed, if it waits aside until there can be room.
+    parked: Option<Bytes>,
+    /// The number of its last grant, if it left memory there that it can be asked to move out.
+    leftover: Option<u64>,
+    /// Until when it stands in no line, for it has used up its quota.
+    throttled_until: Option<Nanos>,
+    lacks: bool,
+    revoked: bool,
+    evicting: bool,
+    has_quota: bool,
+}
+
+/// The tenants of a device by what is the matter with them, and sums over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceIndex {
+    /// What its holders have there in all, and how much of that stays.
+    pub held_allocated: u128,
+    pub held_unevictable: u128,
+    /// What its holders and those that wait for it weigh.
+    pub holding_weight: u64,
+    pub waiting_weight: u64,
+    /// What is there whatever others need, and what those that come next cannot have.
+    pub unevictable: u128,
+    pub unavailable: u128,
+    /// What is there of the holders, what the driver shows to be fixed there of others, and what tenants without a context
+    /// say.
+    pub held_resident: u128,
+    pub verified: u128,
+    pub phantom: u128,
+    /// Whose tenants want the device or have it, and how many each has.
+    pub owners: BTreeMap<Owner, usize>,
+    /// Who will not believe others any longer from then on.
+    pub trust_timers: BTreeSet<(Nanos, TenantId)>,
+    /// Who was refused memory that should be there, and until when that is believed.
+    pub unaccounted_timers: BTreeSet<(Nanos, TenantId)>,
+    /// Who gives a sign of life by when: those that have just been granted the device, and those that were told to leave and
+    /// only say that they held it before.
+    pub liveness_timers: BTreeSet<(Nanos, TenantId)>,
+    /// The holders that are stopped.
+    pub stopped_holders: BTreeSet<TenantId>,
+    /// What may still come in, and what was asked to leave and is still there.
+    pub incoming: u128,
+    pub outgoing: u128,
+    /// The holders, those first that have to leave before others: who was told to, who is of lower rank, and whose turn
+    /// ends first.
+    pub preemption_order: BTreeSet<(bool, Priority, Nanos, TenantId)>,
+    /// Who waits and is not of high priority, by that and since when.
+    pub starvable: BTreeSet<(Priority, Nanos, TenantId)>,
+    /// Whose memory is there whatever others need, the most last.
+    pub by_unevictable: BTreeSet<(Bytes, TenantId)>,
+    /// Who waits aside, those first that need the least.
+    pub parked: BTreeSet<(Bytes, TenantId)>,
+    /// Who left memory there and can be asked to move it out, longest ago granted first.
+    pub leftovers: BTreeSet<(u64, TenantId)>,
+    /// Who waits until it may hold again, and until when.
+    pub throttled: BTreeSet<(Nanos, TenantId)>,
+    /// The holders that have a quota and stay.
+    pub with_quota: BTreeSet<TenantId>,
+    /// The holders that run, stay, and have more than is there.
+    pub lacking: BTreeSet<TenantId>,
+    /// Who has a lease and was told to leave.
+    pub revoked: BTreeSet<TenantId>,
+    /// Who was asked to move memory out, holders and others, and has not answered.
+    pub evicting: BTreeSet<TenantId>,
+}
+
+impl TenantFacts {
+    pub fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// What is there of it, as a holder.
+    pub fn held_resident(&self) -> Bytes {
+        self.held.map_or(Bytes::ZERO, |(.., resident)| resident)
+    }
+
+    fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device, silence: Nanos) -> Self {
+        let (Some(told), Some(words)) = (tenant.devices.get(&name), tenant.reports.get(&name)) else {
+            return Self::default();
+        };
+        let is_absent = words.observed.is_some_and(|seen| seen.is_absent());
+        let memory = if is_absent { MemoryUse::default() } else { *told };
+        let absent = if is_absent { told.resident } else { Bytes::ZERO };
+        let holds = device.holders.contains(&id);
+        let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
+        let paused = match &tenant.stage {
+            Stage::Waiting(request) => request.throttled_until,
+            _ => None,
+        };
+        let waits = matches!(tenant.stage, Stage::Waiting(_)) && paused.is_none();
+        let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.parked);
+        let movable =
+            !is_absent && tenant.may_be_asked_to_evict() && tenant.evictable_soon(name) > Bytes::ZERO;
+        let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
+        let runs = tenant.lease().is_some_and(|lease| lease.ready_at.is_some());
+        let (fixed, shown) = tenant.unevictable_and_verified(name);
+        let lease = tenant.lease().filter(|_| holds);
+        let comes = lease.filter(|lease| lease.ready_at.is_none() && lease.revocation.is_none());
+        let proves_by = tenant.lease().and_then(|lease| proof_deadline(lease, silence));
+        Self {
+            held: holds.then_some((memory.allocated, fixed, memory.resident)),
+            verified: if holds { Bytes::ZERO } else { shown },
+            phantom: absent,
+            owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
+            trusts_until: tenant.trust.expires_at().filter(|_| matches!(tenant.stage, Stage::Waiting(_))),
+            unaccounted_until: words.unaccounted.expires_at(),
+            ignores_claims: tenant.trust.ignores_claims,
+            capacity: Some(words.capacity),
+            unaccounted: words.unaccounted.bytes,
+            allocated: memory.allocated,
+            needs: tenant.needs(name),
+            alive_until: comes.map(|lease| lease.alive_until).or(proves_by),
+            stopped: holds && tenant.is_stopped,
+            turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
+            starvable: match &tenant.stage {
+                Stage::Waiting(request) if waits && request.priority < Priority::High => {
+                    Some((request.priority, request.requested_at))
+                }
+                _ => None,
+            },
+            weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(waits)),
+            unevictable: fixed,
+            unavailable: if tenant.lease().is_some() { memory.resident } else { fixed },
+            incoming: if is_absent { Bytes::ZERO } else { tenant.may_bring_in(name, lacks) },
+            outgoing: if is_absent { Bytes::ZERO } else { tenant.outgoing(name) },
+            parked: aside.then(|| tenant.needs(name)),
+            leftover: movable.then_some(tenant.last_grant),
+            throttled_until: paused,
+            has_quota: holds && !revoked && tenant.lease().is_some_and(|lease| lease.has_quota),
+            lacks: lacks && runs,
+            revoked,
+            evicting: tenant.evict_down_to.contains_key(&name),
+        }
+    }
+}
+
+impl DeviceIndex {
+    fn apply(&mut self, id: TenantId, was: TenantFacts, is: TenantFacts) {
+        let (had, has) = (was.held.unwrap_or_default(), is.held.unwrap_or_default());
+        self.held_allocated = self.held_allocated + u128::from(has.0.0) - u128::from(had.0.0);
+        self.held_unevictable = self.held_unevictable + u128::from(has.1.0) - u128::from(had.1.0);
+        self.holding_weight = self.holding_weight + is.weights.0 - was.weights.0;
+        self.waiting_weight = self.waiting_weight + is.weights.1 - was.weights.1;
+        for (sum, was, is) in [
+            (&mut self.held_resident, had.2, has.2),
+            (&mut self.verified, was.verified, is.verified),
+            (&mut self.phantom, was.phantom, is.phantom),
+            (&mut self.unevictable, was.unevictable, is.unevictable),
+            (&mut self.unavailable, was.unavailable, is.unavailable),
+            (&mut self.incoming, was.incoming, is.incoming),
+            (&mut self.outgoing, was.outgoing, is.outgoing),
+        ] {
+            *sum = *sum + u128::from(is.0) - u128::from(was.0);
+        }
+        let some = |bytes: Bytes| (bytes > Bytes::ZERO).then_some((bytes, id));
+        replace(&mut self.by_unevictable, some(was.unevictable), some(is.unevictable));
+        replace(&mut self.parked, was.parked.map(|needs| (needs, id)), is.parked.map(|needs| (needs, id)));
+        replace(&mut self.leftovers, was.leftover.map(|at| (at, id)), is.leftover.map(|at| (at, id)));
+        replace(
+            &mut self.throttled,
+            was.throttled_until.map(|at| (at, id)),
+            is.throttled_until.map(|at| (at, id)),
+        );
+        for (set, was, is) in [
+            (&mut self.trust_timers, was.trusts_until, is.trusts_until),
+            (&mut self.unaccounted_timers, was.unaccounted_until, is.unaccounted_until),
+            (&mut self.liveness_timers, was.alive_until, is.alive_until),
+        ] {
+            replace(set, was.map(|at| (at, id)), is.map(|at| (at, id)));
+        }
+        if was.owner != is.owner {
+            self.count_owner(was.owner, is.owner);
+        }
+        let turn = |standing: TenantFacts| standing.turn.map(|(stays, rank, end)| (stays, rank, end, id));
+        replace(&mut self.preemption_order, turn(was), turn(is));
+        let waits = |standing: TenantFacts| standing.starvable.map(|(priority, asked)| (priority, asked, id));
+        replace(&mut self.starvable, waits(was), waits(is));
+        for (set, was, is) in [
+            (&mut self.with_quota, was.has_quota, is.has_quota),
+            (&mut self.stopped_holders, was.stopped, is.stopped),
+            (&mut self.lacking, was.lacks, is.lacks),
+            (&mut self.revoked, was.revoked, is.revoked),
+            (&mut self.evicting, was.evicting, is.evicting),
+        ] {
+            match (was, is) {
+                (false, true) => drop(set.insert(id)),
+                (true, false) => drop(set.remove(&id)),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl DeviceIndex {
+    /// Whether somebody has been lifeless, has been refused memory, or has believed others for long enough.
+    pub fn have_due(&self, now: Nanos) -> bool {
+        let due = |set: &BTreeSet<(Nanos, TenantId)>| set.first().is_some_and(|(at, _)| *at <= now);
+        !self.stopped_holders.is_empty()
+            || due(&self.liveness_timers)
+            || due(&self.unaccounted_timers)
+            || due(&self.trust_timers)
+    }
+
+    fn count_owner(&mut self, was: Option<Owner>, is: Option<Owner>) {
+        if let Some(was) = was
+            && let Some(count) = self.owners.get_mut(&was)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.owners.remove(&was);
+            }
+        }
+        if let Some(is) = is {
+            *self.owners.entry(is).or_default() += 1;
+        }
+    }
+}
+
+fn replace<T: Ord>(set: &mut BTreeSet<T>, was: Option<T>, is: Option<T>) {
+    if was != is {
+        was.map(|was| set.remove(&was));
+        set.extend(is);
+    }
+}
+
+impl Core {
+    /// What the device knows of the tenant.
+    pub(crate) fn facts(&self, id: TenantId, device: DeviceId) -> &TenantFacts {
+        let standing = self.tenants.get(&id).and_then(|tenant| tenant.facts.get(&device));
+        standing.map_or(&self.no_facts, |standing| standing)
+    }
+
+    /// Something about the tenant has changed.
+    pub(crate) fn reindex(&mut self, id: TenantId) {
+        let silence = self.settings.silence;
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
+        for name in names {
+            let Some(device) = self.devices.get_mut(&name) else { continue };
+            let is = TenantFacts::of(tenant, id, name, device, silence);
+            let kept = tenant.facts.entry(name).or_default();
+            if **kept != is {
+                device.index.apply(id, **kept, is);
+                **kept = is;
+            }
+            self.dirty.insert(name);
+        }
+    }
+
+    /// The device's last word of the tenant, which is gone.
+    pub(crate) fn unindex(&mut self, id: TenantId, tenant: &Tenant, device: DeviceId) {
+        let was = tenant.facts.get(&device).map_or_else(TenantFacts::default, |was| **was);
+        if let Some(device) = self.devices.get_mut(&device) {
+            device.index.apply(id, was, TenantFacts::default());
+        }
+    }
+}
+
+#[cfg(test)]
+impl Core {
+    /// As it has to be, found out the long way round.
+    pub(crate) fn recomputed_index(&self, device: DeviceId) -> DeviceIndex {
+        let mut standings = DeviceIndex::default();
+        for (id, tenant) in self.tenants.iter() {
+            let is = TenantFacts::of(tenant, *id, device, &self.devices[&device], self.settings.silence);
+            standings.apply(*id, TenantFacts::default(), is);
+        }
+        standings
+    }
+}

@@ -1,0 +1,186 @@
+//! A turn: since when, with what, and how it ends.
+use crate::model::settings::{Settings, seconds};
+use crate::model::span::SpanKind;
+use crate::policy::interactive::PreemptedTurn;
+use crate::policy::priority::Priority;
+use nvshare_protocol::{DeviceId, LeaseId, Nanos};
+use std::collections::BTreeSet;
+
+/// After the first cancelled drain, and at most between two revocations of one turn.
+const DRAIN_RETRY: (Nanos, Nanos) = (seconds(1), seconds(10));
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    /// 0: a hold that began without a grant of this run.
+    pub id: LeaseId,
+    pub granted_at: Nanos,
+    pub ready_at: Option<Nanos>,
+    /// From when on its memory counts as back in any case.
+    pub ready_deadline: Nanos,
+    /// By when it gives a sign of life, or is not waited for.
+    pub alive_until: Nanos,
+    /// What it had when it was granted, and the most that it has had since: more is a sign of life.
+    pub resident_at_grant: u128,
+    pub peak_resident: u128,
+    /// It was granted although others say that they keep what it needs.
+    pub is_trial: bool,
+    /// It came before others.
+    pub is_boosted: bool,
+    /// How long the turn lasts while somebody waits, once its memory is back.
+    pub quantum: Nanos,
+    /// Until when it goes on however eager the next one is; known once its memory is back.
+    pub preemptible_at: Nanos,
+    /// The devices that it keeps from others: all that the tenant has named, or fewer once it must leave.
+    pub devices: BTreeSet<DeviceId>,
+    /// The devices whose turns say how long it lasts. One that it came upon while others waited for another is not of them,
+    /// for they may count on its end.
+    pub quantum_devices: BTreeSet<DeviceId>,
+    pub phase: Phase,
+    pub revocation: Option<Revocation>,
+    pub priority: Priority,
+    /// Nobody breaks it off, whatever their priority.
+    pub non_preemptible: bool,
+    /// When the turn of which this may be the rest was asked for.
+    pub requested_at: Nanos,
+    /// The turn of which this is the rest.
+    pub continues: Option<PreemptedTurn>,
+    /// What was left of this one when it was revoked.
+    pub remaining: Nanos,
+    /// Its turn is lost; others go on beside it.
+    pub unresponsive: bool,
+    /// It has a quota, and is told to be ready to leave at any time.
+    pub has_quota: bool,
+    /// It was told to leave for its quota.
+    pub throttled: bool,
+    /// When it said that it has nothing to do, while somebody waited.
+    pub idle_since: Option<Nanos>,
+    /// Until when it is kept all the same.
+    pub hold_until: Nanos,
+    /// It was idle once, and not kept.
+    pub went_idle: bool,
+    /// It wants another turn after this one.
+    pub rerequested: bool,
+    /// Another had one of its devices before.
+    pub is_switch: bool,
+    /// What it was told last.
+    pub contended: bool,
+    /// Since when.
+    pub contended_since: Nanos,
+}
+
+/// What the lease is spent on at present.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    pub kind: SpanKind,
+    pub start: Nanos,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Revocation {
+    /// The first one of this turn.
+    pub first_at: Nanos,
+    pub cancelled_drains: u32,
+    pub step: Step,
+    /// When it last gave a sign of life.
+    pub last_sign: Nanos,
+    /// What it had, and the least that it has had since: less is a sign of life.
+    pub resident_at_start: u128,
+    pub least_resident: u128,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// Revoked then, not yet answered.
+    Asked(Nanos),
+    /// The drain was cancelled; to be revoked again then.
+    Cancelled(Nanos),
+}
+
+impl Lease {
+    pub fn new(id: LeaseId, now: Nanos, fetch_bound: Nanos, kind: SpanKind) -> Self {
+        Self {
+            id,
+            granted_at: now,
+            ready_at: None,
+            ready_deadline: now.saturating_add(fetch_bound),
+            alive_until: now.saturating_add(fetch_bound),
+            resident_at_grant: 0,
+            peak_resident: 0,
+            is_trial: false,
+            is_boosted: false,
+            quantum: Nanos::ZERO,
+            preemptible_at: Nanos::MAX,
+            devices: BTreeSet::new(),
+            quantum_devices: BTreeSet::new(),
+            phase: Phase { kind, start: now },
+            revocation: None,
+            priority: Priority::default(),
+            non_preemptible: false,
+            requested_at: now,
+            continues: None,
+            remaining: Nanos::ZERO,
+            unresponsive: false,
+            has_quota: false,
+            throttled: false,
+            idle_since: None,
+            hold_until: Nanos::ZERO,
+            went_idle: false,
+            rerequested: false,
+            is_switch: false,
+            contended: false,
+            contended_since: now,
+        }
+    }
+
+    /// Whether a message about `lease` means this one. A hold from before this run may bear the number
+    /// that an earlier scheduler gave it.
+    pub fn answers_to(&self, lease: LeaseId) -> bool {
+        self.id == lease || self.id == LeaseId::default()
+    }
+
+    /// When the turn is over, should anybody wait.
+    pub fn turn_end(&self) -> Nanos {
+        let end = self
+            .ready_at
+            .map_or(self.ready_deadline, |ready| ready.min(self.ready_deadline))
+            .saturating_add(self.quantum);
+        if self.idle_since.is_some() { self.hold_until.min(end) } else { end }
+    }
+
+    /// For how long it has been of use to its tenant, with the hand-overs at both ends.
+    pub fn busy(&self, now: Nanos) -> Nanos {
+        let used = self.idle_since.unwrap_or(now).saturating_sub(self.granted_at);
+        let leaves = self.revocation.map_or(now, |revocation| revocation.first_at);
+        used.saturating_add(now.saturating_sub(leaves.max(self.idle_since.unwrap_or(now))))
+    }
+
+    /// Those of the least rank leave before others.
+    pub fn rank(&self) -> Priority {
+        if self.non_preemptible { Priority::High } else { self.priority }
+    }
+
+    /// The next time at which this lease asks for a decision by itself.
+    pub fn next_timer(&self, settings: &Settings) -> Option<Nanos> {
+        let revocation = self.revocation?;
+        let step = match revocation.step {
+            Step::Asked(_) if self.unresponsive => None,
+            Step::Asked(at) => {
+                let silent = at.saturating_add(settings.drain_bound).max(revocation.last_sign);
+                let silent = silent.saturating_add(settings.silence);
+                Some(at.saturating_add(settings.answer_bound()).min(silent))
+            }
+            Step::Cancelled(retry) => Some(retry),
+        };
+        let patience = (!self.unresponsive && revocation.cancelled_drains > 0)
+            .then(|| revocation.first_at.saturating_add(settings.patience));
+        step.into_iter().chain(patience).min()
+    }
+}
+
+impl Revocation {
+    /// How long to wait after the cancelled drains so far: 1, 2, 4, 8, 10, 10 … seconds.
+    pub fn backoff(&self) -> Nanos {
+        let doubled = DRAIN_RETRY.0.0 << self.cancelled_drains.saturating_sub(1).min(8);
+        Nanos(doubled).min(DRAIN_RETRY.1)
+    }
+}

@@ -1,0 +1,9 @@
+//! Who may hold, who comes next, who must leave and until when.
+pub(crate) mod admission;
+pub(crate) mod backfill;
+pub(crate) mod bandwidth;
+pub(crate) mod claims;
+pub(crate) mod fairness;
+pub(crate) mod interactive;
+pub(crate) mod priority;
+pub(crate) mod thrash;

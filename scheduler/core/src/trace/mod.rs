@@ -1,0 +1,5 @@
+//! The core's story as text: lines printed and read back, replays, pictures of one moment.
+pub mod parse;
+pub mod print;
+pub(crate) mod replay;
+pub mod snapshot;

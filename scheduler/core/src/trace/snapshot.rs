@@ -1,0 +1,209 @@
+//! A picture of one moment, for whoever asks.
+use crate::Core;
+use crate::event::{EvictMode, TenantId};
+use crate::model::lease::Step;
+use crate::model::settings::Quantum;
+use crate::model::span::{Span, SpanKind};
+use crate::model::tenant::{MemoryUse, Stage, Tenant};
+use crate::policy::priority::Priority;
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+
+/// Everything at the time of the last event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub now: Nanos,
+    pub enabled: bool,
+    /// The length of a turn; where that follows from the cost of a hand-over, of one whose cost is not known.
+    pub quantum: Nanos,
+    /// Whether it follows from the cost of a hand-over: [`DeviceView::quantum`].
+    pub auto: bool,
+    pub evict: EvictMode,
+    pub devices: Vec<DeviceView>,
+    pub tenants: Vec<TenantView>,
+    /// The spans that have not ended, by tenant.
+    pub open: Vec<Span>,
+    /// Finished spans that the bounded record has forgotten.
+    pub dropped: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    pub id: DeviceId,
+    pub capacity: Bytes,
+    /// The sum over its tenants; may exceed the capacity.
+    pub allocated: Bytes,
+    pub resident: Bytes,
+    pub immovable: Bytes,
+    /// What programs outside of nvshare use.
+    pub outside: Bytes,
+    /// How long a turn of weight 1 lasts here.
+    pub quantum: Nanos,
+    /// The rule for it, where it has one of its own.
+    pub own_quantum: Option<Quantum>,
+    /// What hand-overs have cost lately: bringing in, and draining and moving out.
+    pub cost: (Nanos, Nanos),
+    /// How fast memory came in last, bytes a second; 0: not known.
+    pub rate: u64,
+    pub holders: Vec<TenantId>,
+    /// Who has a lease and does not keep it from others: stuck, or on the way out.
+    pub beside: Vec<TenantId>,
+    /// In the order of their requests.
+    pub waiting: Vec<TenantId>,
+    /// Grants to another tenant than the last.
+    pub handovers: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantView {
+    pub id: TenantId,
+    pub state: State,
+    /// 0: it holds since before this run.
+    pub lease: Option<LeaseId>,
+    pub memory: Vec<(DeviceId, MemoryUse)>,
+    /// Time with a lease, the present one included.
+    pub held: Nanos,
+    /// Time in line, the present one included.
+    pub waited: Nanos,
+    pub grants: u64,
+    /// Its turns last so many times as long as those of others.
+    pub weight: u32,
+    pub priority: Priority,
+    /// The most of each device's time that it may hold, in per cent; none: all of it.
+    pub time_share: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Idle,
+    Waiting,
+    /// It has used up its quota, and waits for the next period.
+    Throttled,
+    /// It stands back for the time that its owner's tenants have kept from others.
+    Deferred,
+    Fetching,
+    Running,
+    Draining,
+    Unresponsive,
+    /// Its process is stopped.
+    Stopped,
+    /// Its connection is gone and its process is not.
+    Disconnected,
+}
+
+impl State {
+    pub const ALL: [Self; 10] = [
+        Self::Idle,
+        Self::Waiting,
+        Self::Throttled,
+        Self::Deferred,
+        Self::Fetching,
+        Self::Running,
+        Self::Draining,
+        Self::Unresponsive,
+        Self::Stopped,
+        Self::Disconnected,
+    ];
+
+    /// The word for it, as operators read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Waiting => "waiting",
+            Self::Throttled => "throttled",
+            Self::Deferred => "deferred",
+            Self::Fetching => "fetching",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Unresponsive => "unresponsive",
+            Self::Stopped => "stopped",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+impl Core {
+    /// The picture after the last event. Costs time in proportion to the number of tenants.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            now: self.now,
+            enabled: self.enabled,
+            quantum: self.device_quantum(None),
+            auto: self.settings.auto,
+            evict: self.settings.evict,
+            devices: self.device_views(),
+            tenants: self.tenants.iter().map(|(&id, tenant)| self.tenant_view(id, tenant)).collect(),
+            open: self.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
+            dropped: self.spans.dropped(),
+        }
+    }
+
+    fn device_views(&self) -> Vec<DeviceView> {
+        let bytes = |sum: u128| Bytes(u64::try_from(sum).unwrap_or(u64::MAX));
+        let view = |(&id, device): (&DeviceId, &crate::model::device::Device)| DeviceView {
+            id,
+            capacity: device.capacity,
+            allocated: bytes(device.allocated),
+            resident: bytes(self.resident_on(id)),
+            immovable: bytes(device.immovable),
+            outside: device.external,
+            quantum: self.device_quantum(Some(id)),
+            own_quantum: self.settings.quanta.get(&id).copied(),
+            cost: device.cost,
+            rate: device.fetch_rate,
+            holders: device.holders.iter().copied().collect(),
+            beside: device.beside.iter().copied().collect(),
+            waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
+            handovers: device.handovers,
+        };
+        self.devices.iter().map(view).collect()
+    }
+
+    fn tenant_view(&self, id: TenantId, tenant: &Tenant) -> TenantView {
+        let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| self.now.saturating_sub(lease.granted_at));
+        let now_waited = match &tenant.stage {
+            Stage::Waiting(request) => self.now.saturating_sub(request.since),
+            _ => Nanos::ZERO,
+        };
+        TenantView {
+            id,
+            state: state(tenant),
+            lease: tenant.lease().map(|lease| lease.id),
+            memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
+            held: tenant.time_held.saturating_add(now_held),
+            waited: tenant.time_waited.saturating_add(now_waited),
+            grants: tenant.grants,
+            weight: tenant.weight.max(1),
+            priority: tenant.priority,
+            time_share: self.quota_of(tenant).map(|quota| quota.percent),
+        }
+    }
+}
+
+fn state(tenant: &Tenant) -> State {
+    match &tenant.stage {
+        _ if tenant.is_disconnected => State::Disconnected,
+        _ if tenant.is_stopped => State::Stopped,
+        Stage::Idle => State::Idle,
+        Stage::Waiting(request) if request.throttled_until.is_some() && request.in_debt => State::Deferred,
+        Stage::Waiting(request) if request.throttled_until.is_some() => State::Throttled,
+        Stage::Waiting(_) => State::Waiting,
+        Stage::Leased(lease) if lease.unresponsive => State::Unresponsive,
+        Stage::Leased(lease) => match lease.revocation.map(|revocation| revocation.step) {
+            Some(Step::Asked(_)) => State::Draining,
+            _ if lease.phase.kind == SpanKind::Fetch => State::Fetching,
+            _ => State::Running,
+        },
+    }
+}
+
+fn open_span(id: TenantId, tenant: &Tenant) -> Option<Span> {
+    let (lease, kind, start) = match &tenant.stage {
+        Stage::Idle => return None,
+        Stage::Waiting(request) => (None, SpanKind::Wait, request.since),
+        Stage::Leased(lease) => (Some(lease.id), lease.phase.kind, lease.phase.start),
+    };
+    let devices = tenant.devices.keys().copied().collect();
+    Some(Span { tenant: id, lease, devices, kind, start, end: None, bytes: Bytes::ZERO })
+}
