@@ -1,12 +1,9 @@
 //! What the core is told, and what it wants done.
+pub use crate::model::ids::TenantId;
+use crate::model::priority::Priority;
 use crate::model::settings::Quantum;
-use crate::policy::priority::Priority;
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
-
-/// A connection of a tenant. Never used twice within one run of the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub u64);
 
 /// What happened. Spurious and repeated events change nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -71,59 +71,36 @@ mod policy;
 mod tests;
 mod trace;
 
-pub use memory::unaccounted::UNACCOUNTED_FOR;
-pub use model::tenant::{MAX_DEVICES, MemoryUse};
+pub use engine::refusals::UNACCOUNTED_FOR;
+pub use model::ids::TenantId;
+pub use model::memory_use::MemoryUse;
+pub use model::priority::Priority;
+pub use model::quota::PERIOD;
+pub use model::tenant::MAX_DEVICES;
 pub use model::{settings, settings::Settings, span};
-pub use policy::bandwidth::PERIOD;
-pub use policy::priority::Priority;
 pub use trace::replay::{Unreadable, replay};
 pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 
-use event::{Action, Event, TenantId};
-use model::device::Device;
-use model::index::TenantFacts;
+use engine::{
+    growth, membership, migration, operator, refusals, replies, reports, requests, rounds, schedule,
+    throttle, turns,
+};
+use event::{Action, Event};
+use memory::unaccounted;
+use model::Model;
 use model::span::{Span, SpanLog};
-use model::tenants::TenantTable;
-use nvshare_protocol::{DeviceId, Nanos};
-use policy::backfill::Plan;
-use policy::bandwidth::Usage;
-use policy::fairness::{Owner, OwnerAccount};
-use std::collections::{BTreeMap, BTreeSet};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use policy::liveness;
+use std::collections::BTreeSet;
 
 /// The scheduler's mind.
 #[derive(Clone, Debug)]
 pub struct Core {
-    settings: Settings,
-    enabled: bool,
-    /// The time of the last event.
-    now: Nanos,
-    tenants: TenantTable,
-    devices: BTreeMap<DeviceId, Device>,
-    /// The devices about which something has changed that may call for a decision.
-    dirty: BTreeSet<DeviceId>,
-    /// When a decision about a device is due by itself.
-    timers: BTreeSet<(Nanos, DeviceId)>,
-    /// When those with several devices could begin, as of the last decision.
-    plan: Plan,
-    /// How many requests have come.
-    arrivals: u64,
-    /// The latest round of which a request of a tenant with several devices was served.
-    served_round: u64,
-    accounts: BTreeMap<Owner, OwnerAccount>,
-    /// Until when the tenants of an owner stand in no line, for what they have kept from others.
-    debts: BTreeMap<Owner, Nanos>,
-    /// How many leases have been granted.
-    leases: u64,
+    model: Model,
     /// The tenants that are to move everything out once the next turn has begun.
     deferred_evictions: BTreeSet<TenantId>,
-    /// What groups of tenants with a quota have held of each device.
-    usages: BTreeMap<(DeviceId, u64), Usage>,
-    /// Those groups, by their tenants' quotas in per cent.
-    groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
     spans: SpanLog,
     actions: Vec<Action>,
-    /// Where a tenant stands on a device that it does not use.
-    no_facts: TenantFacts,
 }
 
 impl Core {
@@ -132,98 +109,115 @@ impl Core {
     pub fn new(settings: Settings) -> Self {
         let settings = settings.checked();
         Self {
-            enabled: true,
-            now: Nanos::ZERO,
-            tenants: TenantTable::default(),
-            devices: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            timers: BTreeSet::new(),
-            plan: Plan::default(),
-            arrivals: 0,
-            served_round: 0,
-            accounts: BTreeMap::new(),
-            debts: BTreeMap::new(),
-            leases: 0,
             deferred_evictions: BTreeSet::new(),
-            usages: BTreeMap::new(),
-            groups: BTreeMap::new(),
             spans: SpanLog::new(settings.record),
             actions: Vec::new(),
-            no_facts: TenantFacts::default(),
-            settings,
+            model: Model::new(settings),
         }
     }
 
     /// What to do about `event`, which happened at `now` (since the daemon's start; a time before the
     /// last event's counts as that one's). What fell due meanwhile is decided too, after the event.
     pub fn handle(&mut self, now: Nanos, event: Event) -> Vec<Action> {
-        self.now = self.now.max(now);
+        let model = &mut self.model;
+        model.now = model.now.max(now);
         match event {
-            Event::Joined { tenant, holds } => self.on_joined(tenant, holds),
-            Event::Left { tenant } => self.on_left(tenant),
-            Event::Disconnected { tenant } => self.on_disconnected(tenant),
-            Event::Stopped { tenant, stopped } => self.on_stopped(tenant, stopped),
-            Event::Owner { tenant, owner } => self.on_owner(tenant, owner),
-            Event::Capacity { device, capacity } => self.on_capacity(device, capacity),
-            Event::Seen { tenant, device, bytes } => self.on_seen(tenant, device, bytes),
-            Event::Device { tenant, device, capacity } => self.on_device(tenant, device, capacity),
-            Event::Memory { tenant, device, allocated, resident, immovable } => {
-                self.on_memory(tenant, device, allocated, resident, immovable);
+            Event::Joined { tenant, holds } => membership::on_joined(model, tenant, holds),
+            Event::Left { tenant } => membership::on_left(self, tenant),
+            Event::Disconnected { tenant } => membership::on_disconnected(self, tenant),
+            Event::Stopped { tenant, stopped } => membership::on_stopped(model, tenant, stopped),
+            Event::Owner { tenant, owner } => rounds::on_owner(model, tenant, owner),
+            Event::Capacity { device, capacity } => reports::on_capacity(self, device, capacity),
+            Event::Seen { tenant, device, bytes } => reports::on_seen(model, tenant, device, bytes),
+            Event::Device { tenant, device, capacity } => {
+                membership::on_device(self, tenant, device, capacity);
             }
-            Event::Requested { tenant } => self.on_requested(tenant),
-            Event::Ready { tenant, ready } => self.on_ready(tenant, &ready),
-            Event::Released { tenant, released } => self.on_released(tenant, &released),
-            Event::DrainCancelled { tenant, lease } => self.on_drain_cancelled(tenant, lease),
-            Event::Idle { tenant, lease } => self.on_idle(tenant, lease),
-            Event::Evicted { tenant } => self.end_eviction(tenant),
-            Event::Weight { tenant, weight } => self.on_weight(tenant, weight),
-            Event::Priority { tenant, priority } => self.on_priority(tenant, priority),
-            Event::TimeShare { tenant, group, percent } => self.on_time_share(tenant, group, percent),
-            Event::Swaps { tenant } => self.on_swaps(tenant),
-            Event::Outside { device, bytes } => self.on_external(device, bytes),
-            Event::MemoryRefused { tenant, device, bytes } => self.on_memory_refused(tenant, device, bytes),
+            Event::Memory { tenant, device, allocated, resident, immovable } => {
+                reports::on_memory(self, tenant, device, allocated, resident, immovable);
+            }
+            Event::Requested { tenant } => requests::on_requested(model, tenant),
+            Event::Ready { tenant, ready } => replies::on_ready(self, tenant, &ready),
+            Event::Released { tenant, released } => replies::on_released(self, tenant, &released),
+            Event::DrainCancelled { tenant, lease } => replies::on_drain_cancelled(self, tenant, lease),
+            Event::Idle { tenant, lease } => replies::on_idle(model, tenant, lease),
+            Event::Evicted { tenant } => migration::end_eviction(model, tenant),
+            Event::Weight { tenant, weight } => operator::on_weight(model, tenant, weight),
+            Event::Priority { tenant, priority } => operator::on_priority(model, tenant, priority),
+            Event::TimeShare { tenant, group, percent } => {
+                throttle::on_time_share(self, tenant, group, percent);
+            }
+            Event::Swaps { tenant } => membership::on_swaps(model, tenant),
+            Event::Outside { device, bytes } => reports::on_external(self, device, bytes),
+            Event::MemoryRefused { tenant, device, bytes } => {
+                refusals::on_memory_refused(self, tenant, device, bytes);
+            }
             Event::SetQuantum(quantum) => {
-                self.settings.quantum = model::settings::in_range(quantum);
-                self.settings.auto = false;
-                self.update_turns();
-                self.mark_all_dirty();
+                model.settings.quantum = model::settings::in_range(quantum);
+                model.settings.auto = false;
+                turns::update_turns(model);
+                model.mark_all_dirty();
             }
             Event::SetAuto => {
-                self.settings.auto = true;
-                self.update_turns();
-                self.mark_all_dirty();
+                model.settings.auto = true;
+                turns::update_turns(model);
+                model.mark_all_dirty();
             }
             Event::SetDeviceQuantum { device, quantum } => {
                 match quantum {
-                    Some(quantum) => self.settings.quanta.insert(device, quantum.checked()),
-                    None => self.settings.quanta.remove(&device),
+                    Some(quantum) => model.settings.quanta.insert(device, quantum.checked()),
+                    None => model.settings.quanta.remove(&device),
                 };
-                self.update_turns();
-                self.mark_all_dirty();
+                turns::update_turns(model);
+                model.mark_all_dirty();
             }
             Event::SetEvict(evict) => {
-                self.settings.evict = evict;
-                self.mark_all_dirty();
-                let devices: Vec<DeviceId> = self.devices.keys().copied().collect();
-                devices.into_iter().for_each(|device| self.resolve_shrink(device));
+                model.settings.evict = evict;
+                model.mark_all_dirty();
+                let devices: Vec<DeviceId> = model.devices.keys().copied().collect();
+                devices.into_iter().for_each(|device| growth::resolve_shrink(self, device));
             }
-            Event::SetEnabled(enabled) => self.on_enabled(enabled),
+            Event::SetEnabled(enabled) => operator::on_enabled(self, enabled),
             Event::Tick => {}
         }
-        self.schedule();
+        schedule::schedule(self);
         std::mem::take(&mut self.actions)
+    }
+
+    /// When the next decision is due without anything happening. Always after the last event's time.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.model.next_deadline()
     }
 
     /// The rules in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.model.settings
     }
 
     /// Whether it is switched on; what a tenant is welcomed with.
     #[must_use]
     pub fn enabled(&self) -> bool {
-        self.enabled
+        self.model.enabled
+    }
+
+    /// The picture after the last event. Costs time in proportion to the number of tenants.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::snapshot(&self.model, &self.spans)
+    }
+
+    /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
+    #[must_use]
+    pub fn unaccounted(&self, tenant: TenantId, device: DeviceId) -> Bytes {
+        unaccounted::unaccounted(&self.model, tenant, device)
+    }
+
+    /// Those that others wait for, and who was told to leave or to move memory out: of whom it is worth knowing whether they
+    /// are stopped. Those that are known as stopped are among them as long as anybody waits, themselves included.
+    #[must_use]
+    pub fn awaited(&self) -> BTreeSet<TenantId> {
+        liveness::awaited(&self.model)
     }
 
     /// The finished spans that are remembered, in the order of their ends. They stay.

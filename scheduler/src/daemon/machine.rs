@@ -221,9 +221,9 @@ impl Daemon {
         if !member.devices.contains_key(&share.device) {
             return;
         }
-        let before = self.core.unseen(tenant, share.device);
+        let before = self.core.unaccounted(tenant, share.device);
         self.tell(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
-        let unseen = self.core.unseen(tenant, share.device);
+        let unseen = self.core.unaccounted(tenant, share.device);
         let news = self.members.get_mut(tenant).and_then(|member| member.devices.get_mut(&share.device));
         if unseen > before && news.is_some_and(|seen| seen.lacks_so_much_more(unseen)) {
             let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));

@@ -1,7 +1,20 @@
 //! What changes the model: what events do, and what follows from them.
+pub(crate) mod contention;
+pub(crate) mod growth;
 pub(crate) mod leases;
-pub(crate) mod liveness;
 pub(crate) mod membership;
 pub(crate) mod migration;
+pub(crate) mod operator;
+pub(crate) mod quarantine;
+pub(crate) mod queueing;
+pub(crate) mod refusals;
 pub(crate) mod replies;
+pub(crate) mod reports;
+pub(crate) mod requests;
+pub(crate) mod rounds;
 pub(crate) mod schedule;
+pub(crate) mod starvation;
+pub(crate) mod throttle;
+pub(crate) mod trust;
+pub(crate) mod turns;
+pub(crate) mod usage;

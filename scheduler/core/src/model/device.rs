@@ -1,10 +1,10 @@
 //! One device: who has it, who waits for it, and how full it is.
-use crate::event::TenantId;
+use crate::model::boost::InteractiveBoost;
+use crate::model::decay::ThrashMeter;
+use crate::model::ids::TenantId;
 use crate::model::index::DeviceIndex;
+use crate::model::memory_use::MemoryUse;
 use crate::model::queue::RunQueue;
-use crate::model::tenant::MemoryUse;
-use crate::policy::interactive::InteractiveBoost;
-use crate::policy::thrash::ThrashMeter;
 use nvshare_protocol::{Bytes, Nanos};
 use std::collections::BTreeSet;
 

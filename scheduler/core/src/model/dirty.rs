@@ -1,13 +1,13 @@
 //! What is looked at: the devices that an event touches, and those for which a decision is due. Whatever changes
 //! something about a device or about a tenant of it says so here, so that tenants of other devices, and those that
 //! neither hold nor wait, cost nothing.
-use crate::Core;
-use crate::event::TenantId;
+use crate::model::Model;
+use crate::model::ids::TenantId;
 use crate::model::index::DeviceIndex;
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
-impl Core {
+impl Model {
     /// When the next decision is due without anything happening. Always after the last event's time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
@@ -53,11 +53,5 @@ impl Core {
     ) -> BTreeSet<TenantId> {
         let devices = devices.iter().filter_map(|device| self.devices.get(device));
         devices.flat_map(|device| which(&device.index)).copied().collect()
-    }
-
-    /// Those that wait for one of the devices and are next.
-    pub(crate) fn next_tenants(&self, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
-        let firsts = devices.iter().filter_map(|device| self.next_at(*device));
-        firsts.filter(|id| self.is_next(*id)).collect()
     }
 }

@@ -1,12 +1,12 @@
 //! What a device knows of its tenants, so that nobody has to look through them: brought up to date after every change
 //! of one of them.
-use crate::Core;
-use crate::engine::liveness::proof_deadline;
-use crate::event::TenantId;
+use crate::model::Model;
 use crate::model::device::Device;
-use crate::model::tenant::{MemoryUse, Stage, Tenant};
-use crate::policy::fairness::Owner;
-use crate::policy::priority::Priority;
+use crate::model::ids::{Owner, TenantId};
+use crate::model::memory_use::MemoryUse;
+use crate::model::priority::Priority;
+use crate::model::tenant::{Stage, Tenant};
+use crate::policy::liveness::proof_deadline;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -273,13 +273,7 @@ fn replace<T: Ord>(set: &mut BTreeSet<T>, was: Option<T>, is: Option<T>) {
     }
 }
 
-impl Core {
-    /// What the device knows of the tenant.
-    pub(crate) fn facts(&self, id: TenantId, device: DeviceId) -> &TenantFacts {
-        let standing = self.tenants.get(&id).and_then(|tenant| tenant.facts.get(&device));
-        standing.map_or(&self.no_facts, |standing| standing)
-    }
-
+impl Model {
     /// Something about the tenant has changed.
     pub(crate) fn reindex(&mut self, id: TenantId) {
         let silence = self.settings.silence;
@@ -304,10 +298,8 @@ impl Core {
             device.index.apply(id, was, TenantFacts::default());
         }
     }
-}
 
-#[cfg(test)]
-impl Core {
+    #[cfg(test)]
     /// As it has to be, found out the long way round.
     pub(crate) fn recomputed_index(&self, device: DeviceId) -> DeviceIndex {
         let mut standings = DeviceIndex::default();

@@ -1,8 +1,8 @@
 //! A turn: since when, with what, and how it ends.
+use crate::model::preempted::PreemptedTurn;
+use crate::model::priority::Priority;
 use crate::model::settings::{Settings, seconds};
 use crate::model::span::SpanKind;
-use crate::policy::interactive::PreemptedTurn;
-use crate::policy::priority::Priority;
 use nvshare_protocol::{DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
 //! Who waits for one device, in order.
-use crate::event::TenantId;
+use crate::model::ids::TenantId;
 use std::collections::BTreeSet;
 
 /// Those that use several devices stand among those that use this one alone, at places of their own at each device. One of

@@ -101,8 +101,10 @@ pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
 
 /// How many times the cost of a hand-over a turn lasts by itself: then hand-overs take a twentieth of the time.
 pub const AUTO_FACTOR: u64 = 20;
+
 /// The shortest and the longest turn by itself.
 pub const AUTO_RANGE: (Nanos, Nanos) = (seconds(1), seconds(30));
+
 /// The largest weight.
 pub const MAX_WEIGHT: u32 = 1000;
 

@@ -1,5 +1,5 @@
 //! What happened, as spans of time: the trace's source.
-use crate::event::TenantId;
+use crate::model::ids::TenantId;
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::VecDeque;
 

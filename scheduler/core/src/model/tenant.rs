@@ -1,11 +1,15 @@
 //! One tenant: what it has, and where it stands in its turn.
+use crate::model::decay::HeldTime;
+use crate::model::eviction::Eviction;
+use crate::model::ids::Owner;
 use crate::model::index::TenantFacts;
 use crate::model::lease::Lease;
-use crate::policy::bandwidth::Quota;
-use crate::policy::claims::{ClaimTrust, DeviceReport};
-use crate::policy::fairness::Owner;
-use crate::policy::interactive::{HeldTime, PreemptedTurn};
-use crate::policy::priority::Priority;
+use crate::model::memory_use::MemoryUse;
+use crate::model::preempted::PreemptedTurn;
+use crate::model::priority::Priority;
+use crate::model::quota::Quota;
+use crate::model::report::{ClaimTrust, DeviceReport};
+use crate::model::request::Request;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -70,90 +74,12 @@ pub(crate) struct Tenant {
     pub last_grant: u64,
 }
 
-/// A tenant moves memory out beside its turns.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Eviction {
-    /// Until when it is waited for at most, and by when it gives a sign of life.
-    pub deadline: Nanos,
-    pub alive_until: Nanos,
-    /// What it had on all devices when it was asked.
-    pub resident_at_start: u128,
-    /// The least that it has had there since.
-    pub least_resident: u128,
-}
-
-impl Eviction {
-    pub fn expires_at(&self) -> Nanos {
-        self.deadline.min(self.alive_until)
-    }
-}
-
-/// A tenant's bytes on one device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryUse {
-    pub allocated: Bytes,
-    pub resident: Bytes,
-    /// Part of `resident`.
-    pub immovable: Bytes,
-}
-
-impl MemoryUse {
-    /// A report as far as it is possible: nothing beyond what the device has, the parts within the whole.
-    pub(crate) fn plausible(allocated: Bytes, resident: Bytes, immovable: Bytes, capacity: Bytes) -> Self {
-        let immovable = immovable.min(allocated).min(capacity);
-        let resident = resident.min(allocated).min(capacity).max(immovable);
-        Self { allocated, resident, immovable }
-    }
-
-    pub(crate) fn lacks(&self) -> Bytes {
-        self.allocated.saturating_sub(self.resident)
-    }
-
-    pub(crate) fn movable(&self) -> Bytes {
-        self.resident.saturating_sub(self.immovable)
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Stage {
     #[default]
     Idle,
     Waiting(Request),
     Leased(Box<Lease>),
-}
-
-/// A place in line.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    /// At its device, or in the order of those that use several.
-    pub key: u64,
-    pub since: Nanos,
-    /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
-    pub requested_at: Nanos,
-    /// What it counts as: its own, or high where it has starved.
-    pub priority: Priority,
-    pub starved: bool,
-    /// Since when nobody has been in its way but for memory that others are moving out.
-    pub unblocked_since: Option<Nanos>,
-    /// It stands in no line as long as there cannot be room for it, whoever leaves.
-    pub parked: bool,
-    /// It stands in no line until then, for it has used up its quota.
-    pub throttled_until: Option<Nanos>,
-    pub throttled_since: Nanos,
-    /// It is paused for what its owner owes to others, and not for a quota.
-    pub in_debt: bool,
-    /// Its process is stopped.
-    pub stopped: bool,
-    /// It has used little lately, and holders give way to it before their turn is over.
-    pub interactive: bool,
-    /// It is for the rest of this turn.
-    pub continues: Option<PreemptedTurn>,
-}
-
-impl Request {
-    pub fn is_queued(&self) -> bool {
-        !self.parked && self.throttled_until.is_none() && !self.stopped
-    }
 }
 
 impl Tenant {
@@ -202,7 +128,7 @@ impl Tenant {
         let Some(memory) = self.devices.get(&device).filter(|memory| memory.lacks() > Bytes::ZERO) else {
             return Bytes::ZERO;
         };
-        memory.allocated.saturating_sub(self.unevictable(device)).saturating_add(self.unseen(device))
+        memory.allocated.saturating_sub(self.unevictable(device)).saturating_add(self.unaccounted(device))
     }
 
     /// What it may bring in to the device: what it was told to, and as a holder all that it lacks.
@@ -247,5 +173,38 @@ impl Tenant {
             Stage::Leased(lease) => Some(lease),
             _ => None,
         }
+    }
+}
+
+impl Tenant {
+    /// What of its memory is there whatever others need, as far as the driver shows it.
+    pub(crate) fn unevictable(&self, device: DeviceId) -> Bytes {
+        self.unevictable_and_verified(device).0
+    }
+
+    /// That, and as much of it as the driver shows.
+    pub(crate) fn unevictable_and_verified(&self, device: DeviceId) -> (Bytes, Bytes) {
+        let told = self.claimed_unevictable(device);
+        let seen = self.reports.get(&device).and_then(|words| words.observed);
+        let shown = seen.map(|seen| told.min(seen.bytes));
+        (shown.unwrap_or(told), shown.unwrap_or_default())
+    }
+}
+
+impl Tenant {
+    /// Whether it wants a device, or has one.
+    pub(crate) fn competes(&self) -> bool {
+        match &self.stage {
+            Stage::Idle => false,
+            Stage::Waiting(_) => true,
+            Stage::Leased(lease) => !lease.unresponsive,
+        }
+    }
+}
+
+impl Tenant {
+    /// How much less there is for it than others and NVML tell.
+    pub(crate) fn unaccounted(&self, device: DeviceId) -> Bytes {
+        self.reports.get(&device).map_or(Bytes::ZERO, |words| words.unaccounted.bytes)
     }
 }

@@ -1,5 +1,5 @@
 //! All tenants, by id. In tests it counts how many are looked at: what an event costs.
-use crate::event::TenantId;
+use crate::model::ids::TenantId;
 use crate::model::tenant::Tenant;
 use std::collections::BTreeMap;
 use std::ops::Index;

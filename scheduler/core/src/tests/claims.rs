@@ -4,6 +4,7 @@ use super::operations::{Lease, Op, World};
 use super::{device, gib, tenant};
 use crate::Settings;
 use crate::event::{Action, Event, Stuck};
+use crate::memory::budget;
 use crate::trace::snapshot::State;
 use nvshare_protocol::{Bytes, Nanos};
 
@@ -32,7 +33,7 @@ fn asks(world: &mut World, who: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive && lease.revocation.is_none())
+    world.core.model.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive && lease.revocation.is_none())
 }
 
 fn seconds(n: u64) -> Nanos {
@@ -128,7 +129,10 @@ fn what_a_tenant_was_promised_ends_with_its_turn() {
     assert_eq!(state(&world, 1), State::Unresponsive);
     for who in [2, 3] {
         assert!(holds(&world, who));
-        assert!(world.core.budget(tenant(who))[0].bytes >= gib(2), "with room for what it has");
+        assert!(
+            budget::budget(&world.core.model, tenant(who))[0].bytes >= gib(2),
+            "with room for what it has"
+        );
     }
 }
 
@@ -140,8 +144,8 @@ fn a_refusal_is_believed_of_whom_it_was_told() {
     for _ in 0..100 {
         world.apply(&Op::MemoryRefused { who: 1, device: 0, bytes: 1 });
     }
-    assert!(world.core.unseen(tenant(1), device(0)) > gib(10));
-    assert_eq!(world.core.unseen(tenant(2), device(0)), Bytes::ZERO);
+    assert!(world.core.unaccounted(tenant(1), device(0)) > gib(10));
+    assert_eq!(world.core.unaccounted(tenant(2), device(0)), Bytes::ZERO);
     asks(&mut world, 2);
     assert!(holds(&world, 2));
 }
@@ -202,12 +206,16 @@ fn a_card_is_as_large_as_is_known_best_and_to_nobody_larger_than_it_says() {
     comes(&mut world, 1, Bytes(1));
     comes(&mut world, 2, gib(16));
     world.tell(Event::Capacity { device: device(1), capacity: gib(16) });
-    assert_eq!(world.core.budget(tenant(2))[0].bytes, gib(15));
-    assert_eq!(world.core.budget(tenant(1))[0].bytes, Bytes(1));
+    assert_eq!(budget::budget(&world.core.model, tenant(2))[0].bytes, gib(15));
+    assert_eq!(budget::budget(&world.core.model, tenant(1))[0].bytes, Bytes(1));
     world.tell(Event::Capacity { device: device(1), capacity: gib(1 << 16) });
-    assert_eq!(world.core.budget(tenant(2))[0].bytes, gib(15), "no more than the tenant's own word");
+    assert_eq!(
+        budget::budget(&world.core.model, tenant(2))[0].bytes,
+        gib(15),
+        "no more than the tenant's own word"
+    );
     world.tell(Event::Capacity { device: device(1), capacity: gib(8) });
-    assert_eq!(world.core.budget(tenant(2))[0].bytes, gib(7));
+    assert_eq!(budget::budget(&world.core.model, tenant(2))[0].bytes, gib(7));
 }
 
 #[test]
@@ -216,9 +224,9 @@ fn what_tenants_told_counts_again_when_the_card_turns_out_larger() {
     world.apply(&Op::Join { who: 1, holds: false });
     world.tell(Event::Device { tenant: tenant(1), device: device(0), capacity: Bytes(1) });
     has(&mut world, 1, 4, 4, 1);
-    assert_eq!(world.core.memory_of(tenant(1), device(0)).resident, Bytes(1));
+    assert_eq!(world.core.model.memory_of(tenant(1), device(0)).resident, Bytes(1));
     world.apply(&Op::Size { device: 0, gib: 16 });
-    let memory = world.core.memory_of(tenant(1), device(0));
+    let memory = world.core.model.memory_of(tenant(1), device(0));
     assert_eq!((memory.resident, memory.immovable), (gib(4), gib(1)));
 }
 

@@ -2,23 +2,30 @@
 use crate::Core;
 use crate::Priority;
 use crate::event::TenantId;
+use crate::memory::budget;
+use crate::memory::headroom;
 use crate::model::device::Device;
 use crate::model::lease::Step;
 use crate::model::tenant::{Stage, Tenant};
+use crate::policy::admission;
+use crate::policy::backfill;
+use crate::policy::bandwidth;
+use crate::policy::run_queue;
+use crate::policy::timers;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
 /// # Panics
 /// If something is not as it must be.
 pub fn verify_invariants(core: &Core) {
-    for (&id, tenant) in core.tenants.iter() {
+    for (&id, tenant) in core.model.tenants.iter() {
         verify_tenant(core, id, tenant);
     }
-    let of_groups: usize = core.groups.values().map(BTreeSet::len).sum();
-    assert_eq!(of_groups, core.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count());
-    for ((device, group), usage) in &core.usages {
+    let of_groups: usize = core.model.groups.values().map(BTreeSet::len).sum();
+    assert_eq!(of_groups, core.model.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count());
+    for ((device, group), usage) in &core.model.usages {
         let counts = |id: &TenantId| {
-            let tenant = &core.tenants[id];
+            let tenant = &core.model.tenants[id];
             let of_it = tenant.quota.is_some_and(|quota| quota.group == *group);
             of_it
                 && tenant.devices.contains_key(device)
@@ -26,19 +33,21 @@ pub fn verify_invariants(core: &Core) {
         };
         assert!(usage.holders.iter().all(counts), "{device} {group}: {:?}", usage.holders);
     }
-    for (&id, device) in &core.devices {
-        let stay = |other: &&TenantId| core.lease(**other).is_some_and(|lease| lease.revocation.is_none());
+    for (&id, device) in &core.model.devices {
+        let stay =
+            |other: &&TenantId| core.model.lease(**other).is_some_and(|lease| lease.revocation.is_none());
         let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
-        let sum: u128 = staying.iter().map(|other| u128::from(core.facts(*other, id).allocated.0)).sum();
-        let fit = core.settings.share && sum <= u128::from(core.usable(id).0);
+        let sum: u128 =
+            staying.iter().map(|other| u128::from(core.model.facts(*other, id).allocated.0)).sum();
+        let fit = core.model.settings.share && sum <= u128::from(budget::usable_on(&core.model, id).0);
         assert!(
             staying.len() <= 1
                 || fit
-                || core.settings.share && core.settings.evict == crate::event::EvictMode::Always,
+                || core.model.settings.share && core.model.settings.evict == crate::event::EvictMode::Always,
             "{id} has the holders {:?}",
             device.holders
         );
-        let named = || core.tenants.iter().filter_map(|(_, tenant)| tenant.devices.get(&id));
+        let named = || core.model.tenants.iter().filter_map(|(_, tenant)| tenant.devices.get(&id));
         let sum = named().fold((0, 0, 0), |sum, memory| {
             let wide = |bytes: nvshare_protocol::Bytes| u128::from(bytes.0);
             (sum.0 + wide(memory.allocated), sum.1 + wide(memory.resident), sum.2 + wide(memory.immovable))
@@ -46,36 +55,45 @@ pub fn verify_invariants(core: &Core) {
         assert_eq!((device.allocated, device.resident, device.immovable), sum, "{id}");
         assert_eq!(device.users, named().count(), "{id}");
         for other in device.holders.iter().chain(&device.beside) {
-            assert!(core.lease(*other).is_some(), "{other:?} is at {id} without a lease");
+            assert!(core.model.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
         verify_indexes(core, id, device);
         verify_clear(core, device);
         for (place, other) in device.queue.in_order() {
             let stands = |tenant: &Tenant| place_at(tenant, id) == Some(place);
-            assert!(core.tenants.get(&other).is_some_and(stands), "{other:?} at {id}");
+            assert!(core.model.tenants.get(&other).is_some_and(stands), "{other:?} at {id}");
         }
     }
-    let next: BTreeSet<TenantId> =
-        core.tenants.iter().map(|(id, _)| *id).filter(|id| core.is_next(*id)).collect();
+    let next: BTreeSet<TenantId> = core
+        .model
+        .tenants
+        .iter()
+        .map(|(id, _)| *id)
+        .filter(|id| run_queue::is_next(&core.model, *id))
+        .collect();
     assert_eq!(next, first_in_line(core));
-    assert!(core.dirty.is_empty());
+    assert!(core.model.dirty.is_empty());
     let deadline = core.next_deadline();
-    assert!(deadline.is_none_or(|at| at > core.now), "due at {deadline:?}, and it is {:?}", core.now);
-    let anybody_waits = core.devices.values().any(|device| !device.queue.is_empty());
+    assert!(
+        deadline.is_none_or(|at| at > core.model.now),
+        "due at {deadline:?}, and it is {:?}",
+        core.model.now
+    );
+    let anybody_waits = core.model.devices.values().any(|device| !device.queue.is_empty());
     assert!(!anybody_waits || deadline.is_some(), "somebody waits for something that never comes");
     assert!(core.actions.is_empty());
 }
 
 /// What is kept up to date so that nobody has to look for it.
 fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
-    assert_eq!(device.index, core.recomputed_index(id), "{id}");
+    assert_eq!(device.index, core.model.recomputed_index(id), "{id}");
     let outgoing = &device.index.evicting;
     let asked = |tenant: &Tenant| {
         let revoked = tenant.lease().and_then(|lease| lease.revocation);
         tenant.eviction.is_some() || revoked.is_some_and(|r| matches!(r.step, Step::Asked(_)))
     };
-    assert!(outgoing.iter().all(|other| asked(&core.tenants[other])), "{id}: {outgoing:?}");
-    let due = core.next_timer(id);
+    assert!(outgoing.iter().all(|other| asked(&core.model.tenants[other])), "{id}: {outgoing:?}");
+    let due = timers::next_timer(&core.model, id);
     assert!(
         due.is_none_or(|at| core.next_deadline().is_some_and(|next| next <= at)),
         "{id} is due at {due:?}"
@@ -94,8 +112,8 @@ fn place_at(tenant: &Tenant, device: DeviceId) -> Option<u64> {
 /// Those with several devices that nobody with one stands before at any of them wait in that order at all of them.
 fn verify_clear(core: &Core, device: &Device) {
     for &(_, id) in &device.queue.several {
-        let tenant = &core.tenants[&id];
-        let before = |device: &DeviceId| core.devices[device].queue.single.first().copied();
+        let tenant = &core.model.tenants[&id];
+        let before = |device: &DeviceId| core.model.devices[device].queue.single.first().copied();
         let leads =
             |(device, here): (&DeviceId, &u64)| before(device).is_none_or(|single| (*here, id) < single);
         let count = tenant.keys.iter().filter(|(device, _)| tenant.devices.contains_key(device));
@@ -110,13 +128,13 @@ fn verify_clear(core: &Core, device: &Device) {
 
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
-    let leads = |id: TenantId, device: &DeviceId| core.next_at(*device) == Some(id);
-    let tenants = core.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
+    let leads = |id: TenantId, device: &DeviceId| backfill::next_at(&core.model, *device) == Some(id);
+    let tenants = core.model.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
 
 fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
-    let devices = || tenant.devices.keys().map(|device| (device, &core.devices[device]));
+    let devices = || tenant.devices.keys().map(|device| (device, &core.model.devices[device]));
     match &tenant.stage {
         Stage::Idle => {
             assert!(
@@ -124,10 +142,10 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             );
         }
         Stage::Waiting(request) => {
-            assert!(core.enabled, "{id:?} waits while switched off");
+            assert!(core.model.enabled, "{id:?} waits while switched off");
             if let Some(until) = request.throttled_until {
                 assert!(
-                    until > core.now && (tenant.quota.is_some() || request.in_debt),
+                    until > core.model.now && (tenant.quota.is_some() || request.in_debt),
                     "{id:?} may hold again"
                 );
                 let lined_up =
@@ -135,15 +153,17 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
             }
-            let starved = request.requested_at.saturating_add(core.settings.starvation) <= core.now;
+            let starved =
+                request.requested_at.saturating_add(core.model.settings.starvation) <= core.model.now;
             let higher = |priority: Priority| priority > request.priority;
             let outranked = |(_, device): (_, &Device)| {
-                let waits =
-                    device.queue.in_order().filter_map(|(_, other)| match &core.tenants[&other].stage {
+                let waits = device.queue.in_order().filter_map(|(_, other)| {
+                    match &core.model.tenants[&other].stage {
                         Stage::Waiting(other) => Some(other.priority),
                         _ => None,
-                    });
-                let holds = device.holders.iter().filter_map(|other| core.lease(*other));
+                    }
+                });
+                let holds = device.holders.iter().filter_map(|other| core.model.lease(*other));
                 let stay = holds.filter(|lease| lease.revocation.is_none()).map(|lease| lease.priority);
                 waits.chain(stay).any(higher)
             };
@@ -157,23 +177,27 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 return;
             }
             if request.parked {
-                assert!(tenant.swaps && !core.can_ever_fit(id), "{id:?} waits aside and could have room");
+                assert!(
+                    tenant.swaps && !headroom::can_ever_fit(&core.model, id),
+                    "{id:?} waits aside and could have room"
+                );
                 assert!(!devices().any(lined_up), "{id:?} waits aside and in line");
                 return;
             }
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
-                !core.victims_on(*device, id).is_empty() || core.next_at(*device) != Some(id)
+                !admission::victims_on(&core.model, *device, id).is_empty()
+                    || backfill::next_at(&core.model, *device) != Some(id)
             };
-            let held_up = core.grace_until(id).is_some()
+            let held_up = admission::grace_until(&core.model, id).is_some()
                 || tenant.devices.is_empty()
-                || core.awaits_evictions(id)
-                || tenant.swaps && core.lacks_room(id)
+                || headroom::awaits_evictions(&core.model, id)
+                || tenant.swaps && budget::lacks_room(&core.model, id)
                 || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
         }
         Stage::Leased(lease) => {
-            assert!(core.enabled, "{id:?} has a lease while switched off");
+            assert!(core.model.enabled, "{id:?} has a lease while switched off");
             for (name, device) in devices() {
                 assert_eq!(device.holders.contains(&id), lease.devices.contains(name), "{id:?} {name}");
                 assert_eq!(device.beside.contains(&id), !lease.devices.contains(name), "{id:?} {name}");
@@ -181,14 +205,14 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             let whole = lease.devices.len() == tenant.devices.len();
             assert!(whole || lease.revocation.is_some(), "{id:?} is half granted");
             assert!(!lease.unresponsive || lease.devices.is_empty(), "{id:?} is stuck and keeps others out");
-            let wanted = lease.devices.iter().any(|device| !core.devices[device].queue.is_empty());
+            let wanted = lease.devices.iter().any(|device| !core.model.devices[device].queue.is_empty());
             let wanted = wanted || lease.has_quota;
             assert!(lease.devices.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
             assert_eq!(lease.has_quota, tenant.quota.is_some(), "{id:?}");
             for (&name, _) in devices().filter(|_| lease.has_quota && lease.ready_at.is_some()) {
-                let usage = &core.usages[&(name, tenant.quota.unwrap().group)];
+                let usage = &core.model.usages[&(name, tenant.quota.unwrap().group)];
                 assert!(usage.holders.contains(&id), "{id:?} has {name} and it does not count");
-                let (used, most) = core.quota_at(tenant, lease, name).unwrap();
+                let (used, most) = bandwidth::quota_at(&core.model, tenant, lease, name).unwrap();
                 let stays = lease.revocation.is_none() && lease.devices.contains(&name);
                 assert!(!stays || used < most, "{id:?} has used up its quota of {name} and stays");
             }

@@ -2,8 +2,10 @@
 use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, EvictMode, TenantId};
+use crate::model::request::Request;
 use crate::model::settings::{Quantum, Settings};
-use crate::model::tenant::{Request, Stage, Tenant};
+use crate::model::tenant::{Stage, Tenant};
+use crate::policy::run_queue;
 use crate::trace::print;
 use crate::{Core, Priority, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
@@ -137,7 +139,7 @@ fn operation() -> impl Strategy<Value = Op> {
         let fixed = (0..30_000_u64).prop_map(|millis| Quantum::Fixed(Nanos::from_millis(millis)));
         prop::option::of(prop_oneof![fixed, Just(Quantum::Auto)])
     };
-    let evict = prop_oneof![Just(Evict::Pressure), Just(Evict::Always), Just(Evict::Never)];
+    let evict = prop_oneof![Just(EvictMode::Pressure), Just(EvictMode::Always), Just(EvictMode::Never)];
     prop_oneof![
         6 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, holds)| Op::Join { who, holds }),
         2 => who().prop_map(|who| Op::Leave { who }),
@@ -202,7 +204,7 @@ impl World {
         }
         verify_invariants(&self.core);
         for id in &self.pending {
-            let stage = &self.core.tenants[id].stage;
+            let stage = &self.core.model.tenants[id].stage;
             let kept =
                 matches!(stage, Stage::Waiting(_)) || matches!(stage, Stage::Leased(l) if l.rerequested);
             assert!(kept, "the request of {id:?} is lost");
@@ -218,8 +220,8 @@ impl World {
             }
             Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
             Event::Requested { tenant } if self.core.enabled() => {
-                let granted = self.core.lease(*tenant).is_some_and(|lease| lease.revocation.is_none());
-                if self.core.tenants.get(tenant).is_some() && !granted {
+                let granted = self.core.model.lease(*tenant).is_some_and(|lease| lease.revocation.is_none());
+                if self.core.model.tenants.get(tenant).is_some() && !granted {
                     self.pending.insert(*tenant);
                 }
             }
@@ -236,22 +238,28 @@ impl World {
         | Action::Enabled { tenant, .. }
         | Action::NoRoom { tenant, .. }
         | Action::Stuck { tenant, .. }) = action;
-        assert!(self.core.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
+        assert!(self.core.model.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
         if let Action::Grant { tenant, grant } = action {
             self.pending.remove(tenant);
             let devices: Vec<DeviceId> = grant.budget.iter().map(|share| share.device).collect();
-            let named: Vec<DeviceId> = self.core.tenants[tenant].devices.keys().copied().collect();
+            let named: Vec<DeviceId> = self.core.model.tenants[tenant].devices.keys().copied().collect();
             assert_eq!(devices, named, "{tenant:?} was granted something else than it named");
         }
     }
 
     fn nobody_waits_too_long(&mut self) {
-        let next = self.core.tenants.iter().map(|(id, _)| *id).filter(|id| self.core.is_next(*id));
+        let next = self
+            .core
+            .model
+            .tenants
+            .iter()
+            .map(|(id, _)| *id)
+            .filter(|id| run_queue::is_next(&self.core.model, *id));
         // Room that comes too slowly is waited for by those that swap.
-        let next: Vec<TenantId> = next.filter(|id| !self.core.tenants[id].swaps).collect();
+        let next: Vec<TenantId> = next.filter(|id| !self.core.model.tenants[id].swaps).collect();
         self.first.retain(|id, _| next.contains(id));
         for id in next {
-            let devices: Vec<DeviceId> = self.core.tenants[&id].devices.keys().copied().collect();
+            let devices: Vec<DeviceId> = self.core.model.tenants[&id].devices.keys().copied().collect();
             let entry = self.first.entry(id).or_insert_with(|| (self.now, devices.clone()));
             if entry.1 != devices {
                 *entry = (self.now, devices);
@@ -279,7 +287,7 @@ impl World {
 
     pub fn apply(&mut self, op: &Op) {
         let its = |who: u64, lease: Lease, core: &Core| match lease {
-            Lease::Its => core.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
+            Lease::Its => core.model.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
             Lease::Other(n) => LeaseId(n),
         };
         let event = match *op {
@@ -345,7 +353,7 @@ impl World {
 
 impl Core {
     fn heaviest(&self) -> u32 {
-        self.tenants.iter().map(|(_, tenant)| tenant.weight).max().unwrap_or_default().max(1)
+        self.model.tenants.iter().map(|(_, tenant)| tenant.weight).max().unwrap_or_default().max(1)
     }
 }
 
@@ -366,7 +374,7 @@ proptest! {
         // From here on every tenant is silent: all that wait are served all the same.
         let waiting = |world: &World, counts: fn(&Request) -> bool, since: Nanos| {
             let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.requested_at <= since);
-            world.core.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
+            world.core.model.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
         };
         let n = waiting(&world, |request| !request.parked, world.now) as u64;
         let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);

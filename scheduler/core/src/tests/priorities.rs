@@ -5,8 +5,8 @@ use super::world::World as Cards;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{gib, tenant};
+use crate::model::priority::Priority::{self, High, Low, Normal};
 use crate::model::settings::Settings;
-use crate::policy::priority::Priority::{self, High, Low, Normal};
 use nvshare_protocol::Nanos;
 
 const GIB: u64 = 1 << 30;
@@ -30,11 +30,11 @@ fn asks(world: &mut World, who: u64, priority: Priority, size: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some()
+    world.core.model.lease(tenant(who)).is_some()
 }
 
 fn told_to_leave(world: &World, who: u64) -> bool {
-    world.core.lease(tenant(who)).is_some_and(|lease| lease.revocation.is_some())
+    world.core.model.lease(tenant(who)).is_some_and(|lease| lease.revocation.is_some())
 }
 
 /// Moves out all that it has and answers; the next one is ready at once.

@@ -5,6 +5,8 @@ use super::world::World;
 use super::world::card::Model;
 use super::world::client::{Load, Spec};
 use crate::Settings;
+use crate::policy::quantum;
+use crate::policy::thrash;
 use nvshare_protocol::Nanos;
 
 /// An H100 of which 32 GiB are for tenants: two of 24 lack 16, which move in a third of a second.
@@ -55,7 +57,13 @@ fn pausing_tenants_do_not_starve_one_that_always_computes() {
     let world = run(settings(), &[steps(24, 20, 150), steps(24, 20, 150), batch], time);
     assert!(per_mille(world.clients[2].figures.computed, time) >= 250, "{:?}", world.clients[2].figures);
     let core = world.core.as_ref().unwrap();
-    let quantum = core.devices.keys().map(|device| core.device_quantum(Some(*device))).max().unwrap();
+    let quantum = core
+        .model
+        .devices
+        .keys()
+        .map(|device| quantum::device_quantum(&core.model, Some(*device)))
+        .max()
+        .unwrap();
     for client in &world.clients {
         assert!(client.figures.longest_wait.0 < 4 * quantum.0, "{quantum:?}: {:?}", client.figures);
     }
@@ -70,8 +78,11 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
         for _ in 0..120 {
             world.run(world.now.saturating_add(seconds(1)));
             let core = world.core.as_ref().unwrap();
-            let kept = core.tenants.iter().filter_map(|(_, tenant)| tenant.lease());
-            assert!(kept.into_iter().all(|lease| core.hold_idle_until(lease) == Nanos::ZERO), "{own} GiB");
+            let kept = core.model.tenants.iter().filter_map(|(_, tenant)| tenant.lease());
+            assert!(
+                kept.into_iter().all(|lease| thrash::hold_idle_until(&core.model, lease) == Nanos::ZERO),
+                "{own} GiB"
+            );
         }
     }
 }
@@ -79,7 +90,7 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
 mod by_hand {
     use super::super::operations::{Lease, Op, World};
     use super::*;
-    use crate::policy::thrash::ThrashMeter;
+    use crate::model::decay::ThrashMeter;
 
     /// 1 holds, 2 waits, and a hand-over costs 0.4 s; whether that has often been regretted.
     fn held(thrashed: bool) -> World {
@@ -90,8 +101,8 @@ mod by_hand {
             world.apply(&Op::Request { who });
         }
         world.apply(&Op::Ready { who: 1, lease: Lease::Its });
-        let now = world.core.now;
-        let device = world.core.devices.values_mut().next().unwrap();
+        let now = world.core.model.now;
+        let device = world.core.model.devices.values_mut().next().unwrap();
         device.cost = (Nanos::ZERO, Nanos::from_millis(400));
         if thrashed {
             device.thrash.add(now, Nanos(ThrashMeter::ALWAYS.0 / 2));
@@ -104,7 +115,7 @@ mod by_hand {
     }
 
     fn is_revoked(world: &World) -> bool {
-        world.core.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some())
+        world.core.model.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some())
     }
 
     #[test]
@@ -140,7 +151,7 @@ mod by_hand {
     fn nobody_is_kept_beyond_the_quantum() {
         let mut world = held(true);
         let quantum = world.core.settings().quantum;
-        world.core.devices.values_mut().next().unwrap().cost = (Nanos::ZERO, quantum);
+        world.core.model.devices.values_mut().next().unwrap().cost = (Nanos::ZERO, quantum);
         idle(&mut world);
         world.wait(quantum.saturating_add(Nanos::from_millis(10)));
         assert!(is_revoked(&world));
@@ -155,7 +166,7 @@ mod by_hand {
             world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 1 });
             world.wait(Nanos::from_millis(after));
             world.apply(&Op::Request { who: 1 });
-            let regret = world.core.devices.values().next().unwrap().thrash.at(world.core.now);
+            let regret = world.core.model.devices.values().next().unwrap().thrash.at(world.core.model.now);
             assert_eq!(regret > Nanos::ZERO, regretted, "after {after} ms");
         }
     }

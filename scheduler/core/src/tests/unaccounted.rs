@@ -70,7 +70,7 @@ fn core() -> Core {
 
 fn refuse(core: &mut Core, at: Nanos, bytes: Bytes) -> Bytes {
     core.handle(at, Event::MemoryRefused { tenant: tenant(1), device: device(1), bytes });
-    core.unseen(tenant(1), device(1))
+    core.unaccounted(tenant(1), device(1))
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_refused_is_not_there_for_a_while() {
     let ends = |core: &mut Core, begin: Nanos| {
         let still = |core: &mut Core, second| {
             core.handle(seconds(second), Event::Tick);
-            core.unseen(tenant(1), device(1)) > Bytes(0)
+            core.unaccounted(tenant(1), device(1)) > Bytes(0)
         };
         (begin.0 / Nanos::SECOND.0..).find(|second| !still(core, *second)).unwrap()
     };
@@ -102,10 +102,10 @@ fn it_goes_with_a_tenant_and_nonsense_changes_nothing() {
     assert_eq!(refuse(&mut core, Nanos(1), gib(8)), Bytes(0), "the core knows that");
     core.handle(Nanos(2), Event::MemoryRefused { tenant: tenant(9), device: device(1), bytes: gib(1) });
     core.handle(Nanos(2), Event::MemoryRefused { tenant: tenant(1), device: device(2), bytes: gib(1) });
-    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
+    assert_eq!(core.unaccounted(tenant(1), device(1)), Bytes(0));
     assert!(refuse(&mut core, Nanos(3), gib(1)) > Bytes(0));
     core.handle(Nanos(4), Event::Left { tenant: tenant(1) });
-    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
+    assert_eq!(core.unaccounted(tenant(1), device(1)), Bytes(0));
 }
 
 /// Another tenant holds the device with all of its 12 GiB there; the first one waits for it with 8 that are not.
@@ -160,7 +160,7 @@ fn what_came_in_all_the_same_was_not_taken_by_others() {
     let granule = Bytes(2 * MIB);
     assert_eq!(refuse(&mut core, Nanos(1), gib(1)), gib(6).saturating_add(granule));
     has(&mut core, 1, Nanos(2), gib(15), gib(10));
-    assert_eq!(core.unseen(tenant(1), device(1)), gib(5));
+    assert_eq!(core.unaccounted(tenant(1), device(1)), gib(5));
     has(&mut core, 1, Nanos(3), gib(15), gib(15));
-    assert_eq!(core.unseen(tenant(1), device(1)), Bytes(0));
+    assert_eq!(core.unaccounted(tenant(1), device(1)), Bytes(0));
 }

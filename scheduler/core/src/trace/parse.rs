@@ -1,8 +1,8 @@
 //! The lines of [`crate::print`] read back: settings and events.
 use crate::Settings;
 use crate::event::{Event, EvictMode, TenantId};
+use crate::model::priority::Priority;
 use crate::model::settings::{Quantum, seconds};
-use crate::policy::priority::Priority;
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeMap;

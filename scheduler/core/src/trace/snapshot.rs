@@ -1,11 +1,15 @@
 //! A picture of one moment, for whoever asks.
-use crate::Core;
-use crate::event::{EvictMode, TenantId};
+use crate::event::EvictMode;
+use crate::memory::headroom;
+use crate::model::Model;
+use crate::model::ids::TenantId;
 use crate::model::lease::Step;
+use crate::model::memory_use::MemoryUse;
+use crate::model::priority::Priority;
 use crate::model::settings::Quantum;
-use crate::model::span::{Span, SpanKind};
-use crate::model::tenant::{MemoryUse, Stage, Tenant};
-use crate::policy::priority::Priority;
+use crate::model::span::{Span, SpanKind, SpanLog};
+use crate::model::tenant::{Stage, Tenant};
+use crate::policy::{bandwidth, quantum};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 /// Everything at the time of the last event.
@@ -122,65 +126,6 @@ impl State {
     }
 }
 
-impl Core {
-    /// The picture after the last event. Costs time in proportion to the number of tenants.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            now: self.now,
-            enabled: self.enabled,
-            quantum: self.device_quantum(None),
-            auto: self.settings.auto,
-            evict: self.settings.evict,
-            devices: self.device_views(),
-            tenants: self.tenants.iter().map(|(&id, tenant)| self.tenant_view(id, tenant)).collect(),
-            open: self.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
-            dropped: self.spans.dropped(),
-        }
-    }
-
-    fn device_views(&self) -> Vec<DeviceView> {
-        let bytes = |sum: u128| Bytes(u64::try_from(sum).unwrap_or(u64::MAX));
-        let view = |(&id, device): (&DeviceId, &crate::model::device::Device)| DeviceView {
-            id,
-            capacity: device.capacity,
-            allocated: bytes(device.allocated),
-            resident: bytes(self.resident_on(id)),
-            immovable: bytes(device.immovable),
-            outside: device.external,
-            quantum: self.device_quantum(Some(id)),
-            own_quantum: self.settings.quanta.get(&id).copied(),
-            cost: device.cost,
-            rate: device.fetch_rate,
-            holders: device.holders.iter().copied().collect(),
-            beside: device.beside.iter().copied().collect(),
-            waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
-            handovers: device.handovers,
-        };
-        self.devices.iter().map(view).collect()
-    }
-
-    fn tenant_view(&self, id: TenantId, tenant: &Tenant) -> TenantView {
-        let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| self.now.saturating_sub(lease.granted_at));
-        let now_waited = match &tenant.stage {
-            Stage::Waiting(request) => self.now.saturating_sub(request.since),
-            _ => Nanos::ZERO,
-        };
-        TenantView {
-            id,
-            state: state(tenant),
-            lease: tenant.lease().map(|lease| lease.id),
-            memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
-            held: tenant.time_held.saturating_add(now_held),
-            waited: tenant.time_waited.saturating_add(now_waited),
-            grants: tenant.grants,
-            weight: tenant.weight.max(1),
-            priority: tenant.priority,
-            time_share: self.quota_of(tenant).map(|quota| quota.percent),
-        }
-    }
-}
-
 fn state(tenant: &Tenant) -> State {
     match &tenant.stage {
         _ if tenant.is_disconnected => State::Disconnected,
@@ -206,4 +151,61 @@ fn open_span(id: TenantId, tenant: &Tenant) -> Option<Span> {
     };
     let devices = tenant.devices.keys().copied().collect();
     Some(Span { tenant: id, lease, devices, kind, start, end: None, bytes: Bytes::ZERO })
+}
+
+/// The picture after the last event. Costs time in proportion to the number of tenants.
+#[must_use]
+pub(crate) fn snapshot(model: &Model, spans: &SpanLog) -> Snapshot {
+    Snapshot {
+        now: model.now,
+        enabled: model.enabled,
+        quantum: quantum::device_quantum(model, None),
+        auto: model.settings.auto,
+        evict: model.settings.evict,
+        devices: device_views(model),
+        tenants: model.tenants.iter().map(|(&id, tenant)| tenant_view(model, id, tenant)).collect(),
+        open: model.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
+        dropped: spans.dropped(),
+    }
+}
+
+fn device_views(model: &Model) -> Vec<DeviceView> {
+    let bytes = |sum: u128| Bytes(u64::try_from(sum).unwrap_or(u64::MAX));
+    let view = |(&id, device): (&DeviceId, &crate::model::device::Device)| DeviceView {
+        id,
+        capacity: device.capacity,
+        allocated: bytes(device.allocated),
+        resident: bytes(headroom::resident_on(model, id)),
+        immovable: bytes(device.immovable),
+        outside: device.external,
+        quantum: quantum::device_quantum(model, Some(id)),
+        own_quantum: model.settings.quanta.get(&id).copied(),
+        cost: device.cost,
+        rate: device.fetch_rate,
+        holders: device.holders.iter().copied().collect(),
+        beside: device.beside.iter().copied().collect(),
+        waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
+        handovers: device.handovers,
+    };
+    model.devices.iter().map(view).collect()
+}
+
+fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant) -> TenantView {
+    let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| model.now.saturating_sub(lease.granted_at));
+    let now_waited = match &tenant.stage {
+        Stage::Waiting(request) => model.now.saturating_sub(request.since),
+        _ => Nanos::ZERO,
+    };
+    TenantView {
+        id,
+        state: state(tenant),
+        lease: tenant.lease().map(|lease| lease.id),
+        memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
+        held: tenant.time_held.saturating_add(now_held),
+        waited: tenant.time_waited.saturating_add(now_waited),
+        grants: tenant.grants,
+        weight: tenant.weight.max(1),
+        priority: tenant.priority,
+        time_share: bandwidth::quota_of(model, tenant).map(|quota| quota.percent),
+    }
 }

@@ -3,7 +3,7 @@
 use super::memory::{Batch, Holding};
 use crate::Priority;
 use crate::event::TenantId;
-use crate::model::tenant::MemoryUse;
+use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::tenant::{Grant, Revoke, Share};
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::VecDeque;

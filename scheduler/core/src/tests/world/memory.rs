@@ -1,7 +1,7 @@
 //! A client's memory on one card: pieces, each with its contents in one place, moved as the library's swap engine
 //! moves them.
 use super::card::Card;
-use crate::model::tenant::MemoryUse;
+use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::Bytes;
 
 /// As large as the library's own.

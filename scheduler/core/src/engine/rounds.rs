@@ -1,0 +1,180 @@
+//! Rounds and debts are kept.
+use crate::model::Model;
+use crate::model::decay::DecayingSum;
+use crate::model::ids::{Owner, TenantId};
+use crate::model::lease::Lease;
+use crate::model::priority::Priority;
+use crate::model::queue_key::{Class, queue_key, round_of};
+use crate::model::request::Request;
+use crate::policy::fairness;
+use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
+use nvshare_protocol::{DeviceId, Nanos};
+
+/// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
+/// have four fifths of the time in the long run. Who says that its work does not end pays less.
+const SILENCE_FACTOR: u64 = 4;
+
+const OVERRUN_FACTOR: u64 = 2;
+
+/// So late, beyond the time that its memory takes, may an answer be that costs its owner nothing.
+const FREE_LATENESS: Nanos = Nanos::from_millis(500);
+
+/// No debt is longer.
+const MAX_DEBT: Nanos = Nanos(600 * Nanos::SECOND.0);
+
+/// The tenant is there.
+pub(crate) fn open_account(model: &mut Model, id: TenantId) {
+    let owner = model.owner_of(id);
+    model.accounts.entry(owner).or_default().tenants += 1;
+}
+
+/// It is gone.
+pub(crate) fn close_account(model: &mut Model, owner: Owner) {
+    let Some(account) = model.accounts.get_mut(&owner) else { return };
+    account.tenants = account.tenants.saturating_sub(1);
+    if account.tenants == 0 {
+        model.accounts.remove(&owner);
+    }
+}
+
+/// It is this owner's from now on.
+pub(crate) fn on_owner(model: &mut Model, id: TenantId, owner: u64) {
+    if model.tenants.get(&id).is_none() {
+        return;
+    }
+    close_account(model, model.owner_of(id));
+    if let Some(tenant) = model.tenants.get_mut(&id) {
+        tenant.owner = Some(Owner::Named(owner));
+    }
+    open_account(model, id);
+    model.reindex(id);
+}
+
+/// A place in line for the tenant's next turn: behind all requests of its owner's, and behind the first ones of others.
+/// One that uses several devices has a place at each, too.
+pub(crate) fn next_key(model: &mut Model, id: TenantId, priority: Priority, class: Class) -> u64 {
+    model.arrivals += 1;
+    let devices = model.devices_of(id);
+    match devices[..] {
+        // It stands in no line yet.
+        [] => queue_key(priority, class, model.served_round, model.arrivals),
+        [device] => new_key(model, id, Some(device), priority, class),
+        _ => {
+            for device in devices {
+                assign_device_key(model, id, device, priority, class);
+            }
+            new_key(model, id, None, priority, class)
+        }
+    }
+}
+
+/// Where one that uses several devices stands among those that use this one alone.
+pub(crate) fn assign_device_key(
+    model: &mut Model,
+    id: TenantId,
+    device: DeviceId,
+    priority: Priority,
+    class: Class,
+) {
+    let here = new_key(model, id, Some(device), priority, class);
+    if let Some(tenant) = model.tenants.get_mut(&id) {
+        tenant.keys.insert(device, here);
+    }
+}
+
+/// None: among those that use several devices.
+pub(crate) fn new_key(
+    model: &mut Model,
+    id: TenantId,
+    device: Option<DeviceId>,
+    priority: Priority,
+    class: Class,
+) -> u64 {
+    let at = device.and_then(|device| model.devices.get(&device));
+    let served = at.map_or(model.served_round, |at| at.served_round);
+    let owner = model.owner_of(id);
+    // The round that is being served is closed to newcomers: those who come under new names do not prolong it.
+    let next =
+        model.accounts.entry(owner).or_default().next_rounds.entry((device, priority)).or_insert(served + 1);
+    let round = served.max(*next);
+    // The rest of a turn is no new one.
+    if class != Class::Continuing {
+        *next = round + 1;
+    }
+    queue_key(priority, class, round, model.arrivals)
+}
+
+/// The tenant's request, which stood there, is served.
+pub(crate) fn mark_served(model: &mut Model, id: TenantId, place: u64) {
+    let Some(tenant) = model.tenants.get(&id) else { return };
+    let several = tenant.devices.len() > 1;
+    if several {
+        model.served_round = model.served_round.max(round_of(place));
+    }
+    for device in tenant.devices.keys() {
+        let here = tenant.keys.get(device).copied().filter(|_| several).unwrap_or(place);
+        if let Some(at) = model.devices.get_mut(device) {
+            at.served_round = at.served_round.max(round_of(here));
+        }
+    }
+}
+
+/// The request was not served: it counts as no round of its owner's.
+pub(crate) fn refund_round(model: &mut Model, id: TenantId, request: &Request) {
+    let Some(tenant) = model.tenants.get(&id).filter(|_| request.continues.is_none()) else { return };
+    let several = tenant.devices.len() > 1;
+    let at = tenant.devices.keys().map(|device| Some(*device)).chain(several.then_some(None));
+    let owner = model.owner_of(id);
+    let Some(account) = model.accounts.get_mut(&owner) else { return };
+    for device in at {
+        if let Some(next) = account.next_rounds.get_mut(&(device, request.priority)) {
+            *next = next.saturating_sub(1);
+        }
+    }
+}
+
+/// Nobody uses the device any more.
+pub(crate) fn drop_rounds(model: &mut Model, device: DeviceId) {
+    for account in model.accounts.values_mut() {
+        account.next_rounds.retain(|(at, _), _| *at != Some(device));
+    }
+}
+
+/// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for twice
+/// as long, or four times where it gave no sign of life. The caller knows that others waited.
+pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool) {
+    if lost == Nanos::ZERO {
+        return;
+    }
+    let times = if silent { SILENCE_FACTOR } else { OVERRUN_FACTOR };
+    let (now, owner) = (model.now, model.owner_of(id));
+    // Debts of those who have gone are remembered until they are over.
+    model.debts.retain(|_, until| *until > now);
+    let until = model.debts.entry(owner).or_insert(now);
+    *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MAX_DEBT));
+}
+
+/// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began and that the
+/// tenant gave back, and what lasted longer after the revocation than its memory takes to move.
+pub(crate) fn charge_lateness(model: &mut Model, id: TenantId, lease: &Lease, given_back: bool) {
+    if lease.unresponsive || !fairness::others_wait_for(model, id, lease) {
+        return;
+    }
+    let (since, moves, silent) = match (lease.ready_at, lease.revocation) {
+        // It finds out whether others have said the truth.
+        (None, _) if lease.is_trial || !given_back => return,
+        (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
+        (_, Some(revocation)) => (revocation.first_at, revocation.resident_at_start, false),
+        _ => return,
+    };
+    let since = since.max(lease.contended_since);
+    let due = since.saturating_add(transfer_time(moves, MIN_FETCH_RATE)).saturating_add(FREE_LATENESS);
+    charge(model, id, model.now.saturating_sub(due), silent);
+}
+
+pub(crate) fn charge_boost(model: &mut Model, id: TenantId, held: Nanos) {
+    let (now, owner) = (model.now, model.owner_of(id));
+    if let Some(account) = model.accounts.get_mut(&owner) {
+        DecayingSum::add(&mut account.boosted, now, held);
+    }
+}

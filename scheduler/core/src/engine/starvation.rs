@@ -1,0 +1,52 @@
+//! Requests that have starved are promoted.
+use crate::engine::queueing;
+use crate::model::Model;
+use crate::model::ids::{Owner, TenantId};
+use crate::model::priority::Priority;
+use crate::model::queue_key::{Class, queue_key, round_of};
+use crate::model::tenant::{Stage, Tenant};
+use crate::policy::priority;
+use nvshare_protocol::DeviceId;
+use std::collections::BTreeSet;
+
+/// Those who have waited for too long while higher ones were served count as high for this request.
+pub(crate) fn promote_starved(model: &mut Model, devices: &BTreeSet<DeviceId>) {
+    for &device in devices {
+        loop {
+            let due = priority::starving_at(model, device).find(|(at, _)| *at <= model.now);
+            let Some((_, id)) = due else { break };
+            promote(model, id);
+        }
+    }
+}
+
+/// One of an owner's tenants at a time on a device: for the others there the time of starving begins anew.
+fn restart_starvation_of_kin(model: &mut Model, id: TenantId) {
+    let (now, owner) = (model.now, model.owner_of(id));
+    let Owner::Named(_) = owner else { return };
+    let Some(raised) = model.tenants.get(&id) else { return };
+    let shares = |tenant: &Tenant| tenant.devices.keys().any(|device| raised.devices.contains_key(device));
+    let kin = model.tenants.iter().filter(|(other, tenant)| **other != id && tenant.owner == Some(owner));
+    let kin = kin.filter(|(_, tenant)| shares(tenant));
+    let kin: Vec<TenantId> = kin.map(|(id, _)| *id).collect();
+    for other in kin {
+        let tenant = model.tenants.get_mut(&other);
+        if let Some(Stage::Waiting(request)) = tenant.map(|tenant| &mut tenant.stage)
+            && !request.starved
+        {
+            request.requested_at = now;
+            model.reindex(other);
+        }
+    }
+}
+
+fn promote(model: &mut Model, id: TenantId) {
+    let Some(Stage::Waiting(request)) = model.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
+        return;
+    };
+    (request.priority, request.starved, request.interactive, request.continues) =
+        (Priority::High, true, false, None);
+    queueing::rekey(model, id, |was| queue_key(Priority::High, Class::Regular, round_of(was), was));
+    restart_starvation_of_kin(model, id);
+    model.reindex(id);
+}

@@ -1,0 +1,52 @@
+//! What a tenant may bring in ahead of its grant, and when it begins.
+use crate::memory::{budget, headroom};
+use crate::model::Model;
+use crate::model::ids::TenantId;
+use nvshare_protocol::tenant::Share;
+use nvshare_protocol::{Bytes, Nanos};
+
+/// Fetching ahead is told again when so much more can come.
+const PREFETCH_STEP: Bytes = Bytes(128 << 20);
+
+/// How fast memory comes in where that has not been measured, bytes a second.
+const DEFAULT_FETCH_RATE: u64 = 20_000_000_000;
+
+/// Fetching ahead begins so much earlier than it must, for messages and other delays.
+const PREFETCH_MARGIN: Nanos = Nanos::from_millis(30);
+
+/// When the tenant's fetching ahead has to begin so that it ends with the turns in its way; none if there is nothing
+/// to fetch yet.
+pub(crate) fn prefetch_starts_at(model: &Model, id: TenantId, clear_at: Option<Nanos>) -> Option<Nanos> {
+    prefetch_shares(model, id)?;
+    // Holders that are on their way out: at once.
+    let Some(clear_at) = clear_at else { return Some(model.now) };
+    let tenant = model.tenants.get(&id)?;
+    let time = tenant.devices.iter().map(|(device, memory)| {
+        let rate =
+            Some(model.devices[device].fetch_rate).filter(|rate| *rate > 0).unwrap_or(DEFAULT_FETCH_RATE);
+        let lacks = memory.lacks().0;
+        // Half as much again as it takes by itself, for the holder computes and others may move too.
+        u64::try_from(u128::from(lacks) * 1_500_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
+    });
+    Some(clear_at.saturating_sub(Nanos(time.max().unwrap_or(0))).saturating_sub(PREFETCH_MARGIN))
+}
+
+/// What the tenant could bring in ahead of its grant, if that is news to it.
+pub(crate) fn prefetch_shares(model: &Model, id: TenantId) -> Option<Vec<Share>> {
+    let tenant = model.tenants.get(&id)?;
+    let may = model.settings.overlap || tenant.lease().is_some();
+    if !may || !budget::evicts_itself(model, id) || tenant.eviction.is_some() {
+        return None;
+    }
+    let mut news = false;
+    let shares = tenant.devices.iter().map(|(&device, memory)| {
+        let most =
+            memory.resident.0.saturating_add(headroom::free_for(model, id, device).0).min(memory.allocated.0);
+        let told = tenant.prefetch.get(&device).copied().unwrap_or(memory.resident);
+        let more = most.saturating_sub(told.max(memory.resident).0);
+        news |= more >= PREFETCH_STEP.0 || more > 0 && most == memory.allocated.0;
+        Share { device, bytes: Bytes(most) }
+    });
+    let shares: Vec<Share> = shares.collect();
+    news.then_some(shares)
+}

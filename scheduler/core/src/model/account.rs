@@ -1,0 +1,14 @@
+//! An owner's place in the rounds.
+use crate::model::decay::HeldTime;
+use crate::model::priority::Priority;
+use nvshare_protocol::DeviceId;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnerAccount {
+    pub tenants: usize,
+    /// The rounds in which its next requests of each priority are served: at each device, and of tenants with several.
+    pub next_rounds: BTreeMap<(Option<DeviceId>, Priority), u64>,
+    /// Time that its tenants had devices because they came before others.
+    pub boosted: HeldTime,
+}
