@@ -5,7 +5,6 @@ use crate::event::Action;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
-use crate::model::queue_key::{PRIORITY_SHIFT, priority_bits};
 use crate::model::tenant::Stage;
 
 /// Of the tenant, for its present request or turn as for those to come.
@@ -17,7 +16,7 @@ pub(crate) fn on_priority(model: &mut Model, id: TenantId, priority: Priority) {
         Stage::Waiting(request) if request.starved => {}
         Stage::Waiting(request) => {
             request.priority = priority;
-            queueing::rekey(model, id, |was| priority_bits(priority) | was & ((1 << PRIORITY_SHIFT) - 1));
+            queueing::rekey(model, id, |was| was.with_priority(priority));
         }
         Stage::Leased(lease) => lease.priority = priority,
     }

@@ -6,7 +6,7 @@ use crate::memory::{budget, headroom};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
-use crate::model::queue_key::{Class, round_of};
+use crate::model::queue_key::{Class, QueueKey};
 use crate::model::tenant::Stage;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub(crate) enum QueuePart {
 }
 
 /// It stands in no line any more.
-pub(crate) fn dequeue(model: &mut Model, id: TenantId, place: u64) {
+pub(crate) fn dequeue(model: &mut Model, id: TenantId, place: QueueKey) {
     for device in model.devices_of(id) {
         change_entry(model, device, (place, id), QueuePart::Single, false);
         if let Some(here) = model.tenants.get(&id).and_then(|tenant| tenant.keys.get(&device).copied()) {
@@ -35,7 +35,7 @@ pub(crate) fn enqueue(model: &mut Model, id: TenantId) {
     let devices = model.devices_of(id);
     let several = devices.len() > 1;
     if let Some(tenant) = model.tenants.get_mut(&id) {
-        tenant.shared_key = place;
+        tenant.shared_key = Some(place);
     }
     for device in devices {
         let here = model.tenants.get(&id).and_then(|tenant| tenant.keys.get(&device).copied());
@@ -54,7 +54,7 @@ pub(crate) fn requeue(model: &mut Model, id: TenantId) {
     let here = |device: &DeviceId| several.and_then(|tenant| tenant.keys.get(device).copied());
     let is_past = |device: &DeviceId| {
         let place = here(device).unwrap_or(request.key);
-        model.devices.get(device).is_some_and(|at| round_of(place) < at.served_round)
+        model.devices.get(device).is_some_and(|at| place.round() < at.served_round)
     };
     if model.devices_of(id).iter().any(is_past) {
         let place = rounds::next_key(model, id, request.priority, Class::Regular);
@@ -63,7 +63,13 @@ pub(crate) fn requeue(model: &mut Model, id: TenantId) {
     enqueue(model, id);
 }
 
-fn change_entry(model: &mut Model, device: DeviceId, entry: (u64, TenantId), part: QueuePart, stands: bool) {
+fn change_entry(
+    model: &mut Model,
+    device: DeviceId,
+    entry: (QueueKey, TenantId),
+    part: QueuePart,
+    stands: bool,
+) {
     let Some(at) = model.devices.get_mut(&device) else { return };
     let (before, was) = (at.queue.head(), at.queue.single.first().copied());
     let line = match part {
@@ -94,7 +100,8 @@ fn count_head(model: &mut Model, id: TenantId, leads: bool) {
     if std::mem::replace(&mut tenant.heads_all, is_clear) == is_clear {
         return;
     }
-    let entry = (tenant.shared_key, id);
+    let Some(shared_key) = tenant.shared_key else { return };
+    let entry = (shared_key, id);
     for device in model.devices_of(id) {
         let Some(at) = model.devices.get_mut(&device) else { continue };
         let before = at.queue.head();
@@ -155,7 +162,7 @@ pub(crate) fn add_device(model: &mut Model, id: TenantId, device: DeviceId, prio
 }
 
 /// Its places change so.
-pub(crate) fn rekey(model: &mut Model, id: TenantId, place: impl Fn(u64) -> u64) {
+pub(crate) fn rekey(model: &mut Model, id: TenantId, place: impl Fn(QueueKey) -> QueueKey) {
     let Some((was, stands)) = model.request(id).map(|request| (request.key, request.is_queued())) else {
         return;
     };
@@ -214,7 +221,7 @@ pub(crate) fn unpark_fitting(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     }
 }
 
-fn set_key(model: &mut Model, id: TenantId, place: u64) {
+fn set_key(model: &mut Model, id: TenantId, place: QueueKey) {
     if let Some(Stage::Waiting(request)) = model.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) {
         request.key = place;
     }

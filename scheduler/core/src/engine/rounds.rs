@@ -4,7 +4,7 @@ use crate::model::decay::DecayingSum;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::lease::Lease;
 use crate::model::priority::Priority;
-use crate::model::queue_key::{Class, queue_key, round_of};
+use crate::model::queue_key::{Class, QueueKey};
 use crate::model::request::Request;
 use crate::policy::fairness;
 use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
@@ -52,12 +52,12 @@ pub(crate) fn on_owner(model: &mut Model, id: TenantId, owner: u64) {
 
 /// A place in line for the tenant's next turn: behind all requests of its owner's, and behind the first ones of others.
 /// One that uses several devices has a place at each, too.
-pub(crate) fn next_key(model: &mut Model, id: TenantId, priority: Priority, class: Class) -> u64 {
+pub(crate) fn next_key(model: &mut Model, id: TenantId, priority: Priority, class: Class) -> QueueKey {
     model.arrivals += 1;
     let devices = model.devices_of(id);
     match devices[..] {
         // It stands in no line yet.
-        [] => queue_key(priority, class, model.served_round, model.arrivals),
+        [] => QueueKey::new(priority, class, model.served_round, model.arrivals),
         [device] => new_key(model, id, Some(device), priority, class),
         _ => {
             for device in devices {
@@ -89,7 +89,7 @@ pub(crate) fn new_key(
     device: Option<DeviceId>,
     priority: Priority,
     class: Class,
-) -> u64 {
+) -> QueueKey {
     let at = device.and_then(|device| model.devices.get(&device));
     let served = at.map_or(model.served_round, |at| at.served_round);
     let owner = model.owner_of(id);
@@ -101,20 +101,20 @@ pub(crate) fn new_key(
     if class != Class::Continuing {
         *next = round + 1;
     }
-    queue_key(priority, class, round, model.arrivals)
+    QueueKey::new(priority, class, round, model.arrivals)
 }
 
 /// The tenant's request, which stood there, is served.
-pub(crate) fn mark_served(model: &mut Model, id: TenantId, place: u64) {
+pub(crate) fn mark_served(model: &mut Model, id: TenantId, place: QueueKey) {
     let Some(tenant) = model.tenants.get(&id) else { return };
     let several = tenant.devices.len() > 1;
     if several {
-        model.served_round = model.served_round.max(round_of(place));
+        model.served_round = model.served_round.max(place.round());
     }
     for device in tenant.devices.keys() {
         let here = tenant.keys.get(device).copied().filter(|_| several).unwrap_or(place);
         if let Some(at) = model.devices.get_mut(device) {
-            at.served_round = at.served_round.max(round_of(here));
+            at.served_round = at.served_round.max(here.round());
         }
     }
 }

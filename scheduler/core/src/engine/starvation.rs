@@ -3,7 +3,7 @@ use crate::engine::queueing;
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::priority::Priority;
-use crate::model::queue_key::{Class, queue_key, round_of};
+use crate::model::queue_key::QueueKey;
 use crate::model::tenant::{Stage, Tenant};
 use crate::policy::priority;
 use nvshare_protocol::DeviceId;
@@ -46,7 +46,7 @@ fn promote(model: &mut Model, id: TenantId) {
     };
     (request.priority, request.starved, request.interactive, request.continues) =
         (Priority::High, true, false, None);
-    queueing::rekey(model, id, |was| queue_key(Priority::High, Class::Regular, round_of(was), was));
+    queueing::rekey(model, id, QueueKey::promoted);
     restart_starvation_of_kin(model, id);
     model.reindex(id);
 }

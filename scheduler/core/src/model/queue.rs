@@ -1,6 +1,8 @@
 //! Who waits for one device, in order.
 use crate::model::ids::TenantId;
+use crate::model::queue_key::QueueKey;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// Those that use several devices stand among those that use this one alone, at places of their own at each device. One of
 /// them is waited for here as soon as none of the others stands before it at any of its devices; until then those behind it
@@ -8,12 +10,12 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunQueue {
     /// Those that use this device alone.
-    pub single: BTreeSet<(u64, TenantId)>,
+    pub single: BTreeSet<(QueueKey, TenantId)>,
     /// Those that use several, by their places here.
-    pub several: BTreeSet<(u64, TenantId)>,
+    pub several: BTreeSet<(QueueKey, TenantId)>,
     /// Those of them before whom nobody stands that uses one device alone, wherever that is; by their places in the one order
     /// that they have everywhere, or two could wait for each other.
-    pub heads: BTreeSet<(u64, TenantId)>,
+    pub heads: BTreeSet<(QueueKey, TenantId)>,
 }
 
 impl RunQueue {
@@ -27,7 +29,7 @@ impl RunQueue {
     }
 
     /// The first place that somebody has here.
-    pub fn first_key(&self) -> Option<u64> {
+    pub fn first_key(&self) -> Option<QueueKey> {
         let firsts = self.single.first().into_iter().chain(self.several.first());
         firsts.map(|(place, _)| *place).min()
     }
@@ -38,8 +40,8 @@ impl RunQueue {
     }
 
     /// All of them, with their places here.
-    pub fn in_order(&self) -> impl Iterator<Item = (u64, TenantId)> {
-        let mut all: Vec<(u64, TenantId)> = self.single.iter().chain(&self.several).copied().collect();
+    pub fn in_order(&self) -> impl Iterator<Item = (QueueKey, TenantId)> {
+        let mut all: Vec<(QueueKey, TenantId)> = self.single.iter().chain(&self.several).copied().collect();
         all.sort_unstable();
         all.into_iter()
     }
@@ -48,12 +50,15 @@ impl RunQueue {
     /// these.
     pub fn toggled(
         &self,
-        was: Option<(u64, TenantId)>,
-        is: Option<(u64, TenantId)>,
+        was: Option<(QueueKey, TenantId)>,
+        is: Option<(QueueKey, TenantId)>,
     ) -> (bool, Vec<TenantId>) {
-        let end = (u64::MAX, TenantId(u64::MAX));
-        let (was, is) = (was.unwrap_or(end), is.unwrap_or(end));
-        let toggled = self.several.range(was.min(is)..was.max(is));
-        (is > was, toggled.map(|(_, id)| *id).collect())
+        // None: nobody with one device waits, so that the end of the queue is the bound.
+        let is_later = is.is_none() && was.is_some() || was.is_some_and(|was| is.is_some_and(|is| is > was));
+        let (from, to) = if is_later { (was, is) } else { (is, was) };
+        let Some(from) = from else { return (is_later, Vec::new()) };
+        let to = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let toggled = self.several.range((Bound::Included(from), to));
+        (is_later, toggled.map(|(_, id)| *id).collect())
     }
 }

@@ -1,60 +1,61 @@
 //! Where a request stands in a queue.
 use crate::model::priority::Priority;
+use std::cmp::Reverse;
 
-/// Within one priority: the eager stand before the others, and whose turn was broken off comes after them. Both only as
-/// long as no more than [`AHEAD`] rounds have been served since another asked: that one stands before them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What moves a request ahead of others of its priority. Requests of the first two classes stand up to [`LEAD`] rounds
+/// ahead of regular ones, and not before those that have been passed over for longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
+    /// Of a tenant that mostly sleeps.
     Interactive,
+    /// For the rest of a turn that was preempted.
     Continuing,
     Regular,
 }
 
-/// So many rounds stand those before others that are eager, or go on.
-pub(crate) const CLASS_LEAD: u64 = 4;
+/// By how many rounds interactive and continuing requests stand ahead of regular ones.
+const LEAD: u64 = 4;
 
-/// From its lowest bit on, a place tells: the order of arrival, which may begin anew within a round; the class; the round;
-/// and the priority.
-pub(crate) const CLASS_SHIFT: u32 = 22;
-
-pub(crate) const ROUND_SHIFT: u32 = 24;
-
-pub(crate) const PRIORITY_SHIFT: u32 = 62;
-
-pub(crate) const ROUNDS: u64 = (1 << (PRIORITY_SHIFT - ROUND_SHIFT)) - 1;
-
-const fn class_lead(class: u64) -> u64 {
-    if class < Class::Regular as u64 { CLASS_LEAD } else { 0 }
+impl Class {
+    const fn lead(self) -> u64 {
+        match self {
+            Self::Interactive | Self::Continuing => LEAD,
+            Self::Regular => 0,
+        }
+    }
 }
 
-/// In which round who stands there is served.
-pub(crate) const fn round_of(place: u64) -> u64 {
-    let shown = (place >> ROUND_SHIFT & ROUNDS) + class_lead(place >> CLASS_SHIFT & 3);
-    // Rounds begin with this one, so that there is always room before them.
-    shown - CLASS_LEAD
+/// The order of requests: by priority, then round (with the class's lead), then class, then arrival. The least is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueueKey {
+    rank: Reverse<Priority>,
+    /// The round less the class's lead. Counted from [`LEAD`], so that there is always room before it.
+    effective_round: u64,
+    class: Class,
+    arrival: u64,
 }
 
-/// A place in line: those with the least stand first.
-pub(crate) const fn queue_key(priority: Priority, class: Class, round: u64, arrival: u64) -> u64 {
-    let round = round + CLASS_LEAD - class_lead(class as u64);
-    let arrival = arrival & ((1 << CLASS_SHIFT) - 1);
-    priority_bits(priority) | (round & ROUNDS) << ROUND_SHIFT | (class as u64) << CLASS_SHIFT | arrival
-}
+impl QueueKey {
+    pub fn new(priority: Priority, class: Class, round: u64, arrival: u64) -> Self {
+        Self { rank: Reverse(priority), effective_round: round + LEAD - class.lead(), class, arrival }
+    }
 
-pub(crate) const fn priority_bits(priority: Priority) -> u64 {
-    let before = match priority {
-        Priority::High => 0,
-        Priority::Normal => 1,
-        Priority::Low => 2,
-    };
-    before << PRIORITY_SHIFT
-}
+    pub fn priority(self) -> Priority {
+        self.rank.0
+    }
 
-/// The priority of who stands there.
-pub(crate) const fn priority_of(place: u64) -> Priority {
-    match place >> PRIORITY_SHIFT {
-        0 => Priority::High,
-        1 => Priority::Normal,
-        _ => Priority::Low,
+    /// In which round the request is served.
+    pub fn round(self) -> u64 {
+        self.effective_round + self.class.lead() - LEAD
+    }
+
+    /// The same place among those of another priority.
+    pub fn with_priority(self, priority: Priority) -> Self {
+        Self { rank: Reverse(priority), ..self }
+    }
+
+    /// Its place among regular requests of high priority.
+    pub fn promoted(self) -> Self {
+        Self::new(Priority::High, Class::Regular, self.round(), self.arrival)
     }
 }

@@ -1,13 +1,14 @@
 //! A tenant's request for a turn.
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
+use crate::model::queue_key::QueueKey;
 use nvshare_protocol::Nanos;
 
 /// A place in line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// At its device, or in the order of those that use several.
-    pub key: u64,
+    pub key: QueueKey,
     pub since: Nanos,
     /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
     pub requested_at: Nanos,

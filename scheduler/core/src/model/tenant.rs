@@ -7,6 +7,7 @@ use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
+use crate::model::queue_key::QueueKey;
 use crate::model::quota::Quota;
 use crate::model::report::{ClaimTrust, DeviceReport};
 use crate::model::request::Request;
@@ -34,12 +35,12 @@ pub(crate) struct Tenant {
     pub claims_hold: bool,
     pub stage: Stage,
     /// If it uses several devices and waits: its places at each of them among those that use that one alone.
-    pub keys: BTreeMap<DeviceId, u64>,
+    pub keys: BTreeMap<DeviceId, QueueKey>,
     /// And if it stands there: at how many nobody stands before it that uses one device alone, and whether at all of them.
     pub heads: usize,
     pub heads_all: bool,
     /// Where it stands among those that use several.
-    pub shared_key: u64,
+    pub shared_key: Option<QueueKey>,
     /// Time with a lease, without the present one.
     pub time_held: Nanos,
     /// Time in line, without the present one.

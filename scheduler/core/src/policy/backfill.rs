@@ -3,6 +3,7 @@
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::plan::Plan;
+use crate::model::queue_key::QueueKey;
 use crate::model::tenant::Tenant;
 use crate::policy::{admission, quantum};
 use nvshare_protocol::{DeviceId, Nanos};
@@ -53,7 +54,7 @@ fn turn_duration(model: &Model, tenant: &Tenant) -> Nanos {
 
 /// Those who are among the first at each of their devices, in their order.
 fn planned_heads(model: &Model) -> Vec<TenantId> {
-    let mut places: BTreeMap<(u64, TenantId), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(QueueKey, TenantId), usize> = BTreeMap::new();
     let waited_for = model.devices.values().filter(|at| !at.queue.heads.is_empty());
     for entry in waited_for.flat_map(|at| at.queue.heads.iter().take(PLANNED_HEADS)) {
         *places.entry(*entry).or_default() += 1;

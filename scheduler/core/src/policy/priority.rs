@@ -3,7 +3,7 @@ use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::priority::Priority;
-use crate::model::queue_key::priority_of;
+use crate::model::queue_key::QueueKey;
 use crate::model::request::Request;
 use nvshare_protocol::{DeviceId, Nanos};
 
@@ -29,7 +29,7 @@ pub(crate) fn preempted_by_priority_at(
 /// The highest priority among the holders of the device and those who wait for it.
 fn highest_at(model: &Model, id: DeviceId) -> Option<Priority> {
     let device = model.devices.get(&id)?;
-    let waits = device.queue.first_key().map(priority_of);
+    let waits = device.queue.first_key().map(QueueKey::priority);
     let holds = device.index.preemption_order.last().filter(|turn| turn.0).map(|turn| turn.1);
     waits.max(holds)
 }

@@ -6,6 +6,7 @@ use crate::memory::budget;
 use crate::memory::headroom;
 use crate::model::device::Device;
 use crate::model::lease::Step;
+use crate::model::queue_key::QueueKey;
 use crate::model::tenant::{Stage, Tenant};
 use crate::policy::admission;
 use crate::policy::backfill;
@@ -101,7 +102,7 @@ fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
 }
 
 /// Where it stands at the device, if it waits.
-fn place_at(tenant: &Tenant, device: DeviceId) -> Option<u64> {
+fn place_at(tenant: &Tenant, device: DeviceId) -> Option<QueueKey> {
     match &tenant.stage {
         Stage::Waiting(_) if tenant.devices.len() > 1 => tenant.keys.get(&device).copied(),
         Stage::Waiting(request) => Some(request.key),
@@ -115,11 +116,15 @@ fn verify_clear(core: &Core, device: &Device) {
         let tenant = &core.model.tenants[&id];
         let before = |device: &DeviceId| core.model.devices[device].queue.single.first().copied();
         let leads =
-            |(device, here): (&DeviceId, &u64)| before(device).is_none_or(|single| (*here, id) < single);
+            |(device, here): (&DeviceId, &QueueKey)| before(device).is_none_or(|single| (*here, id) < single);
         let count = tenant.keys.iter().filter(|(device, _)| tenant.devices.contains_key(device));
         let count = count.filter(|entry| leads(*entry)).count();
         assert_eq!((tenant.heads, tenant.heads_all), (count, count == tenant.devices.len()), "{id:?}");
-        assert_eq!(device.queue.heads.contains(&(tenant.shared_key, id)), tenant.heads_all, "{id:?}");
+        assert_eq!(
+            device.queue.heads.contains(&(tenant.shared_key.unwrap(), id)),
+            tenant.heads_all,
+            "{id:?}"
+        );
     }
     assert!(
         device.queue.heads.iter().all(|(_, id)| device.queue.several.iter().any(|(_, other)| other == id))
