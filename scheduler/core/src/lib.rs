@@ -81,14 +81,13 @@ pub use model::{settings, settings::Settings, span};
 pub use trace::replay::{Unreadable, replay};
 pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 
+use engine::state::Engine;
 use engine::{
-    growth, membership, migration, operator, refusals, replies, reports, requests, rounds, schedule,
-    throttle, turns,
+    membership, migration, operator, refusals, replies, reports, requests, rounds, schedule, throttle,
 };
 use event::{Action, Event};
 use memory::unaccounted;
-use model::Model;
-use model::span::{Span, SpanLog};
+use model::span::Span;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use policy::liveness;
 use std::collections::BTreeSet;
@@ -96,137 +95,109 @@ use std::collections::BTreeSet;
 /// The scheduler's mind.
 #[derive(Clone, Debug)]
 pub struct Core {
-    model: Model,
-    /// The tenants that are to move everything out once the next turn has begun.
-    deferred_evictions: BTreeSet<TenantId>,
-    spans: SpanLog,
-    actions: Vec<Action>,
+    engine: Engine,
 }
 
 impl Core {
     /// A scheduler that is switched on and knows nobody. Durations beyond their range are brought into it.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let settings = settings.checked();
-        Self {
-            deferred_evictions: BTreeSet::new(),
-            spans: SpanLog::new(settings.record),
-            actions: Vec::new(),
-            model: Model::new(settings),
-        }
+        Self { engine: Engine::new(settings.checked()) }
     }
 
     /// What to do about `event`, which happened at `now` (since the daemon's start; a time before the
     /// last event's counts as that one's). What fell due meanwhile is decided too, after the event.
     pub fn handle(&mut self, now: Nanos, event: Event) -> Vec<Action> {
-        let model = &mut self.model;
+        let engine = &mut self.engine;
+        let model = &mut engine.model;
         model.now = model.now.max(now);
         match event {
             Event::Joined { tenant, holds } => membership::on_joined(model, tenant, holds),
-            Event::Left { tenant } => membership::on_left(self, tenant),
-            Event::Disconnected { tenant } => membership::on_disconnected(self, tenant),
+            Event::Left { tenant } => membership::on_left(engine, tenant),
+            Event::Disconnected { tenant } => membership::on_disconnected(engine, tenant),
             Event::Stopped { tenant, stopped } => membership::on_stopped(model, tenant, stopped),
             Event::Owner { tenant, owner } => rounds::on_owner(model, tenant, owner),
-            Event::Capacity { device, capacity } => reports::on_capacity(self, device, capacity),
+            Event::Capacity { device, capacity } => reports::on_capacity(engine, device, capacity),
             Event::Seen { tenant, device, bytes } => reports::on_seen(model, tenant, device, bytes),
             Event::Device { tenant, device, capacity } => {
-                membership::on_device(self, tenant, device, capacity);
+                membership::on_device(engine, tenant, device, capacity);
             }
             Event::Memory { tenant, device, allocated, resident, immovable } => {
-                reports::on_memory(self, tenant, device, allocated, resident, immovable);
+                reports::on_memory(engine, tenant, device, MemoryUse { allocated, resident, immovable });
             }
             Event::Requested { tenant } => requests::on_requested(model, tenant),
-            Event::Ready { tenant, ready } => replies::on_ready(self, tenant, &ready),
-            Event::Released { tenant, released } => replies::on_released(self, tenant, &released),
-            Event::DrainCancelled { tenant, lease } => replies::on_drain_cancelled(self, tenant, lease),
+            Event::Ready { tenant, ready } => replies::on_ready(engine, tenant, &ready),
+            Event::Released { tenant, released } => replies::on_released(engine, tenant, &released),
+            Event::DrainCancelled { tenant, lease } => replies::on_drain_cancelled(engine, tenant, lease),
             Event::Idle { tenant, lease } => replies::on_idle(model, tenant, lease),
             Event::Evicted { tenant } => migration::end_eviction(model, tenant),
             Event::Weight { tenant, weight } => operator::on_weight(model, tenant, weight),
             Event::Priority { tenant, priority } => operator::on_priority(model, tenant, priority),
             Event::TimeShare { tenant, group, percent } => {
-                throttle::on_time_share(self, tenant, group, percent);
+                throttle::on_time_share(engine, tenant, group, percent);
             }
             Event::Swaps { tenant } => membership::on_swaps(model, tenant),
-            Event::Outside { device, bytes } => reports::on_external(self, device, bytes),
+            Event::Outside { device, bytes } => reports::on_external(engine, device, bytes),
             Event::MemoryRefused { tenant, device, bytes } => {
-                refusals::on_memory_refused(self, tenant, device, bytes);
+                refusals::on_memory_refused(engine, tenant, device, bytes);
             }
-            Event::SetQuantum(quantum) => {
-                model.settings.quantum = model::settings::in_range(quantum);
-                model.settings.auto = false;
-                turns::update_turns(model);
-                model.mark_all_dirty();
-            }
-            Event::SetAuto => {
-                model.settings.auto = true;
-                turns::update_turns(model);
-                model.mark_all_dirty();
-            }
+            Event::SetQuantum(quantum) => operator::on_set_quantum(model, quantum),
+            Event::SetAuto => operator::on_set_auto(model),
             Event::SetDeviceQuantum { device, quantum } => {
-                match quantum {
-                    Some(quantum) => model.settings.quanta.insert(device, quantum.checked()),
-                    None => model.settings.quanta.remove(&device),
-                };
-                turns::update_turns(model);
-                model.mark_all_dirty();
+                operator::on_set_device_quantum(model, device, quantum);
             }
-            Event::SetEvict(evict) => {
-                model.settings.evict = evict;
-                model.mark_all_dirty();
-                let devices: Vec<DeviceId> = model.devices.keys().copied().collect();
-                devices.into_iter().for_each(|device| growth::resolve_shrink(self, device));
-            }
-            Event::SetEnabled(enabled) => operator::on_enabled(self, enabled),
+            Event::SetEvict(evict) => operator::on_set_evict(engine, evict),
+            Event::SetEnabled(enabled) => operator::on_set_enabled(engine, enabled),
             Event::Tick => {}
         }
-        schedule::schedule(self);
-        std::mem::take(&mut self.actions)
+        schedule::schedule(engine);
+        std::mem::take(&mut engine.actions)
     }
 
     /// When the next decision is due without anything happening. Always after the last event's time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.model.next_deadline()
+        self.engine.model.next_deadline()
     }
 
     /// The rules in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.model.settings
+        self.engine.model.settings()
     }
 
     /// Whether it is switched on; what a tenant is welcomed with.
     #[must_use]
     pub fn enabled(&self) -> bool {
-        self.model.enabled
+        self.engine.model.enabled
     }
 
     /// The picture after the last event. Costs time in proportion to the number of tenants.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::snapshot(&self.model, &self.spans)
+        snapshot::snapshot(&self.engine.model, &self.engine.spans)
     }
 
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
     #[must_use]
     pub fn unaccounted(&self, tenant: TenantId, device: DeviceId) -> Bytes {
-        unaccounted::unaccounted(&self.model, tenant, device)
+        unaccounted::unaccounted(&self.engine.model, tenant, device)
     }
 
     /// Those that others wait for, and who was told to leave or to move memory out: of whom it is worth knowing whether they
     /// are stopped. Those that are known as stopped are among them as long as anybody waits, themselves included.
     #[must_use]
     pub fn awaited(&self) -> BTreeSet<TenantId> {
-        liveness::awaited(&self.model)
+        liveness::awaited(&self.engine.model)
     }
 
     /// The finished spans that are remembered, in the order of their ends. They stay.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.spans.spans()
+        self.engine.spans.spans()
     }
 
     /// Takes the finished spans out of the record.
     pub fn drain_spans(&mut self) -> Vec<Span> {
-        self.spans.drain()
+        self.engine.spans.drain()
     }
 }

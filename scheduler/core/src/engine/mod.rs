@@ -14,6 +14,7 @@ pub(crate) mod requests;
 pub(crate) mod rounds;
 pub(crate) mod schedule;
 pub(crate) mod starvation;
+pub(crate) mod state;
 pub(crate) mod throttle;
 pub(crate) mod trust;
 pub(crate) mod turns;

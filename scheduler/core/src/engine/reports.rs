@@ -1,5 +1,5 @@
 //! What is told of memory and devices.
-use crate::Core;
+use crate::engine::state::Engine;
 use crate::engine::{growth, refusals};
 use crate::model::Model;
 use crate::model::ids::TenantId;
@@ -10,106 +10,101 @@ use nvshare_protocol::{Bytes, DeviceId, Nanos};
 /// What moves more slowly than this, bytes a second, is no sign of life.
 const MIN_PROGRESS_RATE: u128 = 64_000_000;
 
+/// What the driver shows of the tenant's process on the device.
 pub(crate) fn on_seen(model: &mut Model, id: TenantId, device: DeviceId, bytes: Bytes) {
-    let Some(tenant) = model.tenants.get_mut(&id).filter(|t| t.devices.contains_key(&device)) else {
+    if model.tenants.get(&id).is_none_or(|tenant| !tenant.reports.contains_key(&device)) {
         return;
-    };
-    let Some(words) = tenant.reports.get_mut(&device) else { return };
-    let seen = words.observed.get_or_insert_default();
-    seen.bytes = bytes;
-    seen.times_absent = if bytes == Bytes::ZERO { seen.times_absent.saturating_add(1) } else { 0 };
-    model.reindex(id);
-}
-
-pub(crate) fn on_external(core: &mut Core, device: DeviceId, bytes: Bytes) {
-    let Some(at) = core.model.devices.get_mut(&device) else { return };
-    core.model.dirty.insert(device);
-    at.external = bytes.min(at.capacity);
-    growth::resolve_shrink(core, device);
-}
-
-pub(crate) fn on_memory(
-    core: &mut Core,
-    id: TenantId,
-    device_id: DeviceId,
-    allocated: Bytes,
-    resident: Bytes,
-    immovable: Bytes,
-) {
-    let Some(device) = core.model.devices.get_mut(&device_id) else { return };
-    let Some(tenant) = core.model.tenants.get_mut(&id) else { return };
-    let Some(memory) = tenant.devices.get_mut(&device_id) else { return };
-    let before = *memory;
-    device.remove(memory);
-    *memory = MemoryUse::plausible(allocated, resident, immovable, device.capacity);
-    device.add(memory);
-    let now = *memory;
-    if let Some(words) = tenant.reports.get_mut(&device_id) {
-        words.memory = MemoryUse { allocated, resident, immovable };
     }
-    tenant.note_freed(device_id, &before);
-    note_progress(&mut core.model, id, device_id);
-    refusals::cap_unaccounted(&mut core.model, id, device_id);
-    core.model.reindex(id);
+    model.update(id, |tenant| {
+        let Some(report) = tenant.reports.get_mut(&device) else { return };
+        let observed = report.observed.get_or_insert_default();
+        observed.bytes = bytes;
+        observed.times_absent =
+            if bytes == Bytes::ZERO { observed.times_absent.saturating_add(1) } else { 0 };
+    });
+}
+
+/// What programs outside of nvshare use of the device.
+pub(crate) fn on_external(engine: &mut Engine, device: DeviceId, bytes: Bytes) {
+    engine.model.update_device(device, |at| at.external = bytes.min(at.capacity));
+    growth::resolve_shrink(engine, device);
+}
+
+/// What the tenant has on the device, by its own word.
+pub(crate) fn on_memory(engine: &mut Engine, id: TenantId, device: DeviceId, told: MemoryUse) {
+    let model = &mut engine.model;
+    let Some(capacity) = model.devices.get(&device).map(|at| at.capacity) else { return };
+    let Some(tenant) = model.tenants.get(&id) else { return };
+    let Some(before) = tenant.devices.get(&device).copied() else { return };
+    let now = MemoryUse::plausible(told, capacity);
+    model.update(id, |tenant| {
+        tenant.devices.insert(device, now);
+        if let Some(report) = tenant.reports.get_mut(&device) {
+            report.memory = told;
+        }
+        tenant.note_freed(device, &before);
+    });
+    note_progress(model, id, device);
+    refusals::cap_unaccounted(model, id, device);
     if now.allocated > before.allocated {
-        growth::resolve_growth(core, id, device_id);
+        growth::resolve_growth(engine, id, device);
     }
 }
 
 /// How large the device is. What tenants have told counts as far as it is possible on such a device.
-pub(crate) fn on_capacity(core: &mut Core, device_id: DeviceId, capacity: Bytes) {
+pub(crate) fn on_capacity(engine: &mut Engine, device: DeviceId, capacity: Bytes) {
+    let model = &mut engine.model;
     // It may be told before the first tenant names the device.
-    let device = core.model.devices.entry(device_id).or_default();
-    if device.capacity == capacity {
+    let known = model.devices.get(&device).map(|at| at.capacity);
+    if known == Some(capacity) {
         return;
     }
-    device.capacity = capacity;
-    device.external = device.external.min(capacity);
-    let ids: Vec<TenantId> = core.model.tenants.iter().map(|(id, _)| *id).collect();
-    for id in ids {
-        let Some(tenant) = core.model.tenants.get_mut(&id) else { continue };
-        let (Some(memory), Some(words)) =
-            (tenant.devices.get_mut(&device_id), tenant.reports.get(&device_id))
-        else {
-            continue;
-        };
-        let Some(device) = core.model.devices.get_mut(&device_id) else { continue };
-        let told = words.memory;
-        device.remove(memory);
-        *memory = MemoryUse::plausible(told.allocated, told.resident, told.immovable, capacity);
-        device.add(memory);
-        core.model.reindex(id);
+    model.add_device(device, capacity);
+    if known.unwrap_or(Bytes::ZERO) == capacity {
+        return;
     }
-    core.model.dirty.insert(device_id);
-    growth::resolve_shrink(core, device_id);
+    model.update_device(device, |at| {
+        at.capacity = capacity;
+        at.external = at.external.min(capacity);
+    });
+    let users = model.tenants.iter().filter(|(_, tenant)| tenant.devices.contains_key(&device));
+    let users: Vec<TenantId> = users.map(|(id, _)| *id).collect();
+    for id in users {
+        model.update(id, |tenant| {
+            let Some(told) = tenant.reports.get(&device).map(|report| report.memory) else { return };
+            tenant.devices.insert(device, MemoryUse::plausible(told, capacity));
+        });
+    }
+    growth::resolve_shrink(engine, device);
 }
 
 /// A tenant has more memory on its devices than at any time since its grant, or less than at any time since it was told
 /// to move it out: it lives, for as long as that would last at the least rate. So the same memory counts once.
 fn note_progress(model: &mut Model, id: TenantId, device: DeviceId) {
-    let (now, silence) = (model.now, model.settings.silence);
-    let alive_by = |moved: u128| now.saturating_add(transfer_time(moved, MIN_PROGRESS_RATE).min(silence));
-    let Some(tenant) = model.tenants.get_mut(&id) else { return };
-    let (is, keeps) = (tenant.resident(), tenant.evict_down_to.contains_key(&device));
-    let mut went = Nanos::ZERO;
-    if let Some(leaving) = tenant.eviction.as_mut().filter(|leaving| is < leaving.least_resident) {
-        went = alive_by(std::mem::replace(&mut leaving.least_resident, is) - is);
-        leaving.alive_until = leaving.alive_until.max(went);
-    }
-    if let Some(lease) = tenant.lease_mut() {
-        match &mut lease.revocation {
-            Some(revocation) if is < revocation.least_resident => {
-                went = went.max(alive_by(std::mem::replace(&mut revocation.least_resident, is) - is));
-                revocation.last_sign = revocation.last_sign.max(went.saturating_sub(silence));
-            }
-            None if is > lease.peak_resident && lease.ready_at.is_none() => {
-                let came = is - std::mem::replace(&mut lease.peak_resident, is);
-                lease.alive_until = lease.alive_until.max(alive_by(came));
-            }
-            _ => {}
+    let (now, silence) = (model.now, model.settings().silence);
+    let alive_until = |moved: u128| now.saturating_add(transfer_time(moved, MIN_PROGRESS_RATE).min(silence));
+    let gone_until = model.update(id, |tenant| {
+        let is = tenant.resident();
+        let mut until = Nanos::ZERO;
+        if let Some(eviction) = tenant.eviction.as_mut().filter(|eviction| is < eviction.least_resident) {
+            until = alive_until(std::mem::replace(&mut eviction.least_resident, is) - is);
+            eviction.alive_until = eviction.alive_until.max(until);
         }
-    }
-    if let Some(at) = model.devices.get_mut(&device).filter(|_| keeps) {
-        at.last_evicted = at.last_evicted.max(went.saturating_sub(silence));
+        let Some(lease) = tenant.lease_mut() else { return until };
+        if let Some(revocation) = lease.revocation_mut() {
+            if is < revocation.least_resident {
+                until = until.max(alive_until(std::mem::replace(&mut revocation.least_resident, is) - is));
+                revocation.last_sign = revocation.last_sign.max(until.saturating_sub(silence));
+            }
+        } else if is > lease.peak_resident && lease.ready_at.is_none() {
+            let came = is - std::mem::replace(&mut lease.peak_resident, is);
+            lease.alive_until = lease.alive_until.max(alive_until(came));
+        }
+        until
+    });
+    let is_asked = model.tenants.get(&id).is_some_and(|tenant| tenant.evict_down_to.contains_key(&device));
+    if let Some(until) = gone_until.filter(|_| is_asked) {
+        model
+            .update_device(device, |at| at.last_evicted = at.last_evicted.max(until.saturating_sub(silence)));
     }
 }

@@ -1,14 +1,14 @@
 //! Rounds and debts are kept.
 use crate::model::Model;
-use crate::model::decay::DecayingSum;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::lease::Lease;
 use crate::model::priority::Priority;
 use crate::model::queue_key::{Class, QueueKey};
-use crate::model::request::Request;
+use crate::model::request::{Place, Request};
 use crate::policy::fairness;
 use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
 use nvshare_protocol::{DeviceId, Nanos};
+use std::collections::BTreeMap;
 
 /// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
 /// have four fifths of the time in the long run. Who says that its work does not end pays less.
@@ -43,46 +43,36 @@ pub(crate) fn on_owner(model: &mut Model, id: TenantId, owner: u64) {
         return;
     }
     close_account(model, model.owner_of(id));
-    if let Some(tenant) = model.tenants.get_mut(&id) {
-        tenant.owner = Some(Owner::Named(owner));
-    }
+    model.update(id, |tenant| tenant.owner = Some(Owner::Named(owner)));
     open_account(model, id);
-    model.reindex(id);
 }
 
-/// A place in line for the tenant's next turn: behind all requests of its owner's, and behind the first ones of others.
-/// One that uses several devices has a place at each, too.
-pub(crate) fn next_key(model: &mut Model, id: TenantId, priority: Priority, class: Class) -> QueueKey {
+/// A place for the tenant's next turn with these devices: behind all requests of its owner's, and behind the first ones
+/// of others.
+pub(crate) fn next_place(
+    model: &mut Model,
+    id: TenantId,
+    devices: &[DeviceId],
+    priority: Priority,
+    class: Class,
+) -> Place {
     model.arrivals += 1;
-    let devices = model.devices_of(id);
-    match devices[..] {
-        // It stands in no line yet.
+    let mut at = BTreeMap::new();
+    let key = match *devices {
+        // It stands in no queue yet.
         [] => QueueKey::new(priority, class, model.served_round, model.arrivals),
         [device] => new_key(model, id, Some(device), priority, class),
         _ => {
-            for device in devices {
-                assign_device_key(model, id, device, priority, class);
+            for &device in devices {
+                at.insert(device, new_key(model, id, Some(device), priority, class));
             }
             new_key(model, id, None, priority, class)
         }
-    }
+    };
+    Place { key, at }
 }
 
-/// Where one that uses several devices stands among those that use this one alone.
-pub(crate) fn assign_device_key(
-    model: &mut Model,
-    id: TenantId,
-    device: DeviceId,
-    priority: Priority,
-    class: Class,
-) {
-    let here = new_key(model, id, Some(device), priority, class);
-    if let Some(tenant) = model.tenants.get_mut(&id) {
-        tenant.keys.insert(device, here);
-    }
-}
-
-/// None: among those that use several devices.
+/// A place in the tenant's next round at the device, or among tenants that use several.
 pub(crate) fn new_key(
     model: &mut Model,
     id: TenantId,
@@ -92,10 +82,9 @@ pub(crate) fn new_key(
 ) -> QueueKey {
     let at = device.and_then(|device| model.devices.get(&device));
     let served = at.map_or(model.served_round, |at| at.served_round);
-    let owner = model.owner_of(id);
+    let account = model.accounts.entry(model.owner_of(id)).or_default();
     // The round that is being served is closed to newcomers: those who come under new names do not prolong it.
-    let next =
-        model.accounts.entry(owner).or_default().next_rounds.entry((device, priority)).or_insert(served + 1);
+    let next = account.next_rounds.entry((device, priority)).or_insert(served + 1);
     let round = served.max(*next);
     // The rest of a turn is no new one.
     if class != Class::Continuing {
@@ -104,17 +93,17 @@ pub(crate) fn new_key(
     QueueKey::new(priority, class, round, model.arrivals)
 }
 
-/// The tenant's request, which stood there, is served.
-pub(crate) fn mark_served(model: &mut Model, id: TenantId, place: QueueKey) {
-    let Some(tenant) = model.tenants.get(&id) else { return };
-    let several = tenant.devices.len() > 1;
-    if several {
-        model.served_round = model.served_round.max(place.round());
+/// The tenant's request is served: its rounds have come.
+pub(crate) fn mark_served(model: &mut Model, id: TenantId) {
+    let Some(place) = model.request(id).map(|request| request.place.clone()) else { return };
+    let devices = model.devices_of(id);
+    if devices.len() > 1 {
+        model.served_round = model.served_round.max(place.key.round());
     }
-    for device in tenant.devices.keys() {
-        let here = tenant.keys.get(device).copied().filter(|_| several).unwrap_or(place);
-        if let Some(at) = model.devices.get_mut(device) {
-            at.served_round = at.served_round.max(here.round());
+    for device in devices {
+        let round = place.key_at(device).round();
+        if model.devices.get(&device).is_some_and(|at| at.served_round < round) {
+            model.update_device(device, |at| at.served_round = round);
         }
     }
 }
@@ -157,10 +146,10 @@ pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool)
 /// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began and that the
 /// tenant gave back, and what lasted longer after the revocation than its memory takes to move.
 pub(crate) fn charge_lateness(model: &mut Model, id: TenantId, lease: &Lease, given_back: bool) {
-    if lease.unresponsive || !fairness::others_wait_for(model, id, lease) {
+    if lease.is_unresponsive() || !fairness::others_wait_for(model, id, lease) {
         return;
     }
-    let (since, moves, silent) = match (lease.ready_at, lease.revocation) {
+    let (since, moves, silent) = match (lease.ready_at, lease.revocation()) {
         // It finds out whether others have said the truth.
         (None, _) if lease.is_trial || !given_back => return,
         (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
@@ -175,6 +164,6 @@ pub(crate) fn charge_lateness(model: &mut Model, id: TenantId, lease: &Lease, gi
 pub(crate) fn charge_boost(model: &mut Model, id: TenantId, held: Nanos) {
     let (now, owner) = (model.now, model.owner_of(id));
     if let Some(account) = model.accounts.get_mut(&owner) {
-        DecayingSum::add(&mut account.boosted, now, held);
+        account.boosted.add(now, held);
     }
 }

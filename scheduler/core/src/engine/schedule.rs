@@ -1,5 +1,5 @@
 //! What time brings: turns that end, answers that do not come, and who goes on then.
-use crate::Core;
+use crate::engine::state::Engine;
 use crate::engine::{
     contention, leases, migration, quarantine, queueing, refusals, rounds, starvation, throttle, trust,
 };
@@ -7,9 +7,9 @@ use crate::event::Stuck;
 use crate::memory::{budget, headroom, prefetch};
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::lease::Step;
+use crate::model::lease::{Lease, Step, TurnState};
 use crate::model::plan::Plan;
-use crate::model::tenant::Stage;
+use crate::model::request::Throttle;
 use crate::policy::{admission, backfill, bandwidth, fairness, run_queue, timers};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 /// can without putting off one before it. To be made anew when something has changed at one of the devices; those about
 /// which something else is to be decided then are added to these.
 fn replan(model: &mut Model, devices: &mut BTreeSet<DeviceId>) {
-    let waits = |device: &DeviceId| model.devices.get(device).is_some_and(|at| !at.queue.heads.is_empty());
+    let waits = |device: &DeviceId| model.devices.get(device).is_some_and(|at| !at.queue().heads.is_empty());
     if !devices.iter().any(|device| waits(device) || model.plan.0.contains_key(device)) {
         return;
     }
@@ -36,142 +36,148 @@ fn replan(model: &mut Model, devices: &mut BTreeSet<DeviceId>) {
 }
 
 /// Decides all that can be decided at this time.
-pub(crate) fn schedule(core: &mut Core) {
-    while let Some(mut devices) = core.model.take_dirty() {
-        for id in core.model.collect_at(&devices, |standings| &standings.revoked) {
-            check_revocation(core, id);
+pub(crate) fn schedule(engine: &mut Engine) {
+    while let Some(mut devices) = engine.model.take_dirty() {
+        for id in engine.model.collect_at(&devices, |index| &index.revoked) {
+            check_revocation(engine, id);
         }
-        let doubtful = devices.iter().filter_map(|device| core.model.devices.get(device));
-        let news = doubtful.into_iter().any(|device| device.index.have_due(core.model.now));
+        let doubtful = devices.iter().filter_map(|device| engine.model.devices.get(device));
+        let news = doubtful.into_iter().any(|device| device.index().have_due(engine.model.now));
         if news {
-            refusals::expire_unaccounted(&mut core.model, &devices);
-            trust::expire_trust(&mut core.model, &devices);
+            refusals::expire_unaccounted(&mut engine.model, &devices);
+            trust::expire_trust(&mut engine.model, &devices);
         }
-        migration::expire_evictions(&mut core.model, &devices);
-        queueing::unpark_fitting(&mut core.model, &devices);
-        throttle::unthrottle_due(&mut core.model, &devices);
-        throttle::release_idle_debtors(&mut core.model, &devices);
-        starvation::promote_starved(&mut core.model, &devices);
-        for id in core.model.collect_at(&devices, |standings| &standings.with_quota) {
-            throttle::enforce_quota(core, id);
+        migration::expire_evictions(&mut engine.model, &devices);
+        queueing::unpark_fitting(&mut engine.model, &devices);
+        throttle::unthrottle_due(&mut engine.model, &devices);
+        throttle::release_idle_debtors(&mut engine.model, &devices);
+        starvation::promote_starved(&mut engine.model, &devices);
+        for id in engine.model.collect_at(&devices, |index| &index.with_quota) {
+            throttle::enforce_quota(engine, id);
         }
-        replan(&mut core.model, &mut devices);
-        while run_queue::next_tenants(&core.model, &devices).into_iter().any(|id| try_grant(core, id)) {
-            replan(&mut core.model, &mut devices);
+        replan(&mut engine.model, &mut devices);
+        while run_queue::next_tenants(&engine.model, &devices).into_iter().any(|id| try_grant(engine, id)) {
+            replan(&mut engine.model, &mut devices);
         }
         if news {
-            quarantine::quarantine_lifeless(core, &devices);
+            quarantine::quarantine_lifeless(engine, &devices);
         }
-        contention::notify_contention(core, &devices);
-        migration::run_deferred_evictions(core);
-        for id in run_queue::next_tenants(&core.model, &devices) {
-            preempt_for(core, id);
+        contention::notify_contention(engine, &devices);
+        migration::run_deferred_evictions(engine);
+        for id in run_queue::next_tenants(&engine.model, &devices) {
+            preempt_for(engine, id);
         }
-        let lacking = core.model.collect_at(&devices, |standings| &standings.lacking);
-        lacking.into_iter().for_each(|id| migration::serve_growth(core, id));
+        let lacking = engine.model.collect_at(&devices, |index| &index.lacking);
+        lacking.into_iter().for_each(|id| migration::serve_growth(engine, id));
         for device in devices {
-            core.model.set_timer(device, timers::next_timer(&core.model, device));
+            engine.model.set_timer(device, timers::next_timer(&engine.model, device));
         }
     }
 }
 
 /// Whether the tenant that is next could be granted its devices, and has been.
-fn try_grant(core: &mut Core, id: TenantId) -> bool {
-    if admission::grace_until(&core.model, id).is_some() {
+fn try_grant(engine: &mut Engine, id: TenantId) -> bool {
+    if admission::grace_until(&engine.model, id).is_some() {
         return false;
     }
-    let (quota, debt) =
-        (bandwidth::quota_blocks_until(&core.model, id), fairness::debt_blocks_until(&core.model, id));
+    let quota = bandwidth::quota_blocks_until(&engine.model, id);
+    let debt = fairness::debt_blocks_until(&engine.model, id);
     if let Some(until) = quota.max(debt) {
-        throttle::throttle(&mut core.model, id, until, debt > quota);
+        let why = if debt > quota { Throttle::Debt } else { Throttle::Quota };
+        throttle::throttle(&mut engine.model, id, until, why);
         return true;
     }
-    trust::note_blocked_by_claims(&mut core.model, id);
-    let swaps = core.model.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
-    if swaps && !headroom::can_ever_fit(&core.model, id) {
-        queueing::park(core, id);
+    trust::note_blocked_by_claims(&mut engine.model, id);
+    let swaps = engine.model.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
+    if swaps && !headroom::can_ever_fit(&engine.model, id) {
+        queueing::park(engine, id);
         return true;
     }
-    let (now, clear) = (core.model.now, admission::conflicting_holders(&core.model, id).is_empty());
-    let Some(Stage::Waiting(request)) = core.model.tenants.get_mut(&id).map(|t| &mut t.stage) else {
-        return false;
-    };
-    request.unblocked_since = request.unblocked_since.or(Some(now)).filter(|_| clear);
-    if !clear {
+    let is_clear = admission::conflicting_holders(&engine.model, id).is_empty();
+    note_unblocked(&mut engine.model, id, is_clear);
+    if !is_clear {
         return false;
     }
-    migration::reclaim_for(core, id);
-    if headroom::awaits_evictions(&core.model, id) || swaps && budget::lacks_room(&core.model, id) {
-        if timers::room_deadline(&core.model, id).is_some_and(|at| at > now) {
+    migration::reclaim_for(engine, id);
+    if headroom::awaits_evictions(&engine.model, id) || swaps && budget::lacks_room(&engine.model, id) {
+        if timers::room_deadline(&engine.model, id).is_some_and(|at| at > engine.model.now) {
             return false;
         }
         if swaps {
-            trust::ignore_claims(&mut core.model, id);
+            trust::ignore_claims(&mut engine.model, id);
         }
     }
-    leases::grant(core, id);
+    leases::grant(engine, id);
     true
 }
 
+/// Since when nobody is in the tenant's way is remembered, as long as nobody is.
+fn note_unblocked(model: &mut Model, id: TenantId, is_clear: bool) {
+    let now = model.now;
+    if model.request(id).is_some_and(|request| request.unblocked_since.is_some() != is_clear) {
+        model.update_request(id, |request| request.unblocked_since = is_clear.then_some(now));
+    }
+}
+
 /// A lease whose revocation waits for an answer, or for another attempt.
-fn check_revocation(core: &mut Core, id: TenantId) {
-    let Some(lease) = core.model.lease(id) else { return };
-    let Some(revocation) = lease.revocation else { return };
-    let stuck = lease.unresponsive;
-    let must_leave = lease.devices.len() < core.model.tenants[&id].devices.len();
-    let outgrown = lease.devices.iter().any(|device| admission::is_overcommitted(&core.model, *device));
-    let nobody_waits = !must_leave && !outgrown && !admission::is_contended(&core.model, lease);
-    let due = lease.next_timer(&core.model.settings).is_some_and(|due| due <= core.model.now);
-    match revocation.step {
-        Step::Cancelled(_) if nobody_waits => {
-            if let Some(lease) = core.model.tenants.get_mut(&id).and_then(|tenant| tenant.lease_mut()) {
-                lease.revocation = None;
-            }
-            core.model.reindex(id);
+fn check_revocation(engine: &mut Engine, id: TenantId) {
+    let model = &mut engine.model;
+    let now = model.now;
+    let Some((tenant, lease)) = model.tenants.get(&id).zip(model.lease(id)) else { return };
+    let Some(revocation) = lease.revocation() else { return };
+    let must_leave = lease.devices.len() < tenant.devices.len()
+        || lease.devices.iter().any(|device| admission::is_overcommitted(model, *device))
+        || admission::is_contended(model, tenant, lease);
+    let is_due = lease.next_timer(model.settings()).is_some_and(|due| due <= now);
+    let out_of_patience = revocation.first_at.saturating_add(model.settings().patience) <= now;
+    let verdict = match revocation.step {
+        Step::Cancelled(_) if !must_leave => {
+            model.update_lease(id, |lease| lease.state = TurnState::Running);
             return;
         }
-        _ if !due => return,
-        _ if stuck => {}
-        Step::Asked(_) if revocation.cancelled_drains == 0 => leases::quarantine(core, id, Stuck::NoAnswer),
-        _ if revocation.first_at.saturating_add(core.model.settings.patience) <= core.model.now => {
-            leases::quarantine(core, id, Stuck::CannotDrain);
-        }
-        Step::Asked(_) => leases::quarantine(core, id, Stuck::NoAnswer),
-        Step::Cancelled(_) => {}
+        _ if !is_due => return,
+        _ if lease.is_unresponsive() => None,
+        Step::Asked(_) if revocation.cancelled_drains == 0 => Some(Stuck::NoAnswer),
+        _ if out_of_patience => Some(Stuck::CannotDrain),
+        Step::Asked(_) => Some(Stuck::NoAnswer),
+        Step::Cancelled(_) => None,
+    };
+    if let Some(why) = verdict {
+        leases::quarantine(engine, id, why);
     }
-    if matches!(revocation.step, Step::Cancelled(retry) if retry <= core.model.now) {
-        leases::revoke(core, id);
+    if matches!(revocation.step, Step::Cancelled(retry) if retry <= now) {
+        leases::revoke(engine, id);
     }
 }
 
 /// Revokes the holders in this tenant's way as soon as all of them have had their turn, and lets it bring in what
 /// it can meanwhile.
-fn preempt_for(core: &mut Core, id: TenantId) {
-    let way = admission::conflicting_holders(&core.model, id);
-    if way.is_empty() && admission::grace_until(&core.model, id).is_some() {
+fn preempt_for(engine: &mut Engine, id: TenantId) {
+    let way = admission::conflicting_holders(&engine.model, id);
+    if way.is_empty() && admission::grace_until(&engine.model, id).is_some() {
         return;
     }
-    let clear_at = admission::earliest_preemption(&core.model, id, &way);
-    if core.model.settings.overlap {
-        migration::reclaim_for(core, id);
+    let clear_at = admission::earliest_preemption(&engine.model, id, &way);
+    if engine.model.settings().overlap {
+        migration::reclaim_for(engine, id);
     }
-    if prefetch::prefetch_starts_at(&core.model, id, clear_at).is_some_and(|at| at <= core.model.now) {
-        migration::prefetch(core, id);
+    let now = engine.model.now;
+    if prefetch::prefetch_starts_at(&engine.model, id, clear_at).is_some_and(|at| at <= now) {
+        migration::prefetch(engine, id);
     }
-    if clear_at.is_none_or(|at| at > core.model.now) {
+    if clear_at.is_none_or(|at| at > now) {
         return;
     }
     // Those that leave for it stand behind it when they ask again.
-    if let Some(Stage::Waiting(request)) = core.model.tenants.get(&id).map(|tenant| &tenant.stage) {
-        let place = request.key;
-        rounds::mark_served(&mut core.model, id, place);
-    }
+    rounds::mark_served(&mut engine.model, id);
     for holder in way {
-        let now = core.model.now;
-        let lease = core.model.tenants.get_mut(&holder).and_then(|tenant| tenant.lease_mut());
-        let Some(lease) = lease.filter(|lease| lease.revocation.is_none()) else { continue };
-        lease.remaining = lease.turn_end().saturating_sub(now);
-        lease.went_idle |= lease.idle_since.is_some();
-        leases::revoke(core, holder);
+        if engine.model.lease(holder).is_none_or(Lease::is_revoked) {
+            continue;
+        }
+        engine.model.update_lease(holder, |lease| {
+            lease.remaining = lease.turn_end().saturating_sub(now);
+            lease.went_idle |= lease.idle_since.is_some();
+        });
+        leases::revoke(engine, holder);
     }
 }

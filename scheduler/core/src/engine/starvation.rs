@@ -1,10 +1,9 @@
 //! Requests that have starved are promoted.
-use crate::engine::queueing;
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::priority::Priority;
 use crate::model::queue_key::QueueKey;
-use crate::model::tenant::{Stage, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::priority;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -30,23 +29,18 @@ fn restart_starvation_of_kin(model: &mut Model, id: TenantId) {
     let kin = kin.filter(|(_, tenant)| shares(tenant));
     let kin: Vec<TenantId> = kin.map(|(id, _)| *id).collect();
     for other in kin {
-        let tenant = model.tenants.get_mut(&other);
-        if let Some(Stage::Waiting(request)) = tenant.map(|tenant| &mut tenant.stage)
-            && !request.starved
-        {
-            request.requested_at = now;
-            model.reindex(other);
+        if model.request(other).is_some_and(|request| !request.starved) {
+            model.update_request(other, |request| request.requested_at = now);
         }
     }
 }
 
+/// It counts as one of high priority.
 fn promote(model: &mut Model, id: TenantId) {
-    let Some(Stage::Waiting(request)) = model.tenants.get_mut(&id).map(|tenant| &mut tenant.stage) else {
-        return;
-    };
-    (request.priority, request.starved, request.interactive, request.continues) =
-        (Priority::High, true, false, None);
-    queueing::rekey(model, id, QueueKey::promoted);
+    model.update_request(id, |request| {
+        (request.priority, request.starved, request.interactive, request.continues) =
+            (Priority::High, true, false, None);
+        request.place.change(QueueKey::promoted);
+    });
     restart_starvation_of_kin(model, id);
-    model.reindex(id);
 }

@@ -10,39 +10,37 @@ use std::collections::BTreeSet;
 /// The longest time between two attempts.
 const MAX_PATIENCE: Nanos = seconds(320);
 
-/// The tenant is next in line. If words of others that nothing confirms keep it from room, it believes them for so long.
+/// The tenant is next. If claims of others that nothing confirms keep it from room, it believes them for so long.
 pub(crate) fn note_blocked_by_claims(model: &mut Model, id: TenantId) {
-    let cramped = claims::is_blocked_by_claims(model, id);
-    let (now, patience) = (model.now, model.settings.claim_bound());
-    let Some(tenant) = model.tenants.get_mut(&id) else { return };
-    let doubt = &mut tenant.trust;
-    if doubt.blocked_since.is_some() == cramped || doubt.ignores_claims {
+    let blocked = claims::is_blocked_by_claims(model, id);
+    let (now, patience) = (model.now, model.settings().claim_bound());
+    let Some(trust) = model.tenants.get(&id).map(|tenant| tenant.trust) else { return };
+    if trust.blocked_since.is_some() == blocked || trust.ignores_claims {
         return;
     }
-    doubt.blocked_since = cramped.then_some(now);
-    doubt.patience = doubt.patience.max(patience);
-    model.reindex(id);
+    model.update(id, |tenant| {
+        tenant.trust.blocked_since = blocked.then_some(now);
+        tenant.trust.patience = trust.patience.max(patience);
+    });
 }
 
 /// The tenant was asked for a sign of life then, and has given none: whoever is next on its devices and has no room
-/// because of its words has believed them since.
+/// because of its claims has believed them since.
 pub(crate) fn doubt_claims_since(model: &mut Model, silent: TenantId, since: Nanos) {
-    let Some(tenant) = model.tenants.get(&silent) else { return };
-    let devices: BTreeSet<DeviceId> = tenant.devices.keys().copied().collect();
+    let devices: BTreeSet<DeviceId> = model.devices_of(silent).into_iter().collect();
     for id in run_queue::next_tenants(model, &devices) {
         note_blocked_by_claims(model, id);
-        if let Some(began) = model.tenants.get_mut(&id).and_then(|tenant| tenant.trust.blocked_since.as_mut())
-        {
-            *began = since.min(*began);
-        }
-        model.reindex(id);
+        model.update(id, |tenant| {
+            let began = &mut tenant.trust.blocked_since;
+            *began = began.map(|began| since.min(began));
+        });
     }
 }
 
-/// Those whose patience is over insist.
+/// Those whose patience is over ignore claims.
 pub(crate) fn expire_trust(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
-        while let Some(&(at, id)) = model.devices.get(&device).and_then(|at| at.index.trust_timers.first())
+        while let Some(&(at, id)) = model.devices.get(&device).and_then(|at| at.index().trust_timers.first())
             && at <= model.now
         {
             ignore_claims(model, id);
@@ -50,24 +48,23 @@ pub(crate) fn expire_trust(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     }
 }
 
+/// The tenant goes by what the driver shows, and not by what others say.
 pub(crate) fn ignore_claims(model: &mut Model, id: TenantId) {
-    let patience = model.settings.claim_bound();
-    if let Some(tenant) = model.tenants.get_mut(&id) {
+    let patience = model.settings().claim_bound();
+    model.update(id, |tenant| {
         tenant.trust.ignores_claims = true;
         tenant.trust.patience = tenant.trust.patience.max(patience);
-    }
-    model.reindex(id);
+    });
 }
 
-/// A turn of one that insists has begun with all its memory there, or has ended without.
+/// A turn of one that ignores claims has begun with all its memory there, or has ended without.
 pub(crate) fn conclude_trial(model: &mut Model, id: TenantId, there: bool) {
-    let (now, first) = (model.now, model.settings.claim_bound());
-    let Some(tenant) = model.tenants.get_mut(&id) else { return };
-    let doubt = &mut tenant.trust;
-    let patience =
-        if there { first } else { Nanos(doubt.patience.0.saturating_mul(2)).clamp(first, MAX_PATIENCE) };
-    *doubt = ClaimTrust { blocked_since: Some(now), patience, ignores_claims: there };
-    model.reindex(id);
+    let (now, first) = (model.now, model.settings().claim_bound());
+    model.update(id, |tenant| {
+        let doubled = Nanos(tenant.trust.patience.0.saturating_mul(2)).clamp(first, MAX_PATIENCE);
+        let patience = if there { first } else { doubled };
+        tenant.trust = ClaimTrust { blocked_since: Some(now), patience, ignores_claims: there };
+    });
     if there {
         share_verdict(model, id);
     }

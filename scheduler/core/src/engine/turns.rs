@@ -1,7 +1,6 @@
 //! A turn's length is set when its memory is there, and anew when a setting changes.
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::tenant::Tenant;
 use crate::policy::{interactive, quantum};
 
 /// The tenant's turn, should it have one, lasts as long as the settings, its weight and what hand-overs cost say now.
@@ -10,11 +9,8 @@ pub(crate) fn update_turn(model: &mut Model, id: TenantId) {
     let Some(lease) = tenant.lease() else { return };
     let whole = || quantum::longest_quantum(model, lease.quantum_devices.iter(), tenant);
     let quantum = lease.continues.map_or_else(whole, |turn| turn.remaining);
-    let slice_end = interactive::preemptible_at(model, lease);
-    if let Some(lease) = model.tenants.get_mut(&id).and_then(Tenant::lease_mut) {
-        (lease.quantum, lease.preemptible_at) = (quantum, slice_end);
-    }
-    model.reindex(id);
+    let preemptible_at = interactive::preemptible_at(model, lease);
+    model.update_lease(id, |lease| (lease.quantum, lease.preemptible_at) = (quantum, preemptible_at));
 }
 
 /// The same of all tenants.

@@ -1,21 +1,7 @@
 //! What groups with a quota use is counted.
-use crate::engine::throttle;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::policy::bandwidth;
-
-/// The tenant is of no group any more.
-pub(crate) fn leave_group(model: &mut Model, id: TenantId) {
-    stop_charging(model, id);
-    throttle::unthrottle(model, id);
-    let Some(quota) = model.tenants.get_mut(&id).and_then(|tenant| tenant.quota.take()) else { return };
-    let Some(members) = model.groups.get_mut(&quota.group) else { return };
-    members.remove(&(quota.percent, id));
-    if members.is_empty() {
-        model.groups.remove(&quota.group);
-    }
-    throttle::regroup(model, quota.group);
-}
 
 /// The tenant's time with its devices counts from now on, if its gate is open.
 pub(crate) fn start_charging(model: &mut Model, id: TenantId) {

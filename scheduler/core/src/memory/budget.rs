@@ -5,13 +5,12 @@
 //! have left behind counts as free: they are asked to move it out before the grant, and what they do not
 //! move the driver may, unless it is of the swap engine.
 use crate::event::EvictMode;
-use crate::memory::headroom;
+use crate::memory::{capacity, headroom};
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::index::TenantFacts;
 use crate::model::memory_use::MemoryUse;
 use crate::policy::{admission, backfill, claims};
-use nvshare_protocol::tenant::{Share, usable};
+use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 
 /// What the tenant may have resident on each of its devices; never less than it has there already.
@@ -24,16 +23,16 @@ pub(crate) fn budget(model: &Model, id: TenantId) -> Vec<Share> {
 
 /// What `evict` asks of the tenant for each of its devices.
 pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
-    let throttled = model.lease(id).is_some_and(|lease| lease.throttled);
+    let throttled = model.lease(id).is_some_and(|lease| lease.over_quota);
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     devices
         .map(|(&device, memory)| {
-            let bytes = match model.settings.evict {
+            let bytes = match model.settings().evict {
                 // It comes back when it may, and has had no turn of another after it.
                 EvictMode::Always if throttled => deficit_of_next(model, id, device).min(memory.movable()),
                 EvictMode::Never if !evicts_itself(model, id) => Bytes::ZERO,
                 // The rest goes when the next turn has begun.
-                EvictMode::Always if model.settings.overlap => {
+                EvictMode::Always if model.settings().overlap => {
                     deficit_of_next(model, id, device).min(memory.movable())
                 }
                 EvictMode::Always => Bytes::MAX,
@@ -48,26 +47,14 @@ pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
 
 /// Whether the tenant's memory gets out of the way by its own hand, and is not left to the driver.
 pub(crate) fn evicts_itself(model: &Model, id: TenantId) -> bool {
-    model.settings.evict != EvictMode::Never || model.tenants.get(&id).is_some_and(|tenant| tenant.swaps)
-}
-
-pub(crate) fn usable_on(model: &Model, device: DeviceId) -> Bytes {
-    let at = &model.devices[&device];
-    let there = usable(at.capacity, model.settings.reserve).saturating_sub(at.external);
-    there.min(model.settings.most)
-}
-
-/// The same for the tenant that stands so there: no more than there is by its own word, and less what it was refused.
-pub(crate) fn usable_for(model: &Model, own: &TenantFacts, device: DeviceId) -> Bytes {
-    let most = own.capacity.map_or(Bytes::MAX, |capacity| usable(capacity, model.settings.reserve));
-    usable_on(model, device).min(most).saturating_sub(own.unaccounted)
+    model.settings().evict != EvictMode::Never || model.tenants.get(&id).is_some_and(|tenant| tenant.swaps)
 }
 
 /// Whether there is less for the tenant than it needs, on one of its devices.
 pub(crate) fn lacks_room(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     let lacks = |(device, memory): (&DeviceId, &MemoryUse)| {
-        let most = memory.allocated.min(usable_for(model, model.facts(id, *device), *device));
+        let most = memory.allocated.min(capacity::usable_for(model, model.facts(id, *device), *device));
         memory.resident < most && headroom(model, id, *device) < most
     };
     tenant.devices.iter().any(lacks)
@@ -75,7 +62,7 @@ pub(crate) fn lacks_room(model: &Model, id: TenantId) -> bool {
 
 /// The device less what cannot be moved for this tenant.
 fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
-    let (standings, own) = (&model.devices[&device].index, model.facts(id, device));
+    let (standings, own) = (model.devices[&device].index(), model.facts(id, device));
     let others = if own.ignores_claims {
         standings.held_resident - u128::from(own.held_resident().0)
             + claims::verified_unevictable(model, own, device)
@@ -84,7 +71,7 @@ fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
             + headroom::incoming_of_others(model, &[id], device)
     };
     let taken = u64::try_from(others).unwrap_or(u64::MAX);
-    usable_for(model, own, device).saturating_sub(Bytes(taken))
+    capacity::usable_for(model, own, device).saturating_sub(Bytes(taken))
 }
 
 /// What the tenant that comes after this one (or goes on beside it) lacks on the device, beyond
@@ -92,18 +79,20 @@ fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
 fn deficit_of_next(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let at = &model.devices[&device];
     let holder =
-        at.holders.iter().find(|&&holder| holder != id).filter(|_| !admission::shares_devices(model));
+        at.index().holders.iter().find(|&&holder| holder != id).filter(|_| !admission::shares_devices(model));
     let Some(next) = holder.copied().or_else(|| backfill::next_at(model, device)) else { return Bytes::ZERO };
     let has = model.memory_of(next, device);
     let lacks = u128::from(has.lacks().0);
     let own = model.facts(next, device);
     let there = if own.ignores_claims {
-        at.index.held_resident + u128::from(has.resident.0) + claims::verified_unevictable(model, own, device)
+        at.index().held_resident
+            + u128::from(has.resident.0)
+            + claims::verified_unevictable(model, own, device)
     } else {
-        let all = at.resident.saturating_sub(at.index.phantom)
+        let all = at.index().resident.saturating_sub(at.index().phantom)
             + headroom::incoming_of_others(model, &[id, next], device);
         all.saturating_sub(headroom::outgoing_of_others(model, id, device))
     };
-    let needed = (lacks + there).saturating_sub(u128::from(usable_for(model, own, device).0));
+    let needed = (lacks + there).saturating_sub(u128::from(capacity::usable_for(model, own, device).0));
     Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,5 @@
 //! How full a device is, now and with all that is on its way in or out.
-use crate::memory::budget;
+use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::policy::claims;
@@ -8,20 +8,20 @@ use nvshare_protocol::{Bytes, DeviceId};
 /// What is free on the device for this tenant now, beyond what others are still bringing in.
 pub(crate) fn free_for(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let taken = resident_on(model, device) + incoming_of_others(model, &[id], device);
-    budget::usable_for(model, model.facts(id, device), device)
+    capacity::usable_for(model, model.facts(id, device), device)
         .saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
 }
 
 /// What tenants have on the device, as far as that is possible.
 pub(crate) fn resident_on(model: &Model, device: DeviceId) -> u128 {
     let at = &model.devices[&device];
-    at.resident.saturating_sub(at.index.phantom).min(u128::from(at.capacity.0))
+    at.index().resident.saturating_sub(at.index().phantom).min(u128::from(at.capacity.0))
 }
 
 /// What the tenant lacks on the device beyond what is free there.
 pub(crate) fn deficit(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let has = model.memory_of(id, device);
-    let most = budget::usable_for(model, model.facts(id, device), device);
+    let most = capacity::usable_for(model, model.facts(id, device), device);
     has.allocated.min(most).saturating_sub(has.resident).saturating_sub(free_for(model, id, device))
 }
 
@@ -29,12 +29,12 @@ pub(crate) fn deficit(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
 /// told to.
 pub(crate) fn incoming_of_others(model: &Model, but: &[TenantId], device: DeviceId) -> u128 {
     let own: u128 = but.iter().map(|id| u128::from(model.facts(*id, device).incoming.0)).sum();
-    model.devices[&device].index.incoming - own
+    model.devices[&device].index().incoming - own
 }
 
 /// What others than this one were asked to move out of the device and have not yet.
 pub(crate) fn outgoing_of_others(model: &Model, id: TenantId, device: DeviceId) -> u128 {
-    model.devices[&device].index.outgoing - u128::from(model.facts(id, device).outgoing.0)
+    model.devices[&device].index().outgoing - u128::from(model.facts(id, device).outgoing.0)
 }
 
 /// Whether there can be room for all that the tenant needs on all its devices, should all leave that can.
@@ -45,7 +45,7 @@ pub(crate) fn can_ever_fit(model: &Model, id: TenantId) -> bool {
 
 /// Whether there is as much on the device as the tenant needs, beside all that is fixed there.
 pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> bool {
-    let standings = &model.devices[&device].index;
+    let standings = model.devices[&device].index();
     let own = model.facts(id, device);
     let needs = own.needs;
     let fixed = if own.ignores_claims {
@@ -53,19 +53,19 @@ pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> 
     } else {
         standings.unevictable - u128::from(own.unevictable.0)
     };
-    let usable = u128::from(budget::usable_on(model, device).saturating_sub(own.unevictable).0);
+    let usable = u128::from(capacity::usable_on(model, device).saturating_sub(own.unevictable).0);
     needs == Bytes::ZERO || fixed + u128::from(needs.0) <= usable
 }
 
 /// Whether there is so much on the device beside what is shown to be fixed there.
 pub(crate) fn can_ever_hold(model: &Model, device: DeviceId, needs: Bytes) -> bool {
-    let shown = model.devices[&device].index.verified;
-    shown + u128::from(needs.0) <= u128::from(budget::usable_on(model, device).0)
+    let shown = model.devices[&device].index().verified;
+    shown + u128::from(needs.0) <= u128::from(capacity::usable_on(model, device).0)
 }
 
 /// Whether others are still moving out of what the tenant lacks.
 pub(crate) fn awaits_evictions(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
-    let leaves = |device| model.devices[device].index.evicting.iter().any(|other| *other != id);
+    let leaves = |device| model.devices[device].index().evicting.iter().any(|other| *other != id);
     tenant.devices.keys().any(|device| deficit(model, id, *device) > Bytes::ZERO && leaves(device))
 }

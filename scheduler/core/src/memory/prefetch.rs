@@ -34,7 +34,7 @@ pub(crate) fn prefetch_starts_at(model: &Model, id: TenantId, clear_at: Option<N
 /// What the tenant could bring in ahead of its grant, if that is news to it.
 pub(crate) fn prefetch_shares(model: &Model, id: TenantId) -> Option<Vec<Share>> {
     let tenant = model.tenants.get(&id)?;
-    let may = model.settings.overlap || tenant.lease().is_some();
+    let may = model.settings().overlap || tenant.lease().is_some();
     if !may || !budget::evicts_itself(model, id) || tenant.eviction.is_some() {
         return None;
     }

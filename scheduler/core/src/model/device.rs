@@ -3,7 +3,6 @@ use crate::model::boost::InteractiveBoost;
 use crate::model::decay::ThrashMeter;
 use crate::model::ids::TenantId;
 use crate::model::index::DeviceIndex;
-use crate::model::memory_use::MemoryUse;
 use crate::model::queue::RunQueue;
 use nvshare_protocol::{Bytes, Nanos};
 use std::collections::BTreeSet;
@@ -11,12 +10,6 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Device {
     pub capacity: Bytes,
-    /// How many tenants named it.
-    pub users: usize,
-    /// The sums over all tenants. Wide, so that no report can make them wrong.
-    pub allocated: u128,
-    pub resident: u128,
-    pub immovable: u128,
     /// What programs outside of nvshare use.
     pub external: Bytes,
     /// The cost of the last hand-overs, averaged: bringing in, and draining and moving out.
@@ -28,23 +21,18 @@ pub(crate) struct Device {
     pub boost: InteractiveBoost,
     /// Somebody who held it since before this run has said so.
     pub holder_returned: bool,
-    /// Who keeps it from others. At most one while devices are handed round one tenant at a time.
-    pub holders: BTreeSet<TenantId>,
-    /// Who has a lease and does not keep it from others: the stuck, and those that must leave because
-    /// they came upon a holder.
-    pub beside: BTreeSet<TenantId>,
-    pub queue: RunQueue,
+    pub(super) queue: RunQueue,
     /// The latest round of which a request was served here.
     pub served_round: u64,
     /// Whether its holders were told that somebody waits.
     pub contention_notified: bool,
     /// Who became a holder when that was no longer so, and knows better; until it is told anew, or all are.
     pub stale_notices: BTreeSet<TenantId>,
-    pub index: DeviceIndex,
+    pub(super) index: DeviceIndex,
     /// When memory that was asked to leave last did.
     pub last_evicted: Nanos,
     /// When the next decision is due here.
-    pub timer: Option<Nanos>,
+    pub(super) timer: Option<Nanos>,
     /// Who was granted it last.
     pub last_holder: Option<TenantId>,
     /// Grants to another tenant than the last.
@@ -52,26 +40,21 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    pub fn index(&self) -> &DeviceIndex {
+        &self.index
+    }
+
+    pub fn queue(&self) -> &RunQueue {
+        &self.queue
+    }
+
     /// What a hand-over costs, both ways.
     pub fn cost(&self) -> Nanos {
         self.cost.0.saturating_add(self.cost.1)
     }
 
-    pub fn add(&mut self, memory: &MemoryUse) {
-        self.allocated += u128::from(memory.allocated.0);
-        self.resident += u128::from(memory.resident.0);
-        self.immovable += u128::from(memory.immovable.0);
-    }
-
-    pub fn remove(&mut self, memory: &MemoryUse) {
-        self.allocated -= u128::from(memory.allocated.0);
-        self.resident -= u128::from(memory.resident.0);
-        self.immovable -= u128::from(memory.immovable.0);
-    }
-
-    /// The tenant is a holder; true if another was granted it last.
+    /// The tenant becomes a holder; true if another was granted it last.
     pub fn grant(&mut self, tenant: TenantId) -> bool {
-        self.holders.insert(tenant);
         if self.contention_notified == self.queue.is_empty() {
             self.stale_notices.insert(tenant);
         }

@@ -1,42 +1,54 @@
-//! What a device knows of its tenants, so that nobody has to look through them: brought up to date after every change
-//! of one of them.
-use crate::model::Model;
-use crate::model::device::Device;
+//! What a device knows of its tenants: sums over them, and orders of those about which something is the matter. Kept up
+//! to date with every change of a tenant ([`crate::model::update`]), so that nobody has to look through all of them.
 use crate::model::ids::{Owner, TenantId};
 use crate::model::memory_use::MemoryUse;
 use crate::model::priority::Priority;
-use crate::model::tenant::{Stage, Tenant};
-use crate::policy::liveness::proof_deadline;
-use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use nvshare_protocol::{Bytes, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a tenant stands on one device.
+/// What a lease means for one device of its tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    #[default]
+    None,
+    /// It keeps the device from others.
+    Holder,
+    /// It does not: the tenant is unresponsive, or has to leave because it came upon a holder.
+    Beside,
+}
+
+/// What holds of a tenant on one device, as far as the device's index needs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TenantFacts {
-    /// What it has there in all, how much of that stays, and how much is there, if it holds the device.
-    held: Option<(Bytes, Bytes, Bytes)>,
+    /// The tenant uses the device.
+    pub named: bool,
+    pub hold: Hold,
+    /// What it has there, as it says and as far as that is possible.
+    pub told: MemoryUse,
+    /// What it has there in all, how much of that is unevictable, and how much is resident, if it holds the device.
+    pub held: Option<(Bytes, Bytes, Bytes)>,
     /// Whether it stays, its rank, and when its turn is over, if it holds the device.
-    turn: Option<(bool, Priority, Nanos)>,
+    pub turn: Option<(bool, Priority, Nanos)>,
     /// What it counts as and when it asked, if it waits and others may stand before it for their priority.
-    starvable: Option<(Priority, Nanos)>,
+    pub starvable: Option<(Priority, Nanos)>,
     /// What it weighs among those that hold, and among those that wait.
-    weights: (u64, u64),
+    pub weights: (u64, u64),
     /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
     pub unevictable: Bytes,
     pub unavailable: Bytes,
     /// What the driver shows of the first, if it does not hold the device.
     pub verified: Bytes,
     /// What it says that it has there, though it has no context.
-    phantom: Bytes,
+    pub phantom: Bytes,
     /// Whose it is, if it wants the device or has it.
-    owner: Option<Owner>,
+    pub owner: Option<Owner>,
     /// When it does not believe others any longer, and until when it believes that it was refused something for a reason.
-    trusts_until: Option<Nanos>,
-    unaccounted_until: Option<Nanos>,
+    pub trusts_until: Option<Nanos>,
+    pub unaccounted_until: Option<Nanos>,
     /// By when it gives a sign of life, if it has just been granted the device, or only says that it held it before.
-    alive_until: Option<Nanos>,
+    pub alive_until: Option<Nanos>,
     /// It holds the device and is stopped.
-    stopped: bool,
+    pub stopped: bool,
     /// It goes by the driver and not by others' words.
     pub ignores_claims: bool,
     /// How large the device is by its own word, and what it was refused of it.
@@ -49,20 +61,30 @@ pub(crate) struct TenantFacts {
     pub incoming: Bytes,
     pub outgoing: Bytes,
     /// What it needs there beside all that is fixed, if it waits aside until there can be room.
-    parked: Option<Bytes>,
+    pub parked: Option<Bytes>,
     /// The number of its last grant, if it left memory there that it can be asked to move out.
-    leftover: Option<u64>,
+    pub leftover: Option<u64>,
     /// Until when it stands in no line, for it has used up its quota.
-    throttled_until: Option<Nanos>,
-    lacks: bool,
-    revoked: bool,
-    evicting: bool,
-    has_quota: bool,
+    pub throttled_until: Option<Nanos>,
+    pub lacks: bool,
+    pub revoked: bool,
+    pub evicting: bool,
+    pub has_quota: bool,
 }
 
 /// The tenants of a device by what is the matter with them, and sums over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeviceIndex {
+    /// How many tenants use the device.
+    pub users: usize,
+    /// Who keeps the device from others. At most one while tenants take turns with it.
+    pub holders: BTreeSet<TenantId>,
+    /// Who has a lease and does not keep the device from others.
+    pub beside: BTreeSet<TenantId>,
+    /// The sums over all tenants. Wide, so that no report can make them wrong.
+    pub allocated: u128,
+    pub resident: u128,
+    pub immovable: u128,
     /// What its holders have there in all, and how much of that stays.
     pub held_allocated: u128,
     pub held_unevictable: u128,
@@ -116,82 +138,28 @@ pub(crate) struct DeviceIndex {
 
 impl TenantFacts {
     pub fn holds(&self) -> bool {
-        self.held.is_some()
+        self.hold == Hold::Holder
     }
 
     /// What is there of it, as a holder.
     pub fn held_resident(&self) -> Bytes {
         self.held.map_or(Bytes::ZERO, |(.., resident)| resident)
     }
-
-    fn of(tenant: &Tenant, id: TenantId, name: DeviceId, device: &Device, silence: Nanos) -> Self {
-        let (Some(told), Some(words)) = (tenant.devices.get(&name), tenant.reports.get(&name)) else {
-            return Self::default();
-        };
-        let is_absent = words.observed.is_some_and(|seen| seen.is_absent());
-        let memory = if is_absent { MemoryUse::default() } else { *told };
-        let absent = if is_absent { told.resident } else { Bytes::ZERO };
-        let holds = device.holders.contains(&id);
-        let revoked = tenant.lease().is_some_and(|lease| lease.revocation.is_some());
-        let paused = match &tenant.stage {
-            Stage::Waiting(request) => request.throttled_until,
-            _ => None,
-        };
-        let waits = matches!(tenant.stage, Stage::Waiting(_)) && paused.is_none();
-        let aside = matches!(&tenant.stage, Stage::Waiting(request) if request.parked);
-        let movable =
-            !is_absent && tenant.may_be_asked_to_evict() && tenant.evictable_soon(name) > Bytes::ZERO;
-        let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
-        let runs = tenant.lease().is_some_and(|lease| lease.ready_at.is_some());
-        let (fixed, shown) = tenant.unevictable_and_verified(name);
-        let lease = tenant.lease().filter(|_| holds);
-        let comes = lease.filter(|lease| lease.ready_at.is_none() && lease.revocation.is_none());
-        let proves_by = tenant.lease().and_then(|lease| proof_deadline(lease, silence));
-        Self {
-            held: holds.then_some((memory.allocated, fixed, memory.resident)),
-            verified: if holds { Bytes::ZERO } else { shown },
-            phantom: absent,
-            owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
-            trusts_until: tenant.trust.expires_at().filter(|_| matches!(tenant.stage, Stage::Waiting(_))),
-            unaccounted_until: words.unaccounted.expires_at(),
-            ignores_claims: tenant.trust.ignores_claims,
-            capacity: Some(words.capacity),
-            unaccounted: words.unaccounted.bytes,
-            allocated: memory.allocated,
-            needs: tenant.needs(name),
-            alive_until: comes.map(|lease| lease.alive_until).or(proves_by),
-            stopped: holds && tenant.is_stopped,
-            turn: tenant.lease().filter(|_| holds).map(|lease| (!revoked, lease.rank(), lease.turn_end())),
-            starvable: match &tenant.stage {
-                Stage::Waiting(request) if waits && request.priority < Priority::High => {
-                    Some((request.priority, request.requested_at))
-                }
-                _ => None,
-            },
-            weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(waits)),
-            unevictable: fixed,
-            unavailable: if tenant.lease().is_some() { memory.resident } else { fixed },
-            incoming: if is_absent { Bytes::ZERO } else { tenant.may_bring_in(name, lacks) },
-            outgoing: if is_absent { Bytes::ZERO } else { tenant.outgoing(name) },
-            parked: aside.then(|| tenant.needs(name)),
-            leftover: movable.then_some(tenant.last_grant),
-            throttled_until: paused,
-            has_quota: holds && !revoked && tenant.lease().is_some_and(|lease| lease.has_quota),
-            lacks: lacks && runs,
-            revoked,
-            evicting: tenant.evict_down_to.contains_key(&name),
-        }
-    }
 }
 
 impl DeviceIndex {
-    fn apply(&mut self, id: TenantId, was: TenantFacts, is: TenantFacts) {
+    /// What was known of the tenant counts no more, and what is known now does.
+    pub(super) fn apply(&mut self, id: TenantId, was: TenantFacts, is: TenantFacts) {
         let (had, has) = (was.held.unwrap_or_default(), is.held.unwrap_or_default());
+        self.users = self.users + usize::from(is.named) - usize::from(was.named);
         self.held_allocated = self.held_allocated + u128::from(has.0.0) - u128::from(had.0.0);
         self.held_unevictable = self.held_unevictable + u128::from(has.1.0) - u128::from(had.1.0);
         self.holding_weight = self.holding_weight + is.weights.0 - was.weights.0;
         self.waiting_weight = self.waiting_weight + is.weights.1 - was.weights.1;
         for (sum, was, is) in [
+            (&mut self.allocated, was.told.allocated, is.told.allocated),
+            (&mut self.resident, was.told.resident, is.told.resident),
+            (&mut self.immovable, was.told.immovable, is.told.immovable),
             (&mut self.held_resident, had.2, has.2),
             (&mut self.verified, was.verified, is.verified),
             (&mut self.phantom, was.phantom, is.phantom),
@@ -226,6 +194,8 @@ impl DeviceIndex {
         let waits = |standing: TenantFacts| standing.starvable.map(|(priority, asked)| (priority, asked, id));
         replace(&mut self.starvable, waits(was), waits(is));
         for (set, was, is) in [
+            (&mut self.holders, was.hold == Hold::Holder, is.hold == Hold::Holder),
+            (&mut self.beside, was.hold == Hold::Beside, is.hold == Hold::Beside),
             (&mut self.with_quota, was.has_quota, is.has_quota),
             (&mut self.stopped_holders, was.stopped, is.stopped),
             (&mut self.lacking, was.lacks, is.lacks),
@@ -270,43 +240,5 @@ fn replace<T: Ord>(set: &mut BTreeSet<T>, was: Option<T>, is: Option<T>) {
     if was != is {
         was.map(|was| set.remove(&was));
         set.extend(is);
-    }
-}
-
-impl Model {
-    /// Something about the tenant has changed.
-    pub(crate) fn reindex(&mut self, id: TenantId) {
-        let silence = self.settings.silence;
-        let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
-        for name in names {
-            let Some(device) = self.devices.get_mut(&name) else { continue };
-            let is = TenantFacts::of(tenant, id, name, device, silence);
-            let kept = tenant.facts.entry(name).or_default();
-            if **kept != is {
-                device.index.apply(id, **kept, is);
-                **kept = is;
-            }
-            self.dirty.insert(name);
-        }
-    }
-
-    /// The device's last word of the tenant, which is gone.
-    pub(crate) fn unindex(&mut self, id: TenantId, tenant: &Tenant, device: DeviceId) {
-        let was = tenant.facts.get(&device).map_or_else(TenantFacts::default, |was| **was);
-        if let Some(device) = self.devices.get_mut(&device) {
-            device.index.apply(id, was, TenantFacts::default());
-        }
-    }
-
-    #[cfg(test)]
-    /// As it has to be, found out the long way round.
-    pub(crate) fn recomputed_index(&self, device: DeviceId) -> DeviceIndex {
-        let mut standings = DeviceIndex::default();
-        for (id, tenant) in self.tenants.iter() {
-            let is = TenantFacts::of(tenant, *id, device, &self.devices[&device], self.settings.silence);
-            standings.apply(*id, TenantFacts::default(), is);
-        }
-        standings
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Lease {
     /// for they may count on its end.
     pub quantum_devices: BTreeSet<DeviceId>,
     pub phase: Phase,
-    pub revocation: Option<Revocation>,
+    pub state: TurnState,
     pub priority: Priority,
     /// Nobody breaks it off, whatever their priority.
     pub non_preemptible: bool,
@@ -46,12 +46,8 @@ pub(crate) struct Lease {
     pub continues: Option<PreemptedTurn>,
     /// What was left of this one when it was revoked.
     pub remaining: Nanos,
-    /// Its turn is lost; others go on beside it.
-    pub unresponsive: bool,
-    /// It has a quota, and is told to be ready to leave at any time.
-    pub has_quota: bool,
     /// It was told to leave for its quota.
-    pub throttled: bool,
+    pub over_quota: bool,
     /// When it said that it has nothing to do, while somebody waited.
     pub idle_since: Option<Nanos>,
     /// Until when it is kept all the same.
@@ -66,6 +62,17 @@ pub(crate) struct Lease {
     pub contended: bool,
     /// Since when.
     pub contended_since: Nanos,
+}
+
+/// Whether the turn goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TurnState {
+    /// It was granted and not revoked.
+    Running,
+    /// Its tenant was told to leave.
+    Revoked(Revocation),
+    /// Its tenant did not leave: the turn is lost, and others go on beside it.
+    Unresponsive(Revocation),
 }
 
 /// What the lease is spent on at present.
@@ -113,15 +120,13 @@ impl Lease {
             devices: BTreeSet::new(),
             quantum_devices: BTreeSet::new(),
             phase: Phase { kind, start: now },
-            revocation: None,
+            state: TurnState::Running,
             priority: Priority::default(),
             non_preemptible: false,
             requested_at: now,
             continues: None,
             remaining: Nanos::ZERO,
-            unresponsive: false,
-            has_quota: false,
-            throttled: false,
+            over_quota: false,
             idle_since: None,
             hold_until: Nanos::ZERO,
             went_idle: false,
@@ -130,6 +135,43 @@ impl Lease {
             contended: false,
             contended_since: now,
         }
+    }
+
+    pub fn revocation(&self) -> Option<Revocation> {
+        match self.state {
+            TurnState::Running => None,
+            TurnState::Revoked(revocation) | TurnState::Unresponsive(revocation) => Some(revocation),
+        }
+    }
+
+    pub fn revocation_mut(&mut self) -> Option<&mut Revocation> {
+        match &mut self.state {
+            TurnState::Running => None,
+            TurnState::Revoked(revocation) | TurnState::Unresponsive(revocation) => Some(revocation),
+        }
+    }
+
+    /// Whether its tenant was told to leave.
+    pub fn is_revoked(&self) -> bool {
+        !matches!(self.state, TurnState::Running)
+    }
+
+    pub fn is_unresponsive(&self) -> bool {
+        matches!(self.state, TurnState::Unresponsive(_))
+    }
+
+    /// Its memory is there, and it was not told to leave.
+    pub fn is_active(&self) -> bool {
+        self.ready_at.is_some() && !self.is_revoked()
+    }
+
+    /// By when a tenant that was told to leave has answered, or has given another sign of life, where nothing but its own
+    /// word speaks for its hold: the time for its work's end is part of the silence.
+    pub fn proof_deadline(&self, silence: Nanos) -> Option<Nanos> {
+        let unproven = self.id == LeaseId(0) && !self.is_unresponsive();
+        let revocation =
+            self.revocation().filter(|revocation| unproven && revocation.cancelled_drains == 0)?;
+        matches!(revocation.step, Step::Asked(_)).then(|| revocation.last_sign.saturating_add(silence))
     }
 
     /// Whether a message about `lease` means this one. A hold from before this run may bear the number
@@ -150,7 +192,7 @@ impl Lease {
     /// For how long it has been of use to its tenant, with the hand-overs at both ends.
     pub fn busy(&self, now: Nanos) -> Nanos {
         let used = self.idle_since.unwrap_or(now).saturating_sub(self.granted_at);
-        let leaves = self.revocation.map_or(now, |revocation| revocation.first_at);
+        let leaves = self.revocation().map_or(now, |revocation| revocation.first_at);
         used.saturating_add(now.saturating_sub(leaves.max(self.idle_since.unwrap_or(now))))
     }
 
@@ -161,9 +203,9 @@ impl Lease {
 
     /// The next time at which this lease asks for a decision by itself.
     pub fn next_timer(&self, settings: &Settings) -> Option<Nanos> {
-        let revocation = self.revocation?;
+        let revocation = self.revocation()?;
         let step = match revocation.step {
-            Step::Asked(_) if self.unresponsive => None,
+            Step::Asked(_) if self.is_unresponsive() => None,
             Step::Asked(at) => {
                 let silent = at.saturating_add(settings.drain_bound).max(revocation.last_sign);
                 let silent = silent.saturating_add(settings.silence);
@@ -171,13 +213,24 @@ impl Lease {
             }
             Step::Cancelled(retry) => Some(retry),
         };
-        let patience = (!self.unresponsive && revocation.cancelled_drains > 0)
+        let patience = (!self.is_unresponsive() && revocation.cancelled_drains > 0)
             .then(|| revocation.first_at.saturating_add(settings.patience));
         step.into_iter().chain(patience).min()
     }
 }
 
 impl Revocation {
+    pub fn new(now: Nanos, resident: u128) -> Self {
+        Self {
+            first_at: now,
+            cancelled_drains: 0,
+            step: Step::Asked(now),
+            last_sign: now,
+            resident_at_start: resident,
+            least_resident: resident,
+        }
+    }
+
     /// How long to wait after the cancelled drains so far: 1, 2, 4, 8, 10, 10 … seconds.
     pub fn backoff(&self) -> Nanos {
         let doubled = DRAIN_RETRY.0.0 << self.cancelled_drains.saturating_sub(1).min(8);

@@ -12,7 +12,8 @@ pub struct MemoryUse {
 
 impl MemoryUse {
     /// A report as far as it is possible: nothing beyond what the device has, the parts within the whole.
-    pub(crate) fn plausible(allocated: Bytes, resident: Bytes, immovable: Bytes, capacity: Bytes) -> Self {
+    pub(crate) fn plausible(told: Self, capacity: Bytes) -> Self {
+        let Self { allocated, resident, immovable } = told;
         let immovable = immovable.min(allocated).min(capacity);
         let resident = resident.min(allocated).min(capacity).max(immovable);
         Self { allocated, resident, immovable }

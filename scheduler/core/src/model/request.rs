@@ -2,38 +2,72 @@
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
 use crate::model::queue_key::QueueKey;
-use nvshare_protocol::Nanos;
+use nvshare_protocol::{DeviceId, Nanos};
+use std::collections::BTreeMap;
 
-/// A place in line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// At its device, or in the order of those that use several.
-    pub key: QueueKey,
+    pub place: Place,
     pub since: Nanos,
-    /// When it asked for the turn of which this may be the rest; later by the time in which it was paused.
+    /// When the tenant asked for the turn of which this may be the rest; later by the time in which it was throttled.
     pub requested_at: Nanos,
-    /// What it counts as: its own, or high where it has starved.
+    /// What it counts as: the tenant's own, or high where it has starved.
     pub priority: Priority,
     pub starved: bool,
     /// Since when nobody has been in its way but for memory that others are moving out.
     pub unblocked_since: Option<Nanos>,
-    /// It stands in no line as long as there cannot be room for it, whoever leaves.
-    pub parked: bool,
-    /// It stands in no line until then, for it has used up its quota.
-    pub throttled_until: Option<Nanos>,
-    pub throttled_since: Nanos,
-    /// It is paused for what its owner owes to others, and not for a quota.
-    pub in_debt: bool,
-    /// Its process is stopped.
-    pub stopped: bool,
+    pub wait: Wait,
     /// It has used little lately, and holders give way to it before their turn is over.
     pub interactive: bool,
     /// It is for the rest of this turn.
     pub continues: Option<PreemptedTurn>,
 }
 
-impl Request {
-    pub fn is_queued(&self) -> bool {
-        !self.parked && self.throttled_until.is_none() && !self.stopped
+/// Where a request stands in the queues of its devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// In the queue of the tenant's device, or in the one order of tenants that use several.
+    pub key: QueueKey,
+    /// If the tenant uses several devices: at each of them, among those that use that one alone.
+    pub at: BTreeMap<DeviceId, QueueKey>,
+}
+
+impl Place {
+    pub fn key_at(&self, device: DeviceId) -> QueueKey {
+        self.at.get(&device).copied().unwrap_or(self.key)
+    }
+
+    pub fn change(&mut self, change: impl Fn(QueueKey) -> QueueKey) {
+        self.key = change(self.key);
+        self.at.values_mut().for_each(|key| *key = change(*key));
+    }
+}
+
+/// How a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// In the queues of its devices, unless the tenant is stopped.
+    Queued,
+    /// In no queue, as long as there cannot be room for the tenant, whoever leaves.
+    Parked,
+    /// In no queue until then.
+    Throttled { since: Nanos, until: Nanos, why: Throttle },
+}
+
+/// Why a request is throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Throttle {
+    /// The tenant's group has used up its quota.
+    Quota,
+    /// The tenant's owner has kept devices from others beyond its turns.
+    Debt,
+}
+
+impl Wait {
+    pub fn throttled_until(self) -> Option<Nanos> {
+        match self {
+            Self::Throttled { until, .. } => Some(until),
+            Self::Queued | Self::Parked => None,
+        }
     }
 }

@@ -7,10 +7,10 @@ use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
-use crate::model::queue_key::QueueKey;
+use crate::model::queues::HeadCount;
 use crate::model::quota::Quota;
 use crate::model::report::{ClaimTrust, DeviceReport};
-use crate::model::request::Request;
+use crate::model::request::{Request, Wait};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -34,13 +34,8 @@ pub(crate) struct Tenant {
     /// It said that it is running, and has not yet said where.
     pub claims_hold: bool,
     pub stage: Stage,
-    /// If it uses several devices and waits: its places at each of them among those that use that one alone.
-    pub keys: BTreeMap<DeviceId, QueueKey>,
-    /// And if it stands there: at how many nobody stands before it that uses one device alone, and whether at all of them.
-    pub heads: usize,
-    pub heads_all: bool,
-    /// Where it stands among those that use several.
-    pub shared_key: Option<QueueKey>,
+    /// Of the queues.
+    pub(super) head_count: HeadCount,
     /// Time with a lease, without the present one.
     pub time_held: Nanos,
     /// Time in line, without the present one.
@@ -70,7 +65,7 @@ pub(crate) struct Tenant {
     /// What it was last told to bring in.
     pub prefetch: BTreeMap<DeviceId, Bytes>,
     /// What its devices know of it.
-    pub facts: BTreeMap<DeviceId, Box<TenantFacts>>,
+    pub(super) facts: BTreeMap<DeviceId, Box<TenantFacts>>,
     /// Its last grant's number: who was granted long ago moves out first.
     pub last_grant: u64,
 }
@@ -79,7 +74,7 @@ pub(crate) struct Tenant {
 pub(crate) enum Stage {
     #[default]
     Idle,
-    Waiting(Request),
+    Waiting(Box<Request>),
     Leased(Box<Lease>),
 }
 
@@ -117,7 +112,7 @@ impl Tenant {
     pub fn claimed_unevictable(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };
         let remains = match self.lease() {
-            Some(lease) => lease.unresponsive,
+            Some(lease) => lease.is_unresponsive(),
             // What others left behind, the driver can move.
             None => self.keeps_memory && self.swaps,
         };
@@ -162,6 +157,30 @@ impl Tenant {
         self.devices.values().map(|memory| u128::from(memory.resident.0)).sum()
     }
 
+    pub fn request(&self) -> Option<&Request> {
+        match &self.stage {
+            Stage::Waiting(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    pub fn request_mut(&mut self) -> Option<&mut Request> {
+        match &mut self.stage {
+            Stage::Waiting(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub fn head_count(&self) -> HeadCount {
+        self.head_count
+    }
+
+    /// Whether it waits in the queues of its devices.
+    pub fn is_queued(&self) -> bool {
+        self.request().is_some_and(|request| request.wait == Wait::Queued) && !self.is_stopped
+    }
+
     pub fn lease(&self) -> Option<&Lease> {
         match &self.stage {
             Stage::Leased(lease) => Some(lease),
@@ -198,7 +217,7 @@ impl Tenant {
         match &self.stage {
             Stage::Idle => false,
             Stage::Waiting(_) => true,
-            Stage::Leased(lease) => !lease.unresponsive,
+            Stage::Leased(lease) => !lease.is_unresponsive(),
         }
     }
 }

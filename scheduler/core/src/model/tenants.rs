@@ -1,4 +1,5 @@
-//! All tenants, by id. In tests it counts how many are looked at: what an event costs.
+//! All tenants, by id. Everybody may read them; only the model changes them. In tests the table counts how many are
+//! looked at: what an event costs.
 use crate::model::ids::TenantId;
 use crate::model::tenant::Tenant;
 use std::collections::BTreeMap;
@@ -13,36 +14,36 @@ pub(crate) struct TenantTable {
 
 impl TenantTable {
     #[cfg(test)]
-    fn looked_at(&self, tenants: usize) {
+    fn count_looks(&self, tenants: usize) {
         self.looks.set(self.looks.get() + tenants);
     }
 
     #[cfg(not(test))]
     #[inline]
     #[expect(clippy::unused_self)]
-    fn looked_at(&self, _: usize) {}
+    fn count_looks(&self, _: usize) {}
 
     pub fn get(&self, id: &TenantId) -> Option<&Tenant> {
-        self.looked_at(1);
+        self.count_looks(1);
         self.all.get(id)
     }
 
-    pub fn get_mut(&mut self, id: &TenantId) -> Option<&mut Tenant> {
-        self.looked_at(1);
+    pub(super) fn get_mut(&mut self, id: &TenantId) -> Option<&mut Tenant> {
+        self.count_looks(1);
         self.all.get_mut(id)
     }
 
     /// Adds one that is not there yet.
-    pub fn add(&mut self, id: TenantId, tenant: Tenant) {
-        self.all.entry(id).or_insert(tenant);
+    pub(super) fn add(&mut self, id: TenantId) {
+        self.all.entry(id).or_default();
     }
 
-    pub fn remove(&mut self, id: &TenantId) -> Option<Tenant> {
+    pub(super) fn remove(&mut self, id: &TenantId) -> Option<Tenant> {
         self.all.remove(id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TenantId, &Tenant)> {
-        self.looked_at(self.all.len());
+        self.count_looks(self.all.len());
         self.all.iter()
     }
 }
@@ -51,7 +52,7 @@ impl Index<&TenantId> for TenantTable {
     type Output = Tenant;
 
     fn index(&self, id: &TenantId) -> &Tenant {
-        self.looked_at(1);
+        self.count_looks(1);
         &self.all[id]
     }
 }

@@ -1,28 +1,28 @@
 //! Who may hold at the same time, and until when. Everything else asks here.
 use crate::event::EvictMode;
-use crate::memory::budget;
+use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
-use crate::model::tenant::{Stage, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::{claims, priority};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 
 /// Whether tenants that fit on a device together run together at present.
 pub(crate) fn shares_devices(model: &Model) -> bool {
-    model.settings.share && model.settings.evict != EvictMode::Always
+    model.settings().share && model.settings().evict != EvictMode::Always
 }
 
 /// Until when the tenant waits for those who may hold its devices since before this run. Where tenants share devices
 /// there may be more of them than have said so.
 pub(crate) fn grace_until(model: &Model, tenant: TenantId) -> Option<Nanos> {
-    if model.settings.grace <= model.now {
+    if model.settings().grace <= model.now {
         return None;
     }
     let mut devices = model.tenants.get(&tenant)?.devices.keys();
     let known = !shares_devices(model) && devices.all(|device| model.devices[device].holder_returned);
-    (!known).then_some(model.settings.grace)
+    (!known).then_some(model.settings().grace)
 }
 
 /// The holders that must be gone before the tenant can be granted its devices.
@@ -36,15 +36,15 @@ pub(crate) fn conflicting_holders(model: &Model, tenant: TenantId) -> BTreeSet<T
 pub(crate) fn victims_on(model: &Model, device: DeviceId, tenant: TenantId) -> Vec<TenantId> {
     let at = &model.devices[&device];
     if !shares_devices(model) {
-        return at.holders.iter().copied().filter(|&id| id != tenant).collect();
+        return at.index().holders.iter().copied().filter(|&id| id != tenant).collect();
     }
     let own = model.facts(tenant, device);
     let more = if own.holds() { Bytes::ZERO } else { own.allocated };
-    let usable = u128::from(budget::usable_for(model, own, device).0)
+    let usable = u128::from(capacity::usable_for(model, own, device).0)
         .saturating_sub(claims::credited_unevictable(model, own, device));
-    let mut sum = at.index.held_allocated + u128::from(more.0);
+    let mut sum = at.index().held_allocated + u128::from(more.0);
     let mut leaving = Vec::new();
-    for &(.., other) in at.index.preemption_order.iter().filter(|(.., other)| *other != tenant) {
+    for &(.., other) in at.index().preemption_order.iter().filter(|(.., other)| *other != tenant) {
         if sum <= usable {
             break;
         }
@@ -57,17 +57,17 @@ pub(crate) fn victims_on(model: &Model, device: DeviceId, tenant: TenantId) -> V
 /// Whether a tenant that is running already may have the device too: nobody waits, and it fits. Who comes back after
 /// a restart comes before those who wait.
 pub(crate) fn may_join(model: &Model, tenant: TenantId, device: DeviceId) -> bool {
-    let back = model.now < model.settings.grace && model.lease(tenant).is_some_and(|l| l.id == LeaseId(0));
-    (back || model.devices[&device].queue.is_empty()) && victims_on(model, device, tenant).is_empty()
+    let back = model.now < model.settings().grace && model.lease(tenant).is_some_and(|l| l.id == LeaseId(0));
+    (back || model.devices[&device].queue().is_empty()) && victims_on(model, device, tenant).is_empty()
 }
 
 /// Whether the holders together are larger than the device.
 pub(crate) fn is_overcommitted(model: &Model, device: DeviceId) -> bool {
     let at = &model.devices[&device];
-    let kept = at.index.unevictable.saturating_sub(at.index.held_unevictable);
+    let kept = at.index().unevictable.saturating_sub(at.index().held_unevictable);
     shares_devices(model)
-        && at.holders.len() > 1
-        && at.index.held_allocated > u128::from(budget::usable_on(model, device).0).saturating_sub(kept)
+        && at.index().holders.len() > 1
+        && at.index().held_allocated > u128::from(capacity::usable_on(model, device).0).saturating_sub(kept)
 }
 
 /// When every turn is over that stands between the tenant and its devices. None: nobody is left
@@ -77,13 +77,10 @@ pub(crate) fn earliest_preemption(
     tenant: TenantId,
     way: &BTreeSet<TenantId>,
 ) -> Option<Nanos> {
-    let request = match model.tenants.get(&tenant).map(|tenant| &tenant.stage) {
-        Some(Stage::Waiting(request)) => Some(request),
-        _ => None,
-    };
+    let request = model.request(tenant);
     let eager = request.filter(|request| request.interactive).map(|request| request.since);
     let holders = way.iter().filter_map(|id| model.tenants.get(id));
-    let staying = holders.filter_map(Tenant::lease).filter(|lease| lease.revocation.is_none());
+    let staying = holders.filter_map(Tenant::lease).filter(|lease| !lease.is_revoked());
     let ends = staying.map(|lease| {
         let by_priority =
             request.and_then(|request| priority::preempted_by_priority_at(model, lease, tenant, request));
@@ -94,12 +91,12 @@ pub(crate) fn earliest_preemption(
     ends.max()
 }
 
-/// Whether this lease may have to end at any time.
-pub(crate) fn is_contended(model: &Model, lease: &Lease) -> bool {
-    lease.has_quota || is_waited_for(model, lease)
+/// Whether the tenant's lease may have to end at any time.
+pub(crate) fn is_contended(model: &Model, tenant: &Tenant, lease: &Lease) -> bool {
+    tenant.quota.is_some() || is_waited_for(model, lease)
 }
 
 /// Whether anybody waits for a device that this lease keeps.
 pub(crate) fn is_waited_for(model: &Model, lease: &Lease) -> bool {
-    lease.devices.iter().any(|device| !model.devices[device].queue.is_empty())
+    lease.devices.iter().any(|device| !model.devices[device].queue().is_empty())
 }

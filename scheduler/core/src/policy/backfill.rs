@@ -25,7 +25,7 @@ struct Timeline {
 
 /// Who is to have the device next.
 pub(crate) fn next_at(model: &Model, device: DeviceId) -> Option<TenantId> {
-    let single = || Some(model.devices.get(&device)?.queue.single.first()?.1);
+    let single = || Some(model.devices.get(&device)?.queue().single.first()?.1);
     let Some(&(_, planned)) = model.plan.0.get(&device) else { return single() };
     Some(backfill_candidate(model, device).map_or(planned, |(id, _)| id))
 }
@@ -34,7 +34,7 @@ pub(crate) fn next_at(model: &Model, device: DeviceId) -> Option<TenantId> {
 /// and until when it could begin itself.
 fn backfill_candidate(model: &Model, device: DeviceId) -> Option<(TenantId, Nanos)> {
     let (start, _) = model.plan.0.get(&device)?;
-    let singles = model.devices.get(&device)?.queue.single.iter().take(CANDIDATES);
+    let singles = model.devices.get(&device)?.queue().single.iter().take(CANDIDATES);
     let mut until = singles.filter_map(|(_, id)| {
         Some((*id, start.saturating_sub(turn_duration(model, model.tenants.get(id)?))))
     });
@@ -55,8 +55,8 @@ fn turn_duration(model: &Model, tenant: &Tenant) -> Nanos {
 /// Those who are among the first at each of their devices, in their order.
 fn planned_heads(model: &Model) -> Vec<TenantId> {
     let mut places: BTreeMap<(QueueKey, TenantId), usize> = BTreeMap::new();
-    let waited_for = model.devices.values().filter(|at| !at.queue.heads.is_empty());
-    for entry in waited_for.flat_map(|at| at.queue.heads.iter().take(PLANNED_HEADS)) {
+    let waited_for = model.devices.values().filter(|at| !at.queue().heads.is_empty());
+    for entry in waited_for.flat_map(|at| at.queue().heads.iter().take(PLANNED_HEADS)) {
         *places.entry(*entry).or_default() += 1;
     }
     let is_first = |id: &TenantId, at: usize| model.tenants.get(id).is_some_and(|of| of.devices.len() == at);

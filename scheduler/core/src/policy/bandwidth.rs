@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::quota::Quota;
-use crate::model::tenant::{Stage, Tenant};
+use crate::model::tenant::Tenant;
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// What holds for the tenant: its group's least.
@@ -18,7 +18,7 @@ pub(crate) fn quota_of(model: &Model, tenant: &Tenant) -> Option<Quota> {
 pub(crate) fn has_waiting_groupmate(model: &Model, id: TenantId, tenant: &Tenant) -> bool {
     let group = tenant.quota.and_then(|quota| model.groups.get(&quota.group));
     let mut mates = group.into_iter().flatten().filter(|(_, mate)| *mate != id);
-    mates.any(|(_, mate)| model.tenants.get(mate).is_some_and(|mate| matches!(mate.stage, Stage::Waiting(_))))
+    mates.any(|(_, mate)| model.request(*mate).is_some())
 }
 
 /// What the tenant has used of the device in the period, and may.
@@ -30,7 +30,7 @@ pub(crate) fn quota_at(
 ) -> Option<(Nanos, Nanos)> {
     let quota = quota_of(model, tenant)?;
     let used = model.usages.get(&(device, quota.group))?.used(model.now);
-    let takes_turns = model.devices.get(&device).is_some_and(|device| !device.queue.is_empty());
+    let takes_turns = model.devices.get(&device).is_some_and(|device| !device.queue().is_empty());
     let turn = if takes_turns { lease.quantum } else { Nanos::ZERO };
     Some((used, quota.of_period().max(turn)))
 }
@@ -38,7 +38,7 @@ pub(crate) fn quota_at(
 /// When the holder will have used up its quota on one of its devices, if its time counts.
 pub(crate) fn quota_used_up_at(model: &Model, id: TenantId) -> Option<Nanos> {
     let tenant = model.tenants.get(&id)?;
-    let lease = tenant.lease().filter(|lease| lease.ready_at.is_some() && lease.revocation.is_none())?;
+    let lease = tenant.lease().filter(|lease| lease.ready_at.is_some() && !lease.is_revoked())?;
     let left = lease.devices.iter().filter_map(|device| quota_at(model, tenant, lease, *device));
     left.map(|(used, most)| model.now.saturating_add(most.saturating_sub(used))).min()
 }

@@ -4,15 +4,16 @@ use crate::model::Model;
 use crate::model::decay::HeldTime;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
-use crate::model::tenant::{Stage, Tenant};
+use crate::model::request::{Request, Throttle, Wait};
 use crate::policy::{admission, bandwidth};
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// Whether a tenant of another owner waits for one of the lease's devices, and it was told so.
 pub(crate) fn others_wait_for(model: &Model, id: TenantId, lease: &Lease) -> bool {
     let owner = model.owner_of(id);
-    let waits =
-        |device: &DeviceId| model.devices[device].queue.waiting().any(|other| model.owner_of(other) != owner);
+    let waits = |device: &DeviceId| {
+        model.devices[device].queue().waiting().any(|other| model.owner_of(other) != owner)
+    };
     lease.contended && lease.devices.iter().any(waits)
 }
 
@@ -26,21 +27,20 @@ pub(crate) fn debt_blocks_until(model: &Model, id: TenantId) -> Option<Nanos> {
     let until = model.debts.get(&owner).copied().filter(|until| *until > model.now)?;
     let is_other = |other: TenantId| model.owner_of(other) != owner;
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| tenant.devices.keys());
-    let waits = devices.flat_map(|device| model.devices[device].queue.waiting()).any(is_other);
+    let waits = devices.flat_map(|device| model.devices[device].queue().waiting()).any(is_other);
     (waits || admission::conflicting_holders(model, id).into_iter().any(is_other)).then_some(until)
 }
 
 pub(crate) fn is_in_debt(model: &Model, id: TenantId) -> bool {
-    let tenant = model.tenants.get(&id);
-    let defers = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(request) if request.in_debt);
-    tenant.is_some_and(defers) && bandwidth::quota_blocks_until(model, id).is_none()
+    let in_debt = |request: &Request| matches!(request.wait, Wait::Throttled { why: Throttle::Debt, .. });
+    model.request(id).is_some_and(in_debt) && bandwidth::quota_blocks_until(model, id).is_none()
 }
 
 /// Whether the owner's tenants have had the device for less than its fair part of the time, of late, because they came
 /// before others: hand-overs to them count too.
 pub(crate) fn may_boost(model: &Model, id: TenantId, device: DeviceId) -> bool {
     let owner = model.owner_of(id);
-    let owners = &model.devices[&device].index.owners;
+    let owners = &model.devices[&device].index().owners;
     let others = (owners.len() - usize::from(owners.contains_key(&owner))) as u64;
     let hasty = model.accounts.get(&owner).map(|account| account.boosted.at(model.now)).unwrap_or_default();
     hasty < Nanos(HeldTime::ALWAYS.0 / (others + 1).max(2))

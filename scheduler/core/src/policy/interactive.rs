@@ -18,14 +18,14 @@ const FULL_USE: Nanos = HeldTime::ALWAYS;
 /// All such tenants together have at most half of a device's time, or the others might never have a turn. One of a
 /// group with a quota would use it up before those of the group that wait already.
 pub(crate) fn is_interactive(model: &Model, id: TenantId) -> bool {
-    let tenant = model.tenants.get(&id).filter(|tenant| model.settings.overlap && tenant.was_mostly_idle);
+    let tenant = model.tenants.get(&id).filter(|tenant| model.settings().overlap && tenant.was_mostly_idle);
     let Some(tenant) = tenant.filter(|tenant| !bandwidth::has_waiting_groupmate(model, id, tenant)) else {
         return false;
     };
     let own = tenant.weight();
     tenant.devices.keys().all(|device| {
         let at = &model.devices[device];
-        let others = at.index.waiting_weight + at.index.holding_weight;
+        let others = at.index().waiting_weight + at.index().holding_weight;
         let share = u128::from(FULL_USE.0) * u128::from(own) / u128::from(own + others);
         u128::from(tenant.recent_use.at(model.now).0) < share
             && at.boost.recent(model.now) < Nanos(FULL_USE.0 / 2)

@@ -1,19 +1,9 @@
 //! By when a tenant has to give a sign of life, and whose signs others wait for.
-use crate::memory::budget;
+use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::lease::{Lease, Step};
-use crate::model::tenant::Stage;
-use nvshare_protocol::{LeaseId, Nanos};
+use nvshare_protocol::Nanos;
 use std::collections::BTreeSet;
-
-/// By when a tenant that was told to leave has answered, or has given another sign of life, where nothing but its own word
-/// speaks for its hold: the time for its work's end is part of the silence.
-pub(crate) fn proof_deadline(lease: &Lease, silence: Nanos) -> Option<Nanos> {
-    let unproven = lease.id == LeaseId(0) && !lease.unresponsive;
-    let revocation = lease.revocation.filter(|revocation| unproven && revocation.cancelled_drains == 0)?;
-    matches!(revocation.step, Step::Asked(_)).then(|| revocation.last_sign.saturating_add(silence))
-}
 
 /// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
 pub(crate) const MIN_FETCH_RATE: u128 = 1_000_000_000;
@@ -30,16 +20,16 @@ pub fn awaited(model: &Model) -> BTreeSet<TenantId> {
     let mut all = BTreeSet::new();
     for device in model.devices.values() {
         let asked = device
-            .index
+            .index()
             .revoked
             .iter()
-            .filter(|id| model.lease(**id).is_some_and(|lease| !lease.unresponsive));
-        all.extend(device.index.evicting.iter().chain(asked));
-        if !device.queue.is_empty() {
-            all.extend(device.holders.iter().chain(&device.beside));
+            .filter(|id| model.lease(**id).is_some_and(|lease| !lease.is_unresponsive()));
+        all.extend(device.index().evicting.iter().chain(asked));
+        if !device.queue().is_empty() {
+            all.extend(device.index().holders.iter().chain(&device.index().beside));
         }
     }
-    if model.tenants.iter().any(|(_, tenant)| matches!(tenant.stage, Stage::Waiting(_))) {
+    if model.tenants.iter().any(|(_, tenant)| tenant.request().is_some()) {
         let stopped = model.tenants.iter().filter(|(_, tenant)| tenant.is_stopped && !tenant.is_disconnected);
         all.extend(stopped.map(|(id, _)| *id));
     }
@@ -51,10 +41,10 @@ pub fn awaited(model: &Model) -> BTreeSet<TenantId> {
 pub(crate) fn alive_until(model: &Model, id: TenantId) -> Nanos {
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     let lacks = devices.map(|(device, memory)| {
-        let fits = memory.allocated.min(budget::usable_for(model, model.facts(id, *device), *device));
+        let fits = memory.allocated.min(capacity::usable_for(model, model.facts(id, *device), *device));
         u128::from(fits.saturating_sub(memory.resident).0)
     });
     let comes = transfer_time(lacks.sum(), MIN_FETCH_RATE);
-    let bound = model.settings.silence.saturating_add(comes).min(model.settings.fetch_bound);
+    let bound = model.settings().silence.saturating_add(comes).min(model.settings().fetch_bound);
     model.now.saturating_add(bound)
 }

@@ -22,15 +22,15 @@ pub(crate) fn preempted_by_priority_at(
         let whole = holder.turn_end();
         return Some(if holder.non_preemptible { whole } else { whole.min(request.since.max(back)) });
     }
-    let end = request.requested_at.saturating_add(model.settings.starvation);
+    let end = request.requested_at.saturating_add(model.settings().starvation);
     (request.priority < holder.priority && holder.idle_since.is_none()).then(|| holder.turn_end().max(end))
 }
 
 /// The highest priority among the holders of the device and those who wait for it.
 fn highest_at(model: &Model, id: DeviceId) -> Option<Priority> {
     let device = model.devices.get(&id)?;
-    let waits = device.queue.first_key().map(QueueKey::priority);
-    let holds = device.index.preemption_order.last().filter(|turn| turn.0).map(|turn| turn.1);
+    let waits = device.queue().first_key().map(QueueKey::priority);
+    let holds = device.index().preemption_order.last().filter(|turn| turn.0).map(|turn| turn.1);
     waits.max(holds)
 }
 
@@ -41,9 +41,9 @@ pub(crate) fn starving_at(model: &Model, id: DeviceId) -> impl Iterator<Item = (
     let lower = Priority::ALL.into_iter().filter(move |priority| *priority < highest);
     let first = move |priority| {
         let of_it = (priority, Nanos::ZERO, TenantId(0))..=(priority, Nanos::MAX, TenantId(u64::MAX));
-        model.devices.get(&id)?.index.starvable.range(of_it).next()
+        model.devices.get(&id)?.index().starvable.range(of_it).next()
     };
-    let at = |asked: Nanos| asked.saturating_add(model.settings.starvation);
+    let at = |asked: Nanos| asked.saturating_add(model.settings().starvation);
     lower.filter_map(first).map(move |(_, asked, id)| (at(*asked), *id))
 }
 

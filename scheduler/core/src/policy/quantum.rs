@@ -7,7 +7,7 @@ use nvshare_protocol::{DeviceId, Nanos};
 
 /// How long a turn of weight 1 lasts on the device, or on one of which nothing is known.
 pub(crate) fn device_quantum(model: &Model, device: Option<DeviceId>) -> Nanos {
-    match model.settings.quantum_of(device) {
+    match model.settings().quantum_of(device) {
         Quantum::Fixed(length) => length,
         Quantum::Auto => match device.and_then(|id| model.devices.get(&id)).map(Device::cost) {
             None | Some(Nanos::ZERO) => seconds(2),
@@ -28,5 +28,5 @@ pub(crate) fn longest_quantum<'a>(
 ) -> Nanos {
     let longest = devices.map(|device| device_quantum(model, Some(*device))).max();
     let quantum = longest.unwrap_or_else(|| device_quantum(model, None));
-    model.settings.weighted(quantum, tenant.weight())
+    model.settings().weighted(quantum, tenant.weight())
 }

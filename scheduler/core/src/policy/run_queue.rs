@@ -1,7 +1,6 @@
 //! Who is next: a tenant that is first in the queue of every device that it has named.
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::tenant::Stage;
 use crate::policy::backfill;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
@@ -16,7 +15,5 @@ pub(crate) fn next_tenants(model: &Model, devices: &BTreeSet<DeviceId>) -> BTree
 pub(crate) fn is_next(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     let is_here = |device: &DeviceId| backfill::next_at(model, *device) == Some(id);
-    matches!(tenant.stage, Stage::Waiting(_))
-        && !tenant.devices.is_empty()
-        && tenant.devices.keys().all(is_here)
+    tenant.request().is_some() && !tenant.devices.is_empty() && tenant.devices.keys().all(is_here)
 }

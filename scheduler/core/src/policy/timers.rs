@@ -2,7 +2,6 @@
 use crate::memory::prefetch;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::tenant::Stage;
 use crate::policy::{admission, backfill, bandwidth, priority, run_queue};
 use nvshare_protocol::{DeviceId, Nanos};
 
@@ -12,9 +11,10 @@ const TRIAL_WAIT_DIVISOR: u64 = 25;
 /// When something about the device is to be decided by itself.
 pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
     let device = model.devices.get(&id)?;
-    let leases = device.index.revoked.iter().filter_map(|&id| model.lease(id)?.next_timer(&model.settings));
+    let leases =
+        device.index().revoked.iter().filter_map(|&id| model.lease(id)?.next_timer(model.settings()));
     let leaving =
-        device.index.evicting.iter().filter_map(|id| Some(model.tenants.get(id)?.eviction?.expires_at()));
+        device.index().evicting.iter().filter_map(|id| Some(model.tenants.get(id)?.eviction?.expires_at()));
     let next = backfill::next_at(model, id).filter(|id| run_queue::is_next(model, *id)).into_iter();
     let turns = next.flat_map(|id| {
         let clear_at = admission::earliest_preemption(model, id, &admission::conflicting_holders(model, id));
@@ -22,15 +22,18 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
         let room = room_deadline(model, id).filter(|at| *at > model.now);
         clear_at.into_iter().chain(fetch).chain(room).chain(admission::grace_until(model, id))
     });
-    let unseen = device.index.unaccounted_timers.first().map(|(at, _)| *at);
-    let doubts = device.index.trust_timers.first().map(|(at, _)| *at);
+    let unseen = device.index().unaccounted_timers.first().map(|(at, _)| *at);
+    let doubts = device.index().trust_timers.first().map(|(at, _)| *at);
     // Whoever is granted a device that nobody else wants may take its time.
-    let silent =
-        device.index.liveness_timers.first().filter(|(at, _)| !device.queue.is_empty() && *at > model.now);
+    let silent = device
+        .index()
+        .liveness_timers
+        .first()
+        .filter(|(at, _)| !device.queue().is_empty() && *at > model.now);
     let silent = silent.map(|(at, _)| *at);
     let starves = priority::starves_at(model, id);
-    let paused = device.index.throttled.first().map(|(at, _)| *at);
-    let throttled = device.index.with_quota.iter().filter_map(|id| bandwidth::quota_used_up_at(model, *id));
+    let paused = device.index().throttled.first().map(|(at, _)| *at);
+    let throttled = device.index().with_quota.iter().filter_map(|id| bandwidth::quota_used_up_at(model, *id));
     let by_rule = starves.into_iter().chain(paused).chain(throttled);
     let turns = turns.chain(backfill::backfill_until(model, id));
     leases.chain(leaving).chain(turns).chain(unseen).chain(doubts).chain(silent).chain(by_rule).min()
@@ -40,13 +43,12 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
 /// within a bound. One that insists has learned that not all that is said to go does.
 pub(crate) fn room_deadline(model: &Model, id: TenantId) -> Option<Nanos> {
     let tenant = model.tenants.get(&id)?;
-    let Stage::Waiting(request) = &tenant.stage else { return None };
-    let clear = request.unblocked_since?;
+    let clear = tenant.request()?.unblocked_since?;
     if tenant.trust.ignores_claims {
-        return Some(clear.saturating_add(Nanos(model.settings.silence.0 / TRIAL_WAIT_DIVISOR)));
+        return Some(clear.saturating_add(Nanos(model.settings().silence.0 / TRIAL_WAIT_DIVISOR)));
     }
     let went =
         tenant.devices.keys().map(|device| model.devices[device].last_evicted).max().unwrap_or_default();
-    let silent = clear.max(went).saturating_add(model.settings.silence);
-    Some(silent.min(clear.saturating_add(model.settings.evict_bound)))
+    let silent = clear.max(went).saturating_add(model.settings().silence);
+    Some(silent.min(clear.saturating_add(model.settings().evict_bound)))
 }

@@ -46,12 +46,12 @@ fn has(world: &mut World, who: u64, gib: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive)
+    world.core.engine.model.lease(tenant(who)).is_some_and(|lease| !lease.is_unresponsive())
 }
 
 fn debt(world: &World, who: u64) -> Nanos {
-    let owner = world.core.model.owner_of(tenant(who));
-    world.core.model.debts.get(&owner).map_or(Nanos::ZERO, |until| until.saturating_sub(world.now))
+    let owner = world.core.engine.model.owner_of(tenant(who));
+    world.core.engine.model.debts.get(&owner).map_or(Nanos::ZERO, |until| until.saturating_sub(world.now))
 }
 
 /// So many steps of a tenth of a second.
@@ -93,7 +93,7 @@ fn requests_that_ended_unserved_are_no_rounds() {
     comes_and_goes(&mut world, 4, 3, 0, 50);
     world.apply(&Op::Request { who: 3 });
     play(&mut world, 8, 30);
-    assert!(holds(&world, 3) || world.core.model.tenants[&tenant(3)].grants > 0, "within three turns");
+    assert!(holds(&world, 3) || world.core.engine.model.tenants[&tenant(3)].grants > 0, "within three turns");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn an_owners_tenants_of_low_priority_do_not_set_its_high_one_back() {
     (20..40).for_each(|who| asks(&mut world, who, 1, Priority::Low));
     asks(&mut world, 3, 1, Priority::High);
     play(&mut world, 40, 50);
-    assert!(world.core.model.tenants[&tenant(3)].grants > 0, "within five turns");
+    assert!(world.core.engine.model.tenants[&tenant(3)].grants > 0, "within five turns");
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn places_of_rounds_that_have_gone_by_do_not_come_back() {
     (10..30).for_each(|who| comes(&mut world, who, 1, &[0]));
     joins(&mut world, 3, 1, &[0]);
     let waits =
-        |world: &World, who| matches!(world.core.model.tenants[&tenant(who)].stage, Stage::Waiting(_));
+        |world: &World, who| matches!(world.core.engine.model.tenants[&tenant(who)].stage, Stage::Waiting(_));
     let stopped: Vec<u64> = (10..30).filter(|who| waits(&world, *who)).collect();
     stopped.iter().for_each(|who| world.apply(&Op::Stop { who: *who, stopped: true }));
     world.apply(&Op::Request { who: 3 });
     play(&mut world, 40, 300);
-    assert!(world.core.model.tenants[&tenant(3)].grants > 0, "its round was far ahead");
+    assert!(world.core.engine.model.tenants[&tenant(3)].grants > 0, "its round was far ahead");
     stopped.iter().for_each(|who| world.apply(&Op::Stop { who: *who, stopped: false }));
     let before = play(&mut world, 40, 1);
     let after = play(&mut world, 40, 250);

@@ -2,7 +2,7 @@
 use super::operations::{Lease, Op, World};
 use super::{device, gib, tenant};
 use crate::event::{Action, Event};
-use crate::memory::budget;
+use crate::memory::capacity;
 use crate::{Core, MAX_DEVICES, Settings};
 use nvshare_protocol::Nanos;
 
@@ -17,7 +17,7 @@ fn two_tenants() -> World {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive)
+    world.core.engine.model.lease(tenant(who)).is_some_and(|lease| !lease.is_unresponsive())
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn what_a_tenant_says_it_lacks_makes_its_silence_no_longer_than_its_room() {
     let mut world = World::new(Settings::default());
     world.apply(&Op::Join { who: 1, holds: false });
     world.apply(&Op::Name { who: 1, device: 0 });
-    let usable = budget::usable_on(&world.core.model, device(0)).0;
+    let usable = capacity::usable_on(&world.core.engine.model, device(0)).0;
     world.apply(&Op::Outside { device: 0, bytes: usable - (1 << 30) });
     world.apply(&Op::Report { who: 1, device: 0, allocated: 12 << 30, resident: 0, immovable: 0 });
     world.apply(&Op::Request { who: 1 });
     let silence = world.core.settings().silence;
-    let by = world.core.model.lease(tenant(1)).unwrap().alive_until;
+    let by = world.core.engine.model.lease(tenant(1)).unwrap().alive_until;
     assert!(
-        by <= world.core.model.now.saturating_add(silence).saturating_add(Nanos(2 * Nanos::SECOND.0)),
+        by <= world.core.engine.model.now.saturating_add(silence).saturating_add(Nanos(2 * Nanos::SECOND.0)),
         "{by:?}"
     );
 }
@@ -160,7 +160,7 @@ fn a_tenant_that_is_ready_too_late_gains_nothing() {
     }
     world.apply(&Op::Ready { who: 1, lease: Lease::Its });
     let revoked =
-        |world: &World| world.core.model.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some());
+        |world: &World| world.core.engine.model.lease(tenant(1)).is_some_and(|lease| lease.is_revoked());
     world.wait(Nanos(10 * Nanos::SECOND.0 - 1));
     assert!(!revoked(&world));
     world.wait(Nanos(1));
@@ -205,8 +205,8 @@ fn a_device_that_somebody_waits_for_is_not_free_for_one_who_holds_another() {
     }
     assert!(holds(&world, 1) && holds(&world, 2) && !holds(&world, 3));
     world.apply(&Op::Name { who: 2, device: 1 });
-    let lease = world.core.model.lease(tenant(2)).unwrap();
-    assert!(lease.revocation.is_some() && lease.rerequested);
+    let lease = world.core.engine.model.lease(tenant(2)).unwrap();
+    assert!(lease.is_revoked() && lease.rerequested);
     world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
     assert!(holds(&world, 3), "it need not wait for the one that came upon its device");
 }
@@ -238,10 +238,10 @@ fn a_tenant_has_at_most_so_many_devices_and_forgotten_ones_do_not_pile_up() {
             device.0[0] = round as u8;
             core.handle(Nanos::ZERO, Event::Device { tenant: tenant(round), device, capacity: gib(16) });
         }
-        assert_eq!(core.model.tenants[&tenant(round)].devices.len(), MAX_DEVICES);
+        assert_eq!(core.engine.model.tenants[&tenant(round)].devices.len(), MAX_DEVICES);
         core.handle(Nanos::ZERO, Event::Left { tenant: tenant(round) });
     }
-    assert!(core.model.devices.len() <= MAX_DEVICES, "{} devices", core.model.devices.len());
+    assert!(core.engine.model.devices.len() <= MAX_DEVICES, "{} devices", core.engine.model.devices.len());
 }
 
 #[test]

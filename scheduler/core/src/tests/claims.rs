@@ -33,7 +33,12 @@ fn asks(world: &mut World, who: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some_and(|lease| !lease.unresponsive && lease.revocation.is_none())
+    world
+        .core
+        .engine
+        .model
+        .lease(tenant(who))
+        .is_some_and(|lease| !lease.is_unresponsive() && !lease.is_revoked())
 }
 
 fn seconds(n: u64) -> Nanos {
@@ -130,7 +135,7 @@ fn what_a_tenant_was_promised_ends_with_its_turn() {
     for who in [2, 3] {
         assert!(holds(&world, who));
         assert!(
-            budget::budget(&world.core.model, tenant(who))[0].bytes >= gib(2),
+            budget::budget(&world.core.engine.model, tenant(who))[0].bytes >= gib(2),
             "with room for what it has"
         );
     }
@@ -206,16 +211,16 @@ fn a_card_is_as_large_as_is_known_best_and_to_nobody_larger_than_it_says() {
     comes(&mut world, 1, Bytes(1));
     comes(&mut world, 2, gib(16));
     world.tell(Event::Capacity { device: device(1), capacity: gib(16) });
-    assert_eq!(budget::budget(&world.core.model, tenant(2))[0].bytes, gib(15));
-    assert_eq!(budget::budget(&world.core.model, tenant(1))[0].bytes, Bytes(1));
+    assert_eq!(budget::budget(&world.core.engine.model, tenant(2))[0].bytes, gib(15));
+    assert_eq!(budget::budget(&world.core.engine.model, tenant(1))[0].bytes, Bytes(1));
     world.tell(Event::Capacity { device: device(1), capacity: gib(1 << 16) });
     assert_eq!(
-        budget::budget(&world.core.model, tenant(2))[0].bytes,
+        budget::budget(&world.core.engine.model, tenant(2))[0].bytes,
         gib(15),
         "no more than the tenant's own word"
     );
     world.tell(Event::Capacity { device: device(1), capacity: gib(8) });
-    assert_eq!(budget::budget(&world.core.model, tenant(2))[0].bytes, gib(7));
+    assert_eq!(budget::budget(&world.core.engine.model, tenant(2))[0].bytes, gib(7));
 }
 
 #[test]
@@ -224,9 +229,9 @@ fn what_tenants_told_counts_again_when_the_card_turns_out_larger() {
     world.apply(&Op::Join { who: 1, holds: false });
     world.tell(Event::Device { tenant: tenant(1), device: device(0), capacity: Bytes(1) });
     has(&mut world, 1, 4, 4, 1);
-    assert_eq!(world.core.model.memory_of(tenant(1), device(0)).resident, Bytes(1));
+    assert_eq!(world.core.engine.model.memory_of(tenant(1), device(0)).resident, Bytes(1));
     world.apply(&Op::Size { device: 0, gib: 16 });
-    let memory = world.core.model.memory_of(tenant(1), device(0));
+    let memory = world.core.engine.model.memory_of(tenant(1), device(0));
     assert_eq!((memory.resident, memory.immovable), (gib(4), gib(1)));
 }
 

@@ -115,7 +115,7 @@ impl Crowd {
     fn work(&mut self, id: TenantId) {
         self.tell(Event::Requested { tenant: id });
         self.settle();
-        let lease = self.core.model.lease(id).map(|lease| lease.id);
+        let lease = self.core.engine.model.lease(id).map(|lease| lease.id);
         if let Some(lease) = lease {
             self.tell(Event::Idle { tenant: id, lease });
             self.settle();
@@ -237,9 +237,9 @@ fn an_event_looks_at_as_many_tenants_whether_few_or_many_hold_and_wait() {
     let looks = |each: u64| {
         let mut crowd = crowded(each);
         crowd.events = 0;
-        crowd.core.model.tenants.looks.set(0);
+        crowd.core.engine.model.tenants.looks.set(0);
         crowd.run_on(200);
-        crowd.core.model.tenants.looks.get() as u64 / crowd.events
+        crowd.core.engine.model.tenants.looks.get() as u64 / crowd.events
     };
     let (few, many) = (looks(8), looks(160));
     assert!(
@@ -255,11 +255,11 @@ fn an_event_looks_at_as_many_tenants_whether_few_or_many_neither_hold_nor_wait()
         let busy = DEVICES * 4;
         let mut crowd = Crowd::new(busy + DEVICES * idle, gib(4));
         (crowd.events, crowd.now) = (0, seconds(1));
-        crowd.core.model.tenants.looks.set(0);
+        crowd.core.engine.model.tenants.looks.set(0);
         for n in 0..20 * busy {
             crowd.work_on(tenant(n % busy));
         }
-        (crowd.events, crowd.core.model.tenants.looks.get() as u64)
+        (crowd.events, crowd.core.engine.model.tenants.looks.get() as u64)
     };
     let (few, many) = (looks(0), looks(500));
     assert_eq!(few, many);

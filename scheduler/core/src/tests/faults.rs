@@ -162,12 +162,12 @@ impl Campaign {
         let core = self.world.core.as_ref().expect("a scheduler runs");
         for (c, client) in self.world.clients.iter().enumerate().filter(|(_, client)| client.alive) {
             let id = client.connection.expect("all have come back");
-            let lease = core.model.lease(id).map(|lease| lease.id);
+            let lease = core.engine.model.lease(id).map(|lease| lease.id);
             let holds = (client.phase == Phase::Held).then_some(client.lease);
             let same = lease == holds || lease == Some(LeaseId(0)) && holds.is_some();
             assert!(same, "seed {}: {c} holds {holds:?}, and has {lease:?}", self.seed);
         }
-        for (id, tenant) in core.model.tenants.iter() {
+        for (id, tenant) in core.engine.model.tenants.iter() {
             let known = self.world.clients.iter().any(|client| client.connection == Some(*id));
             assert!(known, "seed {}: {id:?} is nobody: {tenant:?}", self.seed);
         }

@@ -25,7 +25,7 @@ fn idle(world: &mut World, who: u64) {
 }
 
 fn is_revoked(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some_and(|lease| lease.revocation.is_some())
+    world.core.engine.model.lease(tenant(who)).is_some_and(|lease| lease.is_revoked())
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_drain_that_was_cancelled_is_tried_at_once_when_the_tenant_is_idle() {
     idle(&mut world, 1);
     world.apply(&Op::Cancel { who: 1, lease: Lease::Its });
     world.wait(Nanos::from_millis(1));
-    let asked = |world: &World| world.core.model.lease(tenant(1)).unwrap().phase.start;
+    let asked = |world: &World| world.core.engine.model.lease(tenant(1)).unwrap().phase.start;
     let before = asked(&world);
     idle(&mut world, 1);
     assert!(asked(&world) > before, "revoked again before the second is over");

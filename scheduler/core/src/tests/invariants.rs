@@ -2,11 +2,12 @@
 use crate::Core;
 use crate::Priority;
 use crate::event::TenantId;
-use crate::memory::budget;
 use crate::memory::headroom;
+use crate::memory::{budget, capacity};
 use crate::model::device::Device;
-use crate::model::lease::Step;
+use crate::model::lease::{Lease, Step};
 use crate::model::queue_key::QueueKey;
+use crate::model::request::{Throttle, Wait};
 use crate::model::tenant::{Stage, Tenant};
 use crate::policy::admission;
 use crate::policy::backfill;
@@ -19,14 +20,17 @@ use std::collections::BTreeSet;
 /// # Panics
 /// If something is not as it must be.
 pub fn verify_invariants(core: &Core) {
-    for (&id, tenant) in core.model.tenants.iter() {
+    for (&id, tenant) in core.engine.model.tenants.iter() {
         verify_tenant(core, id, tenant);
     }
-    let of_groups: usize = core.model.groups.values().map(BTreeSet::len).sum();
-    assert_eq!(of_groups, core.model.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count());
-    for ((device, group), usage) in &core.model.usages {
+    let of_groups: usize = core.engine.model.groups.values().map(BTreeSet::len).sum();
+    assert_eq!(
+        of_groups,
+        core.engine.model.tenants.iter().filter(|(_, tenant)| tenant.quota.is_some()).count()
+    );
+    for ((device, group), usage) in &core.engine.model.usages {
         let counts = |id: &TenantId| {
-            let tenant = &core.model.tenants[id];
+            let tenant = &core.engine.model.tenants[id];
             let of_it = tenant.quota.is_some_and(|quota| quota.group == *group);
             of_it
                 && tenant.devices.contains_key(device)
@@ -34,67 +38,74 @@ pub fn verify_invariants(core: &Core) {
         };
         assert!(usage.holders.iter().all(counts), "{device} {group}: {:?}", usage.holders);
     }
-    for (&id, device) in &core.model.devices {
+    for (&id, device) in core.engine.model.devices.iter() {
         let stay =
-            |other: &&TenantId| core.model.lease(**other).is_some_and(|lease| lease.revocation.is_none());
-        let staying: Vec<TenantId> = device.holders.iter().filter(stay).copied().collect();
+            |other: &&TenantId| core.engine.model.lease(**other).is_some_and(|lease| !lease.is_revoked());
+        let staying: Vec<TenantId> = device.index().holders.iter().filter(stay).copied().collect();
         let sum: u128 =
-            staying.iter().map(|other| u128::from(core.model.facts(*other, id).allocated.0)).sum();
-        let fit = core.model.settings.share && sum <= u128::from(budget::usable_on(&core.model, id).0);
+            staying.iter().map(|other| u128::from(core.engine.model.facts(*other, id).allocated.0)).sum();
+        let fit = core.engine.model.settings().share
+            && sum <= u128::from(capacity::usable_on(&core.engine.model, id).0);
         assert!(
             staying.len() <= 1
                 || fit
-                || core.model.settings.share && core.model.settings.evict == crate::event::EvictMode::Always,
+                || core.engine.model.settings().share
+                    && core.engine.model.settings().evict == crate::event::EvictMode::Always,
             "{id} has the holders {:?}",
-            device.holders
+            device.index().holders
         );
-        let named = || core.model.tenants.iter().filter_map(|(_, tenant)| tenant.devices.get(&id));
+        let named = || core.engine.model.tenants.iter().filter_map(|(_, tenant)| tenant.devices.get(&id));
         let sum = named().fold((0, 0, 0), |sum, memory| {
             let wide = |bytes: nvshare_protocol::Bytes| u128::from(bytes.0);
             (sum.0 + wide(memory.allocated), sum.1 + wide(memory.resident), sum.2 + wide(memory.immovable))
         });
-        assert_eq!((device.allocated, device.resident, device.immovable), sum, "{id}");
-        assert_eq!(device.users, named().count(), "{id}");
-        for other in device.holders.iter().chain(&device.beside) {
-            assert!(core.model.lease(*other).is_some(), "{other:?} is at {id} without a lease");
+        assert_eq!(
+            (device.index().allocated, device.index().resident, device.index().immovable),
+            sum,
+            "{id}"
+        );
+        assert_eq!(device.index().users, named().count(), "{id}");
+        for other in device.index().holders.iter().chain(&device.index().beside) {
+            assert!(core.engine.model.lease(*other).is_some(), "{other:?} is at {id} without a lease");
         }
         verify_indexes(core, id, device);
         verify_clear(core, device);
-        for (place, other) in device.queue.in_order() {
+        for (place, other) in device.queue().in_order() {
             let stands = |tenant: &Tenant| place_at(tenant, id) == Some(place);
-            assert!(core.model.tenants.get(&other).is_some_and(stands), "{other:?} at {id}");
+            assert!(core.engine.model.tenants.get(&other).is_some_and(stands), "{other:?} at {id}");
         }
     }
     let next: BTreeSet<TenantId> = core
+        .engine
         .model
         .tenants
         .iter()
         .map(|(id, _)| *id)
-        .filter(|id| run_queue::is_next(&core.model, *id))
+        .filter(|id| run_queue::is_next(&core.engine.model, *id))
         .collect();
     assert_eq!(next, first_in_line(core));
-    assert!(core.model.dirty.is_empty());
+    assert!(core.engine.model.is_clean());
     let deadline = core.next_deadline();
     assert!(
-        deadline.is_none_or(|at| at > core.model.now),
+        deadline.is_none_or(|at| at > core.engine.model.now),
         "due at {deadline:?}, and it is {:?}",
-        core.model.now
+        core.engine.model.now
     );
-    let anybody_waits = core.model.devices.values().any(|device| !device.queue.is_empty());
+    let anybody_waits = core.engine.model.devices.values().any(|device| !device.queue().is_empty());
     assert!(!anybody_waits || deadline.is_some(), "somebody waits for something that never comes");
-    assert!(core.actions.is_empty());
+    assert!(core.engine.actions.is_empty());
 }
 
 /// What is kept up to date so that nobody has to look for it.
 fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
-    assert_eq!(device.index, core.model.recomputed_index(id), "{id}");
-    let outgoing = &device.index.evicting;
+    assert_eq!(*device.index(), core.engine.model.recomputed_index(id), "{id}");
+    let outgoing = &device.index().evicting;
     let asked = |tenant: &Tenant| {
-        let revoked = tenant.lease().and_then(|lease| lease.revocation);
+        let revoked = tenant.lease().and_then(Lease::revocation);
         tenant.eviction.is_some() || revoked.is_some_and(|r| matches!(r.step, Step::Asked(_)))
     };
-    assert!(outgoing.iter().all(|other| asked(&core.model.tenants[other])), "{id}: {outgoing:?}");
-    let due = timers::next_timer(&core.model, id);
+    assert!(outgoing.iter().all(|other| asked(&core.engine.model.tenants[other])), "{id}: {outgoing:?}");
+    let due = timers::next_timer(&core.engine.model, id);
     assert!(
         due.is_none_or(|at| core.next_deadline().is_some_and(|next| next <= at)),
         "{id} is due at {due:?}"
@@ -104,86 +115,89 @@ fn verify_indexes(core: &Core, id: DeviceId, device: &Device) {
 /// Where it stands at the device, if it waits.
 fn place_at(tenant: &Tenant, device: DeviceId) -> Option<QueueKey> {
     match &tenant.stage {
-        Stage::Waiting(_) if tenant.devices.len() > 1 => tenant.keys.get(&device).copied(),
-        Stage::Waiting(request) => Some(request.key),
+        Stage::Waiting(request) if tenant.devices.len() > 1 => request.place.at.get(&device).copied(),
+        Stage::Waiting(request) => Some(request.place.key),
         _ => None,
     }
 }
 
 /// Those with several devices that nobody with one stands before at any of them wait in that order at all of them.
 fn verify_clear(core: &Core, device: &Device) {
-    for &(_, id) in &device.queue.several {
-        let tenant = &core.model.tenants[&id];
-        let before = |device: &DeviceId| core.model.devices[device].queue.single.first().copied();
+    for &(_, id) in &device.queue().several {
+        let tenant = &core.engine.model.tenants[&id];
+        let before = |device: &DeviceId| core.engine.model.devices[device].queue().single.first().copied();
         let leads =
             |(device, here): (&DeviceId, &QueueKey)| before(device).is_none_or(|single| (*here, id) < single);
-        let count = tenant.keys.iter().filter(|(device, _)| tenant.devices.contains_key(device));
+        let heads = tenant.head_count();
+        let place = &tenant.request().unwrap().place;
+        let count = place.at.iter().filter(|(device, _)| tenant.devices.contains_key(device));
         let count = count.filter(|entry| leads(*entry)).count();
-        assert_eq!((tenant.heads, tenant.heads_all), (count, count == tenant.devices.len()), "{id:?}");
-        assert_eq!(
-            device.queue.heads.contains(&(tenant.shared_key.unwrap(), id)),
-            tenant.heads_all,
-            "{id:?}"
-        );
+        assert_eq!((heads.at, heads.everywhere), (count, count == tenant.devices.len()), "{id:?}");
+        assert_eq!(device.queue().heads.contains(&(place.key, id)), heads.everywhere, "{id:?}");
     }
     assert!(
-        device.queue.heads.iter().all(|(_, id)| device.queue.several.iter().any(|(_, other)| other == id))
+        device.queue().heads.iter().all(|(_, id)| device
+            .queue()
+            .several
+            .iter()
+            .any(|(_, other)| other == id))
     );
 }
 
 /// The waiting tenants of whose devices every one has them first in its queue.
 fn first_in_line(core: &Core) -> BTreeSet<TenantId> {
-    let leads = |id: TenantId, device: &DeviceId| backfill::next_at(&core.model, *device) == Some(id);
-    let tenants = core.model.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
+    let leads = |id: TenantId, device: &DeviceId| backfill::next_at(&core.engine.model, *device) == Some(id);
+    let tenants = core.engine.model.tenants.iter().filter(|(_, tenant)| !tenant.devices.is_empty());
     tenants.filter(|(id, tenant)| tenant.devices.keys().all(|d| leads(**id, d))).map(|(&id, _)| id).collect()
 }
 
 fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
-    let devices = || tenant.devices.keys().map(|device| (device, &core.model.devices[device]));
+    let devices = || tenant.devices.keys().map(|device| (device, &core.engine.model.devices[device]));
     match &tenant.stage {
         Stage::Idle => {
             assert!(
-                devices().all(|(_, device)| !device.holders.contains(&id) && !device.beside.contains(&id))
+                devices().all(|(_, device)| !device.index().holders.contains(&id)
+                    && !device.index().beside.contains(&id))
             );
         }
         Stage::Waiting(request) => {
-            assert!(core.model.enabled, "{id:?} waits while switched off");
-            if let Some(until) = request.throttled_until {
+            assert!(core.engine.model.enabled, "{id:?} waits while switched off");
+            if let Wait::Throttled { until, why, .. } = request.wait {
                 assert!(
-                    until > core.model.now && (tenant.quota.is_some() || request.in_debt),
+                    until > core.engine.model.now && (tenant.quota.is_some() || why == Throttle::Debt),
                     "{id:?} may hold again"
                 );
                 let lined_up =
-                    |(_, device): (_, &Device)| device.queue.in_order().any(|(_, other)| other == id);
+                    |(_, device): (_, &Device)| device.queue().in_order().any(|(_, other)| other == id);
                 assert!(!devices().any(lined_up), "{id:?} is paused and in line");
                 return;
             }
-            let starved =
-                request.requested_at.saturating_add(core.model.settings.starvation) <= core.model.now;
+            let starved = request.requested_at.saturating_add(core.engine.model.settings().starvation)
+                <= core.engine.model.now;
             let higher = |priority: Priority| priority > request.priority;
             let outranked = |(_, device): (_, &Device)| {
-                let waits = device.queue.in_order().filter_map(|(_, other)| {
-                    match &core.model.tenants[&other].stage {
+                let waits = device.queue().in_order().filter_map(|(_, other)| {
+                    match &core.engine.model.tenants[&other].stage {
                         Stage::Waiting(other) => Some(other.priority),
                         _ => None,
                     }
                 });
-                let holds = device.holders.iter().filter_map(|other| core.model.lease(*other));
-                let stay = holds.filter(|lease| lease.revocation.is_none()).map(|lease| lease.priority);
+                let holds = device.index().holders.iter().filter_map(|other| core.engine.model.lease(*other));
+                let stay = holds.filter(|lease| !lease.is_revoked()).map(|lease| lease.priority);
                 waits.chain(stay).any(higher)
             };
             assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
             let lined_up = |(name, device): (&DeviceId, &Device)| {
                 let place = place_at(tenant, *name);
-                device.queue.in_order().any(|(at, other)| other == id && Some(at) == place)
+                device.queue().in_order().any(|(at, other)| other == id && Some(at) == place)
             };
-            if request.stopped {
-                assert!(tenant.is_stopped && !devices().any(lined_up), "{id:?} is stopped and in line");
+            if tenant.is_stopped {
+                assert!(!devices().any(lined_up), "{id:?} is stopped and in line");
                 return;
             }
-            if request.parked {
+            if request.wait == Wait::Parked {
                 assert!(
-                    tenant.swaps && !headroom::can_ever_fit(&core.model, id),
+                    tenant.swaps && !headroom::can_ever_fit(&core.engine.model, id),
                     "{id:?} waits aside and could have room"
                 );
                 assert!(!devices().any(lined_up), "{id:?} waits aside and in line");
@@ -191,34 +205,45 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             }
             assert!(devices().all(lined_up));
             let obstructed = |device: &DeviceId| {
-                !admission::victims_on(&core.model, *device, id).is_empty()
-                    || backfill::next_at(&core.model, *device) != Some(id)
+                !admission::victims_on(&core.engine.model, *device, id).is_empty()
+                    || backfill::next_at(&core.engine.model, *device) != Some(id)
             };
-            let held_up = admission::grace_until(&core.model, id).is_some()
+            let held_up = admission::grace_until(&core.engine.model, id).is_some()
                 || tenant.devices.is_empty()
-                || headroom::awaits_evictions(&core.model, id)
-                || tenant.swaps && budget::lacks_room(&core.model, id)
+                || headroom::awaits_evictions(&core.engine.model, id)
+                || tenant.swaps && budget::lacks_room(&core.engine.model, id)
                 || tenant.devices.keys().any(obstructed);
             assert!(held_up, "{id:?} could be granted its devices and waits");
         }
         Stage::Leased(lease) => {
-            assert!(core.model.enabled, "{id:?} has a lease while switched off");
+            assert!(core.engine.model.enabled, "{id:?} has a lease while switched off");
             for (name, device) in devices() {
-                assert_eq!(device.holders.contains(&id), lease.devices.contains(name), "{id:?} {name}");
-                assert_eq!(device.beside.contains(&id), !lease.devices.contains(name), "{id:?} {name}");
+                assert_eq!(
+                    device.index().holders.contains(&id),
+                    lease.devices.contains(name),
+                    "{id:?} {name}"
+                );
+                assert_eq!(
+                    device.index().beside.contains(&id),
+                    !lease.devices.contains(name),
+                    "{id:?} {name}"
+                );
             }
             let whole = lease.devices.len() == tenant.devices.len();
-            assert!(whole || lease.revocation.is_some(), "{id:?} is half granted");
-            assert!(!lease.unresponsive || lease.devices.is_empty(), "{id:?} is stuck and keeps others out");
-            let wanted = lease.devices.iter().any(|device| !core.model.devices[device].queue.is_empty());
-            let wanted = wanted || lease.has_quota;
+            assert!(whole || lease.is_revoked(), "{id:?} is half granted");
+            assert!(
+                !lease.is_unresponsive() || lease.devices.is_empty(),
+                "{id:?} is stuck and keeps others out"
+            );
+            let wanted =
+                lease.devices.iter().any(|device| !core.engine.model.devices[device].queue().is_empty());
+            let wanted = wanted || tenant.quota.is_some();
             assert!(lease.devices.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
-            assert_eq!(lease.has_quota, tenant.quota.is_some(), "{id:?}");
-            for (&name, _) in devices().filter(|_| lease.has_quota && lease.ready_at.is_some()) {
-                let usage = &core.model.usages[&(name, tenant.quota.unwrap().group)];
+            for (&name, _) in devices().filter(|_| tenant.quota.is_some() && lease.ready_at.is_some()) {
+                let usage = &core.engine.model.usages[&(name, tenant.quota.unwrap().group)];
                 assert!(usage.holders.contains(&id), "{id:?} has {name} and it does not count");
-                let (used, most) = bandwidth::quota_at(&core.model, tenant, lease, name).unwrap();
-                let stays = lease.revocation.is_none() && lease.devices.contains(&name);
+                let (used, most) = bandwidth::quota_at(&core.engine.model, tenant, lease, name).unwrap();
+                let stays = !lease.is_revoked() && lease.devices.contains(&name);
                 assert!(!stays || used < most, "{id:?} has used up its quota of {name} and stays");
             }
         }

@@ -2,7 +2,7 @@
 use super::invariants::verify_invariants;
 use super::{device, tenant};
 use crate::event::{Action, Event, EvictMode, TenantId};
-use crate::model::request::Request;
+use crate::model::request::Wait;
 use crate::model::settings::{Quantum, Settings};
 use crate::model::tenant::{Stage, Tenant};
 use crate::policy::run_queue;
@@ -204,7 +204,7 @@ impl World {
         }
         verify_invariants(&self.core);
         for id in &self.pending {
-            let stage = &self.core.model.tenants[id].stage;
+            let stage = &self.core.engine.model.tenants[id].stage;
             let kept =
                 matches!(stage, Stage::Waiting(_)) || matches!(stage, Stage::Leased(l) if l.rerequested);
             assert!(kept, "the request of {id:?} is lost");
@@ -220,8 +220,8 @@ impl World {
             }
             Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
             Event::Requested { tenant } if self.core.enabled() => {
-                let granted = self.core.model.lease(*tenant).is_some_and(|lease| lease.revocation.is_none());
-                if self.core.model.tenants.get(tenant).is_some() && !granted {
+                let granted = self.core.engine.model.lease(*tenant).is_some_and(|lease| !lease.is_revoked());
+                if self.core.engine.model.tenants.get(tenant).is_some() && !granted {
                     self.pending.insert(*tenant);
                 }
             }
@@ -238,11 +238,12 @@ impl World {
         | Action::Enabled { tenant, .. }
         | Action::NoRoom { tenant, .. }
         | Action::Stuck { tenant, .. }) = action;
-        assert!(self.core.model.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
+        assert!(self.core.engine.model.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
         if let Action::Grant { tenant, grant } = action {
             self.pending.remove(tenant);
             let devices: Vec<DeviceId> = grant.budget.iter().map(|share| share.device).collect();
-            let named: Vec<DeviceId> = self.core.model.tenants[tenant].devices.keys().copied().collect();
+            let named: Vec<DeviceId> =
+                self.core.engine.model.tenants[tenant].devices.keys().copied().collect();
             assert_eq!(devices, named, "{tenant:?} was granted something else than it named");
         }
     }
@@ -250,16 +251,18 @@ impl World {
     fn nobody_waits_too_long(&mut self) {
         let next = self
             .core
+            .engine
             .model
             .tenants
             .iter()
             .map(|(id, _)| *id)
-            .filter(|id| run_queue::is_next(&self.core.model, *id));
+            .filter(|id| run_queue::is_next(&self.core.engine.model, *id));
         // Room that comes too slowly is waited for by those that swap.
-        let next: Vec<TenantId> = next.filter(|id| !self.core.model.tenants[id].swaps).collect();
+        let next: Vec<TenantId> = next.filter(|id| !self.core.engine.model.tenants[id].swaps).collect();
         self.first.retain(|id, _| next.contains(id));
         for id in next {
-            let devices: Vec<DeviceId> = self.core.model.tenants[&id].devices.keys().copied().collect();
+            let devices: Vec<DeviceId> =
+                self.core.engine.model.tenants[&id].devices.keys().copied().collect();
             let entry = self.first.entry(id).or_insert_with(|| (self.now, devices.clone()));
             if entry.1 != devices {
                 *entry = (self.now, devices);
@@ -287,7 +290,7 @@ impl World {
 
     pub fn apply(&mut self, op: &Op) {
         let its = |who: u64, lease: Lease, core: &Core| match lease {
-            Lease::Its => core.model.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
+            Lease::Its => core.engine.model.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
             Lease::Other(n) => LeaseId(n),
         };
         let event = match *op {
@@ -353,7 +356,7 @@ impl World {
 
 impl Core {
     fn heaviest(&self) -> u32 {
-        self.model.tenants.iter().map(|(_, tenant)| tenant.weight).max().unwrap_or_default().max(1)
+        self.engine.model.tenants.iter().map(|(_, tenant)| tenant.weight).max().unwrap_or_default().max(1)
     }
 }
 
@@ -372,17 +375,17 @@ proptest! {
             world.apply(op);
         }
         // From here on every tenant is silent: all that wait are served all the same.
-        let waiting = |world: &World, counts: fn(&Request) -> bool, since: Nanos| {
-            let waits = |tenant: &Tenant| matches!(&tenant.stage, Stage::Waiting(r) if counts(r) && r.requested_at <= since);
-            world.core.model.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
+        let waiting = |world: &World, counts: fn(&Tenant) -> bool, since: Nanos| {
+            let waits = |tenant: &Tenant| tenant.request().is_some_and(|request| counts(tenant) && request.requested_at <= since);
+            world.core.engine.model.tenants.iter().filter(|(_, tenant)| waits(tenant) && !tenant.devices.is_empty()).count()
         };
-        let n = waiting(&world, |request| !request.parked, world.now) as u64;
+        let n = waiting(&world, |tenant| tenant.request().is_some_and(|request| request.wait != Wait::Parked), world.now) as u64;
         let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);
         let bound = bound.saturating_add(grace).saturating_add(world.core.settings().starvation);
         world.wait(bound);
         // Those whose quota was used up have stood in line since it no longer was.
         let since = world.now.saturating_sub(bound);
-        prop_assert_eq!(waiting(&world, Request::is_queued, since), 0);
+        prop_assert_eq!(waiting(&world, Tenant::is_queued, since), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.
         prop_assert_eq!(replay(&world.log).unwrap(), world.log);

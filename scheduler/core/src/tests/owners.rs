@@ -18,7 +18,8 @@ fn comes(world: &mut World, who: u64, owner: u64) {
 }
 
 fn holder(world: &World) -> Option<u64> {
-    let holds = |who: &u64| world.core.model.lease(tenant(*who)).is_some_and(|lease| !lease.unresponsive);
+    let holds =
+        |who: &u64| world.core.engine.model.lease(tenant(*who)).is_some_and(|lease| !lease.is_unresponsive());
     (0..8).find(holds)
 }
 
@@ -73,7 +74,7 @@ fn time_that_was_kept_from_others_is_paid_back_four_times() {
     world.wait(Nanos(20 * SECOND.0 - 1));
     assert_eq!(holder(&world), Some(2), "its owner's others stand back for 20 s");
     world.wait(Nanos(1));
-    assert!(world.core.model.lease(tenant(2)).unwrap().revocation.is_some());
+    assert!(world.core.engine.model.lease(tenant(2)).unwrap().is_revoked());
 }
 
 #[test]
@@ -88,9 +89,9 @@ fn a_turn_that_never_begins_is_paid_back_though_it_ends_within_its_bound() {
     world.apply(&Op::Request { who: 1 });
     // Four times what is beyond half a second.
     world.wait(Nanos(14 * SECOND.0 - 1));
-    assert!(world.core.model.lease(tenant(2)).unwrap().revocation.is_none());
+    assert!(world.core.engine.model.lease(tenant(2)).unwrap().revocation().is_none());
     world.wait(Nanos(1));
-    assert!(world.core.model.lease(tenant(2)).unwrap().revocation.is_some());
+    assert!(world.core.engine.model.lease(tenant(2)).unwrap().is_revoked());
 }
 
 #[test]
@@ -100,15 +101,15 @@ fn who_leaves_late_pays_for_it_though_within_its_bound() {
     world.apply(&Op::Ready { who: 1, lease: Lease::Its });
     comes(&mut world, 2, 2);
     world.wait(SECOND);
-    assert!(world.core.model.lease(tenant(1)).unwrap().revocation.is_some());
+    assert!(world.core.engine.model.lease(tenant(1)).unwrap().is_revoked());
     world.wait(Nanos(4 * SECOND.0));
     world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
     world.apply(&Op::Ready { who: 2, lease: Lease::Its });
     world.apply(&Op::Request { who: 1 });
     world.wait(Nanos(7 * SECOND.0 - 1));
-    assert!(world.core.model.lease(tenant(2)).unwrap().revocation.is_none());
+    assert!(world.core.engine.model.lease(tenant(2)).unwrap().revocation().is_none());
     world.wait(Nanos(1));
-    assert!(world.core.model.lease(tenant(2)).unwrap().revocation.is_some());
+    assert!(world.core.engine.model.lease(tenant(2)).unwrap().is_revoked());
 }
 
 fn on_both(world: &mut World, who: u64, owner: u64) {
@@ -123,8 +124,8 @@ fn on_both(world: &mut World, who: u64, owner: u64) {
 pub fn play(world: &mut World, whom: u64, steps: usize, step: Nanos) -> Vec<u64> {
     for _ in 0..steps {
         for who in 0..whom {
-            let Some(lease) = world.core.model.lease(tenant(who)) else { continue };
-            let (ready, told) = (lease.ready_at.is_some(), lease.revocation.is_some());
+            let Some(lease) = world.core.engine.model.lease(tenant(who)) else { continue };
+            let (ready, told) = (lease.ready_at.is_some(), lease.is_revoked());
             if told {
                 world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
                 world.apply(&Op::Request { who });
@@ -134,7 +135,7 @@ pub fn play(world: &mut World, whom: u64, steps: usize, step: Nanos) -> Vec<u64>
         }
         world.wait(step);
     }
-    let grants = |who| world.core.model.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants);
+    let grants = |who| world.core.engine.model.tenants.get(&tenant(who)).map_or(0, |tenant| tenant.grants);
     (0..whom).map(grants).collect()
 }
 
@@ -194,7 +195,7 @@ fn those_who_come_under_new_names_again_and_again_keep_nobody_from_a_turn() {
             world.apply(&Op::Request { who });
         }
     }
-    let grants = world.core.model.tenants[&tenant(0)].grants;
+    let grants = world.core.engine.model.tenants[&tenant(0)].grants;
     assert!((9..=11).contains(&grants), "{grants} of 30 turns");
 }
 
@@ -212,7 +213,8 @@ fn a_tenant_with_two_devices_has_its_turns_where_one_of_them_changes_hands_often
     let mut grants = Vec::new();
     for _ in 0..4_000 {
         for who in 1..=3 {
-            let ready = world.core.model.lease(tenant(who)).is_some_and(|lease| lease.ready_at.is_some());
+            let ready =
+                world.core.engine.model.lease(tenant(who)).is_some_and(|lease| lease.ready_at.is_some());
             if ready {
                 world.apply(&Op::Release { who, lease: Lease::Its, evicted: 0 });
                 world.apply(&Op::Request { who });

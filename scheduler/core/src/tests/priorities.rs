@@ -30,11 +30,11 @@ fn asks(world: &mut World, who: u64, priority: Priority, size: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some()
+    world.core.engine.model.lease(tenant(who)).is_some()
 }
 
 fn told_to_leave(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some_and(|lease| lease.revocation.is_some())
+    world.core.engine.model.lease(tenant(who)).is_some_and(|lease| lease.is_revoked())
 }
 
 /// Moves out all that it has and answers; the next one is ready at once.

@@ -24,7 +24,7 @@ fn contended(world: &mut World, who: u64, devices: &[u8]) {
 
 /// How long the holder's turn lasts from now on.
 fn turn(world: &World, who: u64) -> Nanos {
-    world.core.model.lease(tenant(who)).unwrap().turn_end().saturating_sub(world.now)
+    world.core.engine.model.lease(tenant(who)).unwrap().turn_end().saturating_sub(world.now)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_device_has_its_own_quantum_or_the_general_one() {
         assert_eq!(turn(&world, who), seconds(expected), "device {n}");
     }
     world.wait(seconds(3));
-    let revoked = |who| world.core.model.lease(tenant(who)).unwrap().revocation.is_some();
+    let revoked = |who| world.core.engine.model.lease(tenant(who)).unwrap().is_revoked();
     assert!(!revoked(0) && revoked(2) && revoked(4));
 }
 

@@ -20,7 +20,7 @@ fn asks(world: &mut World, who: u64, size: u64) {
 }
 
 fn holds(world: &World, who: u64) -> bool {
-    world.core.model.lease(tenant(who)).is_some()
+    world.core.engine.model.lease(tenant(who)).is_some()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn holders_that_grew_while_nobody_was_to_share_leave_when_sharing_is_back() {
     world.apply(&Op::SetEvict(EvictMode::Always));
     world.apply(&Op::Report { who: 1, device: 0, allocated: 12 * GIB, resident: 4 * GIB, immovable: 0 });
     world.apply(&Op::SetEvict(EvictMode::Pressure));
-    let revoked = |who| world.core.model.lease(tenant(who)).unwrap().revocation.is_some();
+    let revoked = |who| world.core.engine.model.lease(tenant(who)).unwrap().is_revoked();
     assert!(revoked(1) ^ revoked(2));
 }
 
@@ -156,10 +156,10 @@ fn what_a_holder_brought_in_and_freed_is_there_for_others() {
     grown(&mut world, 12, 12);
     reports(&mut world, 8, 8);
     asks(&mut world, 2, 6);
-    let lease = world.core.model.lease(tenant(2)).unwrap();
-    assert!(lease.revocation.is_none());
+    let lease = world.core.engine.model.lease(tenant(2)).unwrap();
+    assert!(!lease.is_revoked());
     assert_eq!(
-        budget::budget(&world.core.model, tenant(2))[0].bytes,
+        budget::budget(&world.core.engine.model, tenant(2))[0].bytes,
         gib(7),
         "all but the 8 GiB of the first"
     );

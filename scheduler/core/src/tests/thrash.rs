@@ -58,10 +58,11 @@ fn pausing_tenants_do_not_starve_one_that_always_computes() {
     assert!(per_mille(world.clients[2].figures.computed, time) >= 250, "{:?}", world.clients[2].figures);
     let core = world.core.as_ref().unwrap();
     let quantum = core
+        .engine
         .model
         .devices
         .keys()
-        .map(|device| quantum::device_quantum(&core.model, Some(*device)))
+        .map(|device| quantum::device_quantum(&core.engine.model, Some(*device)))
         .max()
         .unwrap();
     for client in &world.clients {
@@ -78,9 +79,10 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
         for _ in 0..120 {
             world.run(world.now.saturating_add(seconds(1)));
             let core = world.core.as_ref().unwrap();
-            let kept = core.model.tenants.iter().filter_map(|(_, tenant)| tenant.lease());
+            let kept = core.engine.model.tenants.iter().filter_map(|(_, tenant)| tenant.lease());
             assert!(
-                kept.into_iter().all(|lease| thrash::hold_idle_until(&core.model, lease) == Nanos::ZERO),
+                kept.into_iter()
+                    .all(|lease| thrash::hold_idle_until(&core.engine.model, lease) == Nanos::ZERO),
                 "{own} GiB"
             );
         }
@@ -88,6 +90,7 @@ fn bursts_beside_a_tenant_that_always_computes_are_no_thrashing() {
 }
 
 mod by_hand {
+    use super::super::device;
     use super::super::operations::{Lease, Op, World};
     use super::*;
     use crate::model::decay::ThrashMeter;
@@ -101,12 +104,13 @@ mod by_hand {
             world.apply(&Op::Request { who });
         }
         world.apply(&Op::Ready { who: 1, lease: Lease::Its });
-        let now = world.core.model.now;
-        let device = world.core.model.devices.values_mut().next().unwrap();
-        device.cost = (Nanos::ZERO, Nanos::from_millis(400));
-        if thrashed {
-            device.thrash.add(now, Nanos(ThrashMeter::ALWAYS.0 / 2));
-        }
+        let now = world.core.engine.model.now;
+        world.core.engine.model.update_device(device(0), |device| {
+            device.cost = (Nanos::ZERO, Nanos::from_millis(400));
+            if thrashed {
+                device.thrash.add(now, Nanos(ThrashMeter::ALWAYS.0 / 2));
+            }
+        });
         world
     }
 
@@ -115,7 +119,7 @@ mod by_hand {
     }
 
     fn is_revoked(world: &World) -> bool {
-        world.core.model.lease(tenant(1)).is_some_and(|lease| lease.revocation.is_some())
+        world.core.engine.model.lease(tenant(1)).is_some_and(|lease| lease.is_revoked())
     }
 
     #[test]
@@ -151,7 +155,7 @@ mod by_hand {
     fn nobody_is_kept_beyond_the_quantum() {
         let mut world = held(true);
         let quantum = world.core.settings().quantum;
-        world.core.model.devices.values_mut().next().unwrap().cost = (Nanos::ZERO, quantum);
+        world.core.engine.model.update_device(device(0), |device| device.cost = (Nanos::ZERO, quantum));
         idle(&mut world);
         world.wait(quantum.saturating_add(Nanos::from_millis(10)));
         assert!(is_revoked(&world));
@@ -166,7 +170,11 @@ mod by_hand {
             world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 1 });
             world.wait(Nanos::from_millis(after));
             world.apply(&Op::Request { who: 1 });
-            let regret = world.core.model.devices.values().next().unwrap().thrash.at(world.core.model.now);
+            let regret = world.core.engine.model.devices.values().next().unwrap().thrash.at(world
+                .core
+                .engine
+                .model
+                .now);
             assert_eq!(regret > Nanos::ZERO, regretted, "after {after} ms");
         }
     }

@@ -123,13 +123,13 @@ fn the_least_quota_of_a_group_holds_for_all_of_it_while_that_one_is_there() {
     world.wait(Nanos::from_millis(200));
     world.apply(&Op::Join { who: 2, holds: false });
     world.apply(&Op::LimitTime { who: 2, group: 1, percent: 10 });
-    assert!(world.core.model.lease(tenant(1)).unwrap().revocation.is_some(), "it has used more than that");
+    assert!(world.core.engine.model.lease(tenant(1)).unwrap().is_revoked(), "it has used more than that");
     assert_eq!((share(&world, 0), share(&world, 1)), (Some(10), Some(10)));
     world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 0 });
     world.apply(&Op::Request { who: 1 });
-    assert!(world.core.model.lease(tenant(1)).is_none());
+    assert!(world.core.engine.model.lease(tenant(1)).is_none());
     world.apply(&Op::Leave { who: 2 });
-    assert!(world.core.model.lease(tenant(1)).is_some(), "the rest of its 50 %");
+    assert!(world.core.engine.model.lease(tenant(1)).is_some(), "the rest of its 50 %");
 }
 
 /// One on device 0 that runs.
@@ -174,9 +174,9 @@ fn who_has_used_it_up_leaves_without_moving_and_waits_for_the_next_period() {
     assert_eq!(world.core.snapshot().tenants[0].state, State::Throttled);
     assert_eq!(world.core.next_deadline(), Some(Nanos::from_millis(1_200)));
     world.wait(Nanos::from_millis(839));
-    assert!(world.core.model.lease(tenant(1)).is_none());
+    assert!(world.core.engine.model.lease(tenant(1)).is_none());
     world.wait(Nanos::from_millis(1));
-    assert!(world.core.model.lease(tenant(1)).is_some());
+    assert!(world.core.engine.model.lease(tenant(1)).is_some());
 }
 
 #[test]
@@ -186,12 +186,12 @@ fn another_process_of_the_group_has_only_what_is_left() {
     world.wait(Nanos::from_millis(300));
     world.apply(&Op::Leave { who: 1 });
     runs(&mut world, 2, 30);
-    assert!(world.core.model.lease(tenant(2)).is_none());
+    assert!(world.core.engine.model.lease(tenant(2)).is_none());
     world.wait(Nanos::from_millis(700));
-    assert!(world.core.model.lease(tenant(2)).is_some());
+    assert!(world.core.engine.model.lease(tenant(2)).is_some());
     // Nothing is kept of a group that has gone and whose period is over.
     world.apply(&Op::Leave { who: 2 });
     world.wait(seconds(10));
     runs(&mut world, 3, 100);
-    assert!(world.core.model.usages.is_empty());
+    assert!(world.core.engine.model.usages.is_empty());
 }

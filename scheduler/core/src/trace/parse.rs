@@ -1,7 +1,7 @@
 //! The lines of [`crate::print`] read back: settings and events.
-use crate::Settings;
 use crate::event::{Event, EvictMode, TenantId};
 use crate::model::priority::Priority;
+use crate::model::settings::Settings;
 use crate::model::settings::{Quantum, seconds};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};

@@ -10,9 +10,9 @@
 //! A line is: the time in seconds, what it is, its name, its fields. Durations are in seconds with nine
 //! digits, bytes in bytes (`max`: all of them). A log that is to be replayed needs the settings first and
 //! every event, ticks included.
-use crate::Settings;
 use crate::event::{Action, Event, EvictMode, Stuck};
 use crate::model::settings::Quantum;
+use crate::model::settings::Settings;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, Nanos};
 

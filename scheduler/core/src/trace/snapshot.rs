@@ -6,6 +6,7 @@ use crate::model::ids::TenantId;
 use crate::model::lease::Step;
 use crate::model::memory_use::MemoryUse;
 use crate::model::priority::Priority;
+use crate::model::request::{Throttle, Wait};
 use crate::model::settings::Quantum;
 use crate::model::span::{Span, SpanKind, SpanLog};
 use crate::model::tenant::{Stage, Tenant};
@@ -131,11 +132,13 @@ fn state(tenant: &Tenant) -> State {
         _ if tenant.is_disconnected => State::Disconnected,
         _ if tenant.is_stopped => State::Stopped,
         Stage::Idle => State::Idle,
-        Stage::Waiting(request) if request.throttled_until.is_some() && request.in_debt => State::Deferred,
-        Stage::Waiting(request) if request.throttled_until.is_some() => State::Throttled,
-        Stage::Waiting(_) => State::Waiting,
-        Stage::Leased(lease) if lease.unresponsive => State::Unresponsive,
-        Stage::Leased(lease) => match lease.revocation.map(|revocation| revocation.step) {
+        Stage::Waiting(request) => match request.wait {
+            Wait::Throttled { why: Throttle::Debt, .. } => State::Deferred,
+            Wait::Throttled { why: Throttle::Quota, .. } => State::Throttled,
+            Wait::Queued | Wait::Parked => State::Waiting,
+        },
+        Stage::Leased(lease) if lease.is_unresponsive() => State::Unresponsive,
+        Stage::Leased(lease) => match lease.revocation().map(|revocation| revocation.step) {
             Some(Step::Asked(_)) => State::Draining,
             _ if lease.phase.kind == SpanKind::Fetch => State::Fetching,
             _ => State::Running,
@@ -160,8 +163,8 @@ pub(crate) fn snapshot(model: &Model, spans: &SpanLog) -> Snapshot {
         now: model.now,
         enabled: model.enabled,
         quantum: quantum::device_quantum(model, None),
-        auto: model.settings.auto,
-        evict: model.settings.evict,
+        auto: model.settings().auto,
+        evict: model.settings().evict,
         devices: device_views(model),
         tenants: model.tenants.iter().map(|(&id, tenant)| tenant_view(model, id, tenant)).collect(),
         open: model.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
@@ -174,17 +177,17 @@ fn device_views(model: &Model) -> Vec<DeviceView> {
     let view = |(&id, device): (&DeviceId, &crate::model::device::Device)| DeviceView {
         id,
         capacity: device.capacity,
-        allocated: bytes(device.allocated),
+        allocated: bytes(device.index().allocated),
         resident: bytes(headroom::resident_on(model, id)),
-        immovable: bytes(device.immovable),
+        immovable: bytes(device.index().immovable),
         outside: device.external,
         quantum: quantum::device_quantum(model, Some(id)),
-        own_quantum: model.settings.quanta.get(&id).copied(),
+        own_quantum: model.settings().quanta.get(&id).copied(),
         cost: device.cost,
         rate: device.fetch_rate,
-        holders: device.holders.iter().copied().collect(),
-        beside: device.beside.iter().copied().collect(),
-        waiting: device.queue.in_order().map(|(_, tenant)| tenant).collect(),
+        holders: device.index().holders.iter().copied().collect(),
+        beside: device.index().beside.iter().copied().collect(),
+        waiting: device.queue().in_order().map(|(_, tenant)| tenant).collect(),
         handovers: device.handovers,
     };
     model.devices.iter().map(view).collect()

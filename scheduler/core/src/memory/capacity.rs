@@ -1,0 +1,18 @@
+//! How much of a device there is for tenants.
+use crate::model::Model;
+use crate::model::index::TenantFacts;
+use nvshare_protocol::tenant::usable;
+use nvshare_protocol::{Bytes, DeviceId};
+
+/// What tenants may have of the device together.
+pub(crate) fn usable_on(model: &Model, device: DeviceId) -> Bytes {
+    let at = &model.devices[&device];
+    let there = usable(at.capacity, model.settings().reserve).saturating_sub(at.external);
+    there.min(model.settings().most)
+}
+
+/// The same for the tenant that stands so there: no more than there is by its own word, and less what it was refused.
+pub(crate) fn usable_for(model: &Model, own: &TenantFacts, device: DeviceId) -> Bytes {
+    let most = own.capacity.map_or(Bytes::MAX, |capacity| usable(capacity, model.settings().reserve));
+    usable_on(model, device).min(most).saturating_sub(own.unaccounted)
+}

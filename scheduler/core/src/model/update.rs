@@ -1,0 +1,143 @@
+//! The one place where tenants and devices change.
+//!
+//! Every change of a tenant goes through [`Model::update`]. It then moves the tenant's request in the queues, brings the
+//! indexes of its devices up to date, and marks these as dirty: the engine decides about dirty devices alone, so that
+//! tenants that neither hold nor wait cost nothing.
+use crate::model::Model;
+use crate::model::device::Device;
+use crate::model::ids::TenantId;
+use crate::model::index::TenantFacts;
+use crate::model::lease::Lease;
+use crate::model::request::Request;
+use crate::model::settings::Settings;
+use crate::model::tenant::{Stage, Tenant};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeSet;
+
+impl Model {
+    /// Changes a tenant, and all that follows from it. None: there is no such tenant.
+    pub fn update<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant) -> R) -> Option<R> {
+        let tenant = self.tenants.get_mut(&id)?;
+        let was = tenant.queue_entry();
+        let result = change(tenant);
+        let is = tenant.queue_entry();
+        if was != is {
+            self.move_in_queues(id, was, is);
+        }
+        self.reindex(id);
+        Some(result)
+    }
+
+    /// The same of its lease, if it has one.
+    pub fn update_lease<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Lease) -> R) -> Option<R> {
+        self.lease(id)?;
+        self.update(id, |tenant| tenant.lease_mut().map(change)).flatten()
+    }
+
+    /// The same of its request, if it waits.
+    pub fn update_request<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Request) -> R) -> Option<R> {
+        self.request(id)?;
+        self.update(id, |tenant| tenant.request_mut().map(change)).flatten()
+    }
+
+    /// Changes what a device has beside its index, and marks it as dirty.
+    pub fn update_device<R>(&mut self, id: DeviceId, change: impl FnOnce(&mut Device) -> R) -> Option<R> {
+        let device = self.devices.get_mut(&id)?;
+        self.dirty.insert(id);
+        Some(change(device))
+    }
+
+    /// Changes the rules, which may matter to every device.
+    pub fn update_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.dirty.extend(self.devices.keys());
+    }
+
+    /// Adds a tenant that is not there yet.
+    pub fn add_tenant(&mut self, id: TenantId) {
+        self.tenants.add(id);
+    }
+
+    /// Takes a tenant out of the table and out of the indexes of its devices.
+    pub fn remove_tenant(&mut self, id: TenantId) -> Option<Tenant> {
+        // It leaves the queues.
+        self.update(id, |tenant| tenant.stage = Stage::Idle);
+        let tenant = self.tenants.remove(&id)?;
+        for (name, facts) in &tenant.facts {
+            self.dirty.insert(*name);
+            if let Some(device) = self.devices.get_mut(name) {
+                device.index.apply(id, **facts, TenantFacts::default());
+            }
+        }
+        Some(tenant)
+    }
+
+    /// A device that is known from now on, if it was not, and as large as this, if that was not known either.
+    pub fn add_device(&mut self, id: DeviceId, capacity: Bytes) {
+        let device = self.devices.entry(id);
+        if device.capacity == Bytes::ZERO {
+            device.capacity = capacity;
+        }
+    }
+
+    /// Forgets a device that no tenant uses.
+    pub fn remove_device(&mut self, id: DeviceId) {
+        self.set_timer(id, None);
+        self.devices.remove(&id);
+    }
+
+    /// The devices to decide about now; none when everything is decided.
+    pub fn take_dirty(&mut self) -> Option<BTreeSet<DeviceId>> {
+        while let Some(&(at, device)) = self.timers.first()
+            && at <= self.now
+        {
+            self.set_timer(device, None);
+            self.dirty.insert(device);
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        (!dirty.is_empty()).then_some(dirty)
+    }
+
+    /// When the device has to be looked at without anything happening.
+    pub fn set_timer(&mut self, id: DeviceId, due: Option<Nanos>) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        if let Some(before) = std::mem::replace(&mut device.timer, due) {
+            self.timers.remove(&(before, id));
+        }
+        self.timers.extend(due.map(|due| (due, id)));
+    }
+
+    /// Brings the indexes of the tenant's devices up to date and marks these as dirty.
+    fn reindex(&mut self, id: TenantId) {
+        let silence = self.settings.silence;
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
+        for name in names {
+            let Some(device) = self.devices.get_mut(&name) else { continue };
+            let is = TenantFacts::of(tenant, id, name, silence);
+            let kept = tenant.facts.entry(name).or_default();
+            if **kept != is {
+                device.index.apply(id, **kept, is);
+                **kept = is;
+            }
+            self.dirty.insert(name);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Model {
+    pub fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// The device's index as it has to be, made anew from all tenants.
+    pub fn recomputed_index(&self, device: DeviceId) -> crate::model::index::DeviceIndex {
+        let mut index = crate::model::index::DeviceIndex::default();
+        for (id, tenant) in self.tenants.iter() {
+            let is = TenantFacts::of(tenant, *id, device, self.settings.silence);
+            index.apply(*id, TenantFacts::default(), is);
+        }
+        index
+    }
+}
