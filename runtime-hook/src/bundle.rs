@@ -1,6 +1,6 @@
 //! Reading and replacing a bundle's files: the whole old text or the whole new one, whatever happens.
 
-use crate::{file_size, json};
+use crate::{fsize_limit, json};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
@@ -82,7 +82,7 @@ fn write_beside(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>)
         }
     }
     file.set_permissions(fs::Permissions::from_mode(mode))?;
-    let _room = file_size::room_for(bytes.len() as u64)?;
+    let _room = fsize_limit::room_for(bytes.len() as u64)?;
     file.write_all(bytes)
 }
 

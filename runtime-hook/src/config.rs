@@ -1,6 +1,6 @@
 //! The `[runtime]` section of the settings file. The other sections belong to other programs.
 
-use crate::{defects, names};
+use crate::{constants, panic_guard};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item};
 
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
     /// What variables and an image's annotations may say; annotations of the user's may say everything.
-    /// Of `enable`, `disable` and the words of [`names::KNOBS`]. By itself none of `AT_OTHERS_EXPENSE`.
+    /// Of `enable`, `disable` and the words of [`constants::KNOBS`]. By itself none of `AT_OTHERS_EXPENSE`.
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
@@ -52,8 +52,8 @@ impl Default for Settings {
                 .filter(|word| !AT_OTHERS_EXPENSE.contains(word))
                 .map(String::from)
                 .collect(),
-            library: names::LIBRARY.into(),
-            tenants_dir: Path::new(names::RUNTIME_DIR).join(names::TENANTS_DIR),
+            library: constants::LIBRARY.into(),
+            tenants_dir: Path::new(constants::RUNTIME_DIR).join(constants::TENANTS_DIR),
             log_file: "/var/log/nvshare/runtime.log".into(),
         }
     }
@@ -70,7 +70,7 @@ const AT_OTHERS_EXPENSE: [&str; 2] = ["weight", "priority"];
 
 /// The words that `image_may_set` may hold.
 pub fn may_set_words() -> impl Iterator<Item = &'static str> {
-    ["enable", "disable"].into_iter().chain(names::KNOBS.iter().map(|knob| knob.word))
+    ["enable", "disable"].into_iter().chain(constants::KNOBS.iter().map(|knob| knob.word))
 }
 
 /// Settings as far as they could be read, and what was wrong with the rest. The caller treats `error` as
@@ -83,7 +83,7 @@ pub struct Loaded {
 
 /// The path of the settings file.
 pub fn path() -> PathBuf {
-    std::env::var_os(names::CONFIG_VARIABLE).map_or_else(|| names::CONFIG_FILE.into(), PathBuf::from)
+    std::env::var_os(constants::CONFIG_VARIABLE).map_or_else(|| constants::CONFIG_FILE.into(), PathBuf::from)
 }
 
 /// Reads the settings file; a missing one means the defaults.
@@ -91,7 +91,7 @@ pub fn load(path: &Path) -> Loaded {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             // A defect in reading this file would otherwise stop every container of the machine.
-            let read = defects::caught("nvshare", || Ok(parse(&text)));
+            let read = panic_guard::caught("nvshare", || Ok(parse(&text)));
             let mut loaded = read.unwrap_or_else(|error| Loaded {
                 settings: Settings::default(),
                 error: Some(format!("{error} while reading it")),

@@ -2,8 +2,8 @@
 
 use crate::bundle::write_whole;
 use crate::config::Settings;
-use crate::inject::{EtcPreload, Scratch};
-use crate::names;
+use crate::constants;
+use crate::plan::{EtcPreload, Scratch};
 use anyhow::{Context, Result};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ pub fn preload_file(
     settings: &Settings,
 ) -> Result<PathBuf> {
     let writable = copy.is_some();
-    let prepared = settings.library.with_file_name(names::PRELOAD_NAME);
+    let prepared = settings.library.with_file_name(constants::PRELOAD_NAME);
     if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
         return Ok(prepared);
     }
-    let path = copy.map_or_else(|| scratch_path(scratch, names::MERGED_NAME, text), Ok)?;
+    let path = copy.map_or_else(|| scratch_path(scratch, constants::MERGED_NAME, text), Ok)?;
     let owner = Some(file.owner).filter(|_| writable);
     let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
     // Who may not give files away is the container's root itself, or has none to give it to.
     write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
-    let mark = path.with_file_name(names::MADE_NAME);
+    let mark = path.with_file_name(constants::MADE_NAME);
     match scratch {
         Scratch::Bundle(_) if file.made => write_whole(&mark, b"", 0o600, None)?,
         // Of an earlier start of the same bundle, if it is there.
@@ -47,14 +47,14 @@ pub fn writable_copy(bundle: &Path, copies: &Path) -> Option<PathBuf> {
         rustix::fs::statfs(directory).is_ok_and(|of| matches!(of.f_type as u64, 0x0102_1994 | 0x8584_58f6))
     };
     if !in_memory(bundle) {
-        return Some(bundle.join(names::MERGED_NAME));
+        return Some(bundle.join(constants::MERGED_NAME));
     }
     let mut hasher = DefaultHasher::new();
     bundle.hash(&mut hasher);
     let id = bundle.file_name()?.to_str()?;
     let own = copies.join(format!("{:.64}-{:016x}", id, hasher.finish()));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own);
-    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(names::MERGED_NAME))
+    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(constants::MERGED_NAME))
 }
 
 /// Where a small file with this text goes on the host: in a directory of all containers, one file a text.
@@ -75,7 +75,7 @@ pub fn scratch_path(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf>
 /// Removes a copy that lies in a directory of its own in `copies`.
 pub fn remove_copy(copy: &Path, copies: &Path) {
     if let Some(own) = copy.parent().filter(|own| own.parent() == Some(copies)) {
-        for name in [names::MERGED_NAME, names::MADE_NAME] {
+        for name in [constants::MERGED_NAME, constants::MADE_NAME] {
             let _ = std::fs::remove_file(own.join(name));
         }
         let _ = std::fs::remove_dir(own);
@@ -94,7 +94,7 @@ mod tests {
         let bundle = memory.path().join("c1");
         std::fs::create_dir(&bundle).unwrap();
         let own = copy(&bundle);
-        assert!(own.starts_with(&copies) && own.ends_with(names::MERGED_NAME), "{own:?}");
+        assert!(own.starts_with(&copies) && own.ends_with(constants::MERGED_NAME), "{own:?}");
         assert_eq!(own, copy(&bundle), "at each start of the container");
         assert_ne!(own, copy(memory.path()));
         std::fs::write(&own, "text").unwrap();
@@ -102,7 +102,7 @@ mod tests {
         assert!(!own.parent().unwrap().exists() && copies.exists());
         assert_eq!(writable_copy(&bundle, memory.path()), None, "no disk to be had");
         let beside = copy(disk.path());
-        assert_eq!(beside, disk.path().join(names::MERGED_NAME));
+        assert_eq!(beside, disk.path().join(constants::MERGED_NAME));
         std::fs::write(&beside, "text").unwrap();
         remove_copy(&beside, &copies);
         assert!(beside.exists(), "it goes with its bundle");

@@ -2,7 +2,7 @@
 
 use nvshare_runtime_hook::bundle::JsonFile;
 use nvshare_runtime_hook::config::{self, Settings};
-use nvshare_runtime_hook::inject::{self, Outcome, Scratch};
+use nvshare_runtime_hook::plan::{self, Outcome, Scratch};
 use nvshare_runtime_hook::rootfs::{self, Needs, View, open_directory};
 use proptest::prelude::*;
 use std::fs;
@@ -129,7 +129,7 @@ fn start(directory: &Path, settings: &Settings, document: &[u8]) {
     fs::write(&path, document).unwrap();
     let Ok(mut file) = JsonFile::read(&path) else { return };
     let before = file.value.clone();
-    match inject::inject(&mut file.value, directory, Scratch::Bundle(directory), settings)
+    match plan::inject(&mut file.value, directory, Scratch::Bundle(directory), settings)
         .map(|done| done.outcome)
     {
         Ok(Outcome::Managed { .. }) => {

@@ -1,5 +1,5 @@
 //! The three programs as engines and operators start them, with a script for the runtime below. No container is made.
-use nvshare_runtime_hook::names;
+use nvshare_runtime_hook::constants;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -76,8 +76,8 @@ impl Ground {
         let mut child = Command::new(program)
             .args(words)
             .current_dir(self.0.path())
-            .env(names::CONFIG_VARIABLE, self.at("settings.toml"))
-            .env_remove(names::GUARD_VARIABLE)
+            .env(constants::CONFIG_VARIABLE, self.at("settings.toml"))
+            .env_remove(constants::GUARD_VARIABLE)
             .env("XDG_RUNTIME_DIR", self.at("user"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -110,7 +110,7 @@ fn said(output: &Output) -> String {
 
 fn is_injected(document: &[u8]) -> bool {
     let spec: Value = serde_json::from_slice(document).unwrap();
-    spec["annotations"].get(names::INJECTED_ANNOTATION).is_some()
+    spec["annotations"].get(constants::INJECTED_ANNOTATION).is_some()
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn too_few_descriptors_are_told_as_what_they_are() {
         );
         let output = ground.run("/bin/sh", &["-c", &words], b"");
         let edited: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
-        let mark = &edited["annotations"][names::INJECTED_ANNOTATION];
+        let mark = &edited["annotations"][constants::INJECTED_ANNOTATION];
         if output.status.code() == Some(0) {
             assert_eq!(mark, "file /dev/nvshare", "{descriptors} descriptors");
             managed += 1;
@@ -325,7 +325,7 @@ fn without_a_runtime_below_the_engine_is_told_what_was_looked_for() {
 
 #[test]
 fn a_program_that_is_started_later_gets_what_its_container_has() {
-    let marked = json!({names::INJECTED_ANNOTATION: "env+file /dev/nvshare"});
+    let marked = json!({constants::INJECTED_ANNOTATION: "env+file /dev/nvshare"});
     let library = |place: &str| json!([{"destination": format!("{place}/libnvshare.so"), "source": "/x"}]);
     for (annotations, mounts, managed) in [
         (&marked, library("/dev/nvshare"), true),
@@ -360,11 +360,11 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
         ground.create();
         // The runtime below makes what it mounts over.
         fs::write(ground.at(file), "").unwrap();
-        let merged = ground.at(names::MERGED_NAME);
+        let merged = ground.at(constants::MERGED_NAME);
         let text = fs::read_to_string(&merged).unwrap();
         assert_eq!(text, "/dev/nvshare/libnvshare.so\n");
         fs::write(&merged, text + written).unwrap();
-        let annotations = json!({names::INJECTED_ANNOTATION: "file /dev/nvshare"});
+        let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
         let state =
             json!({"id": "c1", "status": status, "bundle": ground.0.path(), "annotations": annotations});
         fs::write(ground.at("state.json"), state.to_string()).unwrap();
@@ -382,9 +382,9 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
 fn our_line_does_not_stay_where_a_program_has_copied_it() {
     let ground = Ground::new("");
     ground.create();
-    let merged = fs::read_to_string(ground.at(names::MERGED_NAME)).unwrap();
+    let merged = fs::read_to_string(ground.at(constants::MERGED_NAME)).unwrap();
     fs::write(ground.at("rootfs/etc/ld.so.preload"), &merged).unwrap();
-    let annotations = json!({names::INJECTED_ANNOTATION: "file /dev/nvshare"});
+    let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
     let state =
         json!({"id": "c1", "status": "stopped", "bundle": ground.0.path(), "annotations": annotations});
     fs::write(ground.at("state.json"), state.to_string()).unwrap();
@@ -514,7 +514,7 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let (well, text) = ask();
     assert!(!well && has(&text, "BAD", "systemctl start nvshare-scheduler"), "{text}");
     assert!(has(&text, "ok", "has glibc 2.40") && has(&text, "ok", "low-level runtime"), "{text}");
-    let socket = ground.at("tenants").join(names::TENANT_SOCKET);
+    let socket = ground.at("tenants").join(constants::TENANT_SOCKET);
     fs::create_dir(&socket).unwrap();
     assert!(has(&ask().1, "BAD", "is a directory where a socket should be"));
     fs::remove_dir(&socket).unwrap();

@@ -1,4 +1,4 @@
-//! The OCI runtime shim: see `nvshare_runtime_hook::exec`.
+//! The OCI runtime shim: see `nvshare_runtime_hook::shim`.
 //!
 //! The C library's `main`: Rust's own would ignore SIGPIPE before we could see whether the engine does, and the runtime
 //! below is to have what the engine has.
@@ -10,6 +10,6 @@ use std::process::{ExitCode, Termination};
 /// What the C library calls; the arguments are the standard library's to find.
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: i32, _words: *const *const std::ffi::c_char) -> i32 {
-    let code: ExitCode = nvshare_runtime_hook::exec::main();
+    let code: ExitCode = nvshare_runtime_hook::shim::main();
     i32::from(code.report() != ExitCode::SUCCESS)
 }

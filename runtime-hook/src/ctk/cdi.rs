@@ -2,13 +2,13 @@
 //! another device or flag. No environment: CDI would replace the user's `LD_PRELOAD`, and break musl.
 
 use crate::config::Settings;
-use crate::names;
+use crate::constants;
 use serde_json::json;
 
 /// The specification, version 0.5.0: the oldest that docker and podman with CDI read.
 pub fn specification(settings: &Settings) -> String {
-    let library = format!("{}/{}", names::PLACE, names::LIBRARY_NAME);
-    let run = format!("{}/{}", names::PLACE, names::PLACE_RUN);
+    let library = format!("{}/{}", constants::PLACE, constants::LIBRARY_NAME);
+    let run = format!("{}/{}", constants::PLACE, constants::PLACE_RUN);
     let specification = json!({
         "cdiVersion": "0.5.0",
         "kind": "nvshare.io/gpu",

@@ -3,7 +3,7 @@
 use super::podman_hook;
 use crate::config::{self, Settings};
 use crate::rootfs::{self, Libc, Needs, View, open_directory};
-use crate::{lowlevel, names};
+use crate::{constants, low_level_runtime};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
@@ -32,7 +32,7 @@ pub fn run(root: Option<&Path>) -> ExitCode {
     }];
     findings.push(library(&settings));
     findings.push(socket(&settings));
-    findings.push(match lowlevel::find(&settings) {
+    findings.push(match low_level_runtime::find(&settings) {
         Ok(found) => Good(format!("low-level runtime: {}", found.path().display())),
         Err(error) => Bad(format!("{error:#}")),
     });
@@ -74,7 +74,7 @@ fn library(settings: &Settings) -> Finding {
 }
 
 fn socket(settings: &Settings) -> Finding {
-    let path = settings.tenants_dir.join(names::TENANT_SOCKET);
+    let path = settings.tenants_dir.join(constants::TENANT_SOCKET);
     let shown = path.display();
     match std::fs::metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound && settings.tenants_dir.is_dir() => {
@@ -154,7 +154,7 @@ fn hook_of_podman() -> Finding {
 }
 
 fn kernel() -> Option<Finding> {
-    let (call, error) = crate::hook::trees::absent()?;
+    let (call, error) = crate::hook::detached_mount::absent()?;
     Some(Note(format!(
         "kernel: {call} is refused here ({error}), so the hooks mount in the older way; containers are managed all the same"
     )))

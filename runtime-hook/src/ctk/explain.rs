@@ -2,9 +2,9 @@
 
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError};
-use crate::inject::{self, Prospect};
-use crate::which::{self, Verdict};
-use crate::{names, storage};
+use crate::plan::{self, Prospect};
+use crate::selection::{self, Verdict};
+use crate::{constants, image_annotations};
 use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn run(path: &Path) -> Result<()> {
     if let Some(mark) = take_mark(&mut spec) {
         println!("edited    by nvshare: {mark}; below, what it was without that");
     }
-    let judged = which::judge(&spec, &storage::image_said(&spec, &bundle), &settings);
+    let judged = selection::judge(&spec, &image_annotations::image_said(&spec, &bundle), &settings);
     for ignored in &judged.ignored {
         println!("ignored   {ignored}");
     }
@@ -47,7 +47,7 @@ pub fn run(path: &Path) -> Result<()> {
         OnError::Fail => "it does not start (on_error = \"fail\")",
         OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
     };
-    match inject::prospect(&judged.spec, &bundle, &settings) {
+    match plan::prospect(&judged.spec, &bundle, &settings) {
         Ok(Prospect::Managed { method, place }) => {
             println!("decision  managed, by {method}, with our files at {place}")
         }
@@ -59,16 +59,16 @@ pub fn run(path: &Path) -> Result<()> {
 
 /// Takes an earlier pass of ours out of the document.
 fn take_mark(spec: &mut Value) -> Option<String> {
-    if !which::is_injected(spec) {
+    if !selection::is_injected(spec) {
         return None;
     }
-    let mark = spec["annotations"].as_object_mut()?.shift_remove(names::INJECTED_ANNOTATION)?;
+    let mark = spec["annotations"].as_object_mut()?.shift_remove(constants::INJECTED_ANNOTATION)?;
     let mark = mark.as_str()?.to_owned();
     let place = format!("{}/", mark.split_once(' ')?.1);
     if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
         mounts.retain(|mount| {
-            let destination = which::text(mount, "destination");
-            !destination.starts_with(&place) && destination != names::ETC_PRELOAD
+            let destination = selection::text(mount, "destination");
+            !destination.starts_with(&place) && destination != constants::ETC_PRELOAD
         });
     }
     Some(mark)

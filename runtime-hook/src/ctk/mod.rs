@@ -1,6 +1,5 @@
 //! The set-up tool, in the manner of nvidia-ctk: the same words do the same things.
 
-mod asked;
 mod cdi;
 mod containerd;
 mod docker;
@@ -11,9 +10,10 @@ mod in_use;
 mod podman;
 mod podman_hook;
 mod toml_tables;
+mod validate;
 
 use crate::bundle::write_whole;
-use crate::lowlevel;
+use crate::low_level_runtime;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use engines::{Change, Engine};
@@ -153,7 +153,7 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         eprintln!("{}: nothing to change", path.display());
     } else if after != text {
         if matches!(change, Change::Configure { .. }) {
-            asked::check(file.runtime, &path, &after).with_context(|| path.display().to_string())?;
+            validate::check(file.runtime, &path, &after).with_context(|| path.display().to_string())?;
         }
         if after.trim().is_empty() && file.config.is_none() && file.runtime.usual_file_is_ours() {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -186,7 +186,7 @@ fn pass_through(output: &std::path::Path) -> Result<()> {
     if Engine::ALL.into_iter().all(|engine| in_use::containers(engine).is_empty()) {
         return Ok(());
     }
-    let below = lowlevel::find(&crate::config::load(&crate::config::path()).settings)?;
+    let below = low_level_runtime::find(&crate::config::load(&crate::config::path()).settings)?;
     let quoted = format!("'{}'", below.path().display().to_string().replace('\'', r"'\''"));
     let script = include_str!("pass-through.sh").replace("@BELOW@", &quoted);
     write_whole(output, script.as_bytes(), 0o755, None)

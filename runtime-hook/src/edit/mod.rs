@@ -7,7 +7,7 @@ pub use env::preload_list;
 pub use mounts::{free_place, may_hold_mountpoint};
 
 use crate::config::Settings;
-use crate::{names, which};
+use crate::{constants, selection};
 use serde_json::{Map, Value, json};
 
 /// What to put into a container. All paths of the host are absolute.
@@ -33,12 +33,12 @@ pub struct Plan {
 
 impl Plan {
     pub fn library_inside(&self) -> String {
-        format!("{}/{}", self.place, names::LIBRARY_NAME)
+        format!("{}/{}", self.place, constants::LIBRARY_NAME)
     }
 
     /// The library's line in `/etc/ld.so.preload`.
     pub fn preload_entry(&self) -> String {
-        if self.stub.is_some() { names::by_platform(&self.place) } else { self.library_inside() }
+        if self.stub.is_some() { constants::by_platform(&self.place) } else { self.library_inside() }
     }
 
     pub fn socket_inside(&self) -> String {
@@ -57,7 +57,7 @@ impl Plan {
 }
 
 fn socket_inside(place: &str) -> String {
-    format!("{place}/{}/{}", names::PLACE_RUN, names::TENANT_SOCKET)
+    format!("{place}/{}/{}", constants::PLACE_RUN, constants::TENANT_SOCKET)
 }
 
 /// Carries out the plan on a config.json. On an error the document may be half edited and must be dropped.
@@ -78,7 +78,7 @@ pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), 
         *annotations = json!({});
     }
     let annotations = annotations.as_object_mut().ok_or("`annotations` is not an object")?;
-    annotations.insert(names::INJECTED_ANNOTATION.into(), plan.mark().into());
+    annotations.insert(constants::INJECTED_ANNOTATION.into(), plan.mark().into());
     Ok(())
 }
 
@@ -89,15 +89,17 @@ pub fn inject_exec(
     annotations: &Map<String, Value>,
     settings: &Settings,
 ) -> Result<bool, String> {
-    let Some(mark) = annotations.get(names::INJECTED_ANNOTATION).and_then(Value::as_str) else {
+    let Some(mark) = annotations.get(constants::INJECTED_ANNOTATION).and_then(Value::as_str) else {
         return Ok(false);
     };
-    let (methods, place) = mark.split_once(' ').unwrap_or((mark, names::PLACE));
-    if !names::is_place(place) {
-        return Err(format!("annotation {} names no place: `{mark}`", names::INJECTED_ANNOTATION));
+    let (methods, place) = mark.split_once(' ').unwrap_or((mark, constants::PLACE));
+    if !constants::is_place(place) {
+        return Err(format!("annotation {} names no place: `{mark}`", constants::INJECTED_ANNOTATION));
     }
-    let library =
-        methods.split('+').any(|method| method == "env").then(|| format!("{place}/{}", names::LIBRARY_NAME));
+    let library = methods
+        .split('+')
+        .any(|method| method == "env")
+        .then(|| format!("{place}/{}", constants::LIBRARY_NAME));
     let process = process.as_object_mut().ok_or("the process document is not an object")?;
     process_env(process, library, place, annotations, settings)?;
     Ok(true)
@@ -118,8 +120,8 @@ fn process_env(
     if let Some(library) = library {
         env::preload(entries, &library);
     }
-    env::set(entries, names::SOCKET_VARIABLE, &socket_inside(place));
-    for knob in &names::KNOBS {
+    env::set(entries, constants::SOCKET_VARIABLE, &socket_inside(place));
+    for knob in &constants::KNOBS {
         match annotations.get(knob.annotation).and_then(Value::as_str) {
             Some(value) => env::set(entries, knob.variable, value),
             None if !settings.may_set(knob.word) => env::remove(entries, knob.variable),
@@ -132,15 +134,15 @@ fn process_env(
 /// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does
 /// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
 pub fn policy(spec: &Value, settings: &Settings) -> String {
-    let said = |knob: &names::Knob| {
-        let by_variable = || which::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
-        which::annotation(spec, knob.annotation).or_else(by_variable)
+    let said = |knob: &constants::Knob| {
+        let by_variable = || selection::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
+        selection::annotation(spec, knob.annotation).or_else(by_variable)
     };
-    let line = |knob: &names::Knob| {
+    let line = |knob: &constants::Knob| {
         let value = said(knob).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
         Some(format!("{}={value}\n", knob.variable))
     };
-    names::KNOBS.iter().filter_map(line).collect()
+    constants::KNOBS.iter().filter_map(line).collect()
 }
 
 /// The host's user and group of the container's root.

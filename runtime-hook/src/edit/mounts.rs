@@ -1,7 +1,7 @@
 //! The mounts. Listed in config.json they are resolved by the runtime, inside the rootfs, in this order.
 
 use super::Plan;
-use crate::{names, which};
+use crate::{constants, selection};
 use serde_json::{Map, Value, json};
 
 /// Appends the plan's mounts, leaving out what is there already.
@@ -17,30 +17,36 @@ pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
     let library = ["bind", "ro", "nosuid", "nodev", "private"];
     add_one(mounts, &plan.library, &plan.library_inside(), &library);
     if let Some(stub) = &plan.stub {
-        let of_64 = names::PLATFORMS.iter().map(|platform| (platform, &plan.library));
-        for (platform, source) in of_64.chain(names::PLATFORMS_32.iter().map(|platform| (platform, stub))) {
-            add_one(mounts, source, &format!("{}/{platform}/{}", plan.place, names::LIBRARY_NAME), &library);
+        let of_64 = constants::PLATFORMS.iter().map(|platform| (platform, &plan.library));
+        for (platform, source) in of_64.chain(constants::PLATFORMS_32.iter().map(|platform| (platform, stub)))
+        {
+            add_one(
+                mounts,
+                source,
+                &format!("{}/{platform}/{}", plan.place, constants::LIBRARY_NAME),
+                &library,
+            );
         }
     }
-    let run = format!("{}/{}", plan.place, names::PLACE_RUN);
+    let run = format!("{}/{}", plan.place, constants::PLACE_RUN);
     let quiet = ["rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"];
     add_one(mounts, &plan.tenants_dir, &run, &quiet);
     if let Some(file) = &plan.policy_file {
-        let policy = format!("{}/{}", plan.place, names::CONTAINER_POLICY);
+        let policy = format!("{}/{}", plan.place, constants::CONTAINER_POLICY);
         add_one(mounts, file, &policy, &["bind", "ro", "nosuid", "nodev", "noexec", "private"]);
     }
     if let Some(file) = &plan.preload_file {
         let access = if plan.preload_writable { "rw" } else { "ro" };
         let options = ["bind", access, "nosuid", "nodev", "noexec", "private"];
-        add_one(mounts, file, names::ETC_PRELOAD, &options);
+        add_one(mounts, file, constants::ETC_PRELOAD, &options);
     }
     Ok(())
 }
 
 fn add_one(mounts: &mut Vec<Value>, source: &str, destination: &str, options: &[&str]) {
     let there = |mount: &Value| {
-        which::text(mount, "destination") == destination
-            && (which::text(mount, "source") == source || destination != names::ETC_PRELOAD)
+        selection::text(mount, "destination") == destination
+            && (selection::text(mount, "source") == source || destination != constants::ETC_PRELOAD)
     };
     if !mounts.iter().any(there) {
         mounts
@@ -51,13 +57,13 @@ fn add_one(mounts: &mut Vec<Value>, source: &str, destination: &str, options: &[
 /// Where our mounts can go without touching what is not the container's own: `/dev/nvshare` where a tmpfs
 /// lies at `/dev`, else the first other place that is not below somebody's mount.
 pub fn free_place(spec: &Value) -> &'static str {
-    if kind_at(spec, names::PLACE) == Some("tmpfs") {
-        return names::PLACE;
+    if kind_at(spec, constants::PLACE) == Some("tmpfs") {
+        return constants::PLACE;
     }
-    names::OTHER_PLACES
+    constants::OTHER_PLACES
         .into_iter()
         .find(|place| may_hold_mountpoint(spec, place))
-        .unwrap_or(names::OTHER_PLACES[1])
+        .unwrap_or(constants::OTHER_PLACES[1])
 }
 
 /// Whether a missing mount point at `path` would be made in the rootfs or a tmpfs, and not in a directory
@@ -72,15 +78,15 @@ fn kind_at<'a>(spec: &'a Value, path: &str) -> Option<&'a str> {
         path.strip_prefix(destination)
             .is_some_and(|rest| !rest.is_empty() && (destination == "/" || rest.starts_with('/')))
     };
-    which::mounts(spec)
+    selection::mounts(spec)
         .filter(|(destination, _)| below(destination))
         .last()
-        .map(|(_, mount)| if is_bind(mount) { "bind" } else { which::text(mount, "type") })
+        .map(|(_, mount)| if is_bind(mount) { "bind" } else { selection::text(mount, "type") })
 }
 
 /// A bind by its type or by its options; the OCI specification lets either say it.
 pub fn is_bind(mount: &Value) -> bool {
     let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
-    which::text(mount, "type") == "bind"
+    selection::text(mount, "type") == "bind"
         || options.filter_map(Value::as_str).any(|option| option == "bind" || option == "rbind")
 }

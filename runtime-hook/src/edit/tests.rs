@@ -1,5 +1,5 @@
 use super::*;
-use crate::which;
+use crate::selection;
 use oci_spec::runtime::Spec;
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn an_edited_document_is_still_a_runtime_specification() {
     let env = read.process().as_ref().unwrap().env().clone().unwrap();
     assert!(env.contains(&"LD_PRELOAD=/dev/nvshare/libnvshare.so".to_string()));
     assert!(env.contains(&"NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock".to_string()));
-    assert_eq!(which::annotation(&spec, names::INJECTED_ANNOTATION), Some("env+file /dev/nvshare"));
+    assert_eq!(selection::annotation(&spec, constants::INJECTED_ANNOTATION), Some("env+file /dev/nvshare"));
 }
 
 #[test]
@@ -236,7 +236,7 @@ proptest! {
     #[test]
     fn twice_is_once_and_nothing_panics(spec in any_json()) {
         let settings = Settings::default();
-        let _ = which::judge(&spec, &which::ImageSaid::Unknown(String::new()), &settings);
+        let _ = selection::judge(&spec, &selection::ImageSaid::Unknown(String::new()), &settings);
         let _ = free_place(&spec);
         let mut once = spec.clone();
         if inject(&mut once, &plan(), &settings).is_ok() {

@@ -1,8 +1,8 @@
 //! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
 
-use super::trees::{May, Tree};
+use super::detached_mount::{May, Tree};
 use crate::config::Settings;
-use crate::names;
+use crate::constants;
 use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
@@ -48,12 +48,12 @@ pub fn attach(
         other => return Ok(Err(format!("the image cannot load the library: {other:?}"))),
     }
     if !loading.reads_preload_file {
-        return Ok(Err(format!("the image's loader does not read {}", names::ETC_PRELOAD)));
+        return Ok(Err(format!("the image's loader does not read {}", constants::ETC_PRELOAD)));
     }
     let (old, in_bind) = match rootfs::preload(&view) {
         Preload::Missing => (String::new(), false),
-        Preload::Text { text, .. } => (text, is_elsewhere(&view, &view.find(names::ETC_PRELOAD)?)?),
-        Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", names::ETC_PRELOAD))),
+        Preload::Text { text, .. } => (text, is_elsewhere(&view, &view.find(constants::ETC_PRELOAD)?)?),
+        Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", constants::ETC_PRELOAD))),
     };
     let target = match preload_target(&view)? {
         Ok(target) => target,
@@ -61,43 +61,45 @@ pub fn attach(
     };
     if let Some(sources) = sources {
         let directory = make_directories(&view, place)?;
-        let library = make_file(&directory, names::LIBRARY_NAME)?;
+        let library = make_file(&directory, constants::LIBRARY_NAME)?;
         sources.library.set_down(library.as_fd(), May::Map)?;
-        let run = make_directory(&directory, names::PLACE_RUN)?;
+        let run = make_directory(&directory, constants::PLACE_RUN)?;
         sources.tenants.set_down(run.as_fd(), May::Read)?;
     }
     if !policy.is_empty() {
         let directory = make_directories(&view, place)?;
-        let target = make_file(&directory, names::CONTAINER_POLICY)?;
-        Tree::of_text(policy, names::POLICY_NAME, || Ok(directory))?.set_down(target.as_fd(), May::Read)?;
+        let target = make_file(&directory, constants::CONTAINER_POLICY)?;
+        Tree::of_text(policy, constants::POLICY_NAME, || Ok(directory))?
+            .set_down(target.as_fd(), May::Read)?;
     }
-    let merged = rootfs::merged_preload(&old, &format!("{place}/{}", names::LIBRARY_NAME));
+    let merged = rootfs::merged_preload(&old, &format!("{place}/{}", constants::LIBRARY_NAME));
     if merged != old {
         let directory = || make_directories(&view, place);
         // Programs may write it where they could without us.
         let read_only =
             spec.pointer("/root/readonly").and_then(Value::as_bool).unwrap_or_default() || in_bind;
         let may = if read_only { May::Read } else { May::Write };
-        Tree::of_text(&merged, names::PRELOAD_NAME, directory)?.set_down(target.as_fd(), may)?;
+        Tree::of_text(&merged, constants::PRELOAD_NAME, directory)?.set_down(target.as_fd(), may)?;
     }
     Ok(Ok(()))
 }
 
 /// The file to mount over, made if it is missing and its directory is the image's own.
 fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
-    if let Some(found) = rootfs::there(view.find(names::ETC_PRELOAD))? {
+    if let Some(found) = rootfs::there(view.find(constants::ETC_PRELOAD))? {
         return Ok(Ok(found.fd));
     }
-    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
+    let (directory, name) =
+        constants::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
     let etc: Found = match view.find(directory) {
         Ok(found) if found.is_directory() => found,
         Ok(_) => return Ok(Err(format!("{directory} is no directory"))),
         Err(error) => return Ok(Err(format!("{directory}: {error}"))),
     };
     if is_elsewhere(view, &etc)? {
-        return Ok(Err(format!("{} would be made in a volume", names::ETC_PRELOAD)));
+        return Ok(Err(format!("{} would be made in a volume", constants::ETC_PRELOAD)));
     }
-    Ok(make_file(&etc.fd, name).map_err(|error| format!("{}: {error:#}", names::ETC_PRELOAD)))
+    Ok(make_file(&etc.fd, name).map_err(|error| format!("{}: {error:#}", constants::ETC_PRELOAD)))
 }
 
 /// Whether something lies on another filesystem than the root, so that it may be the host's own.

@@ -3,11 +3,11 @@
 
 mod attach;
 mod capabilities;
+pub(crate) mod detached_mount;
 mod namespaces;
 mod precreate;
 mod stages;
 pub mod state;
-pub(crate) mod trees;
 
 use std::process::ExitCode;
 

@@ -5,8 +5,8 @@
 
 use super::capabilities;
 use crate::config::{self, OnError, Settings};
-use crate::inject::{self, Outcome, Scratch};
-use crate::{defects, json, names, report, which};
+use crate::plan::{self, Outcome, Scratch};
+use crate::{constants, json, logging, panic_guard, selection};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub fn run() -> ExitCode {
-    defects::silence();
+    panic_guard::silence();
     let mut input = Vec::new();
     let whole = std::io::stdin().read_to_end(&mut input).is_ok();
     capabilities::keep(&[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE]);
@@ -26,13 +26,13 @@ pub fn run() -> ExitCode {
     } else if let Some(error) = loaded.error {
         Err(anyhow!("{error}"))
     } else {
-        defects::caught("nvshare-hook", || edit(&input, &settings))
+        panic_guard::caught("nvshare-hook", || edit(&input, &settings))
     };
     let output = match edited {
         Ok(Some(output)) => output,
         Ok(None) => input,
         Err(error) => {
-            report::warn(&settings, "", &format!("precreate: not managed: {error:#}"));
+            logging::warn(&settings, "", &format!("precreate: not managed: {error:#}"));
             if settings.on_error == OnError::Fail {
                 eprintln!("nvshare-hook: {error:#}");
                 return ExitCode::FAILURE;
@@ -56,15 +56,15 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     let bundle = std::env::current_dir()?;
     let (own, shared) = (containers_own(&spec), scratch());
     let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
-    let done = inject::inject(&mut spec, &bundle, scratch, settings)?;
-    done.ignored.iter().for_each(|ignored| report::warn(settings, root_of(&spec), ignored));
+    let done = plan::inject(&mut spec, &bundle, scratch, settings)?;
+    done.ignored.iter().for_each(|ignored| logging::warn(settings, root_of(&spec), ignored));
     match done.outcome {
         Outcome::Untouched(_) => Ok(None),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => {
             Err(anyhow!("{}: {reason}", root_of(&spec)))
         }
         Outcome::Unmanaged(reason) => {
-            report::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
+            logging::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
             Ok(None)
         }
         Outcome::Managed { lacks, .. } => {
@@ -72,7 +72,7 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
                 bail!("{reason}");
             }
             if let Some(lacks) = lacks {
-                report::warn(settings, root_of(&spec), &lacks);
+                logging::warn(settings, root_of(&spec), &lacks);
             }
             Ok(Some(serde_json::to_vec(&spec)?))
         }
@@ -81,25 +81,25 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
 
 /// What a warning about this container is headed with.
 fn root_of(spec: &Value) -> &str {
-    which::text(spec.get("root").unwrap_or(&Value::Null), "path")
+    selection::text(spec.get("root").unwrap_or(&Value::Null), "path")
 }
 
 /// The directory in which podman keeps this container's own small files, to be removed with it.
 fn containers_own(spec: &Value) -> Option<PathBuf> {
-    let (_, mount) = which::mounts(spec).find(|(destination, _)| *destination == "/run/.containerenv")?;
-    let directory = Path::new(which::text(mount, "source")).parent()?.to_owned();
+    let (_, mount) = selection::mounts(spec).find(|(destination, _)| *destination == "/run/.containerenv")?;
+    let directory = Path::new(selection::text(mount, "source")).parent()?.to_owned();
     rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).ok().map(|()| directory)
 }
 
 /// Where merged files of this user's containers go if podman says no better place.
 fn scratch() -> PathBuf {
     if rustix::process::geteuid().is_root()
-        && rustix::fs::access(names::RUNTIME_DIR, rustix::fs::Access::WRITE_OK).is_ok()
+        && rustix::fs::access(constants::RUNTIME_DIR, rustix::fs::Access::WRITE_OK).is_ok()
     {
-        return Path::new(names::RUNTIME_DIR).join("preload");
+        return Path::new(constants::RUNTIME_DIR).join("preload");
     }
     match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
         Some(directory) if directory.is_absolute() => directory.join("nvshare"),
-        _ => Path::new(names::RUNTIME_DIR).join("preload"),
+        _ => Path::new(constants::RUNTIME_DIR).join("preload"),
     }
 }

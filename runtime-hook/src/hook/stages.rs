@@ -5,8 +5,8 @@ use super::attach::{self, Sources};
 use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
-use crate::which::{self, Judged, Verdict};
-use crate::{defects, names, report, storage};
+use crate::selection::{self, Judged, Verdict};
+use crate::{constants, image_annotations, logging, panic_guard};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -21,7 +21,7 @@ pub enum Where {
 }
 
 pub fn run(place: Where) -> ExitCode {
-    defects::silence();
+    panic_guard::silence();
     let mut input = Vec::new();
     let _ = std::io::stdin().take(1 << 20).read_to_end(&mut input);
     match place {
@@ -43,12 +43,12 @@ pub fn run(place: Where) -> ExitCode {
     let settings = loaded.settings;
     let done = match loaded.error {
         Some(error) => Err(anyhow::anyhow!("{error}")),
-        None => defects::caught("nvshare-hook", || work(place, &state, &settings)),
+        None => panic_guard::caught("nvshare-hook", || work(place, &state, &settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::warn(&settings, &state.container, &format!("not managed: {error:#}"));
+            logging::warn(&settings, &state.container, &format!("not managed: {error:#}"));
             match settings.on_error {
                 OnError::RunUnmanaged => ExitCode::SUCCESS,
                 OnError::Fail => {
@@ -64,15 +64,15 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Judged { verdict, spec, ignored } =
-        which::judge(&spec, &storage::image_said(&spec, &bundle), settings);
+        selection::judge(&spec, &image_annotations::image_said(&spec, &bundle), settings);
     if !matches!(verdict, Verdict::Ours(_)) {
         return Ok(());
     }
-    ignored.iter().for_each(|ignored| report::warn(settings, &state.container, ignored));
-    let root = which::text(spec.get("root").context("config.json names no root")?, "path");
+    ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
+    let root = selection::text(spec.get("root").context("config.json names no root")?, "path");
     let root = bundle.join(root);
-    let needs = crate::inject::needs(settings)?;
-    let cdi = which::has_cdi_mounts(&spec);
+    let needs = crate::plan::needs(settings)?;
+    let cdi = selection::has_cdi_mounts(&spec);
     let sources = if cdi { None } else { Some(Sources::of_host(settings)?) };
     if place == Where::Host {
         match state.pid {
@@ -81,7 +81,7 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
         }
         capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
     }
-    let inside = if cdi { names::PLACE } else { crate::edit::free_place(&spec) };
+    let inside = if cdi { constants::PLACE } else { crate::edit::free_place(&spec) };
     let outcome = attach::attach(
         Path::new(&root),
         &spec,
@@ -94,7 +94,7 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
         if settings.on_error == OnError::Fail {
             bail!("{reason}");
         }
-        report::warn(settings, &state.container, &format!("not managed: {reason}"));
+        logging::warn(settings, &state.container, &format!("not managed: {reason}"));
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! A look into a container's files before it starts.
 
 mod libc_kind;
-mod needs;
 mod program;
+mod requirements;
 mod view;
 
 pub use libc_kind::{Libc, Loading, look, there};
-pub use needs::{Needs, newest_glibc};
+pub use requirements::{Needs, newest_glibc};
 pub use view::{Found, View, open_directory};
 
 use std::io::{self, Read};
@@ -26,7 +26,7 @@ pub enum Preload {
 }
 
 pub fn preload(view: &View) -> Preload {
-    match view.find(crate::names::ETC_PRELOAD) {
+    match view.find(crate::constants::ETC_PRELOAD) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Preload::Missing,
         Err(error) => Preload::Unusable(error.to_string()),
         Ok(found) => preload_at(&found),

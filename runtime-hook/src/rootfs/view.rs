@@ -6,7 +6,7 @@
 //! that, which every kernel and every sandbox has.
 
 use crate::edit::mounts::is_bind;
-use crate::which;
+use crate::selection;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -97,8 +97,8 @@ fn in_storage(bundle: &Path) -> Option<PathBuf> {
     // Those that are removed when they end have a file of their own.
     let layer = ["containers.json", "volatile-containers.json"].into_iter().find_map(|file| {
         let records = serde_json::from_slice::<Value>(&std::fs::read(containers.join(file)).ok()?).ok()?;
-        let record = records.as_array()?.iter().find(|record| which::text(record, "id") == id)?;
-        Some(which::text(record, "layer").to_owned())
+        let record = records.as_array()?.iter().find(|record| selection::text(record, "id") == id)?;
+        Some(selection::text(record, "layer").to_owned())
     })?;
     if layer.is_empty() || !layer.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
@@ -125,17 +125,17 @@ impl View {
 
     /// The container of a config.json in `bundle`, before any of its mounts has been made.
     pub fn of_spec(bundle: &Path, spec: &Value) -> io::Result<View> {
-        let path = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
+        let path = selection::text(spec.get("root").unwrap_or(&Value::Null), "path");
         if path.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "config.json names no root.path"));
         }
         let path = bundle.join(path);
         let in_storage = if is_empty(&path) { in_storage(bundle) } else { None };
         let mut view = View::of_root(open_directory(&in_storage.unwrap_or(path))?);
-        for (destination, mount) in which::mounts(spec) {
+        for (destination, mount) in selection::mounts(spec) {
             let over = if is_bind(mount) {
-                Over::Bind(bundle.join(which::text(mount, "source")))
-            } else if which::text(mount, "type") == "overlay" {
+                Over::Bind(bundle.join(selection::text(mount, "source")))
+            } else if selection::text(mount, "type") == "overlay" {
                 Over::Overlay(layers(mount).into_iter().map(|layer| bundle.join(layer)).collect())
             } else {
                 Over::Fresh

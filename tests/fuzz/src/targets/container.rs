@@ -4,8 +4,8 @@ use nvshare_runtime_hook::argv::{self, Action};
 use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
-use nvshare_runtime_hook::inject::{self, Outcome, Scratch};
-use nvshare_runtime_hook::which;
+use nvshare_runtime_hook::plan::{self, Outcome, Scratch};
+use nvshare_runtime_hook::selection;
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -21,12 +21,12 @@ pub fn document(bytes: &[u8]) {
         let mut edited = spec.clone();
         let scratch = Scratch::Bundle(ground.directory());
         let inject = |spec: &mut Value| {
-            inject::inject(spec, ground.directory(), scratch, ground.settings()).map(|done| done.outcome)
+            plan::inject(spec, ground.directory(), scratch, ground.settings()).map(|done| done.outcome)
         };
         match inject(&mut edited) {
             Ok(Outcome::Managed { plan, .. }) => {
                 assert!(plan.env || plan.preload_file.is_some());
-                assert!(which::has_mounts(&edited, &plan.place));
+                assert!(selection::has_mounts(&edited, &plan.place));
                 let mut again = edited.clone();
                 let outcome = inject(&mut again);
                 assert!(matches!(outcome, Ok(Outcome::Untouched(_))), "{outcome:?}");

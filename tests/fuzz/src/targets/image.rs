@@ -1,7 +1,7 @@
 //! What lies in an image, and the library's own file.
 use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::rootfs::{self, Libc, Needs, Preload, View, open_directory};
-use nvshare_runtime_hook::{edit, names};
+use nvshare_runtime_hook::{constants, edit};
 use std::fs;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -96,8 +96,8 @@ pub fn libc(bytes: &[u8]) {
         ground.put("rootfs/lib/libc.so.6", bytes);
         let view = ground.view();
         if let Libc::Glibc(version) = rootfs::look(&view, None).expect("the files can be looked at").libc {
-            let needs = Needs { glibc: names::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
-            assert_eq!(needs.missing_in(&view, version, &[]).is_some(), version < names::GLIBC_FLOOR);
+            let needs = Needs { glibc: constants::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
+            assert_eq!(needs.missing_in(&view, version, &[]).is_some(), version < constants::GLIBC_FLOOR);
         }
     });
 }
@@ -107,7 +107,7 @@ pub fn elf(bytes: &[u8]) {
     with(|ground| {
         ground.put("file.so", bytes);
         if let Ok(needs) = Needs::of(&ground.directory().join("file.so")) {
-            assert!(needs.glibc >= names::GLIBC_FLOOR);
+            assert!(needs.glibc >= constants::GLIBC_FLOOR);
         }
     });
 }

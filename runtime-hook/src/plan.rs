@@ -2,12 +2,12 @@
 
 use crate::bundle::write_whole;
 use crate::config::{Method, Settings};
+use crate::constants;
 use crate::edit::{self, Plan};
-use crate::names;
 use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
 use crate::scratch::{preload_file, scratch_path, writable_copy};
-use crate::which::{self, ImageSaid, Judged, Verdict};
-use crate::{storage, stub};
+use crate::selection::{self, ImageSaid, Judged, Verdict};
+use crate::{image_annotations, stub_library};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
@@ -46,7 +46,7 @@ pub enum Scratch<'a> {
 /// A container of ours cannot be managed because something is wrong on this host or with the document. The
 /// document must then be dropped.
 pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Done> {
-    let said = storage::image_said(spec, bundle);
+    let said = image_annotations::image_said(spec, bundle);
     inject_with(spec, &said, bundle, scratch, settings)
 }
 
@@ -57,7 +57,7 @@ fn inject_with(
     scratch: Scratch,
     settings: &Settings,
 ) -> Result<Done> {
-    let Judged { verdict, spec: settled, ignored } = which::judge(spec, said, settings);
+    let Judged { verdict, spec: settled, ignored } = selection::judge(spec, said, settings);
     let outcome = match verdict {
         // An earlier pass has said it.
         Verdict::Already => {
@@ -96,22 +96,22 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     };
     let policy = edit::policy(spec, settings);
     if !policy.is_empty() {
-        let path = scratch_path(scratch, names::POLICY_NAME, &policy)?;
+        let path = scratch_path(scratch, constants::POLICY_NAME, &policy)?;
         write_whole(&path, policy.as_bytes(), 0o644, None)?;
         plan.policy_file = Some(utf8(&path)?);
     }
     let mut lacks = None;
     if let Some(file) = methods.file {
         // Below a tmpfs of the container's own: nothing of the five mount points stays.
-        if has_32_bits(&view)? && plan.place == names::PLACE {
-            let bytes = stub::bytes();
-            let path = scratch_path(scratch, names::STUB_NAME, "")?;
+        if has_32_bits(&view)? && plan.place == constants::PLACE {
+            let bytes = stub_library::bytes();
+            let path = scratch_path(scratch, constants::STUB_NAME, "")?;
             write_whole(&path, &bytes, 0o644, None)?;
             plan.stub = Some(utf8(&path)?);
         }
         let merged = rootfs::merged_preload(&file.text, &plan.preload_entry());
         let copy = match scratch {
-            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle, Path::new(names::COPIES)),
+            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle, Path::new(constants::COPIES)),
             _ => None,
         };
         plan.preload_writable = copy.is_some();
@@ -136,10 +136,10 @@ pub enum Prospect {
     Unmanaged(String),
 }
 
-/// Foresees [`inject`] for a document that has been judged to be ours.
+/// Foresees [`plan`] for a document that has been judged to be ours.
 ///
 /// # Errors
-/// As [`inject`].
+/// As [`plan`].
 pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Prospect> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, spec, settings)? {
@@ -147,7 +147,7 @@ pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Pros
         Err(reason) => return Ok(Prospect::Unmanaged(reason)),
     };
     host_is_ready(settings)?;
-    let method = if methods.file.is_some() { names::ETC_PRELOAD } else { "LD_PRELOAD" };
+    let method = if methods.file.is_some() { constants::ETC_PRELOAD } else { "LD_PRELOAD" };
     Ok(Prospect::Managed { method, place: place(spec) })
 }
 
@@ -160,7 +160,7 @@ fn has_32_bits(view: &View) -> Result<bool> {
 
 /// Where our files go.
 fn place(spec: &Value) -> &'static str {
-    if which::has_cdi_mounts(spec) { names::PLACE } else { edit::free_place(spec) }
+    if selection::has_cdi_mounts(spec) { constants::PLACE } else { edit::free_place(spec) }
 }
 
 /// What reaches this container's programs.
@@ -200,7 +200,7 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
         return Ok(Err(reason));
     }
     // What cannot be looked at is no reason for the other method.
-    rootfs::there(view.find(names::ETC_PRELOAD)).context("cannot look into the container's rootfs")?;
+    rootfs::there(view.find(constants::ETC_PRELOAD)).context("cannot look into the container's rootfs")?;
     let env = env && settings.preload != Method::File;
     let file = match settings.preload {
         Method::Env => Err("it is switched off".into()),
@@ -209,7 +209,7 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
     };
     match file {
         Err(reason) if !env => {
-            let path = names::ETC_PRELOAD;
+            let path = constants::ETC_PRELOAD;
             Ok(Err(format!("LD_PRELOAD cannot be used and {path} cannot either: {reason}")))
         }
         file => Ok(Ok(Methods { env, file: file.ok() })),
@@ -243,7 +243,7 @@ fn file(view: &View, spec: &Value) -> Result<EtcPreload, String> {
 fn mountpoint(view: &View) -> Result<(), String> {
     let mut home = view.find("/").map_err(|error| error.to_string())?;
     for name in ["etc", "ld.so.preload"] {
-        let path = if name == "etc" { "/etc" } else { names::ETC_PRELOAD };
+        let path = if name == "etc" { "/etc" } else { constants::ETC_PRELOAD };
         match rootfs::there(view.find(path)).map_err(|error| format!("{path}: {error}"))? {
             Some(found) if found.is_directory() => home = found,
             Some(_) => return Err(format!("{path} is no directory")),
@@ -344,7 +344,7 @@ mod tests {
         let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "file /dev/nvshare");
         assert!(plan.preload_writable);
-        assert!(!ground.dir.path().join(names::MADE_NAME).exists(), "the image has one");
+        assert!(!ground.dir.path().join(constants::MADE_NAME).exists(), "the image has one");
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
     }
@@ -362,12 +362,12 @@ mod tests {
         assert_eq!(merged, "/dev/nvshare/$PLATFORM/libnvshare.so\n");
         let source = |platform: &str| {
             let destination = format!("/dev/nvshare/{platform}/libnvshare.so");
-            let mount = which::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
+            let mount = selection::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
             std::path::PathBuf::from(mount["source"].as_str().unwrap())
         };
         assert_eq!(source("haswell"), ground.settings.library);
-        assert_eq!(fs::read(source("i686")).unwrap(), stub::bytes());
-        assert!(which::is_injected(&spec));
+        assert_eq!(fs::read(source("i686")).unwrap(), stub_library::bytes());
+        assert!(selection::is_injected(&spec));
         let mut spec = none;
         spec["mounts"] = json!([]);
         let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };

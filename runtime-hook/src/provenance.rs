@@ -2,8 +2,8 @@
 //! takes: an annotation of the image's counts as the variable of that knob would. A decision on the document alone.
 
 use crate::config::Settings;
-use crate::names;
-use crate::which::{self, ImageSaid, yes_or_no};
+use crate::constants;
+use crate::selection::{self, ImageSaid, yes_or_no};
 use serde_json::{Map, Value, json};
 
 /// The document with the user's annotations alone, what the image may decide as variables, and what is not followed.
@@ -13,23 +13,23 @@ pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Va
         return (settled, ignored);
     };
     if let ImageSaid::Unknown(why) = said
-        && annotations.keys().any(|name| names::is_word(name))
+        && annotations.keys().any(|name| constants::is_word(name))
     {
         ignored.push(format!(
             "whether its image or its user gave the annotations {}* cannot be told ({why}): they count as the image's",
-            names::ANNOTATIONS
+            constants::ANNOTATIONS
         ));
     }
     for (name, value) in annotations {
-        if name == names::INJECTED_ANNOTATION {
+        if name == constants::INJECTED_ANNOTATION {
             // A mark of our own is no manifest's, and an earlier pass may have known more than this one.
             if matches!(said, ImageSaid::These(_)) && is_images(said, name, value)
-                || !which::is_injected(spec)
+                || !selection::is_injected(spec)
             {
                 remove(&mut settled, name);
                 ignored.push(format!("the annotation {name} is ignored: nvshare did not set it"));
             }
-        } else if names::is_word(name) && is_images(said, name, value) {
+        } else if constants::is_word(name) && is_images(said, name, value) {
             remove(&mut settled, name);
             if let Some(reason) = take_as_variable(&mut settled, name, value, settings) {
                 ignored.push(format!("the image's annotation {name} is ignored: {reason}"));
@@ -52,16 +52,16 @@ fn is_images(said: &ImageSaid, name: &str, value: &Value) -> bool {
 /// Sets the variable that means the same, if an image may and nobody has; else the reason.
 fn take_as_variable(spec: &mut Value, name: &str, value: &Value, settings: &Settings) -> Option<String> {
     let Some(value) = value.as_str() else { return Some("it is no text".into()) };
-    let knob = names::KNOBS.iter().find(|knob| knob.annotation == name);
+    let knob = constants::KNOBS.iter().find(|knob| knob.annotation == name);
     let (word, variable) = match (knob, yes_or_no(value)) {
         (Some(knob), _) => (knob.word, knob.variable),
-        (None, Some(yes)) => (if yes { "enable" } else { "disable" }, names::ENABLE_VARIABLE),
+        (None, Some(yes)) => (if yes { "enable" } else { "disable" }, constants::ENABLE_VARIABLE),
         (None, None) => return Some("it says neither yes nor no".into()),
     };
     if !settings.may_set(word) {
         return Some(format!("{word} is not in [runtime] image_may_set"));
     }
-    if which::variable(spec, variable).is_some() {
+    if selection::variable(spec, variable).is_some() {
         return Some(format!("the variable {variable} says it nearer to the user"));
     }
     let entries = spec.as_object_mut()?.entry("process").or_insert_with(|| json!({})).as_object_mut()?;

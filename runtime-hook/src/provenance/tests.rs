@@ -1,5 +1,5 @@
 use super::*;
-use crate::which::{Judged, Verdict, judge};
+use crate::selection::{Judged, Verdict, judge};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn these(all: &[(&str, &str)]) -> ImageSaid {

@@ -1,7 +1,7 @@
 //! Which containers are ours. A decision on the document alone.
 
 use crate::config::Settings;
-use crate::{names, settle};
+use crate::{constants, provenance};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ pub struct Judged {
 
 /// Judges a config.json whose image has said `said`.
 pub fn judge(spec: &Value, said: &ImageSaid, settings: &Settings) -> Judged {
-    let (spec, ignored) = settle::settle(spec, said, settings);
+    let (spec, ignored) = provenance::settle(spec, said, settings);
     Judged { verdict: decide(&spec, settings), spec, ignored }
 }
 
@@ -50,17 +50,17 @@ fn decide(spec: &Value, settings: &Settings) -> Verdict {
     if SANDBOX.iter().any(|name| annotation(spec, name) == Some("sandbox")) {
         return Verdict::NotOurs("the sandbox container of a pod");
     }
-    match annotation(spec, names::ENABLE_ANNOTATION).and_then(yes_or_no) {
+    match annotation(spec, constants::ENABLE_ANNOTATION).and_then(yes_or_no) {
         Some(true) => return Verdict::Ours("annotation io.nvshare.enable"),
         Some(false) => return Verdict::NotOurs("annotation io.nvshare.enable"),
         None => {}
     }
-    match variable(spec, names::ENABLE_VARIABLE).and_then(yes_or_no) {
+    match variable(spec, constants::ENABLE_VARIABLE).and_then(yes_or_no) {
         Some(true) if settings.may_set("enable") => return Verdict::Ours("variable NVSHARE_ENABLE"),
         Some(false) if settings.may_set("disable") => return Verdict::NotOurs("variable NVSHARE_ENABLE"),
         _ => {}
     }
-    if names::KNOBS.iter().any(|knob| annotation(spec, knob.annotation).is_some()) {
+    if constants::KNOBS.iter().any(|knob| annotation(spec, knob.annotation).is_some()) {
         return Verdict::Ours("an io.nvshare annotation");
     }
     if has_cdi_mounts(spec) {
@@ -97,15 +97,15 @@ fn decide(spec: &Value, settings: &Settings) -> Verdict {
 
 /// Whether an earlier pass of ours has marked the document: the mark is believed with the mounts that it names.
 pub fn is_injected(spec: &Value) -> bool {
-    let mark = annotation(spec, names::INJECTED_ANNOTATION);
+    let mark = annotation(spec, constants::INJECTED_ANNOTATION);
     let place = mark.and_then(|mark| Some(mark.split_once(' ')?.1));
-    place.is_some_and(|place| names::is_place(place) && has_mounts(spec, place))
+    place.is_some_and(|place| constants::is_place(place) && has_mounts(spec, place))
 }
 
 /// Whether an annotation speaks of us.
 pub fn has_words(spec: &Value) -> bool {
     let annotations = spec.get("annotations").and_then(Value::as_object);
-    annotations.is_some_and(|all| all.keys().any(|name| name.starts_with(names::ANNOTATIONS)))
+    annotations.is_some_and(|all| all.keys().any(|name| name.starts_with(constants::ANNOTATIONS)))
 }
 
 /// `io.nvshare.injected` and the other annotations, if they are strings.
@@ -167,12 +167,12 @@ pub fn mounts(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 /// The mounts of our CDI device are there; the rest is for us to add.
 pub fn has_cdi_mounts(spec: &Value) -> bool {
-    has_mounts(spec, names::PLACE)
+    has_mounts(spec, constants::PLACE)
 }
 
 /// Whether our mounts are there, at a place of ours.
 pub fn has_mounts(spec: &Value, place: &str) -> bool {
-    let library = format!("{place}/{}", names::LIBRARY_NAME);
+    let library = format!("{place}/{}", constants::LIBRARY_NAME);
     mounts(spec).any(|(destination, _)| destination == library)
 }
 

@@ -49,7 +49,7 @@ fn read<'data>(data: impl ReadRef<'data>) -> object::read::Result<Needs> {
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, data)?;
-    let mut needs = Needs { glibc: crate::names::GLIBC_FLOOR, libraries: Vec::new() };
+    let mut needs = Needs { glibc: crate::constants::GLIBC_FLOOR, libraries: Vec::new() };
     if let Some((mut files, link)) = sections.gnu_verneed(endian, data)? {
         let strings = sections.strings(endian, data, link)?;
         let mut names = Vec::new();
@@ -58,7 +58,7 @@ fn read<'data>(data: impl ReadRef<'data>) -> object::read::Result<Needs> {
                 names.push(version.name(endian, strings)?);
             }
         }
-        needs.glibc = newest_glibc(names).unwrap_or_default().max(crate::names::GLIBC_FLOOR);
+        needs.glibc = newest_glibc(names).unwrap_or_default().max(crate::constants::GLIBC_FLOOR);
     }
     if let Some((entries, link)) = sections.dynamic(endian, data)? {
         let strings = sections.strings(endian, data, link)?;

@@ -3,10 +3,10 @@
 use crate::argv::{self, Action, Call};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
-use crate::inject::{self, Outcome, Scratch};
-use crate::lowlevel::{self, LowLevel};
-use crate::which;
-use crate::{defects, edit, names, report, settle, storage, tidy};
+use crate::low_level_runtime::{self, LowLevel};
+use crate::plan::{self, Outcome, Scratch};
+use crate::selection;
+use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, provenance};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 /// The whole of `nvshare-runtime`. Returns only if the runtime below could not be started or must not be.
 pub fn main() -> ExitCode {
-    defects::silence();
+    panic_guard::silence();
     let mut words = std::env::args_os();
     let _ourselves = words.next();
     let words: Vec<OsString> = words.collect();
@@ -22,12 +22,12 @@ pub fn main() -> ExitCode {
     let loaded = config::load(&config::path());
     let settings = loaded.settings;
     let become_it = || -> Result<()> {
-        let low_level = lowlevel::find(&settings)?;
+        let low_level = low_level_runtime::find(&settings)?;
         if let Err(error) = prepare(&call, &settings, loaded.error, &low_level) {
             match settings.on_error {
                 OnError::Fail => return Err(error),
                 OnError::RunUnmanaged => {
-                    report::warn(&settings, &named(&call), &format!("not managed: {error:#}"));
+                    logging::warn(&settings, &named(&call), &format!("not managed: {error:#}"));
                 }
             }
         }
@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         bail!("cannot start {}: {error}", low_level.path().display())
     };
     if let Err(error) = become_it() {
-        report::fatal(&call, &format!("{error:#}"));
+        logging::fatal(&call, &format!("{error:#}"));
     }
     ExitCode::FAILURE
 }
@@ -58,8 +58,8 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
     }
     if let Action::Delete { container } = &call.action {
         // Whatever goes wrong, the container must be deleted.
-        if let Err(error) = defects::caught("nvshare-runtime", || delete(container, call, low_level)) {
-            report::warn(settings, &named(call), &format!("{error:#}"));
+        if let Err(error) = panic_guard::caught("nvshare-runtime", || delete(container, call, low_level)) {
+            logging::warn(settings, &named(call), &format!("{error:#}"));
         }
         return Ok(());
     }
@@ -71,7 +71,7 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
         Action::Delete { .. } | Action::Other => Ok(()),
     };
-    defects::caught("nvshare-runtime", work)
+    panic_guard::caught("nvshare-runtime", work)
 }
 
 fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &Settings) -> Result<()> {
@@ -79,18 +79,18 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &S
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
     let bundle = std::path::absolute(bundle)?;
-    let done = inject::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings)?;
+    let done = plan::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings)?;
     let name = file.directory().display().to_string();
-    done.ignored.iter().for_each(|ignored| report::warn(settings, &name, ignored));
+    done.ignored.iter().for_each(|ignored| logging::warn(settings, &name, ignored));
     match done.outcome {
-        Outcome::Untouched(reason) => report::debug(call, &format!("{name} is left as it is: {reason}")),
+        Outcome::Untouched(reason) => logging::debug(call, &format!("{name} is left as it is: {reason}")),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => bail!("{name}: {reason}"),
-        Outcome::Unmanaged(reason) => report::warn(settings, &name, &format!("not managed: {reason}")),
+        Outcome::Unmanaged(reason) => logging::warn(settings, &name, &format!("not managed: {reason}")),
         Outcome::Managed { lacks, plan } => {
             file.replace()?;
-            report::debug(call, &format!("{name} is managed: {}", plan.mark()));
+            logging::debug(call, &format!("{name} is managed: {}", plan.mark()));
             if let Some(lacks) = lacks {
-                report::warn(settings, &name, &lacks);
+                logging::warn(settings, &name, &lacks);
             }
         }
     }
@@ -102,12 +102,12 @@ fn delete(container: &OsStr, call: &Call, low_level: &LowLevel) -> Result<()> {
         return Ok(()); // The runtime below will say the same, better.
     };
     // In one that still runs, programs would lose the library with its mount point.
-    if which::text(&state, "status") != "stopped"
-        || which::annotation(&state, names::INJECTED_ANNOTATION).is_none()
+    if selection::text(&state, "status") != "stopped"
+        || selection::annotation(&state, constants::INJECTED_ANNOTATION).is_none()
     {
         return Ok(());
     }
-    tidy::tidy(Path::new(which::text(&state, "bundle")))
+    cleanup::tidy(Path::new(selection::text(&state, "bundle")))
 }
 
 fn exec(
@@ -120,24 +120,24 @@ fn exec(
     let Some(state) = low_level.state(&call.scope, container) else {
         return Ok(()); // The runtime below will say the same, better.
     };
-    if which::annotation(&state, names::INJECTED_ANNOTATION).is_none() {
+    if selection::annotation(&state, constants::INJECTED_ANNOTATION).is_none() {
         return Ok(());
     }
     // The mark alone may be anybody's: what was started tells whether it is ours.
-    let Some(bundle) = Some(which::text(&state, "bundle")).filter(|bundle| !bundle.is_empty()) else {
+    let Some(bundle) = Some(selection::text(&state, "bundle")).filter(|bundle| !bundle.is_empty()) else {
         bail!("the runtime below names no bundle of {}", container.display());
     };
     let bundle = Path::new(bundle);
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Some(mark) =
-        Some(&spec["annotations"][names::INJECTED_ANNOTATION]).filter(|_| which::is_injected(&spec))
+        Some(&spec["annotations"][constants::INJECTED_ANNOTATION]).filter(|_| selection::is_injected(&spec))
     else {
         return Ok(());
     };
-    let judged = which::judge(&spec, &storage::image_said(&spec, bundle), settings);
-    let mut annotations = settle::annotations(&judged.spec);
+    let judged = selection::judge(&spec, &image_annotations::image_said(&spec, bundle), settings);
+    let mut annotations = provenance::annotations(&judged.spec);
     // An image may have brought the same.
-    annotations.insert(names::INJECTED_ANNOTATION.into(), mark.clone());
+    annotations.insert(constants::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;
     let edited = edit::inject_exec(&mut file.value, &annotations, settings)
         .map_err(|error| anyhow!("{}: {error}", process.display()))?;

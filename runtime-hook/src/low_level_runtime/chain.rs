@@ -1,7 +1,7 @@
 //! The runtimes that a start has been through, so that one which leads back to us is not started again. A variable says
 //! it; a script below that clears its environment keeps its descriptors, so for scripts a small file in memory says it too.
 
-use crate::{file_size, names};
+use crate::{constants, fsize_limit};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,7 +15,7 @@ const LINK: &str = "/memfd:nvshare-runtime-chain";
 const NAME: &str = "nvshare-runtime-chain";
 
 pub(super) fn by_variable() -> Vec<PathBuf> {
-    read(&std::env::var_os(names::GUARD_VARIABLE).unwrap_or_default())
+    read(&std::env::var_os(constants::GUARD_VARIABLE).unwrap_or_default())
 }
 
 pub(super) fn by_descriptor() -> Vec<PathBuf> {
@@ -46,7 +46,7 @@ pub(super) fn keep(below: &Path, chain: &[PathBuf]) {
         Some(path.into())
     });
     let text = written(chain);
-    if let (Some(path), Ok(_room)) = (path, file_size::room_for(text.len() as u64)) {
+    if let (Some(path), Ok(_room)) = (path, fsize_limit::room_for(text.len() as u64)) {
         let _ = fs::write(path, text.as_bytes());
     }
 }

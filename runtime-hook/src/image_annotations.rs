@@ -5,8 +5,8 @@
 //! `DRIVER-images/IMAGE` holds the image's manifests. Files are read with a bound, beneath the root, and through no
 //! symlink; of what they say nothing is trusted but that it is JSON.
 
-use crate::names;
-use crate::which::{self, ImageSaid};
+use crate::constants;
+use crate::selection::{self, ImageSaid};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ const OWN_FILES: [&str; 2] = ["/run/.containerenv", "/dev/shm"];
 /// What the image of the container said. Nothing is read where nothing is said of us, and where nothing hints at such a
 /// storage: other engines hand on no annotations of images.
 pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
-    if !which::has_words(spec) {
+    if !selection::has_words(spec) {
         return ImageSaid::Nothing;
     }
     let places = places(spec, bundle);
@@ -52,9 +52,9 @@ pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
 
 fn is_podmans(spec: &Value) -> bool {
     let annotations = spec.get("annotations").and_then(Value::as_object);
-    which::annotation(spec, "io.container.manager") == Some("libpod")
+    selection::annotation(spec, "io.container.manager") == Some("libpod")
         || annotations.is_some_and(|all| all.keys().any(|name| name.starts_with("io.podman.")))
-        || which::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
+        || selection::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
 }
 
 /// Where the record of a container may be, and how it is known there.
@@ -69,10 +69,10 @@ struct Place {
 
 /// All that the document and the bundle's path hint at.
 fn places(spec: &Value, bundle: &Path) -> Vec<Place> {
-    let root = which::text(spec.get("root").unwrap_or(&Value::Null), "path");
-    let own = which::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
+    let root = selection::text(spec.get("root").unwrap_or(&Value::Null), "path");
+    let own = selection::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
     let paths = [bundle, Path::new(root)].into_iter();
-    let paths = paths.chain(own.map(|(_, mount)| Path::new(which::text(mount, "source"))));
+    let paths = paths.chain(own.map(|(_, mount)| Path::new(selection::text(mount, "source"))));
     let mut places = Vec::new();
     for path in paths.filter(|path| path.is_absolute()) {
         for place in by_layer(path).into_iter().chain(by_id(path)) {
@@ -139,8 +139,8 @@ impl Place {
                 read => read?,
             };
             let mut records = records.as_array().into_iter().flatten();
-            if let Some(record) = records.find(|record| which::text(record, self.field) == self.value) {
-                return Ok(Some(which::text(record, "image").to_owned()));
+            if let Some(record) = records.find(|record| selection::text(record, self.field) == self.value) {
+                return Ok(Some(selection::text(record, "image").to_owned()));
             }
         }
         Ok(None)
@@ -163,7 +163,7 @@ fn manifests(root: &OwnedFd, directory: &str) -> io::Result<Annotations> {
     for name in names {
         let manifest = read_json(root, &format!("{directory}/{name}"), MANIFEST_LIMIT)?;
         let said = manifest.get("annotations").and_then(Value::as_object).into_iter().flatten();
-        for (name, value) in said.filter(|(name, _)| name.starts_with(names::ANNOTATIONS)) {
+        for (name, value) in said.filter(|(name, _)| name.starts_with(constants::ANNOTATIONS)) {
             if let Some(value) = value.as_str() {
                 all.entry(name.clone()).or_default().insert(value.to_owned());
             }

@@ -3,7 +3,7 @@
 
 use crate::bundle::JsonFile;
 use crate::rootfs::{self, Found, Preload, View};
-use crate::{file_size, names, scratch, which};
+use crate::{constants, fsize_limit, scratch, selection};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Something of ours stays; the message says what and why.
 pub fn tidy(bundle: &Path) -> Result<()> {
     let mut spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    if !which::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
+    if !selection::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
         return Ok(());
     }
     let own = take_ours(&mut spec);
@@ -31,9 +31,9 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     };
     remove_place(&view, &spec);
     let Some(merged) = own else { return Ok(()) };
-    let made = merged.with_file_name(names::MADE_NAME).exists();
+    let made = merged.with_file_name(constants::MADE_NAME).exists();
     let place = mark_place(&spec).context("the mark names no place")?;
-    let entries = [format!("{place}/{}", names::LIBRARY_NAME), names::by_platform(place)];
+    let entries = [format!("{place}/{}", constants::LIBRARY_NAME), constants::by_platform(place)];
     let without =
         |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
     let _copies = Removed(&merged);
@@ -41,13 +41,13 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     let wanted = without(&copy.text);
     // Looked up once: a process that is left could put a device in its place meanwhile.
     let Some(found) =
-        rootfs::there(view.find(names::ETC_PRELOAD)).context("cannot look for the preload file")?
+        rootfs::there(view.find(constants::ETC_PRELOAD)).context("cannot look for the preload file")?
     else {
         return Ok(());
     };
     match rootfs::preload_at(&found) {
         Preload::Missing => Ok(()),
-        Preload::Unusable(reason) => bail!("{}: {reason}", names::ETC_PRELOAD),
+        Preload::Unusable(reason) => bail!("{}: {reason}", constants::ETC_PRELOAD),
         Preload::Text { in_bind: true, .. } => Ok(()),
         Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => remove(&view),
         // What our entry was taken out of may differ in white space, and is as it was.
@@ -59,7 +59,7 @@ pub fn tidy(bundle: &Path) -> Result<()> {
         }
         Preload::Text { .. } => write(&found, &wanted, copy.permissions),
     }
-    .with_context(|| format!("{} stays in {}", names::ETC_PRELOAD, bundle.display()))
+    .with_context(|| format!("{} stays in {}", constants::ETC_PRELOAD, bundle.display()))
 }
 
 /// A copy that lay outside of the bundle goes in the end.
@@ -67,7 +67,7 @@ struct Removed<'a>(&'a Path);
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        scratch::remove_copy(self.0, Path::new(names::COPIES));
+        scratch::remove_copy(self.0, Path::new(constants::COPIES));
     }
 }
 
@@ -103,10 +103,11 @@ impl Copy {
 fn take_ours(spec: &mut Value) -> Option<PathBuf> {
     let place = format!("{}/", mark_place(spec)?);
     let mounts = spec.get_mut("mounts")?.as_array_mut()?;
-    mounts.retain(|mount| !which::text(mount, "destination").starts_with(&place));
-    let at = mounts.iter().rposition(|mount| which::text(mount, "destination") == names::ETC_PRELOAD)?;
-    let source = PathBuf::from(which::text(&mounts[at], "source"));
-    (source.file_name()? == names::MERGED_NAME).then(|| {
+    mounts.retain(|mount| !selection::text(mount, "destination").starts_with(&place));
+    let at =
+        mounts.iter().rposition(|mount| selection::text(mount, "destination") == constants::ETC_PRELOAD)?;
+    let source = PathBuf::from(selection::text(&mounts[at], "source"));
+    (source.file_name()? == constants::MERGED_NAME).then(|| {
         mounts.remove(at);
         source
     })
@@ -117,7 +118,7 @@ fn take_ours(spec: &mut Value) -> Option<PathBuf> {
 fn remove_place(view: &View, spec: &Value) -> Option<()> {
     let (parent, name) = mark_place(spec)?.rsplit_once('/')?;
     let place = view.find(mark_place(spec)?).ok().filter(|found| found.is_directory() && !found.in_bind)?;
-    for file in [names::LIBRARY_NAME, names::CONTAINER_POLICY] {
+    for file in [constants::LIBRARY_NAME, constants::CONTAINER_POLICY] {
         let is_empty = |stat: rustix::fs::Stat| {
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
         };
@@ -125,18 +126,19 @@ fn remove_place(view: &View, spec: &Value) -> Option<()> {
             let _ = unlinkat(&place.fd, file, AtFlags::empty());
         }
     }
-    let _ = unlinkat(&place.fd, names::PLACE_RUN, AtFlags::REMOVEDIR);
+    let _ = unlinkat(&place.fd, constants::PLACE_RUN, AtFlags::REMOVEDIR);
     let parent = view.find(if parent.is_empty() { "/" } else { parent }).ok()?;
     unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).ok()
 }
 
 fn mark_place(spec: &Value) -> Option<&str> {
-    Some(which::annotation(spec, names::INJECTED_ANNOTATION)?.split_once(' ')?.1)
+    Some(selection::annotation(spec, constants::INJECTED_ANNOTATION)?.split_once(' ')?.1)
 }
 
 /// Removes the empty file that was made to mount over.
 fn remove(view: &View) -> Result<()> {
-    let (directory, name) = names::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
+    let (directory, name) =
+        constants::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
     let directory = view.find(directory)?;
     let there = statat(&directory.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(there.st_mode) == FileType::RegularFile && there.st_size == 0 {
@@ -151,7 +153,7 @@ fn write(target: &Found, text: &str, permissions: fs::Permissions) -> Result<()>
         bail!("it is not the rootfs's own file");
     }
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
-    let _room = file_size::room_for(text.len() as u64)?;
+    let _room = fsize_limit::room_for(text.len() as u64)?;
     let mut file = OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     // A full disk leaves what was there, or more of it than is wanted, and not nothing.
     file.write_all(text.as_bytes())?;

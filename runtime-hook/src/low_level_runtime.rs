@@ -3,7 +3,7 @@
 mod chain;
 
 use crate::config::Settings;
-use crate::names;
+use crate::constants;
 use anyhow::{Result, bail};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -86,7 +86,7 @@ impl LowLevel {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.env(names::GUARD_VARIABLE, chain::written(&self.chain));
+        command.env(constants::GUARD_VARIABLE, chain::written(&self.chain));
         command
     }
 
@@ -106,10 +106,10 @@ impl LowLevel {
         let words: io::Result<Vec<_>> =
             std::iter::once(Ok(path.clone())).chain(words.iter().map(|word| of(word.as_bytes()))).collect();
         let entry = |name: &OsStr, value: &OsStr| of(&[name.as_bytes(), b"=", value.as_bytes()].concat());
-        let others = std::env::vars_os().filter(|(name, _)| name != names::GUARD_VARIABLE);
+        let others = std::env::vars_os().filter(|(name, _)| name != constants::GUARD_VARIABLE);
         let mut variables =
             others.map(|(name, value)| entry(&name, &value)).collect::<io::Result<Vec<_>>>()?;
-        variables.push(entry(OsStr::new(names::GUARD_VARIABLE), &chain::written(&self.chain))?);
+        variables.push(entry(OsStr::new(constants::GUARD_VARIABLE), &chain::written(&self.chain))?);
         nix::unistd::execve(&path, &words?, &variables).map_err(io::Error::from)
     }
 
