@@ -3,7 +3,7 @@
 
 use crate::bundle::JsonFile;
 use crate::rootfs::{self, Found, Preload, View};
-use crate::{constants, fsize_limit, scratch, selection};
+use crate::{constants, fsize_limit, scratch, spec};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Something of ours stays; the message says what and why.
 pub fn tidy(bundle: &Path) -> Result<()> {
     let mut spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    if !selection::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
+    if !spec::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
         return Ok(());
     }
     let own = take_ours(&mut spec);
@@ -32,7 +32,7 @@ pub fn tidy(bundle: &Path) -> Result<()> {
     remove_place(&view, &spec);
     let Some(merged) = own else { return Ok(()) };
     let made = merged.with_file_name(constants::MADE_NAME).exists();
-    let place = mark_place(&spec).context("the mark names no place")?;
+    let place = spec::injected_place(&spec).context("the mark names no place")?;
     let entries = [format!("{place}/{}", constants::LIBRARY_NAME), constants::by_platform(place)];
     let without =
         |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
@@ -101,12 +101,11 @@ impl Copy {
 /// Takes our mounts out of the document: the rest is how the rootfs looks without us. The copy of the preload file on
 /// the host, if this container has one of its own.
 fn take_ours(spec: &mut Value) -> Option<PathBuf> {
-    let place = format!("{}/", mark_place(spec)?);
+    let place = format!("{}/", spec::injected_place(spec)?);
     let mounts = spec.get_mut("mounts")?.as_array_mut()?;
-    mounts.retain(|mount| !selection::text(mount, "destination").starts_with(&place));
-    let at =
-        mounts.iter().rposition(|mount| selection::text(mount, "destination") == constants::ETC_PRELOAD)?;
-    let source = PathBuf::from(selection::text(&mounts[at], "source"));
+    mounts.retain(|mount| !spec::text(mount, "destination").starts_with(&place));
+    let at = mounts.iter().rposition(|mount| spec::text(mount, "destination") == constants::ETC_PRELOAD)?;
+    let source = PathBuf::from(spec::text(&mounts[at], "source"));
     (source.file_name()? == constants::MERGED_NAME).then(|| {
         mounts.remove(at);
         source
@@ -116,8 +115,9 @@ fn take_ours(spec: &mut Value) -> Option<PathBuf> {
 /// Removes the mount points that the runtime below made at a place of ours in the rootfs itself, where `/dev` is no
 /// tmpfs. What is not empty is not ours.
 fn remove_place(view: &View, spec: &Value) -> Option<()> {
-    let (parent, name) = mark_place(spec)?.rsplit_once('/')?;
-    let place = view.find(mark_place(spec)?).ok().filter(|found| found.is_directory() && !found.in_bind)?;
+    let (parent, name) = spec::injected_place(spec)?.rsplit_once('/')?;
+    let place =
+        view.find(spec::injected_place(spec)?).ok().filter(|found| found.is_directory() && !found.in_bind)?;
     for file in [constants::LIBRARY_NAME, constants::CONTAINER_POLICY] {
         let is_empty = |stat: rustix::fs::Stat| {
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
@@ -129,10 +129,6 @@ fn remove_place(view: &View, spec: &Value) -> Option<()> {
     let _ = unlinkat(&place.fd, constants::PLACE_RUN, AtFlags::REMOVEDIR);
     let parent = view.find(if parent.is_empty() { "/" } else { parent }).ok()?;
     unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).ok()
-}
-
-fn mark_place(spec: &Value) -> Option<&str> {
-    Some(selection::annotation(spec, constants::INJECTED_ANNOTATION)?.split_once(' ')?.1)
 }
 
 /// Removes the empty file that was made to mount over.

@@ -6,7 +6,7 @@
 //! symlink; of what they say nothing is trusted but that it is JSON.
 
 use crate::constants;
-use crate::selection::{self, ImageSaid};
+use crate::spec;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,10 +29,21 @@ const MANIFEST_BY_DIGEST: &str = "=bWFuaWZlc3Qt";
 /// Files of a container's own that podman mounts from its directory, unless told otherwise.
 const OWN_FILES: [&str; 2] = ["/run/.containerenv", "/dev/shm"];
 
+/// What the image's manifest says among the annotations of the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSaid {
+    /// The engine hands on nothing that an image says.
+    Nothing,
+    /// By name, each value that it may have been given.
+    These(BTreeMap<String, BTreeSet<String>>),
+    /// It cannot be told, and why: any of it may be the image's.
+    Unknown(String),
+}
+
 /// What the image of the container said. Nothing is read where nothing is said of us, and where nothing hints at such a
 /// storage: other engines hand on no annotations of images.
 pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
-    if !selection::has_words(spec) {
+    if !has_words(spec) {
         return ImageSaid::Nothing;
     }
     let places = places(spec, bundle);
@@ -50,11 +61,15 @@ pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
     ImageSaid::Unknown(why)
 }
 
+/// Whether an annotation speaks of us.
+fn has_words(spec: &Value) -> bool {
+    spec::annotations(spec).any(|(name, _)| name.starts_with(constants::ANNOTATIONS))
+}
+
 fn is_podmans(spec: &Value) -> bool {
-    let annotations = spec.get("annotations").and_then(Value::as_object);
-    selection::annotation(spec, "io.container.manager") == Some("libpod")
-        || annotations.is_some_and(|all| all.keys().any(|name| name.starts_with("io.podman.")))
-        || selection::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
+    spec::annotation(spec, "io.container.manager") == Some("libpod")
+        || spec::annotations(spec).any(|(name, _)| name.starts_with("io.podman."))
+        || spec::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
 }
 
 /// Where the record of a container may be, and how it is known there.
@@ -69,10 +84,10 @@ struct Place {
 
 /// All that the document and the bundle's path hint at.
 fn places(spec: &Value, bundle: &Path) -> Vec<Place> {
-    let root = selection::text(spec.get("root").unwrap_or(&Value::Null), "path");
-    let own = selection::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
+    let root = spec::root_path(spec);
+    let own = spec::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
     let paths = [bundle, Path::new(root)].into_iter();
-    let paths = paths.chain(own.map(|(_, mount)| Path::new(selection::text(mount, "source"))));
+    let paths = paths.chain(own.map(|(_, mount)| Path::new(spec::text(mount, "source"))));
     let mut places = Vec::new();
     for path in paths.filter(|path| path.is_absolute()) {
         for place in by_layer(path).into_iter().chain(by_id(path)) {
@@ -139,8 +154,8 @@ impl Place {
                 read => read?,
             };
             let mut records = records.as_array().into_iter().flatten();
-            if let Some(record) = records.find(|record| selection::text(record, self.field) == self.value) {
-                return Ok(Some(selection::text(record, "image").to_owned()));
+            if let Some(record) = records.find(|record| spec::text(record, self.field) == self.value) {
+                return Ok(Some(spec::text(record, "image").to_owned()));
             }
         }
         Ok(None)

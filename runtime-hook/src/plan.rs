@@ -4,10 +4,11 @@ use crate::bundle::write_whole;
 use crate::config::{Method, Settings};
 use crate::constants;
 use crate::edit::{self, Plan};
+use crate::image_annotations::{self, ImageSaid};
 use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
 use crate::scratch::{preload_file, scratch_path, writable_copy};
-use crate::selection::{self, ImageSaid, Judged, Verdict};
-use crate::{image_annotations, stub_library};
+use crate::selection::{self, Judged, Verdict};
+use crate::{place, spec, stub_library};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use serde_json::Value;
@@ -87,7 +88,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     let mut plan = Plan {
         library: utf8(&settings.library)?,
         tenants_dir: utf8(&settings.tenants_dir)?,
-        place: place(spec).into(),
+        place: place::choose(spec).path.into(),
         env: methods.file.is_none(),
         preload_file: None,
         stub: None,
@@ -148,7 +149,7 @@ pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Pros
     };
     host_is_ready(settings)?;
     let method = if methods.file.is_some() { constants::ETC_PRELOAD } else { "LD_PRELOAD" };
-    Ok(Prospect::Managed { method, place: place(spec) })
+    Ok(Prospect::Managed { method, place: place::choose(spec).path })
 }
 
 /// Whether the image has the loader of programs of 32 bits.
@@ -156,11 +157,6 @@ fn has_32_bits(view: &View) -> Result<bool> {
     let found = || view.find("/lib/ld-linux.so.2");
     Ok(cfg!(target_arch = "x86_64")
         && rootfs::there(found()).context("cannot look into the container's rootfs")?.is_some())
-}
-
-/// Where our files go.
-fn place(spec: &Value) -> &'static str {
-    if selection::has_cdi_mounts(spec) { constants::PLACE } else { edit::free_place(spec) }
 }
 
 /// What reaches this container's programs.
@@ -224,8 +220,8 @@ pub fn needs(settings: &Settings) -> Result<Needs> {
 
 /// What lies at `/etc/ld.so.preload`, or why nothing can be mounted there.
 fn file(view: &View, spec: &Value) -> Result<EtcPreload, String> {
-    let read_only = spec.pointer("/root/readonly").and_then(Value::as_bool).unwrap_or_default();
-    let owner = edit::root_of(spec);
+    let read_only = spec::is_root_read_only(spec);
+    let owner = spec::host_ids_of_root(spec);
     match rootfs::preload(view) {
         // What would be written to the host's own file must not end in a copy.
         Preload::Text { text, in_bind } => {
@@ -362,12 +358,12 @@ mod tests {
         assert_eq!(merged, "/dev/nvshare/$PLATFORM/libnvshare.so\n");
         let source = |platform: &str| {
             let destination = format!("/dev/nvshare/{platform}/libnvshare.so");
-            let mount = selection::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
+            let mount = spec::mounts(&spec).find(|(known, _)| *known == destination).unwrap().1;
             std::path::PathBuf::from(mount["source"].as_str().unwrap())
         };
         assert_eq!(source("haswell"), ground.settings.library);
         assert_eq!(fs::read(source("i686")).unwrap(), stub_library::bytes());
-        assert!(selection::is_injected(&spec));
+        assert!(spec::is_injected(&spec));
         let mut spec = none;
         spec["mounts"] = json!([]);
         let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };

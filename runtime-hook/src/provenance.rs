@@ -3,8 +3,9 @@
 
 use crate::config::Settings;
 use crate::constants;
-use crate::selection::{self, ImageSaid, yes_or_no};
-use serde_json::{Map, Value, json};
+use crate::image_annotations::ImageSaid;
+use crate::spec::{self, yes_or_no};
+use serde_json::{Value, json};
 
 /// The document with the user's annotations alone, what the image may decide as variables, and what is not followed.
 pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Value, Vec<String>) {
@@ -23,14 +24,13 @@ pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Va
     for (name, value) in annotations {
         if name == constants::INJECTED_ANNOTATION {
             // A mark of our own is no manifest's, and an earlier pass may have known more than this one.
-            if matches!(said, ImageSaid::These(_)) && is_images(said, name, value)
-                || !selection::is_injected(spec)
+            if matches!(said, ImageSaid::These(_)) && is_images(said, name, value) || !spec::is_injected(spec)
             {
-                remove(&mut settled, name);
+                spec::remove_annotation(&mut settled, name);
                 ignored.push(format!("the annotation {name} is ignored: nvshare did not set it"));
             }
         } else if constants::is_word(name) && is_images(said, name, value) {
-            remove(&mut settled, name);
+            spec::remove_annotation(&mut settled, name);
             if let Some(reason) = take_as_variable(&mut settled, name, value, settings) {
                 ignored.push(format!("the image's annotation {name} is ignored: {reason}"));
             }
@@ -61,25 +61,13 @@ fn take_as_variable(spec: &mut Value, name: &str, value: &Value, settings: &Sett
     if !settings.may_set(word) {
         return Some(format!("{word} is not in [runtime] image_may_set"));
     }
-    if selection::variable(spec, variable).is_some() {
+    if spec::variable(spec, variable).is_some() {
         return Some(format!("the variable {variable} says it nearer to the user"));
     }
     let entries = spec.as_object_mut()?.entry("process").or_insert_with(|| json!({})).as_object_mut()?;
     let entries = entries.entry("env").or_insert_with(|| json!([])).as_array_mut()?;
     entries.push(format!("{variable}={value}").into());
     None
-}
-
-fn remove(spec: &mut Value, name: &str) {
-    if let Some(annotations) = spec.get_mut("annotations").and_then(Value::as_object_mut) {
-        // The order of the rest is kept.
-        annotations.shift_remove(name);
-    }
-}
-
-/// The annotations that are left, for the documents of programs that are started later.
-pub fn annotations(spec: &Value) -> Map<String, Value> {
-    spec.get("annotations").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Which containers are ours. A decision on the document alone.
 
 use crate::config::Settings;
-use crate::{constants, provenance};
+use crate::image_annotations::ImageSaid;
+use crate::{constants, provenance, spec};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer, with its reason for the log and for `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,17 +12,6 @@ pub enum Verdict {
     NotOurs(&'static str),
     /// An earlier pass of ours (another shim, the `precreate` hook) has been here.
     Already,
-}
-
-/// What the image's manifest says among the annotations of the container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImageSaid {
-    /// The engine hands on nothing that an image says.
-    Nothing,
-    /// By name, each value that it may have been given.
-    These(BTreeMap<String, BTreeSet<String>>),
-    /// It cannot be told, and why: any of it may be the image's.
-    Unknown(String),
 }
 
 /// A document, judged.
@@ -43,30 +32,30 @@ pub fn judge(spec: &Value, said: &ImageSaid, settings: &Settings) -> Judged {
 
 /// An explicit annotation decides before an explicit variable, and that before what the container looks like.
 fn decide(spec: &Value, settings: &Settings) -> Verdict {
-    if is_injected(spec) {
+    if spec::is_injected(spec) {
         return Verdict::Already;
     }
     // It runs no program of the pod's, and has the pod's annotations.
-    if SANDBOX.iter().any(|name| annotation(spec, name) == Some("sandbox")) {
+    if SANDBOX.iter().any(|name| spec::annotation(spec, name) == Some("sandbox")) {
         return Verdict::NotOurs("the sandbox container of a pod");
     }
-    match annotation(spec, constants::ENABLE_ANNOTATION).and_then(yes_or_no) {
+    match spec::annotation(spec, constants::ENABLE_ANNOTATION).and_then(spec::yes_or_no) {
         Some(true) => return Verdict::Ours("annotation io.nvshare.enable"),
         Some(false) => return Verdict::NotOurs("annotation io.nvshare.enable"),
         None => {}
     }
-    match variable(spec, constants::ENABLE_VARIABLE).and_then(yes_or_no) {
+    match spec::variable(spec, constants::ENABLE_VARIABLE).and_then(spec::yes_or_no) {
         Some(true) if settings.may_set("enable") => return Verdict::Ours("variable NVSHARE_ENABLE"),
         Some(false) if settings.may_set("disable") => return Verdict::NotOurs("variable NVSHARE_ENABLE"),
         _ => {}
     }
-    if constants::KNOBS.iter().any(|knob| annotation(spec, knob.annotation).is_some()) {
+    if constants::KNOBS.iter().any(|knob| spec::annotation(spec, knob.annotation).is_some()) {
         return Verdict::Ours("an io.nvshare annotation");
     }
-    if has_cdi_mounts(spec) {
+    if spec::has_cdi_mounts(spec) {
         return Verdict::Ours("CDI device nvshare.io/gpu");
     }
-    if let Some(devices) = variable(spec, "NVIDIA_VISIBLE_DEVICES")
+    if let Some(devices) = spec::variable(spec, "NVIDIA_VISIBLE_DEVICES")
         && !matches!(devices, "" | "void" | "none")
     {
         return Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES");
@@ -74,61 +63,31 @@ fn decide(spec: &Value, settings: &Settings) -> Verdict {
     if has_cdi_request(spec) {
         return Verdict::Ours("a GPU among the CDI annotations");
     }
-    if variables(spec).any(|(name, value)| is_swarm_gpu(name, value)) {
+    if spec::variables(spec).any(|(name, value)| is_swarm_gpu(name, value)) {
         return Verdict::Ours("variable DOCKER_RESOURCE_...");
     }
-    if list(spec, "/linux/devices").any(|device| is_gpu_node(text(device, "path"))) {
+    if spec::list(spec, "/linux/devices").any(|device| is_gpu_node(spec::text(device, "path"))) {
         return Verdict::Ours("a GPU among the devices");
     }
-    if mounts(spec).any(|(destination, mount)| {
+    if spec::mounts(spec).any(|(destination, mount)| {
         is_gpu_node(destination)
-            || is_gpu_node(text(mount, "source"))
+            || is_gpu_node(spec::text(mount, "source"))
             || destination.starts_with("/var/run/nvidia-container-devices/")
     }) {
         return Verdict::Ours("a GPU among the mounts");
     }
     let stages = ["/hooks/prestart", "/hooks/createRuntime", "/hooks/createContainer"];
-    let mut hooks = stages.iter().flat_map(|stage| list(spec, stage));
-    if hooks.any(|hook| is_nvidia_hook(text(hook, "path"))) {
+    let mut hooks = stages.iter().flat_map(|stage| spec::list(spec, stage));
+    if hooks.any(|hook| is_nvidia_hook(spec::text(hook, "path"))) {
         return Verdict::Ours("an nvidia hook");
     }
     Verdict::NotOurs("no sign of a GPU")
 }
 
-/// Whether an earlier pass of ours has marked the document: the mark is believed with the mounts that it names.
-pub fn is_injected(spec: &Value) -> bool {
-    let mark = annotation(spec, constants::INJECTED_ANNOTATION);
-    let place = mark.and_then(|mark| Some(mark.split_once(' ')?.1));
-    place.is_some_and(|place| constants::is_place(place) && has_mounts(spec, place))
-}
-
-/// Whether an annotation speaks of us.
-pub fn has_words(spec: &Value) -> bool {
-    let annotations = spec.get("annotations").and_then(Value::as_object);
-    annotations.is_some_and(|all| all.keys().any(|name| name.starts_with(constants::ANNOTATIONS)))
-}
-
-/// `io.nvshare.injected` and the other annotations, if they are strings.
-pub fn annotation<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
-    spec.get("annotations")?.get(name)?.as_str()
-}
-
-/// The value of a variable of the container's process; the last one of a name wins.
-pub fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
-    let variables = spec.get("process")?.get("env")?.as_array()?;
-    variables.iter().rev().find_map(|entry| entry.as_str()?.strip_prefix(name)?.strip_prefix('='))
-}
-
-/// Name and value of each variable of the container's process.
-fn variables(spec: &Value) -> impl Iterator<Item = (&str, &str)> {
-    list(spec, "/process/env").filter_map(|entry| entry.as_str()?.split_once('='))
-}
-
 /// Kubernetes asks for devices by annotations (`cdi.k8s.io/NAME: nvidia.com/gpu=0`); those of NVIDIA's own prefix
 /// (`nvidia.cdi.k8s.io/NAME`) are for its runtime alone, which then is told `NVIDIA_VISIBLE_DEVICES=void` besides.
 fn has_cdi_request(spec: &Value) -> bool {
-    let annotations = spec.get("annotations").and_then(Value::as_object).into_iter().flatten();
-    annotations.filter_map(|(name, value)| Some((name.split_once('/')?.0, value.as_str()?))).any(
+    spec::annotations(spec).filter_map(|(name, value)| Some((name.split_once('/')?.0, value.as_str()?))).any(
         |(prefix, value)| {
             let of_nvidia = |device: &str| {
                 device
@@ -156,34 +115,6 @@ fn is_swarm_gpu(name: &str, value: &str) -> bool {
     })
 }
 
-/// Destination (without a trailing slash) and object of each mount.
-pub fn mounts(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    list(spec, "/mounts").map(|mount| {
-        let destination = text(mount, "destination");
-        let trimmed = destination.trim_end_matches('/');
-        (if trimmed.is_empty() && !destination.is_empty() { "/" } else { trimmed }, mount)
-    })
-}
-
-/// The mounts of our CDI device are there; the rest is for us to add.
-pub fn has_cdi_mounts(spec: &Value) -> bool {
-    has_mounts(spec, constants::PLACE)
-}
-
-/// Whether our mounts are there, at a place of ours.
-pub fn has_mounts(spec: &Value, place: &str) -> bool {
-    let library = format!("{place}/{}", constants::LIBRARY_NAME);
-    mounts(spec).any(|(destination, _)| destination == library)
-}
-
-fn list<'a>(spec: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    spec.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
-}
-
-pub(crate) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
-    object.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// How containerd and CRI-O name the kind of a container.
 const SANDBOX: [&str; 2] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
 
@@ -203,14 +134,6 @@ fn is_nvidia_hook(path: &str) -> bool {
     ["nvidia-container-runtime-hook", "nvidia-container-toolkit", "nvidia-ctk", "nvidia-cdi-hook"]
         .iter()
         .any(|known| name.strip_suffix(".real").unwrap_or(name) == *known)
-}
-
-pub(crate) fn yes_or_no(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

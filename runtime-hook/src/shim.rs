@@ -5,8 +5,7 @@ use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::low_level_runtime::{self, LowLevel};
 use crate::plan::{self, Outcome, Scratch};
-use crate::selection;
-use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, provenance};
+use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -102,12 +101,12 @@ fn delete(container: &OsStr, call: &Call, low_level: &LowLevel) -> Result<()> {
         return Ok(()); // The runtime below will say the same, better.
     };
     // In one that still runs, programs would lose the library with its mount point.
-    if selection::text(&state, "status") != "stopped"
-        || selection::annotation(&state, constants::INJECTED_ANNOTATION).is_none()
+    if spec::text(&state, "status") != "stopped"
+        || spec::annotation(&state, constants::INJECTED_ANNOTATION).is_none()
     {
         return Ok(());
     }
-    cleanup::tidy(Path::new(selection::text(&state, "bundle")))
+    cleanup::tidy(Path::new(spec::text(&state, "bundle")))
 }
 
 fn exec(
@@ -120,22 +119,22 @@ fn exec(
     let Some(state) = low_level.state(&call.scope, container) else {
         return Ok(()); // The runtime below will say the same, better.
     };
-    if selection::annotation(&state, constants::INJECTED_ANNOTATION).is_none() {
+    if spec::annotation(&state, constants::INJECTED_ANNOTATION).is_none() {
         return Ok(());
     }
     // The mark alone may be anybody's: what was started tells whether it is ours.
-    let Some(bundle) = Some(selection::text(&state, "bundle")).filter(|bundle| !bundle.is_empty()) else {
+    let Some(bundle) = Some(spec::text(&state, "bundle")).filter(|bundle| !bundle.is_empty()) else {
         bail!("the runtime below names no bundle of {}", container.display());
     };
     let bundle = Path::new(bundle);
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Some(mark) =
-        Some(&spec["annotations"][constants::INJECTED_ANNOTATION]).filter(|_| selection::is_injected(&spec))
+        Some(&spec["annotations"][constants::INJECTED_ANNOTATION]).filter(|_| spec::is_injected(&spec))
     else {
         return Ok(());
     };
     let judged = selection::judge(&spec, &image_annotations::image_said(&spec, bundle), settings);
-    let mut annotations = provenance::annotations(&judged.spec);
+    let mut annotations = spec::annotation_map(&judged.spec);
     // An image may have brought the same.
     annotations.insert(constants::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;

@@ -4,7 +4,7 @@ use crate::bundle::JsonFile;
 use crate::config::{self, OnError};
 use crate::plan::{self, Prospect};
 use crate::selection::{self, Verdict};
-use crate::{constants, image_annotations};
+use crate::{constants, image_annotations, spec};
 use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
@@ -59,15 +59,15 @@ pub fn run(path: &Path) -> Result<()> {
 
 /// Takes an earlier pass of ours out of the document.
 fn take_mark(spec: &mut Value) -> Option<String> {
-    if !selection::is_injected(spec) {
+    if !spec::is_injected(spec) {
         return None;
     }
-    let mark = spec["annotations"].as_object_mut()?.shift_remove(constants::INJECTED_ANNOTATION)?;
+    let mark = spec::remove_annotation(spec, constants::INJECTED_ANNOTATION)?;
     let mark = mark.as_str()?.to_owned();
     let place = format!("{}/", mark.split_once(' ')?.1);
     if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
         mounts.retain(|mount| {
-            let destination = selection::text(mount, "destination");
+            let destination = spec::text(mount, "destination");
             !destination.starts_with(&place) && destination != constants::ETC_PRELOAD
         });
     }

@@ -1,13 +1,12 @@
 //! The edit of a config.json: a plan goes in, a document comes out. No I/O, no judgement.
 
 mod env;
-pub(crate) mod mounts;
+mod mounts;
 
 pub use env::preload_list;
-pub use mounts::{free_place, may_hold_mountpoint};
 
 use crate::config::Settings;
-use crate::{constants, selection};
+use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 
 /// What to put into a container. All paths of the host are absolute.
@@ -66,7 +65,7 @@ fn socket_inside(place: &str) -> String {
 /// # Errors
 /// A part of the document that has to be extended is not what the OCI specification says; the message names it.
 pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), String> {
-    let annotations = annotations(spec);
+    let annotations = spec::annotation_map(spec);
     let top = spec.as_object_mut().ok_or("the document is not an object")?;
     mounts::add(top, plan)?;
     if let Some(process) = top.get_mut("process") {
@@ -135,29 +134,14 @@ fn process_env(
 /// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
 pub fn policy(spec: &Value, settings: &Settings) -> String {
     let said = |knob: &constants::Knob| {
-        let by_variable = || selection::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
-        selection::annotation(spec, knob.annotation).or_else(by_variable)
+        let by_variable = || spec::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
+        spec::annotation(spec, knob.annotation).or_else(by_variable)
     };
     let line = |knob: &constants::Knob| {
         let value = said(knob).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
         Some(format!("{}={value}\n", knob.variable))
     };
     constants::KNOBS.iter().filter_map(line).collect()
-}
-
-/// The host's user and group of the container's root.
-pub fn root_of(spec: &Value) -> (u32, u32) {
-    let host = |list: &str| {
-        let maps = spec.pointer(list).and_then(Value::as_array).into_iter().flatten();
-        let number = |map: &Value, key: &str| map.get(key).and_then(Value::as_u64);
-        let root = maps.into_iter().find(|map| number(map, "containerID") == Some(0));
-        root.and_then(|map| number(map, "hostID")?.try_into().ok()).unwrap_or_default()
-    };
-    (host("/linux/uidMappings"), host("/linux/gidMappings"))
-}
-
-fn annotations(spec: &Value) -> Map<String, Value> {
-    spec.get("annotations").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

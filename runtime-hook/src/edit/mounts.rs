@@ -1,7 +1,7 @@
 //! The mounts. Listed in config.json they are resolved by the runtime, inside the rootfs, in this order.
 
 use super::Plan;
-use crate::{constants, selection};
+use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 
 /// Appends the plan's mounts, leaving out what is there already.
@@ -45,48 +45,11 @@ pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
 
 fn add_one(mounts: &mut Vec<Value>, source: &str, destination: &str, options: &[&str]) {
     let there = |mount: &Value| {
-        selection::text(mount, "destination") == destination
-            && (selection::text(mount, "source") == source || destination != constants::ETC_PRELOAD)
+        spec::text(mount, "destination") == destination
+            && (spec::text(mount, "source") == source || destination != constants::ETC_PRELOAD)
     };
     if !mounts.iter().any(there) {
         mounts
             .push(json!({"destination": destination, "type": "bind", "source": source, "options": options}));
     }
-}
-
-/// Where our mounts can go without touching what is not the container's own: `/dev/nvshare` where a tmpfs
-/// lies at `/dev`, else the first other place that is not below somebody's mount.
-pub fn free_place(spec: &Value) -> &'static str {
-    if kind_at(spec, constants::PLACE) == Some("tmpfs") {
-        return constants::PLACE;
-    }
-    constants::OTHER_PLACES
-        .into_iter()
-        .find(|place| may_hold_mountpoint(spec, place))
-        .unwrap_or(constants::OTHER_PLACES[1])
-}
-
-/// Whether a missing mount point at `path` would be made in the rootfs or a tmpfs, and not in a directory
-/// that the container shares with the host.
-pub fn may_hold_mountpoint(spec: &Value, path: &str) -> bool {
-    matches!(kind_at(spec, path), None | Some("tmpfs"))
-}
-
-/// The type of the mount that `path` lies below, the last one to be mounted.
-fn kind_at<'a>(spec: &'a Value, path: &str) -> Option<&'a str> {
-    let below = |destination: &str| {
-        path.strip_prefix(destination)
-            .is_some_and(|rest| !rest.is_empty() && (destination == "/" || rest.starts_with('/')))
-    };
-    selection::mounts(spec)
-        .filter(|(destination, _)| below(destination))
-        .last()
-        .map(|(_, mount)| if is_bind(mount) { "bind" } else { selection::text(mount, "type") })
-}
-
-/// A bind by its type or by its options; the OCI specification lets either say it.
-pub fn is_bind(mount: &Value) -> bool {
-    let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
-    selection::text(mount, "type") == "bind"
-        || options.filter_map(Value::as_str).any(|option| option == "bind" || option == "rbind")
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::selection;
+use crate::image_annotations::ImageSaid;
+use crate::{selection, spec};
 use oci_spec::runtime::Spec;
 use proptest::prelude::*;
 
@@ -33,7 +34,7 @@ fn an_edited_document_is_still_a_runtime_specification() {
     let env = read.process().as_ref().unwrap().env().clone().unwrap();
     assert!(env.contains(&"LD_PRELOAD=/dev/nvshare/libnvshare.so".to_string()));
     assert!(env.contains(&"NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock".to_string()));
-    assert_eq!(selection::annotation(&spec, constants::INJECTED_ANNOTATION), Some("env+file /dev/nvshare"));
+    assert_eq!(spec::annotation(&spec, constants::INJECTED_ANNOTATION), Some("env+file /dev/nvshare"));
 }
 
 #[test]
@@ -169,19 +170,6 @@ fn numbers_and_fields_that_we_do_not_know_survive() {
 }
 
 #[test]
-fn the_place_avoids_what_is_shared_with_the_host() {
-    let at = |mounts: Value| free_place(&json!({ "mounts": mounts }));
-    let dev = json!({"destination": "/dev", "type": "tmpfs"});
-    let bind = |path: &str| json!({"destination": path, "type": "bind", "source": path});
-    assert_eq!(at(json!([dev])), "/dev/nvshare");
-    assert_eq!(at(json!([dev, bind("/dev/shm")])), "/dev/nvshare");
-    assert_eq!(at(json!([dev, bind("/dev")])), "/run/nvshare");
-    assert_eq!(at(json!([bind("/dev/"), bind("/run")])), "/.nvshare");
-    assert_eq!(at(json!([{"destination": "/dev", "type": "none", "options": ["rbind"]}])), "/run/nvshare");
-    assert_eq!(at(json!([])), "/run/nvshare");
-}
-
-#[test]
 fn what_is_not_a_specification_is_an_error_and_names_the_part() {
     for (spec, part) in [
         (json!([]), "the document"),
@@ -236,8 +224,8 @@ proptest! {
     #[test]
     fn twice_is_once_and_nothing_panics(spec in any_json()) {
         let settings = Settings::default();
-        let _ = selection::judge(&spec, &selection::ImageSaid::Unknown(String::new()), &settings);
-        let _ = free_place(&spec);
+        let _ = selection::judge(&spec, &ImageSaid::Unknown(String::new()), &settings);
+        let _ = crate::place::free_place(&spec);
         let mut once = spec.clone();
         if inject(&mut once, &plan(), &settings).is_ok() {
             let mut twice = once.clone();

@@ -2,8 +2,8 @@
 
 use super::detached_mount::{May, Tree};
 use crate::config::Settings;
-use crate::constants;
 use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
+use crate::{constants, spec};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
 use serde_json::Value;
@@ -76,8 +76,7 @@ pub fn attach(
     if merged != old {
         let directory = || make_directories(&view, place);
         // Programs may write it where they could without us.
-        let read_only =
-            spec.pointer("/root/readonly").and_then(Value::as_bool).unwrap_or_default() || in_bind;
+        let read_only = spec::is_root_read_only(spec) || in_bind;
         let may = if read_only { May::Read } else { May::Write };
         Tree::of_text(&merged, constants::PRELOAD_NAME, directory)?.set_down(target.as_fd(), may)?;
     }

@@ -6,7 +6,7 @@
 use super::capabilities;
 use crate::config::{self, OnError, Settings};
 use crate::plan::{self, Outcome, Scratch};
-use crate::{constants, json, logging, panic_guard, selection};
+use crate::{constants, json, logging, panic_guard, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
 use serde_json::Value;
@@ -57,14 +57,14 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     let (own, shared) = (containers_own(&spec), scratch());
     let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
     let done = plan::inject(&mut spec, &bundle, scratch, settings)?;
-    done.ignored.iter().for_each(|ignored| logging::warn(settings, root_of(&spec), ignored));
+    done.ignored.iter().for_each(|ignored| logging::warn(settings, spec::root_path(&spec), ignored));
     match done.outcome {
         Outcome::Untouched(_) => Ok(None),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => {
-            Err(anyhow!("{}: {reason}", root_of(&spec)))
+            Err(anyhow!("{}: {reason}", spec::root_path(&spec)))
         }
         Outcome::Unmanaged(reason) => {
-            logging::warn(settings, root_of(&spec), &format!("not managed: {reason}"));
+            logging::warn(settings, spec::root_path(&spec), &format!("not managed: {reason}"));
             Ok(None)
         }
         Outcome::Managed { lacks, .. } => {
@@ -72,22 +72,17 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
                 bail!("{reason}");
             }
             if let Some(lacks) = lacks {
-                logging::warn(settings, root_of(&spec), &lacks);
+                logging::warn(settings, spec::root_path(&spec), &lacks);
             }
             Ok(Some(serde_json::to_vec(&spec)?))
         }
     }
 }
 
-/// What a warning about this container is headed with.
-fn root_of(spec: &Value) -> &str {
-    selection::text(spec.get("root").unwrap_or(&Value::Null), "path")
-}
-
 /// The directory in which podman keeps this container's own small files, to be removed with it.
 fn containers_own(spec: &Value) -> Option<PathBuf> {
-    let (_, mount) = selection::mounts(spec).find(|(destination, _)| *destination == "/run/.containerenv")?;
-    let directory = Path::new(selection::text(mount, "source")).parent()?.to_owned();
+    let (_, mount) = spec::mounts(spec).find(|(destination, _)| *destination == "/run/.containerenv")?;
+    let directory = Path::new(spec::text(mount, "source")).parent()?.to_owned();
     rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).ok().map(|()| directory)
 }
 

@@ -6,7 +6,7 @@ use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::selection::{self, Judged, Verdict};
-use crate::{constants, image_annotations, logging, panic_guard};
+use crate::{image_annotations, logging, panic_guard, place, spec};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -20,11 +20,11 @@ pub enum Where {
     Inside,
 }
 
-pub fn run(place: Where) -> ExitCode {
+pub fn run(side: Where) -> ExitCode {
     panic_guard::silence();
     let mut input = Vec::new();
     let _ = std::io::stdin().take(1 << 20).read_to_end(&mut input);
-    match place {
+    match side {
         Where::Inside => {
             capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH])
         }
@@ -43,7 +43,7 @@ pub fn run(place: Where) -> ExitCode {
     let settings = loaded.settings;
     let done = match loaded.error {
         Some(error) => Err(anyhow::anyhow!("{error}")),
-        None => panic_guard::caught("nvshare-hook", || work(place, &state, &settings)),
+        None => panic_guard::caught("nvshare-hook", || work(side, &state, &settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,7 +60,7 @@ pub fn run(place: Where) -> ExitCode {
     }
 }
 
-fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
+fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Judged { verdict, spec, ignored } =
@@ -69,23 +69,22 @@ fn work(place: Where, state: &state::State, settings: &Settings) -> Result<()> {
         return Ok(());
     }
     ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
-    let root = selection::text(spec.get("root").context("config.json names no root")?, "path");
-    let root = bundle.join(root);
+    let root = Some(spec::root_path(&spec)).filter(|path| !path.is_empty());
+    let root = bundle.join(root.context("config.json names no root")?);
     let needs = crate::plan::needs(settings)?;
-    let cdi = selection::has_cdi_mounts(&spec);
-    let sources = if cdi { None } else { Some(Sources::of_host(settings)?) };
-    if place == Where::Host {
+    let place = place::choose(&spec);
+    let sources = if place.by_cdi { None } else { Some(Sources::of_host(settings)?) };
+    if side == Where::Host {
         match state.pid {
             Some(pid) if pid > 1 => namespaces::enter(pid)?,
             other => bail!("the engine's state names no process to enter (pid {other:?})"),
         }
         capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
     }
-    let inside = if cdi { constants::PLACE } else { crate::edit::free_place(&spec) };
     let outcome = attach::attach(
         Path::new(&root),
         &spec,
-        inside,
+        place.path,
         sources,
         &needs,
         &crate::edit::policy(&spec, settings),

@@ -20,7 +20,7 @@ fn left(spec: &Value, said: &ImageSaid) -> (Vec<String>, Vec<String>, String) {
     let Judged { spec, ignored, .. } = judge(spec, said, &Settings::default());
     let env =
         spec["process"]["env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap().to_owned());
-    let annotations = annotations(&spec);
+    let annotations = spec::annotation_map(&spec);
     (env.skip(1).collect(), annotations.keys().cloned().collect(), ignored.join("; "))
 }
 
@@ -105,6 +105,6 @@ fn the_mark_is_believed_with_our_mounts_and_only_if_the_image_has_not_brought_it
         let judged = judge(&spec, &said, &Settings::default());
         assert_eq!(judged.verdict == Verdict::Already, already, "{mark:?} at {place}, {said:?}");
         assert_eq!(judged.ignored.len(), usize::from(!already), "{mark:?} at {place}, {said:?}");
-        assert!(already || annotations(&judged.spec).is_empty(), "{mark:?} at {place}, {said:?}");
+        assert!(already || spec::annotation_map(&judged.spec).is_empty(), "{mark:?} at {place}, {said:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! between distributions, what a program names does not.
 
 use super::view::{Found, View};
-use crate::selection;
+use crate::spec;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef, elf::FileHeader64, elf::PN_XNUM, elf::PT_INTERP};
 use serde_json::Value;
@@ -31,11 +31,11 @@ pub fn loader_of(view: &View, spec: &Value) -> Option<String> {
 /// Where a program's name leads to.
 fn find(view: &View, spec: &Value, name: &str) -> Option<(Found, String)> {
     let process = spec.get("process")?;
-    let cwd = Path::new("/").join(selection::text(process, "cwd"));
+    let cwd = Path::new("/").join(spec::text(process, "cwd"));
     let candidates: Vec<PathBuf> = if name.contains('/') {
         vec![cwd.join(name)]
     } else {
-        let path = selection::variable(spec, "PATH").unwrap_or(USUAL_PATH);
+        let path = spec::variable(spec, "PATH").unwrap_or(USUAL_PATH);
         path.split(':').map(|directory| cwd.join(directory).join(name)).collect()
     };
     candidates.iter().find_map(|path| {

@@ -5,8 +5,7 @@
 //! `RESOLVE_IN_ROOT` on a whole path would not know of. One name without a slash needs no more than `O_NOFOLLOW` for
 //! that, which every kernel and every sandbox has.
 
-use crate::edit::mounts::is_bind;
-use crate::selection;
+use crate::spec;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -97,8 +96,8 @@ fn in_storage(bundle: &Path) -> Option<PathBuf> {
     // Those that are removed when they end have a file of their own.
     let layer = ["containers.json", "volatile-containers.json"].into_iter().find_map(|file| {
         let records = serde_json::from_slice::<Value>(&std::fs::read(containers.join(file)).ok()?).ok()?;
-        let record = records.as_array()?.iter().find(|record| selection::text(record, "id") == id)?;
-        Some(selection::text(record, "layer").to_owned())
+        let record = records.as_array()?.iter().find(|record| spec::text(record, "id") == id)?;
+        Some(spec::text(record, "layer").to_owned())
     })?;
     if layer.is_empty() || !layer.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
@@ -125,17 +124,17 @@ impl View {
 
     /// The container of a config.json in `bundle`, before any of its mounts has been made.
     pub fn of_spec(bundle: &Path, spec: &Value) -> io::Result<View> {
-        let path = selection::text(spec.get("root").unwrap_or(&Value::Null), "path");
+        let path = spec::root_path(spec);
         if path.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "config.json names no root.path"));
         }
         let path = bundle.join(path);
         let in_storage = if is_empty(&path) { in_storage(bundle) } else { None };
         let mut view = View::of_root(open_directory(&in_storage.unwrap_or(path))?);
-        for (destination, mount) in selection::mounts(spec) {
-            let over = if is_bind(mount) {
-                Over::Bind(bundle.join(selection::text(mount, "source")))
-            } else if selection::text(mount, "type") == "overlay" {
+        for (destination, mount) in spec::mounts(spec) {
+            let over = if spec::is_bind(mount) {
+                Over::Bind(bundle.join(spec::text(mount, "source")))
+            } else if spec::text(mount, "type") == "overlay" {
                 Over::Overlay(layers(mount).into_iter().map(|layer| bundle.join(layer)).collect())
             } else {
                 Over::Fresh
@@ -320,9 +319,8 @@ fn is_opaque(directory: &OwnedFd) -> bool {
 
 /// The layers of an overlay mount by its options, the topmost first.
 fn layers(mount: &Value) -> Vec<String> {
-    let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
     let (mut upper, mut lower) = (Vec::new(), Vec::new());
-    for option in options.filter_map(Value::as_str).flat_map(|option| option.split(',')) {
+    for option in spec::mount_options(mount).flat_map(|option| option.split(',')) {
         if let Some(layer) = option.strip_prefix("upperdir=") {
             upper = vec![layer.to_owned()];
         } else if let Some(list) = option.strip_prefix("lowerdir=") {

@@ -5,7 +5,7 @@ use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
 use nvshare_runtime_hook::plan::{self, Outcome, Scratch};
-use nvshare_runtime_hook::selection;
+use nvshare_runtime_hook::{place, spec};
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -26,7 +26,7 @@ pub fn document(bytes: &[u8]) {
         match inject(&mut edited) {
             Ok(Outcome::Managed { plan, .. }) => {
                 assert!(plan.env || plan.preload_file.is_some());
-                assert!(selection::has_mounts(&edited, &plan.place));
+                assert!(spec::has_mounts(&edited, &plan.place));
                 let mut again = edited.clone();
                 let outcome = inject(&mut again);
                 assert!(matches!(outcome, Ok(Outcome::Untouched(_))), "{outcome:?}");
@@ -40,7 +40,7 @@ pub fn document(bytes: &[u8]) {
     let plan = Plan {
         library: "/usr/lib/nvshare/libnvshare.so".into(),
         tenants_dir: "/run/nvshare/tenants".into(),
-        place: edit::free_place(&spec).into(),
+        place: place::free_place(&spec).into(),
         env: true,
         preload_file: Some("/bundle/nvshare-ld.so.preload".into()),
         stub: None,
