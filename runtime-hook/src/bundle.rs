@@ -44,13 +44,13 @@ impl JsonFile {
     /// # Errors
     /// It cannot be written, or would lack something that it has.
     pub fn replace(&self) -> Result<()> {
-        if let Some(reason) = json::doubled(&self.text) {
+        if let Some(reason) = json::duplicate_key(&self.text) {
             bail!("{}: {reason}", self.path.display());
         }
         let text = serde_json::to_vec(&self.value)?;
         let mode = self.metadata.permissions().mode() & 0o7777;
         let owner = (self.metadata.uid(), self.metadata.gid());
-        write_whole(&self.path, &text, mode, Some(owner))
+        write_atomically(&self.path, &text, mode, Some(owner))
     }
 
     pub fn directory(&self) -> &Path {
@@ -59,7 +59,7 @@ impl JsonFile {
 }
 
 /// Writes a file beside its final name and renames it there.
-pub fn write_whole(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
     let name = path.file_name().context("a path without a file name")?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.nvshare-{}", std::process::id()));
     let written = write_beside(&beside, bytes, mode, owner)
@@ -82,7 +82,7 @@ fn write_beside(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>)
         }
     }
     file.set_permissions(fs::Permissions::from_mode(mode))?;
-    let _room = fsize_limit::room_for(bytes.len() as u64)?;
+    let _limit = fsize_limit::raise_for(bytes.len() as u64)?;
     file.write_all(bytes)
 }
 

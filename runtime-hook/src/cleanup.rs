@@ -17,39 +17,41 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Something of ours stays; the message says what and why.
-pub fn tidy(bundle: &Path) -> Result<()> {
+pub fn clean_up(bundle: &Path) -> Result<()> {
     let mut spec = JsonFile::read(&bundle.join("config.json"))?.value;
     if !spec::is_injected(&spec) || !has_own_rootfs(bundle, &spec) {
         return Ok(());
     }
-    let own = take_ours(&mut spec);
+    let own = remove_our_mounts(&mut spec);
     // Where an engine has taken the rootfs away already, it has what it is to keep.
-    let Some(view) =
-        rootfs::there(View::of_spec(bundle, &spec)).context("cannot look into the container's rootfs")?
+    let Some(view) = rootfs::found_or_none(View::of_spec(bundle, &spec))
+        .context("cannot look into the container's rootfs")?
     else {
         return Ok(());
     };
-    remove_place(&view, &spec);
+    remove_mountpoints(&view, &spec);
     let Some(merged) = own else { return Ok(()) };
-    let made = merged.with_file_name(constants::MADE_NAME).exists();
+    let made = merged.with_file_name(constants::CREATED_MARKER_NAME).exists();
     let place = spec::injected_place(&spec).context("the mark names no place")?;
-    let entries = [format!("{place}/{}", constants::LIBRARY_NAME), constants::by_platform(place)];
+    let entries = [format!("{place}/{}", constants::LIBRARY_NAME), constants::library_by_platform(place)];
     let without =
         |text: &str| entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry));
-    let _copies = Removed(&merged);
-    let copy = Copy::read(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
+    let _copies = RemoveCopyOnDrop(&merged);
+    let copy = WritableCopy::read(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
     let wanted = without(&copy.text);
     // Looked up once: a process that is left could put a device in its place meanwhile.
-    let Some(found) =
-        rootfs::there(view.find(constants::ETC_PRELOAD)).context("cannot look for the preload file")?
+    let Some(found) = rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
+        .context("cannot look for the preload file")?
     else {
         return Ok(());
     };
-    match rootfs::preload_at(&found) {
+    match rootfs::read_preload(&found) {
         Preload::Missing => Ok(()),
         Preload::Unusable(reason) => bail!("{}: {reason}", constants::ETC_PRELOAD),
         Preload::Text { in_bind: true, .. } => Ok(()),
-        Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => remove(&view),
+        Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => {
+            remove_created_file(&view)
+        }
         // What our entry was taken out of may differ in white space, and is as it was.
         // One that was copied while it was ours has the entry itself.
         Preload::Text { text, .. }
@@ -57,17 +59,17 @@ pub fn tidy(bundle: &Path) -> Result<()> {
         {
             Ok(())
         }
-        Preload::Text { .. } => write(&found, &wanted, copy.permissions),
+        Preload::Text { .. } => write_back(&found, &wanted, copy.permissions),
     }
     .with_context(|| format!("{} stays in {}", constants::ETC_PRELOAD, bundle.display()))
 }
 
 /// A copy that lay outside of the bundle goes in the end.
-struct Removed<'a>(&'a Path);
+struct RemoveCopyOnDrop<'a>(&'a Path);
 
-impl Drop for Removed<'_> {
+impl Drop for RemoveCopyOnDrop<'_> {
     fn drop(&mut self) {
-        scratch::remove_copy(self.0, Path::new(constants::COPIES));
+        scratch::remove_copy(self.0, Path::new(constants::WRITABLE_PRELOADS));
     }
 }
 
@@ -79,13 +81,13 @@ fn has_own_rootfs(bundle: &Path, spec: &Value) -> bool {
 }
 
 /// The copy that the container's programs had, with whatever they have made of it.
-struct Copy {
+struct WritableCopy {
     text: String,
     permissions: fs::Permissions,
 }
 
-impl Copy {
-    fn read(path: &Path) -> Result<Copy> {
+impl WritableCopy {
+    fn read(path: &Path) -> Result<WritableCopy> {
         const PLAIN: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()) as i32;
         let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path)?;
         let metadata = file.metadata()?;
@@ -94,19 +96,19 @@ impl Copy {
         }
         let mut text = String::new();
         file.take(rootfs::PRELOAD_LIMIT).read_to_string(&mut text)?;
-        Ok(Copy { text, permissions: metadata.permissions() })
+        Ok(WritableCopy { text, permissions: metadata.permissions() })
     }
 }
 
 /// Takes our mounts out of the document: the rest is how the rootfs looks without us. The copy of the preload file on
 /// the host, if this container has one of its own.
-fn take_ours(spec: &mut Value) -> Option<PathBuf> {
+fn remove_our_mounts(spec: &mut Value) -> Option<PathBuf> {
     let place = format!("{}/", spec::injected_place(spec)?);
     let mounts = spec.get_mut("mounts")?.as_array_mut()?;
     mounts.retain(|mount| !spec::text(mount, "destination").starts_with(&place));
     let at = mounts.iter().rposition(|mount| spec::text(mount, "destination") == constants::ETC_PRELOAD)?;
     let source = PathBuf::from(spec::text(&mounts[at], "source"));
-    (source.file_name()? == constants::MERGED_NAME).then(|| {
+    (source.file_name()? == constants::MERGED_PRELOAD_NAME).then(|| {
         mounts.remove(at);
         source
     })
@@ -114,7 +116,7 @@ fn take_ours(spec: &mut Value) -> Option<PathBuf> {
 
 /// Removes the mount points that the runtime below made at a place of ours in the rootfs itself, where `/dev` is no
 /// tmpfs. What is not empty is not ours.
-fn remove_place(view: &View, spec: &Value) -> Option<()> {
+fn remove_mountpoints(view: &View, spec: &Value) -> Option<()> {
     let (parent, name) = spec::injected_place(spec)?.rsplit_once('/')?;
     let place =
         view.find(spec::injected_place(spec)?).ok().filter(|found| found.is_directory() && !found.in_bind)?;
@@ -132,7 +134,7 @@ fn remove_place(view: &View, spec: &Value) -> Option<()> {
 }
 
 /// Removes the empty file that was made to mount over.
-fn remove(view: &View) -> Result<()> {
+fn remove_created_file(view: &View) -> Result<()> {
     let (directory, name) =
         constants::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
     let directory = view.find(directory)?;
@@ -144,12 +146,12 @@ fn remove(view: &View) -> Result<()> {
 }
 
 /// Writes what the container's programs wrote, with the mode that they gave it.
-fn write(target: &Found, text: &str, permissions: fs::Permissions) -> Result<()> {
+fn write_back(target: &Found, text: &str, permissions: fs::Permissions) -> Result<()> {
     if !target.is_file() || target.in_bind {
         bail!("it is not the rootfs's own file");
     }
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
-    let _room = fsize_limit::room_for(text.len() as u64)?;
+    let _limit = fsize_limit::raise_for(text.len() as u64)?;
     let mut file = OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     // A full disk leaves what was there, or more of it than is wanted, and not nothing.
     file.write_all(text.as_bytes())?;

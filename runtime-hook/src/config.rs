@@ -32,7 +32,7 @@ pub struct Settings {
     /// Names or paths, the first that exists and is not ourselves is used.
     pub low_level_runtimes: Vec<String>,
     /// What variables and an image's annotations may say; annotations of the user's may say everything.
-    /// Of `enable`, `disable` and the words of [`constants::KNOBS`]. By itself none of `AT_OTHERS_EXPENSE`.
+    /// Of `enable`, `disable` and the words of [`constants::TENANT_OPTIONS`]. By itself none of `AT_OTHERS_EXPENSE`.
     pub image_may_set: Vec<String>,
     /// The library on the host.
     pub library: PathBuf,
@@ -70,7 +70,7 @@ const AT_OTHERS_EXPENSE: [&str; 2] = ["weight", "priority"];
 
 /// The words that `image_may_set` may hold.
 pub fn may_set_words() -> impl Iterator<Item = &'static str> {
-    ["enable", "disable"].into_iter().chain(constants::KNOBS.iter().map(|knob| knob.word))
+    ["enable", "disable"].into_iter().chain(constants::TENANT_OPTIONS.iter().map(|option| option.word))
 }
 
 /// Settings as far as they could be read, and what was wrong with the rest. The caller treats `error` as
@@ -91,7 +91,7 @@ pub fn load(path: &Path) -> Loaded {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             // A defect in reading this file would otherwise stop every container of the machine.
-            let read = panic_guard::caught("nvshare", || Ok(parse(&text)));
+            let read = panic_guard::catch("nvshare", || Ok(parse(&text)));
             let mut loaded = read.unwrap_or_else(|error| Loaded {
                 settings: Settings::default(),
                 error: Some(format!("{error} while reading it")),

@@ -13,7 +13,7 @@ pub const LIBRARY_NAME: &str = "libnvshare.so";
 /// A prepared `/etc/ld.so.preload` beside the library, for images that have none of their own.
 pub const PRELOAD_NAME: &str = "ld.so.preload";
 /// This container's merged `/etc/ld.so.preload`, in its bundle.
-pub const MERGED_NAME: &str = "nvshare-ld.so.preload";
+pub const MERGED_PRELOAD_NAME: &str = "nvshare-ld.so.preload";
 /// This container's policy, in its bundle.
 pub const POLICY_NAME: &str = "nvshare-policy";
 /// A library of nothing for programs of 32 bits, in a container's bundle.
@@ -24,9 +24,9 @@ pub const PLATFORMS: [&str; 3] = ["x86_64", "haswell", "xeon_phi"];
 pub const PLATFORMS_32: [&str; 2] = ["i686", "i586"];
 /// Where copies of `/etc/ld.so.preload` lie that containers may write, one directory each, if their bundles lie in memory:
 /// they would fill that.
-pub const COPIES: &str = "/var/lib/nvshare/preload";
+pub const WRITABLE_PRELOADS: &str = "/var/lib/nvshare/preload";
 /// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
-pub const MADE_NAME: &str = "nvshare-ld.so.preload.made";
+pub const CREATED_MARKER_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.
 pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
 
@@ -40,7 +40,7 @@ pub fn is_place(path: &str) -> bool {
 }
 
 /// The library at a place, by a name that each kind of loader reads as its own.
-pub fn by_platform(place: &str) -> String {
+pub fn library_by_platform(place: &str) -> String {
     format!("{place}/$PLATFORM/{LIBRARY_NAME}")
 }
 
@@ -60,25 +60,25 @@ pub const INJECTED_ANNOTATION: &str = "io.nvshare.injected";
 pub const GUARD_VARIABLE: &str = "NVSHARE_RUNTIME_CHAIN";
 
 /// Whether an annotation is one that users give.
-pub fn is_word(annotation: &str) -> bool {
-    annotation == ENABLE_ANNOTATION || KNOBS.iter().any(|knob| knob.annotation == annotation)
+pub fn is_user_annotation(annotation: &str) -> bool {
+    annotation == ENABLE_ANNOTATION || TENANT_OPTIONS.iter().any(|option| option.annotation == annotation)
 }
 
 /// What a container's author may set about the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Knob {
+pub struct TenantOption {
     /// Its word in `image_may_set`.
     pub word: &'static str,
     pub annotation: &'static str,
     pub variable: &'static str,
 }
 
-pub const KNOBS: [Knob; 5] = [
-    Knob { word: "mem-limit", annotation: "io.nvshare.mem-limit", variable: "NVSHARE_MEM_LIMIT" },
-    Knob { word: "weight", annotation: "io.nvshare.weight", variable: "NVSHARE_WEIGHT" },
-    Knob { word: "priority", annotation: "io.nvshare.priority", variable: "NVSHARE_PRIORITY" },
-    Knob { word: "time-share", annotation: "io.nvshare.time-share", variable: "NVSHARE_TIME_SHARE" },
-    Knob { word: "engine", annotation: "io.nvshare.engine", variable: "NVSHARE_ENGINE" },
+pub const TENANT_OPTIONS: [TenantOption; 5] = [
+    TenantOption { word: "mem-limit", annotation: "io.nvshare.mem-limit", variable: "NVSHARE_MEM_LIMIT" },
+    TenantOption { word: "weight", annotation: "io.nvshare.weight", variable: "NVSHARE_WEIGHT" },
+    TenantOption { word: "priority", annotation: "io.nvshare.priority", variable: "NVSHARE_PRIORITY" },
+    TenantOption { word: "time-share", annotation: "io.nvshare.time-share", variable: "NVSHARE_TIME_SHARE" },
+    TenantOption { word: "engine", annotation: "io.nvshare.engine", variable: "NVSHARE_ENGINE" },
 ];
 
 /// The oldest glibc that a library without version needs of its own would be tried on.

@@ -6,25 +6,25 @@ use std::io;
 
 /// Holds the limit up while it is kept.
 #[derive(Debug)]
-pub struct Room(Option<Rlimit>);
+pub struct RaisedLimit(Option<Rlimit>);
 
 /// Makes room for a file of `length` bytes, as far as the hard limit allows.
 ///
 /// # Errors
 /// It does not allow that.
-pub fn room_for(length: u64) -> io::Result<Room> {
+pub fn raise_for(length: u64) -> io::Result<RaisedLimit> {
     let limit = getrlimit(Resource::Fsize);
     if limit.current.is_none_or(|current| length <= current) {
-        return Ok(Room(None));
+        return Ok(RaisedLimit(None));
     }
     if limit.maximum.is_some_and(|maximum| length > maximum) {
         return Err(io::Error::other(format!("{length} bytes are more than RLIMIT_FSIZE allows")));
     }
     setrlimit(Resource::Fsize, Rlimit { current: limit.maximum, ..limit })?;
-    Ok(Room(Some(limit)))
+    Ok(RaisedLimit(Some(limit)))
 }
 
-impl Drop for Room {
+impl Drop for RaisedLimit {
     fn drop(&mut self) {
         // The runtime below is to have what the engine has.
         if let Some(limit) = self.0.take() {

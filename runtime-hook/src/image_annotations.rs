@@ -31,42 +31,42 @@ const OWN_FILES: [&str; 2] = ["/run/.containerenv", "/dev/shm"];
 
 /// What the image's manifest says among the annotations of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImageSaid {
+pub enum ImageAnnotations {
     /// The engine hands on nothing that an image says.
-    Nothing,
+    NotHandedOn,
     /// By name, each value that it may have been given.
-    These(BTreeMap<String, BTreeSet<String>>),
+    Known(BTreeMap<String, BTreeSet<String>>),
     /// It cannot be told, and why: any of it may be the image's.
     Unknown(String),
 }
 
 /// What the image of the container said. Nothing is read where nothing is said of us, and where nothing hints at such a
 /// storage: other engines hand on no annotations of images.
-pub fn image_said(spec: &Value, bundle: &Path) -> ImageSaid {
-    if !has_words(spec) {
-        return ImageSaid::Nothing;
+pub fn of_container(spec: &Value, bundle: &Path) -> ImageAnnotations {
+    if !has_our_annotations(spec) {
+        return ImageAnnotations::NotHandedOn;
     }
-    let places = places(spec, bundle);
-    if places.is_empty() && !is_podmans(spec) {
-        return ImageSaid::Nothing;
+    let locations = locations(spec, bundle);
+    if locations.is_empty() && !is_from_podman(spec) {
+        return ImageAnnotations::NotHandedOn;
     }
     let mut why = "its record is not found".to_owned();
-    for place in &places {
-        match place.annotations() {
-            Ok(Some(said)) => return ImageSaid::These(said),
+    for location in &locations {
+        match location.annotations() {
+            Ok(Some(said)) => return ImageAnnotations::Known(said),
             Ok(None) => {}
             Err(error) => why = error.to_string(),
         }
     }
-    ImageSaid::Unknown(why)
+    ImageAnnotations::Unknown(why)
 }
 
 /// Whether an annotation speaks of us.
-fn has_words(spec: &Value) -> bool {
+fn has_our_annotations(spec: &Value) -> bool {
     spec::annotations(spec).any(|(name, _)| name.starts_with(constants::ANNOTATIONS))
 }
 
-fn is_podmans(spec: &Value) -> bool {
+fn is_from_podman(spec: &Value) -> bool {
     spec::annotation(spec, "io.container.manager") == Some("libpod")
         || spec::annotations(spec).any(|(name, _)| name.starts_with("io.podman."))
         || spec::mounts(spec).any(|(destination, _)| destination == OWN_FILES[0])
@@ -74,7 +74,7 @@ fn is_podmans(spec: &Value) -> bool {
 
 /// Where the record of a container may be, and how it is known there.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct RecordLocation {
     root: PathBuf,
     driver: String,
     /// The field of the record, and its value.
@@ -83,24 +83,24 @@ struct Place {
 }
 
 /// All that the document and the bundle's path hint at.
-fn places(spec: &Value, bundle: &Path) -> Vec<Place> {
+fn locations(spec: &Value, bundle: &Path) -> Vec<RecordLocation> {
     let root = spec::root_path(spec);
     let own = spec::mounts(spec).filter(|(destination, _)| OWN_FILES.contains(destination));
     let paths = [bundle, Path::new(root)].into_iter();
     let paths = paths.chain(own.map(|(_, mount)| Path::new(spec::text(mount, "source"))));
-    let mut places = Vec::new();
+    let mut locations = Vec::new();
     for path in paths.filter(|path| path.is_absolute()) {
-        for place in by_layer(path).into_iter().chain(by_id(path)) {
-            if !places.contains(&place) {
-                places.push(place);
+        for location in by_layer(path).into_iter().chain(by_id(path)) {
+            if !locations.contains(&location) {
+                locations.push(location);
             }
         }
     }
-    places
+    locations
 }
 
 /// `ROOT/DRIVER/LAYER/merged` (overlay), `ROOT/vfs/dir/LAYER` or `ROOT/btrfs/subvolumes/LAYER`.
-fn by_layer(path: &Path) -> Option<Place> {
+fn by_layer(path: &Path) -> Option<RecordLocation> {
     let (parent, name) = (path.parent()?, path.file_name()?.to_str()?);
     let (layer, home) = match (name, parent.file_name()?.to_str()?) {
         ("merged", layer) => (layer, parent.parent()?),
@@ -109,18 +109,18 @@ fn by_layer(path: &Path) -> Option<Place> {
     };
     let driver = home.file_name()?.to_str()?.to_owned();
     let root = home.parent()?.to_owned();
-    is_id(layer).then(|| Place { root, driver, field: "layer", value: layer.to_owned() })
+    is_id(layer).then(|| RecordLocation { root, driver, field: "layer", value: layer.to_owned() })
 }
 
 /// `ROOT/DRIVER-containers/ID/userdata`, and what is below it.
-fn by_id(path: &Path) -> Option<Place> {
+fn by_id(path: &Path) -> Option<RecordLocation> {
     let own = path.ancestors().find(|path| path.file_name().is_some_and(|name| name == "userdata"))?;
     let container = own.parent()?;
     let records = container.parent()?;
     let driver = records.file_name()?.to_str()?.strip_suffix("-containers")?.to_owned();
     let id = container.file_name()?.to_str()?;
     let root = records.parent()?.to_owned();
-    is_id(id).then(|| Place { root, driver, field: "id", value: id.to_owned() })
+    is_id(id).then(|| RecordLocation { root, driver, field: "id", value: id.to_owned() })
 }
 
 fn is_id(name: &str) -> bool {
@@ -130,7 +130,7 @@ fn is_id(name: &str) -> bool {
 /// By name, each value that one of the image's manifests has.
 type Annotations = BTreeMap<String, BTreeSet<String>>;
 
-impl Place {
+impl RecordLocation {
     /// What the container's image says of us; none if there is no record of the container.
     fn annotations(&self) -> io::Result<Option<Annotations>> {
         let root =

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 /// Why a document cannot be written again as it is: an object in it has a key twice, which is named.
-pub fn doubled(text: &[u8]) -> Option<String> {
-    serde_json::from_slice::<Once>(text).err().map(|error| error.to_string())
+pub fn duplicate_key(text: &[u8]) -> Option<String> {
+    serde_json::from_slice::<UniqueKeys>(text).err().map(|error| error.to_string())
 }
 
 /// The document.
@@ -16,14 +16,14 @@ pub fn doubled(text: &[u8]) -> Option<String> {
 /// # Errors
 /// It is not JSON, or an object of it has a key twice; the message names it.
 pub fn parse(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str::<Once>(text)?;
+    serde_json::from_str::<UniqueKeys>(text)?;
     serde_json::from_str(text)
 }
 
 /// Any value whose objects have no key twice.
-struct Once;
+struct UniqueKeys;
 
-impl<'de> Deserialize<'de> for Once {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(Any)
     }
@@ -33,12 +33,12 @@ struct Any;
 
 macro_rules! leaves {
     ($($name:ident: $ty:ty),*) => {$(
-        fn $name<E>(self, _: $ty) -> Result<Once, E> { Ok(Once) }
+        fn $name<E>(self, _: $ty) -> Result<UniqueKeys, E> { Ok(UniqueKeys) }
     )*};
 }
 
 impl<'de> Visitor<'de> for Any {
-    type Value = Once;
+    type Value = UniqueKeys;
 
     fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
         to.write_str("JSON")
@@ -46,16 +46,16 @@ impl<'de> Visitor<'de> for Any {
 
     leaves!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
-    fn visit_unit<E>(self) -> Result<Once, E> {
-        Ok(Once)
+    fn visit_unit<E>(self) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Once, A::Error> {
-        while list.next_element::<Once>()?.is_some() {}
-        Ok(Once)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<UniqueKeys, A::Error> {
+        while list.next_element::<UniqueKeys>()?.is_some() {}
+        Ok(UniqueKeys)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
         let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             // How serde_json hands on a number of any length.
@@ -63,12 +63,12 @@ impl<'de> Visitor<'de> for Any {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            map.next_value::<Once>()?;
+            map.next_value::<UniqueKeys>()?;
             if let Some(key) = keys.replace(key) {
                 return Err(A::Error::custom(format!("the key `{key}` stands twice in an object")));
             }
         }
-        Ok(Once)
+        Ok(UniqueKeys)
     }
 }
 
@@ -79,10 +79,10 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_named() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"x":[{"b":{"a":1,"c":null,"a":{}}}]}"#] {
-            assert!(doubled(text.as_bytes()).unwrap().contains("the key `a` stands twice"));
+            assert!(duplicate_key(text.as_bytes()).unwrap().contains("the key `a` stands twice"));
         }
         let text = r#"{"a":{"a":[1.10,18446744073709551615,-3,1e400,"x",null,true]},"b":{"a":123456789012345678901}}"#;
-        assert_eq!(doubled(text.as_bytes()), None);
+        assert_eq!(duplicate_key(text.as_bytes()), None);
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         let error = parse("{\"a\": [{\"b\": 1, \"b\": 2}]}").unwrap_err();
         assert!(error.to_string().contains("the key `b` stands twice"), "{error}");

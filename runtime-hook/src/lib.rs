@@ -1,19 +1,23 @@
 //! How a container gets the library and the scheduler's socket.
 //!
-//! Three programs, one library: [`shim`] is the OCI runtime shim, [`hook`] the OCI hook, [`ctk`] the set-up
-//! tool. What they share, from the outside in:
+//! Three programs, one library: [`shim`] is the OCI runtime shim, [`hook`] the OCI hook, [`ctk`] the set-up tool. They
+//! share the modules below, listed in the order in which a container's start uses them:
 //!
-//! * [`argv`] reads a low-level runtime's command line, [`bundle`] a bundle's files;
-//! * [`image_annotations`] knows what the image's manifest says, [`provenance`] takes that apart from what the user says, [`selection`]
-//!   decides whether a container is ours, [`rootfs`] looks at what its libc can load;
-//! * [`plan`] turns both into a plan, [`edit`] carries the plan out on the JSON document and nothing else;
-//! * [`cleanup`] takes what is left of it out of a container that has ended;
-//! * [`config`] and [`constants`] are the tables: every setting, every name;
-//! * `json` and `file_size` keep a document from being written again with a loss, and a process from ending over it;
-//! * [`logging`] says what went wrong, and [`panic_guard`] makes an error of a panic of ours.
+//! * [`argv`] reads a low-level runtime's command line, [`bundle`] the files of a bundle, [`spec`] the fields of OCI
+//!   documents;
+//! * [`image_annotations`] finds out which annotations came with the image, [`provenance`] separates them from the
+//!   user's, [`selection`] decides whether a container is to be managed;
+//! * [`rootfs`] finds out which loader and C library a container's programs have;
+//! * [`plan`] turns the decision into a plan, [`place`] chooses where our files go in the container, [`scratch`] where
+//!   they lie on the host, and [`edit`] carries the plan out on the JSON document;
+//! * [`low_level_runtime`] finds and executes the runtime below;
+//! * [`cleanup`] removes our files from a container that has ended;
+//! * [`config`] is the table of settings, [`constants`] the table of names;
+//! * `json` and `fsize_limit` prevent that a document loses a key, or that a process is killed, when a file is written;
+//! * [`logging`] reports failures, and [`panic_guard`] turns our panics into errors.
 //!
-//! Invariants: `edit`, `settle` and `which` do no I/O. Nothing here prints while a container starts: without a
-//! terminal, standard output and error are the container's own.
+//! Invariants: `spec`, `provenance`, `selection`, `place` and `edit` do no I/O. Nothing here prints while a container
+//! starts: without a terminal, standard output and error are the container's own.
 
 #![forbid(unsafe_code)]
 
@@ -35,7 +39,7 @@ pub mod place;
 pub mod plan;
 pub mod provenance;
 pub mod rootfs;
-mod scratch;
+pub mod scratch;
 pub mod selection;
 pub mod shim;
 pub mod spec;

@@ -73,7 +73,7 @@ fn line(level: &str, message: &str, as_json: bool) -> String {
 fn append(path: &Path, line: &str) -> bool {
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
     let write = |mut file: std::fs::File| {
-        let _room = fsize_limit::room_for(file.metadata()?.len() + line.len() as u64)?;
+        let _limit = fsize_limit::raise_for(file.metadata()?.len() + line.len() as u64)?;
         file.write_all(line.as_bytes())
     };
     file.and_then(write).is_ok()

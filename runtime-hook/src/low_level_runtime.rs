@@ -18,7 +18,7 @@ const DIRECTORIES: [&str; 6] =
 
 /// The runtime below, and the guard to hand to it.
 #[derive(Debug)]
-pub struct LowLevel {
+pub struct LowLevelRuntime {
     path: PathBuf,
     chain: Vec<PathBuf>,
 }
@@ -28,9 +28,9 @@ pub struct LowLevel {
 ///
 /// # Errors
 /// None is left; the message lists what was looked for.
-pub fn find(settings: &Settings) -> Result<LowLevel> {
-    let mut passed = chain::by_variable();
-    for path in chain::by_descriptor() {
+pub fn find(settings: &Settings) -> Result<LowLevelRuntime> {
+    let mut passed = chain::from_variable();
+    for path in chain::from_memfd() {
         if !passed.contains(&path) {
             passed.push(path);
         }
@@ -45,7 +45,7 @@ pub fn find(settings: &Settings) -> Result<LowLevel> {
     }) {
         Some(path) => {
             passed.push(path.clone());
-            Ok(LowLevel { path, chain: passed })
+            Ok(LowLevelRuntime { path, chain: passed })
         }
         None => bail!(
             "no low-level runtime found: looked for {} in PATH and the usual directories{}; install one or set \
@@ -54,7 +54,7 @@ pub fn find(settings: &Settings) -> Result<LowLevel> {
             if passed.is_empty() {
                 String::new()
             } else {
-                format!(", leaving out {}", chain::shown(&passed))
+                format!(", leaving out {}", chain::display(&passed))
             }
         ),
     }
@@ -79,20 +79,20 @@ fn identity(path: &Path) -> Option<Identity> {
     runs.then(|| (metadata.dev(), metadata.ino()))
 }
 
-impl LowLevel {
+impl LowLevelRuntime {
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.env(constants::GUARD_VARIABLE, chain::written(&self.chain));
+        command.env(constants::GUARD_VARIABLE, chain::encode(&self.chain));
         command
     }
 
     /// Becomes the runtime below: same process, descriptors, signals and words. Returns only if that fails.
     pub fn exec(&self, words: &[OsString]) -> io::Error {
-        chain::keep(&self.path, &self.chain);
+        chain::hand_to_script(&self.path, &self.chain);
         match self.execve(words) {
             Ok(never) => match never {},
             Err(error) => error,
@@ -109,7 +109,7 @@ impl LowLevel {
         let others = std::env::vars_os().filter(|(name, _)| name != constants::GUARD_VARIABLE);
         let mut variables =
             others.map(|(name, value)| entry(&name, &value)).collect::<io::Result<Vec<_>>>()?;
-        variables.push(entry(OsStr::new(constants::GUARD_VARIABLE), &chain::written(&self.chain))?);
+        variables.push(entry(OsStr::new(constants::GUARD_VARIABLE), &chain::encode(&self.chain))?);
         nix::unistd::execve(&path, &words?, &variables).map_err(io::Error::from)
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A panic is not written to standard error, which may be the container's own.
-pub fn silence() {
+pub fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
@@ -12,7 +12,7 @@ pub fn silence() {
 ///
 /// # Errors
 /// Its own, or that it panicked.
-pub fn caught<T>(program: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn catch<T>(program: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow!("a defect in {program} itself")))
 }
 
@@ -23,8 +23,8 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_that_names_the_program() {
         let nothing: &[u8] = &[];
-        let panicked = caught("nvshare-hook", || Ok(nothing[0])).unwrap_err();
+        let panicked = catch("nvshare-hook", || Ok(nothing[0])).unwrap_err();
         assert_eq!(panicked.to_string(), "a defect in nvshare-hook itself");
-        assert_eq!(caught("nvshare-hook", || Ok(3)).unwrap(), 3);
+        assert_eq!(catch("nvshare-hook", || Ok(3)).unwrap(), 3);
     }
 }

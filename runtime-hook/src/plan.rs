@@ -1,13 +1,13 @@
 //! From a container's document and files to a plan, and the plan carried out on the document.
 
-use crate::bundle::write_whole;
+use crate::bundle::write_atomically;
 use crate::config::{Method, Settings};
 use crate::constants;
 use crate::edit::{self, Plan};
-use crate::image_annotations::{self, ImageSaid};
-use crate::rootfs::{self, Libc, Loading, Needs, Preload, View};
-use crate::scratch::{preload_file, scratch_path, writable_copy};
-use crate::selection::{self, Judged, Verdict};
+use crate::image_annotations::{self, ImageAnnotations};
+use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View};
+use crate::scratch::{Scratch, path_for, writable_copy_path, write_preload_file};
+use crate::selection::{self, Selection, Verdict};
 use crate::{place, spec, stub_library};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
@@ -18,27 +18,18 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Not one of ours; the document is as it was.
-    Untouched(&'static str),
+    NotSelected(&'static str),
     /// One of ours that cannot load the library, and why; the document is as it was.
     Unmanaged(String),
     /// The document has been edited; what could not be had is for the log, once the edit is in use.
-    Managed { plan: Plan, lacks: Option<String> },
+    Managed { plan: Plan, degraded: Option<String> },
 }
 
 /// What became of a container, and what it says that was not followed, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct Injection {
     pub outcome: Outcome,
     pub ignored: Vec<String>,
-}
-
-/// Where a merged `/etc/ld.so.preload` and a policy may be written.
-#[derive(Clone, Copy, Debug)]
-pub enum Scratch<'a> {
-    /// Beside the bundle's files, gone with them.
-    Bundle(&'a Path),
-    /// In a directory of all containers, one file a text.
-    Shared(&'a Path),
 }
 
 /// Edits `spec` if the container is ours.
@@ -46,26 +37,26 @@ pub enum Scratch<'a> {
 /// # Errors
 /// A container of ours cannot be managed because something is wrong on this host or with the document. The
 /// document must then be dropped.
-pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Done> {
-    let said = image_annotations::image_said(spec, bundle);
+pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Injection> {
+    let said = image_annotations::of_container(spec, bundle);
     inject_with(spec, &said, bundle, scratch, settings)
 }
 
 fn inject_with(
     spec: &mut Value,
-    said: &ImageSaid,
+    said: &ImageAnnotations,
     bundle: &Path,
     scratch: Scratch,
     settings: &Settings,
-) -> Result<Done> {
-    let Judged { verdict, spec: settled, ignored } = selection::judge(spec, said, settings);
+) -> Result<Injection> {
+    let Selection { verdict, spec: settled, ignored } = selection::select(spec, said, settings);
     let outcome = match verdict {
         // An earlier pass has said it.
-        Verdict::Already => {
-            return Ok(Done { outcome: Outcome::Untouched("already injected"), ignored: Vec::new() });
+        Verdict::AlreadyInjected => {
+            return Ok(Injection { outcome: Outcome::NotSelected("already injected"), ignored: Vec::new() });
         }
-        Verdict::NotOurs(reason) => Outcome::Untouched(reason),
-        Verdict::Ours(_) => {
+        Verdict::Skipped(reason) => Outcome::NotSelected(reason),
+        Verdict::Selected(_) => {
             let mut edited = settled;
             let outcome = manage(&mut edited, bundle, scratch, settings)?;
             if matches!(outcome, Outcome::Managed { .. }) {
@@ -74,7 +65,7 @@ fn inject_with(
             outcome
         }
     };
-    Ok(Done { outcome, ignored })
+    Ok(Injection { outcome, ignored })
 }
 
 /// Edits a document of ours, whose annotations are the user's.
@@ -97,42 +88,44 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     };
     let policy = edit::policy(spec, settings);
     if !policy.is_empty() {
-        let path = scratch_path(scratch, constants::POLICY_NAME, &policy)?;
-        write_whole(&path, policy.as_bytes(), 0o644, None)?;
+        let path = path_for(scratch, constants::POLICY_NAME, &policy)?;
+        write_atomically(&path, policy.as_bytes(), 0o644, None)?;
         plan.policy_file = Some(utf8(&path)?);
     }
-    let mut lacks = None;
+    let mut degraded = None;
     if let Some(file) = methods.file {
         // Below a tmpfs of the container's own: nothing of the five mount points stays.
         if has_32_bits(&view)? && plan.place == constants::PLACE {
             let bytes = stub_library::bytes();
-            let path = scratch_path(scratch, constants::STUB_NAME, "")?;
-            write_whole(&path, &bytes, 0o644, None)?;
+            let path = path_for(scratch, constants::STUB_NAME, "")?;
+            write_atomically(&path, &bytes, 0o644, None)?;
             plan.stub = Some(utf8(&path)?);
         }
         let merged = rootfs::merged_preload(&file.text, &plan.preload_entry());
         let copy = match scratch {
-            Scratch::Bundle(bundle) if !file.read_only => writable_copy(bundle, Path::new(constants::COPIES)),
+            Scratch::Bundle(bundle) if !file.read_only => {
+                writable_copy_path(bundle, Path::new(constants::WRITABLE_PRELOADS))
+            }
             _ => None,
         };
         plan.preload_writable = copy.is_some();
-        match preload_file(&merged, &file, copy, scratch, settings).and_then(|path| utf8(&path)) {
+        match write_preload_file(&merged, &file, copy, scratch, settings).and_then(|path| utf8(&path)) {
             Ok(path) => plan.preload_file = Some(path),
             Err(error) if !methods.env => return Err(error),
             // LD_PRELOAD alone reaches all but setuid programs, podman's `exec` and an emptied environment.
             Err(error) => {
                 plan.env = true;
-                lacks = Some(format!("managed by LD_PRELOAD alone: {error:#}"));
+                degraded = Some(format!("managed by LD_PRELOAD alone: {error:#}"));
             }
         }
     }
     edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
-    Ok(Outcome::Managed { plan, lacks })
+    Ok(Outcome::Managed { plan, degraded })
 }
 
 /// What a start would come to, without anything being written.
 #[derive(Debug)]
-pub enum Prospect {
+pub enum Preview {
     Managed { method: &'static str, place: &'static str },
     Unmanaged(String),
 }
@@ -141,22 +134,22 @@ pub enum Prospect {
 ///
 /// # Errors
 /// As [`plan`].
-pub fn prospect(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Prospect> {
+pub fn preview(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Preview> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, spec, settings)? {
         Ok(methods) => methods,
-        Err(reason) => return Ok(Prospect::Unmanaged(reason)),
+        Err(reason) => return Ok(Preview::Unmanaged(reason)),
     };
     host_is_ready(settings)?;
     let method = if methods.file.is_some() { constants::ETC_PRELOAD } else { "LD_PRELOAD" };
-    Ok(Prospect::Managed { method, place: place::choose(spec).path })
+    Ok(Preview::Managed { method, place: place::choose(spec).path })
 }
 
 /// Whether the image has the loader of programs of 32 bits.
 fn has_32_bits(view: &View) -> Result<bool> {
     let found = || view.find("/lib/ld-linux.so.2");
     Ok(cfg!(target_arch = "x86_64")
-        && rootfs::there(found()).context("cannot look into the container's rootfs")?.is_some())
+        && rootfs::found_or_none(found()).context("cannot look into the container's rootfs")?.is_some())
 }
 
 /// What reaches this container's programs.
@@ -182,8 +175,8 @@ pub struct EtcPreload {
 
 /// The methods that reach this container's programs without harming any; or why there are none.
 fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Methods, String>> {
-    let Loading { libc, homes, reads_preload_file } =
-        rootfs::look(view, Some(spec)).context("cannot look into the container's rootfs")?;
+    let Loader { libc, library_dirs, reads_preload_file } =
+        rootfs::detect_loader(view, Some(spec)).context("cannot look into the container's rootfs")?;
     let (version, env) = match libc {
         Libc::Glibc(version) => (version, true),
         // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
@@ -192,11 +185,12 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
         Libc::Unknown => return Ok(Err("the version of the image's glibc cannot be told".into())),
         Libc::Neither => return Ok(Err("the image has no dynamic loader that we know".into())),
     };
-    if let Some(reason) = needs(settings)?.missing_in(view, version, &homes) {
+    if let Some(reason) = requirements(settings)?.missing_in(view, version, &library_dirs) {
         return Ok(Err(reason));
     }
     // What cannot be looked at is no reason for the other method.
-    rootfs::there(view.find(constants::ETC_PRELOAD)).context("cannot look into the container's rootfs")?;
+    rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
+        .context("cannot look into the container's rootfs")?;
     let env = env && settings.preload != Method::File;
     let file = match settings.preload {
         Method::Env => Err("it is switched off".into()),
@@ -213,8 +207,8 @@ fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Meth
 }
 
 /// What the library needs of an image.
-pub fn needs(settings: &Settings) -> Result<Needs> {
-    Needs::of(&settings.library)
+pub fn requirements(settings: &Settings) -> Result<Requirements> {
+    Requirements::of(&settings.library)
         .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))
 }
 
@@ -222,7 +216,7 @@ pub fn needs(settings: &Settings) -> Result<Needs> {
 fn file(view: &View, spec: &Value) -> Result<EtcPreload, String> {
     let read_only = spec::is_root_read_only(spec);
     let owner = spec::host_ids_of_root(spec);
-    match rootfs::preload(view) {
+    match rootfs::etc_preload(view) {
         // What would be written to the host's own file must not end in a copy.
         Preload::Text { text, in_bind } => {
             Ok(EtcPreload { text, made: false, read_only: read_only || in_bind, owner })
@@ -240,7 +234,7 @@ fn mountpoint(view: &View) -> Result<(), String> {
     let mut home = view.find("/").map_err(|error| error.to_string())?;
     for name in ["etc", "ld.so.preload"] {
         let path = if name == "etc" { "/etc" } else { constants::ETC_PRELOAD };
-        match rootfs::there(view.find(path)).map_err(|error| format!("{path}: {error}"))? {
+        match rootfs::found_or_none(view.find(path)).map_err(|error| format!("{path}: {error}"))? {
             Some(found) if found.is_directory() => home = found,
             Some(_) => return Err(format!("{path} is no directory")),
             None if home.names().map_err(|error| error.to_string())?.iter().any(|known| known == name) => {
@@ -340,7 +334,7 @@ mod tests {
         let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
         assert_eq!(plan.mark(), "file /dev/nvshare");
         assert!(plan.preload_writable);
-        assert!(!ground.dir.path().join(constants::MADE_NAME).exists(), "the image has one");
+        assert!(!ground.dir.path().join(constants::CREATED_MARKER_NAME).exists(), "the image has one");
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
     }
@@ -419,7 +413,10 @@ mod tests {
         fs::write(ground.dir.path().join("rootfs/lib/libc.so.6"), LIBC.replace("2.40", "2.2")).unwrap();
         let mut spec = ground.spec();
         let Outcome::Unmanaged(reason) = ground.inject(&mut spec).unwrap() else { panic!() };
-        assert!(reason.starts_with("the image's glibc 2.2 is older than the library needs, 2."), "{reason}");
+        assert!(
+            reason.starts_with("the image's glibc 2.2 is older than the library requirements, 2."),
+            "{reason}"
+        );
         assert_eq!(spec, ground.spec());
         let ground = Ground::new();
         fs::remove_file(ground.dir.path().join("rootfs/lib/libgcc_s.so.1")).unwrap();
@@ -436,6 +433,6 @@ mod tests {
         ground.settings.library = "/nonexistent.so".into();
         let error = format!("{:#}", ground.inject(&mut ground.spec()).unwrap_err());
         assert!(error.contains("/nonexistent.so") && error.contains("install nvshare"), "{error}");
-        assert_eq!(ground.inject(&mut json!({})).unwrap(), Outcome::Untouched("no sign of a GPU"));
+        assert_eq!(ground.inject(&mut json!({})).unwrap(), Outcome::NotSelected("no sign of a GPU"));
     }
 }

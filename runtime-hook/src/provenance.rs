@@ -1,20 +1,20 @@
 //! The image's annotations apart from the user's. What came with an image is a word of its author's, whatever way it
-//! takes: an annotation of the image's counts as the variable of that knob would. A decision on the document alone.
+//! takes: an annotation of the image's counts as the variable of the same option would. A decision on the document alone.
 
 use crate::config::Settings;
 use crate::constants;
-use crate::image_annotations::ImageSaid;
+use crate::image_annotations::ImageAnnotations;
 use crate::spec::{self, yes_or_no};
 use serde_json::{Value, json};
 
 /// The document with the user's annotations alone, what the image may decide as variables, and what is not followed.
-pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Value, Vec<String>) {
+pub(crate) fn separate(spec: &Value, said: &ImageAnnotations, settings: &Settings) -> (Value, Vec<String>) {
     let (mut settled, mut ignored) = (spec.clone(), Vec::new());
     let Some(annotations) = spec.get("annotations").and_then(Value::as_object) else {
         return (settled, ignored);
     };
-    if let ImageSaid::Unknown(why) = said
-        && annotations.keys().any(|name| constants::is_word(name))
+    if let ImageAnnotations::Unknown(why) = said
+        && annotations.keys().any(|name| constants::is_user_annotation(name))
     {
         ignored.push(format!(
             "whether its image or its user gave the annotations {}* cannot be told ({why}): they count as the image's",
@@ -24,12 +24,13 @@ pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Va
     for (name, value) in annotations {
         if name == constants::INJECTED_ANNOTATION {
             // A mark of our own is no manifest's, and an earlier pass may have known more than this one.
-            if matches!(said, ImageSaid::These(_)) && is_images(said, name, value) || !spec::is_injected(spec)
+            if matches!(said, ImageAnnotations::Known(_)) && is_images(said, name, value)
+                || !spec::is_injected(spec)
             {
                 spec::remove_annotation(&mut settled, name);
                 ignored.push(format!("the annotation {name} is ignored: nvshare did not set it"));
             }
-        } else if constants::is_word(name) && is_images(said, name, value) {
+        } else if constants::is_user_annotation(name) && is_images(said, name, value) {
             spec::remove_annotation(&mut settled, name);
             if let Some(reason) = take_as_variable(&mut settled, name, value, settings) {
                 ignored.push(format!("the image's annotation {name} is ignored: {reason}"));
@@ -39,22 +40,22 @@ pub(crate) fn settle(spec: &Value, said: &ImageSaid, settings: &Settings) -> (Va
     (settled, ignored)
 }
 
-fn is_images(said: &ImageSaid, name: &str, value: &Value) -> bool {
+fn is_images(said: &ImageAnnotations, name: &str, value: &Value) -> bool {
     match said {
-        ImageSaid::Nothing => false,
-        ImageSaid::These(all) => {
+        ImageAnnotations::NotHandedOn => false,
+        ImageAnnotations::Known(all) => {
             all.get(name).is_some_and(|values| value.as_str().is_some_and(|value| values.contains(value)))
         }
-        ImageSaid::Unknown(_) => true,
+        ImageAnnotations::Unknown(_) => true,
     }
 }
 
 /// Sets the variable that means the same, if an image may and nobody has; else the reason.
 fn take_as_variable(spec: &mut Value, name: &str, value: &Value, settings: &Settings) -> Option<String> {
     let Some(value) = value.as_str() else { return Some("it is no text".into()) };
-    let knob = constants::KNOBS.iter().find(|knob| knob.annotation == name);
-    let (word, variable) = match (knob, yes_or_no(value)) {
-        (Some(knob), _) => (knob.word, knob.variable),
+    let option = constants::TENANT_OPTIONS.iter().find(|option| option.annotation == name);
+    let (word, variable) = match (option, yes_or_no(value)) {
+        (Some(option), _) => (option.word, option.variable),
         (None, Some(yes)) => (if yes { "enable" } else { "disable" }, constants::ENABLE_VARIABLE),
         (None, None) => return Some("it says neither yes nor no".into()),
     };

@@ -1,18 +1,27 @@
 //! Where the small files of a container lie on the host: beside its bundle's files, or in a directory of all containers.
 
-use crate::bundle::write_whole;
+use crate::bundle::write_atomically;
 use crate::config::Settings;
 use crate::constants;
-use crate::plan::{EtcPreload, Scratch};
+use crate::plan::EtcPreload;
 use anyhow::{Context, Result};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+/// Where a merged `/etc/ld.so.preload` and a policy may be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Scratch<'a> {
+    /// Beside the bundle's files, gone with them.
+    Bundle(&'a Path),
+    /// In a directory of all containers, one file a text.
+    Shared(&'a Path),
+}
 
 /// Writes the merged preload file, at `copy` if the container's programs may write it; where it is.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn preload_file(
+pub fn write_preload_file(
     text: &str,
     file: &EtcPreload,
     copy: Option<PathBuf>,
@@ -24,14 +33,14 @@ pub fn preload_file(
     if !writable && std::fs::read_to_string(&prepared).is_ok_and(|prepared| prepared == text) {
         return Ok(prepared);
     }
-    let path = copy.map_or_else(|| scratch_path(scratch, constants::MERGED_NAME, text), Ok)?;
+    let path = copy.map_or_else(|| path_for(scratch, constants::MERGED_PRELOAD_NAME, text), Ok)?;
     let owner = Some(file.owner).filter(|_| writable);
-    let write = |owner| write_whole(&path, text.as_bytes(), 0o644, owner);
+    let write = |owner| write_atomically(&path, text.as_bytes(), 0o644, owner);
     // Who may not give files away is the container's root itself, or has none to give it to.
     write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
-    let mark = path.with_file_name(constants::MADE_NAME);
+    let mark = path.with_file_name(constants::CREATED_MARKER_NAME);
     match scratch {
-        Scratch::Bundle(_) if file.made => write_whole(&mark, b"", 0o600, None)?,
+        Scratch::Bundle(_) if file.made => write_atomically(&mark, b"", 0o600, None)?,
         // Of an earlier start of the same bundle, if it is there.
         _ => drop(std::fs::remove_file(mark)),
     }
@@ -40,25 +49,25 @@ pub fn preload_file(
 
 /// Where the copy goes that a container's programs may write: on a disk, for in memory they could fill what the host needs
 /// to go on. `copies` is the directory for those whose bundle lies in memory. None: there is no such place.
-pub fn writable_copy(bundle: &Path, copies: &Path) -> Option<PathBuf> {
+pub fn writable_copy_path(bundle: &Path, copies: &Path) -> Option<PathBuf> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     // tmpfs and ramfs (linux/magic.h).
     let in_memory = |directory: &Path| {
         rustix::fs::statfs(directory).is_ok_and(|of| matches!(of.f_type as u64, 0x0102_1994 | 0x8584_58f6))
     };
     if !in_memory(bundle) {
-        return Some(bundle.join(constants::MERGED_NAME));
+        return Some(bundle.join(constants::MERGED_PRELOAD_NAME));
     }
     let mut hasher = DefaultHasher::new();
     bundle.hash(&mut hasher);
     let id = bundle.file_name()?.to_str()?;
     let own = copies.join(format!("{:.64}-{:016x}", id, hasher.finish()));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own);
-    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(constants::MERGED_NAME))
+    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(constants::MERGED_PRELOAD_NAME))
 }
 
 /// Where a small file with this text goes on the host: in a directory of all containers, one file a text.
-pub fn scratch_path(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
+pub fn path_for(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     match scratch {
         Scratch::Bundle(bundle) => Ok(bundle.join(name)),
@@ -75,7 +84,7 @@ pub fn scratch_path(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf>
 /// Removes a copy that lies in a directory of its own in `copies`.
 pub fn remove_copy(copy: &Path, copies: &Path) {
     if let Some(own) = copy.parent().filter(|own| own.parent() == Some(copies)) {
-        for name in [constants::MERGED_NAME, constants::MADE_NAME] {
+        for name in [constants::MERGED_PRELOAD_NAME, constants::CREATED_MARKER_NAME] {
             let _ = std::fs::remove_file(own.join(name));
         }
         let _ = std::fs::remove_dir(own);
@@ -90,19 +99,19 @@ mod tests {
     fn a_container_writes_to_a_disk_and_not_to_the_hosts_memory() {
         let (memory, disk) = (tempfile::tempdir_in("/dev/shm").unwrap(), tempfile::tempdir().unwrap());
         let copies = disk.path().join("copies");
-        let copy = |bundle: &Path| writable_copy(bundle, &copies).unwrap();
+        let copy = |bundle: &Path| writable_copy_path(bundle, &copies).unwrap();
         let bundle = memory.path().join("c1");
         std::fs::create_dir(&bundle).unwrap();
         let own = copy(&bundle);
-        assert!(own.starts_with(&copies) && own.ends_with(constants::MERGED_NAME), "{own:?}");
+        assert!(own.starts_with(&copies) && own.ends_with(constants::MERGED_PRELOAD_NAME), "{own:?}");
         assert_eq!(own, copy(&bundle), "at each start of the container");
         assert_ne!(own, copy(memory.path()));
         std::fs::write(&own, "text").unwrap();
         remove_copy(&own, &copies);
         assert!(!own.parent().unwrap().exists() && copies.exists());
-        assert_eq!(writable_copy(&bundle, memory.path()), None, "no disk to be had");
+        assert_eq!(writable_copy_path(&bundle, memory.path()), None, "no disk to be had");
         let beside = copy(disk.path());
-        assert_eq!(beside, disk.path().join(constants::MERGED_NAME));
+        assert_eq!(beside, disk.path().join(constants::MERGED_PRELOAD_NAME));
         std::fs::write(&beside, "text").unwrap();
         remove_copy(&beside, &copies);
         assert!(beside.exists(), "it goes with its bundle");

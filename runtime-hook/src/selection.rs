@@ -1,22 +1,22 @@
 //! Which containers are ours. A decision on the document alone.
 
 use crate::config::Settings;
-use crate::image_annotations::ImageSaid;
+use crate::image_annotations::ImageAnnotations;
 use crate::{constants, provenance, spec};
 use serde_json::Value;
 
 /// The answer, with its reason for the log and for `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Ours(&'static str),
-    NotOurs(&'static str),
+    Selected(&'static str),
+    Skipped(&'static str),
     /// An earlier pass of ours (another shim, the `precreate` hook) has been here.
-    Already,
+    AlreadyInjected,
 }
 
-/// A document, judged.
+/// A document, selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct Selection {
     pub verdict: Verdict,
     /// The document as we read it: its annotations of ours are the user's.
     pub spec: Value,
@@ -25,63 +25,63 @@ pub struct Judged {
 }
 
 /// Judges a config.json whose image has said `said`.
-pub fn judge(spec: &Value, said: &ImageSaid, settings: &Settings) -> Judged {
-    let (spec, ignored) = provenance::settle(spec, said, settings);
-    Judged { verdict: decide(&spec, settings), spec, ignored }
+pub fn select(spec: &Value, said: &ImageAnnotations, settings: &Settings) -> Selection {
+    let (spec, ignored) = provenance::separate(spec, said, settings);
+    Selection { verdict: decide(&spec, settings), spec, ignored }
 }
 
 /// An explicit annotation decides before an explicit variable, and that before what the container looks like.
 fn decide(spec: &Value, settings: &Settings) -> Verdict {
     if spec::is_injected(spec) {
-        return Verdict::Already;
+        return Verdict::AlreadyInjected;
     }
     // It runs no program of the pod's, and has the pod's annotations.
     if SANDBOX.iter().any(|name| spec::annotation(spec, name) == Some("sandbox")) {
-        return Verdict::NotOurs("the sandbox container of a pod");
+        return Verdict::Skipped("the sandbox container of a pod");
     }
     match spec::annotation(spec, constants::ENABLE_ANNOTATION).and_then(spec::yes_or_no) {
-        Some(true) => return Verdict::Ours("annotation io.nvshare.enable"),
-        Some(false) => return Verdict::NotOurs("annotation io.nvshare.enable"),
+        Some(true) => return Verdict::Selected("annotation io.nvshare.enable"),
+        Some(false) => return Verdict::Skipped("annotation io.nvshare.enable"),
         None => {}
     }
     match spec::variable(spec, constants::ENABLE_VARIABLE).and_then(spec::yes_or_no) {
-        Some(true) if settings.may_set("enable") => return Verdict::Ours("variable NVSHARE_ENABLE"),
-        Some(false) if settings.may_set("disable") => return Verdict::NotOurs("variable NVSHARE_ENABLE"),
+        Some(true) if settings.may_set("enable") => return Verdict::Selected("variable NVSHARE_ENABLE"),
+        Some(false) if settings.may_set("disable") => return Verdict::Skipped("variable NVSHARE_ENABLE"),
         _ => {}
     }
-    if constants::KNOBS.iter().any(|knob| spec::annotation(spec, knob.annotation).is_some()) {
-        return Verdict::Ours("an io.nvshare annotation");
+    if constants::TENANT_OPTIONS.iter().any(|option| spec::annotation(spec, option.annotation).is_some()) {
+        return Verdict::Selected("an io.nvshare annotation");
     }
     if spec::has_cdi_mounts(spec) {
-        return Verdict::Ours("CDI device nvshare.io/gpu");
+        return Verdict::Selected("CDI device nvshare.io/gpu");
     }
     if let Some(devices) = spec::variable(spec, "NVIDIA_VISIBLE_DEVICES")
         && !matches!(devices, "" | "void" | "none")
     {
-        return Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES");
+        return Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES");
     }
     if has_cdi_request(spec) {
-        return Verdict::Ours("a GPU among the CDI annotations");
+        return Verdict::Selected("a GPU among the CDI annotations");
     }
     if spec::variables(spec).any(|(name, value)| is_swarm_gpu(name, value)) {
-        return Verdict::Ours("variable DOCKER_RESOURCE_...");
+        return Verdict::Selected("variable DOCKER_RESOURCE_...");
     }
     if spec::list(spec, "/linux/devices").any(|device| is_gpu_node(spec::text(device, "path"))) {
-        return Verdict::Ours("a GPU among the devices");
+        return Verdict::Selected("a GPU among the devices");
     }
     if spec::mounts(spec).any(|(destination, mount)| {
         is_gpu_node(destination)
             || is_gpu_node(spec::text(mount, "source"))
             || destination.starts_with("/var/run/nvidia-container-devices/")
     }) {
-        return Verdict::Ours("a GPU among the mounts");
+        return Verdict::Selected("a GPU among the mounts");
     }
     let stages = ["/hooks/prestart", "/hooks/createRuntime", "/hooks/createContainer"];
     let mut hooks = stages.iter().flat_map(|stage| spec::list(spec, stage));
     if hooks.any(|hook| is_nvidia_hook(spec::text(hook, "path"))) {
-        return Verdict::Ours("an nvidia hook");
+        return Verdict::Selected("an nvidia hook");
     }
-    Verdict::NotOurs("no sign of a GPU")
+    Verdict::Skipped("no sign of a GPU")
 }
 
 /// Kubernetes asks for devices by annotations (`cdi.k8s.io/NAME: nvidia.com/gpu=0`); those of NVIDIA's own prefix
@@ -185,7 +185,7 @@ mod tests {
             (json!({}), false),
             (json!({"process": 3, "mounts": "x", "linux": [], "annotations": null, "hooks": 1}), false),
         ] {
-            assert_eq!(matches!(decide(&spec, &settings), Verdict::Ours(_)), ours, "{spec}");
+            assert_eq!(matches!(decide(&spec, &settings), Verdict::Selected(_)), ours, "{spec}");
         }
     }
 
@@ -193,14 +193,14 @@ mod tests {
     fn an_explicit_word_decides_first_and_the_annotation_before_the_variable() {
         let settings = Settings::default();
         let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
-        assert_eq!(decide(&spec, &settings), Verdict::NotOurs("variable NVSHARE_ENABLE"));
+        assert_eq!(decide(&spec, &settings), Verdict::Skipped("variable NVSHARE_ENABLE"));
         spec["annotations"] = json!({"io.nvshare.enable": "true"});
-        assert_eq!(decide(&spec, &settings), Verdict::Ours("annotation io.nvshare.enable"));
+        assert_eq!(decide(&spec, &settings), Verdict::Selected("annotation io.nvshare.enable"));
         spec["annotations"] =
             json!({"io.nvshare.injected": "env /dev/nvshare", "io.nvshare.enable": "false"});
-        assert_eq!(decide(&spec, &settings), Verdict::NotOurs("annotation io.nvshare.enable"));
+        assert_eq!(decide(&spec, &settings), Verdict::Skipped("annotation io.nvshare.enable"));
         spec["mounts"] = json!([{"destination": "/dev/nvshare/libnvshare.so"}]);
-        assert_eq!(decide(&spec, &settings), Verdict::Already);
+        assert_eq!(decide(&spec, &settings), Verdict::AlreadyInjected);
     }
 
     /// GUEST: a warning for each sandbox container of a pod with an annotation of ours.
@@ -210,9 +210,9 @@ mod tests {
             let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all"]);
             spec["annotations"] =
                 json!({"io.nvshare.enable": "true", "io.nvshare.weight": "2", name: "container"});
-            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Ours(_)));
+            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Selected(_)));
             spec["annotations"][name] = json!("sandbox");
-            assert!(matches!(decide(&spec, &Settings::default()), Verdict::NotOurs(_)));
+            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Skipped(_)));
         }
     }
 
@@ -220,8 +220,8 @@ mod tests {
     fn an_image_opts_out_only_where_the_policy_lets_it() {
         let settings = Settings { image_may_set: vec!["enable".into()], ..Settings::default() };
         let out = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
-        assert_eq!(decide(&out, &settings), Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES"));
+        assert_eq!(decide(&out, &settings), Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES"));
         let into = with_env(&["NVSHARE_ENABLE=1"]);
-        assert_eq!(decide(&into, &settings), Verdict::Ours("variable NVSHARE_ENABLE"));
+        assert_eq!(decide(&into, &settings), Verdict::Selected("variable NVSHARE_ENABLE"));
     }
 }

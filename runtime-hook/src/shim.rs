@@ -3,8 +3,9 @@
 use crate::argv::{self, Action, Call};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
-use crate::low_level_runtime::{self, LowLevel};
-use crate::plan::{self, Outcome, Scratch};
+use crate::low_level_runtime::{self, LowLevelRuntime};
+use crate::plan::{self, Outcome};
+use crate::scratch::Scratch;
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
 use anyhow::{Result, anyhow, bail};
 use std::ffi::{OsStr, OsString};
@@ -13,34 +14,34 @@ use std::process::ExitCode;
 
 /// The whole of `nvshare-runtime`. Returns only if the runtime below could not be started or must not be.
 pub fn main() -> ExitCode {
-    panic_guard::silence();
+    panic_guard::silence_panics();
     let mut words = std::env::args_os();
     let _ourselves = words.next();
     let words: Vec<OsString> = words.collect();
     let call = argv::parse(&words);
     let loaded = config::load(&config::path());
     let settings = loaded.settings;
-    let become_it = || -> Result<()> {
+    let become_runtime = || -> Result<()> {
         let low_level = low_level_runtime::find(&settings)?;
         if let Err(error) = prepare(&call, &settings, loaded.error, &low_level) {
             match settings.on_error {
                 OnError::Fail => return Err(error),
                 OnError::RunUnmanaged => {
-                    logging::warn(&settings, &named(&call), &format!("not managed: {error:#}"));
+                    logging::warn(&settings, &log_heading(&call), &format!("not managed: {error:#}"));
                 }
             }
         }
         let error = low_level.exec(&words);
         bail!("cannot start {}: {error}", low_level.path().display())
     };
-    if let Err(error) = become_it() {
+    if let Err(error) = become_runtime() {
         logging::fatal(&call, &format!("{error:#}"));
     }
     ExitCode::FAILURE
 }
 
 /// What a warning about this call is headed with: the bundle, as far as the command line tells it.
-fn named(call: &Call) -> String {
+fn log_heading(call: &Call) -> String {
     match &call.action {
         Action::Start { bundle, .. } => {
             let bundle = bundle.as_deref().unwrap_or(Path::new("."));
@@ -51,18 +52,23 @@ fn named(call: &Call) -> String {
     }
 }
 
-fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level: &LowLevel) -> Result<()> {
+fn prepare(
+    call: &Call,
+    settings: &Settings,
+    settings_error: Option<String>,
+    low_level: &LowLevelRuntime,
+) -> Result<()> {
     if call.action == Action::Other {
         return Ok(());
     }
     if let Action::Delete { container } = &call.action {
         // Whatever goes wrong, the container must be deleted.
-        if let Err(error) = panic_guard::caught("nvshare-runtime", || delete(container, call, low_level)) {
-            logging::warn(settings, &named(call), &format!("{error:#}"));
+        if let Err(error) = panic_guard::catch("nvshare-runtime", || delete(container, call, low_level)) {
+            logging::warn(settings, &log_heading(call), &format!("{error:#}"));
         }
         return Ok(());
     }
-    if let Some(error) = misread {
+    if let Some(error) = settings_error {
         bail!("{error}");
     }
     let work = || match &call.action {
@@ -70,7 +76,7 @@ fn prepare(call: &Call, settings: &Settings, misread: Option<String>, low_level:
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
         Action::Delete { .. } | Action::Other => Ok(()),
     };
-    panic_guard::caught("nvshare-runtime", work)
+    panic_guard::catch("nvshare-runtime", work)
 }
 
 fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &Settings) -> Result<()> {
@@ -82,21 +88,21 @@ fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &S
     let name = file.directory().display().to_string();
     done.ignored.iter().for_each(|ignored| logging::warn(settings, &name, ignored));
     match done.outcome {
-        Outcome::Untouched(reason) => logging::debug(call, &format!("{name} is left as it is: {reason}")),
+        Outcome::NotSelected(reason) => logging::debug(call, &format!("{name} is left as it is: {reason}")),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => bail!("{name}: {reason}"),
         Outcome::Unmanaged(reason) => logging::warn(settings, &name, &format!("not managed: {reason}")),
-        Outcome::Managed { lacks, plan } => {
+        Outcome::Managed { degraded, plan } => {
             file.replace()?;
             logging::debug(call, &format!("{name} is managed: {}", plan.mark()));
-            if let Some(lacks) = lacks {
-                logging::warn(settings, &name, &lacks);
+            if let Some(degraded) = degraded {
+                logging::warn(settings, &name, &degraded);
             }
         }
     }
     Ok(())
 }
 
-fn delete(container: &OsStr, call: &Call, low_level: &LowLevel) -> Result<()> {
+fn delete(container: &OsStr, call: &Call, low_level: &LowLevelRuntime) -> Result<()> {
     let Some(state) = low_level.state(&call.scope, container) else {
         return Ok(()); // The runtime below will say the same, better.
     };
@@ -106,7 +112,7 @@ fn delete(container: &OsStr, call: &Call, low_level: &LowLevel) -> Result<()> {
     {
         return Ok(());
     }
-    cleanup::tidy(Path::new(spec::text(&state, "bundle")))
+    cleanup::clean_up(Path::new(spec::text(&state, "bundle")))
 }
 
 fn exec(
@@ -114,7 +120,7 @@ fn exec(
     container: &OsStr,
     call: &Call,
     settings: &Settings,
-    low_level: &LowLevel,
+    low_level: &LowLevelRuntime,
 ) -> Result<()> {
     let Some(state) = low_level.state(&call.scope, container) else {
         return Ok(()); // The runtime below will say the same, better.
@@ -133,8 +139,8 @@ fn exec(
     else {
         return Ok(());
     };
-    let judged = selection::judge(&spec, &image_annotations::image_said(&spec, bundle), settings);
-    let mut annotations = spec::annotation_map(&judged.spec);
+    let selection = selection::select(&spec, &image_annotations::of_container(&spec, bundle), settings);
+    let mut annotations = spec::annotation_map(&selection.spec);
     // An image may have brought the same.
     annotations.insert(constants::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;

@@ -2,8 +2,9 @@
 
 use nvshare_runtime_hook::bundle::JsonFile;
 use nvshare_runtime_hook::config::{self, Settings};
-use nvshare_runtime_hook::plan::{self, Outcome, Scratch};
-use nvshare_runtime_hook::rootfs::{self, Needs, View, open_directory};
+use nvshare_runtime_hook::plan::{self, Outcome};
+use nvshare_runtime_hook::rootfs::{self, Requirements, View, open_directory};
+use nvshare_runtime_hook::scratch::Scratch;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -175,8 +176,8 @@ proptest! {
         fs::write(root.join("lib/libc.so.6"), [&libc[..], b"stable release version ", version.as_bytes()].concat()).unwrap();
         fs::write(root.join("etc/ld.so.preload"), &preload).unwrap();
         let view = View::of_root(open_directory(&root).unwrap());
-        let _ = rootfs::look(&view, None);
-        if let rootfs::Preload::Text { text, .. } = rootfs::preload(&view) {
+        let _ = rootfs::detect_loader(&view, None);
+        if let rootfs::Preload::Text { text, .. } = rootfs::etc_preload(&view) {
             let merged = rootfs::merged_preload(&text, "/dev/nvshare/libnvshare.so");
             prop_assert!(merged.ends_with(&text) && merged.contains("/dev/nvshare/libnvshare.so"));
         }
@@ -197,6 +198,6 @@ proptest! {
         }
         let path = directory.path().join("lib.so");
         fs::write(&path, &bytes).unwrap();
-        let _ = Needs::of(&path);
+        let _ = Requirements::of(&path);
     }
 }

@@ -360,7 +360,7 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
         ground.create();
         // The runtime below makes what it mounts over.
         fs::write(ground.at(file), "").unwrap();
-        let merged = ground.at(constants::MERGED_NAME);
+        let merged = ground.at(constants::MERGED_PRELOAD_NAME);
         let text = fs::read_to_string(&merged).unwrap();
         assert_eq!(text, "/dev/nvshare/libnvshare.so\n");
         fs::write(&merged, text + written).unwrap();
@@ -382,7 +382,7 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
 fn our_line_does_not_stay_where_a_program_has_copied_it() {
     let ground = Ground::new("");
     ground.create();
-    let merged = fs::read_to_string(ground.at(constants::MERGED_NAME)).unwrap();
+    let merged = fs::read_to_string(ground.at(constants::MERGED_PRELOAD_NAME)).unwrap();
     fs::write(ground.at("rootfs/etc/ld.so.preload"), &merged).unwrap();
     let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
     let state =

@@ -2,7 +2,7 @@
 
 use super::podman_hook;
 use crate::config::{self, Settings};
-use crate::rootfs::{self, Libc, Needs, View, open_directory};
+use crate::rootfs::{self, Libc, Requirements, View, open_directory};
 use crate::{constants, low_level_runtime};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
@@ -58,17 +58,18 @@ pub fn run(root: Option<&Path>) -> ExitCode {
 
 fn library(settings: &Settings) -> Finding {
     let path = settings.library.display();
-    let needs = match Needs::of(&settings.library) {
-        Ok(needs) => needs,
+    let requirements = match Requirements::of(&settings.library) {
+        Ok(requirements) => requirements,
         Err(error) => return Bad(format!("library: {error}; install nvshare or set `library`")),
     };
     match statvfs(&settings.library) {
         Ok(found) if found.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
             Bad(format!("library: {path} lies on a filesystem mounted noexec; move it and set `library`"))
         }
-        Ok(_) => {
-            Good(format!("library: {path}, loads with glibc {}.{} or newer", needs.glibc.0, needs.glibc.1))
-        }
+        Ok(_) => Good(format!(
+            "library: {path}, loads with glibc {}.{} or newer",
+            requirements.glibc.0, requirements.glibc.1
+        )),
         Err(error) => Bad(format!("library: {path}: {error}")),
     }
 }
@@ -154,7 +155,7 @@ fn hook_of_podman() -> Finding {
 }
 
 fn kernel() -> Option<Finding> {
-    let (call, error) = crate::hook::detached_mount::absent()?;
+    let (call, error) = crate::hook::detached_mount::unsupported_call()?;
     Some(Note(format!(
         "kernel: {call} is refused here ({error}), so the hooks mount in the older way; containers are managed all the same"
     )))
@@ -177,13 +178,14 @@ fn image(root: &Path, settings: &Settings) -> Finding {
         Ok(root) => View::of_root(root),
         Err(error) => return Bad(format!("rootfs: {error}")),
     };
-    let rootfs::Loading { libc, homes, .. } = match rootfs::look(&view, None) {
+    let rootfs::Loader { libc, library_dirs, .. } = match rootfs::detect_loader(&view, None) {
         Ok(loading) => loading,
         Err(error) => return Bad(format!("rootfs: cannot look into {shown}: {error}")),
     };
     if let Libc::Glibc(version) | Libc::GlibcAndMusl(version) = libc {
-        let missing =
-            Needs::of(&settings.library).ok().and_then(|needs| needs.missing_in(&view, version, &homes));
+        let missing = Requirements::of(&settings.library)
+            .ok()
+            .and_then(|requirements| requirements.missing_in(&view, version, &library_dirs));
         if let Some(reason) = missing {
             return Bad(format!("rootfs: {shown}: {reason}; use another image"));
         }

@@ -2,7 +2,7 @@
 
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError};
-use crate::plan::{self, Prospect};
+use crate::plan::{self, Preview};
 use crate::selection::{self, Verdict};
 use crate::{constants, image_annotations, spec};
 use anyhow::Result;
@@ -27,17 +27,17 @@ pub fn run(path: &Path) -> Result<()> {
     if let Some(mark) = take_mark(&mut spec) {
         println!("edited    by nvshare: {mark}; below, what it was without that");
     }
-    let judged = selection::judge(&spec, &image_annotations::image_said(&spec, &bundle), &settings);
-    for ignored in &judged.ignored {
+    let selection = selection::select(&spec, &image_annotations::of_container(&spec, &bundle), &settings);
+    for ignored in &selection.ignored {
         println!("ignored   {ignored}");
     }
-    let sign = match judged.verdict {
-        Verdict::Ours(sign) => sign,
-        Verdict::NotOurs(reason) => {
+    let sign = match selection.verdict {
+        Verdict::Selected(sign) => sign,
+        Verdict::Skipped(reason) => {
             println!("decision  not ours: {reason}");
             return Ok(());
         }
-        Verdict::Already => {
+        Verdict::AlreadyInjected => {
             println!("decision  managed already");
             return Ok(());
         }
@@ -47,11 +47,11 @@ pub fn run(path: &Path) -> Result<()> {
         OnError::Fail => "it does not start (on_error = \"fail\")",
         OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
     };
-    match plan::prospect(&judged.spec, &bundle, &settings) {
-        Ok(Prospect::Managed { method, place }) => {
+    match plan::preview(&selection.spec, &bundle, &settings) {
+        Ok(Preview::Managed { method, place }) => {
             println!("decision  managed, by {method}, with our files at {place}")
         }
-        Ok(Prospect::Unmanaged(reason)) => println!("decision  {otherwise}: {reason}"),
+        Ok(Preview::Unmanaged(reason)) => println!("decision  {otherwise}: {reason}"),
         Err(error) => println!("decision  {otherwise}: {error:#}"),
     }
     Ok(())

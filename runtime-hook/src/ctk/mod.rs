@@ -12,7 +12,7 @@ mod podman_hook;
 mod toml_tables;
 mod validate;
 
-use crate::bundle::write_whole;
+use crate::bundle::write_atomically;
 use crate::low_level_runtime;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -189,7 +189,7 @@ fn pass_through(output: &std::path::Path) -> Result<()> {
     let below = low_level_runtime::find(&crate::config::load(&crate::config::path()).settings)?;
     let quoted = format!("'{}'", below.path().display().to_string().replace('\'', r"'\''"));
     let script = include_str!("pass-through.sh").replace("@BELOW@", &quoted);
-    write_whole(output, script.as_bytes(), 0o755, None)
+    write_atomically(output, script.as_bytes(), 0o755, None)
 }
 
 /// Replaces a configuration file, keeping the mode of the old one.
@@ -201,5 +201,5 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
     }
     let old = std::fs::metadata(&path).ok();
     let mode = old.as_ref().map_or(0o644, |old| old.permissions().mode() & 0o7777);
-    write_whole(&path, text.as_bytes(), mode, old.map(|old| (old.uid(), old.gid())))
+    write_atomically(&path, text.as_bytes(), mode, old.map(|old| (old.uid(), old.gid())))
 }

@@ -37,7 +37,7 @@ impl Plan {
 
     /// The library's line in `/etc/ld.so.preload`.
     pub fn preload_entry(&self) -> String {
-        if self.stub.is_some() { constants::by_platform(&self.place) } else { self.library_inside() }
+        if self.stub.is_some() { constants::library_by_platform(&self.place) } else { self.library_inside() }
     }
 
     pub fn socket_inside(&self) -> String {
@@ -120,10 +120,10 @@ fn process_env(
         env::preload(entries, &library);
     }
     env::set(entries, constants::SOCKET_VARIABLE, &socket_inside(place));
-    for knob in &constants::KNOBS {
-        match annotations.get(knob.annotation).and_then(Value::as_str) {
-            Some(value) => env::set(entries, knob.variable, value),
-            None if !settings.may_set(knob.word) => env::remove(entries, knob.variable),
+    for option in &constants::TENANT_OPTIONS {
+        match annotations.get(option.annotation).and_then(Value::as_str) {
+            Some(value) => env::set(entries, option.variable, value),
+            None if !settings.may_set(option.word) => env::remove(entries, option.variable),
             None => {}
         }
     }
@@ -133,15 +133,15 @@ fn process_env(
 /// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does
 /// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
 pub fn policy(spec: &Value, settings: &Settings) -> String {
-    let said = |knob: &constants::Knob| {
-        let by_variable = || spec::variable(spec, knob.variable).filter(|_| settings.may_set(knob.word));
-        spec::annotation(spec, knob.annotation).or_else(by_variable)
+    let said = |option: &constants::TenantOption| {
+        let by_variable = || spec::variable(spec, option.variable).filter(|_| settings.may_set(option.word));
+        spec::annotation(spec, option.annotation).or_else(by_variable)
     };
-    let line = |knob: &constants::Knob| {
-        let value = said(knob).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
-        Some(format!("{}={value}\n", knob.variable))
+    let line = |option: &constants::TenantOption| {
+        let value = said(option).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
+        Some(format!("{}={value}\n", option.variable))
     };
-    constants::KNOBS.iter().filter_map(line).collect()
+    constants::TENANT_OPTIONS.iter().filter_map(line).collect()
 }
 
 #[cfg(test)]

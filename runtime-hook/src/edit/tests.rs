@@ -1,5 +1,5 @@
 use super::*;
-use crate::image_annotations::ImageSaid;
+use crate::image_annotations::ImageAnnotations;
 use crate::{selection, spec};
 use oci_spec::runtime::Spec;
 use proptest::prelude::*;
@@ -224,7 +224,7 @@ proptest! {
     #[test]
     fn twice_is_once_and_nothing_panics(spec in any_json()) {
         let settings = Settings::default();
-        let _ = selection::judge(&spec, &ImageSaid::Unknown(String::new()), &settings);
+        let _ = selection::select(&spec, &ImageAnnotations::Unknown(String::new()), &settings);
         let _ = crate::place::free_place(&spec);
         let mut once = spec.clone();
         if inject(&mut once, &plan(), &settings).is_ok() {

@@ -1,8 +1,8 @@
 //! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
 
-use super::detached_mount::{May, Tree};
+use super::detached_mount::{Access, MountSource};
 use crate::config::Settings;
-use crate::rootfs::{self, Found, Libc, Needs, Preload, View, open_directory};
+use crate::rootfs::{self, Found, Libc, Preload, Requirements, View, open_directory};
 use crate::{constants, spec};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
@@ -13,8 +13,8 @@ use std::path::Path;
 /// What to bring in from the host, taken hold of before the host is left.
 #[derive(Debug)]
 pub struct Sources {
-    library: Tree,
-    tenants: Tree,
+    library: MountSource,
+    tenants: MountSource,
 }
 
 impl Sources {
@@ -23,7 +23,10 @@ impl Sources {
         if !tenants.is_dir() {
             bail!("the socket's directory {} is missing; start nvshare-scheduler", tenants.display());
         }
-        Ok(Sources { library: Tree::of_host(&settings.library)?, tenants: Tree::of_host(tenants)? })
+        Ok(Sources {
+            library: MountSource::of_host_path(&settings.library)?,
+            tenants: MountSource::of_host_path(tenants)?,
+        })
     }
 }
 
@@ -34,14 +37,15 @@ pub fn attach(
     spec: &Value,
     place: &str,
     sources: Option<Sources>,
-    needs: &Needs,
+    requirements: &Requirements,
     policy: &str,
 ) -> Result<Result<(), String>> {
     let view = View::of_root(open_directory(root)?);
-    let loading = rootfs::look(&view, Some(spec)).context("cannot look into the container's rootfs")?;
+    let loading =
+        rootfs::detect_loader(&view, Some(spec)).context("cannot look into the container's rootfs")?;
     match loading.libc {
         Libc::Glibc(version) | Libc::GlibcAndMusl(version) => {
-            if let Some(reason) = needs.missing_in(&view, version, &loading.homes) {
+            if let Some(reason) = requirements.missing_in(&view, version, &loading.library_dirs) {
                 return Ok(Err(reason));
             }
         }
@@ -50,7 +54,7 @@ pub fn attach(
     if !loading.reads_preload_file {
         return Ok(Err(format!("the image's loader does not read {}", constants::ETC_PRELOAD)));
     }
-    let (old, in_bind) = match rootfs::preload(&view) {
+    let (old, in_bind) = match rootfs::etc_preload(&view) {
         Preload::Missing => (String::new(), false),
         Preload::Text { text, .. } => (text, is_elsewhere(&view, &view.find(constants::ETC_PRELOAD)?)?),
         Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", constants::ETC_PRELOAD))),
@@ -62,30 +66,31 @@ pub fn attach(
     if let Some(sources) = sources {
         let directory = make_directories(&view, place)?;
         let library = make_file(&directory, constants::LIBRARY_NAME)?;
-        sources.library.set_down(library.as_fd(), May::Map)?;
+        sources.library.mount_over(library.as_fd(), Access::Map)?;
         let run = make_directory(&directory, constants::PLACE_RUN)?;
-        sources.tenants.set_down(run.as_fd(), May::Read)?;
+        sources.tenants.mount_over(run.as_fd(), Access::Read)?;
     }
     if !policy.is_empty() {
         let directory = make_directories(&view, place)?;
         let target = make_file(&directory, constants::CONTAINER_POLICY)?;
-        Tree::of_text(policy, constants::POLICY_NAME, || Ok(directory))?
-            .set_down(target.as_fd(), May::Read)?;
+        MountSource::of_text(policy, constants::POLICY_NAME, || Ok(directory))?
+            .mount_over(target.as_fd(), Access::Read)?;
     }
     let merged = rootfs::merged_preload(&old, &format!("{place}/{}", constants::LIBRARY_NAME));
     if merged != old {
         let directory = || make_directories(&view, place);
         // Programs may write it where they could without us.
         let read_only = spec::is_root_read_only(spec) || in_bind;
-        let may = if read_only { May::Read } else { May::Write };
-        Tree::of_text(&merged, constants::PRELOAD_NAME, directory)?.set_down(target.as_fd(), may)?;
+        let access = if read_only { Access::Read } else { Access::Write };
+        MountSource::of_text(&merged, constants::PRELOAD_NAME, directory)?
+            .mount_over(target.as_fd(), access)?;
     }
     Ok(Ok(()))
 }
 
 /// The file to mount over, made if it is missing and its directory is the image's own.
 fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
-    if let Some(found) = rootfs::there(view.find(constants::ETC_PRELOAD))? {
+    if let Some(found) = rootfs::found_or_none(view.find(constants::ETC_PRELOAD))? {
         return Ok(Ok(found.fd));
     }
     let (directory, name) =

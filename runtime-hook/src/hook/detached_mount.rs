@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// Something to mount.
 #[derive(Debug)]
-pub enum Tree {
+pub enum MountSource {
     /// A detached mount.
     Detached(OwnedFd),
     /// A path of the host, opened when it is set down.
@@ -30,7 +30,7 @@ pub enum Tree {
 
 /// What programs may do with a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum May {
+pub enum Access {
     Read,
     /// Read, and map as a library.
     Map,
@@ -39,28 +39,28 @@ pub enum May {
 }
 
 /// Whether an error says that a call is not to be had here.
-pub fn is_absent(error: Errno) -> bool {
+pub fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
 }
 
 /// The first of the calls for detached mounts that is not to be had here, for `doctor`.
-pub fn absent() -> Option<(&'static str, Errno)> {
+pub fn unsupported_call() -> Option<(&'static str, Errno)> {
     open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .err()
-        .filter(|error| is_absent(*error))
+        .filter(|error| is_unsupported(*error))
         .map(|error| ("open_tree", error))
 }
 
-impl Tree {
+impl MountSource {
     /// What is mounted at a path of the host.
     ///
     /// # Errors
     /// The path cannot be opened.
-    pub fn of_host(path: &Path) -> Result<Tree> {
+    pub fn of_host_path(path: &Path) -> Result<MountSource> {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         match open_tree(CWD, path, flags) {
-            Ok(tree) => Ok(Tree::Detached(tree)),
-            Err(error) if is_absent(error) => Ok(Tree::AtPath(path.to_owned())),
+            Ok(tree) => Ok(MountSource::Detached(tree)),
+            Err(error) if is_unsupported(error) => Ok(MountSource::AtPath(path.to_owned())),
             Err(error) => Err(error).with_context(|| format!("cannot take hold of {}", path.display())),
         }
     }
@@ -74,46 +74,46 @@ impl Tree {
         text: &str,
         name: &'static str,
         directory: impl FnOnce() -> Result<OwnedFd>,
-    ) -> Result<Tree> {
-        let mount = match small_filesystem() {
+    ) -> Result<MountSource> {
+        let mount = match small_tmpfs() {
             Ok(mount) => mount,
-            Err(error) if is_absent(error) => {
+            Err(error) if is_unsupported(error) => {
                 let directory = directory()?;
                 // One of an earlier start.
                 let _ = rustix::fs::unlinkat(&directory, name, rustix::fs::AtFlags::empty());
                 write_file(&directory, name, text)?;
-                return Ok(Tree::Named(directory, name));
+                return Ok(MountSource::Named(directory, name));
             }
             Err(error) => return Err(error).context("cannot make a small tmpfs"),
         };
         write_file(&mount, name, text)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let tree = open_tree(&mount, name, flags).with_context(|| format!("cannot take hold of {name}"))?;
-        Ok(Tree::Detached(tree))
+        Ok(MountSource::Detached(tree))
     }
 
     /// Mounts it over what `target` is open on.
     ///
     /// # Errors
     /// The kernel's, with what was tried.
-    pub fn set_down(self, target: BorrowedFd, may: May) -> Result<()> {
+    pub fn mount_over(self, target: BorrowedFd, access: Access) -> Result<()> {
         let attributes = MountFlags::BIND
             | MountFlags::NOSUID
             | MountFlags::NODEV
-            | match may {
-                May::Read => MountFlags::RDONLY | MountFlags::NOEXEC,
-                May::Map => MountFlags::RDONLY,
-                May::Write => MountFlags::NOEXEC,
+            | match access {
+                Access::Read => MountFlags::RDONLY | MountFlags::NOEXEC,
+                Access::Map => MountFlags::RDONLY,
+                Access::Write => MountFlags::NOEXEC,
             };
         match &self {
-            Tree::Detached(tree) => {
+            MountSource::Detached(tree) => {
                 let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
                 move_mount(tree, "", target, "", flags).context("cannot mount into the container")?;
-                mount_remount(by_number(tree), attributes, "").context("cannot restrict the mount")
+                mount_remount(fd_path(tree), attributes, "").context("cannot restrict the mount")
             }
-            Tree::AtPath(path) => bind(|| openat(CWD, path, OPEN, Mode::empty()), target, attributes)
+            MountSource::AtPath(path) => bind(|| openat(CWD, path, OPEN, Mode::empty()), target, attributes)
                 .with_context(|| format!("cannot mount {} into the container", path.display())),
-            Tree::Named(directory, name) => {
+            MountSource::Named(directory, name) => {
                 bind(|| openat(directory, *name, OPEN | OFlags::NOFOLLOW, Mode::empty()), target, attributes)
                     .with_context(|| format!("cannot mount {name} into the container"))
             }
@@ -123,7 +123,7 @@ impl Tree {
 
 const OPEN: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-fn by_number(fd: &impl AsRawFd) -> String {
+fn fd_path(fd: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
@@ -135,15 +135,15 @@ fn bind(
     attributes: MountFlags,
 ) -> rustix::io::Result<()> {
     let source = open()?;
-    mount_bind(by_number(&source), by_number(&source))?;
+    mount_bind(fd_path(&source), fd_path(&source))?;
     let above = open()?;
-    let done = mount_remount(by_number(&above), attributes, "")
-        .and_then(|()| mount_bind(by_number(&above), by_number(&target)));
-    let undone = unmount(by_number(&above), UnmountFlags::DETACH);
+    let done = mount_remount(fd_path(&above), attributes, "")
+        .and_then(|()| mount_bind(fd_path(&above), fd_path(&target)));
+    let undone = unmount(fd_path(&above), UnmountFlags::DETACH);
     done.and(undone)
 }
 
-fn small_filesystem() -> rustix::io::Result<OwnedFd> {
+fn small_tmpfs() -> rustix::io::Result<OwnedFd> {
     let filesystem = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(filesystem.as_fd(), "mode", "0755")?;
     fsconfig_set_string(filesystem.as_fd(), "size", "1m")?;

@@ -5,7 +5,8 @@
 
 use super::capabilities;
 use crate::config::{self, OnError, Settings};
-use crate::plan::{self, Outcome, Scratch};
+use crate::plan::{self, Outcome};
+use crate::scratch::Scratch;
 use crate::{constants, json, logging, panic_guard, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub fn run() -> ExitCode {
-    panic_guard::silence();
+    panic_guard::silence_panics();
     let mut input = Vec::new();
     let whole = std::io::stdin().read_to_end(&mut input).is_ok();
     capabilities::keep(&[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE]);
@@ -26,7 +27,7 @@ pub fn run() -> ExitCode {
     } else if let Some(error) = loaded.error {
         Err(anyhow!("{error}"))
     } else {
-        panic_guard::caught("nvshare-hook", || edit(&input, &settings))
+        panic_guard::catch("nvshare-hook", || edit(&input, &settings))
     };
     let output = match edited {
         Ok(Some(output)) => output,
@@ -59,7 +60,7 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
     let done = plan::inject(&mut spec, &bundle, scratch, settings)?;
     done.ignored.iter().for_each(|ignored| logging::warn(settings, spec::root_path(&spec), ignored));
     match done.outcome {
-        Outcome::Untouched(_) => Ok(None),
+        Outcome::NotSelected(_) => Ok(None),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => {
             Err(anyhow!("{}: {reason}", spec::root_path(&spec)))
         }
@@ -67,12 +68,12 @@ fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
             logging::warn(settings, spec::root_path(&spec), &format!("not managed: {reason}"));
             Ok(None)
         }
-        Outcome::Managed { lacks, .. } => {
-            if let Some(reason) = json::doubled(input) {
+        Outcome::Managed { degraded, .. } => {
+            if let Some(reason) = json::duplicate_key(input) {
                 bail!("{reason}");
             }
-            if let Some(lacks) = lacks {
-                logging::warn(settings, spec::root_path(&spec), &lacks);
+            if let Some(degraded) = degraded {
+                logging::warn(settings, spec::root_path(&spec), &degraded);
             }
             Ok(Some(serde_json::to_vec(&spec)?))
         }

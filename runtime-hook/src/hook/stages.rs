@@ -5,7 +5,7 @@ use super::attach::{self, Sources};
 use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
-use crate::selection::{self, Judged, Verdict};
+use crate::selection::{self, Selection, Verdict};
 use crate::{image_annotations, logging, panic_guard, place, spec};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
@@ -21,7 +21,7 @@ pub enum Where {
 }
 
 pub fn run(side: Where) -> ExitCode {
-    panic_guard::silence();
+    panic_guard::silence_panics();
     let mut input = Vec::new();
     let _ = std::io::stdin().take(1 << 20).read_to_end(&mut input);
     match side {
@@ -43,7 +43,7 @@ pub fn run(side: Where) -> ExitCode {
     let settings = loaded.settings;
     let done = match loaded.error {
         Some(error) => Err(anyhow::anyhow!("{error}")),
-        None => panic_guard::caught("nvshare-hook", || work(side, &state, &settings)),
+        None => panic_guard::catch("nvshare-hook", || work(side, &state, &settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,15 +63,15 @@ pub fn run(side: Where) -> ExitCode {
 fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    let Judged { verdict, spec, ignored } =
-        selection::judge(&spec, &image_annotations::image_said(&spec, &bundle), settings);
-    if !matches!(verdict, Verdict::Ours(_)) {
+    let Selection { verdict, spec, ignored } =
+        selection::select(&spec, &image_annotations::of_container(&spec, &bundle), settings);
+    if !matches!(verdict, Verdict::Selected(_)) {
         return Ok(());
     }
     ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
     let root = Some(spec::root_path(&spec)).filter(|path| !path.is_empty());
     let root = bundle.join(root.context("config.json names no root")?);
-    let needs = crate::plan::needs(settings)?;
+    let requirements = crate::plan::requirements(settings)?;
     let place = place::choose(&spec);
     let sources = if place.by_cdi { None } else { Some(Sources::of_host(settings)?) };
     if side == Where::Host {
@@ -86,7 +86,7 @@ fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
         &spec,
         place.path,
         sources,
-        &needs,
+        &requirements,
         &crate::edit::policy(&spec, settings),
     )?;
     if let Err(reason) = outcome {

@@ -37,22 +37,22 @@ impl Store {
     }
 
     /// As the shim sees the container.
-    fn said(&self) -> ImageSaid {
+    fn said(&self) -> ImageAnnotations {
         let bundle = self.at(&format!("overlay-containers/{ID}/userdata"));
-        image_said(&json!({"annotations": {"io.nvshare.weight": "9"}}), &bundle)
+        of_container(&json!({"annotations": {"io.nvshare.weight": "9"}}), &bundle)
     }
 
     fn unknown(&self) -> String {
         match self.said() {
-            ImageSaid::Unknown(why) => why,
+            ImageAnnotations::Unknown(why) => why,
             other => panic!("{other:?}"),
         }
     }
 }
 
-fn weights() -> ImageSaid {
+fn weights() -> ImageAnnotations {
     let values = ["8", "9"].map(String::from).into();
-    ImageSaid::These(BTreeMap::from([("io.nvshare.weight".to_owned(), values)]))
+    ImageAnnotations::Known(BTreeMap::from([("io.nvshare.weight".to_owned(), values)]))
 }
 
 #[test]
@@ -66,7 +66,8 @@ fn the_image_is_found_from_all_that_engines_give() {
     {
         fs::copy(store.at(&format!("overlay-{copied}")), store.at(&format!("vfs-{copied}"))).unwrap();
     }
-    let nine = ImageSaid::These(BTreeMap::from([("io.nvshare.weight".to_owned(), ["9".to_owned()].into())]));
+    let nine =
+        ImageAnnotations::Known(BTreeMap::from([("io.nvshare.weight".to_owned(), ["9".to_owned()].into())]));
     let own = format!("overlay-containers/{ID}/userdata");
     for (root, mount, said) in [
         (format!("overlay/{LAYER}/merged"), String::new(), weights()),
@@ -79,7 +80,7 @@ fn the_image_is_found_from_all_that_engines_give() {
             "root": {"path": store.at(&root)},
             "mounts": [{"destination": "/dev/shm", "source": store.at(&mount)}],
         });
-        assert_eq!(image_said(&spec, Path::new("/")), said, "{root} {mount}");
+        assert_eq!(of_container(&spec, Path::new("/")), said, "{root} {mount}");
     }
 }
 
@@ -87,20 +88,20 @@ fn the_image_is_found_from_all_that_engines_give() {
 fn nothing_is_read_where_nothing_hints_at_podman_or_nothing_is_said() {
     let docker = json!({"annotations": {"io.nvshare.weight": "9"}, "root": {"path": "rootfs"}});
     assert_eq!(
-        image_said(&docker, Path::new("/run/containerd/io.containerd.runtime.v2.task/moby/c0ffee")),
-        ImageSaid::Nothing
+        of_container(&docker, Path::new("/run/containerd/io.containerd.runtime.v2.task/moby/c0ffee")),
+        ImageAnnotations::NotHandedOn
     );
     let store = Store::new();
     let bundle = store.at(&format!("overlay-containers/{ID}/userdata"));
     for quiet in [json!({}), json!({"annotations": {"org.other": "x"}}), json!({"annotations": 3})] {
-        assert_eq!(image_said(&quiet, &bundle), ImageSaid::Nothing);
+        assert_eq!(of_container(&quiet, &bundle), ImageAnnotations::NotHandedOn);
     }
     for hint in [
         json!({"annotations": {"io.nvshare.weight": "9", "io.container.manager": "libpod"}}),
         json!({"annotations": {"io.nvshare.weight": "9", "io.podman.annotations.init": "FALSE"}}),
         json!({"annotations": {"io.nvshare.weight": "9"}, "mounts": [{"destination": "/run/.containerenv"}]}),
     ] {
-        assert!(matches!(image_said(&hint, Path::new("/bundle")), ImageSaid::Unknown(_)), "{hint}");
+        assert!(matches!(of_container(&hint, Path::new("/bundle")), ImageAnnotations::Unknown(_)), "{hint}");
     }
 }
 
@@ -108,7 +109,7 @@ fn nothing_is_read_where_nothing_hints_at_podman_or_nothing_is_said() {
 fn a_container_without_an_image_is_the_users() {
     let store = Store::new();
     store.record("volatile-containers.json", &json!([{"id": ID, "layer": LAYER, "image": ""}]));
-    assert_eq!(store.said(), ImageSaid::These(BTreeMap::new()));
+    assert_eq!(store.said(), ImageAnnotations::Known(BTreeMap::new()));
 }
 
 #[test]

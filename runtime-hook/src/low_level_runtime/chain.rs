@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 const LINK: &str = "/memfd:nvshare-runtime-chain";
 const NAME: &str = "nvshare-runtime-chain";
 
-pub(super) fn by_variable() -> Vec<PathBuf> {
-    read(&std::env::var_os(constants::GUARD_VARIABLE).unwrap_or_default())
+pub(super) fn from_variable() -> Vec<PathBuf> {
+    decode(&std::env::var_os(constants::GUARD_VARIABLE).unwrap_or_default())
 }
 
-pub(super) fn by_descriptor() -> Vec<PathBuf> {
+pub(super) fn from_memfd() -> Vec<PathBuf> {
     let text = descriptor().and_then(|path| fs::read(path).ok()).unwrap_or_default();
-    read(&OsString::from_vec(text))
+    decode(&OsString::from_vec(text))
 }
 
 /// The inherited file in memory, by its name among our descriptors.
@@ -33,7 +33,7 @@ fn descriptor() -> Option<PathBuf> {
 }
 
 /// Hands the chain to a script by descriptor. A runtime of its own gets none that it would not get without us.
-pub(super) fn keep(below: &Path, chain: &[PathBuf]) {
+pub(super) fn hand_to_script(below: &Path, chain: &[PathBuf]) {
     if !is_script(below) {
         return;
     }
@@ -45,8 +45,8 @@ pub(super) fn keep(below: &Path, chain: &[PathBuf]) {
         let _stays_open = made.into_raw_fd();
         Some(path.into())
     });
-    let text = written(chain);
-    if let (Some(path), Ok(_room)) = (path, fsize_limit::room_for(text.len() as u64)) {
+    let text = encode(chain);
+    if let (Some(path), Ok(_limit)) = (path, fsize_limit::raise_for(text.len() as u64)) {
         let _ = fs::write(path, text.as_bytes());
     }
 }
@@ -57,7 +57,7 @@ fn is_script(path: &Path) -> bool {
 }
 
 /// One word for all: colons separate them.
-pub(super) fn written(chain: &[PathBuf]) -> OsString {
+pub(super) fn encode(chain: &[PathBuf]) -> OsString {
     let mut text = Vec::new();
     for path in chain {
         if !text.is_empty() {
@@ -74,12 +74,12 @@ pub(super) fn written(chain: &[PathBuf]) -> OsString {
     OsString::from_vec(text)
 }
 
-fn read(text: &OsStr) -> Vec<PathBuf> {
+fn decode(text: &OsStr) -> Vec<PathBuf> {
     let words = text.as_bytes().split(|byte| *byte == b':').filter(|word| !word.is_empty());
-    words.map(|word| PathBuf::from(OsString::from_vec(unescaped(word)))).collect()
+    words.map(|word| PathBuf::from(OsString::from_vec(unescape(word)))).collect()
 }
 
-fn unescaped(word: &[u8]) -> Vec<u8> {
+fn unescape(word: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((first, after)) = rest.split_first() {
@@ -99,7 +99,7 @@ fn unescaped(word: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn shown(chain: &[PathBuf]) -> String {
+pub(super) fn display(chain: &[PathBuf]) -> String {
     chain.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
@@ -111,8 +111,8 @@ mod tests {
     fn any_path_comes_back() {
         let chain: Vec<PathBuf> =
             ["/a:b/runc", "/%3A", "/%25:", "/plain"].iter().map(PathBuf::from).collect();
-        assert_eq!(read(&written(&chain)), chain);
-        assert_eq!(read(OsStr::new("/a::/b")), ["/a", "/b"].map(PathBuf::from));
-        assert!(read(OsStr::new("")).is_empty());
+        assert_eq!(decode(&encode(&chain)), chain);
+        assert_eq!(decode(OsStr::new("/a::/b")), ["/a", "/b"].map(PathBuf::from));
+        assert!(decode(OsStr::new("")).is_empty());
     }
 }

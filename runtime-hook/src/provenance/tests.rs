@@ -1,13 +1,13 @@
 use super::*;
-use crate::selection::{Judged, Verdict, judge};
+use crate::selection::{Selection, Verdict, select};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn these(all: &[(&str, &str)]) -> ImageSaid {
+fn these(all: &[(&str, &str)]) -> ImageAnnotations {
     let mut said = BTreeMap::<String, BTreeSet<String>>::new();
     for (name, value) in all {
         said.entry((*name).to_owned()).or_default().insert((*value).to_owned());
     }
-    ImageSaid::These(said)
+    ImageAnnotations::Known(said)
 }
 
 fn gpu(env: &[&str], annotations: Value) -> Value {
@@ -16,8 +16,8 @@ fn gpu(env: &[&str], annotations: Value) -> Value {
 }
 
 /// The variables and annotations of ours that are left, and what is said of the rest.
-fn left(spec: &Value, said: &ImageSaid) -> (Vec<String>, Vec<String>, String) {
-    let Judged { spec, ignored, .. } = judge(spec, said, &Settings::default());
+fn left(spec: &Value, said: &ImageAnnotations) -> (Vec<String>, Vec<String>, String) {
+    let Selection { spec, ignored, .. } = select(spec, said, &Settings::default());
     let env =
         spec["process"]["env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap().to_owned());
     let annotations = spec::annotation_map(&spec);
@@ -42,7 +42,7 @@ fn what_an_image_says_counts_as_a_variable_and_what_the_user_says_as_it_is() {
         assert_eq!(env, of_image, "{name}");
         assert_eq!(annotations.is_empty(), !of_user, "{name}");
         assert!(ignored.contains(why) && ignored.is_empty() == why.is_empty(), "{name}: {ignored}");
-        for user in [ImageSaid::Nothing, these(&[(name, "another"), ("io.nvshare.x", value)])] {
+        for user in [ImageAnnotations::NotHandedOn, these(&[(name, "another"), ("io.nvshare.x", value)])] {
             let kept = (vec![], vec![name.to_owned()], String::new());
             assert_eq!(left(&spec, &user), kept, "{name}, {user:?}");
         }
@@ -60,7 +60,7 @@ fn a_variable_is_nearer_to_the_user_than_an_images_annotation() {
 #[test]
 fn where_it_cannot_be_told_who_said_it_the_image_did() {
     let spec = gpu(&[], json!({"io.nvshare.priority": "high", "org.other": "x"}));
-    let (env, annotations, ignored) = left(&spec, &ImageSaid::Unknown("no record".into()));
+    let (env, annotations, ignored) = left(&spec, &ImageAnnotations::Unknown("no record".into()));
     assert_eq!((env.len(), annotations), (0, vec!["org.other".to_owned()]));
     assert!(ignored.contains("cannot be told (no record): they count as the image's"), "{ignored}");
     assert!(ignored.contains("priority is not in [runtime] image_may_set"), "{ignored}");
@@ -71,40 +71,40 @@ fn an_images_word_opts_in_and_out_as_its_variable_would() {
     let said = these(&[("io.nvshare.enable", "false")]);
     let spec = gpu(&[], json!({"io.nvshare.enable": "false"}));
     assert_eq!(
-        judge(&spec, &said, &Settings::default()).verdict,
-        Verdict::NotOurs("variable NVSHARE_ENABLE")
+        select(&spec, &said, &Settings::default()).verdict,
+        Verdict::Skipped("variable NVSHARE_ENABLE")
     );
     let strict = Settings { image_may_set: vec![], ..Settings::default() };
-    let judged = judge(&spec, &said, &strict);
-    assert_eq!(judged.verdict, Verdict::Ours("variable NVIDIA_VISIBLE_DEVICES"));
-    assert!(judged.ignored[0].contains("disable is not in"), "{:?}", judged.ignored);
+    let selection = select(&spec, &said, &strict);
+    assert_eq!(selection.verdict, Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES"));
+    assert!(selection.ignored[0].contains("disable is not in"), "{:?}", selection.ignored);
     // An image's knob makes no GPU container of one that is none.
     let spec = json!({"annotations": {"io.nvshare.priority": "high"}});
-    let judged = judge(&spec, &these(&[("io.nvshare.priority", "high")]), &Settings::default());
-    assert_eq!(judged.verdict, Verdict::NotOurs("no sign of a GPU"));
+    let selection = select(&spec, &these(&[("io.nvshare.priority", "high")]), &Settings::default());
+    assert_eq!(selection.verdict, Verdict::Skipped("no sign of a GPU"));
 }
 
 #[test]
 fn the_mark_is_believed_with_our_mounts_and_only_if_the_image_has_not_brought_it() {
     let mounts = |place: &str| json!([{"destination": format!("{place}/libnvshare.so"), "source": "/x"}]);
-    let unknown = ImageSaid::Unknown("x".into());
+    let unknown = ImageAnnotations::Unknown("x".into());
     let ours = "env /dev/nvshare";
     for (mark, place, said, already) in [
-        (ours, "/dev/nvshare", ImageSaid::Nothing, true),
+        (ours, "/dev/nvshare", ImageAnnotations::NotHandedOn, true),
         (ours, "/dev/nvshare", unknown.clone(), true),
-        ("file /.nvshare", "/.nvshare", ImageSaid::Nothing, true),
-        (ours, "/run/nvshare", ImageSaid::Nothing, false),
-        (ours, "/elsewhere", ImageSaid::Nothing, false),
-        ("env /elsewhere", "/elsewhere", ImageSaid::Nothing, false),
+        ("file /.nvshare", "/.nvshare", ImageAnnotations::NotHandedOn, true),
+        (ours, "/run/nvshare", ImageAnnotations::NotHandedOn, false),
+        (ours, "/elsewhere", ImageAnnotations::NotHandedOn, false),
+        ("env /elsewhere", "/elsewhere", ImageAnnotations::NotHandedOn, false),
         ("x", "/dev/nvshare", unknown, false),
-        ("", "/dev/nvshare", ImageSaid::Nothing, false),
+        ("", "/dev/nvshare", ImageAnnotations::NotHandedOn, false),
         (ours, "/dev/nvshare", these(&[("io.nvshare.injected", ours)]), false),
     ] {
         let mut spec = gpu(&[], json!({"io.nvshare.injected": mark}));
         spec["mounts"] = mounts(place);
-        let judged = judge(&spec, &said, &Settings::default());
-        assert_eq!(judged.verdict == Verdict::Already, already, "{mark:?} at {place}, {said:?}");
-        assert_eq!(judged.ignored.len(), usize::from(!already), "{mark:?} at {place}, {said:?}");
-        assert!(already || spec::annotation_map(&judged.spec).is_empty(), "{mark:?} at {place}, {said:?}");
+        let selection = select(&spec, &said, &Settings::default());
+        assert_eq!(selection.verdict == Verdict::AlreadyInjected, already, "{mark:?} at {place}, {said:?}");
+        assert_eq!(selection.ignored.len(), usize::from(!already), "{mark:?} at {place}, {said:?}");
+        assert!(already || spec::annotation_map(&selection.spec).is_empty(), "{mark:?} at {place}, {said:?}");
     }
 }

@@ -23,10 +23,10 @@ pub enum Libc {
 
 /// The answer for one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loading {
+pub struct Loader {
     pub libc: Libc,
     /// The directory of glibc's loader, with its own libraries, if it is none of the usual ones.
-    pub homes: Vec<String>,
+    pub library_dirs: Vec<String>,
     /// That loader reads `/etc/ld.so.preload`: Nix has another name for it.
     pub reads_preload_file: bool,
 }
@@ -49,17 +49,17 @@ const LIBC_LIMIT: u64 = 64 << 20;
 ///
 /// # Errors
 /// The files could not be looked at. What is not there is an answer.
-pub fn look(view: &View, spec: Option<&Value>) -> io::Result<Loading> {
+pub fn detect_loader(view: &View, spec: Option<&Value>) -> io::Result<Loader> {
     let named = spec.and_then(|spec| program::loader_of(view, spec));
     let of_musl = |path: &String| is_musl(path.rsplit('/').next().unwrap_or_default().as_bytes());
     let musl = named.as_ref().is_some_and(of_musl) || has_musl(view)?;
-    let mut loading = Loading { libc: Libc::Neither, homes: Vec::new(), reads_preload_file: true };
+    let mut loading = Loader { libc: Libc::Neither, library_dirs: Vec::new(), reads_preload_file: true };
     let mut version = None;
     for loader in named.iter().filter(|path| !of_musl(path)).map(String::as_str).chain([LOADER]) {
-        let Some(found) = there(view.find(loader))? else { continue };
-        let homes = [found.path().parent(), Path::new(loader).parent()].into_iter().flatten();
-        loading.homes = homes.filter_map(Path::to_str).map(String::from).collect();
-        let directories = loading.homes.iter().map(String::as_str).chain(DIRECTORIES);
+        let Some(found) = found_or_none(view.find(loader))? else { continue };
+        let library_dirs = [found.path().parent(), Path::new(loader).parent()].into_iter().flatten();
+        loading.library_dirs = library_dirs.filter_map(Path::to_str).map(String::from).collect();
+        let directories = loading.library_dirs.iter().map(String::as_str).chain(DIRECTORIES);
         let mut libraries: Vec<_> = directories.map(|directory| format!("{directory}/libc.so.6")).collect();
         libraries.push(loader.to_owned());
         for library in libraries {
@@ -85,8 +85,8 @@ pub fn look(view: &View, spec: Option<&Value>) -> io::Result<Loading> {
 }
 
 fn has_musl(view: &View) -> io::Result<bool> {
-    let Some(lib) = there(view.find("/lib"))? else { return Ok(false) };
-    let Some(names) = there(lib.names())? else { return Ok(false) };
+    let Some(lib) = found_or_none(view.find("/lib"))? else { return Ok(false) };
+    let Some(names) = found_or_none(lib.names())? else { return Ok(false) };
     Ok(names.iter().any(|name| is_musl(name.as_bytes())))
 }
 
@@ -98,7 +98,7 @@ fn is_musl(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// Any but those by which a path leads nowhere.
-pub fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+pub fn found_or_none<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     use rustix::io::Errno;
     match found {
         Ok(found) => Ok(Some(found)),
@@ -113,7 +113,7 @@ pub fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
 /// The bytes of a file; none for what is no file.
 fn content(view: &View, path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(found) = there(view.find(path))?.filter(super::Found::is_file) {
+    if let Some(found) = found_or_none(view.find(path))?.filter(super::Found::is_file) {
         found.open()?.take(LIBC_LIMIT).read_to_end(&mut bytes)?;
     }
     Ok(bytes)

@@ -5,8 +5,8 @@ mod program;
 mod requirements;
 mod view;
 
-pub use libc_kind::{Libc, Loading, look, there};
-pub use requirements::{Needs, newest_glibc};
+pub use libc_kind::{Libc, Loader, detect_loader, found_or_none};
+pub use requirements::{Requirements, newest_glibc};
 pub use view::{Found, View, open_directory};
 
 use std::io::{self, Read};
@@ -25,16 +25,16 @@ pub enum Preload {
     Unusable(String),
 }
 
-pub fn preload(view: &View) -> Preload {
+pub fn etc_preload(view: &View) -> Preload {
     match view.find(crate::constants::ETC_PRELOAD) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Preload::Missing,
         Err(error) => Preload::Unusable(error.to_string()),
-        Ok(found) => preload_at(&found),
+        Ok(found) => read_preload(&found),
     }
 }
 
 /// The same of a file that was found.
-pub fn preload_at(found: &Found) -> Preload {
+pub fn read_preload(found: &Found) -> Preload {
     match read_text(found) {
         Ok(text) => Preload::Text { text, in_bind: found.in_bind },
         Err(error) => Preload::Unusable(error.to_string()),

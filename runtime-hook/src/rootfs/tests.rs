@@ -19,8 +19,8 @@ fn glibc_tree(root: &Path) {
     symlink("x86_64-linux-gnu/ld-2.31.so", root.join("usr/lib/ld-linux-aarch64.so.1")).unwrap();
 }
 
-fn look(view: &View) -> Libc {
-    super::look(view, None).unwrap().libc
+fn libc_of(view: &View) -> Libc {
+    super::detect_loader(view, None).unwrap().libc
 }
 
 fn spec(root: &Path, mounts: Value) -> Value {
@@ -38,7 +38,7 @@ fn a_rootfs_that_podman_mounts_later_is_found_in_its_storage() {
     fs::create_dir_all(&empty).unwrap();
     fs::create_dir_all(&bundle).unwrap();
     glibc_tree(&dir.path().join("overlay/abc1/merged"));
-    let look_from = || look(&View::of_spec(&bundle, &spec(&empty, json!([]))).unwrap());
+    let look_from = || libc_of(&View::of_spec(&bundle, &spec(&empty, json!([]))).unwrap());
     assert_eq!(look_from(), Libc::Neither);
     let records = |layer| json!([{"id": "c0", "layer": "x"}, {"id": "c1", "layer": layer}]).to_string();
     let file = dir.path().join("overlay-containers/volatile-containers.json");
@@ -55,15 +55,15 @@ fn a_rootfs_that_podman_mounts_later_is_found_in_its_storage() {
 #[test]
 fn the_libc_of_an_image_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(look(&view(dir.path(), json!([]))), Libc::Neither);
+    assert_eq!(libc_of(&view(dir.path(), json!([]))), Libc::Neither);
     glibc_tree(dir.path());
-    assert_eq!(look(&view(dir.path(), json!([]))), Libc::Glibc((2, 31)));
+    assert_eq!(libc_of(&view(dir.path(), json!([]))), Libc::Glibc((2, 31)));
     fs::write(dir.path().join("usr/lib/ld-musl-x86_64.so.1"), "").unwrap();
-    assert_eq!(look(&view(dir.path(), json!([]))), Libc::GlibcAndMusl((2, 31)));
+    assert_eq!(libc_of(&view(dir.path(), json!([]))), Libc::GlibcAndMusl((2, 31)));
     fs::write(dir.path().join("usr/lib/x86_64-linux-gnu/libc.so.6"), "gcompat").unwrap();
-    assert_eq!(look(&view(dir.path(), json!([]))), Libc::Musl);
+    assert_eq!(libc_of(&view(dir.path(), json!([]))), Libc::Musl);
     fs::remove_file(dir.path().join("usr/lib/ld-musl-x86_64.so.1")).unwrap();
-    assert_eq!(look(&view(dir.path(), json!([]))), Libc::Unknown);
+    assert_eq!(libc_of(&view(dir.path(), json!([]))), Libc::Unknown);
 }
 
 #[test]
@@ -73,10 +73,10 @@ fn the_hosts_directories_as_volumes_are_looked_into() {
     let bind =
         |path: &str| json!({"destination": path, "type": "bind", "source": host.path().join(&path[1..])});
     let volumes = json!([bind("/usr"), bind("/lib"), bind("/lib64")]);
-    assert_eq!(look(&view(image.path(), volumes)), Libc::Glibc((2, 31)));
+    assert_eq!(libc_of(&view(image.path(), volumes)), Libc::Glibc((2, 31)));
     let hidden =
         json!([bind("/usr"), bind("/lib"), bind("/lib64"), {"destination": "/lib64", "type": "tmpfs"}]);
-    assert_eq!(look(&view(image.path(), hidden)), Libc::Neither);
+    assert_eq!(libc_of(&view(image.path(), hidden)), Libc::Neither);
 }
 
 /// The start of a 64-bit program that names its loader.
@@ -141,15 +141,15 @@ fn the_loader_is_the_one_that_the_program_names() {
             let mut spec = spec(root, json!([]));
             spec["process"] = json!({"args": args, "cwd": "/bin", "env": ["PATH=/nowhere:/opt"]});
             let view = View::of_spec(Path::new("/"), &spec).unwrap();
-            let loading = super::look(&view, Some(&spec)).unwrap();
+            let loading = super::detect_loader(&view, Some(&spec)).unwrap();
             assert_eq!((loading.libc, loading.reads_preload_file), (Libc::Glibc((2, 31)), reads), "{args}");
-            let needs = Needs { glibc: (2, 17), libraries: vec!["libm.so.6".into()] };
-            assert_eq!(needs.missing_in(&view, (2, 31), &loading.homes), None);
+            let requirements = Requirements { glibc: (2, 17), libraries: vec!["libm.so.6".into()] };
+            assert_eq!(requirements.missing_in(&view, (2, 31), &loading.library_dirs), None);
             fs::write(root.join("lib/ld-musl-x86_64.so.1"), "").unwrap();
-            assert_eq!(super::look(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
+            assert_eq!(super::detect_loader(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
             fs::remove_file(root.join("lib/ld-musl-x86_64.so.1")).unwrap();
         }
-        assert_eq!(look(&view(root, json!([]))), Libc::Neither, "no program names it");
+        assert_eq!(libc_of(&view(root, json!([]))), Libc::Neither, "no program names it");
     }
 }
 
@@ -162,7 +162,7 @@ fn a_program_of_musl_is_known_by_its_own_word() {
     let mut spec = spec(dir.path(), json!([]));
     spec["process"] = json!({"args": ["/program"]});
     let view = View::of_spec(Path::new("/"), &spec).unwrap();
-    assert_eq!(super::look(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
+    assert_eq!(super::detect_loader(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
 }
 
 /// GUEST: an overlay volume over /usr.
@@ -183,22 +183,22 @@ fn an_overlay_is_looked_through() {
     };
     let overlay = json!([{"destination": "/usr", "type": "overlay", "source": "overlay",
         "options": options(&lower.path().join("usr").display().to_string())}]);
-    assert_eq!(look(&view(image.path(), overlay.clone())), Libc::Glibc((2, 31)));
+    assert_eq!(libc_of(&view(image.path(), overlay.clone())), Libc::Glibc((2, 31)));
     fs::create_dir_all(upper.path().join("lib/x86_64-linux-gnu")).unwrap();
     fs::write(upper.path().join("lib/x86_64-linux-gnu/libc.so.6"), GLIBC.replace("2.31", "2.36")).unwrap();
-    assert_eq!(look(&view(image.path(), overlay.clone())), Libc::Glibc((2, 36)), "the upper one is seen");
+    assert_eq!(libc_of(&view(image.path(), overlay.clone())), Libc::Glibc((2, 36)), "the upper one is seen");
     assert!(
         view(image.path(), overlay.clone()).find("/usr/lib/x86_64-linux-gnu/ld-2.31.so").unwrap().in_bind
     );
     fs::write(upper.path().join("lib64"), "a file hides the directory below it").unwrap();
-    assert_eq!(look(&view(image.path(), overlay)), Libc::Neither);
+    assert_eq!(libc_of(&view(image.path(), overlay)), Libc::Neither);
 }
 
 /// GUEST: EMFILE in the shim.
 #[test]
 fn what_cannot_be_looked_at_is_not_missing() {
     use rustix::io::Errno;
-    let error = |errno: Errno| there::<()>(Err(errno.into()));
+    let error = |errno: Errno| found_or_none::<()>(Err(errno.into()));
     for nowhere in [Errno::NOENT, Errno::NOTDIR, Errno::LOOP] {
         assert!(matches!(error(nowhere), Ok(None)));
     }
@@ -218,21 +218,21 @@ fn no_symlink_leads_out_of_the_image() {
         let image = tempfile::tempdir().unwrap();
         fs::create_dir(image.path().join("etc")).unwrap();
         symlink(&target, image.path().join("etc/ld.so.preload")).unwrap();
-        assert_eq!(preload(&view(image.path(), json!([]))), Preload::Missing, "{target}");
+        assert_eq!(etc_preload(&view(image.path(), json!([]))), Preload::Missing, "{target}");
     }
     let image = tempfile::tempdir().unwrap();
     symlink("/proc/self/root", image.path().join("etc")).unwrap();
-    assert_eq!(preload(&view(image.path(), json!([]))), Preload::Missing);
+    assert_eq!(etc_preload(&view(image.path(), json!([]))), Preload::Missing);
     let image = tempfile::tempdir().unwrap();
     symlink("etc", image.path().join("etc")).unwrap();
-    assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
+    assert!(matches!(etc_preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
 }
 
 #[test]
 fn what_is_no_text_file_is_not_read() {
     let image = tempfile::tempdir().unwrap();
     fs::create_dir_all(image.path().join("etc/ld.so.preload")).unwrap();
-    assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
+    assert!(matches!(etc_preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::remove_dir(image.path().join("etc/ld.so.preload")).unwrap();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(
@@ -243,13 +243,13 @@ fn what_is_no_text_file_is_not_read() {
         0,
     )
     .unwrap();
-    assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
+    assert!(matches!(etc_preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::remove_file(image.path().join("etc/ld.so.preload")).unwrap();
     fs::write(image.path().join("etc/ld.so.preload"), vec![b'x'; 70_000]).unwrap();
-    assert!(matches!(preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
+    assert!(matches!(etc_preload(&view(image.path(), json!([]))), Preload::Unusable(_)));
     fs::write(image.path().join("etc/ld.so.preload"), "/a.so\n").unwrap();
     assert_eq!(
-        preload(&view(image.path(), json!([]))),
+        etc_preload(&view(image.path(), json!([]))),
         Preload::Text { text: "/a.so\n".into(), in_bind: false }
     );
 }
@@ -261,7 +261,7 @@ fn a_destination_behind_a_symlink_is_met() {
     fs::create_dir_all(image.path().join("private/etc")).unwrap();
     symlink("/private/etc", image.path().join("etc")).unwrap();
     let view = view(image.path(), json!([{"destination": "/etc", "type": "bind", "source": host.path()}]));
-    assert_eq!(preload(&view), Preload::Text { text: "/h.so\n".into(), in_bind: true });
+    assert_eq!(etc_preload(&view), Preload::Text { text: "/h.so\n".into(), in_bind: true });
     assert!(view.find("/private/etc/ld.so.preload").unwrap().in_bind);
 }
 

@@ -4,7 +4,8 @@ use nvshare_runtime_hook::argv::{self, Action};
 use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
-use nvshare_runtime_hook::plan::{self, Outcome, Scratch};
+use nvshare_runtime_hook::plan::{self, Outcome};
+use nvshare_runtime_hook::scratch::Scratch;
 use nvshare_runtime_hook::{place, spec};
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};
@@ -29,10 +30,10 @@ pub fn document(bytes: &[u8]) {
                 assert!(spec::has_mounts(&edited, &plan.place));
                 let mut again = edited.clone();
                 let outcome = inject(&mut again);
-                assert!(matches!(outcome, Ok(Outcome::Untouched(_))), "{outcome:?}");
+                assert!(matches!(outcome, Ok(Outcome::NotSelected(_))), "{outcome:?}");
                 assert_eq!(again, edited);
             }
-            Ok(Outcome::Untouched(_) | Outcome::Unmanaged(_)) => assert_eq!(edited, spec),
+            Ok(Outcome::NotSelected(_) | Outcome::Unmanaged(_)) => assert_eq!(edited, spec),
             // Dropped by the caller.
             Err(_) => {}
         }

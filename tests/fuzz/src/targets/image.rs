@@ -1,6 +1,6 @@
 //! What lies in an image, and the library's own file.
 use nvshare_runtime_hook::config::Settings;
-use nvshare_runtime_hook::rootfs::{self, Libc, Needs, Preload, View, open_directory};
+use nvshare_runtime_hook::rootfs::{self, Libc, Preload, Requirements, View, open_directory};
 use nvshare_runtime_hook::{constants, edit};
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub fn preload(bytes: &[u8]) {
     const OURS: &str = "/dev/nvshare/libnvshare.so";
     with(|ground| {
         ground.put("rootfs/etc/ld.so.preload", bytes);
-        let Preload::Text { text, .. } = rootfs::preload(&ground.view()) else {
+        let Preload::Text { text, .. } = rootfs::etc_preload(&ground.view()) else {
             assert!(std::str::from_utf8(bytes).is_err() || bytes.len() > 64 * 1024);
             return;
         };
@@ -95,9 +95,15 @@ pub fn libc(bytes: &[u8]) {
     with(|ground| {
         ground.put("rootfs/lib/libc.so.6", bytes);
         let view = ground.view();
-        if let Libc::Glibc(version) = rootfs::look(&view, None).expect("the files can be looked at").libc {
-            let needs = Needs { glibc: constants::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
-            assert_eq!(needs.missing_in(&view, version, &[]).is_some(), version < constants::GLIBC_FLOOR);
+        if let Libc::Glibc(version) =
+            rootfs::detect_loader(&view, None).expect("the files can be looked at").libc
+        {
+            let requirements =
+                Requirements { glibc: constants::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
+            assert_eq!(
+                requirements.missing_in(&view, version, &[]).is_some(),
+                version < constants::GLIBC_FLOOR
+            );
         }
     });
 }
@@ -106,8 +112,8 @@ pub fn libc(bytes: &[u8]) {
 pub fn elf(bytes: &[u8]) {
     with(|ground| {
         ground.put("file.so", bytes);
-        if let Ok(needs) = Needs::of(&ground.directory().join("file.so")) {
-            assert!(needs.glibc >= constants::GLIBC_FLOOR);
+        if let Ok(requirements) = Requirements::of(&ground.directory().join("file.so")) {
+            assert!(requirements.glibc >= constants::GLIBC_FLOOR);
         }
     });
 }
