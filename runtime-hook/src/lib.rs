@@ -8,6 +8,7 @@
 //! * [`image_annotations`] finds out which annotations came with the image, [`provenance`] separates them from the
 //!   user's, [`selection`] decides whether a container is to be managed;
 //! * [`rootfs`] finds out which loader and C library a container's programs have;
+//! * [`preload`] finds out how that loader can be told of the library, or why the container is [`unmanageable`];
 //! * [`plan`] turns the decision into a plan, [`place`] chooses where our files go in the container, [`scratch`] where
 //!   they lie on the host, and [`edit`] carries the plan out on the JSON document;
 //! * [`low_level_runtime`] finds and executes the runtime below;
@@ -37,6 +38,7 @@ pub mod low_level_runtime;
 pub mod panic_guard;
 pub mod place;
 pub mod plan;
+pub mod preload;
 pub mod provenance;
 pub mod rootfs;
 pub mod scratch;
@@ -44,3 +46,4 @@ pub mod selection;
 pub mod shim;
 pub mod spec;
 mod stub_library;
+pub mod unmanageable;

@@ -1,16 +1,18 @@
 //! From a container's document and files to a plan, and the plan carried out on the document.
 
 use crate::bundle::write_atomically;
-use crate::config::{Method, Settings};
+use crate::config::Settings;
 use crate::constants;
 use crate::edit::{self, Plan};
 use crate::image_annotations::{self, ImageAnnotations};
-use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View};
+use crate::preload::methods;
+use crate::rootfs::{self, View};
 use crate::scratch::{Scratch, path_for, writable_copy_path, write_preload_file};
 use crate::selection::{self, Selection, Verdict};
-use crate::{place, spec, stub_library};
-use anyhow::{Context, Result, anyhow, bail};
-use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
+use crate::unmanageable::{Failure, Unmanageable};
+use crate::{place, stub_library};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use serde_json::Value;
 use std::path::Path;
 
@@ -20,7 +22,7 @@ pub enum Outcome {
     /// Not one of ours; the document is as it was.
     NotSelected(&'static str),
     /// One of ours that cannot load the library, and why; the document is as it was.
-    Unmanaged(String),
+    Unmanaged(Unmanageable),
     /// The document has been edited; what could not be had is for the log, once the edit is in use.
     Managed { plan: Plan, degraded: Option<String> },
 }
@@ -71,9 +73,10 @@ fn inject_with(
 /// Edits a document of ours, whose annotations are the user's.
 fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
-    let methods = match methods(&view, spec, settings)? {
+    let methods = match methods(&view, spec, settings) {
         Ok(methods) => methods,
-        Err(reason) => return Ok(Outcome::Unmanaged(reason)),
+        Err(Failure::Container(reason)) => return Ok(Outcome::Unmanaged(reason)),
+        Err(Failure::Host(error)) => return Err(error),
     };
     host_is_ready(settings)?;
     let mut plan = Plan {
@@ -119,7 +122,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
             }
         }
     }
-    edit::inject(spec, &plan, settings).map_err(|error| anyhow!("config.json: {error}"))?;
+    edit::inject(spec, &plan, settings).context("config.json")?;
     Ok(Outcome::Managed { plan, degraded })
 }
 
@@ -127,7 +130,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
 #[derive(Debug)]
 pub enum Preview {
     Managed { method: &'static str, place: &'static str },
-    Unmanaged(String),
+    Unmanaged(Unmanageable),
 }
 
 /// Foresees [`plan`] for a document that has been judged to be ours.
@@ -136,9 +139,10 @@ pub enum Preview {
 /// As [`plan`].
 pub fn preview(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Preview> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
-    let methods = match methods(&view, spec, settings)? {
+    let methods = match methods(&view, spec, settings) {
         Ok(methods) => methods,
-        Err(reason) => return Ok(Preview::Unmanaged(reason)),
+        Err(Failure::Container(reason)) => return Ok(Preview::Unmanaged(reason)),
+        Err(Failure::Host(error)) => return Err(error),
     };
     host_is_ready(settings)?;
     let method = if methods.file.is_some() { constants::ETC_PRELOAD } else { "LD_PRELOAD" };
@@ -150,107 +154,6 @@ fn has_32_bits(view: &View) -> Result<bool> {
     let found = || view.find("/lib/ld-linux.so.2");
     Ok(cfg!(target_arch = "x86_64")
         && rootfs::found_or_none(found()).context("cannot look into the container's rootfs")?.is_some())
-}
-
-/// What reaches this container's programs.
-struct Methods {
-    /// `LD_PRELOAD` would harm none of them.
-    env: bool,
-    /// `/etc/ld.so.preload`, where it can be had. It is taken alone then: an environment also reaches programs that the
-    /// library is not for (of musl, of 32 bits, below another root), which complain or do not start.
-    file: Option<EtcPreload>,
-}
-
-/// The container's `/etc/ld.so.preload` as its programs would find it without us.
-pub struct EtcPreload {
-    /// Empty if there is none.
-    pub text: String,
-    /// There is none, so that the runtime below makes an empty file to mount over.
-    pub made: bool,
-    /// Nobody in the container could write it.
-    pub read_only: bool,
-    /// The host's ids of the container's root.
-    pub owner: (u32, u32),
-}
-
-/// The methods that reach this container's programs without harming any; or why there are none.
-fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Result<Methods, String>> {
-    let Loader { libc, library_dirs, reads_preload_file } =
-        rootfs::detect_loader(view, Some(spec)).context("cannot look into the container's rootfs")?;
-    let (version, env) = match libc {
-        Libc::Glibc(version) => (version, true),
-        // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
-        Libc::GlibcAndMusl(version) => (version, false),
-        Libc::Musl => return Ok(Err("the image's programs use musl, which cannot load the library".into())),
-        Libc::Unknown => return Ok(Err("the version of the image's glibc cannot be told".into())),
-        Libc::Neither => return Ok(Err("the image has no dynamic loader that we know".into())),
-    };
-    if let Some(reason) = requirements(settings)?.missing_in(view, version, &library_dirs) {
-        return Ok(Err(reason));
-    }
-    // What cannot be looked at is no reason for the other method.
-    rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
-        .context("cannot look into the container's rootfs")?;
-    let env = env && settings.preload != Method::File;
-    let file = match settings.preload {
-        Method::Env => Err("it is switched off".into()),
-        _ if !reads_preload_file => Err("the image's loader does not read it".into()),
-        _ => file(view, spec),
-    };
-    match file {
-        Err(reason) if !env => {
-            let path = constants::ETC_PRELOAD;
-            Ok(Err(format!("LD_PRELOAD cannot be used and {path} cannot either: {reason}")))
-        }
-        file => Ok(Ok(Methods { env, file: file.ok() })),
-    }
-}
-
-/// What the library needs of an image.
-pub fn requirements(settings: &Settings) -> Result<Requirements> {
-    Requirements::of(&settings.library)
-        .map_err(|error| anyhow!("the library cannot be used: {error}; install nvshare or set `library`"))
-}
-
-/// What lies at `/etc/ld.so.preload`, or why nothing can be mounted there.
-fn file(view: &View, spec: &Value) -> Result<EtcPreload, String> {
-    let read_only = spec::is_root_read_only(spec);
-    let owner = spec::host_ids_of_root(spec);
-    match rootfs::etc_preload(view) {
-        // What would be written to the host's own file must not end in a copy.
-        Preload::Text { text, in_bind } => {
-            Ok(EtcPreload { text, made: false, read_only: read_only || in_bind, owner })
-        }
-        Preload::Unusable(reason) => Err(reason),
-        Preload::Missing => {
-            mountpoint(view).map(|()| EtcPreload { text: String::new(), made: true, read_only, owner })
-        }
-    }
-}
-
-/// Whether the runtime below can make the missing `/etc/ld.so.preload`. Runtimes differ in what they do with
-/// a symlink that leads nowhere: crun 1.8 refuses to start.
-fn mountpoint(view: &View) -> Result<(), String> {
-    let mut home = view.find("/").map_err(|error| error.to_string())?;
-    for name in ["etc", "ld.so.preload"] {
-        let path = if name == "etc" { "/etc" } else { constants::ETC_PRELOAD };
-        match rootfs::found_or_none(view.find(path)).map_err(|error| format!("{path}: {error}"))? {
-            Some(found) if found.is_directory() => home = found,
-            Some(_) => return Err(format!("{path} is no directory")),
-            None if home.names().map_err(|error| error.to_string())?.iter().any(|known| known == name) => {
-                return Err(format!("{path} is a symlink that leads nowhere"));
-            }
-            None => break,
-        }
-    }
-    if home.in_bind {
-        return Err("it would be made in a directory of the host".into());
-    }
-    let flags = fstatvfs(&home.fd).map_err(|error| error.to_string())?.f_flag;
-    if flags.contains(StatVfsMountFlags::RDONLY) {
-        return Err("the rootfs is read-only and lacks it".into());
-    }
-    Ok(())
 }
 
 /// What has to be right on the host before a container can be pointed to it.
@@ -280,6 +183,7 @@ fn utf8(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec;
     use serde_json::json;
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -413,15 +317,14 @@ mod tests {
         fs::write(ground.dir.path().join("rootfs/lib/libc.so.6"), LIBC.replace("2.40", "2.2")).unwrap();
         let mut spec = ground.spec();
         let Outcome::Unmanaged(reason) = ground.inject(&mut spec).unwrap() else { panic!() };
-        assert!(
-            reason.starts_with("the image's glibc 2.2 is older than the library requirements, 2."),
-            "{reason}"
-        );
+        assert!(matches!(reason, Unmanageable::GlibcTooOld { found: (2, 2), .. }), "{reason}");
+        let said = reason.to_string();
+        assert!(said.starts_with("the image's glibc 2.2 is older than the library needs, 2."), "{said}");
         assert_eq!(spec, ground.spec());
         let ground = Ground::new();
         fs::remove_file(ground.dir.path().join("rootfs/lib/libgcc_s.so.1")).unwrap();
         let Outcome::Unmanaged(reason) = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
-        assert_eq!(reason, "the library needs libgcc_s.so.1, which the image lacks");
+        assert_eq!(reason.to_string(), "the library needs libgcc_s.so.1, which the image lacks");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::bundle::write_atomically;
 use crate::config::Settings;
 use crate::constants;
-use crate::plan::EtcPreload;
+use crate::preload::EtcPreload;
 use anyhow::{Context, Result};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use crate::low_level_runtime::{self, LowLevelRuntime};
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -145,6 +145,6 @@ fn exec(
     annotations.insert(constants::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;
     let edited = edit::inject_exec(&mut file.value, &annotations, settings)
-        .map_err(|error| anyhow!("{}: {error}", process.display()))?;
+        .with_context(|| process.display().to_string())?;
     if edited { file.replace() } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use super::podman_hook;
 use crate::config::{self, Settings};
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
-use crate::{constants, low_level_runtime};
+use crate::{constants, low_level_runtime, preload};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
@@ -60,7 +60,7 @@ fn library(settings: &Settings) -> Finding {
     let path = settings.library.display();
     let requirements = match Requirements::of(&settings.library) {
         Ok(requirements) => requirements,
-        Err(error) => return Bad(format!("library: {error}; install nvshare or set `library`")),
+        Err(error) => return Bad(format!("library: {error:#}; install nvshare or set `library`")),
     };
     match statvfs(&settings.library) {
         Ok(found) if found.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
@@ -178,30 +178,19 @@ fn image(root: &Path, settings: &Settings) -> Finding {
         Ok(root) => View::of_root(root),
         Err(error) => return Bad(format!("rootfs: {error}")),
     };
-    let rootfs::Loader { libc, library_dirs, .. } = match rootfs::detect_loader(&view, None) {
-        Ok(loading) => loading,
+    let loader = match rootfs::detect_loader(&view, None) {
+        Ok(loader) => loader,
         Err(error) => return Bad(format!("rootfs: cannot look into {shown}: {error}")),
     };
-    if let Libc::Glibc(version) | Libc::GlibcAndMusl(version) = libc {
-        let missing = Requirements::of(&settings.library)
-            .ok()
-            .and_then(|requirements| requirements.missing_in(&view, version, &library_dirs));
-        if let Some(reason) = missing {
-            return Bad(format!("rootfs: {shown}: {reason}; use another image"));
-        }
-    }
-    match libc {
-        Libc::Glibc(version) => Good(format!("rootfs: {shown} has glibc {}.{}", version.0, version.1)),
-        Libc::GlibcAndMusl(version) => Good(format!(
-            "rootfs: {shown} has glibc {}.{} and musl; programs of glibc are managed",
-            version.0, version.1
-        )),
-        Libc::Musl => {
-            Bad(format!("rootfs: {shown} uses musl, which cannot load the library; use an image with glibc"))
-        }
-        Libc::Unknown => Bad(format!("rootfs: {shown} has a glibc whose version cannot be told")),
-        Libc::Neither => {
-            Bad(format!("rootfs: {shown} has no dynamic loader; static programs cannot be managed"))
-        }
-    }
+    // A library that cannot be read has a finding of its own.
+    let requirements = Requirements::of(&settings.library).unwrap_or_default();
+    let (major, minor) = match preload::check(&view, &loader, &requirements) {
+        Ok(version) => version,
+        Err(reason) => return Bad(format!("rootfs: {shown}: {reason}; use another image")),
+    };
+    let musl = match loader.libc {
+        Libc::GlibcAndMusl(_) => " and musl; programs of glibc are managed",
+        _ => "",
+    };
+    Good(format!("rootfs: {shown} has glibc {major}.{minor}{musl}"))
 }

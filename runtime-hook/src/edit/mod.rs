@@ -8,6 +8,7 @@ pub use env::preload_list;
 use crate::config::Settings;
 use crate::{constants, spec};
 use serde_json::{Map, Value, json};
+use std::fmt;
 
 /// What to put into a container. All paths of the host are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,24 +60,47 @@ fn socket_inside(place: &str) -> String {
     format!("{place}/{}/{}", constants::PLACE_RUN, constants::TENANT_SOCKET)
 }
 
+/// A part of a document that has to be edited is not what the OCI specification says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    NotAnObject(&'static str),
+    NotAList(&'static str),
+    /// Our annotation, with this value.
+    UnknownPlace(String),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Malformed::NotAnObject(part) => write!(f, "{part} is not an object"),
+            Malformed::NotAList(part) => write!(f, "{part} is not a list"),
+            Malformed::UnknownPlace(mark) => {
+                write!(f, "annotation {} names no place: `{mark}`", constants::INJECTED_ANNOTATION)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
 /// Carries out the plan on a config.json. On an error the document may be half edited and must be dropped.
 /// Doing it twice is doing it once.
 ///
 /// # Errors
 /// A part of the document that has to be extended is not what the OCI specification says; the message names it.
-pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), String> {
+pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), Malformed> {
     let annotations = spec::annotation_map(spec);
-    let top = spec.as_object_mut().ok_or("the document is not an object")?;
+    let top = spec.as_object_mut().ok_or(Malformed::NotAnObject("the document"))?;
     mounts::add(top, plan)?;
     if let Some(process) = top.get_mut("process") {
-        let process = process.as_object_mut().ok_or("`process` is not an object")?;
+        let process = process.as_object_mut().ok_or(Malformed::NotAnObject("`process`"))?;
         process_env(process, plan.env.then(|| plan.library_inside()), &plan.place, &annotations, settings)?;
     }
     let annotations = top.entry("annotations").or_insert_with(|| json!({}));
     if annotations.is_null() {
         *annotations = json!({});
     }
-    let annotations = annotations.as_object_mut().ok_or("`annotations` is not an object")?;
+    let annotations = annotations.as_object_mut().ok_or(Malformed::NotAnObject("`annotations`"))?;
     annotations.insert(constants::INJECTED_ANNOTATION.into(), plan.mark().into());
     Ok(())
 }
@@ -87,19 +111,19 @@ pub fn inject_exec(
     process: &mut Value,
     annotations: &Map<String, Value>,
     settings: &Settings,
-) -> Result<bool, String> {
+) -> Result<bool, Malformed> {
     let Some(mark) = annotations.get(constants::INJECTED_ANNOTATION).and_then(Value::as_str) else {
         return Ok(false);
     };
     let (methods, place) = mark.split_once(' ').unwrap_or((mark, constants::PLACE));
     if !constants::is_place(place) {
-        return Err(format!("annotation {} names no place: `{mark}`", constants::INJECTED_ANNOTATION));
+        return Err(Malformed::UnknownPlace(mark.to_owned()));
     }
     let library = methods
         .split('+')
         .any(|method| method == "env")
         .then(|| format!("{place}/{}", constants::LIBRARY_NAME));
-    let process = process.as_object_mut().ok_or("the process document is not an object")?;
+    let process = process.as_object_mut().ok_or(Malformed::NotAnObject("the process document"))?;
     process_env(process, library, place, annotations, settings)?;
     Ok(true)
 }
@@ -110,12 +134,12 @@ fn process_env(
     place: &str,
     annotations: &Map<String, Value>,
     settings: &Settings,
-) -> Result<(), String> {
+) -> Result<(), Malformed> {
     let entries = process.entry("env").or_insert_with(|| json!([]));
     if entries.is_null() {
         *entries = json!([]);
     }
-    let entries = entries.as_array_mut().ok_or("`process.env` is not a list")?;
+    let entries = entries.as_array_mut().ok_or(Malformed::NotAList("`process.env`"))?;
     if let Some(library) = library {
         env::preload(entries, &library);
     }

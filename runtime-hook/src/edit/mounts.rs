@@ -1,6 +1,6 @@
 //! The mounts. Listed in config.json they are resolved by the runtime, inside the rootfs, in this order.
 
-use super::Plan;
+use super::{Malformed, Plan};
 use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 ///
 /// A bind in a user namespace must keep the restrictions of the filesystem that it comes from; asking for
 /// all of them (but `noexec` for the library) keeps them whatever they are.
-pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), String> {
+pub fn add(spec: &mut Map<String, Value>, plan: &Plan) -> Result<(), Malformed> {
     let mounts = spec.entry("mounts").or_insert_with(|| json!([]));
     if mounts.is_null() {
         *mounts = json!([]);
     }
-    let mounts = mounts.as_array_mut().ok_or("`mounts` is not a list")?;
+    let mounts = mounts.as_array_mut().ok_or(Malformed::NotAList("`mounts`"))?;
     let library = ["bind", "ro", "nosuid", "nodev", "private"];
     add_one(mounts, &plan.library, &plan.library_inside(), &library);
     if let Some(stub) = &plan.stub {

@@ -2,8 +2,9 @@
 
 use super::detached_mount::{Access, MountSource};
 use crate::config::Settings;
-use crate::rootfs::{self, Found, Libc, Preload, Requirements, View, open_directory};
-use crate::{constants, spec};
+use crate::rootfs::{self, Found, Preload, Requirements, View, open_directory};
+use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
+use crate::{constants, preload, spec};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
 use serde_json::Value;
@@ -30,8 +31,11 @@ impl Sources {
     }
 }
 
-/// Puts the sources below `place` (without sources they are there already) and the merged
-/// `/etc/ld.so.preload` over the image's. The inner error: this image cannot load the library.
+/// Puts the sources below `place` (without sources they are there already) and the merged `/etc/ld.so.preload` over the
+/// image's.
+///
+/// # Errors
+/// The image cannot load the library, or something cannot be mounted.
 pub fn attach(
     root: &Path,
     spec: &Value,
@@ -39,30 +43,23 @@ pub fn attach(
     sources: Option<Sources>,
     requirements: &Requirements,
     policy: &str,
-) -> Result<Result<(), String>> {
-    let view = View::of_root(open_directory(root)?);
-    let loading =
+) -> Result<(), Failure> {
+    let view = View::of_root(open_directory(root).context("cannot look into the container's rootfs")?);
+    let loader =
         rootfs::detect_loader(&view, Some(spec)).context("cannot look into the container's rootfs")?;
-    match loading.libc {
-        Libc::Glibc(version) | Libc::GlibcAndMusl(version) => {
-            if let Some(reason) = requirements.missing_in(&view, version, &loading.library_dirs) {
-                return Ok(Err(reason));
-            }
-        }
-        other => return Ok(Err(format!("the image cannot load the library: {other:?}"))),
-    }
-    if !loading.reads_preload_file {
-        return Ok(Err(format!("the image's loader does not read {}", constants::ETC_PRELOAD)));
+    preload::check(&view, &loader, requirements)?;
+    if !loader.reads_preload_file {
+        return Err(unusable(PreloadFileError::IgnoredByLoader));
     }
     let (old, in_bind) = match rootfs::etc_preload(&view) {
         Preload::Missing => (String::new(), false),
-        Preload::Text { text, .. } => (text, is_elsewhere(&view, &view.find(constants::ETC_PRELOAD)?)?),
-        Preload::Unusable(reason) => return Ok(Err(format!("{}: {reason}", constants::ETC_PRELOAD))),
+        Preload::Text { text, .. } => {
+            let found = view.find(constants::ETC_PRELOAD).context(constants::ETC_PRELOAD)?;
+            (text, is_elsewhere(&view, &found)?)
+        }
+        Preload::Unusable(reason) => return Err(unusable(PreloadFileError::Unreadable(reason))),
     };
-    let target = match preload_target(&view)? {
-        Ok(target) => target,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    let target = preload_target(&view)?;
     if let Some(sources) = sources {
         let directory = make_directories(&view, place)?;
         let library = make_file(&directory, constants::LIBRARY_NAME)?;
@@ -85,25 +82,31 @@ pub fn attach(
         MountSource::of_text(&merged, constants::PRELOAD_NAME, directory)?
             .mount_over(target.as_fd(), access)?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
-/// The file to mount over, made if it is missing and its directory is the image's own.
-fn preload_target(view: &View) -> Result<Result<OwnedFd, String>> {
-    if let Some(found) = rootfs::found_or_none(view.find(constants::ETC_PRELOAD))? {
-        return Ok(Ok(found.fd));
+fn unusable(reason: PreloadFileError) -> Failure {
+    Unmanageable::PreloadFile(reason).into()
+}
+
+/// The file to mount over, created if it is missing and its directory is the image's own.
+fn preload_target(view: &View) -> Result<OwnedFd, Failure> {
+    let found = rootfs::found_or_none(view.find(constants::ETC_PRELOAD)).context(constants::ETC_PRELOAD)?;
+    if let Some(found) = found {
+        return Ok(found.fd);
     }
     let (directory, name) =
         constants::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
+    let inaccessible = |path, error| unusable(PreloadFileError::Inaccessible { path, error });
     let etc: Found = match view.find(directory) {
         Ok(found) if found.is_directory() => found,
-        Ok(_) => return Ok(Err(format!("{directory} is no directory"))),
-        Err(error) => return Ok(Err(format!("{directory}: {error}"))),
+        Ok(_) => return Err(unusable(PreloadFileError::NotADirectory(directory))),
+        Err(error) => return Err(inaccessible(directory, error.to_string())),
     };
     if is_elsewhere(view, &etc)? {
-        return Ok(Err(format!("{} would be made in a volume", constants::ETC_PRELOAD)));
+        return Err(unusable(PreloadFileError::InAVolume));
     }
-    Ok(make_file(&etc.fd, name).map_err(|error| format!("{}: {error:#}", constants::ETC_PRELOAD)))
+    make_file(&etc.fd, name).map_err(|error| inaccessible(constants::ETC_PRELOAD, format!("{error:#}")))
 }
 
 /// Whether something lies on another filesystem than the root, so that it may be the host's own.

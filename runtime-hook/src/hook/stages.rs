@@ -6,7 +6,8 @@ use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::config::{self, OnError, Settings};
 use crate::selection::{self, Selection, Verdict};
-use crate::{image_annotations, logging, panic_guard, place, spec};
+use crate::unmanageable::Failure;
+use crate::{image_annotations, logging, panic_guard, place, preload, spec};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -71,7 +72,7 @@ fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
     ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
     let root = Some(spec::root_path(&spec)).filter(|path| !path.is_empty());
     let root = bundle.join(root.context("config.json names no root")?);
-    let requirements = crate::plan::requirements(settings)?;
+    let requirements = preload::requirements(settings)?;
     let place = place::choose(&spec);
     let sources = if place.by_cdi { None } else { Some(Sources::of_host(settings)?) };
     if side == Where::Host {
@@ -81,19 +82,13 @@ fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
         }
         capabilities::keep(&[Cap::CAP_SYS_ADMIN, Cap::CAP_DAC_OVERRIDE, Cap::CAP_DAC_READ_SEARCH]);
     }
-    let outcome = attach::attach(
+    attach::attach(
         Path::new(&root),
         &spec,
         place.path,
         sources,
         &requirements,
         &crate::edit::policy(&spec, settings),
-    )?;
-    if let Err(reason) = outcome {
-        if settings.on_error == OnError::Fail {
-            bail!("{reason}");
-        }
-        logging::warn(settings, &state.container, &format!("not managed: {reason}"));
-    }
-    Ok(())
+    )
+    .map_err(Failure::into_error)
 }

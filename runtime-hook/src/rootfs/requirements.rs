@@ -1,6 +1,8 @@
 //! What the library itself needs: where that is missing, the loader refuses to start any program with it.
 
 use super::view::View;
+use crate::unmanageable::Unmanageable;
+use anyhow::{Context, Result};
 use object::elf::{DT_NEEDED, FileHeader64};
 use object::read::elf::{Dyn, FileHeader};
 use object::{Endianness, ReadCache, ReadRef};
@@ -21,27 +23,34 @@ impl Requirements {
     ///
     /// # Errors
     /// The file cannot be read or is not a 64-bit ELF file; the message names it.
-    pub fn of(path: &Path) -> Result<Requirements, String> {
-        let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    pub fn of(path: &Path) -> Result<Requirements> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
         let cache = ReadCache::new(file);
-        read(&cache).map_err(|error| format!("{}: {error}", path.display()))
+        read(&cache).with_context(|| path.display().to_string())
     }
 
-    /// Why an image with this glibc does not have what is needed, if it does not. `library_dirs`: directories of libraries beside
-    /// the usual ones.
-    pub fn missing_in(&self, view: &View, version: (u32, u32), library_dirs: &[String]) -> Option<String> {
+    /// Whether an image with this glibc has all of it. `library_dirs`: directories of libraries beside the usual ones.
+    ///
+    /// # Errors
+    /// What the image lacks.
+    pub fn check(
+        &self,
+        view: &View,
+        version: (u32, u32),
+        library_dirs: &[String],
+    ) -> Result<(), Unmanageable> {
         if version < self.glibc {
-            let ((major, minor), (least_major, least_minor)) = (version, self.glibc);
-            return Some(format!(
-                "the image's glibc {major}.{minor} is older than the library needs, {least_major}.{least_minor}"
-            ));
+            return Err(Unmanageable::GlibcTooOld { found: version, required: self.glibc });
         }
         let has = |name: &str| {
-            let directories = library_dirs.iter().map(String::as_str).chain(super::libc_kind::DIRECTORIES);
-            directories.into_iter().any(|directory| view.find(&format!("{directory}/{name}")).is_ok())
+            let mut directories =
+                library_dirs.iter().map(String::as_str).chain(super::libc_kind::DIRECTORIES);
+            directories.any(|directory| view.find(&format!("{directory}/{name}")).is_ok())
         };
-        let missing = self.libraries.iter().find(|name| !name.starts_with("ld-linux") && !has(name))?;
-        Some(format!("the library needs {missing}, which the image lacks"))
+        match self.libraries.iter().find(|name| !name.starts_with("ld-linux") && !has(name)) {
+            Some(missing) => Err(Unmanageable::MissingLibrary(missing.clone())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -144,7 +144,7 @@ fn the_loader_is_the_one_that_the_program_names() {
             let loading = super::detect_loader(&view, Some(&spec)).unwrap();
             assert_eq!((loading.libc, loading.reads_preload_file), (Libc::Glibc((2, 31)), reads), "{args}");
             let requirements = Requirements { glibc: (2, 17), libraries: vec!["libm.so.6".into()] };
-            assert_eq!(requirements.missing_in(&view, (2, 31), &loading.library_dirs), None);
+            assert_eq!(requirements.check(&view, (2, 31), &loading.library_dirs), Ok(()));
             fs::write(root.join("lib/ld-musl-x86_64.so.1"), "").unwrap();
             assert_eq!(super::detect_loader(&view, Some(&spec)).unwrap().libc, Libc::GlibcAndMusl((2, 31)));
             fs::remove_file(root.join("lib/ld-musl-x86_64.so.1")).unwrap();

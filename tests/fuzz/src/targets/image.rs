@@ -100,10 +100,7 @@ pub fn libc(bytes: &[u8]) {
         {
             let requirements =
                 Requirements { glibc: constants::GLIBC_FLOOR, libraries: vec!["libc.so.6".into()] };
-            assert_eq!(
-                requirements.missing_in(&view, version, &[]).is_some(),
-                version < constants::GLIBC_FLOOR
-            );
+            assert_eq!(requirements.check(&view, version, &[]).is_err(), version < constants::GLIBC_FLOOR);
         }
     });
 }
