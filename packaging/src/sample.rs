@@ -16,7 +16,7 @@ pub struct Setting {
 
 /// The whole file.
 pub fn text() -> String {
-    format!("{}\n{}", nvshare_scheduler::settings::sample(), nvshare_runtime_hook::config::SAMPLE)
+    format!("{}\n{}", nvshare_scheduler::settings::sample(), nvshare_runtime_hook::settings::SAMPLE)
 }
 
 /// Every setting of the file, in its order.
@@ -68,6 +68,6 @@ mod tests {
     fn the_file_is_right_for_both_readers() {
         let read = nvshare_scheduler::settings::load(&text(), "config.toml", &[]);
         assert_eq!(read.unwrap(), nvshare_scheduler::settings::Settings::default());
-        assert_eq!(nvshare_runtime_hook::config::parse(&text()).error, None);
+        assert_eq!(nvshare_runtime_hook::settings::parse(&text()).error, None);
     }
 }

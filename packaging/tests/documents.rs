@@ -1,6 +1,6 @@
 //! The command lines and settings that README.md and docs show are such as the programs take.
 use clap::Parser;
-use nvshare_runtime_hook::{config, ctk};
+use nvshare_runtime_hook::{ctk, settings as runtime_settings};
 use nvshare_scheduler::{cli, ctl, settings};
 use std::fs;
 use std::path::Path;
@@ -70,10 +70,14 @@ fn every_setting_that_is_shown_is_one() {
         for block in text.split("```toml\n").skip(1) {
             let block = block.split("```").next().unwrap_or_default();
             settings::load(block, &name, &[]).unwrap();
-            let loaded = config::parse(block);
+            let loaded = runtime_settings::parse(block);
             assert_eq!(loaded.error, None, "{name}: {block}");
             if block.contains("[runtime]") {
-                assert_eq!(loaded.settings, config::Settings::default(), "{name} shows the defaults");
+                assert_eq!(
+                    loaded.settings,
+                    runtime_settings::Settings::default(),
+                    "{name} shows the defaults"
+                );
             }
             seen += 1;
         }

@@ -13,7 +13,7 @@
 //!   they lie on the host, and [`edit`] carries the plan out on the JSON document;
 //! * [`low_level_runtime`] finds and executes the runtime below;
 //! * [`cleanup`] removes our files from a container that has ended;
-//! * [`config`] is the table of settings, [`constants`] the table of names;
+//! * [`settings`] is the table of settings, [`constants`] the table of names;
 //! * `json` and `fsize_limit` prevent that a document loses a key, or that a process is killed, when a file is written;
 //! * [`logging`] reports failures, and [`panic_guard`] turns our panics into errors.
 //!
@@ -25,7 +25,6 @@
 pub mod argv;
 pub mod bundle;
 pub mod cleanup;
-pub mod config;
 pub mod constants;
 pub mod ctk;
 pub mod edit;
@@ -43,6 +42,7 @@ pub mod provenance;
 pub mod rootfs;
 pub mod scratch;
 pub mod selection;
+pub mod settings;
 pub mod shim;
 pub mod spec;
 mod stub_library;

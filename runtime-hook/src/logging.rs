@@ -2,8 +2,8 @@
 //! those are the container's own.
 
 use crate::argv::Call;
-use crate::config::Settings;
 use crate::fsize_limit;
+use crate::settings::Settings;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -2,8 +2,8 @@
 
 mod chain;
 
-use crate::config::Settings;
 use crate::constants;
+use crate::settings::Settings;
 use anyhow::{Result, bail};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;

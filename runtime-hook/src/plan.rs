@@ -1,7 +1,6 @@
 //! From a container's document and files to a plan, and the plan carried out on the document.
 
 use crate::bundle::write_atomically;
-use crate::config::Settings;
 use crate::constants;
 use crate::edit::{self, Plan};
 use crate::image_annotations::{self, ImageAnnotations};
@@ -9,6 +8,7 @@ use crate::preload::methods;
 use crate::rootfs::{self, View};
 use crate::scratch::{Scratch, path_for, writable_copy_path, write_preload_file};
 use crate::selection::{self, Selection, Verdict};
+use crate::settings::Settings;
 use crate::unmanageable::{Failure, Unmanageable};
 use crate::{place, stub_library};
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,7 @@
 //! How the loader of a container's programs can be told of the library, or why it cannot.
 
-use crate::config::{Method, Settings};
 use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View};
+use crate::settings::{Method, Settings};
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, spec};
 use anyhow::{Context, Result, anyhow};

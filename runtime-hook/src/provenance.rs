@@ -1,9 +1,9 @@
 //! The image's annotations apart from the user's. What came with an image is a word of its author's, whatever way it
 //! takes: an annotation of the image's counts as the variable of the same option would. A decision on the document alone.
 
-use crate::config::Settings;
 use crate::constants;
 use crate::image_annotations::ImageAnnotations;
+use crate::settings::Settings;
 use crate::spec::{self, yes_or_no};
 use serde_json::{Value, json};
 

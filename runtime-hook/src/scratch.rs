@@ -1,9 +1,9 @@
 //! Where the small files of a container lie on the host: beside its bundle's files, or in a directory of all containers.
 
 use crate::bundle::write_atomically;
-use crate::config::Settings;
 use crate::constants;
 use crate::preload::EtcPreload;
+use crate::settings::Settings;
 use anyhow::{Context, Result};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

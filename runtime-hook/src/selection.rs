@@ -1,7 +1,7 @@
 //! Which containers are ours. A decision on the document alone.
 
-use crate::config::Settings;
 use crate::image_annotations::ImageAnnotations;
+use crate::settings::Settings;
 use crate::{constants, provenance, spec};
 use serde_json::Value;
 

@@ -2,10 +2,10 @@
 
 use crate::argv::{self, Action, Call};
 use crate::bundle::JsonFile;
-use crate::config::{self, OnError, Settings};
 use crate::low_level_runtime::{self, LowLevelRuntime};
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
+use crate::settings::{self, OnError, Settings};
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ pub fn main() -> ExitCode {
     let _ourselves = words.next();
     let words: Vec<OsString> = words.collect();
     let call = argv::parse(&words);
-    let loaded = config::load(&config::path());
+    let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     let become_runtime = || -> Result<()> {
         let low_level = low_level_runtime::find(&settings)?;

@@ -1,10 +1,10 @@
 //! Whatever stands in the files that we read, nothing panics, and a document that is not edited is not written.
 
 use nvshare_runtime_hook::bundle::JsonFile;
-use nvshare_runtime_hook::config::{self, Settings};
 use nvshare_runtime_hook::plan::{self, Outcome};
 use nvshare_runtime_hook::rootfs::{self, Requirements, View, open_directory};
 use nvshare_runtime_hook::scratch::Scratch;
+use nvshare_runtime_hook::settings::{self, Settings};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -162,10 +162,10 @@ proptest! {
     }
 
     #[test]
-    fn settings(text in spoilt(config::SAMPLE.as_bytes()), any in ".{0,200}") {
-        let _ = config::parse(&String::from_utf8_lossy(&text));
-        let _ = config::parse(&String::from_utf8_lossy(&text).replace("\n#", "\n"));
-        let _ = config::parse(&any);
+    fn settings(text in spoilt(settings::SAMPLE.as_bytes()), any in ".{0,200}") {
+        let _ = settings::parse(&String::from_utf8_lossy(&text));
+        let _ = settings::parse(&String::from_utf8_lossy(&text).replace("\n#", "\n"));
+        let _ = settings::parse(&any);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The CDI device `nvshare.io/gpu=shared`: what makes a GPU container a shared one. The GPU itself comes from
 //! another device or flag. No environment: CDI would replace the user's `LD_PRELOAD`, and break musl.
 
-use crate::config::Settings;
 use crate::constants;
+use crate::settings::Settings;
 use serde_json::json;
 
 /// The specification, version 0.5.0: the oldest that docker and podman with CDI read.

@@ -1,8 +1,8 @@
 //! Looks at the installation as a container's start would and says in plain words what is wrong.
 
 use super::podman_hook;
-use crate::config::{self, Settings};
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
+use crate::settings::{self, Settings};
 use crate::{constants, low_level_runtime, preload};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
@@ -24,11 +24,11 @@ use Finding::{Bad, Good, Note};
 
 /// Prints every finding; fails if one is bad.
 pub fn run(root: Option<&Path>) -> ExitCode {
-    let loaded = config::load(&config::path());
+    let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     let mut findings = vec![match loaded.error {
         Some(error) => Bad(format!("settings: {error}; correct the file")),
-        None => Good(format!("settings: {}", config::path().display())),
+        None => Good(format!("settings: {}", settings::path().display())),
     }];
     findings.push(library(&settings));
     findings.push(socket(&settings));

@@ -1,9 +1,9 @@
 //! What would become of a container, and why: the decisions that a start makes, in words.
 
 use crate::bundle::JsonFile;
-use crate::config::{self, OnError};
 use crate::plan::{self, Preview};
 use crate::selection::{self, Verdict};
+use crate::settings::{self, OnError};
 use crate::{constants, image_annotations, spec};
 use anyhow::Result;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub fn run(path: &Path) -> Result<()> {
     let bundle = file.directory().to_owned();
     let mut spec = file.value;
     println!("document  {}", named.display());
-    let loaded = config::load(&config::path());
+    let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     if let Some(error) = &loaded.error {
         println!("settings  {error}: no container is managed until the file is corrected");

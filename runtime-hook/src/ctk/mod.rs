@@ -118,7 +118,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Top::Runtime(Runtime::Unconfigure { file }) => change(&file, Change::Unconfigure)?,
         Top::Runtime(Runtime::PassThrough { output }) => pass_through(&output)?,
         Top::Cdi(Cdi::Generate { output }) => {
-            let text = cdi::specification(&crate::config::load(&crate::config::path()).settings);
+            let text = cdi::specification(&crate::settings::load(&crate::settings::path()).settings);
             if output.as_os_str() == "-" {
                 print!("{text}");
             } else {
@@ -186,7 +186,7 @@ fn pass_through(output: &std::path::Path) -> Result<()> {
     if Engine::ALL.into_iter().all(|engine| in_use::containers(engine).is_empty()) {
         return Ok(());
     }
-    let below = low_level_runtime::find(&crate::config::load(&crate::config::path()).settings)?;
+    let below = low_level_runtime::find(&crate::settings::load(&crate::settings::path()).settings)?;
     let quoted = format!("'{}'", below.path().display().to_string().replace('\'', r"'\''"));
     let script = include_str!("pass-through.sh").replace("@BELOW@", &quoted);
     write_atomically(output, script.as_bytes(), 0o755, None)

@@ -5,7 +5,7 @@ mod mounts;
 
 pub use env::preload_list;
 
-use crate::config::Settings;
+use crate::settings::Settings;
 use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 use std::fmt;

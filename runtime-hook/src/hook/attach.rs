@@ -1,8 +1,8 @@
 //! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
 
 use super::detached_mount::{Access, MountSource};
-use crate::config::Settings;
 use crate::rootfs::{self, Found, Preload, Requirements, View, open_directory};
+use crate::settings::Settings;
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, preload, spec};
 use anyhow::{Context, Result, bail};

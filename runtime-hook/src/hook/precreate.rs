@@ -4,9 +4,9 @@
 //! is the question, byte for byte.
 
 use super::capabilities;
-use crate::config::{self, OnError, Settings};
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
+use crate::settings::{self, OnError, Settings};
 use crate::{constants, json, logging, panic_guard, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
@@ -20,7 +20,7 @@ pub fn run() -> ExitCode {
     let mut input = Vec::new();
     let whole = std::io::stdin().read_to_end(&mut input).is_ok();
     capabilities::keep(&[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE]);
-    let loaded = config::load(&config::path());
+    let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     let edited = if !whole {
         Err(anyhow!("standard input ended early"))

@@ -4,8 +4,8 @@
 use super::attach::{self, Sources};
 use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
-use crate::config::{self, OnError, Settings};
 use crate::selection::{self, Selection, Verdict};
+use crate::settings::{self, OnError, Settings};
 use crate::unmanageable::Failure;
 use crate::{image_annotations, logging, panic_guard, place, preload, spec};
 use anyhow::{Context, Result, bail};
@@ -40,7 +40,7 @@ pub fn run(side: Where) -> ExitCode {
         ]),
     }
     let state = state::parse(&input);
-    let loaded = config::load(&config::path());
+    let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     let done = match loaded.error {
         Some(error) => Err(anyhow::anyhow!("{error}")),

@@ -1,11 +1,11 @@
 //! What engines hand to the shim and to the hook.
 use super::image::{self, LIBC};
 use nvshare_runtime_hook::argv::{self, Action};
-use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
 use nvshare_runtime_hook::plan::{self, Outcome};
 use nvshare_runtime_hook::scratch::Scratch;
+use nvshare_runtime_hook::settings::Settings;
 use nvshare_runtime_hook::{place, spec};
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};

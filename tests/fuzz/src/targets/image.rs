@@ -1,6 +1,6 @@
 //! What lies in an image, and the library's own file.
-use nvshare_runtime_hook::config::Settings;
 use nvshare_runtime_hook::rootfs::{self, Libc, Preload, Requirements, View, open_directory};
+use nvshare_runtime_hook::settings::Settings;
 use nvshare_runtime_hook::{constants, edit};
 use std::fs;
 use std::path::Path;

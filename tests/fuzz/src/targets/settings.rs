@@ -1,5 +1,5 @@
 //! /etc/nvshare/config.toml, by both kinds of programs.
-use nvshare_runtime_hook::config;
+use nvshare_runtime_hook::settings as runtime_settings;
 use nvshare_scheduler::settings;
 
 /// Promises: what is wrong is told, and settings in force read back as they were printed.
@@ -17,7 +17,7 @@ pub fn scheduler(bytes: &[u8]) {
 /// Promise: there is a runtime to start, whatever the file says.
 pub fn runtime(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let loaded = config::parse(text);
+    let loaded = runtime_settings::parse(text);
     assert!(!loaded.settings.low_level_runtimes.is_empty());
     assert!(loaded.error.is_none_or(|error| !error.is_empty()));
 }
