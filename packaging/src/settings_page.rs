@@ -19,7 +19,7 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
          container; `nvshare-scheduler --check` says what is wrong with the scheduler's part, `nvshare-ctk \
          doctor` what is wrong with section [runtime].",
     ));
-    let mut section = String::new();
+    let mut section = "";
     for setting in sample::settings() {
         if setting.section != section {
             section = setting.section;

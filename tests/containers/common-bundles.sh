@@ -237,7 +237,7 @@ faults "missing library" 'library = "/nonexistent.so"' /nonexistent.so
 faults "missing socket directory" 'tenants_dir = "/run/nvshare/gone"' "start nvshare-scheduler"
 echo "no library" >"$work/text.so"
 faults "a library that is none" "library = \"$work/text.so\"" "$work/text.so"
-faults "broken configuration" 'nonsense = 1' 'unknown key `nonsense`'
+faults "broken configuration" 'nonsense = 1' '[runtime] nonsense is no setting'
 
 # A bundle that cannot be written: read-only, and on a full disk.
 directory=$(bundle f debian ".root.path = \"$work/bundles/whole\"")

@@ -24,7 +24,7 @@ on_error = \"run-unmanaged\""
     done <<'END'
 library = "/nonexistent.so"|/nonexistent.so
 tenants_dir = "/run/nvshare/gone"|/run/nvshare/gone is missing; start nvshare-scheduler
-preload = 3|preload: expected one of auto, file, env, found 3
+preload = 3|preload = 3 is not allowed
 END
     settings "$more"
 }
