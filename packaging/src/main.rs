@@ -31,8 +31,8 @@ fn main() -> Result<()> {
 /// below it, and nvshare-hook is given a stage: their pages are in `packaging/man`.
 fn programs() -> [Command; 3] {
     [
-        nvshare_scheduler::cli::Args::command(),
-        nvshare_scheduler::ctl::args::Args::command(),
+        nvshare_scheduler::command_line::Args::command(),
+        nvshare_scheduler::cli::args::Args::command(),
         nvshare_runtime_hook::ctk::Command::command(),
     ]
 }

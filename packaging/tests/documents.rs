@@ -1,7 +1,7 @@
 //! The command lines and settings that README.md and docs show are such as the programs take.
 use clap::Parser;
 use nvshare_runtime_hook::{ctk, settings as runtime_settings};
-use nvshare_scheduler::{cli, ctl, settings};
+use nvshare_scheduler::{cli, command_line, settings};
 use std::fs;
 use std::path::Path;
 
@@ -42,8 +42,8 @@ fn read(command: &str) -> Option<Result<(), clap::Error>> {
     let words: Vec<&str> = command.split_whitespace().skip_while(|word| *word == "sudo").collect();
     let [program, _, ..] = words[..] else { return None };
     match program.rsplit('/').next()? {
-        "nvsharectl" => Some(ctl::args::Args::try_parse_from(words).map(drop)),
-        "nvshare-scheduler" => Some(cli::Args::try_parse_from(words).map(drop)),
+        "nvsharectl" => Some(cli::args::Args::try_parse_from(words).map(drop)),
+        "nvshare-scheduler" => Some(command_line::Args::try_parse_from(words).map(drop)),
         "nvshare-ctk" => Some(ctk::Command::try_parse_from(words).map(drop)),
         _ => None,
     }

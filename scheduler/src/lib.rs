@@ -5,28 +5,22 @@
 //! in and puts it into one bounded queue; one loop ([`daemon`]) hands it to the core and carries the
 //! actions out. Nothing that a peer does or leaves undone makes the loop wait. What may block by itself has a
 //! thread of its own: the log, the allocation of swap space, NVML.
-pub mod cgroup;
 pub mod cli;
 pub mod clock;
-pub mod control;
-pub mod ctl;
+pub mod command_line;
 pub mod daemon;
-pub mod feed;
+pub mod devices;
+pub mod event_bus;
 pub mod identity;
-pub mod ledger;
 pub mod logging;
-pub mod machine;
 pub mod metrics;
-pub mod notify;
-pub mod outside;
-pub mod pages;
+pub mod nvml;
+pub mod operator_api;
 pub mod process;
-pub mod process_state;
-pub mod record;
-pub mod seldom;
+pub mod rate_limited_log;
 pub mod settings;
 pub mod sockets;
-pub mod subordinate;
 pub mod swap;
+pub mod systemd;
 pub mod tenants;
 pub mod text;

@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    nvshare_scheduler::cli::main()
+    nvshare_scheduler::command_line::main()
 }

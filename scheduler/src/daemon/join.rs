@@ -2,10 +2,10 @@
 use super::Daemon;
 use super::members::Member;
 use crate::identity::Identity;
-use crate::ledger::Holder;
 use crate::settings::{Settings, whole_size};
-use crate::tenants::promises::Promise;
-use crate::tenants::told::Joined;
+use crate::swap::ledger::Holder;
+use crate::tenants::inbound::Joined;
+use crate::tenants::reservations::Promise;
 use crate::text;
 use nvshare_core::Priority;
 use nvshare_core::event::{Event, TenantId};

@@ -1,8 +1,8 @@
 //! A tenant goes: with its process, and not with its connection.
 use super::Daemon;
-use crate::ledger::Holder;
 use crate::process::{Key, Process};
-use crate::tenants::told::Told;
+use crate::swap::ledger::Holder;
+use crate::tenants::inbound::Told;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_protocol::tenant::ToTenant;
 use nvshare_protocol::{Bytes, DeviceId};

@@ -1,12 +1,12 @@
 //! Who is connected, and the names of those who were.
+use crate::daemon::liveness::Watched;
 use crate::daemon::reports::Reports;
-use crate::daemon::stopped::Watched;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
-use crate::tenants::limits::Seat;
-use crate::tenants::promises::Promise;
-use crate::tenants::told::{Joined, Out, Outbound};
+use crate::tenants::inbound::{Joined, Out, Outbound};
+use crate::tenants::permits::Seat;
+use crate::tenants::reservations::Promise;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Hello, Memory};

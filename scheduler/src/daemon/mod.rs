@@ -1,36 +1,36 @@
 //! The one loop between the sockets and the core.
-mod act;
-mod answer;
-mod count;
+mod accounting;
+mod audit;
+mod devices;
+mod held_requests;
 mod join;
 mod leave;
-mod machine;
+mod liveness;
 mod members;
-mod news;
+mod operators;
+mod reactor;
 mod reports;
 mod run;
-mod stopped;
-mod swapping;
+mod swap_space;
 mod trace_file;
-mod unshown;
 
 pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
-use crate::ledger::Ledger;
-use crate::machine::{Machine, Seen};
-use crate::outside::{Strangers, Watch};
+use crate::devices::{Machine, Seen};
+use crate::nvml::{Strangers, Watch};
 use crate::process::Key;
 use crate::settings::Settings;
+use crate::swap::ledger::Ledger;
 use crate::tenants::connection::Shared;
-use crate::tenants::promises::Promises;
+use crate::tenants::reservations::Promises;
+use held_requests::Unshown;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
 use std::collections::HashMap;
 use std::sync::Arc;
-use unshown::Unshown;
 
 /// Everything that the loop knows.
 pub struct Daemon {
@@ -49,7 +49,7 @@ pub struct Daemon {
     promises: Promises,
     strangers: Strangers,
     watch: Watch,
-    looks: stopped::Looks,
+    looks: liveness::Looks,
     trace: Option<TraceFile>,
     /// The last text for the metrics, and when it was made.
     exposition: Option<(Nanos, Arc<str>)>,

@@ -1,30 +1,30 @@
 //! Start, loop, end.
+use super::held_requests::Unshown;
 use super::join::CLAIMS;
+use super::liveness::Looks;
 use super::members::Members;
-use super::stopped::Looks;
-use super::unshown::Unshown;
 use super::{Daemon, TraceFile};
 use crate::clock::Clock;
-use crate::control;
-use crate::feed::Feed;
+use crate::devices::{Machine, Seen};
+use crate::event_bus::Feed;
 use crate::identity::{Host, Identity};
-use crate::ledger::{Holder, Ledger};
-use crate::machine::{Machine, Seen};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
-use crate::notify;
-use crate::outside::{Strangers, Watch};
-use crate::pages::{Pages, Said};
-use crate::record::{self, Handed, Record};
-use crate::seldom::Seldom;
+use crate::nvml::{Strangers, Watch};
+use crate::operator_api;
+use crate::rate_limited_log::Seldom;
 use crate::settings::Settings;
 use crate::sockets::{Listening, RuntimeDir};
 use crate::swap::half_of_memory;
+use crate::swap::ledger::{Holder, Ledger};
+use crate::swap::ledger_file::{self, Handed, Record};
+use crate::swap::pages::{Pages, Said};
+use crate::systemd;
 use crate::tenants::accept;
 use crate::tenants::connection::Shared;
-use crate::tenants::limits::Seats;
-use crate::tenants::promises::Promises;
-use crate::tenants::told::Told;
+use crate::tenants::inbound::Told;
+use crate::tenants::permits::Seats;
+use crate::tenants::reservations::Promises;
 use crate::text;
 use anyhow::{Context, Result};
 use nvshare_core::event::Event;
@@ -52,7 +52,7 @@ const GRACE: Nanos = Nanos::from_millis(1_000);
 pub struct Running {
     daemon: Daemon,
     told: mpsc::Receiver<Told>,
-    asked: mpsc::Receiver<control::Asked>,
+    asked: mpsc::Receiver<operator_api::Asked>,
     scraped: mpsc::Receiver<Scrape>,
     stop: [Signal; 2],
     /// Dropped last: the sockets' files and the directory's lock.
@@ -95,12 +95,12 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
         let listener = Listener::open(address, settings.control_group.as_deref())?;
         tokio::spawn(server::serve(listener, scrape));
     }
-    tokio::spawn(control::serve(operators, ask, Arc::clone(&shared)));
+    tokio::spawn(operator_api::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
     let watch = Watch::start(settings.nvml.clone());
     let machine = Machine::new(settings.capacities.clone(), watch.asks());
-    let handed = record::read(path).unwrap_or_else(|error| {
+    let handed = ledger_file::read(path).unwrap_or_else(|error| {
         tracing::warn!("{}: the ledger of swap space is not used: {error}", path.display());
         Some(Handed::new())
     });
@@ -181,8 +181,8 @@ impl Running {
         let quantum = text::quantum(picture.quantum.as_secs_f64(), picture.auto);
         let line = format!("ready: the scheduler is {word}, quantum {quantum}");
         tracing::info!("{line}");
-        notify::ready(&line);
-        let mut watchdog = notify::interval().map(tokio::time::interval);
+        systemd::ready(&line);
+        let mut watchdog = systemd::interval().map(tokio::time::interval);
         let [terminate, interrupt] = &mut self.stop;
         let daemon = &mut self.daemon;
         loop {
@@ -202,10 +202,10 @@ impl Running {
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
                 () = daemon.clock.until(daemon.looks.next()) => daemon.look(),
                 () = daemon.clock.until(daemon.unshown.until()) => daemon.wait_no_longer(),
-                () = tick(&mut watchdog) => notify::alive(),
+                () = tick(&mut watchdog) => systemd::alive(),
             }
         }
-        notify::stopping();
+        systemd::stopping();
         tracing::info!("stopping: tenants go on without a scheduler until one is started");
     }
 }

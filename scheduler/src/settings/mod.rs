@@ -9,10 +9,10 @@ pub use file::{DEFAULT_FILE, Flag, load, source};
 pub use gpus::MEMORY as GPU_MEMORY;
 pub use value::{from_seconds, whole_size};
 
-use crate::ledger;
 use crate::metrics::listen::Address;
-use crate::tenants::limits::Limits;
-use crate::tenants::promises::Ceilings;
+use crate::swap::ledger;
+use crate::tenants::permits::Limits;
+use crate::tenants::reservations::Ceilings;
 use nvshare_core::Priority;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Values of settings: read where they are allowed, written as they are read.
-use crate::ledger::Limit;
 use crate::metrics::listen::Address;
+use crate::swap::ledger::Limit;
 use nvshare_core::Priority;
 use nvshare_protocol::{Bytes, Nanos};
 use std::ops::RangeInclusive;

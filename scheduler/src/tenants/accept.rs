@@ -1,6 +1,6 @@
 //! New connections: counted, known by the kernel's word, refused where there is no room.
 use super::connection::{self, Shared};
-use super::limits::Seats;
+use super::permits::Seats;
 use crate::identity::Identity;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};

@@ -1,14 +1,14 @@
 //! One tenant's connection: one task that never waits for anything but its own next step, so that a
 //! peer that is slow, silent, loud or wrong costs itself and nobody else.
-use super::limits::Seat;
+use super::inbound::{Joined, Out, Told};
 use super::mailbox::{Inbox, Outbound, mailbox};
-use super::rate::Bucket;
-use super::told::{Joined, Out, Told};
+use super::permits::Seat;
+use super::token_bucket::Bucket;
 use super::{accept, validate};
 use crate::clock::Clock;
-use crate::feed::Feed;
+use crate::event_bus::Feed;
 use crate::identity::{Host, Identity};
-use crate::seldom::Seldom;
+use crate::rate_limited_log::Seldom;
 use crate::text;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nvshare_core::event::TenantId;

@@ -1,5 +1,5 @@
 //! What the loop has for one connection, until its peer reads: bounded by what can be said, however slowly it reads.
-use super::told::Out;
+use super::inbound::Out;
 use nvshare_protocol::tenant::{Share, ToTenant};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,9 @@
 //! Tenants: their connections, what they may say, and what the daemon knows of them.
 pub mod accept;
 pub mod connection;
-pub mod limits;
+pub mod inbound;
 pub mod mailbox;
-pub mod promises;
-pub mod rate;
-pub mod told;
+pub mod permits;
+pub mod reservations;
+pub mod token_bucket;
 pub mod validate;

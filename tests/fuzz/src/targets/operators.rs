@@ -1,7 +1,7 @@
 //! The operators' socket, both ways.
 use nvshare_core::{parse, print};
 use nvshare_protocol::control::{Quantum, Reply, Request};
-use nvshare_scheduler::ctl::table;
+use nvshare_scheduler::cli::table;
 use nvshare_scheduler::settings::from_seconds;
 
 /// Promises: a request that is understood is one line when it is written, and reads back; what it asks for is within

@@ -1,5 +1,5 @@
 //! Whether a process can do anything: one that is stopped, or whose control group is frozen, cannot.
-use crate::cgroup::mounts;
+use crate::identity::cgroup::mounts;
 use std::fs;
 use std::path::{Component, Path};
 
@@ -70,7 +70,8 @@ fn leaves(thread: &Path) -> Option<bool> {
 /// Whether a SIGKILL is pending, by the lines of `/proc/PID/task/TID/status`. exit_group(2) sends one to each thread.
 fn is_killed(status: &str) -> bool {
     const SIGKILL: u64 = 1 << (9 - 1);
-    let pending = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
+    let pending =
+        status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
     pending.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & SIGKILL != 0)
 }
 

@@ -4,10 +4,10 @@
 //! A thread of its own asks, because a driver in trouble may take its time to answer. It has the library open only
 //! while there are tenants: they hold the driver anyway, and without them nothing of ours keeps an administrator from
 //! unloading it, resetting a GPU or dividing it.
-mod nvml;
-mod strangers;
+mod external_processes;
+mod library;
 
-pub use strangers::Strangers;
+pub use external_processes::Strangers;
 
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::Arc;
@@ -131,7 +131,7 @@ fn serve(library: &str, wanted: &Receiver<bool>, questions: &AtomicU64, send: &m
             }
             continue;
         }
-        let stop = match nvml::Library::open(library) {
+        let stop = match library::Library::open(library) {
             Ok(library) => {
                 tracing::debug!("NVML is open");
                 let stop = ask(&library, wanted, questions, send);
@@ -167,7 +167,7 @@ fn serve(library: &str, wanted: &Receiver<bool>, questions: &AtomicU64, send: &m
 }
 
 fn ask(
-    library: &nvml::Library,
+    library: &library::Library,
     wanted: &Receiver<bool>,
     questions: &AtomicU64,
     send: &mpsc::Sender<Answer>,

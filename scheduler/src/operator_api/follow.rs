@@ -1,6 +1,6 @@
 //! An operator that follows what happens: one event a line, until it closes the connection.
 use super::write;
-use crate::feed::Feed;
+use crate::event_bus::Feed;
 use nvshare_protocol::control::{Event, Reply};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;

@@ -2,7 +2,7 @@
 //! the core hears of them. Whoever has made its context since the last answer is shown then; whoever has none is in
 //! nobody's way.
 use super::Daemon;
-use crate::outside::Answer;
+use crate::nvml::Answer;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_protocol::Nanos;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
-use crate::tenants::told::Told;
+use crate::tenants::inbound::Told;
 use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::print;
 use nvshare_protocol::Bytes;

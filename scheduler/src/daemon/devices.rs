@@ -1,8 +1,8 @@
 //! What is known of the machine goes to the core, and what is not to who is concerned.
 use super::Daemon;
 use super::members::Seen;
-use crate::machine::{ALWAYS_BY_OWNER, MOST, MOST_BY_OWNER, Step, Why};
-use crate::outside::{Answer, Found, Inventory};
+use crate::devices::{ALWAYS_BY_OWNER, MOST, MOST_BY_OWNER, Step, Why};
+use crate::nvml::{Answer, Found, Inventory};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
 use nvshare_core::event::{Event, TenantId};

@@ -1,8 +1,8 @@
 //! Swap space for those who want it.
 use super::Daemon;
-use crate::ledger::Holder;
 use crate::swap::Granted;
-use crate::tenants::told::Out;
+use crate::swap::ledger::Holder;
+use crate::tenants::inbound::Out;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;

@@ -1,11 +1,13 @@
 //! Processes of the host, held by a descriptor (pidfd), so that a number which is used again is never mistaken for the
 //! process that had it.
 #![allow(unsafe_code)] // pidfd_open has no safe wrapper
-use crate::process_state::{is_ending, stat};
+pub mod state;
+
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
+use state::{is_ending, stat};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;

@@ -1,7 +1,11 @@
 //! Swap space: files in memory, owned by this process, one for each connection of a tenant.
 //!
-//! The pages are allocated here ([`crate::pages`]), so that they count against the daemon's control group and not against
+//! The pages are allocated here ([`crate::swap::pages`]), so that they count against the daemon's control group and not against
 //! the container's; a page that is used before it has been allocated counts against whoever uses it.
+pub mod ledger;
+pub mod ledger_file;
+pub mod pages;
+
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nvshare_core::event::TenantId;

@@ -1,9 +1,9 @@
 //! Who has how much swap space: charged to the process, its user and its container from the moment it is handed out until
 //! it is really back, which is after the process has ended.
 use crate::identity::{Identity, Owner};
-use crate::pages::{Freed, Pages};
 use crate::process::Key;
-use crate::record::Record;
+use crate::swap::ledger_file::Record;
+use crate::swap::pages::{Freed, Pages};
 use crate::swap::{File, GRANULE, Granted, MOST};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;
@@ -277,7 +277,7 @@ fn owners(who: &Identity) -> Vec<Owner> {
 mod tests {
     use super::*;
     use crate::identity::tests::who;
-    use crate::pages::Said;
+    use crate::swap::pages::Said;
     use std::sync::mpsc::{Receiver, channel};
 
     const MIB: u64 = 1 << 20;

@@ -7,15 +7,15 @@
 //! have invented.
 mod capacity;
 mod host;
+mod process_usage;
 mod refused;
-mod seen;
 
 pub use capacity::Source;
+pub use process_usage::Seen;
 pub use refused::Why;
-pub use seen::Seen;
 
 use crate::metrics::counts::Counts;
-use crate::outside::Answer;
+use crate::nvml::Answer;
 use capacity::{Claims, capacity};
 use host::{Host, Word};
 use nvshare_core::event::TenantId;

@@ -1,8 +1,10 @@
 //! Who is at the other end of a socket: told by the kernel, never by the peer.
-use crate::cgroup::Container;
-pub use crate::cgroup::container;
+pub mod cgroup;
+pub mod subordinate_ids;
+
 use crate::process::{Key, Process};
-use crate::subordinate::Subordinates;
+use cgroup::Container;
+pub use cgroup::container;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use subordinate_ids::Subordinates;
 
 /// Where this machine tells of its processes.
 #[derive(Debug)]
@@ -177,7 +180,7 @@ impl fmt::Display for Identity {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cgroup::Place;
+    use crate::identity::cgroup::Place;
 
     const ID: &str = "4f1d3c0b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff001";
 

@@ -1,5 +1,5 @@
 //! Which devices there are, as the host knows it: by the configuration and by NVML.
-use crate::outside::Answer;
+use crate::nvml::Answer;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 
@@ -102,7 +102,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outside::{Found, Inventory};
+    use crate::nvml::{Found, Inventory};
 
     const ONE: DeviceId = DeviceId([1; 16]);
     const TWO: DeviceId = DeviceId([2; 16]);

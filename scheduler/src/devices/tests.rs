@@ -1,5 +1,5 @@
 use super::*;
-use crate::outside::{Found, Inventory};
+use crate::nvml::{Found, Inventory};
 
 const ANN: u64 = 1;
 const BOB: u64 = 2;

@@ -1,7 +1,7 @@
 //! Tenants whose processes are stopped or frozen: the kernel is asked about those that others wait for, a few times a
 //! second, and about nobody while nobody waits.
 use super::Daemon;
-use crate::process_state::{Halt, Roots, halted};
+use crate::process::state::{Halt, Roots, halted};
 use crate::text;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_protocol::{Bytes, Nanos};

@@ -1,9 +1,9 @@
 //! What connections tell the one loop that talks to the core.
 pub use super::mailbox::Outbound;
 use crate::identity::Identity;
-use crate::pages::Freed;
 use crate::process::Key;
-use crate::tenants::limits::Seat;
+use crate::swap::pages::Freed;
+use crate::tenants::permits::Seat;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use std::os::fd::OwnedFd;
