@@ -1,38 +1,38 @@
-//! What happens, for those operators that follow it (`nvsharectl events`).
+//! Publishes what happens to the operators that subscribe (`nvsharectl events`).
 use crate::clock::Clock;
 use nvshare_protocol::control::Event;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// Events that a follower may be behind; those before are lost to it, and it is told how many.
-const BEHIND: usize = 1024;
+/// How many events a subscriber may be behind. It misses older ones, and is told how many.
+const CAPACITY: usize = 1024;
 
-/// Where events are told. Nobody is waited for, and without followers nothing is done.
+/// Where events are published. It waits for nobody, and does nothing without subscribers.
 #[derive(Debug)]
-pub struct Feed {
+pub struct EventBus {
     clock: Clock,
-    followers: broadcast::Sender<Arc<Event>>,
+    subscribers: broadcast::Sender<Arc<Event>>,
 }
 
-impl Feed {
+impl EventBus {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, followers: broadcast::Sender::new(BEHIND) }
+        Self { clock, subscribers: broadcast::Sender::new(CAPACITY) }
     }
 
-    /// Tells what `event` makes, with its time.
-    pub fn tell(&self, event: impl FnOnce() -> Event) {
-        if self.followers.receiver_count() == 0 {
+    /// Publishes what `event` makes, with its time.
+    pub fn publish(&self, event: impl FnOnce() -> Event) {
+        if self.subscribers.receiver_count() == 0 {
             return;
         }
         let seconds = self.clock.now().as_secs_f64();
-        // The last follower may have gone meanwhile.
-        let _ = self.followers.send(Arc::new(Event { seconds, ..event() }));
+        // The last subscriber may have gone meanwhile.
+        let _ = self.subscribers.send(Arc::new(Event { seconds, ..event() }));
     }
 
-    /// From now on.
+    /// The events from now on.
     #[must_use]
-    pub fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.followers.subscribe()
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.subscribers.subscribe()
     }
 }

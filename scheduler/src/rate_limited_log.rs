@@ -8,19 +8,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// At most a hundred lines in any second, and of each owner twenty after a burst of fifty; the first one after a pause
 /// tells how many were not written.
 #[derive(Debug)]
-pub struct Seldom {
+pub struct RateLimitedLog {
     clock: Clock,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    common: Second,
-    owners: HashMap<u64, Purse>,
+    common: Window,
+    owners: HashMap<u64, OwnerBudget>,
 }
 
 #[derive(Debug, Default)]
-struct Second {
+struct Window {
     since: Nanos,
     written: u32,
     withheld: u64,
@@ -28,21 +28,21 @@ struct Second {
 
 /// One owner's.
 #[derive(Debug)]
-struct Purse {
+struct OwnerBudget {
     /// In billionths of a line.
     level: u64,
     at: Nanos,
     withheld: u64,
 }
 
-/// What is said before a line that may be written.
+/// How many lines were withheld before one that may be written.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Before {
+struct Withheld {
     common: u64,
     owner: u64,
 }
 
-impl Seldom {
+impl RateLimitedLog {
     const MOST: u32 = 100;
     const BURST: u64 = 50;
     const RATE: u64 = 20;
@@ -58,33 +58,33 @@ impl Seldom {
 
     /// Writes the line at `warn`, if its turn has come.
     pub fn warn(&self, line: &str) {
-        if self.may(None) {
+        if self.permit(None) {
             tracing::warn!("{line}");
         }
     }
 
     /// Writes the line at `info`, if its turn has come.
     pub fn info(&self, line: &str) {
-        if self.may(None) {
+        if self.permit(None) {
             tracing::info!("{line}");
         }
     }
 
     /// Writes a line that `who` has provoked at `warn`, if it has not provoked too many.
     pub fn warn_of(&self, who: &Identity, line: &str) {
-        if self.may(Some(who)) {
+        if self.permit(Some(who)) {
             tracing::warn!("{line}");
         }
     }
 
     /// Writes a line that `who` has provoked at `info`, if it has not provoked too many.
     pub fn info_of(&self, who: &Identity, line: &str) {
-        if self.may(Some(who)) {
+        if self.permit(Some(who)) {
             tracing::info!("{line}");
         }
     }
 
-    fn may(&self, who: Option<&Identity>) -> bool {
+    fn permit(&self, who: Option<&Identity>) -> bool {
         let before = self.next(who.map(Identity::owner));
         let Some(before) = before else { return false };
         if before.common > 0 {
@@ -102,20 +102,20 @@ impl Seldom {
     }
 
     /// The number of lines withheld before this one, which may be written; or none, and it may not.
-    fn next(&self, owner: Option<u64>) -> Option<Before> {
+    fn next(&self, owner: Option<u64>) -> Option<Withheld> {
         let now = self.clock.now();
         let mut state = self.lock();
         let State { common, owners } = &mut *state;
-        let mut purse = owner.map(|owner| Purse::of(owners, owner, now));
-        if purse.as_deref_mut().is_some_and(|purse| !purse.take(now)) {
+        let mut budget = owner.map(|owner| OwnerBudget::of(owners, owner, now));
+        if budget.as_deref_mut().is_some_and(|budget| !budget.take(now)) {
             return None;
         }
         let common = common.next(now, Self::MOST)?;
-        Some(Before { common, owner: purse.map_or(0, |purse| std::mem::take(&mut purse.withheld)) })
+        Some(Withheld { common, owner: budget.map_or(0, |budget| std::mem::take(&mut budget.withheld)) })
     }
 }
 
-impl Second {
+impl Window {
     fn next(&mut self, now: Nanos, most: u32) -> Option<u64> {
         if now.saturating_sub(self.since) >= Nanos::SECOND {
             (self.since, self.written) = (now, 0);
@@ -129,30 +129,30 @@ impl Second {
     }
 }
 
-impl Purse {
-    const FULL: u64 = Seldom::BURST * Seldom::LINE;
+impl OwnerBudget {
+    const FULL: u64 = RateLimitedLog::BURST * RateLimitedLog::LINE;
 
     /// The owner's; where too many are known, those that have been quiet make room.
     fn of(owners: &mut HashMap<u64, Self>, owner: u64, now: Nanos) -> &mut Self {
-        if owners.len() >= Seldom::OWNERS && !owners.contains_key(&owner) {
-            owners.retain(|_, purse| purse.level_at(now) < Self::FULL);
+        if owners.len() >= RateLimitedLog::OWNERS && !owners.contains_key(&owner) {
+            owners.retain(|_, budget| budget.level_at(now) < Self::FULL);
         }
-        let known = owners.contains_key(&owner) || owners.len() < Seldom::OWNERS;
-        let owner = if known { owner } else { Seldom::REST };
+        let known = owners.contains_key(&owner) || owners.len() < RateLimitedLog::OWNERS;
+        let owner = if known { owner } else { RateLimitedLog::REST };
         owners.entry(owner).or_insert(Self { level: Self::FULL, at: now, withheld: 0 })
     }
 
     fn level_at(&self, now: Nanos) -> u64 {
-        let gained = now.saturating_sub(self.at).0.saturating_mul(Seldom::RATE);
+        let gained = now.saturating_sub(self.at).0.saturating_mul(RateLimitedLog::RATE);
         self.level.saturating_add(gained).min(Self::FULL)
     }
 
     fn take(&mut self, now: Nanos) -> bool {
         self.level = self.level_at(now);
         self.at = now;
-        let enough = self.level >= Seldom::LINE;
+        let enough = self.level >= RateLimitedLog::LINE;
         if enough {
-            self.level -= Seldom::LINE;
+            self.level -= RateLimitedLog::LINE;
         } else {
             self.withheld += 1;
         }
@@ -166,43 +166,43 @@ mod tests {
     use std::time::Duration;
     use tokio::time::advance;
 
-    fn written(seldom: &Seldom, owner: Option<u64>, lines: u32) -> usize {
-        (0..lines).filter_map(|_| seldom.next(owner)).count()
+    fn written(log: &RateLimitedLog, owner: Option<u64>, lines: u32) -> usize {
+        (0..lines).filter_map(|_| log.next(owner)).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_lines_is_counted_and_told() {
-        let seldom = Seldom::new(Clock::start());
-        assert_eq!(written(&seldom, None, 180), 100);
+        let log = RateLimitedLog::new(Clock::start());
+        assert_eq!(written(&log, None, 180), 100);
         advance(Duration::from_secs(1)).await;
-        assert_eq!(seldom.next(None), Some(Before { common: 80, owner: 0 }));
-        assert_eq!(seldom.next(None), Some(Before::default()));
+        assert_eq!(log.next(None), Some(Withheld { common: 80, owner: 0 }));
+        assert_eq!(log.next(None), Some(Withheld::default()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_owner_leaves_lines_for_others() {
-        let seldom = Seldom::new(Clock::start());
-        assert_eq!(written(&seldom, Some(1), 1000), 50);
-        assert_eq!(written(&seldom, Some(2), 10), 10, "another one's");
+        let log = RateLimitedLog::new(Clock::start());
+        assert_eq!(written(&log, Some(1), 1000), 50);
+        assert_eq!(written(&log, Some(2), 10), 10, "another one's");
         let mut all = 0;
         for _ in 0..10 {
             advance(Duration::from_secs(1)).await;
-            all += written(&seldom, Some(1), 1000);
+            all += written(&log, Some(1), 1000);
         }
         assert_eq!(all, 200);
         advance(Duration::from_secs(1)).await;
-        assert_eq!(seldom.next(Some(1)), Some(Before { common: 0, owner: 980 }), "of the last second");
+        assert_eq!(log.next(Some(1)), Some(Withheld { common: 0, owner: 980 }), "of the last second");
     }
 
     #[tokio::test(start_paused = true)]
     async fn owners_without_end_are_bounded_and_the_quiet_make_room() {
-        let seldom = Seldom::new(Clock::start());
+        let log = RateLimitedLog::new(Clock::start());
         for owner in 0..10_000 {
-            let _ = seldom.next(Some(owner));
+            let _ = log.next(Some(owner));
         }
-        assert!(seldom.lock().owners.len() <= Seldom::OWNERS + 1);
+        assert!(log.lock().owners.len() <= RateLimitedLog::OWNERS + 1);
         advance(Duration::from_secs(60)).await;
-        assert!(seldom.next(Some(77_777)).is_some());
-        assert!(seldom.lock().owners.contains_key(&77_777));
+        assert!(log.next(Some(77_777)).is_some());
+        assert!(log.lock().owners.contains_key(&77_777));
     }
 }

@@ -51,10 +51,10 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         for share in shares.iter().filter(|share| member.devices.contains_key(&share.device)) {
             // A word of the tenant's: it is taken for true as far as it is possible.
-            let capacity = self.machine.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
+            let capacity = self.devices.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
             let moved = way(share.bytes.min(capacity));
             member.moved.add(moved);
-            if let Some(counts) = self.machine.counts(share.device) {
+            if let Some(counts) = self.devices.counts(share.device) {
                 counts.moved.add(moved);
             }
         }
@@ -64,7 +64,7 @@ impl Daemon {
         let devices: Vec<DeviceId> =
             self.members.get(tenant).map_or_else(Vec::new, |member| member.devices.keys().copied().collect());
         for device in devices {
-            if let Some(counts) = self.machine.counts(device) {
+            if let Some(counts) = self.devices.counts(device) {
                 add(counts);
             }
         }
@@ -83,7 +83,7 @@ impl Daemon {
             self.members.get(TenantId(row.id)).map(|member: &Member| member.moved).unwrap_or_default()
         });
         let counts =
-            |id: DeviceId| self.machine.get(id).map(|known| known.counts.clone()).unwrap_or_default();
+            |id: DeviceId| self.devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
         let picture = Picture {
             swap_budget: self.ledger.total().0,
             swap_used: self.ledger.used().0,

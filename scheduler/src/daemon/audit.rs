@@ -10,7 +10,7 @@ use nvshare_protocol::{Bytes, Nanos};
 impl Daemon {
     /// An event of a tenant; `details` adds what there is beyond its name.
     pub(super) fn news(&self, kind: &str, tenant: TenantId, details: impl FnOnce(&mut Event)) {
-        self.shared.feed.tell(|| {
+        self.shared.events.publish(|| {
             let mut event = event(kind, tenant, self.members.get(tenant));
             details(&mut event);
             event
@@ -20,16 +20,16 @@ impl Daemon {
     /// A line that this tenant has provoked, at `warn`.
     pub(super) fn warn_of(&self, tenant: TenantId, line: &str) {
         match self.members.get(tenant) {
-            Some(member) => self.shared.seldom.warn_of(&member.who, line),
-            None => self.shared.seldom.warn(line),
+            Some(member) => self.shared.log.warn_of(&member.who, line),
+            None => self.shared.log.warn(line),
         }
     }
 
     /// A line that this tenant has provoked, at `info`.
     pub(super) fn info_of(&self, tenant: TenantId, line: &str) {
         match self.members.get(tenant) {
-            Some(member) => self.shared.seldom.info_of(&member.who, line),
-            None => self.shared.seldom.info(line),
+            Some(member) => self.shared.log.info_of(&member.who, line),
+            None => self.shared.log.info(line),
         }
     }
 
@@ -106,7 +106,7 @@ impl Daemon {
     }
 
     pub(super) fn gone(&self, tenant: TenantId, member: &Member, why: Option<&str>) {
-        self.shared.feed.tell(|| Event {
+        self.shared.events.publish(|| Event {
             text: why.map(str::to_owned),
             devices: member.devices.keys().map(ToString::to_string).collect(),
             ..event("left", tenant, Some(member))

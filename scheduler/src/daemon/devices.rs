@@ -1,8 +1,8 @@
 //! What is known of the machine goes to the core, and what is not to who is concerned.
 use super::Daemon;
-use super::members::Seen;
-use crate::devices::{ALWAYS_BY_OWNER, MOST, MOST_BY_OWNER, Step, Why};
-use crate::nvml::{Answer, Found, Inventory};
+use super::members::DeviceUsage;
+use crate::devices::{ALWAYS_BY_OWNER, Change, MOST, MOST_BY_OWNER, RefusalReason};
+use crate::nvml::{Answer, DeviceReport, Inventory};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
 use nvshare_core::event::{Event, TenantId};
@@ -22,14 +22,14 @@ impl Daemon {
         let Some(member) = self.members.get(tenant) else { return };
         let owner = member.who.owner();
         let known = member.devices.contains_key(&told.device);
-        if known || self.machine.remember(owner, tenant, told.device, None) {
+        if known || self.devices.remember(owner, tenant, told.device, None) {
             return;
         }
-        if member.devices.len() + self.machine.refused(owner, tenant) >= MAX_DEVICES {
+        if member.devices.len() + self.devices.refused(owner, tenant) >= MAX_DEVICES {
             return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
         }
         let (device, claimed) = (told.device, told.capacity);
-        let steps = self.machine.name(owner, tenant, told);
+        let steps = self.devices.name(owner, tenant, told);
         self.compare(tenant, device, claimed);
         self.take(steps);
         self.say_refusals();
@@ -37,7 +37,7 @@ impl Daemon {
 
     /// A word about a claim that is far from what is known.
     fn compare(&self, tenant: TenantId, device: DeviceId, claimed: Bytes) {
-        let known = self.machine.get(device).filter(|_| self.machine.claimed(tenant, device).is_some());
+        let known = self.devices.get(device).filter(|_| self.devices.claimed(tenant, device).is_some());
         let Some(known) = known else { return };
         let Bytes(capacity) = known.capacity;
         if claimed > known.capacity || claimed.0 < capacity - capacity / 10 {
@@ -51,38 +51,38 @@ impl Daemon {
     }
 
     /// The core hears what has become of devices.
-    fn take(&mut self, steps: Vec<Step>) {
+    fn take(&mut self, steps: Vec<Change>) {
         for step in steps {
             match step {
-                Step::Sized(device) => {
-                    if let Some((Bytes(capacity), from)) = self.machine.news(device) {
+                Change::Resized(device) => {
+                    if let Some((Bytes(capacity), from)) = self.devices.news(device) {
                         let line = format!("{device} has {capacity} bytes ({})", from.as_str());
-                        self.shared.seldom.info(&line);
+                        self.shared.log.info(&line);
                     }
-                    let capacity = self.machine.get(device).map(|known| known.capacity);
+                    let capacity = self.devices.get(device).map(|known| known.capacity);
                     if let Some(capacity) = capacity {
                         self.tell(Event::Capacity { device, capacity });
                     }
                 }
-                Step::Uses(tenant, device, memory) => self.uses(tenant, device, memory),
+                Change::Attached(tenant, device, memory) => self.uses(tenant, device, memory),
             }
         }
     }
 
     fn uses(&mut self, tenant: TenantId, device: DeviceId, memory: Option<Memory>) {
-        let Some(capacity) = self.machine.bound(tenant, device) else { return };
+        let Some(capacity) = self.devices.bound(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
-        member.devices.insert(device, Seen::default());
+        member.devices.insert(device, DeviceUsage::default());
         let pid = member.who.pid;
         self.tell(Event::Device { tenant, device, capacity });
-        if self.seen.begins(tenant, pid, device) {
+        if self.process_usage.attach(tenant, pid, device) {
             self.tell(Event::Seen { tenant, device, bytes: Bytes::ZERO });
         }
         if let Some(memory) = memory {
             self.has(tenant, memory);
         }
-        if self.members.get(tenant).is_some_and(|member| member.asks) {
+        if self.members.get(tenant).is_some_and(|member| member.waits_for_devices) {
             self.requests(tenant);
         }
     }
@@ -90,14 +90,14 @@ impl Daemon {
     /// Whether the tenant has named devices that are refused to it: it is not granted the others alone.
     pub(super) fn lacks_devices(&self, tenant: TenantId) -> bool {
         let member = self.members.get(tenant);
-        member.is_some_and(|member| self.machine.refused(member.who.owner(), tenant) > 0)
+        member.is_some_and(|member| self.devices.refused(member.who.owner(), tenant) > 0)
     }
 
     /// The tenant asks for its devices: all of them, or none.
     pub(super) fn requests(&mut self, tenant: TenantId) {
         let lacks = self.core.enabled() && self.lacks_devices(tenant);
         let Some(member) = self.members.get_mut(tenant) else { return };
-        member.asks = lacks;
+        member.waits_for_devices = lacks;
         if !lacks && member.is_connected() && !self.waits_to_be_shown(tenant) {
             self.tell(Event::Requested { tenant });
         }
@@ -106,7 +106,7 @@ impl Daemon {
     /// It was granted its devices without one that it has named since it asked.
     pub(super) fn hold_back(&mut self, tenant: TenantId, lease: LeaseId) {
         if let Some(member) = self.members.get_mut(tenant) {
-            member.asks = true;
+            member.waits_for_devices = true;
         }
         let (evicted, none) = (Vec::new(), Nanos::ZERO);
         let released = Released { lease, evicted, drain: none, evict: none };
@@ -117,45 +117,45 @@ impl Daemon {
     pub(super) fn bounded(&mut self, tenant: TenantId, told: &Memory) -> Memory {
         let owner = self.members.get(tenant).map(|member| member.who.owner());
         if let Some(owner) = owner {
-            self.machine.remember(owner, tenant, told.device, Some(told));
+            self.devices.remember(owner, tenant, told.device, Some(told));
         }
-        let most = self.machine.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
+        let most = self.devices.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
         let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
         Memory { resident, immovable, ..*told }
     }
 
     /// Who was refused a device, and the log, hear so once.
     fn say_refusals(&mut self) {
-        for (tenant, device, why) in self.machine.words() {
+        for (tenant, device, why) in self.devices.words() {
             let why = match why {
-                Why::Unknown => {
+                RefusalReason::Unknown => {
                     format!("{device} is not known to this host; [gpu.\"{device}\"] memory = makes it known")
                 }
-                Why::OwnersRoom => format!(
+                RefusalReason::OwnerLimit => format!(
                     "{device} waits: the limit of {MOST_BY_OWNER} devices that one owner's tenants may name is reached"
                 ),
-                Why::Full => format!(
+                RefusalReason::HostLimit => format!(
                     "{device} waits: the limit of {MOST} devices in all is reached, and that of {ALWAYS_BY_OWNER} which an owner's tenants may name all the same"
                 ),
             };
             self.warn_of(tenant, &format!("{}: {why}", self.members.name(tenant)));
             let member = self.members.get(tenant).filter(|member| member.hello.version >= NOTICES_SINCE);
-            member.into_iter().for_each(|member| member.say(ToTenant::Notice(why.clone())));
+            member.into_iter().for_each(|member| member.send(ToTenant::Notice(why.clone())));
         }
     }
 
     /// A tenant that used these devices has left.
     pub(super) fn forget_devices(&mut self, tenant: TenantId, owner: u64, devices: &[DeviceId]) {
-        let (steps, unused) = self.machine.leave(owner, tenant, devices.iter().copied());
-        devices.iter().for_each(|device| self.seen.forget(tenant, *device));
-        self.unshown.forget(tenant);
+        let (steps, unused) = self.devices.leave(owner, tenant, devices.iter().copied());
+        devices.iter().for_each(|device| self.process_usage.forget(tenant, *device));
+        self.held_requests.forget(tenant);
         unused.into_iter().for_each(|device| self.unused(device));
         self.take(steps);
     }
 
     /// NVML has answered.
     pub(super) fn answered(&mut self, answer: &Answer) {
-        let steps = self.machine.learn(answer);
+        let steps = self.devices.learn(answer);
         self.take(steps);
         self.say_refusals();
         if let Answer::Inventory(inventory) = answer {
@@ -181,32 +181,32 @@ impl Daemon {
     }
 
     /// What the processes on a device use goes to the core, where it is news.
-    fn looked_at(&mut self, found: &Found, users: &[(TenantId, u32)], tenants: &HashSet<u32>) {
+    fn looked_at(&mut self, found: &DeviceReport, users: &[(TenantId, u32)], tenants: &HashSet<u32>) {
         let Some(processes) = &found.processes else { return };
         let listed: HashMap<u32, Bytes> = processes.iter().copied().collect();
         let device = found.device;
         let pids = users.iter().map(|(_, pid)| *pid);
-        if let Some(bytes) = self.strangers.news(device, &listed, tenants, pids) {
+        if let Some(bytes) = self.external_processes.changed(device, &listed, tenants, pids) {
             self.outside(device, bytes);
         }
-        for (tenant, bytes) in self.seen.news(device, users, &listed) {
+        for (tenant, bytes) in self.process_usage.changed(device, users, &listed) {
             // It may have left while the core was told of others.
             match self.members.get(tenant) {
                 Some(_) => self.tell(Event::Seen { tenant, device, bytes }),
-                None => self.seen.forget(tenant, device),
+                None => self.process_usage.forget(tenant, device),
             }
         }
     }
 
     /// The last tenant of a device has left: what others use of it is not followed any more.
     fn unused(&mut self, device: DeviceId) {
-        if self.strangers.forget(device) {
+        if self.external_processes.forget(device) {
             self.outside(device, Bytes::ZERO);
         }
     }
 
     fn outside(&mut self, device: DeviceId, bytes: Bytes) {
-        self.shared.feed.tell(|| control::Event {
+        self.shared.events.publish(|| control::Event {
             kind: "outside".into(),
             devices: vec![device.to_string()],
             bytes: Some(bytes.0),

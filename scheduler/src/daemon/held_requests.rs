@@ -12,12 +12,12 @@ const MOST: Nanos = Nanos(Nanos::SECOND.0);
 
 /// Who waits for an answer.
 #[derive(Debug, Default)]
-pub(super) struct Unshown {
+pub(super) struct HeldRequests {
     /// And to which question, and until when.
     waiting: BTreeMap<TenantId, (u64, Nanos)>,
 }
 
-impl Unshown {
+impl HeldRequests {
     /// When the first of them waits no longer.
     pub fn until(&self) -> Option<Nanos> {
         self.waiting.values().map(|(_, until)| *until).min()
@@ -37,15 +37,15 @@ impl Unshown {
 impl Daemon {
     /// Whether the tenant's request waits for NVML.
     pub(super) fn waits_to_be_shown(&mut self, tenant: TenantId) -> bool {
-        if self.unshown.waiting.contains_key(&tenant) {
+        if self.held_requests.waiting.contains_key(&tenant) {
             return true;
         }
         let Some(member) = self.members.get(tenant) else { return false };
-        if !member.devices.keys().any(|device| self.seen.is_missing(tenant, *device)) {
+        if !member.devices.keys().any(|device| self.process_usage.is_missing(tenant, *device)) {
             return false;
         }
-        let Some(question) = self.watch.ask() else { return false };
-        self.unshown.waiting.insert(tenant, (question, self.clock.now().saturating_add(MOST)));
+        let Some(question) = self.nvml.ask() else { return false };
+        self.held_requests.waiting.insert(tenant, (question, self.clock.now().saturating_add(MOST)));
         true
     }
 
@@ -53,7 +53,7 @@ impl Daemon {
     pub(super) fn let_request(&mut self, answer: &Answer) {
         let question = match answer {
             Answer::Inventory(inventory) => inventory.question,
-            Answer::Silent => u64::MAX,
+            Answer::Unavailable => u64::MAX,
         };
         self.release(question);
     }
@@ -64,7 +64,7 @@ impl Daemon {
     }
 
     fn release(&mut self, question: u64) {
-        for tenant in self.unshown.done(question, self.clock.now()) {
+        for tenant in self.held_requests.done(question, self.clock.now()) {
             if self.members.get(tenant).is_some_and(|member| member.is_connected()) {
                 self.tell(Event::Requested { tenant });
             }

@@ -4,8 +4,8 @@ use super::members::Member;
 use crate::identity::Identity;
 use crate::settings::{Settings, whole_size};
 use crate::swap::ledger::Holder;
-use crate::tenants::inbound::Joined;
-use crate::tenants::reservations::Promise;
+use crate::tenants::inbound::Connected;
+use crate::tenants::reservations::Reservation;
 use crate::text;
 use nvshare_core::Priority;
 use nvshare_core::event::{Event, TenantId};
@@ -62,30 +62,30 @@ fn group(who: &Identity, tenant: TenantId) -> u64 {
 }
 
 impl Daemon {
-    pub(super) fn joined(&mut self, joined: Joined) {
+    pub(super) fn joined(&mut self, joined: Connected) {
         self.succeeds(&joined);
-        let Joined { tenant, who, hello, outbound, .. } = &joined;
+        let Connected { tenant, who, hello, outbound, .. } = &joined;
         let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
         let wishes = Wishes::of(hello, &self.settings);
-        let promise = self.promises.make(who, hello.limit);
+        let reservation = self.reservations.reserve(who, hello.limit);
         let group = group(who, tenant);
         outbound.put(ToTenant::Welcome(Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
             reserve: self.core.settings().reserve,
-            limit: promise.limit.into_iter().chain(self.usable()).min(),
+            limit: reservation.limit.into_iter().chain(self.usable()).min(),
         }));
         if hello.version >= NOTICES_SINCE {
             wishes.cut.iter().for_each(|text| outbound.put(ToTenant::Notice(text.clone())));
         }
-        let details = details(who, hello, &wishes, &promise);
-        let short = promise.by.filter(|_| promise.limit == Some(Bytes::ZERO));
+        let details = details(who, hello, &wishes, &reservation);
+        let short = reservation.by.filter(|_| reservation.limit == Some(Bytes::ZERO));
         self.claims(tenant, who, hello.swap);
         if self.members.is_empty() {
-            self.watch.want(true);
+            self.nvml.set_wanted(true);
         }
         self.watch_process(who.process.as_ref());
-        self.members.join(joined, promise);
+        self.members.join(joined, reservation);
         let line = format!("{} joined: {details}", self.members.name(tenant));
         self.info_of(tenant, &line);
         for cut in &wishes.cut {
@@ -114,7 +114,7 @@ impl Daemon {
     }
 
     /// A process that connects anew is nobody else than before: what it was ends where this begins.
-    fn succeeds(&mut self, joined: &Joined) {
+    fn succeeds(&mut self, joined: &Connected) {
         for old in self.members.of_process(joined.who.key()) {
             let Some(member) = self.members.get(old) else { continue };
             if !member.is_connected() {
@@ -150,7 +150,7 @@ impl Daemon {
     }
 }
 
-fn details(who: &Identity, hello: &Hello, wishes: &Wishes, promise: &Promise) -> String {
+fn details(who: &Identity, hello: &Hello, wishes: &Wishes, reservation: &Reservation) -> String {
     let (library, engine) = (text::word(&hello.library), text::word(&hello.engine));
     let mut details = format!("uid {}, library {library}, engine {engine}", who.uid);
     if hello.holds {
@@ -162,7 +162,7 @@ fn details(who: &Identity, hello: &Hello, wishes: &Wishes, promise: &Promise) ->
     if let Some(percent) = wishes.time_share {
         details += &format!(", at most {percent} % of the time");
     }
-    if let Some(limit) = promise.limit {
+    if let Some(limit) = reservation.limit {
         details += &format!(", limit {}", text::memory(limit.0));
     }
     details

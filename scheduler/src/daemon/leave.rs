@@ -2,7 +2,7 @@
 use super::Daemon;
 use crate::process::{Key, Process};
 use crate::swap::ledger::Holder;
-use crate::tenants::inbound::Told;
+use crate::tenants::inbound::Inbound;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_protocol::tenant::ToTenant;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -28,7 +28,7 @@ impl Daemon {
         let (key, process, queue) = (process.key, Arc::clone(process), self.shared.queue.clone());
         let task = tokio::spawn(async move {
             process.ended().await;
-            let _ = queue.send(Told::Ended(key)).await;
+            let _ = queue.send(Inbound::ProcessEnded(key)).await;
         });
         self.watched.insert(key, Watched(task));
     }
@@ -98,14 +98,14 @@ impl Daemon {
         let name = self.members.name(tenant);
         let Some(member) = self.members.leave(tenant) else { return };
         if self.members.is_empty() {
-            self.watch.want(false);
+            self.nvml.set_wanted(false);
         }
-        self.promises.take_back(&member.promise);
+        self.reservations.release(&member.reservation);
         self.gone(tenant, &member, why);
         match why {
-            None => self.shared.seldom.info_of(&member.who, &format!("{name} left")),
+            None => self.shared.log.info_of(&member.who, &format!("{name} left")),
             Some(why) => {
-                self.shared.seldom.warn_of(&member.who, &format!("{name} lost its connection: {why}"));
+                self.shared.log.warn_of(&member.who, &format!("{name} lost its connection: {why}"));
             }
         }
         self.tell(Event::Left { tenant });
@@ -119,7 +119,7 @@ impl Daemon {
     /// Closes a tenant's connection with a word about it.
     pub(super) fn dismiss(&mut self, tenant: TenantId, why: &str) {
         if let Some(member) = self.members.get(tenant) {
-            member.say(ToTenant::Refused(why.to_owned()));
+            member.send(ToTenant::Refused(why.to_owned()));
         }
         self.closed(tenant, Some(why));
     }

@@ -14,20 +14,20 @@ const AT_A_TIME: usize = 64;
 
 /// When those that others wait for are looked at.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct PollSchedule {
     /// None: nobody waits.
     next: Option<Nanos>,
     /// The last one that was looked at.
     last: TenantId,
 }
 
-impl Default for Looks {
+impl Default for PollSchedule {
     fn default() -> Self {
         Self { next: None, last: TenantId(0) }
     }
 }
 
-impl Looks {
+impl PollSchedule {
     /// When the next one is.
     pub fn next(&self) -> Option<Nanos> {
         self.next
@@ -41,14 +41,14 @@ impl Looks {
 
 /// What was seen of one tenant's process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Watched {
+pub struct Liveness {
     /// It is known as halted.
     halted: bool,
     /// It was in a debugger's hands at the last look: a single look may meet one that goes on at once.
     traced: bool,
 }
 
-impl Watched {
+impl Liveness {
     /// Whether it is known as halted.
     pub fn is_halted(self) -> bool {
         self.halted
@@ -66,20 +66,20 @@ impl Daemon {
     /// Looks at those that others wait for.
     pub(super) fn look(&mut self) {
         let awaited = self.core.awaited();
-        let after = TenantId(self.looks.last.0 + 1);
+        let after = TenantId(self.polls.last.0 + 1);
         let due: Vec<TenantId> =
             awaited.range(after..).chain(awaited.range(..after)).take(AT_A_TIME).copied().collect();
-        self.looks.next = None;
+        self.polls.next = None;
         if let Some(&last) = due.last() {
-            self.looks.last = last;
-            self.looks.begin(self.clock.now());
+            self.polls.last = last;
+            self.polls.begin(self.clock.now());
         }
         due.into_iter().for_each(|tenant| self.look_at(tenant));
     }
 
     /// Those that are known as stopped, for whoever asks.
     pub(super) fn look_at_the_stopped(&mut self) {
-        let stopped = self.members.all().filter(|(_, member)| member.watched.is_halted());
+        let stopped = self.members.all().filter(|(_, member)| member.liveness.is_halted());
         let stopped: Vec<TenantId> = stopped.map(|(tenant, _)| tenant).collect();
         stopped.into_iter().for_each(|tenant| self.look_at(tenant));
     }
@@ -94,7 +94,7 @@ impl Daemon {
         if process.has_ended() {
             return;
         }
-        let Some(stopped) = member.watched.sees(halt) else { return };
+        let Some(stopped) = member.liveness.sees(halt) else { return };
         match halt {
             Some(halt) => self.say_stopped(tenant, halt),
             None => self.say_resumed(tenant),
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_debugger_is_seen_twice_and_all_else_at_once() {
-        let mut watched = Watched::default();
+        let mut liveness = Liveness::default();
         for (halt, news) in [
             (None, None),
             (Some(Halt::Traced), None),
@@ -145,7 +145,7 @@ mod tests {
             (None, Some(false)),
             (Some(Halt::Stopped), Some(true)),
         ] {
-            assert_eq!(watched.sees(halt), news, "{halt:?} {watched:?}");
+            assert_eq!(liveness.sees(halt), news, "{halt:?} {liveness:?}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Who is connected, and the names of those who were.
-use crate::daemon::liveness::Watched;
+use crate::daemon::liveness::Liveness;
 use crate::daemon::reports::Reports;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
-use crate::tenants::inbound::{Joined, Out, Outbound};
-use crate::tenants::permits::Seat;
-use crate::tenants::reservations::Promise;
+use crate::tenants::inbound::{Connected, Outbound, Outgoing};
+use crate::tenants::permits::Permit;
+use crate::tenants::reservations::Reservation;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Hello, Memory};
@@ -20,10 +20,10 @@ pub struct Member {
     /// None: its connection is gone, and its process lives.
     outbound: Option<Outbound>,
     /// Its place, until its process has ended.
-    _seat: Seat,
-    pub devices: BTreeMap<DeviceId, Seen>,
+    _permit: Permit,
+    pub devices: BTreeMap<DeviceId, DeviceUsage>,
     pub moved: Moved,
-    pub promise: Promise,
+    pub reservation: Reservation,
     pub reports: Reports,
     /// The limits for which it was refused swap space: each is logged once.
     pub refused: BTreeSet<&'static str>,
@@ -34,20 +34,20 @@ pub struct Member {
     /// The core knows that it swaps.
     swaps: bool,
     /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
-    pub asks: bool,
-    pub watched: Watched,
+    pub waits_for_devices: bool,
+    pub liveness: Liveness,
 }
 
 /// What a tenant told last of its memory on a device, and what was said of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
+pub struct DeviceUsage {
     pub allocated: Bytes,
     pub resident: Bytes,
     /// What the log has said that it lacks there though nobody has told of it.
     lacks: Bytes,
 }
 
-impl Seen {
+impl DeviceUsage {
     /// What it tells now.
     pub fn tells(&mut self, told: &Memory) -> Self {
         std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
@@ -89,7 +89,7 @@ impl Member {
     }
 
     /// Nothing is said to one whose connection is gone.
-    pub fn say(&self, out: impl Into<Out>) {
+    pub fn send(&self, out: impl Into<Outgoing>) {
         if let Some(outbound) = &self.outbound {
             outbound.put(out);
         }
@@ -143,26 +143,26 @@ impl Members {
         Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered }
     }
 
-    pub fn join(&mut self, joined: Joined, promise: Promise) {
-        let Joined { tenant, who, hello, outbound, seat } = joined;
+    pub fn join(&mut self, joined: Connected, reservation: Reservation) {
+        let Connected { tenant, who, hello, outbound, permit } = joined;
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
         }
         let member = Member {
             outbound: Some(outbound),
-            _seat: seat,
+            _permit: permit,
             devices: BTreeMap::new(),
             moved: Moved::default(),
             resumed: hello.holds,
             who,
             hello,
-            promise,
+            reservation,
             reports: Reports::default(),
             refused: BTreeSet::new(),
             lease: None,
             swaps: false,
-            asks: false,
-            watched: Watched::default(),
+            waits_for_devices: false,
+            liveness: Liveness::default(),
         };
         self.present.insert(tenant, member);
     }

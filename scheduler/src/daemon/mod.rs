@@ -18,14 +18,14 @@ pub use run::{Running, open};
 pub use trace_file::TraceFile;
 
 use crate::clock::Clock;
-use crate::devices::{Machine, Seen};
-use crate::nvml::{Strangers, Watch};
+use crate::devices::{Devices, ProcessUsage};
+use crate::nvml::{ExternalProcesses, Monitor};
 use crate::process::Key;
 use crate::settings::Settings;
 use crate::swap::ledger::Ledger;
 use crate::tenants::connection::Shared;
-use crate::tenants::reservations::Promises;
-use held_requests::Unshown;
+use crate::tenants::reservations::Reservations;
+use held_requests::HeldRequests;
 use members::Members;
 use nvshare_core::Core;
 use nvshare_protocol::Nanos;
@@ -38,18 +38,18 @@ pub struct Daemon {
     core: Core,
     settings: Settings,
     members: Members,
-    machine: Machine,
-    seen: Seen,
-    unshown: Unshown,
+    devices: Devices,
+    process_usage: ProcessUsage,
+    held_requests: HeldRequests,
     ledger: Ledger,
     /// Until then, what tenants say that they have of swap space is believed.
     claims_until: Option<Nanos>,
     /// Processes whose end is waited for.
     watched: HashMap<Key, leave::Watched>,
-    promises: Promises,
-    strangers: Strangers,
-    watch: Watch,
-    looks: liveness::Looks,
+    reservations: Reservations,
+    external_processes: ExternalProcesses,
+    nvml: Monitor,
+    polls: liveness::PollSchedule,
     trace: Option<TraceFile>,
     /// The last text for the metrics, and when it was made.
     exposition: Option<(Nanos, Arc<str>)>,

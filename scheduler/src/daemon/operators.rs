@@ -17,7 +17,11 @@ impl Daemon {
         let done = |message: String| {
             tracing::info!("an operator: {message}");
             let text = Some(message.clone());
-            shared.feed.tell(|| control::Event { kind: "set".into(), text, ..control::Event::default() });
+            shared.events.publish(|| control::Event {
+                kind: "set".into(),
+                text,
+                ..control::Event::default()
+            });
             Reply::Done { message }
         };
         match request {
@@ -111,7 +115,7 @@ impl Daemon {
 
     fn device_status(&self, view: &DeviceView) -> DeviceStatus {
         let ids = |list: &[TenantId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
-        let known = self.machine.get(view.id);
+        let known = self.devices.get(view.id);
         DeviceStatus {
             uuid: view.id.to_string(),
             name: known.map(|known| known.name.clone()).unwrap_or_default(),
@@ -156,7 +160,7 @@ impl Daemon {
             weight: view.weight,
             priority: view.priority.as_str().into(),
             time_share_percent: view.time_share,
-            limit_bytes: member.promise.limit.map(|limit| limit.0),
+            limit_bytes: member.reservation.limit.map(|limit| limit.0),
             swap_bytes: self.swap_of(view.id).0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
@@ -187,7 +191,11 @@ impl Daemon {
 
 /// One that asks for devices of which the core does not know all yet waits.
 fn state(view: &TenantView, member: &Member) -> &'static str {
-    if member.asks && view.state == State::Idle { State::Waiting.as_str() } else { view.state.as_str() }
+    if member.waits_for_devices && view.state == State::Idle {
+        State::Waiting.as_str()
+    } else {
+        view.state.as_str()
+    }
 }
 
 fn refused(message: String) -> Reply {

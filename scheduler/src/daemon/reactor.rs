@@ -1,6 +1,6 @@
 //! What tenants tell goes to the core; what the core wants is carried out and told to the log.
 use super::Daemon;
-use crate::tenants::inbound::Told;
+use crate::tenants::inbound::Inbound;
 use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::print;
 use nvshare_protocol::Bytes;
@@ -22,13 +22,13 @@ fn within(told: Memory, limit: Option<Bytes>) -> Memory {
 }
 
 impl Daemon {
-    pub(super) fn told(&mut self, told: Told) {
+    pub(super) fn told(&mut self, told: Inbound) {
         match told {
-            Told::Joined(joined) => self.joined(*joined),
-            Told::Said(tenant, message) => self.said(tenant, message),
-            Told::Closed(tenant, why) => self.closed(tenant, why.as_deref()),
-            Told::Ended(process) => self.ended(process),
-            Told::Freed(freed) => self.ledger.freed(&freed),
+            Inbound::Connected(joined) => self.joined(*joined),
+            Inbound::Message(tenant, message) => self.said(tenant, message),
+            Inbound::Closed(tenant, why) => self.closed(tenant, why.as_deref()),
+            Inbound::ProcessEnded(process) => self.ended(process),
+            Inbound::SwapFreed(freed) => self.ledger.freed(&freed),
         }
     }
 
@@ -37,7 +37,7 @@ impl Daemon {
         if self.members.get(tenant).is_none_or(|member| !member.is_connected()) {
             return;
         }
-        if self.members.get(tenant).is_some_and(|member| member.watched.is_halted()) {
+        if self.members.get(tenant).is_some_and(|member| member.liveness.is_halted()) {
             self.look_at(tenant);
         }
         self.heard(tenant, &message);
@@ -85,7 +85,7 @@ impl Daemon {
         if told.immovable == Bytes::ZERO {
             member.reports.nothing_stays(told.device);
         }
-        let told = within(told, member.promise.limit);
+        let told = within(told, member.reservation.limit);
         let told = self.bounded(tenant, &told);
         self.count_ahead(tenant, &told);
         let Memory { device, allocated, resident, immovable } = told;
@@ -104,7 +104,7 @@ impl Daemon {
         let asks = matches!(event, Event::Requested { .. });
         let actions = self.core.handle(now, event);
         if asks || !actions.is_empty() {
-            self.looks.begin(now);
+            self.polls.begin(now);
         }
         if traced {
             actions.iter().for_each(|action| lines += &(print::action(now, action) + "\n"));
@@ -152,14 +152,14 @@ impl Daemon {
             Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
             Action::Enabled { tenant, enabled } => {
                 if let Some(member) = self.members.get_mut(tenant) {
-                    member.asks = false;
+                    member.waits_for_devices = false;
                 }
                 (tenant, ToTenant::Enabled(enabled))
             }
             Action::NoRoom { .. } | Action::Stuck { .. } => return,
         };
         if let Some(member) = self.members.get(tenant) {
-            member.say(message);
+            member.send(message);
         }
     }
 }

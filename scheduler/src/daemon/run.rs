@@ -1,30 +1,30 @@
 //! Start, loop, end.
-use super::held_requests::Unshown;
+use super::held_requests::HeldRequests;
 use super::join::CLAIMS;
-use super::liveness::Looks;
+use super::liveness::PollSchedule;
 use super::members::Members;
 use super::{Daemon, TraceFile};
 use crate::clock::Clock;
-use crate::devices::{Machine, Seen};
-use crate::event_bus::Feed;
+use crate::devices::{Devices, ProcessUsage};
+use crate::event_bus::EventBus;
 use crate::identity::{Host, Identity};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
-use crate::nvml::{Strangers, Watch};
+use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api;
-use crate::rate_limited_log::Seldom;
+use crate::rate_limited_log::RateLimitedLog;
 use crate::settings::Settings;
 use crate::sockets::{Listening, RuntimeDir};
 use crate::swap::half_of_memory;
 use crate::swap::ledger::{Holder, Ledger};
-use crate::swap::ledger_file::{self, Handed, Record};
-use crate::swap::pages::{Pages, Said};
+use crate::swap::ledger_file::{self, Balances, LedgerFile};
+use crate::swap::pages::{PageAllocator, PageEvent};
 use crate::systemd;
 use crate::tenants::accept;
 use crate::tenants::connection::Shared;
-use crate::tenants::inbound::Told;
-use crate::tenants::permits::Seats;
-use crate::tenants::reservations::Promises;
+use crate::tenants::inbound::Inbound;
+use crate::tenants::permits::Permits;
+use crate::tenants::reservations::Reservations;
 use crate::text;
 use anyhow::{Context, Result};
 use nvshare_core::event::Event;
@@ -51,8 +51,8 @@ const GRACE: Nanos = Nanos::from_millis(1_000);
 /// A daemon whose sockets are open.
 pub struct Running {
     daemon: Daemon,
-    told: mpsc::Receiver<Told>,
-    asked: mpsc::Receiver<operator_api::Asked>,
+    told: mpsc::Receiver<Inbound>,
+    asked: mpsc::Receiver<operator_api::OperatorQuery>,
     scraped: mpsc::Receiver<Scrape>,
     stop: [Signal; 2],
     /// Dropped last: the sockets' files and the directory's lock.
@@ -80,16 +80,16 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
     let (ask, asked) = mpsc::channel(ASKED);
     let shared = Arc::new(Shared {
         clock,
-        seldom: Arc::new(Seldom::new(clock)),
+        log: Arc::new(RateLimitedLog::new(clock)),
         host: Host::default(),
         full_fails: settings.full_fails,
-        feed: Feed::new(clock),
+        events: EventBus::new(clock),
         queue,
         hello_timeout: settings.hello_timeout,
         messages_per_second: settings.messages_per_second,
         tenants: AtomicU64::new(0),
     });
-    tokio::spawn(accept::serve(tenants, Seats::new(settings.tenants), Arc::clone(&shared)));
+    tokio::spawn(accept::serve(tenants, Permits::new(settings.tenants), Arc::clone(&shared)));
     let (scrape, scraped) = mpsc::channel(ASKED);
     if let Some(address) = &settings.metrics {
         let listener = Listener::open(address, settings.control_group.as_deref())?;
@@ -98,30 +98,30 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
     tokio::spawn(operator_api::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
-    let watch = Watch::start(settings.nvml.clone());
-    let machine = Machine::new(settings.capacities.clone(), watch.asks());
+    let nvml = Monitor::start(settings.nvml.clone());
+    let devices = Devices::new(settings.capacities.clone(), nvml.asks());
     let handed = ledger_file::read(path).unwrap_or_else(|error| {
         tracing::warn!("{}: the ledger of swap space is not used: {error}", path.display());
-        Some(Handed::new())
+        Some(Balances::new())
     });
     let claims_until = (dir.inherited && handed.is_none()).then_some(CLAIMS);
     let ledger = ledger(&settings, path, &shared)?;
-    let promises = Promises::new(settings.memory);
+    let reservations = Reservations::new(settings.memory);
     let mut daemon = Daemon {
-        watch,
-        looks: Looks::default(),
-        strangers: Strangers::default(),
+        nvml,
+        polls: PollSchedule::default(),
+        external_processes: ExternalProcesses::default(),
         clock,
         core,
         settings,
         members,
-        machine,
-        seen: Seen::default(),
-        unshown: Unshown::default(),
+        devices,
+        process_usage: ProcessUsage::default(),
+        held_requests: HeldRequests::default(),
         ledger,
         claims_until,
         watched: HashMap::new(),
-        promises,
+        reservations,
         trace,
         exposition: None,
         shared,
@@ -143,21 +143,21 @@ fn listener(open: Listening) -> Result<(UnixListener, impl std::any::Any)> {
 }
 
 fn ledger(settings: &Settings, path: &Path, shared: &Arc<Shared>) -> Result<Ledger> {
-    let (queue, seldom) = (shared.queue.clone(), Arc::clone(&shared.seldom));
-    let pages = Pages::start(move |said| match said {
+    let (queue, log) = (shared.queue.clone(), Arc::clone(&shared.log));
+    let pages = PageAllocator::start(move |said| match said {
         // The loop may be over.
-        Said::Freed(freed) => drop(queue.blocking_send(Told::Freed(freed))),
-        Said::Failed(why) => seldom.warn(&why),
+        PageEvent::Freed(freed) => drop(queue.blocking_send(Inbound::SwapFreed(freed))),
+        PageEvent::Failed(why) => log.warn(&why),
     });
     let pages = pages.context("no thread can be started for swap space")?;
-    let record = Record::keep(path).context("no thread can be started for the ledger of swap space")?;
+    let record = LedgerFile::keep(path).context("no thread can be started for the ledger of swap space")?;
     let total = settings.swap.unwrap_or_else(|| Bytes(half_of_memory()));
     Ok(Ledger::new(total, settings.swap_limits, pages, Some(record)))
 }
 
 impl Daemon {
     /// The trace begins with the rules. What the daemon before has handed out is charged to those who live.
-    fn begin(&mut self, handed: Handed) {
+    fn begin(&mut self, handed: Balances) {
         for (key, bytes) in handed {
             if let Ok(who) = Identity::of_process(key, &self.shared.host) {
                 self.ledger.inherited(Holder::Process(key), &who, bytes);
@@ -192,16 +192,16 @@ impl Running {
                 Some(told) = self.told.recv() => daemon.told(told),
                 Some(asked) = self.asked.recv() => {
                     // An operator who has gone needs no answer.
-                    let _ = asked.answer.send(daemon.answer(&asked.request));
+                    let _ = asked.reply.send(daemon.answer(&asked.request));
                 }
                 Some(scrape) = self.scraped.recv() => {
                     // Its client may have gone.
                     let _ = scrape.send(daemon.exposition());
                 }
-                answer = daemon.watch.next() => daemon.answered(&answer),
+                answer = daemon.nvml.next() => daemon.answered(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
-                () = daemon.clock.until(daemon.looks.next()) => daemon.look(),
-                () = daemon.clock.until(daemon.unshown.until()) => daemon.wait_no_longer(),
+                () = daemon.clock.until(daemon.polls.next()) => daemon.look(),
+                () = daemon.clock.until(daemon.held_requests.until()) => daemon.wait_no_longer(),
                 () = tick(&mut watchdog) => systemd::alive(),
             }
         }

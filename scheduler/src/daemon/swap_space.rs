@@ -2,7 +2,7 @@
 use super::Daemon;
 use crate::swap::Granted;
 use crate::swap::ledger::Holder;
-use crate::tenants::inbound::Out;
+use crate::tenants::inbound::Outgoing;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;
@@ -18,7 +18,7 @@ impl Daemon {
     /// What the devices hold that the tenant has named.
     fn capacity_of(&self, tenant: TenantId) -> u64 {
         let Some(member) = self.members.get(tenant) else { return 0 };
-        let capacity = |device| self.machine.get(device).map_or(0, |known| known.capacity.0);
+        let capacity = |device| self.devices.get(device).map_or(0, |known| known.capacity.0);
         member.devices.keys().fold(0, |sum: u64, device| sum.saturating_add(capacity(*device)))
     }
 
@@ -30,11 +30,11 @@ impl Daemon {
             Ok(granted) => granted,
             Err(error) => {
                 let line = format!("no swap space can be made: {error}");
-                self.shared.seldom.warn_of(&member.who, &line);
+                self.shared.log.warn_of(&member.who, &line);
                 Granted { bytes: Bytes::ZERO, file: None, refused: None }
             }
         };
-        member.say(Out { message: ToTenant::Swap(bytes), file });
+        member.send(Outgoing { message: ToTenant::Swap(bytes), file });
         let news = refused.filter(|limit| member.refused.insert(limit));
         if let Some(limit) = news.filter(|_| self.ledger.total() > Bytes::ZERO) {
             self.log_refusal(tenant, wanted, bytes, limit);

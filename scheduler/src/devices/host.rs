@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 /// What the host says of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    Known,
+pub enum HostView {
+    Listed,
     /// It knows others, and not this one.
-    Unknown,
+    NotListed,
     /// It knows none, or not all.
-    Silent,
+    Undecided,
 }
 
 /// What the host knows. What NVML has said stays while it is closed, until it says something else: a GPU that is divided anew
@@ -18,12 +18,12 @@ pub enum Word {
 #[derive(Debug)]
 pub struct Host {
     configured: BTreeMap<DeviceId, Bytes>,
-    listed: Listed,
+    listed: NvmlList,
 }
 
 /// What NVML has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Listed {
+enum NvmlList {
     /// Nothing yet.
     Awaited,
     /// It is not asked, or cannot be opened.
@@ -35,12 +35,12 @@ enum Listed {
 impl Host {
     /// Of what is configured, and of NVML if that is asked.
     pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
-        Self { configured, listed: if asks { Listed::Awaited } else { Listed::Nothing } }
+        Self { configured, listed: if asks { NvmlList::Awaited } else { NvmlList::Nothing } }
     }
 
     /// Whether NVML has still to say its first word.
     pub fn is_awaited(&self) -> bool {
-        self.listed == Listed::Awaited
+        self.listed == NvmlList::Awaited
     }
 
     /// Takes NVML's word; whether it is another than before. What it said of a device and does not say this time stays.
@@ -49,40 +49,40 @@ impl Host {
         match (answer, &mut self.listed) {
             (Answer::Inventory(new), listed) => {
                 let known = match listed {
-                    Listed::Devices { totals, .. } => std::mem::take(totals),
-                    Listed::Awaited | Listed::Nothing => BTreeMap::new(),
+                    NvmlList::Devices { totals, .. } => std::mem::take(totals),
+                    NvmlList::Awaited | NvmlList::Nothing => BTreeMap::new(),
                 };
                 let mut totals = if new.complete { BTreeMap::new() } else { known.clone() };
                 for found in &new.devices {
                     let total = found.total.or_else(|| known.get(&found.device).copied().flatten());
                     totals.insert(found.device, total);
                 }
-                *listed = Listed::Devices { totals, complete: new.complete };
+                *listed = NvmlList::Devices { totals, complete: new.complete };
             }
-            (Answer::Silent, Listed::Devices { .. }) => {}
-            (Answer::Silent, listed) => *listed = Listed::Nothing,
+            (Answer::Unavailable, NvmlList::Devices { .. }) => {}
+            (Answer::Unavailable, listed) => *listed = NvmlList::Nothing,
         }
         self.listed != before
     }
 
     /// What it says of the device.
-    pub fn says(&self, device: DeviceId) -> Word {
-        let listed = matches!(&self.listed, Listed::Devices { totals, .. } if totals.contains_key(&device));
-        if listed || self.configured.contains_key(&device) { Word::Known } else { self.of_others() }
+    pub fn says(&self, device: DeviceId) -> HostView {
+        let listed = matches!(&self.listed, NvmlList::Devices { totals, .. } if totals.contains_key(&device));
+        if listed || self.configured.contains_key(&device) { HostView::Listed } else { self.of_others() }
     }
 
     /// What it says of every device that it does not know.
-    pub fn of_others(&self) -> Word {
+    pub fn of_others(&self) -> HostView {
         match &self.listed {
-            Listed::Devices { totals, complete } if !totals.is_empty() => {
+            NvmlList::Devices { totals, complete } if !totals.is_empty() => {
                 if *complete {
-                    Word::Unknown
+                    HostView::NotListed
                 } else {
-                    Word::Silent
+                    HostView::Undecided
                 }
             }
-            _ if self.configured.is_empty() => Word::Silent,
-            _ => Word::Unknown,
+            _ if self.configured.is_empty() => HostView::Undecided,
+            _ => HostView::NotListed,
         }
     }
 
@@ -93,8 +93,8 @@ impl Host {
     /// NVML's word for its memory.
     pub fn total(&self, device: DeviceId) -> Option<Bytes> {
         match &self.listed {
-            Listed::Devices { totals, .. } => totals.get(&device).copied().flatten(),
-            Listed::Awaited | Listed::Nothing => None,
+            NvmlList::Devices { totals, .. } => totals.get(&device).copied().flatten(),
+            NvmlList::Awaited | NvmlList::Nothing => None,
         }
     }
 }
@@ -102,13 +102,13 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nvml::{Found, Inventory};
+    use crate::nvml::{DeviceReport, Inventory};
 
     const ONE: DeviceId = DeviceId([1; 16]);
     const TWO: DeviceId = DeviceId([2; 16]);
 
     fn inventory(complete: bool, devices: &[(DeviceId, Option<u64>)]) -> Answer {
-        let found = |&(device, total): &(DeviceId, Option<u64>)| Found {
+        let found = |&(device, total): &(DeviceId, Option<u64>)| DeviceReport {
             device,
             total: total.map(Bytes),
             used: None,
@@ -117,24 +117,24 @@ mod tests {
         Answer::Inventory(Inventory { question: 0, complete, devices: devices.iter().map(found).collect() })
     }
 
-    fn words(host: &Host) -> [Word; 2] {
+    fn words(host: &Host) -> [HostView; 2] {
         [host.says(ONE), host.says(TWO)]
     }
 
     #[test]
     fn a_host_that_knows_one_device_does_not_know_another() {
-        use Word::{Known, Silent, Unknown};
+        use HostView::{Listed, NotListed, Undecided};
         let configured = BTreeMap::from([(ONE, Bytes(1))]);
         for (configured, answer, expected) in [
-            (BTreeMap::new(), None, [Silent, Silent]),
-            (BTreeMap::new(), Some(Answer::Silent), [Silent, Silent]),
-            (BTreeMap::new(), Some(inventory(true, &[])), [Silent, Silent]),
-            (BTreeMap::new(), Some(inventory(true, &[(ONE, None)])), [Known, Unknown]),
-            (BTreeMap::new(), Some(inventory(false, &[(ONE, None)])), [Known, Silent]),
-            (configured.clone(), None, [Known, Unknown]),
-            (configured.clone(), Some(Answer::Silent), [Known, Unknown]),
-            (configured.clone(), Some(inventory(true, &[])), [Known, Unknown]),
-            (configured, Some(inventory(true, &[(TWO, None)])), [Known, Known]),
+            (BTreeMap::new(), None, [Undecided, Undecided]),
+            (BTreeMap::new(), Some(Answer::Unavailable), [Undecided, Undecided]),
+            (BTreeMap::new(), Some(inventory(true, &[])), [Undecided, Undecided]),
+            (BTreeMap::new(), Some(inventory(true, &[(ONE, None)])), [Listed, NotListed]),
+            (BTreeMap::new(), Some(inventory(false, &[(ONE, None)])), [Listed, Undecided]),
+            (configured.clone(), None, [Listed, NotListed]),
+            (configured.clone(), Some(Answer::Unavailable), [Listed, NotListed]),
+            (configured.clone(), Some(inventory(true, &[])), [Listed, NotListed]),
+            (configured, Some(inventory(true, &[(TWO, None)])), [Listed, Listed]),
         ] {
             let mut host = Host::new(configured, true);
             answer.inspect(|answer| assert!(host.learn(answer)));
@@ -148,11 +148,11 @@ mod tests {
         assert!(host.is_awaited());
         assert!(host.learn(&inventory(true, &[(ONE, Some(5)), (TWO, Some(6))])));
         assert!(!host.learn(&inventory(true, &[(ONE, None), (TWO, Some(6))])), "no news");
-        assert!(!host.learn(&Answer::Silent), "it was closed in trouble");
+        assert!(!host.learn(&Answer::Unavailable), "it was closed in trouble");
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(6))));
         assert!(host.learn(&inventory(false, &[(TWO, Some(7))])));
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(7))));
         assert!(host.learn(&inventory(true, &[(TWO, Some(7))])));
-        assert_eq!(words(&host), [Word::Unknown, Word::Known]);
+        assert_eq!(words(&host), [HostView::NotListed, HostView::Listed]);
     }
 }

@@ -11,13 +11,13 @@ mod process_usage;
 mod refused;
 
 pub use capacity::Source;
-pub use process_usage::Seen;
-pub use refused::Why;
+pub use process_usage::ProcessUsage;
+pub use refused::RefusalReason;
 
 use crate::metrics::counts::Counts;
 use crate::nvml::Answer;
 use capacity::{Claims, capacity};
-use host::{Host, Word};
+use host::{Host, HostView};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Device, Memory};
 use nvshare_protocol::{Bytes, DeviceId};
@@ -33,7 +33,7 @@ pub const ALWAYS_BY_OWNER: usize = 16;
 
 /// What is known of one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct DeviceRecord {
     pub name: String,
     pub capacity: Bytes,
     /// Whose word the capacity is.
@@ -58,18 +58,18 @@ struct User {
 
 /// What the core is to be told, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Change {
     /// The device is as large as it is known by now.
-    Sized(DeviceId),
+    Resized(DeviceId),
     /// The tenant uses the device, and has so much there if it has said so already.
-    Uses(TenantId, DeviceId, Option<Memory>),
+    Attached(TenantId, DeviceId, Option<Memory>),
 }
 
 /// All of them.
 #[derive(Debug)]
-pub struct Machine {
+pub struct Devices {
     host: Host,
-    devices: BTreeMap<DeviceId, Known>,
+    devices: BTreeMap<DeviceId, DeviceRecord>,
     /// How many of them somebody uses.
     used: usize,
     /// How many places of each owner they take.
@@ -77,7 +77,7 @@ pub struct Machine {
     refused: Refused,
 }
 
-impl Machine {
+impl Devices {
     /// With what is configured; `asks`: NVML will say what it knows.
     #[must_use]
     pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
@@ -91,9 +91,14 @@ impl Machine {
     }
 
     /// A tenant names a device that it has not named before.
-    pub fn name(&mut self, owner: u64, tenant: TenantId, told: Device) -> Vec<Step> {
+    pub fn name(&mut self, owner: u64, tenant: TenantId, told: Device) -> Vec<Change> {
         match self.place(owner, told.device) {
-            Ok(charged) => self.admit(owner, tenant, &Claim { told, memory: None, why: Why::Full }, charged),
+            Ok(charged) => self.admit(
+                owner,
+                tenant,
+                &Claim { told, memory: None, why: RefusalReason::HostLimit },
+                charged,
+            ),
             Err(why) => {
                 self.refused.add(owner, tenant, Claim { told, memory: None, why });
                 Vec::new()
@@ -102,27 +107,31 @@ impl Machine {
     }
 
     /// Whether the device may be used by a tenant of this owner, and whose place it takes then.
-    fn place(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, Why> {
+    fn place(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, RefusalReason> {
         let known = self.devices.get(&device);
         let has = self.charged.get(&owner).copied().unwrap_or_default();
         match self.host.says(device) {
-            Word::Known => Ok(None),
-            Word::Unknown => Err(Why::Unknown),
-            Word::Silent if known.is_some_and(|known| known.charged.contains(&owner)) => Ok(Some(owner)),
-            Word::Silent if has >= MOST_BY_OWNER => Err(Why::OwnersRoom),
-            Word::Silent if known.is_some_and(|known| !known.users.is_empty()) => Ok(Some(owner)),
-            Word::Silent if self.used >= MOST && has >= ALWAYS_BY_OWNER => Err(Why::Full),
-            Word::Silent => Ok(Some(owner)),
+            HostView::Listed => Ok(None),
+            HostView::NotListed => Err(RefusalReason::Unknown),
+            HostView::Undecided if known.is_some_and(|known| known.charged.contains(&owner)) => {
+                Ok(Some(owner))
+            }
+            HostView::Undecided if has >= MOST_BY_OWNER => Err(RefusalReason::OwnerLimit),
+            HostView::Undecided if known.is_some_and(|known| !known.users.is_empty()) => Ok(Some(owner)),
+            HostView::Undecided if self.used >= MOST && has >= ALWAYS_BY_OWNER => {
+                Err(RefusalReason::HostLimit)
+            }
+            HostView::Undecided => Ok(Some(owner)),
         }
     }
 
-    fn admit(&mut self, owner: u64, tenant: TenantId, claim: &Claim, charged: Option<u64>) -> Vec<Step> {
+    fn admit(&mut self, owner: u64, tenant: TenantId, claim: &Claim, charged: Option<u64>) -> Vec<Change> {
         let Claim { told: Device { device, capacity, name }, memory, .. } = claim;
         if self.devices.len() >= MOST && !self.devices.contains_key(device) && self.used < self.devices.len()
         {
             self.devices.retain(|_, known| !known.users.is_empty());
         }
-        let known = self.devices.entry(*device).or_insert_with(|| Known {
+        let known = self.devices.entry(*device).or_insert_with(|| DeviceRecord {
             name: String::new(),
             capacity: Bytes::ZERO,
             from: Source::Tenants,
@@ -143,8 +152,8 @@ impl Machine {
         known.users.insert(tenant, User { owner, capacity: *capacity });
         known.claims.add(tenant, *capacity);
         let sized = known.measure(*device, &self.host) || first;
-        let uses = Step::Uses(tenant, *device, *memory);
-        sized.then_some(Step::Sized(*device)).into_iter().chain([uses]).collect()
+        let uses = Change::Attached(tenant, *device, *memory);
+        sized.then_some(Change::Resized(*device)).into_iter().chain([uses]).collect()
     }
 
     /// A tenant that used these devices is gone: what the core is to be told, and which of them nobody uses any more.
@@ -153,7 +162,7 @@ impl Machine {
         owner: u64,
         tenant: TenantId,
         devices: impl Iterator<Item = DeviceId>,
-    ) -> (Vec<Step>, Vec<DeviceId>) {
+    ) -> (Vec<Change>, Vec<DeviceId>) {
         let full = self.used >= MOST;
         let (mut steps, mut unused, mut frees) = (Vec::new(), Vec::new(), false);
         self.refused.leave(owner, tenant);
@@ -169,10 +178,10 @@ impl Machine {
                 self.used -= 1;
                 unused.push(device);
             } else if known.measure(device, &self.host) {
-                steps.push(Step::Sized(device));
+                steps.push(Change::Resized(device));
             }
         }
-        if self.host.of_others() == Word::Silent {
+        if self.host.of_others() == HostView::Undecided {
             let freed = frees.then_some(owner).into_iter().collect();
             let waiting = if full && self.used < MOST { self.refused.owners() } else { freed };
             waiting.into_iter().for_each(|owner| self.retry(owner, &mut steps));
@@ -181,7 +190,7 @@ impl Machine {
     }
 
     /// Takes the owner's refused claims while there is room for them.
-    fn retry(&mut self, owner: u64, steps: &mut Vec<Step>) {
+    fn retry(&mut self, owner: u64, steps: &mut Vec<Change>) {
         while let Some((tenant, device)) = self.refused.first(owner) {
             let Ok(charged) = self.place(owner, device) else { return };
             let Some(claim) = self.refused.take(owner, tenant, device) else { return };
@@ -190,19 +199,19 @@ impl Machine {
     }
 
     /// NVML has answered.
-    pub fn learn(&mut self, answer: &Answer) -> Vec<Step> {
+    pub fn learn(&mut self, answer: &Answer) -> Vec<Change> {
         let (mut steps, first) = (Vec::new(), self.host.is_awaited());
         if !self.host.learn(answer) {
             return steps;
         }
         for (device, known) in &mut self.devices {
-            if self.host.says(*device) == Word::Known {
+            if self.host.says(*device) == HostView::Listed {
                 let owners = std::mem::take(&mut known.charged);
                 owners.into_iter().for_each(|owner| uncharge(&mut self.charged, owner));
             }
             // Its first word makes tenants' the only one, if it is none.
             if !known.users.is_empty() && (known.measure(*device, &self.host) || first) {
-                steps.push(Step::Sized(*device));
+                steps.push(Change::Resized(*device));
             }
         }
         for (owner, tenant, device) in self.refused.all() {
@@ -224,7 +233,7 @@ impl Machine {
     }
 
     /// The refusals of which something is to be said now; not before NVML has had its word.
-    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, Why)> {
+    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
         if self.host.is_awaited() { Vec::new() } else { self.refused.words() }
     }
 
@@ -278,12 +287,12 @@ impl Machine {
     }
 
     #[must_use]
-    pub fn get(&self, device: DeviceId) -> Option<&Known> {
+    pub fn get(&self, device: DeviceId) -> Option<&DeviceRecord> {
         self.devices.get(&device)
     }
 }
 
-impl Known {
+impl DeviceRecord {
     /// Whether it is of another size than before, or by another's word, by what is known now.
     fn measure(&mut self, device: DeviceId, host: &Host) -> bool {
         let decided = capacity(host.configured(device), host.total(device), &self.claims);

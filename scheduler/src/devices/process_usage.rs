@@ -5,32 +5,32 @@ use std::collections::HashMap;
 
 /// What was told last.
 #[derive(Debug, Default)]
-pub struct Seen {
-    told: HashMap<DeviceId, HashMap<TenantId, Told>>,
+pub struct ProcessUsage {
+    reported: HashMap<DeviceId, HashMap<TenantId, Report>>,
 }
 
 /// What was told of a tenant, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
+struct Report {
     bytes: Bytes,
     times: u8,
 }
 
-impl Told {
+impl Report {
     /// That a process is not there is told twice: the first time its context may have been too new.
     fn is_whole(self) -> bool {
         self.bytes > Bytes::ZERO || self.times > 1
     }
 }
 
-impl Seen {
+impl ProcessUsage {
     /// The tenant uses the device from now on. True: others are shown there, so that it counts as one that is not until it
     /// is, too.
-    pub fn begins(&mut self, tenant: TenantId, pid: u32, device: DeviceId) -> bool {
-        let Some(told) = self.told.get_mut(&device).filter(|_| pid != 0) else { return false };
-        let shows = told.values().any(|told| told.bytes > Bytes::ZERO);
+    pub fn attach(&mut self, tenant: TenantId, pid: u32, device: DeviceId) -> bool {
+        let Some(reported) = self.reported.get_mut(&device).filter(|_| pid != 0) else { return false };
+        let shows = reported.values().any(|report| report.bytes > Bytes::ZERO);
         if shows {
-            told.insert(tenant, Told { bytes: Bytes::ZERO, times: 1 });
+            reported.insert(tenant, Report { bytes: Bytes::ZERO, times: 1 });
         }
         shows
     }
@@ -38,14 +38,14 @@ impl Seen {
     /// Whether the tenant's process was not on the device when it was looked at last.
     #[must_use]
     pub fn is_missing(&self, tenant: TenantId, device: DeviceId) -> bool {
-        let told = self.told.get(&device).and_then(|told| told.get(&tenant));
-        told.is_some_and(|told| told.bytes == Bytes::ZERO)
+        let reported = self.reported.get(&device).and_then(|reported| reported.get(&tenant));
+        reported.is_some_and(|report| report.bytes == Bytes::ZERO)
     }
 
     /// What is another than before, of the `users` of the device with their pids; `listed` is what each process uses. A
     /// process that is not listed uses nothing, if any of the others is listed; where none is, the pids are those of
     /// another namespace, or nobody has a context, and nothing can be said.
-    pub fn news(
+    pub fn changed(
         &mut self,
         device: DeviceId,
         users: &[(TenantId, u32)],
@@ -54,25 +54,25 @@ impl Seen {
         if !users.iter().any(|(_, pid)| listed.contains_key(pid)) {
             return Vec::new();
         }
-        let told = self.told.entry(device).or_default();
+        let reported = self.reported.entry(device).or_default();
         // The pid of a process that this one cannot see is 0.
         let visible = users.iter().filter(|(_, pid)| *pid != 0);
         let now = visible.map(|(tenant, pid)| (*tenant, listed.get(pid).copied().unwrap_or_default()));
-        let news = |&(tenant, bytes): &(TenantId, Bytes)| {
-            let before = told.get(&tenant).copied().filter(|told| told.bytes == bytes);
-            let times = before.map_or(1, |told| told.times.saturating_add(1));
-            told.insert(tenant, Told { bytes, times });
-            before.is_none_or(|told| !told.is_whole())
+        let is_news = |&(tenant, bytes): &(TenantId, Bytes)| {
+            let before = reported.get(&tenant).copied().filter(|report| report.bytes == bytes);
+            let times = before.map_or(1, |report| report.times.saturating_add(1));
+            reported.insert(tenant, Report { bytes, times });
+            before.is_none_or(|report| !report.is_whole())
         };
-        now.filter(news).collect()
+        now.filter(is_news).collect()
     }
 
     /// The tenant does not use the device any more.
     pub fn forget(&mut self, tenant: TenantId, device: DeviceId) {
-        if let Some(told) = self.told.get_mut(&device) {
-            told.remove(&tenant);
-            if told.is_empty() {
-                self.told.remove(&device);
+        if let Some(reported) = self.reported.get_mut(&device) {
+            reported.remove(&tenant);
+            if reported.is_empty() {
+                self.reported.remove(&device);
             }
         }
     }
@@ -86,40 +86,44 @@ mod tests {
     const ONE: TenantId = TenantId(1);
     const TWO: TenantId = TenantId(2);
 
-    fn news(seen: &mut Seen, users: &[(TenantId, u32)], listed: &[(u32, u64)]) -> Vec<(TenantId, Bytes)> {
+    fn news(
+        usage: &mut ProcessUsage,
+        users: &[(TenantId, u32)],
+        listed: &[(u32, u64)],
+    ) -> Vec<(TenantId, Bytes)> {
         let listed = listed.iter().map(|&(pid, bytes)| (pid, Bytes(bytes))).collect();
-        seen.news(GPU, users, &listed)
+        usage.changed(GPU, users, &listed)
     }
 
     #[test]
     fn what_changes_is_told_once_and_who_is_not_listed_twice() {
-        let mut seen = Seen::default();
+        let mut usage = ProcessUsage::default();
         let users = [(ONE, 10), (TWO, 11)];
-        assert_eq!(news(&mut seen, &users, &[(10, 500), (9, 3)]), [(ONE, Bytes(500)), (TWO, Bytes(0))]);
-        assert_eq!(news(&mut seen, &users, &[(10, 500)]), [(TWO, Bytes(0))], "twice");
-        assert_eq!(news(&mut seen, &users, &[(10, 500)]), []);
-        assert_eq!(news(&mut seen, &users, &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
-        assert_eq!(news(&mut seen, &users, &[(11, 7)]), [(ONE, Bytes(0))]);
+        assert_eq!(news(&mut usage, &users, &[(10, 500), (9, 3)]), [(ONE, Bytes(500)), (TWO, Bytes(0))]);
+        assert_eq!(news(&mut usage, &users, &[(10, 500)]), [(TWO, Bytes(0))], "twice");
+        assert_eq!(news(&mut usage, &users, &[(10, 500)]), []);
+        assert_eq!(news(&mut usage, &users, &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
+        assert_eq!(news(&mut usage, &users, &[(11, 7)]), [(ONE, Bytes(0))]);
     }
 
     #[test]
     fn who_comes_where_others_are_shown_is_missing_until_it_is_shown_too() {
-        let mut seen = Seen::default();
-        assert!(!seen.begins(ONE, 10, GPU), "nobody is shown yet");
-        news(&mut seen, &[(ONE, 10)], &[(10, 500)]);
-        assert!(!seen.begins(TWO, 0, GPU), "whose pid cannot be seen");
-        assert!(seen.begins(TWO, 11, GPU) && seen.is_missing(TWO, GPU));
-        assert_eq!(news(&mut seen, &[(ONE, 10), (TWO, 11)], &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
-        assert!(!seen.is_missing(TWO, GPU));
+        let mut usage = ProcessUsage::default();
+        assert!(!usage.attach(ONE, 10, GPU), "nobody is shown yet");
+        news(&mut usage, &[(ONE, 10)], &[(10, 500)]);
+        assert!(!usage.attach(TWO, 0, GPU), "whose pid cannot be seen");
+        assert!(usage.attach(TWO, 11, GPU) && usage.is_missing(TWO, GPU));
+        assert_eq!(news(&mut usage, &[(ONE, 10), (TWO, 11)], &[(10, 500), (11, 7)]), [(TWO, Bytes(7))]);
+        assert!(!usage.is_missing(TWO, GPU));
     }
 
     #[test]
     fn pids_of_another_namespace_say_nothing() {
-        let mut seen = Seen::default();
-        assert_eq!(news(&mut seen, &[(ONE, 10)], &[(40_010, 500)]), []);
-        assert_eq!(news(&mut seen, &[(ONE, 10)], &[]), []);
+        let mut usage = ProcessUsage::default();
+        assert_eq!(news(&mut usage, &[(ONE, 10)], &[(40_010, 500)]), []);
+        assert_eq!(news(&mut usage, &[(ONE, 10)], &[]), []);
         assert_eq!(
-            news(&mut seen, &[(ONE, 0), (TWO, 7)], &[(7, 5)]),
+            news(&mut usage, &[(ONE, 0), (TWO, 7)], &[(7, 5)]),
             [(TWO, Bytes(5))],
             "who cannot be seen"
         );
@@ -127,10 +131,10 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_those_who_left() {
-        let mut seen = Seen::default();
-        news(&mut seen, &[(ONE, 10)], &[(10, 500)]);
-        seen.forget(ONE, GPU);
-        assert!(seen.told.is_empty());
-        assert_eq!(news(&mut seen, &[(ONE, 10)], &[(10, 500)]), [(ONE, Bytes(500))], "news again");
+        let mut usage = ProcessUsage::default();
+        news(&mut usage, &[(ONE, 10)], &[(10, 500)]);
+        usage.forget(ONE, GPU);
+        assert!(usage.reported.is_empty());
+        assert_eq!(news(&mut usage, &[(ONE, 10)], &[(10, 500)]), [(ONE, Bytes(500))], "news again");
     }
 }

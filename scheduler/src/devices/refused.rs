@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of so many refused devices of one tenant there are words; of more there are none.
 const FEW: usize = 4;
 
-/// Why a device is refused to who named it.
+/// RefusalReason a device is refused to who named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RefusalReason {
     /// The host knows others, and not this one.
     Unknown,
     /// Its owner's tenants have brought in as many as they may.
-    OwnersRoom,
+    OwnerLimit,
     /// All owners together have.
-    Full,
+    HostLimit,
 }
 
 /// One tenant's word for one device.
@@ -24,7 +24,7 @@ pub struct Claim {
     pub told: Device,
     /// What it has there, as it said last.
     pub memory: Option<Memory>,
-    pub why: Why,
+    pub why: RefusalReason,
 }
 
 /// All that wait, by owner.
@@ -99,7 +99,7 @@ impl Refused {
     }
 
     /// What is to be said now, once.
-    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, Why)> {
+    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
         let unsaid = std::mem::take(&mut self.unsaid);
         let why = |(owner, tenant, device)| Some((tenant, device, self.get_mut(owner, tenant, device)?.why));
         unsaid.into_iter().filter_map(why).collect()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::nvml::{Found, Inventory};
+use crate::nvml::{DeviceReport, Inventory};
 
 const ANN: u64 = 1;
 const BOB: u64 = 2;
@@ -19,12 +19,12 @@ fn tenant(n: u64) -> TenantId {
 }
 
 /// A machine whose host knows nothing.
-fn unknown() -> Machine {
-    Machine::new(BTreeMap::new(), false)
+fn unknown() -> Devices {
+    Devices::new(BTreeMap::new(), false)
 }
 
 fn lists(devices: &[(u64, u64)]) -> Answer {
-    let found = |&(n, total): &(u64, u64)| Found {
+    let found = |&(n, total): &(u64, u64)| DeviceReport {
         device: id(n),
         total: Some(Bytes(total)),
         used: None,
@@ -33,15 +33,15 @@ fn lists(devices: &[(u64, u64)]) -> Answer {
     Answer::Inventory(Inventory { question: 0, complete: true, devices: devices.iter().map(found).collect() })
 }
 
-fn capacity_of(machine: &Machine, n: u64) -> u64 {
+fn capacity_of(machine: &Devices, n: u64) -> u64 {
     machine.get(id(n)).unwrap().capacity.0
 }
 
 #[test]
 fn the_largest_word_counts_while_it_is_there_and_the_core_hears_of_changes() {
     let mut machine = unknown();
-    let sized = Step::Sized(id(1));
-    let uses = |n| Step::Uses(tenant(n), id(1), None);
+    let sized = Change::Resized(id(1));
+    let uses = |n| Change::Attached(tenant(n), id(1), None);
     assert_eq!(machine.name(ANN, tenant(1), device(1, 1)), [sized.clone(), uses(1)]);
     assert_eq!(machine.name(BOB, tenant(2), device(1, 16)), [sized.clone(), uses(2)]);
     assert_eq!(machine.name(BOB, tenant(3), device(1, 16)), [uses(3)], "no news");
@@ -58,20 +58,20 @@ fn the_largest_word_counts_while_it_is_there_and_the_core_hears_of_changes() {
 
 #[test]
 fn nvml_corrects_what_tenants_said() {
-    let mut machine = Machine::new(BTreeMap::new(), true);
+    let mut machine = Devices::new(BTreeMap::new(), true);
     machine.name(ANN, tenant(1), device(1, 1 << 46));
     assert_eq!((capacity_of(&machine, 1), machine.get(id(1)).unwrap().from), (1 << 46, Source::Tenants));
-    assert_eq!(machine.learn(&lists(&[(1, 100)])), [Step::Sized(id(1))]);
+    assert_eq!(machine.learn(&lists(&[(1, 100)])), [Change::Resized(id(1))]);
     assert_eq!((capacity_of(&machine, 1), machine.get(id(1)).unwrap().from), (100, Source::Nvml));
     assert_eq!(machine.learn(&lists(&[(1, 100)])), [], "no news");
-    let uses = Step::Uses(tenant(2), id(1), None);
-    assert_eq!(machine.name(BOB, tenant(2), device(1, 99)), [Step::Sized(id(1)), uses]);
+    let uses = Change::Attached(tenant(2), id(1), None);
+    assert_eq!(machine.name(BOB, tenant(2), device(1, 99)), [Change::Resized(id(1)), uses]);
     assert_eq!(capacity_of(&machine, 1), 99, "as CUDA says");
 }
 
 #[test]
 fn the_log_has_each_word_once_and_none_of_tenants_before_nvmls() {
-    let mut machine = Machine::new(BTreeMap::new(), true);
+    let mut machine = Devices::new(BTreeMap::new(), true);
     for n in 1..3 {
         machine.name(ANN, tenant(n), device(1, 99));
         assert_eq!(machine.news(id(1)), None);
@@ -84,30 +84,30 @@ fn the_log_has_each_word_once_and_none_of_tenants_before_nvmls() {
 
 #[test]
 fn an_unknown_device_waits_with_its_memory_until_it_is_known() {
-    let mut machine = Machine::new(BTreeMap::new(), true);
+    let mut machine = Devices::new(BTreeMap::new(), true);
     machine.learn(&lists(&[(1, 100)]));
     assert_eq!(machine.name(ANN, tenant(1), device(2, 50)), []);
-    assert_eq!(machine.words(), [(tenant(1), id(2), Why::Unknown)]);
+    assert_eq!(machine.words(), [(tenant(1), id(2), RefusalReason::Unknown)]);
     assert_eq!(machine.words(), [], "once");
     let memory = Memory { device: id(2), allocated: Bytes(5), resident: Bytes(5), immovable: Bytes(0) };
     assert!(machine.remember(ANN, tenant(1), id(2), Some(&memory)));
     assert!(machine.remember(ANN, tenant(1), id(2), None));
     assert_eq!(machine.refused(ANN, tenant(1)), 1);
     let steps = machine.learn(&lists(&[(1, 100), (2, 50)]));
-    assert_eq!(steps, [Step::Sized(id(2)), Step::Uses(tenant(1), id(2), Some(memory))]);
+    assert_eq!(steps, [Change::Resized(id(2)), Change::Attached(tenant(1), id(2), Some(memory))]);
     assert_eq!(machine.refused(ANN, tenant(1)), 0);
 }
 
 #[test]
 fn what_was_used_before_nvml_spoke_stays_and_words_wait_for_it() {
-    let mut machine = Machine::new(BTreeMap::from([(id(9), Bytes(9))]), true);
+    let mut machine = Devices::new(BTreeMap::from([(id(9), Bytes(9))]), true);
     assert_eq!(machine.name(ANN, tenant(1), device(1, 5)), [], "another one is configured");
     assert_eq!(machine.words(), [], "NVML may know it");
     assert_eq!(machine.learn(&lists(&[(1, 5)])).len(), 2);
     assert_eq!(machine.words(), []);
-    let mut machine = Machine::new(BTreeMap::new(), true);
+    let mut machine = Devices::new(BTreeMap::new(), true);
     machine.name(ANN, tenant(1), device(1, 5));
-    assert_eq!(machine.learn(&lists(&[(2, 5)])), [Step::Sized(id(1))]);
+    assert_eq!(machine.learn(&lists(&[(2, 5)])), [Change::Resized(id(1))]);
     assert_eq!(machine.news(id(1)), Some((Bytes(5), Source::Tenants)), "the only word that there is");
     assert_eq!(machine.claimed(tenant(1), id(1)), Some(Bytes(5)));
     machine.name(ANN, tenant(2), device(1, 5));
@@ -122,13 +122,13 @@ fn an_owner_brings_in_so_many_and_the_next_when_one_is_gone() {
     }
     assert_eq!(machine.name(ANN, tenant(2), device(900, 1)), []);
     assert_eq!(machine.name(ANN, tenant(2), device(901, 1)), []);
-    assert_eq!(machine.words().iter().map(|word| word.2).collect::<Vec<_>>(), [Why::OwnersRoom; 2]);
+    assert_eq!(machine.words().iter().map(|word| word.2).collect::<Vec<_>>(), [RefusalReason::OwnerLimit; 2]);
     assert_eq!(machine.name(ANN, tenant(2), device(3, 1)).len(), 1, "one that it has takes no other place");
     assert_eq!(machine.name(BOB, tenant(3), device(900, 1)).len(), 2, "another owner has places of its own");
     let (steps, _) = machine.leave(ANN, tenant(0), [id(0)].into_iter());
     assert_eq!(
         steps,
-        [Step::Uses(tenant(2), id(900), None)],
+        [Change::Attached(tenant(2), id(900), None)],
         "the first one is another's too by now, and takes a place of this one all the same"
     );
 }
@@ -176,7 +176,7 @@ fn a_full_table_takes_an_owners_first_devices_all_the_same_and_more_when_there_i
     }
     assert_eq!(machine.name(ANN, tenant(999), device(5, 1)).len(), 1, "one that is there is no new one");
     assert_eq!(machine.name(ANN, tenant(999), device(9999, 1)), []);
-    assert_eq!(machine.words(), [(tenant(999), id(9999), Why::Full)]);
+    assert_eq!(machine.words(), [(tenant(999), id(9999), RefusalReason::HostLimit)]);
     machine.leave(1000, tenant(0), (0..64).map(id));
     assert_eq!(machine.get(id(9999)).unwrap().users.len(), 1);
     machine.leave(ANN, tenant(999), first.chain([5, 9999]).map(id));
@@ -187,7 +187,7 @@ fn a_full_table_takes_an_owners_first_devices_all_the_same_and_more_when_there_i
 
 #[test]
 fn a_device_that_the_host_knows_takes_no_place() {
-    let mut machine = Machine::new((0..100).map(|n| (id(n), Bytes(7))).collect(), false);
+    let mut machine = Devices::new((0..100).map(|n| (id(n), Bytes(7))).collect(), false);
     for n in 0..100 {
         assert_eq!(machine.name(ANN, tenant(1), device(n, 5)).len(), 2);
     }
@@ -196,7 +196,7 @@ fn a_device_that_the_host_knows_takes_no_place() {
 
 #[test]
 fn of_many_refusals_of_one_tenant_few_are_told() {
-    let mut machine = Machine::new(BTreeMap::from([(id(1), Bytes(1))]), false);
+    let mut machine = Devices::new(BTreeMap::from([(id(1), Bytes(1))]), false);
     for n in 10..70 {
         machine.name(ANN, tenant(1), device(n, 1));
     }

@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 /// What was told last.
 #[derive(Debug, Default)]
-pub struct Strangers {
+pub struct ExternalProcesses {
     told: HashMap<DeviceId, Bytes>,
 }
 
-impl Strangers {
+impl ExternalProcesses {
     /// What programs outside use of the device now, if that is news. `listed` is what each process uses, `tenants` are
     /// the pids of all tenants, `users` those of the tenants that use this device.
     ///
     /// Where none of the users is among the processes, the pids are those of another namespace, or the users have no
     /// context: nothing can be said of the others.
-    pub fn news(
+    pub fn changed(
         &mut self,
         device: DeviceId,
         listed: &HashMap<u32, Bytes>,
@@ -46,34 +46,40 @@ mod tests {
         processes.iter().map(|&(pid, bytes)| (pid, Bytes(bytes))).collect()
     }
 
-    fn news(strangers: &mut Strangers, processes: &[(u32, u64)], users: &[u32]) -> Option<Bytes> {
+    fn changed(
+        external_processes: &mut ExternalProcesses,
+        processes: &[(u32, u64)],
+        users: &[u32],
+    ) -> Option<Bytes> {
         let tenants = HashSet::from([10, 11]);
-        strangers.news(GPU, &listed(processes), &tenants, users.iter().copied())
+        external_processes.changed(GPU, &listed(processes), &tenants, users.iter().copied())
     }
 
     #[test]
     fn those_that_are_no_tenants_are_summed_up_and_told_once() {
-        let mut strangers = Strangers::default();
-        let mut news = |processes: &[(u32, u64)]| news(&mut strangers, processes, &[10]);
-        assert_eq!(news(&[(10, 500)]), None, "nothing, as before");
-        assert_eq!(news(&[(10, 500), (11, 400), (12, 30), (13, 4)]), Some(Bytes(34)));
-        assert_eq!(news(&[(10, 900), (12, 30), (13, 4)]), None, "no news");
-        assert_eq!(news(&[(10, 900)]), Some(Bytes(0)));
+        let mut external_processes = ExternalProcesses::default();
+        let mut after = |processes: &[(u32, u64)]| changed(&mut external_processes, processes, &[10]);
+        assert_eq!(after(&[(10, 500)]), None, "nothing, as before");
+        assert_eq!(after(&[(10, 500), (11, 400), (12, 30), (13, 4)]), Some(Bytes(34)));
+        assert_eq!(after(&[(10, 900), (12, 30), (13, 4)]), None, "no news");
+        assert_eq!(after(&[(10, 900)]), Some(Bytes(0)));
     }
 
     #[test]
     fn pids_among_which_no_tenant_is_say_nothing() {
-        let mut strangers = Strangers::default();
-        assert_eq!(news(&mut strangers, &[(40_010, 500)], &[10]), None);
-        assert_eq!(news(&mut strangers, &[], &[]), None);
+        let mut external_processes = ExternalProcesses::default();
+        assert_eq!(changed(&mut external_processes, &[(40_010, 500)], &[10]), None);
+        assert_eq!(changed(&mut external_processes, &[], &[]), None);
     }
 
     #[test]
     fn what_was_forgotten_is_news_again() {
-        let mut strangers = Strangers::default();
-        let tell = |strangers: &mut Strangers| news(strangers, &[(10, 1), (9, 7)], &[10]);
-        assert_eq!((tell(&mut strangers), tell(&mut strangers)), (Some(Bytes(7)), None));
-        assert!(strangers.forget(GPU));
-        assert_eq!(tell(&mut strangers), Some(Bytes(7)));
+        let mut external_processes = ExternalProcesses::default();
+        let tell = |external_processes: &mut ExternalProcesses| {
+            changed(external_processes, &[(10, 1), (9, 7)], &[10])
+        };
+        assert_eq!((tell(&mut external_processes), tell(&mut external_processes)), (Some(Bytes(7)), None));
+        assert!(external_processes.forget(GPU));
+        assert_eq!(tell(&mut external_processes), Some(Bytes(7)));
     }
 }

@@ -1,5 +1,5 @@
 //! NVML's answers in our words. What one device does not tell is left out, and asked again the next time.
-use super::{Found, Inventory};
+use super::{DeviceReport, Inventory};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
@@ -57,7 +57,7 @@ fn add(device: &Device<'_>, all: &mut Inventory) {
         return;
     };
     let memory = device.memory_info().inspect_err(|error| failed(&uuid, error)).ok();
-    all.devices.push(Found {
+    all.devices.push(DeviceReport {
         device: device_id,
         // What the driver keeps for itself is not part of what CUDA tells (H200, driver 2026: to the byte).
         total: memory.as_ref().map(|memory| Bytes(memory.total.saturating_sub(memory.reserved))),

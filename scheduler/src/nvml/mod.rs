@@ -7,7 +7,7 @@
 mod external_processes;
 mod library;
 
-pub use external_processes::Strangers;
+pub use external_processes::ExternalProcesses;
 
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// One device, or one MIG instance. What it does not tell is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct DeviceReport {
     pub device: DeviceId,
     /// All of its memory, less what the driver reserves for itself.
     pub total: Option<Bytes>,
@@ -38,10 +38,10 @@ pub struct Found {
 /// All devices that can be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    pub devices: Vec<Found>,
+    pub devices: Vec<DeviceReport>,
     /// Each one that there is has said which it is.
     pub complete: bool,
-    /// The last question ([`Watch::ask`]) that had been asked before any of this was looked at.
+    /// The last question ([`Monitor::ask`]) that had been asked before any of this was looked at.
     pub question: u64,
 }
 
@@ -50,17 +50,17 @@ pub struct Inventory {
 pub enum Answer {
     Inventory(Inventory),
     /// The library cannot be opened.
-    Silent,
+    Unavailable,
 }
 
 /// The loop's end of the thread; dropped, the thread ends.
-pub struct Watch {
+pub struct Monitor {
     wanted: Option<Sender<bool>>,
     questions: Arc<AtomicU64>,
     answers: mpsc::Receiver<Answer>,
 }
 
-impl Watch {
+impl Monitor {
     /// Starts the thread; without a `library`, nothing.
     #[must_use]
     pub fn start(library: Option<String>) -> Self {
@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// Whether there are tenants.
-    pub fn want(&self, wanted: bool) {
+    pub fn set_wanted(&self, wanted: bool) {
         // The thread may have ended; then there is nothing to be known.
         self.wanted.as_ref().map(|thread| thread.send(wanted));
     }
@@ -147,7 +147,7 @@ fn serve(library: &str, wanted: &Receiver<bool>, questions: &AtomicU64, send: &m
                     );
                 }
                 // A loop that is behind hears it the next time.
-                let _ = send.try_send(Answer::Silent);
+                let _ = send.try_send(Answer::Unavailable);
                 Stop::Lost
             }
         };

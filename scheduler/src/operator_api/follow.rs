@@ -1,6 +1,6 @@
 //! An operator that follows what happens: one event a line, until it closes the connection.
 use super::write;
-use crate::event_bus::Feed;
+use crate::event_bus::EventBus;
 use nvshare_protocol::control::{Event, Reply};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, TryAcquireError};
 pub const FOLLOWERS: usize = 16;
 
 /// Serves a follower to its end, or says why it cannot follow.
-pub async fn serve(stream: &mut UnixStream, feed: &Feed, places: &Semaphore) -> Option<Reply> {
+pub async fn serve(stream: &mut UnixStream, events: &EventBus, places: &Semaphore) -> Option<Reply> {
     let _place = match places.try_acquire() {
         Ok(place) => place,
         Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
@@ -22,7 +22,7 @@ pub async fn serve(stream: &mut UnixStream, feed: &Feed, places: &Semaphore) -> 
             return Some(Reply::Error { message });
         }
     };
-    let events = feed.follow();
+    let events = events.subscribe();
     let (mut from, mut to) = stream.split();
     tokio::select! {
         () = closed(&mut from) => {}

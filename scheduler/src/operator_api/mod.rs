@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// One request on its way to the loop.
 #[derive(Debug)]
-pub struct Asked {
+pub struct OperatorQuery {
     pub request: Request,
-    pub answer: oneshot::Sender<Reply>,
+    pub reply: oneshot::Sender<Reply>,
 }
 
 /// The longest request, in bytes.
@@ -28,13 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a connection needs of the daemon.
 #[derive(Clone)]
 struct Ends {
-    ask: mpsc::Sender<Asked>,
+    ask: mpsc::Sender<OperatorQuery>,
     shared: Arc<Shared>,
     followers: Arc<Semaphore>,
 }
 
 /// Serves `listener` for ever.
-pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Asked>, shared: Arc<Shared>) {
+pub async fn serve(listener: UnixListener, ask: mpsc::Sender<OperatorQuery>, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let ends = Ends { ask, shared, followers: Arc::new(Semaphore::new(FOLLOWERS)) };
     loop {
@@ -62,7 +62,7 @@ async fn converse(mut stream: UnixStream, ends: &Ends) {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
             Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
                 Ok(Request::Events) => {
-                    let refused = follow::serve(&mut stream, &ends.shared.feed, &ends.followers).await;
+                    let refused = follow::serve(&mut stream, &ends.shared.events, &ends.followers).await;
                     let Some(refused) = refused else { return };
                     (refused, false)
                 }
@@ -87,9 +87,9 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
     matches!(tokio::time::timeout(PATIENCE, to.write_all(&text)).await, Ok(Ok(())))
 }
 
-async fn reply(request: Request, ask: &mpsc::Sender<Asked>) -> Reply {
+async fn reply(request: Request, ask: &mpsc::Sender<OperatorQuery>) -> Reply {
     let (answer, answered) = oneshot::channel();
-    let sent = ask.send(Asked { request, answer }).await;
+    let sent = ask.send(OperatorQuery { request, reply: answer }).await;
     match (sent, answered.await) {
         (Ok(()), Ok(reply)) => reply,
         _ => error("the scheduler is stopping".into()),

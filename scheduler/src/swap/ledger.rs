@@ -2,9 +2,9 @@
 //! it is really back, which is after the process has ended.
 use crate::identity::{Identity, Owner};
 use crate::process::Key;
-use crate::swap::ledger_file::Record;
-use crate::swap::pages::{Freed, Pages};
-use crate::swap::{File, GRANULE, Granted, MOST};
+use crate::swap::ledger_file::LedgerFile;
+use crate::swap::pages::{Freed, PageAllocator};
+use crate::swap::{GRANULE, Granted, MOST, SwapFile};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;
 use std::collections::HashMap;
@@ -52,7 +52,7 @@ impl Holder {
 #[derive(Debug, Default)]
 struct Account {
     owners: Vec<Owner>,
-    files: Vec<File>,
+    files: Vec<SwapFile>,
     /// What it has from a daemon before this one.
     inherited: u64,
 }
@@ -72,13 +72,13 @@ pub struct Ledger {
     accounts: HashMap<Holder, Account>,
     /// The number of the last file.
     files: u64,
-    pages: Pages,
-    record: Option<Record>,
+    pages: PageAllocator,
+    record: Option<LedgerFile>,
 }
 
 impl Ledger {
     #[must_use]
-    pub fn new(total: Bytes, limits: Limits, pages: Pages, record: Option<Record>) -> Self {
+    pub fn new(total: Bytes, limits: Limits, pages: PageAllocator, record: Option<LedgerFile>) -> Self {
         let (by, accounts) = (HashMap::new(), HashMap::new());
         Self { total: total.0, limits, used: 0, by, accounts, files: 0, pages, record }
     }
@@ -220,13 +220,13 @@ impl Ledger {
             let file = &mut self.account(holder, who).files[at];
             let (number, before, fd) = (file.number, file.granted, std::sync::Arc::clone(&file.fd));
             file.lengthen(length)?;
-            self.pages.make(number, &fd, before, length);
+            self.pages.allocate(number, &fd, before, length);
             return Ok(None);
         }
         self.files += 1;
-        let mut file = File::make(tenant, self.files)?;
+        let mut file = SwapFile::make(tenant, self.files)?;
         file.lengthen(length)?;
-        self.pages.make(file.number, &file.fd, 0, length);
+        self.pages.allocate(file.number, &file.fd, 0, length);
         let fd = std::sync::Arc::clone(&file.fd);
         self.account(holder, who).files.push(file);
         Ok(Some(fd))
@@ -235,8 +235,8 @@ impl Ledger {
     /// Nobody has it any more. What was handed out is charged until it is back ([`Self::freed`]).
     pub fn close(&mut self, holder: Holder) {
         let Some(account) = self.accounts.remove(&holder) else { return };
-        for File { number, granted, fd, .. } in account.files {
-            self.pages.give_back(number, fd, Freed { bytes: granted, owners: account.owners.clone() });
+        for SwapFile { number, granted, fd, .. } in account.files {
+            self.pages.free(number, fd, Freed { bytes: granted, owners: account.owners.clone() });
         }
         self.freed(&Freed { bytes: account.inherited, owners: account.owners });
         self.write();
@@ -277,7 +277,7 @@ fn owners(who: &Identity) -> Vec<Owner> {
 mod tests {
     use super::*;
     use crate::identity::tests::who;
-    use crate::swap::pages::Said;
+    use crate::swap::pages::PageEvent;
     use std::sync::mpsc::{Receiver, channel};
 
     const MIB: u64 = 1 << 20;
@@ -286,9 +286,9 @@ mod tests {
     const NONE: Limits =
         Limits { per_tenant: Limit::None, per_user: Limit::None, per_container: Limit::None };
 
-    fn ledger(mib: u64, limits: Limits) -> (Ledger, Receiver<Said>) {
+    fn ledger(mib: u64, limits: Limits) -> (Ledger, Receiver<PageEvent>) {
         let (send, said) = channel();
-        let pages = Pages::start(move |word| drop(send.send(word))).unwrap();
+        let pages = PageAllocator::start(move |word| drop(send.send(word))).unwrap();
         (Ledger::new(Bytes(mib * MIB), limits, pages, None), said)
     }
 
@@ -298,10 +298,10 @@ mod tests {
         (granted.bytes.0 / MIB, granted.refused)
     }
 
-    fn back(ledger: &mut Ledger, said: &Receiver<Said>) {
+    fn back(ledger: &mut Ledger, said: &Receiver<PageEvent>) {
         match said.recv().unwrap() {
-            Said::Freed(freed) => ledger.freed(&freed),
-            Said::Failed(why) => panic!("{why}"),
+            PageEvent::Freed(freed) => ledger.freed(&freed),
+            PageEvent::Failed(why) => panic!("{why}"),
         }
     }
 

@@ -15,17 +15,17 @@ const MOST: usize = 65_536;
 const LENGTH: u64 = 8 << 20;
 
 /// Bytes by process.
-pub type Handed = HashMap<Key, u64>;
+pub type Balances = HashMap<Key, u64>;
 
 #[derive(Debug, Default)]
 struct Next {
-    handed: Option<Handed>,
+    handed: Option<Balances>,
     over: bool,
 }
 
 /// The file, written by a thread of its own: the newest state only, however often it changes. Dropped, it is written.
 #[derive(Debug)]
-pub struct Record {
+pub struct LedgerFile {
     shared: Arc<(Mutex<Next>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -34,7 +34,7 @@ pub struct Record {
 ///
 /// # Errors
 /// Where it is no such file.
-pub fn read(dir: &Path) -> io::Result<Option<Handed>> {
+pub fn read(dir: &Path) -> io::Result<Option<Balances>> {
     let file = match fs::File::open(dir.join(NAME)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -46,12 +46,12 @@ pub fn read(dir: &Path) -> io::Result<Option<Handed>> {
 }
 
 /// What stands for another boot of the machine is about no process of today.
-fn parse(text: &str, boot: &str) -> io::Result<Handed> {
+fn parse(text: &str, boot: &str) -> io::Result<Balances> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it is no ledger of nvshare-scheduler");
     let mut lines = text.lines();
     let of = lines.next().and_then(|line| line.strip_prefix(HEAD)).ok_or_else(wrong)?.trim();
     if of != boot {
-        return Ok(Handed::new());
+        return Ok(Balances::new());
     }
     let entry = |line: &str| {
         let mut fields = line.split(' ').map(|field| field.parse::<u64>().ok());
@@ -61,7 +61,7 @@ fn parse(text: &str, boot: &str) -> io::Result<Handed> {
     lines.take(MOST).map(|line| entry(line).ok_or_else(wrong)).collect()
 }
 
-fn print(handed: &Handed, boot: &str) -> String {
+fn print(handed: &Balances, boot: &str) -> String {
     let mut lines: Vec<_> = handed.iter().take(MOST).collect();
     lines.sort();
     let lines = lines.iter().map(|(key, bytes)| format!("{} {} {bytes}\n", key.pid, key.start));
@@ -72,7 +72,7 @@ fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-impl Record {
+impl LedgerFile {
     /// Keeps the file of `dir`.
     ///
     /// # Errors
@@ -86,13 +86,13 @@ impl Record {
     }
 
     /// Takes down what is handed out now.
-    pub fn write(&self, handed: Handed) {
+    pub fn write(&self, handed: Balances) {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).handed = Some(handed);
         self.shared.1.notify_one();
     }
 }
 
-impl Drop for Record {
+impl Drop for LedgerFile {
     fn drop(&mut self) {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).over = true;
         self.shared.1.notify_one();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn handed() -> Handed {
+    fn handed() -> Balances {
         [(Key { pid: 7, start: 9 }, 2 << 20), (Key { pid: 8, start: 1 }, 4 << 20)].into()
     }
 
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(read(dir.path()).unwrap(), Some(handed()));
         let mode = fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(parse(&print(&handed(), "before"), "after").unwrap(), Handed::new(), "another boot");
+        assert_eq!(parse(&print(&handed(), "before"), "after").unwrap(), Balances::new(), "another boot");
     }
 
     #[test]
@@ -170,14 +170,14 @@ mod tests {
         ] {
             assert!(parse(text, "b").is_err(), "{text:?}");
         }
-        assert_eq!(parse("nvshare ledger 1 b\n", "b").unwrap(), Handed::new());
+        assert_eq!(parse("nvshare ledger 1 b\n", "b").unwrap(), Balances::new());
     }
 
     #[test]
     fn the_last_word_is_written_before_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let record = Record::keep(dir.path()).unwrap();
-        record.write(Handed::new());
+        let record = LedgerFile::keep(dir.path()).unwrap();
+        record.write(Balances::new());
         record.write(handed());
         drop(record);
         assert_eq!(read(dir.path()).unwrap(), Some(handed()));

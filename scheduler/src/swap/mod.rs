@@ -21,7 +21,7 @@ pub const MOST: u64 = 16 << 40;
 
 /// One file, which only grows.
 #[derive(Debug)]
-pub struct File {
+pub struct SwapFile {
     /// Whose connection it was made for.
     pub tenant: TenantId,
     /// Never used twice.
@@ -41,7 +41,7 @@ pub struct Granted {
     pub refused: Option<&'static str>,
 }
 
-impl File {
+impl SwapFile {
     /// A new one of no length, which nobody can shorten, and whose seals nobody can change: a tenant could otherwise
     /// make the daemon's own pages vanish, or keep it from making any.
     ///
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_tenant_cannot_shorten_its_file_nor_seal_it() {
-        let mut file = File::make(TenantId(1), 1).unwrap();
+        let mut file = SwapFile::make(TenantId(1), 1).unwrap();
         file.lengthen(4 << 20).unwrap();
         assert_eq!(nix::unistd::ftruncate(&*file.fd, 0), Err(Errno::EPERM));
         let seal = FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW);

@@ -31,7 +31,7 @@ pub struct Freed {
 
 /// What the threads have to say.
 #[derive(Debug)]
-pub enum Said {
+pub enum PageEvent {
     Freed(Freed),
     /// Pages could not be made; whoever uses them makes them.
     Failed(String),
@@ -40,8 +40,8 @@ pub enum Said {
 #[derive(Debug)]
 enum Work {
     /// As long as somebody has the file.
-    Make(Weak<OwnedFd>),
-    GiveBack(Arc<OwnedFd>, Freed),
+    Allocate(Weak<OwnedFd>),
+    Free(Arc<OwnedFd>, Freed),
 }
 
 #[derive(Debug)]
@@ -60,32 +60,32 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct Shop {
+struct Workshop {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Shop {
+impl Workshop {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The threads; dropped, they end.
-pub struct Pages(Arc<Shop>);
+pub struct PageAllocator(Arc<Workshop>);
 
-impl fmt::Debug for Pages {
+impl fmt::Debug for PageAllocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pages").finish_non_exhaustive()
+        f.debug_tuple("PageAllocator").finish_non_exhaustive()
     }
 }
 
-impl Pages {
+impl PageAllocator {
     /// Starts the threads, which tell `say`.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(say: impl Fn(Said) + Clone + Send + 'static) -> io::Result<Self> {
+    pub fn start(say: impl Fn(PageEvent) + Clone + Send + 'static) -> io::Result<Self> {
         let pages = Self(Arc::default());
         for _ in 0..THREADS {
             let (shop, say) = (Arc::clone(&pages.0), say.clone());
@@ -95,22 +95,22 @@ impl Pages {
     }
 
     /// The pages of the file `number` are wanted up to `end`, from `at` on if none were before.
-    pub fn make(&self, number: u64, file: &Arc<OwnedFd>, at: u64, end: u64) {
-        self.add(number, Job { work: Work::Make(Arc::downgrade(file)), at, end });
+    pub fn allocate(&self, number: u64, file: &Arc<OwnedFd>, at: u64, end: u64) {
+        self.add(number, Job { work: Work::Allocate(Arc::downgrade(file)), at, end });
     }
 
     /// Nobody wants the pages of the file `number` any more, whoever else may have it open.
-    pub fn give_back(&self, number: u64, file: Arc<OwnedFd>, freed: Freed) {
+    pub fn free(&self, number: u64, file: Arc<OwnedFd>, freed: Freed) {
         let end = nix::sys::stat::fstat(&*file).map_or(0, |found| u64::try_from(found.st_size).unwrap_or(0));
-        self.add(number, Job { work: Work::GiveBack(file, freed), at: 0, end });
+        self.add(number, Job { work: Work::Free(file, freed), at: 0, end });
     }
 
     fn add(&self, number: u64, job: Job) {
         let mut state = self.0.lock();
         match (state.jobs.get_mut(&number), &job.work) {
-            (Some(known), Work::Make(_)) => known.end = known.end.max(job.end),
+            (Some(known), Work::Allocate(_)) => known.end = known.end.max(job.end),
             // A thread that is at it ends its turn and goes on with this.
-            (Some(known), Work::GiveBack(..)) => *known = job,
+            (Some(known), Work::Free(..)) => *known = job,
             (None, _) => {
                 state.jobs.insert(number, job);
                 state.line.push_back(number);
@@ -120,7 +120,7 @@ impl Pages {
     }
 }
 
-impl Drop for Pages {
+impl Drop for PageAllocator {
     fn drop(&mut self) {
         self.0.lock().over = true;
         self.0.changed.notify_all();
@@ -129,30 +129,30 @@ impl Drop for Pages {
 
 /// One step, as a thread takes it out.
 enum Step {
-    Make(Arc<OwnedFd>, u64, u64),
-    GiveBack(Arc<OwnedFd>, u64, u64),
+    Allocate(Arc<OwnedFd>, u64, u64),
+    Free(Arc<OwnedFd>, u64, u64),
     /// The job is done.
     Done(Option<Freed>),
 }
 
 impl Job {
     fn step(&mut self) -> Step {
-        let most = if matches!(self.work, Work::Make(_)) { MADE } else { FREED };
+        let most = if matches!(self.work, Work::Allocate(_)) { MADE } else { FREED };
         let bytes = most.min(self.end.saturating_sub(self.at));
         let at = self.at;
         self.at += bytes;
         match &self.work {
-            Work::Make(file) => match file.upgrade().filter(|_| bytes > 0) {
-                Some(file) => Step::Make(file, at, bytes),
+            Work::Allocate(file) => match file.upgrade().filter(|_| bytes > 0) {
+                Some(file) => Step::Allocate(file, at, bytes),
                 None => Step::Done(None),
             },
-            Work::GiveBack(_, freed) if bytes == 0 => Step::Done(Some(freed.clone())),
-            Work::GiveBack(file, _) => Step::GiveBack(Arc::clone(file), at, bytes),
+            Work::Free(_, freed) if bytes == 0 => Step::Done(Some(freed.clone())),
+            Work::Free(file, _) => Step::Free(Arc::clone(file), at, bytes),
         }
     }
 }
 
-fn serve(shop: &Shop, say: &impl Fn(Said)) {
+fn serve(shop: &Workshop, say: &impl Fn(PageEvent)) {
     loop {
         let mut state = shop.lock();
         let number = loop {
@@ -176,7 +176,7 @@ fn serve(shop: &Shop, say: &impl Fn(Said)) {
         }
         // Until then nobody else is at this file.
         let mut state = shop.lock();
-        if done.is_err() && matches!(state.jobs.get(&number), Some(Job { work: Work::Make(_), .. })) {
+        if done.is_err() && matches!(state.jobs.get(&number), Some(Job { work: Work::Allocate(_), .. })) {
             state.jobs.remove(&number);
         } else {
             state.line.push_back(number);
@@ -184,16 +184,16 @@ fn serve(shop: &Shop, say: &impl Fn(Said)) {
     }
 }
 
-fn take(step: Step, say: &impl Fn(Said)) -> nix::Result<()> {
+fn take(step: Step, say: &impl Fn(PageEvent)) -> nix::Result<()> {
     match step {
-        Step::Make(file, at, bytes) => populate(&file, at, bytes).inspect_err(|error| {
-            say(Said::Failed(format!("swap space of {bytes} bytes cannot be allocated ahead: {error}")));
+        Step::Allocate(file, at, bytes) => populate(&file, at, bytes).inspect_err(|error| {
+            say(PageEvent::Failed(format!("swap space of {bytes} bytes cannot be allocated ahead: {error}")));
         }),
-        Step::GiveBack(file, at, bytes) => punch(&file, at, bytes).inspect_err(|error| {
-            say(Said::Failed(format!("swap space of {bytes} bytes cannot be given back: {error}")));
+        Step::Free(file, at, bytes) => punch(&file, at, bytes).inspect_err(|error| {
+            say(PageEvent::Failed(format!("swap space of {bytes} bytes cannot be given back: {error}")));
         }),
         Step::Done(freed) => {
-            freed.into_iter().for_each(|freed| say(Said::Freed(freed)));
+            freed.into_iter().for_each(|freed| say(PageEvent::Freed(freed)));
             Ok(())
         }
     }
@@ -254,25 +254,25 @@ mod tests {
     #[test]
     fn what_is_given_back_is_gone_for_whoever_keeps_the_file() {
         let (send, said) = mpsc::channel();
-        let pages = Pages::start(move |word| send.send(word).unwrap()).unwrap();
+        let pages = PageAllocator::start(move |word| send.send(word).unwrap()).unwrap();
         let (kept, freed) = (file(8 << 20), Freed { bytes: 8 << 20, owners: vec![Owner::User(1)] });
-        pages.make(1, &kept, 0, 4 << 20);
-        pages.make(1, &kept, 0, 8 << 20);
-        pages.give_back(1, Arc::clone(&kept), freed.clone());
-        let Ok(Said::Freed(word)) = said.recv() else { panic!() };
+        pages.allocate(1, &kept, 0, 4 << 20);
+        pages.allocate(1, &kept, 0, 8 << 20);
+        pages.free(1, Arc::clone(&kept), freed.clone());
+        let Ok(PageEvent::Freed(word)) = said.recv() else { panic!() };
         assert_eq!((word, made(&kept)), (freed, 0));
     }
 
     #[test]
     fn jobs_are_as_many_as_files_and_take_turns() {
         let (large, small) = (file(1 << 30), file(2 << 20));
-        let shop = Shop::default();
-        let pages = Pages(Arc::new(shop));
-        (1..=500).for_each(|n| pages.make(1, &large, 0, n << 21));
-        pages.make(2, &small, 0, 2 << 20);
+        let shop = Workshop::default();
+        let pages = PageAllocator(Arc::new(shop));
+        (1..=500).for_each(|n| pages.allocate(1, &large, 0, n << 21));
+        pages.allocate(2, &small, 0, 2 << 20);
         let mut state = pages.0.lock();
         assert_eq!((state.jobs.len(), state.line.len()), (2, 2));
-        let Step::Make(_, 0, bytes) = state.jobs.get_mut(&1).unwrap().step() else { panic!() };
+        let Step::Allocate(_, 0, bytes) = state.jobs.get_mut(&1).unwrap().step() else { panic!() };
         assert_eq!(bytes, MADE, "then it is the other one's turn");
         drop(small);
         assert!(matches!(state.jobs.get_mut(&2).unwrap().step(), Step::Done(None)));

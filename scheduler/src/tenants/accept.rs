@@ -1,6 +1,6 @@
 //! New connections: counted, known by the kernel's word, refused where there is no room.
 use super::connection::{self, Shared};
-use super::permits::Seats;
+use super::permits::Permits;
 use crate::identity::Identity;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
@@ -24,7 +24,7 @@ const SEND_BUFFER: usize = 16 * 1024;
 const ENDED: [i32; 2] = [libc::ESRCH, libc::EINVAL];
 
 /// Serves `listener` for ever.
-pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
+pub async fn serve(listener: UnixListener, permits: Permits, shared: Arc<Shared>) {
     loop {
         let spare = match spare() {
             Ok(spare) => spare,
@@ -36,7 +36,7 @@ pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 drop(spare);
-                seat(stream, &seats, &shared);
+                permit(stream, &permits, &shared);
             }
             Err(error) => put_off(&shared, &error).await,
         }
@@ -44,7 +44,7 @@ pub async fn serve(listener: UnixListener, seats: Seats, shared: Arc<Shared>) {
 }
 
 async fn put_off(shared: &Shared, error: &io::Error) {
-    shared.seldom.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
+    shared.log.warn(&format!("a tenant's connection cannot be accepted yet: {error}"));
     tokio::time::sleep(BACK_OFF).await;
 }
 
@@ -55,7 +55,7 @@ fn spare() -> io::Result<[OwnedFd; 2]> {
     Ok([spare.try_clone()?, spare])
 }
 
-fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
+fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
     let who = match Identity::of(&stream, &shared.host) {
         Ok(who) => who,
         // As processes do: whoever keeps its connection is nobody.
@@ -64,7 +64,7 @@ fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
         }
         Err(error) => {
             return shared
-                .seldom
+                .log
                 .warn(&format!("a connection whose process cannot be known is closed: {error}"));
         }
     };
@@ -72,21 +72,21 @@ fn seat(stream: UnixStream, seats: &Seats, shared: &Arc<Shared>) {
     if let Err(error) = setsockopt(&stream, SndBuf, &SEND_BUFFER) {
         tracing::debug!("the send buffer of a connection stays as it is: {error}");
     }
-    match seats.take(&who) {
-        Ok(seat) => {
-            tokio::spawn(connection::serve(stream, who, seat, Arc::clone(shared)));
+    match permits.acquire(&who) {
+        Ok(permit) => {
+            tokio::spawn(connection::serve(stream, who, permit, Arc::clone(shared)));
         }
         Err(reached) => {
             let why = reached.to_string();
             no_place(&stream, &why, shared.full_fails);
-            shared.feed.tell(|| Event {
+            shared.events.publish(|| Event {
                 kind: "refused".into(),
                 pid: Some(who.pid),
                 container: who.shown(),
                 text: Some(why.clone()),
                 ..Event::default()
             });
-            shared.seldom.warn_of(&who, &format!("refused {who}: {why}"));
+            shared.log.warn_of(&who, &format!("refused {who}: {why}"));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One tenant's connection: one task that never waits for anything but its own next step, so that a
 //! peer that is slow, silent, loud or wrong costs itself and nobody else.
-use super::inbound::{Joined, Out, Told};
+use super::inbound::{Connected, Inbound, Outgoing};
 use super::mailbox::{Inbox, Outbound, mailbox};
-use super::permits::Seat;
-use super::token_bucket::Bucket;
+use super::permits::Permit;
+use super::token_bucket::TokenBucket;
 use super::{accept, validate};
 use crate::clock::Clock;
-use crate::event_bus::Feed;
+use crate::event_bus::EventBus;
 use crate::identity::{Host, Identity};
-use crate::rate_limited_log::Seldom;
+use crate::rate_limited_log::RateLimitedLog;
 use crate::text;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nvshare_core::event::TenantId;
@@ -28,10 +28,10 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
-    pub seldom: Arc<Seldom>,
+    pub log: Arc<RateLimitedLog>,
     pub host: Host,
-    pub feed: Feed,
-    pub queue: mpsc::Sender<Told>,
+    pub events: EventBus,
+    pub queue: mpsc::Sender<Inbound>,
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
     /// Whether calls of a process for which there is no place fail.
@@ -61,7 +61,7 @@ struct Connection {
     stream: UnixStream,
     shared: Arc<Shared>,
     reader: Reader,
-    bucket: Bucket,
+    bucket: TokenBucket,
     /// None until the hello.
     tenant: Option<TenantId>,
     who: Identity,
@@ -69,9 +69,9 @@ struct Connection {
     outbound: Option<Outbound>,
     inbox: Inbox,
     /// Its place among the limits, until that goes with the hello.
-    seat: Option<Seat>,
+    permit: Option<Permit>,
     /// To be put into the queue before anything more is read.
-    pending: Option<Told>,
+    pending: Option<Inbound>,
     out: Vec<u8>,
     /// Files that go with bytes of `out`, by their place in it.
     files: VecDeque<(usize, Arc<OwnedFd>)>,
@@ -81,19 +81,19 @@ struct Connection {
     stalled: Option<Nanos>,
 }
 
-/// Serves one connection to its end. `seat` is its place among the limits.
-pub async fn serve(stream: UnixStream, who: Identity, seat: Seat, shared: Arc<Shared>) {
+/// Serves one connection to its end. `permit` is its place among the limits.
+pub async fn serve(stream: UnixStream, who: Identity, permit: Permit, shared: Arc<Shared>) {
     let (outbound, inbox) = mailbox();
     let now = shared.clock.now();
     let mut connection = Connection {
         stream,
         reader: Reader::default(),
-        bucket: Bucket::new(shared.messages_per_second, now),
+        bucket: TokenBucket::new(shared.messages_per_second, now),
         tenant: None,
         who,
         outbound: Some(outbound),
         inbox,
-        seat: Some(seat),
+        permit: Some(permit),
         pending: None,
         out: Vec::new(),
         files: VecDeque::new(),
@@ -200,7 +200,7 @@ impl Connection {
         Ok(())
     }
 
-    fn told(&mut self, message: ToScheduler) -> Result<Told, String> {
+    fn told(&mut self, message: ToScheduler) -> Result<Inbound, String> {
         let Some(tenant) = self.tenant else {
             let ToScheduler::Hello(hello) = message else {
                 return Err("the first message is no hello".into());
@@ -209,18 +209,18 @@ impl Connection {
             let tenant = TenantId(self.shared.tenants.fetch_add(1, Ordering::Relaxed) + 1);
             self.tenant = Some(tenant);
             let outbound = self.outbound.take().ok_or("a second hello")?;
-            let seat = self.seat.take().ok_or("a second hello")?;
+            let permit = self.permit.take().ok_or("a second hello")?;
             let who = self.who.clone();
-            return Ok(Told::Joined(Box::new(Joined { tenant, who, hello, outbound, seat })));
+            return Ok(Inbound::Connected(Box::new(Connected { tenant, who, hello, outbound, permit })));
         };
-        validate::message(message).map(|message| Told::Said(tenant, message))
+        validate::message(message).map(|message| Inbound::Message(tenant, message))
     }
 
     /// Writes what is there, one message after the other, as long as the peer reads.
     fn pass_on(&mut self) -> Result<(), End> {
         self.write()?;
         while self.out.is_empty()
-            && let Some(Out { message, file }) = self.inbox.take()
+            && let Some(Outgoing { message, file }) = self.inbox.take()
         {
             self.files.extend(file.map(|file| (0, file)));
             frame::write(&message, &mut self.out);
@@ -266,7 +266,7 @@ impl Connection {
         }
         drop(self.stream);
         // A hello that is still on its way to the loop never gets there.
-        let born = self.tenant.filter(|_| !matches!(self.pending, Some(Told::Joined(_))));
+        let born = self.tenant.filter(|_| !matches!(self.pending, Some(Inbound::Connected(_))));
         if let Some(tenant) = born {
             if let Some(process) = self.who.process.as_ref().filter(|_| !self.inbox.is_closed()) {
                 let until = self.shared.clock.now().saturating_add(ENDING);
@@ -275,9 +275,9 @@ impl Connection {
                     () = self.shared.clock.until(Some(until)) => {}
                 }
             }
-            let _ = self.shared.queue.send(Told::Closed(tenant, why)).await;
+            let _ = self.shared.queue.send(Inbound::Closed(tenant, why)).await;
         } else if let Some(why) = why {
-            self.shared.seldom.warn_of(&self.who, &format!("closed a connection of {}: {why}", self.who));
+            self.shared.log.warn_of(&self.who, &format!("closed a connection of {}: {why}", self.who));
         }
     }
 }

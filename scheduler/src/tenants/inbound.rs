@@ -3,7 +3,7 @@ pub use super::mailbox::Outbound;
 use crate::identity::Identity;
 use crate::process::Key;
 use crate::swap::pages::Freed;
-use crate::tenants::permits::Seat;
+use crate::tenants::permits::Permit;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use std::os::fd::OwnedFd;
@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 /// A message, and the file that goes with it.
 #[derive(Debug)]
-pub struct Out {
+pub struct Outgoing {
     pub message: ToTenant,
     pub file: Option<Arc<OwnedFd>>,
 }
 
-impl From<ToTenant> for Out {
+impl From<ToTenant> for Outgoing {
     fn from(message: ToTenant) -> Self {
         Self { message, file: None }
     }
@@ -24,24 +24,24 @@ impl From<ToTenant> for Out {
 
 /// From a connection, or about a process. Everything in it is validated.
 #[derive(Debug)]
-pub enum Told {
-    Joined(Box<Joined>),
+pub enum Inbound {
+    Connected(Box<Connected>),
     /// Anything but a hello.
-    Said(TenantId, ToScheduler),
+    Message(TenantId, ToScheduler),
     /// The connection is gone; none: as a process's end closes it.
     Closed(TenantId, Option<String>),
     /// The process has ended.
-    Ended(Key),
+    ProcessEnded(Key),
     /// Swap space of a process that has ended is back.
-    Freed(Freed),
+    SwapFreed(Freed),
 }
 
 /// A connection that has said hello.
 #[derive(Debug)]
-pub struct Joined {
+pub struct Connected {
     pub tenant: TenantId,
     pub who: Identity,
     pub hello: Hello,
     pub outbound: Outbound,
-    pub seat: Seat,
+    pub permit: Permit,
 }

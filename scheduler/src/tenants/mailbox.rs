@@ -1,5 +1,5 @@
 //! What the loop has for one connection, until its peer reads: bounded by what can be said, however slowly it reads.
-use super::inbound::Out;
+use super::inbound::Outgoing;
 use nvshare_protocol::tenant::{Share, ToTenant};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ const NOTICES: usize = 4;
 
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<Out>,
+    waiting: VecDeque<Outgoing>,
     closed: bool,
 }
 
@@ -43,7 +43,7 @@ pub fn mailbox() -> (Outbound, Inbox) {
 
 impl Outbound {
     /// Puts a message behind the others, in the place of those that it makes void.
-    pub fn put(&self, out: impl Into<Out>) {
+    pub fn put(&self, out: impl Into<Outgoing>) {
         put(&mut self.0.lock().waiting, out.into());
         self.0.changed.notify_one();
     }
@@ -59,7 +59,7 @@ impl Drop for Outbound {
 impl Inbox {
     /// The next message.
     #[must_use]
-    pub fn take(&self) -> Option<Out> {
+    pub fn take(&self) -> Option<Outgoing> {
         self.0.lock().waiting.pop_front()
     }
 
@@ -75,7 +75,7 @@ impl Inbox {
     }
 }
 
-fn put(waiting: &mut VecDeque<Out>, mut out: Out) {
+fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
     use ToTenant::{Contended, Enabled, Evict, Fetch, Grant, Notice, Revoke, Swap};
     match &mut out.message {
         // A lease is granted when the one before it is over, and revoked when it was granted.
@@ -159,7 +159,7 @@ mod tests {
     fn a_file_that_was_not_sent_goes_with_the_newer_word() {
         let (outbound, inbox) = mailbox();
         let file: Arc<std::os::fd::OwnedFd> = Arc::new(std::fs::File::open("/dev/null").unwrap().into());
-        outbound.put(Out { message: ToTenant::Swap(Bytes(1)), file: Some(file) });
+        outbound.put(Outgoing { message: ToTenant::Swap(Bytes(1)), file: Some(file) });
         outbound.put(ToTenant::Swap(Bytes(2)));
         let out = inbox.take().unwrap();
         assert!(out.message == ToTenant::Swap(Bytes(2)) && out.file.is_some() && inbox.take().is_none());

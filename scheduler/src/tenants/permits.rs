@@ -15,25 +15,25 @@ pub struct Limits {
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct InUse {
     by: HashMap<Owner, usize>,
-    /// The seats of each process, and how many of them count.
+    /// The permits of each process, and how many of them count.
     processes: HashMap<Key, (usize, usize)>,
 }
 
-/// The seats that are taken.
+/// The permits in use.
 #[derive(Clone, Debug)]
-pub struct Seats {
+pub struct Permits {
     limits: Limits,
-    taken: Arc<Mutex<Taken>>,
+    in_use: Arc<Mutex<InUse>>,
 }
 
 /// One tenant's place; dropped, it is free again.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Permit {
     owners: Vec<Owner>,
     process: Option<Key>,
-    taken: Arc<Mutex<Taken>>,
+    in_use: Arc<Mutex<InUse>>,
 }
 
 /// The limit that is reached, named as in the configuration.
@@ -49,10 +49,10 @@ impl fmt::Display for Reached {
     }
 }
 
-impl Seats {
+impl Permits {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, taken: Arc::default() }
+        Self { limits, in_use: Arc::default() }
     }
 
     /// A place for `who`. A container of the host's engine counts for itself, and not for the user that it runs as, who
@@ -61,7 +61,7 @@ impl Seats {
     ///
     /// # Errors
     /// The first limit that has no place left.
-    pub fn take(&self, who: &Identity) -> Result<Seat, Reached> {
+    pub fn acquire(&self, who: &Identity) -> Result<Permit, Reached> {
         let mut rows = vec![(Owner::Everyone, "tenants", self.limits.total)];
         if who.bearer() == who.user_key() {
             rows.push((who.user_key(), "tenants_per_user", self.limits.per_user));
@@ -69,9 +69,10 @@ impl Seats {
         if let Some(container) = who.container_key() {
             rows.push((container, "tenants_per_container", self.limits.per_container));
         }
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = rows.iter().find(|(owner, _, limit)| taken.by.get(owner).copied().unwrap_or(0) >= *limit);
-        let again = who.key().and_then(|key| taken.processes.get(&key)).is_some_and(|(seats, _)| *seats == 1);
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = rows.iter().find(|(owner, _, limit)| in_use.by.get(owner).copied().unwrap_or(0) >= *limit);
+        let again =
+            who.key().and_then(|key| in_use.processes.get(&key)).is_some_and(|(permits, _)| *permits == 1);
         let counts = match full {
             None => true,
             Some(_) if again => false,
@@ -79,43 +80,43 @@ impl Seats {
         };
         let owners: Vec<Owner> = rows.into_iter().map(|(owner, ..)| owner).collect();
         if counts {
-            owners.iter().for_each(|owner| *taken.by.entry(*owner).or_default() += 1);
+            owners.iter().for_each(|owner| *in_use.by.entry(*owner).or_default() += 1);
         }
         if let Some(key) = who.key() {
-            let process = taken.processes.entry(key).or_default();
+            let process = in_use.processes.entry(key).or_default();
             *process = (process.0 + 1, process.1 + usize::from(counts));
         }
-        drop(taken);
-        Ok(Seat { owners, process: who.key(), taken: Arc::clone(&self.taken) })
+        drop(in_use);
+        Ok(Permit { owners, process: who.key(), in_use: Arc::clone(&self.in_use) })
     }
 }
 
-impl Taken {
+impl InUse {
     /// Whether one that counted is free: a process's last places are those that count.
-    fn give_back(&mut self, process: Option<Key>) -> bool {
+    fn release(&mut self, process: Option<Key>) -> bool {
         let Some(key) = process else { return true };
-        let Some((seats, counted)) = self.processes.get_mut(&key) else { return false };
-        *seats -= 1;
-        let frees = *counted > *seats;
+        let Some((permits, counted)) = self.processes.get_mut(&key) else { return false };
+        *permits -= 1;
+        let frees = *counted > *permits;
         *counted -= usize::from(frees);
-        if *seats == 0 {
+        if *permits == 0 {
             self.processes.remove(&key);
         }
         frees
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if !taken.give_back(self.process) {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if !in_use.release(self.process) {
             return;
         }
         for owner in self.owners.drain(..) {
-            if let Some(count) = taken.by.get_mut(&owner) {
+            if let Some(count) = in_use.by.get_mut(&owner) {
                 *count -= 1;
                 if *count == 0 {
-                    taken.by.remove(&owner);
+                    in_use.by.remove(&owner);
                 }
             }
         }
@@ -130,40 +131,40 @@ mod tests {
 
     #[test]
     fn each_limit_is_named_when_it_is_reached() {
-        let seats = Seats::new(Limits { total: 5, per_user: 2, per_container: 2 });
-        let mut kept: Vec<Seat> = (0..2).map(|_| seats.take(&who(1, Some(1))).unwrap()).collect();
-        let refused = |who: &Identity| seats.take(who).unwrap_err().to_string();
+        let permits = Permits::new(Limits { total: 5, per_user: 2, per_container: 2 });
+        let mut kept: Vec<Permit> = (0..2).map(|_| permits.acquire(&who(1, Some(1))).unwrap()).collect();
+        let refused = |who: &Identity| permits.acquire(who).unwrap_err().to_string();
         assert_eq!(refused(&who(1, Some(1))), "the limit [limits] tenants_per_container = 2 is reached");
-        kept.extend((0..2).map(|_| seats.take(&who(1, None)).unwrap()));
+        kept.extend((0..2).map(|_| permits.acquire(&who(1, None)).unwrap()));
         assert_eq!(refused(&who(1, None)), "the limit [limits] tenants_per_user = 2 is reached");
-        kept.push(seats.take(&who(2, None)).unwrap());
+        kept.push(permits.acquire(&who(2, None)).unwrap());
         assert_eq!(refused(&who(3, None)), "the limit [limits] tenants = 5 is reached");
     }
 
     #[test]
     fn a_place_is_free_again_and_leaves_no_trace() {
-        let seats = Seats::new(Limits { total: 1, per_user: 1, per_container: 1 });
+        let permits = Permits::new(Limits { total: 1, per_user: 1, per_container: 1 });
         for _ in 0..3 {
-            let seat = seats.take(&who(1, Some(1))).unwrap();
-            assert!(seats.take(&who(2, None)).is_err());
-            drop(seat);
+            let permit = permits.acquire(&who(1, Some(1))).unwrap();
+            assert!(permits.acquire(&who(2, None)).is_err());
+            drop(permit);
         }
-        assert!(seats.taken.lock().unwrap().by.is_empty());
+        assert!(permits.in_use.lock().unwrap().by.is_empty());
     }
 
     #[test]
     fn a_process_that_connects_anew_has_a_place_and_takes_no_others() {
-        let seats = Seats::new(Limits { total: 1, per_user: 1, per_container: 1 });
+        let permits = Permits::new(Limits { total: 1, per_user: 1, per_container: 1 });
         let process = Process::open(std::process::id()).unwrap();
         let one = Identity { process: Some(Arc::new(process)), ..who(1, None) };
-        let before = seats.take(&one).unwrap();
-        let anew = seats.take(&one).unwrap();
-        assert!(seats.take(&one).is_err(), "and no third");
+        let before = permits.acquire(&one).unwrap();
+        let anew = permits.acquire(&one).unwrap();
+        assert!(permits.acquire(&one).is_err(), "and no third");
         drop(before);
-        assert!(seats.take(&who(2, None)).is_err(), "the place of the first is the second's");
+        assert!(permits.acquire(&who(2, None)).is_err(), "the place of the first is the second's");
         drop(anew);
-        drop(seats.take(&who(2, None)).unwrap());
-        let taken = seats.taken.lock().unwrap();
-        assert!(taken.by.is_empty() && taken.processes.is_empty());
+        drop(permits.acquire(&who(2, None)).unwrap());
+        let in_use = permits.in_use.lock().unwrap();
+        assert!(in_use.by.is_empty() && in_use.processes.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! What each tenant may allocate on each device: promised when it joins, and not promised to another of its user's or
-//! container's until it leaves. The tenant's library keeps the promise; what is never promised twice needs no telling
+//! What each tenant may allocate on each device: reserved when it joins, and not promised to another of its user's or
+//! container's until it leaves. The tenant's library keeps the reservation; what is never reserved twice needs no telling
 //! while it runs.
 use crate::identity::{Identity, Owner};
 use nvshare_protocol::Bytes;
@@ -13,16 +13,16 @@ pub struct Ceilings {
     pub per_container: Option<Bytes>,
 }
 
-/// What is promised to the tenants that there are.
+/// What the present tenants have reserved.
 #[derive(Debug)]
-pub struct Promises {
+pub struct Reservations {
     ceilings: Ceilings,
-    promised: HashMap<Owner, u64>,
+    reserved: HashMap<Owner, u64>,
 }
 
-/// One tenant's.
+/// One tenant's reservation.
 #[derive(Debug, Default)]
-pub struct Promise {
+pub struct Reservation {
     /// None: as much as there is.
     pub limit: Option<Bytes>,
     /// The setting that it comes from, with its value; none: the tenant's own wish, or nothing.
@@ -31,14 +31,14 @@ pub struct Promise {
     owners: Vec<Owner>,
 }
 
-impl Promises {
+impl Reservations {
     #[must_use]
     pub fn new(ceilings: Ceilings) -> Self {
-        Self { ceilings, promised: HashMap::new() }
+        Self { ceilings, reserved: HashMap::new() }
     }
 
     /// The least of what the tenant wishes, what one may have, and what is left for its user and its container.
-    pub fn make(&mut self, who: &Identity, wish: Option<Bytes>) -> Promise {
+    pub fn reserve(&mut self, who: &Identity, wish: Option<Bytes>) -> Reservation {
         let Ceilings { per_tenant, per_user, per_container } = self.ceilings;
         let mut owners = Vec::new();
         let mut bounds = vec![("memory_per_tenant", per_tenant, per_tenant)];
@@ -47,31 +47,31 @@ impl Promises {
             ("memory_per_container", per_container, who.container_key()),
         ] {
             let (Some(ceiling), Some(owner)) = (ceiling, owner) else { continue };
-            let promised = self.promised.get(&owner).copied().unwrap_or(0);
-            bounds.push((setting, Some(ceiling), Some(ceiling.saturating_sub(Bytes(promised)))));
+            let reserved = self.reserved.get(&owner).copied().unwrap_or(0);
+            bounds.push((setting, Some(ceiling), Some(ceiling.saturating_sub(Bytes(reserved)))));
             owners.push(owner);
         }
-        let mut promise = Promise { limit: wish, by: None, owners };
+        let mut reservation = Reservation { limit: wish, by: None, owners };
         for (setting, ceiling, left) in bounds {
             let (Some(ceiling), Some(left)) = (ceiling, left) else { continue };
-            if promise.limit.is_none_or(|limit| left < limit) {
-                (promise.limit, promise.by) = (Some(left), Some((setting, ceiling)));
+            if reservation.limit.is_none_or(|limit| left < limit) {
+                (reservation.limit, reservation.by) = (Some(left), Some((setting, ceiling)));
             }
         }
-        for owner in &promise.owners {
-            *self.promised.entry(*owner).or_default() += promise.limit.unwrap_or_default().0;
+        for owner in &reservation.owners {
+            *self.reserved.entry(*owner).or_default() += reservation.limit.unwrap_or_default().0;
         }
-        promise
+        reservation
     }
 
     /// The tenant is gone.
-    pub fn take_back(&mut self, promise: &Promise) {
-        let limit = promise.limit.unwrap_or_default().0;
-        for owner in &promise.owners {
-            if let Some(promised) = self.promised.get_mut(owner) {
-                *promised = promised.saturating_sub(limit);
-                if *promised == 0 {
-                    self.promised.remove(owner);
+    pub fn release(&mut self, reservation: &Reservation) {
+        let limit = reservation.limit.unwrap_or_default().0;
+        for owner in &reservation.owners {
+            if let Some(reserved) = self.reserved.get_mut(owner) {
+                *reserved = reserved.saturating_sub(limit);
+                if *reserved == 0 {
+                    self.reserved.remove(owner);
                 }
             }
         }
@@ -91,7 +91,7 @@ mod tests {
     fn the_least_of_wish_and_ceiling_counts_and_is_named() {
         let none = Ceilings::default();
         let some = Ceilings { per_tenant: gib(8), ..none };
-        let promise = |ceilings, wish| Promises::new(ceilings).make(&who(1, None), wish);
+        let reserve = |ceilings, wish| Reservations::new(ceilings).reserve(&who(1, None), wish);
         for (ceilings, wish, limit, by) in [
             (none, None, None, None),
             (none, gib(4), gib(4), None),
@@ -100,34 +100,38 @@ mod tests {
             (some, gib(9), gib(8), Some("memory_per_tenant")),
             (some, None, gib(8), Some("memory_per_tenant")),
         ] {
-            let promise = promise(ceilings, wish);
-            assert_eq!((promise.limit, promise.by.map(|(setting, _)| setting)), (limit, by), "{wish:?}");
+            let reservation = reserve(ceilings, wish);
+            assert_eq!(
+                (reservation.limit, reservation.by.map(|(setting, _)| setting)),
+                (limit, by),
+                "{wish:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_promised_to_one_is_not_promised_to_another_until_it_leaves() {
         let ceilings = Ceilings { per_tenant: None, per_user: gib(20), per_container: gib(10) };
-        let mut promises = Promises::new(ceilings);
-        let one = promises.make(&who(0, Some(1)), gib(6));
-        let two = promises.make(&who(0, Some(1)), None);
+        let mut reservations = Reservations::new(ceilings);
+        let one = reservations.reserve(&who(0, Some(1)), gib(6));
+        let two = reservations.reserve(&who(0, Some(1)), None);
         assert_eq!((two.limit, two.by), (gib(4), Some(("memory_per_container", Bytes(10 << 30)))));
-        assert_eq!(promises.make(&who(0, Some(1)), gib(1)).limit, gib(0));
-        let host = promises.make(&who(0, None), None);
+        assert_eq!(reservations.reserve(&who(0, Some(1)), gib(1)).limit, gib(0));
+        let host = reservations.reserve(&who(0, None), None);
         assert_eq!((host.limit, host.by), (gib(10), Some(("memory_per_user", Bytes(20 << 30)))));
-        assert_eq!(promises.make(&who(0, Some(2)), None).limit, gib(0), "its user has no more");
-        assert_eq!(promises.make(&who(7, Some(2)), None).limit, gib(10), "another user's has");
-        promises.take_back(&one);
-        assert_eq!(promises.make(&who(0, Some(1)), None).limit, gib(6));
+        assert_eq!(reservations.reserve(&who(0, Some(2)), None).limit, gib(0), "its user has no more");
+        assert_eq!(reservations.reserve(&who(7, Some(2)), None).limit, gib(10), "another user's has");
+        reservations.release(&one);
+        assert_eq!(reservations.reserve(&who(0, Some(1)), None).limit, gib(6));
     }
 
     #[test]
     fn nothing_is_left_of_those_who_left() {
-        let mut promises = Promises::new(Ceilings { per_user: gib(1), ..Ceilings::default() });
+        let mut reservations = Reservations::new(Ceilings { per_user: gib(1), ..Ceilings::default() });
         for n in 0..100 {
-            let promise = promises.make(&who(n, None), Some(Bytes::MAX));
-            promises.take_back(&promise);
+            let reservation = reservations.reserve(&who(n, None), Some(Bytes::MAX));
+            reservations.release(&reservation);
         }
-        assert!(promises.promised.is_empty());
+        assert!(reservations.reserved.is_empty());
     }
 }

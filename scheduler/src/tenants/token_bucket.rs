@@ -3,14 +3,14 @@ use nvshare_protocol::Nanos;
 
 /// A bucket of tokens, one a message: filled at a steady rate, with room for two seconds of it.
 #[derive(Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     per_second: u64,
     /// In billionths of a token.
     level: u64,
     at: Nanos,
 }
 
-impl Bucket {
+impl TokenBucket {
     const TOKEN: u64 = 1_000_000_000;
 
     #[must_use]
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn two_seconds_worth_at_once_then_the_rate() {
-        let mut bucket = Bucket::new(1000, Nanos(0));
+        let mut bucket = TokenBucket::new(1000, Nanos(0));
         assert_eq!((0..3000).filter(|_| bucket.take(Nanos(0))).count(), 2000);
         assert_eq!((0..3000).filter(|_| bucket.take(Nanos::from_millis(100))).count(), 100);
         assert_eq!((0..9000).filter(|_| bucket.take(Nanos::MAX)).count(), 2000);
