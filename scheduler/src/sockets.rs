@@ -29,23 +29,16 @@ pub struct RuntimeDir {
 #[derive(Debug)]
 pub struct Listening {
     pub listener: UnixListener,
-    _file: SocketFile,
+    pub file: SocketFile,
 }
 
+/// A socket's file; dropped, it is removed.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-impl Listening {
-    /// The listener, and what keeps its file.
-    #[must_use]
-    pub fn into_parts(self) -> (UnixListener, impl Sized) {
-        (self.listener, self._file)
     }
 }
 
@@ -143,7 +136,7 @@ fn listen(path: &Path, mode: u32, group: Owner) -> Result<Listening> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .and_then(|()| listener.set_nonblocking(true))
         .with_context(|| format!("{} cannot be given mode {mode:04o}", path.display()))?;
-    Ok(Listening { listener, _file: file })
+    Ok(Listening { listener, file })
 }
 
 /// Makes room for a socket: a dead one is removed, and an empty directory, such as `docker -v` makes

@@ -1,9 +1,11 @@
-//! What happens is counted, for the metrics.
-use super::Daemon;
-use super::members::Member;
+//! Counts what happens, for the metrics.
+use super::members::Members;
+use crate::devices::Devices;
 use crate::metrics::counts::{Counts, Moved};
 use crate::metrics::exposition::Picture;
+use crate::swap::ledger::Ledger;
 use nvshare_core::event::TenantId;
+use nvshare_protocol::control::Status;
 use nvshare_protocol::tenant::{Memory, Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
@@ -11,15 +13,21 @@ use std::sync::Arc;
 /// Questions within this time get the same answer: whoever asks without pause does not keep the loop busy.
 const FRESH: Nanos = Nanos::from_millis(100);
 
-impl Daemon {
-    pub(super) fn count_fetch(&mut self, tenant: TenantId, ready: &Ready) {
-        self.count_moved(tenant, &ready.fetched, |bytes| Moved { into: bytes, out: Bytes::ZERO });
-        self.count_durations(tenant, |counts| counts.fetch.add(ready.took));
+/// The counts of tenants and of devices.
+pub struct Accounts<'a> {
+    pub members: &'a mut Members,
+    pub devices: &'a mut Devices,
+}
+
+impl Accounts<'_> {
+    pub fn fetched(&mut self, tenant: TenantId, ready: &Ready) {
+        self.moved(tenant, &ready.fetched, |bytes| Moved { into: bytes, out: Bytes::ZERO });
+        self.durations(tenant, |counts| counts.fetch.add(ready.took));
     }
 
-    pub(super) fn count_release(&mut self, tenant: TenantId, released: &Released) {
-        self.count_out(tenant, &released.evicted);
-        self.count_durations(tenant, |counts| {
+    pub fn released(&mut self, tenant: TenantId, released: &Released) {
+        self.evicted(tenant, &released.evicted);
+        self.durations(tenant, |counts| {
             counts.drain.add(released.drain);
             if released.evict > Nanos::ZERO {
                 counts.evict.add(released.evict);
@@ -27,27 +35,26 @@ impl Daemon {
         });
     }
 
-    pub(super) fn count_out(&mut self, tenant: TenantId, shares: &[Share]) {
-        self.count_moved(tenant, shares, |bytes| Moved { into: Bytes::ZERO, out: bytes });
+    pub fn evicted(&mut self, tenant: TenantId, shares: &[Share]) {
+        self.moved(tenant, shares, |bytes| Moved { into: Bytes::ZERO, out: bytes });
     }
 
     /// What a tenant brings in ahead of its grant is told only as memory that has become resident, and was not
-    /// allocated meanwhile: its gate is shut, so that nothing else can make it so.
-    pub(super) fn count_ahead(&mut self, tenant: TenantId, told: &Memory) {
-        let enabled = self.core.enabled();
+    /// allocated meanwhile: its gate is shut, so that nothing else can make it so. `enabled`: turns are taken.
+    pub fn prefetched(&mut self, tenant: TenantId, told: &Memory, enabled: bool) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         let holds = member.holds();
-        let Some(seen) = member.devices.get_mut(&told.device) else { return };
-        let before = seen.tells(told);
+        let Some(usage) = member.devices.get_mut(&told.device) else { return };
+        let before = usage.update(told);
         let allocated = told.allocated.saturating_sub(before.allocated);
         let bytes = told.resident.saturating_sub(before.resident).saturating_sub(allocated);
         if enabled && !holds && bytes > Bytes::ZERO {
             let share = Share { device: told.device, bytes };
-            self.count_moved(tenant, &[share], |bytes| Moved { into: bytes, out: Bytes::ZERO });
+            self.moved(tenant, &[share], |bytes| Moved { into: bytes, out: Bytes::ZERO });
         }
     }
 
-    fn count_moved(&mut self, tenant: TenantId, shares: &[Share], way: impl Fn(Bytes) -> Moved) {
+    fn moved(&mut self, tenant: TenantId, shares: &[Share], way: impl Fn(Bytes) -> Moved) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         for share in shares.iter().filter(|share| member.devices.contains_key(&share.device)) {
             // A word of the tenant's: it is taken for true as far as it is possible.
@@ -60,7 +67,7 @@ impl Daemon {
         }
     }
 
-    fn count_durations(&mut self, tenant: TenantId, add: impl Fn(&mut Counts)) {
+    fn durations(&mut self, tenant: TenantId, add: impl Fn(&mut Counts)) {
         let devices: Vec<DeviceId> =
             self.members.get(tenant).map_or_else(Vec::new, |member| member.devices.keys().copied().collect());
         for device in devices {
@@ -69,30 +76,41 @@ impl Daemon {
             }
         }
     }
+}
 
-    /// What a client of the metrics gets.
-    pub(super) fn exposition(&mut self) -> Arc<str> {
-        let now = self.clock.now();
-        if let Some((at, text)) = &self.exposition
-            && now.saturating_sub(*at) < FRESH
-        {
-            return Arc::clone(text);
-        }
-        let (status, ids) = self.status_and_devices();
-        let tenants = status.tenants.iter().map(|row| {
-            self.members.get(TenantId(row.id)).map(|member: &Member| member.moved).unwrap_or_default()
-        });
-        let counts =
-            |id: DeviceId| self.devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
-        let picture = Picture {
-            swap_budget: self.ledger.total().0,
-            swap_used: self.ledger.used().0,
-            devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
-            tenants: tenants.collect(),
-            status,
-        };
-        let text: Arc<str> = picture.text().into();
-        self.exposition = Some((now, Arc::clone(&text)));
+/// Everything of one moment; `ids` are the status's devices, in its order.
+pub fn picture(
+    status: Status,
+    ids: Vec<DeviceId>,
+    members: &Members,
+    devices: &Devices,
+    ledger: &Ledger,
+) -> Picture {
+    let moved = |id: u64| members.get(TenantId(id)).map(|member| member.moved).unwrap_or_default();
+    let counts = |id: DeviceId| devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
+    Picture {
+        swap_budget: ledger.total().0,
+        swap_used: ledger.used().0,
+        devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
+        tenants: status.tenants.iter().map(|row| moved(row.id)).collect(),
+        status,
+    }
+}
+
+/// The last text for the metrics, and when it was made.
+#[derive(Debug, Default)]
+pub struct Exposition(Option<(Nanos, Arc<str>)>);
+
+impl Exposition {
+    /// The text, if it is recent.
+    pub fn fresh(&self, now: Nanos) -> Option<Arc<str>> {
+        let (at, text) = self.0.as_ref()?;
+        (now.saturating_sub(*at) < FRESH).then(|| Arc::clone(text))
+    }
+
+    pub fn renew(&mut self, now: Nanos, text: String) -> Arc<str> {
+        let text: Arc<str> = text.into();
+        self.0 = Some((now, Arc::clone(&text)));
         text
     }
 }

@@ -1,135 +1,228 @@
-//! What operators are told of what happens: lines of the log, and events for those who follow.
-use super::Daemon;
-use super::members::Member;
+//! What operators are told of what happens: lines of the log, events for those who follow, and the trace.
+use super::liveness::Transition;
+use super::members::{Member, Members};
+use super::trace_file::TraceFile;
+use crate::rate_limited_log::RateLimitedLog;
+use crate::tenants::shared::Shared;
 use crate::text;
 use nvshare_core::event::{Action, Stuck, TenantId};
 use nvshare_protocol::control::Event;
 use nvshare_protocol::tenant::{Ready, Released, Share, ToScheduler, total};
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::sync::Arc;
 
-impl Daemon {
-    /// An event of a tenant; `details` adds what there is beyond its name.
-    pub(super) fn news(&self, kind: &str, tenant: TenantId, details: impl FnOnce(&mut Event)) {
+/// The ends at which operators listen. Tenants are named by `members`.
+pub struct Audit {
+    shared: Arc<Shared>,
+    trace: Option<TraceFile>,
+}
+
+impl Audit {
+    pub fn new(shared: Arc<Shared>, trace: Option<TraceFile>) -> Self {
+        Self { shared, trace }
+    }
+
+    /// For lines that name no tenant.
+    pub fn log(&self) -> &RateLimitedLog {
+        &self.shared.log
+    }
+
+    /// Whether anybody reads the trace.
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some() || tracing::enabled!(target: "nvshare::trace", tracing::Level::DEBUG)
+    }
+
+    /// Adds whole lines to the trace.
+    pub fn trace(&mut self, lines: &str) {
+        lines.lines().for_each(|line| tracing::debug!(target: "nvshare::trace", "{line}"));
+        if let Some(trace) = &mut self.trace {
+            trace.add(lines);
+        }
+    }
+
+    /// Publishes an event of a tenant; `details` adds what there is beyond its name.
+    pub fn publish(&self, members: &Members, kind: &str, tenant: TenantId, details: impl FnOnce(&mut Event)) {
         self.shared.events.publish(|| {
-            let mut event = event(kind, tenant, self.members.get(tenant));
+            let mut event = event(kind, tenant, members.get(tenant));
             details(&mut event);
             event
         });
     }
 
     /// A line that this tenant has provoked, at `warn`.
-    pub(super) fn warn_of(&self, tenant: TenantId, line: &str) {
-        match self.members.get(tenant) {
+    pub fn warn_of(&self, members: &Members, tenant: TenantId, line: &str) {
+        match members.get(tenant) {
             Some(member) => self.shared.log.warn_of(&member.who, line),
             None => self.shared.log.warn(line),
         }
     }
 
     /// A line that this tenant has provoked, at `info`.
-    pub(super) fn info_of(&self, tenant: TenantId, line: &str) {
-        match self.members.get(tenant) {
+    pub fn info_of(&self, members: &Members, tenant: TenantId, line: &str) {
+        match members.get(tenant) {
             Some(member) => self.shared.log.info_of(&member.who, line),
             None => self.shared.log.info(line),
         }
     }
 
-    /// What a tenant says, where an operator may care.
-    pub(super) fn heard(&self, tenant: TenantId, message: &ToScheduler) {
+    /// A message of a tenant, where an operator may care.
+    pub fn message(&self, members: &Members, tenant: TenantId, message: &ToScheduler) {
+        let publish = |kind: &str, details: &dyn Fn(&mut Event)| {
+            self.publish(members, kind, tenant, |event| details(event));
+        };
         let moved = |event: &mut Event, shares: &[Share], took: Option<Nanos>| {
             set_shares(event, shares);
             event.took_seconds = took.map(Nanos::as_secs_f64);
         };
         match message {
-            ToScheduler::Request => self.news("requested", tenant, |_| {}),
+            ToScheduler::Request => publish("requested", &|_| {}),
             ToScheduler::Ready(ready) => {
-                self.news("ready", tenant, |event| moved(event, &ready.fetched, Some(ready.took)));
+                publish("ready", &|event| moved(event, &ready.fetched, Some(ready.took)));
             }
-            ToScheduler::Released(released) => self.news("released", tenant, |event| {
+            ToScheduler::Released(released) => publish("released", &|event| {
                 moved(event, &released.evicted, Some(released.drain.saturating_add(released.evict)));
             }),
-            ToScheduler::DrainCancelled(_) => self.news("drain-cancelled", tenant, |_| {}),
-            ToScheduler::Idle(_) => self.news("idle", tenant, |_| {}),
-            ToScheduler::Evicted(shares) => {
-                self.news("moved-out", tenant, |event| moved(event, shares, None));
-            }
-            ToScheduler::Report(text) => self.news("report", tenant, |event| event.text = Some(text.clone())),
+            ToScheduler::DrainCancelled(_) => publish("drain-cancelled", &|_| {}),
+            ToScheduler::Idle(_) => publish("idle", &|_| {}),
+            ToScheduler::Evicted(shares) => publish("moved-out", &|event| moved(event, shares, None)),
+            ToScheduler::Report(text) => publish("report", &|event| event.text = Some(text.clone())),
             ToScheduler::Device(device) => {
-                self.news("device", tenant, |event| event.devices = vec![device.device.to_string()]);
+                publish("device", &|event| event.devices = vec![device.device.to_string()]);
             }
             ToScheduler::MemoryRefused(share) => {
-                self.news("memory-refused", tenant, |event| set_shares(event, &[*share]));
+                publish("memory-refused", &|event| set_shares(event, &[*share]));
             }
             ToScheduler::Hello(_) | ToScheduler::Memory(_) | ToScheduler::SwapWanted(_) => {}
         }
     }
 
     /// What a tenant is told.
-    pub(super) fn decided(&self, action: &Action) {
+    pub fn action(&self, members: &Members, action: &Action) {
         match action {
             Action::Grant { tenant, grant } => {
-                self.news("granted", *tenant, |event| set_shares(event, &grant.budget));
+                self.publish(members, "granted", *tenant, |event| set_shares(event, &grant.budget));
             }
             Action::Revoke { tenant, revoke } => {
-                self.news("revoked", *tenant, |event| set_shares(event, &revoke.evict));
+                self.publish(members, "revoked", *tenant, |event| set_shares(event, &revoke.evict));
             }
             Action::Evict { tenant, shares } => {
-                self.news("move-out", *tenant, |event| set_shares(event, shares));
+                self.publish(members, "move-out", *tenant, |event| set_shares(event, shares));
             }
             Action::Fetch { tenant, shares } => {
-                self.news("bring-in", *tenant, |event| set_shares(event, shares));
+                self.publish(members, "bring-in", *tenant, |event| set_shares(event, shares));
             }
             Action::Stuck { tenant, lease, why } => {
                 let why = stuck_words(*why);
-                let name = self.members.name(*tenant);
+                let name = members.name(*tenant);
                 let line =
                     format!("{name} {why} (lease {}): others run beside it where there is room", lease.0);
-                self.warn_of(*tenant, &line);
-                self.news("unresponsive", *tenant, |event| event.text = Some(why.into()));
+                self.warn_of(members, *tenant, &line);
+                self.publish(members, "unresponsive", *tenant, |event| event.text = Some(why.into()));
             }
             Action::NoRoom { tenant, device, wants, usable, kept } => {
                 let mut why = format!("{} do not fit on {device}", text::bytes(*wants));
                 why += &format!(", of which tenants may have {}", text::bytes(*usable));
                 for (other, bytes) in kept {
-                    why += &format!("; {} keeps {}", self.members.name(*other), text::bytes(*bytes));
+                    why += &format!("; {} keeps {}", members.name(*other), text::bytes(*bytes));
                 }
-                let line = format!("{} waits: {why}", self.members.name(*tenant));
-                let soon_over = !kept.is_empty() && kept.iter().all(|(other, _)| self.is_ending(*other));
+                let line = format!("{} waits: {why}", members.name(*tenant));
+                let soon_over = !kept.is_empty() && kept.iter().all(|(other, _)| members.is_ending(*other));
                 if soon_over {
-                    self.info_of(*tenant, &line);
+                    self.info_of(members, *tenant, &line);
                 } else {
-                    self.warn_of(*tenant, &line);
+                    self.warn_of(members, *tenant, &line);
                 }
-                self.news("no-room", *tenant, |event| event.text = Some(why));
+                self.publish(members, "no-room", *tenant, |event| event.text = Some(why));
             }
             Action::Contended { .. } | Action::Enabled { .. } => {}
         }
     }
 
-    pub(super) fn gone(&self, tenant: TenantId, member: &Member, why: Option<&str>) {
+    /// The tenant's process has been halted, or goes on.
+    pub fn liveness(&self, members: &Members, tenant: TenantId, transition: Transition) {
+        let name = members.name(tenant);
+        let Transition::Halted(halt) = transition else {
+            self.info_of(members, tenant, &format!("{name} goes on after it was stopped"));
+            return self.publish(members, "resumed", tenant, |_| {});
+        };
+        let how = halt.as_str();
+        let devices = members.get(tenant).into_iter().flat_map(|member| &member.devices);
+        let resident: Vec<String> = devices
+            .filter(|(_, usage)| usage.resident > Bytes::ZERO)
+            .map(|(device, usage)| format!("{} stay on {device}", text::memory(usage.resident.0)))
+            .collect();
+        let what = if resident.is_empty() {
+            "others go on".into()
+        } else {
+            format!("its {}: others run beside it where there is room", resident.join(", "))
+        };
+        self.warn_of(members, tenant, &format!("{name} is {how}; {what}"));
+        self.publish(members, "stopped", tenant, |event| event.text = Some(how.into()));
+    }
+
+    /// The connection of a tenant is gone whose process lives.
+    pub fn disconnected(&self, members: &Members, tenant: TenantId, why: Option<&str>) {
+        let name = members.name(tenant);
+        if why.is_none() && members.is_ending(tenant) {
+            self.info_of(members, tenant, &format!("{name} is ending"));
+        } else {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let line = format!("{name} lost its connection{why}; what it has stays until its process ends");
+            self.warn_of(members, tenant, &line);
+        }
+        self.publish(members, "disconnected", tenant, |_| {});
+    }
+
+    /// A tenant, by its `name`, has left.
+    pub fn left(&self, name: &str, tenant: TenantId, member: &Member, why: Option<&str>) {
         self.shared.events.publish(|| Event {
             text: why.map(str::to_owned),
             devices: member.devices.keys().map(ToString::to_string).collect(),
             ..event("left", tenant, Some(member))
         });
+        match why {
+            None => self.shared.log.info_of(&member.who, &format!("{name} left")),
+            Some(why) => {
+                self.shared.log.warn_of(&member.who, &format!("{name} lost its connection: {why}"));
+            }
+        }
     }
 
-    pub(super) fn log_fetch(&self, tenant: TenantId, ready: &Ready) {
-        self.log_move(tenant, "has the GPU: fetched", total(&ready.fetched), ready.took);
+    /// An operator has changed a setting.
+    pub fn setting_changed(&self, message: &str) {
+        tracing::info!("an operator: {message}");
+        let text = Some(message.to_owned());
+        self.shared.events.publish(|| Event { kind: "set".into(), text, ..Event::default() });
     }
 
-    pub(super) fn log_release(&self, tenant: TenantId, released: &Released) {
-        self.log_move(tenant, "gave the GPU back: moved out", total(&released.evicted), released.evict);
+    /// Programs outside of nvshare use so much of the device.
+    pub fn external_memory(&self, device: DeviceId, bytes: Bytes) {
+        self.shared.events.publish(|| Event {
+            kind: "outside".into(),
+            devices: vec![device.to_string()],
+            bytes: Some(bytes.0),
+            ..Event::default()
+        });
+    }
+
+    pub fn fetched(&self, members: &Members, tenant: TenantId, ready: &Ready) {
+        self.moved(members, tenant, "has the GPU: fetched", total(&ready.fetched), ready.took);
+    }
+
+    pub fn released(&self, members: &Members, tenant: TenantId, released: &Released) {
+        let moved = total(&released.evicted);
+        self.moved(members, tenant, "gave the GPU back: moved out", moved, released.evict);
     }
 
     /// A hand-over that moved nothing is no news.
-    fn log_move(&self, tenant: TenantId, what: &str, moved: Bytes, took: Nanos) {
+    fn moved(&self, members: &Members, tenant: TenantId, what: &str, moved: Bytes, took: Nanos) {
         let line = || {
             let rate = text::rate(moved, took).map(|rate| format!(" ({rate:.1} GB/s)")).unwrap_or_default();
-            let (name, bytes, seconds) = (self.members.name(tenant), text::bytes(moved), text::seconds(took));
+            let (name, bytes, seconds) = (members.name(tenant), text::bytes(moved), text::seconds(took));
             format!("{name} {what} {bytes} in {seconds}{rate}")
         };
         if moved > Bytes::ZERO {
-            self.info_of(tenant, &line());
+            self.info_of(members, tenant, &line());
         } else if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!("{}", line());
         }

@@ -1,10 +1,11 @@
 //! Who is connected, and the names of those who were.
-use crate::daemon::liveness::Liveness;
-use crate::daemon::reports::Reports;
+use super::liveness::Liveness;
+use super::reports::Reports;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
-use crate::tenants::inbound::{Connected, Outbound, Outgoing};
+use crate::tenants::inbound::Connected;
+use crate::tenants::mailbox::{Outbound, Outgoing};
 use crate::tenants::permits::Permit;
 use crate::tenants::reservations::Reservation;
 use crate::text;
@@ -26,7 +27,7 @@ pub struct Member {
     pub reservation: Reservation,
     pub reports: Reports,
     /// The limits for which it was refused swap space: each is logged once.
-    pub refused: BTreeSet<&'static str>,
+    pub swap_refusals: BTreeSet<&'static str>,
     /// The grant whose fetch or release has not been logged: each is logged once.
     lease: Option<(LeaseId, Logged)>,
     /// It has held since before this daemon.
@@ -48,8 +49,8 @@ pub struct DeviceUsage {
 }
 
 impl DeviceUsage {
-    /// What it tells now.
-    pub fn tells(&mut self, told: &Memory) -> Self {
+    /// Takes what the tenant tells now, and returns what it told before.
+    pub fn update(&mut self, told: &Memory) -> Self {
         std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
     }
 
@@ -158,7 +159,7 @@ impl Members {
             hello,
             reservation,
             reports: Reports::default(),
-            refused: BTreeSet::new(),
+            swap_refusals: BTreeSet::new(),
             lease: None,
             swaps: false,
             waits_for_devices: false,
@@ -203,6 +204,12 @@ impl Members {
 
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
+    }
+
+    /// Whether its process is about to end, so that nobody has to do anything about it.
+    pub fn is_ending(&self, tenant: TenantId) -> bool {
+        let process = self.get(tenant).and_then(|member| member.who.process.as_ref());
+        process.is_some_and(|process| process.is_ending())
     }
 
     /// `tenant 3 (python3, pid 4711)`.

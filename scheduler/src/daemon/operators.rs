@@ -1,101 +1,87 @@
-//! What an operator asks, answered from the core's picture and the members' names.
-use super::Daemon;
-use super::members::Member;
+//! What operators ask for: a report from the core's picture and the members' names, or a change.
+use super::members::{Member, Members};
+use super::swap_space;
+use crate::devices::Devices;
 use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
+use crate::swap::ledger::Ledger;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
-use nvshare_core::{Snapshot, parse, print, settings, span};
-use nvshare_protocol::DeviceId;
-use nvshare_protocol::control;
-use nvshare_protocol::control::{DeviceStatus, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
-use std::sync::Arc;
+use nvshare_core::{Core, parse, print, settings, span};
+use nvshare_protocol::control::{DeviceStatus, Quantum, Request, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::{DeviceId, Nanos};
 
-impl Daemon {
-    pub(super) fn answer(&mut self, request: &Request) -> Reply {
-        let shared = Arc::clone(&self.shared);
-        let done = |message: String| {
-            tracing::info!("an operator: {message}");
-            let text = Some(message.clone());
-            shared.events.publish(|| control::Event {
-                kind: "set".into(),
-                text,
-                ..control::Event::default()
-            });
-            Reply::Done { message }
-        };
-        match request {
-            Request::Status => Reply::Status(self.status()),
-            Request::Trace => Reply::Trace(self.spans()),
-            Request::Events => refused("events are followed on a connection of their own".into()),
-            Request::SetQuantum(Quantum::Auto) => {
-                self.tell(Event::SetAuto);
-                done("the quantum is auto: it follows the cost of a hand-over".into())
-            }
-            Request::SetQuantum(Quantum::Seconds(seconds)) => match from_seconds(*seconds) {
-                Some(quantum) => {
-                    self.tell(Event::SetQuantum(quantum));
-                    done(format!("the quantum is {seconds} s"))
-                }
-                None => refused(format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})")),
-            },
-            Request::SetGpuQuantum { gpu, quantum } => match self.set_gpu_quantum(gpu, *quantum) {
-                Ok(message) => done(message),
-                Err(message) => refused(message),
-            },
-            Request::SetEvict { mode } => match parse::evict(mode) {
-                Some(evict) => {
-                    self.tell(Event::SetEvict(evict));
-                    done(format!("evict is {mode}"))
-                }
-                None => {
-                    refused(format!("evict = {mode:?} is not allowed (allowed: pressure, always or never)"))
-                }
-            },
-            Request::On | Request::Off => {
-                let on = *request == Request::On;
-                self.tell(Event::SetEnabled(on));
-                let word = if on { "on: turns are taken" } else { "off: everybody runs" };
-                done(format!("the scheduler is {word}"))
-            }
+/// What a request comes to.
+pub enum Command {
+    Status,
+    Trace,
+    /// The event for the core, and what the operator is answered then.
+    Change {
+        event: Event,
+        message: String,
+    },
+}
+
+/// Understands a request.
+///
+/// # Errors
+/// Why it is refused, with what is allowed.
+pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
+    let change = |event, message| Ok(Command::Change { event, message });
+    match request {
+        Request::Status => Ok(Command::Status),
+        Request::Trace => Ok(Command::Trace),
+        Request::Events => Err("events are followed on a connection of their own".into()),
+        Request::SetQuantum(Quantum::Auto) => {
+            change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
         }
+        Request::SetQuantum(Quantum::Seconds(seconds)) => {
+            change(Event::SetQuantum(length(*seconds)?), format!("the quantum is {seconds} s"))
+        }
+        Request::SetGpuQuantum { gpu, quantum } => set_gpu_quantum(gpu, *quantum, core),
+        Request::SetEvict { mode } => match parse::evict(mode) {
+            Some(evict) => change(Event::SetEvict(evict), format!("evict is {mode}")),
+            None => Err(format!("evict = {mode:?} is not allowed (allowed: pressure, always or never)")),
+        },
+        Request::On => change(Event::SetEnabled(true), "the scheduler is on: turns are taken".into()),
+        Request::Off => change(Event::SetEnabled(false), "the scheduler is off: everybody runs".into()),
     }
+}
 
-    /// What it is then, or why not.
-    fn set_gpu_quantum(&mut self, gpu: &str, quantum: Option<Quantum>) -> Result<String, String> {
-        let known: Vec<DeviceId> = self.core.snapshot().devices.iter().map(|view| view.id).collect();
-        let device = parse::gpu(gpu).filter(|device| known.contains(device)).ok_or_else(|| {
-            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-            let known = if known.is_empty() { "none yet".into() } else { known.join(", ") };
-            format!("no tenant has named a GPU {gpu:?} (known: {known})")
-        })?;
-        let (set, word) = match quantum {
-            None => (None, "as on the others".into()),
-            Some(Quantum::Auto) => (Some(settings::Quantum::Auto), "auto".into()),
-            Some(Quantum::Seconds(seconds)) => {
-                let length = from_seconds(seconds)
-                    .ok_or_else(|| format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})"))?;
-                (Some(settings::Quantum::Fixed(length)), format!("{seconds} s"))
-            }
-        };
-        self.tell(Event::SetDeviceQuantum { device, quantum: set });
-        Ok(format!("the quantum on {device} is {word}"))
-    }
+fn length(seconds: f64) -> Result<Nanos, String> {
+    from_seconds(seconds).ok_or_else(|| format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})"))
+}
 
-    /// The core's picture of now, and not of its last event.
-    fn picture(&mut self) -> Snapshot {
-        self.tell(Event::Tick);
-        self.core.snapshot()
-    }
+fn set_gpu_quantum(gpu: &str, quantum: Option<Quantum>, core: &Core) -> Result<Command, String> {
+    let known: Vec<DeviceId> = core.snapshot().devices.iter().map(|view| view.id).collect();
+    let device = parse::gpu(gpu).filter(|device| known.contains(device)).ok_or_else(|| {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let known = if known.is_empty() { "none yet".into() } else { known.join(", ") };
+        format!("no tenant has named a GPU {gpu:?} (known: {known})")
+    })?;
+    let (quantum, word) = match quantum {
+        None => (None, "as on the others".into()),
+        Some(Quantum::Auto) => (Some(settings::Quantum::Auto), "auto".into()),
+        Some(Quantum::Seconds(seconds)) => {
+            (Some(settings::Quantum::Fixed(length(seconds)?)), format!("{seconds} s"))
+        }
+    };
+    let message = format!("the quantum on {device} is {word}");
+    Ok(Command::Change { event: Event::SetDeviceQuantum { device, quantum }, message })
+}
 
-    fn status(&mut self) -> Status {
-        self.status_and_devices().0
-    }
+/// Where a report comes from.
+pub struct Report<'a> {
+    pub core: &'a Core,
+    pub members: &'a Members,
+    pub devices: &'a Devices,
+    pub ledger: &'a Ledger,
+}
 
+impl Report<'_> {
     /// The status, and its devices by id.
-    pub(super) fn status_and_devices(&mut self) -> (Status, Vec<DeviceId>) {
-        self.look_at_the_stopped();
-        let picture = self.picture();
+    pub fn status(&self) -> (Status, Vec<DeviceId>) {
+        let picture = self.core.snapshot();
         let ids = picture.devices.iter().map(|view| view.id).collect();
         let alike = picture.devices.iter().filter(|view| view.own_quantum.is_none());
         let turns = alike.map(|view| view.quantum);
@@ -161,15 +147,16 @@ impl Daemon {
             priority: view.priority.as_str().into(),
             time_share_percent: view.time_share,
             limit_bytes: member.reservation.limit.map(|limit| limit.0),
-            swap_bytes: self.swap_of(view.id).0,
+            swap_bytes: swap_space::of_tenant(self.ledger, self.members, view.id).0,
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             reports: member.reports.shown(),
         })
     }
 
-    fn spans(&mut self) -> Trace {
-        let picture = self.picture();
+    /// The spans that the core remembers, and those that are open.
+    pub fn trace(&self) -> Trace {
+        let picture = self.core.snapshot();
         let spans = self.core.spans().chain(&picture.open).map(|span| self.span(span)).collect();
         Trace { spans, dropped: picture.dropped }
     }
@@ -196,8 +183,4 @@ fn state(view: &TenantView, member: &Member) -> &'static str {
     } else {
         view.state.as_str()
     }
-}
-
-fn refused(message: String) -> Reply {
-    Reply::Error { message }
 }

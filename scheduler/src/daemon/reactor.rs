@@ -1,15 +1,53 @@
-//! What tenants tell goes to the core; what the core wants is carried out and told to the log.
-use super::Daemon;
+//! What comes in goes to the core as events; what the core wants is carried out.
+use super::accounting::{Accounts, Exposition, picture};
+use super::audit::Audit;
+use super::exits::ExitWatches;
+use super::held_requests::HeldRequests;
+use super::liveness::PollSchedule;
+use super::members::Members;
+use super::operators::{Command, Report, understand};
+use super::swap_space;
+use crate::clock::Clock;
+use crate::devices::{Devices, ProcessUsage};
+use crate::nvml::{ExternalProcesses, Monitor};
+use crate::settings::Settings;
+use crate::swap::ledger::Ledger;
 use crate::tenants::inbound::Inbound;
+use crate::tenants::reservations::Reservations;
+use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, TenantId};
-use nvshare_core::print;
-use nvshare_protocol::Bytes;
+use nvshare_core::{Core, print};
+use nvshare_protocol::control::{Reply, Request, Status};
 use nvshare_protocol::tenant::{Memory, ToScheduler, ToTenant};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::sync::Arc;
 
 /// The first version of the tenants' language in which memory moves beside turns.
 const MOVES_SINCE: u32 = 2;
 
-/// A tenant has no more than it was promised: its library would have to be another.
+/// Everything that the loop knows.
+pub struct Daemon {
+    pub clock: Clock,
+    pub core: Core,
+    pub settings: Settings,
+    pub members: Members,
+    pub devices: Devices,
+    pub process_usage: ProcessUsage,
+    pub external_processes: ExternalProcesses,
+    pub held_requests: HeldRequests,
+    pub nvml: Monitor,
+    pub ledger: Ledger,
+    /// Until then, what tenants say that they have of swap space is believed.
+    pub claims_until: Option<Nanos>,
+    pub exits: ExitWatches,
+    pub reservations: Reservations,
+    pub polls: PollSchedule,
+    pub audit: Audit,
+    pub exposition: Exposition,
+    pub shared: Arc<Shared>,
+}
+
+/// A tenant has no more than it has reserved: its library would have to be another.
 fn within(told: Memory, limit: Option<Bytes>) -> Memory {
     let most = limit.unwrap_or(Bytes::MAX);
     let Memory { device, allocated, resident, immovable } = told;
@@ -22,93 +60,112 @@ fn within(told: Memory, limit: Option<Bytes>) -> Memory {
 }
 
 impl Daemon {
-    pub(super) fn told(&mut self, told: Inbound) {
-        match told {
-            Inbound::Connected(joined) => self.joined(*joined),
-            Inbound::Message(tenant, message) => self.said(tenant, message),
-            Inbound::Closed(tenant, why) => self.closed(tenant, why.as_deref()),
-            Inbound::ProcessEnded(process) => self.ended(process),
+    pub fn on_inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Connected(connected) => self.on_connected(*connected),
+            Inbound::Message(tenant, message) => self.on_message(tenant, message),
+            Inbound::Closed(tenant, why) => self.on_closed(tenant, why.as_deref()),
+            Inbound::ProcessEnded(process) => self.on_process_ended(process),
             Inbound::SwapFreed(freed) => self.ledger.freed(&freed),
         }
     }
 
-    pub(super) fn said(&mut self, tenant: TenantId, message: ToScheduler) {
+    fn on_message(&mut self, tenant: TenantId, message: ToScheduler) {
         // What was in the queue when the tenant was dismissed.
         if self.members.get(tenant).is_none_or(|member| !member.is_connected()) {
             return;
         }
         if self.members.get(tenant).is_some_and(|member| member.liveness.is_halted()) {
-            self.look_at(tenant);
+            self.poll(tenant);
         }
-        self.heard(tenant, &message);
+        self.audit.message(&self.members, tenant, &message);
         let Some(member) = self.members.get_mut(tenant) else { return };
         let event = match message {
             ToScheduler::Hello(_) => return,
-            ToScheduler::Device(device) => return self.device(tenant, device),
+            ToScheduler::Device(device) => return self.on_device(tenant, device),
             ToScheduler::Report(text) => {
                 if member.reports.add(text.clone()) {
-                    self.warn_of(tenant, &format!("{} reports: {text:?}", self.members.name(tenant)));
+                    let line = format!("{} reports: {text:?}", self.members.name(tenant));
+                    self.audit.warn_of(&self.members, tenant, &line);
                 }
                 return;
             }
-            ToScheduler::Memory(told) => return self.has(tenant, told),
-            ToScheduler::Request => return self.requests(tenant),
+            ToScheduler::Memory(told) => return self.on_memory(tenant, told),
+            ToScheduler::Request => return self.on_request(tenant),
             ToScheduler::Ready(ready) => {
                 if member.fetched(ready.lease) {
-                    self.log_fetch(tenant, &ready);
-                    self.count_fetch(tenant, &ready);
+                    self.audit.fetched(&self.members, tenant, &ready);
+                    self.accounts().fetched(tenant, &ready);
                 }
                 Event::Ready { tenant, ready }
             }
             ToScheduler::Released(released) => {
                 if member.released(released.lease) {
-                    self.log_release(tenant, &released);
-                    self.count_release(tenant, &released);
+                    self.audit.released(&self.members, tenant, &released);
+                    self.accounts().released(tenant, &released);
                 }
                 Event::Released { tenant, released }
             }
             ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
             ToScheduler::Idle(lease) => Event::Idle { tenant, lease },
             ToScheduler::Evicted(shares) => {
-                self.count_out(tenant, &shares);
+                self.accounts().evicted(tenant, &shares);
                 Event::Evicted { tenant }
             }
-            ToScheduler::SwapWanted(bytes) => return self.swap_wanted(tenant, bytes),
-            ToScheduler::MemoryRefused(share) => return self.memory_refused(tenant, share),
+            ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
+            ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
         };
-        self.tell(event);
+        self.apply(event);
     }
 
     /// What a tenant has on a device, as far as it can be so.
-    pub(super) fn has(&mut self, tenant: TenantId, told: Memory) {
+    pub fn on_memory(&mut self, tenant: TenantId, told: Memory) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         if told.immovable == Bytes::ZERO {
             member.reports.nothing_stays(told.device);
         }
         let told = within(told, member.reservation.limit);
-        let told = self.bounded(tenant, &told);
-        self.count_ahead(tenant, &told);
+        let told = self.bound_report(tenant, &told);
+        let enabled = self.core.enabled();
+        self.accounts().prefetched(tenant, &told, enabled);
         let Memory { device, allocated, resident, immovable } = told;
-        self.tell(Event::Memory { tenant, device, allocated, resident, immovable });
+        self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
     }
 
-    /// One event to the core, and whatever it wants done.
-    pub(super) fn tell(&mut self, event: Event) {
+    fn on_swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {
+        let Self { ledger, members, devices, audit, .. } = self;
+        swap_space::grant(ledger, members, devices, audit, (tenant, wanted));
+        self.report_swap_engine(tenant);
+    }
+
+    /// Tells the core once that the tenant's memory moves by the swap engine.
+    pub fn report_swap_engine(&mut self, tenant: TenantId) {
+        let has = swap_space::of_tenant(&self.ledger, &self.members, tenant);
+        if self.members.get_mut(tenant).is_some_and(|member| member.begins_to_swap(has)) {
+            self.apply(Event::Swaps { tenant });
+        }
+    }
+
+    fn accounts(&mut self) -> Accounts<'_> {
+        Accounts { members: &mut self.members, devices: &mut self.devices }
+    }
+
+    /// Hands one event to the core, and carries out whatever it wants done.
+    pub fn apply(&mut self, event: Event) {
         let now = self.clock.now();
-        let traced =
-            self.trace.is_some() || tracing::enabled!(target: "nvshare::trace", tracing::Level::DEBUG);
+        let traced = self.audit.is_traced();
         let mut lines = String::new();
         if traced {
             lines = print::event(now, &event) + "\n";
         }
-        let asks = matches!(event, Event::Requested { .. });
+        let requests = matches!(event, Event::Requested { .. });
         let actions = self.core.handle(now, event);
-        if asks || !actions.is_empty() {
+        if requests || !actions.is_empty() {
             self.polls.begin(now);
         }
         if traced {
             actions.iter().for_each(|action| lines += &(print::action(now, action) + "\n"));
-            self.record(&lines);
+            self.audit.trace(&lines);
         }
         let (mut old, mut early) = (Vec::new(), Vec::new());
         for action in actions {
@@ -121,8 +178,8 @@ impl Daemon {
             }
         }
         // Nothing moves where the word for it is not known.
-        old.into_iter().for_each(|tenant| self.tell(Event::Evicted { tenant }));
-        early.into_iter().for_each(|(tenant, lease)| self.hold_back(tenant, lease));
+        old.into_iter().for_each(|tenant| self.apply(Event::Evicted { tenant }));
+        early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
     }
 
     /// Whether its library knows [`ToTenant::Evict`].
@@ -130,15 +187,8 @@ impl Daemon {
         self.members.get(tenant).is_none_or(|member| member.hello.version >= MOVES_SINCE)
     }
 
-    pub(super) fn record(&mut self, lines: &str) {
-        lines.lines().for_each(|line| tracing::debug!(target: "nvshare::trace", "{line}"));
-        if let Some(trace) = &mut self.trace {
-            trace.add(lines);
-        }
-    }
-
     fn carry_out(&mut self, action: Action) {
-        self.decided(&action);
+        self.audit.action(&self.members, &action);
         let (tenant, message) = match action {
             Action::Grant { tenant, grant } => {
                 if let Some(member) = self.members.get_mut(tenant) {
@@ -161,5 +211,68 @@ impl Daemon {
         if let Some(member) = self.members.get(tenant) {
             member.send(message);
         }
+    }
+
+    /// Polls those that others wait for.
+    pub fn poll_awaited(&mut self) {
+        let due = self.polls.due(&self.core.awaited(), self.clock.now());
+        due.into_iter().for_each(|tenant| self.poll(tenant));
+    }
+
+    /// Polls those that are known as halted, for whoever asks.
+    fn poll_halted(&mut self) {
+        let halted = self.members.all().filter(|(_, member)| member.liveness.is_halted());
+        let halted: Vec<TenantId> = halted.map(|(tenant, _)| tenant).collect();
+        halted.into_iter().for_each(|tenant| self.poll(tenant));
+    }
+
+    /// Polls one: whether its process can do anything.
+    fn poll(&mut self, tenant: TenantId) {
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        let transition = member.liveness.poll(&member.who, &self.shared.host.cgroups);
+        let Some(transition) = transition else { return };
+        self.audit.liveness(&self.members, tenant, transition);
+        let stopped = self.members.get(tenant).is_some_and(|member| member.liveness.is_halted());
+        self.apply(Event::Stopped { tenant, stopped });
+    }
+
+    /// Answers an operator.
+    pub fn on_query(&mut self, request: &Request) -> Reply {
+        match understand(request, &self.core) {
+            Ok(Command::Status) => Reply::Status(self.status().0),
+            Ok(Command::Trace) => {
+                // The core's picture of now, and not of its last event.
+                self.apply(Event::Tick);
+                Reply::Trace(self.report().trace())
+            }
+            Ok(Command::Change { event, message }) => {
+                self.apply(event);
+                self.audit.setting_changed(&message);
+                Reply::Done { message }
+            }
+            Err(message) => Reply::Error { message },
+        }
+    }
+
+    fn report(&self) -> Report<'_> {
+        Report { core: &self.core, members: &self.members, devices: &self.devices, ledger: &self.ledger }
+    }
+
+    /// The status of now, and its devices by id.
+    fn status(&mut self) -> (Status, Vec<DeviceId>) {
+        self.poll_halted();
+        self.apply(Event::Tick);
+        self.report().status()
+    }
+
+    /// What a client of the metrics gets.
+    pub fn exposition(&mut self) -> Arc<str> {
+        let now = self.clock.now();
+        if let Some(text) = self.exposition.fresh(now) {
+            return text;
+        }
+        let (status, ids) = self.status();
+        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger);
+        self.exposition.renew(now, picture.text())
     }
 }

@@ -1,36 +1,39 @@
 //! Start, loop, end.
+use super::accounting::Exposition;
+use super::audit::Audit;
+use super::exits::ExitWatches;
 use super::held_requests::HeldRequests;
-use super::join::CLAIMS;
 use super::liveness::PollSchedule;
 use super::members::Members;
-use super::{Daemon, TraceFile};
+use super::membership::CLAIMS;
+use super::reactor::Daemon;
+use super::trace_file::TraceFile;
 use crate::clock::Clock;
 use crate::devices::{Devices, ProcessUsage};
 use crate::event_bus::EventBus;
-use crate::identity::{Host, Identity};
+use crate::identity::Host;
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api;
 use crate::rate_limited_log::RateLimitedLog;
 use crate::settings::Settings;
-use crate::sockets::{Listening, RuntimeDir};
+use crate::sockets::{Listening, RuntimeDir, SocketFile};
 use crate::swap::half_of_memory;
-use crate::swap::ledger::{Holder, Ledger};
+use crate::swap::ledger::Ledger;
 use crate::swap::ledger_file::{self, Balances, LedgerFile};
 use crate::swap::pages::{PageAllocator, PageEvent};
 use crate::systemd;
 use crate::tenants::accept;
-use crate::tenants::connection::Shared;
 use crate::tenants::inbound::Inbound;
 use crate::tenants::permits::Permits;
 use crate::tenants::reservations::Reservations;
+use crate::tenants::shared::Shared;
 use crate::text;
 use anyhow::{Context, Result};
+use nvshare_core::Core;
 use nvshare_core::event::Event;
-use nvshare_core::{Core, print};
 use nvshare_protocol::{Bytes, Nanos};
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -51,12 +54,19 @@ const GRACE: Nanos = Nanos::from_millis(1_000);
 /// A daemon whose sockets are open.
 pub struct Running {
     daemon: Daemon,
-    told: mpsc::Receiver<Inbound>,
-    asked: mpsc::Receiver<operator_api::OperatorQuery>,
+    inbound: mpsc::Receiver<Inbound>,
+    queries: mpsc::Receiver<operator_api::OperatorQuery>,
     scraped: mpsc::Receiver<Scrape>,
     stop: [Signal; 2],
-    /// Dropped last: the sockets' files and the directory's lock.
-    _files: (Box<dyn std::any::Any>, Box<dyn std::any::Any>, RuntimeDir),
+    _files: Files,
+}
+
+/// What stays in the file system as long as the daemon runs; fields are dropped in their order.
+struct Files {
+    _tenants_socket: SocketFile,
+    _operators_socket: SocketFile,
+    /// Last: it holds the lock under which the sockets' files are removed.
+    _directory: RuntimeDir,
 }
 
 /// Claims `path`, opens the sockets and serves them. To be called within the runtime.
@@ -76,8 +86,8 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
         signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?,
     ];
     let clock = Clock::start();
-    let (queue, told) = mpsc::channel(QUEUE);
-    let (ask, asked) = mpsc::channel(ASKED);
+    let (queue, inbound) = mpsc::channel(QUEUE);
+    let (ask, queries) = mpsc::channel(ASKED);
     let shared = Arc::new(Shared {
         clock,
         log: Arc::new(RateLimitedLog::new(clock)),
@@ -120,25 +130,25 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result
         held_requests: HeldRequests::default(),
         ledger,
         claims_until,
-        watched: HashMap::new(),
+        exits: ExitWatches::new(shared.queue.clone()),
         reservations,
-        trace,
-        exposition: None,
+        audit: Audit::new(Arc::clone(&shared), trace),
+        exposition: Exposition::default(),
         shared,
     };
     daemon.begin(handed.unwrap_or_default());
     Ok(Running {
         daemon,
-        told,
-        asked,
+        inbound,
+        queries,
         scraped,
         stop,
-        _files: (Box::new(tenants_file), Box::new(operators_file), dir),
+        _files: Files { _tenants_socket: tenants_file, _operators_socket: operators_file, _directory: dir },
     })
 }
 
-fn listener(open: Listening) -> Result<(UnixListener, impl std::any::Any)> {
-    let (listener, file) = open.into_parts();
+fn listener(open: Listening) -> Result<(UnixListener, SocketFile)> {
+    let Listening { listener, file } = open;
     Ok((UnixListener::from_std(listener).context("a socket cannot be served")?, file))
 }
 
@@ -153,24 +163,6 @@ fn ledger(settings: &Settings, path: &Path, shared: &Arc<Shared>) -> Result<Ledg
     let record = LedgerFile::keep(path).context("no thread can be started for the ledger of swap space")?;
     let total = settings.swap.unwrap_or_else(|| Bytes(half_of_memory()));
     Ok(Ledger::new(total, settings.swap_limits, pages, Some(record)))
-}
-
-impl Daemon {
-    /// The trace begins with the rules. What the daemon before has handed out is charged to those who live.
-    fn begin(&mut self, handed: Balances) {
-        for (key, bytes) in handed {
-            if let Ok(who) = Identity::of_process(key, &self.shared.host) {
-                self.ledger.inherited(Holder::Process(key), &who, bytes);
-                self.watch_process(who.process.as_ref());
-            }
-        }
-        self.ledger.write();
-        let line = print::settings(Nanos::ZERO, self.core.settings()) + "\n";
-        self.record(&line);
-        if !self.settings.enabled {
-            self.tell(Event::SetEnabled(false));
-        }
-    }
 }
 
 impl Running {
@@ -189,19 +181,19 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                Some(told) = self.told.recv() => daemon.told(told),
-                Some(asked) = self.asked.recv() => {
+                Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
+                Some(query) = self.queries.recv() => {
                     // An operator who has gone needs no answer.
-                    let _ = asked.reply.send(daemon.answer(&asked.request));
+                    let _ = query.reply.send(daemon.on_query(&query.request));
                 }
                 Some(scrape) = self.scraped.recv() => {
                     // Its client may have gone.
                     let _ = scrape.send(daemon.exposition());
                 }
-                answer = daemon.nvml.next() => daemon.answered(&answer),
-                () = daemon.clock.until(daemon.core.next_deadline()) => daemon.tell(Event::Tick),
-                () = daemon.clock.until(daemon.polls.next()) => daemon.look(),
-                () = daemon.clock.until(daemon.held_requests.until()) => daemon.wait_no_longer(),
+                answer = daemon.nvml.next() => daemon.on_nvml_answer(&answer),
+                () = daemon.clock.until(daemon.core.next_deadline()) => daemon.apply(Event::Tick),
+                () = daemon.clock.until(daemon.polls.next()) => daemon.poll_awaited(),
+                () = daemon.clock.until(daemon.held_requests.until()) => daemon.expire_held_requests(),
                 () = tick(&mut watchdog) => systemd::alive(),
             }
         }

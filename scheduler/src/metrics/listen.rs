@@ -37,7 +37,7 @@ impl fmt::Display for Address {
 pub enum Listener {
     Tcp(TcpListener),
     /// With what keeps its file.
-    Unix(UnixListener, Box<dyn Send + Sync>),
+    Unix(UnixListener, sockets::SocketFile),
 }
 
 /// A client's connection.
@@ -65,10 +65,10 @@ impl Listener {
             }
             Address::Unix(path) => {
                 let open = sockets::shared(path, group).with_context(setting)?;
-                let (listener, file) = open.into_parts();
+                let sockets::Listening { listener, file } = open;
                 let listener = UnixListener::from_std(listener).with_context(setting)?;
                 tracing::info!("metrics are at {}", path.display());
-                Ok(Self::Unix(listener, Box::new(file)))
+                Ok(Self::Unix(listener, file))
             }
         }
     }

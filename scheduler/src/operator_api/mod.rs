@@ -2,7 +2,7 @@
 mod follow;
 
 use crate::tenants::accept::BACK_OFF;
-use crate::tenants::connection::Shared;
+use crate::tenants::shared::Shared;
 use follow::FOLLOWERS;
 use nvshare_protocol::control::{Reply, Request};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! New connections: counted, known by the kernel's word, refused where there is no room.
-use super::connection::{self, Shared};
+use super::connection;
 use super::permits::Permits;
+use super::shared::Shared;
 use crate::identity::Identity;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
@@ -95,13 +96,6 @@ fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
 fn no_place(stream: &UnixStream, why: &str, fails: bool) {
     let mut out = Vec::new();
     frame::write(&ToTenant::NoPlace(NoPlace { why: why.to_owned(), fails }), &mut out);
-    frame::write(&ToTenant::Refused(why.to_owned()), &mut out);
-    let _ = stream.try_write(&out);
-}
-
-/// Says why, as far as it can be said without waiting.
-pub fn refuse(stream: &UnixStream, why: &str) {
-    let mut out = Vec::new();
     frame::write(&ToTenant::Refused(why.to_owned()), &mut out);
     let _ = stream.try_write(&out);
 }

@@ -1,44 +1,25 @@
 //! One tenant's connection: one task that never waits for anything but its own next step, so that a
 //! peer that is slow, silent, loud or wrong costs itself and nobody else.
-use super::inbound::{Connected, Inbound, Outgoing};
-use super::mailbox::{Inbox, Outbound, mailbox};
+use super::inbound::{Connected, Inbound};
+use super::mailbox::{Inbox, Outbound, Outgoing, mailbox};
 use super::permits::Permit;
+use super::shared::Shared;
 use super::token_bucket::TokenBucket;
-use super::{accept, validate};
-use crate::clock::Clock;
-use crate::event_bus::EventBus;
-use crate::identity::{Host, Identity};
-use crate::rate_limited_log::RateLimitedLog;
+use super::validate;
+use crate::identity::Identity;
 use crate::text;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Nanos;
 use nvshare_protocol::frame::{self, Reader, Received};
-use nvshare_protocol::tenant::ToScheduler;
+use nvshare_protocol::tenant::{ToScheduler, ToTenant};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
-
-/// What all connections have in common.
-#[derive(Debug)]
-pub struct Shared {
-    pub clock: Clock,
-    pub log: Arc<RateLimitedLog>,
-    pub host: Host,
-    pub events: EventBus,
-    pub queue: mpsc::Sender<Inbound>,
-    pub hello_timeout: Nanos,
-    pub messages_per_second: u64,
-    /// Whether calls of a process for which there is no place fail.
-    pub full_fails: bool,
-    /// The number of the last tenant.
-    pub tenants: AtomicU64,
-}
 
 /// How long a peer whose process is not known may read nothing while its buffer is full. Others end with their process:
 /// one that is stopped reads again when it goes on, and what waits for it is bounded.
@@ -262,7 +243,7 @@ impl Connection {
             End::Fault(why) => Some(why),
         };
         if let (Some(why), true) = (&why, self.out.is_empty()) {
-            accept::refuse(&self.stream, why);
+            refuse(&self.stream, why);
         }
         drop(self.stream);
         // A hello that is still on its way to the loop never gets there.
@@ -280,4 +261,11 @@ impl Connection {
             self.shared.log.warn_of(&self.who, &format!("closed a connection of {}: {why}", self.who));
         }
     }
+}
+
+/// Says why, as far as it can be said without waiting.
+fn refuse(stream: &UnixStream, why: &str) {
+    let mut out = Vec::new();
+    frame::write(&ToTenant::Refused(why.to_owned()), &mut out);
+    let _ = stream.try_write(&out);
 }

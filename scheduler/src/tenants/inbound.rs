@@ -1,26 +1,11 @@
 //! What connections tell the one loop that talks to the core.
-pub use super::mailbox::Outbound;
+use super::mailbox::Outbound;
 use crate::identity::Identity;
 use crate::process::Key;
 use crate::swap::pages::Freed;
 use crate::tenants::permits::Permit;
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-
-/// A message, and the file that goes with it.
-#[derive(Debug)]
-pub struct Outgoing {
-    pub message: ToTenant,
-    pub file: Option<Arc<OwnedFd>>,
-}
-
-impl From<ToTenant> for Outgoing {
-    fn from(message: ToTenant) -> Self {
-        Self { message, file: None }
-    }
-}
+use nvshare_protocol::tenant::{Hello, ToScheduler};
 
 /// From a connection, or about a process. Everything in it is validated.
 #[derive(Debug)]

@@ -1,12 +1,25 @@
 //! What the loop has for one connection, until its peer reads: bounded by what can be said, however slowly it reads.
-use super::inbound::Outgoing;
 use nvshare_protocol::tenant::{Share, ToTenant};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Notices that wait at a time; more are forgotten.
 const NOTICES: usize = 4;
+
+/// A message, and the file that goes with it.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub message: ToTenant,
+    pub file: Option<Arc<OwnedFd>>,
+}
+
+impl From<ToTenant> for Outgoing {
+    fn from(message: ToTenant) -> Self {
+        Self { message, file: None }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {

@@ -5,5 +5,6 @@ pub mod inbound;
 pub mod mailbox;
 pub mod permits;
 pub mod reservations;
+pub mod shared;
 pub mod token_bucket;
 pub mod validate;

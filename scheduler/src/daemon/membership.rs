@@ -1,0 +1,222 @@
+//! Tenants come and go: with their connections, and with the processes behind them.
+use super::members::Member;
+use super::reactor::Daemon;
+use super::swap_space;
+use super::wishes::Wishes;
+use crate::identity::Identity;
+use crate::process::Key;
+use crate::settings::whole_size;
+use crate::swap::ledger::Holder;
+use crate::swap::ledger_file::Balances;
+use crate::tenants::inbound::Connected;
+use crate::tenants::reservations::Reservation;
+use crate::text;
+use nvshare_core::event::{Event, TenantId};
+use nvshare_core::{Priority, print};
+use nvshare_protocol::tenant::{Hello, ToTenant, Welcome};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+
+/// The first version of the tenants' language in which there is a word for the program's user.
+pub const NOTICES_SINCE: u32 = 4;
+/// After a scheduler that has written nothing down, claims are believed for so long.
+pub const CLAIMS: Nanos = Nanos::from_millis(10_000);
+
+/// Who is counted together with this tenant: those of its container, or nobody.
+fn group(who: &Identity, tenant: TenantId) -> u64 {
+    who.container_key().map_or(tenant.0, |key| key.number())
+}
+
+impl Daemon {
+    /// The trace begins with the rules. What the daemon before has handed out is charged to those who live.
+    pub fn begin(&mut self, balances: Balances) {
+        for (key, bytes) in balances {
+            if let Ok(who) = Identity::of_process(key, &self.shared.host) {
+                self.ledger.inherited(Holder::Process(key), &who, bytes);
+                self.exits.watch(who.process.as_ref());
+            }
+        }
+        self.ledger.write();
+        let line = print::settings(Nanos::ZERO, self.core.settings()) + "\n";
+        self.audit.trace(&line);
+        if !self.settings.enabled {
+            self.apply(Event::SetEnabled(false));
+        }
+    }
+
+    pub fn on_connected(&mut self, connected: Connected) {
+        self.replace_earlier_connections(&connected);
+        let Connected { tenant, who, hello, outbound, .. } = &connected;
+        let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
+        let wishes = Wishes::of(hello, &self.settings);
+        let reservation = self.reservations.reserve(who, hello.limit);
+        let group = group(who, tenant);
+        outbound.put(ToTenant::Welcome(Welcome {
+            version: nvshare_protocol::VERSION,
+            enabled: self.core.enabled(),
+            reserve: self.core.settings().reserve,
+            limit: reservation.limit.into_iter().chain(self.usable()).min(),
+        }));
+        if hello.version >= NOTICES_SINCE {
+            wishes.cut.iter().for_each(|text| outbound.put(ToTenant::Notice(text.clone())));
+        }
+        let details = details(who, hello, &wishes, &reservation);
+        let short = reservation.by.filter(|_| reservation.limit == Some(Bytes::ZERO));
+        self.accept_claim(tenant, who, hello.swap);
+        if self.members.is_empty() {
+            self.nvml.set_wanted(true);
+        }
+        self.exits.watch(who.process.as_ref());
+        self.members.join(connected, reservation);
+        self.announce(tenant, &details, &wishes, short);
+        self.apply(Event::Joined { tenant, holds });
+        self.apply(Event::Owner { tenant, owner });
+        if let Some(weight) = wishes.weight {
+            self.apply(Event::Weight { tenant, weight });
+        }
+        if let Some(priority) = wishes.priority {
+            self.apply(Event::Priority { tenant, priority });
+        }
+        if let Some(percent) = wishes.time_share {
+            self.apply(Event::TimeShare { tenant, group, percent });
+        }
+        self.report_swap_engine(tenant);
+    }
+
+    /// Tells operators of a tenant that has joined. `short`: the setting for which it cannot allocate anything.
+    fn announce(
+        &mut self,
+        tenant: TenantId,
+        details: &str,
+        wishes: &Wishes,
+        short: Option<(&'static str, Bytes)>,
+    ) {
+        let name = self.members.name(tenant);
+        let line = format!("{name} joined: {details}");
+        self.audit.info_of(&self.members, tenant, &line);
+        for cut in &wishes.cut {
+            self.audit.warn_of(&self.members, tenant, &format!("{name} wishes too much: {cut}"));
+        }
+        if let Some((setting, ceiling)) = short {
+            let why = format!("[limits] {setting} = {} is used up by others", whole_size(ceiling));
+            self.audit.warn_of(&self.members, tenant, &format!("{name} cannot allocate: {why}"));
+        }
+        // A remark, for whoever reads the trace.
+        self.audit.trace(&format!("# {line}\n"));
+        self.audit.publish(&self.members, "joined", tenant, |event| event.text = Some(details.to_owned()));
+    }
+
+    /// A process that connects anew is nobody else than before: what it was ends where this begins.
+    fn replace_earlier_connections(&mut self, connected: &Connected) {
+        for old in self.members.of_process(connected.who.key()) {
+            let Some(member) = self.members.get(old) else { continue };
+            if !member.is_connected() {
+                self.remove(old, None);
+            } else if member.hello.instance == connected.hello.instance {
+                self.remove(old, Some("its process has connected anew"));
+            }
+        }
+    }
+
+    /// What it has from a scheduler before this one is known where that wrote it down.
+    fn accept_claim(&mut self, tenant: TenantId, who: &Identity, claim: Option<Bytes>) {
+        let believed = self.claims_until.is_some_and(|until| self.clock.now() < until);
+        if let Some(bytes) = claim.filter(|_| believed) {
+            let holder = Holder::of(tenant, who);
+            if self.ledger.has(holder) == Bytes::ZERO {
+                self.ledger.claimed(holder, who, bytes);
+            }
+        }
+    }
+
+    /// What tenants may have of a device, where that is set: nobody could ever hold more.
+    fn usable(&self) -> Option<Bytes> {
+        Some(self.core.settings().most).filter(|most| *most < Bytes::MAX)
+    }
+
+    /// The process has ended, whoever may have its connection open still.
+    pub fn on_process_ended(&mut self, key: Key) {
+        for tenant in self.members.of_process(Some(key)) {
+            self.remove(tenant, None);
+        }
+        self.ledger.close(Holder::Process(key));
+        self.exits.forget(key);
+    }
+
+    /// The connection is gone. What a process that lives has stays with it, and is nobody else's.
+    pub fn on_closed(&mut self, tenant: TenantId, why: Option<&str>) {
+        let Some(member) = self.members.get(tenant) else { return };
+        let has_memory = member.devices.values().any(|usage| usage.allocated > Bytes::ZERO);
+        let keeps = has_memory || swap_space::of_tenant(&self.ledger, &self.members, tenant) > Bytes::ZERO;
+        if keeps && !member.who.has_ended() {
+            self.disconnect(tenant, why);
+        } else {
+            self.remove(tenant, why);
+        }
+    }
+
+    fn disconnect(&mut self, tenant: TenantId, why: Option<&str>) {
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        member.disconnect();
+        let key = member.who.key();
+        // A process may close connections without end: the last one stands for it.
+        for other in self.members.of_process(key) {
+            if other != tenant && self.members.get(other).is_some_and(|member| !member.is_connected()) {
+                self.remove(other, None);
+            }
+        }
+        self.audit.disconnected(&self.members, tenant, why);
+        self.apply(Event::Disconnected { tenant });
+    }
+
+    fn remove(&mut self, tenant: TenantId, why: Option<&str>) {
+        let name = self.members.name(tenant);
+        let Some(member) = self.members.leave(tenant) else { return };
+        if self.members.is_empty() {
+            self.nvml.set_wanted(false);
+        }
+        self.reservations.release(&member.reservation);
+        self.audit.left(&name, tenant, &member, why);
+        self.apply(Event::Left { tenant });
+        let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
+        self.release_devices(tenant, member.who.owner(), &devices);
+        // That of a process is charged until the process has ended.
+        self.ledger.close(Holder::Tenant(tenant));
+        self.forget_process(&member);
+    }
+
+    /// The end of a process is of interest as long as it is a tenant, or has something of ours.
+    fn forget_process(&mut self, member: &Member) {
+        let Some(key) = member.who.key() else { return };
+        if self.members.of_process(Some(key)).is_empty()
+            && self.ledger.has(Holder::Process(key)) == Bytes::ZERO
+        {
+            self.exits.forget(key);
+        }
+    }
+
+    /// Closes a tenant's connection, and tells it why.
+    pub fn dismiss(&mut self, tenant: TenantId, why: &str) {
+        if let Some(member) = self.members.get(tenant) {
+            member.send(ToTenant::Refused(why.to_owned()));
+        }
+        self.on_closed(tenant, Some(why));
+    }
+}
+
+fn details(who: &Identity, hello: &Hello, wishes: &Wishes, reservation: &Reservation) -> String {
+    let (library, engine) = (text::word(&hello.library), text::word(&hello.engine));
+    let mut details = format!("uid {}, library {library}, engine {engine}", who.uid);
+    if hello.holds {
+        details += ", running";
+    }
+    if let Some(priority) = wishes.priority.filter(|priority| *priority != Priority::Normal) {
+        details += &format!(", priority {}", priority.as_str());
+    }
+    if let Some(percent) = wishes.time_share {
+        details += &format!(", at most {percent} % of the time");
+    }
+    if let Some(limit) = reservation.limit {
+        details += &format!(", limit {}", text::memory(limit.0));
+    }
+    details
+}
