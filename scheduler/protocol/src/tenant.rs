@@ -21,8 +21,8 @@ pub enum ToScheduler {
     /// Answer to [`ToTenant::Grant`]: the memory is back and the gate is open.
     #[n(4)]
     Ready(#[n(0)] Ready),
-    /// The gate is shut, nothing is in flight, what had to move has moved. Answers a
-    /// [`ToTenant::Revoke`], or comes of the tenant's own accord when it has nothing to do.
+    /// The gate is shut, nothing is in flight, and what had to move has moved. It answers a [`ToTenant::Revoke`]. A tenant
+    /// that has nothing to do does not send it by itself: it says [`ToScheduler::Idle`] and keeps the lease.
     #[n(5)]
     Released(#[n(0)] Released),
     /// Answer to [`ToTenant::Revoke`]: the submitted work did not end within the bound; the gate is
@@ -61,8 +61,8 @@ pub enum ToTenant {
     /// [`ToScheduler::DrainCancelled`].
     #[n(2)]
     Revoke(#[n(0)] Revoke),
-    /// Whether anybody waits for a device that this tenant holds. While true, the tenant releases
-    /// as soon as it has nothing to do.
+    /// Whether anybody waits for a device that this tenant holds. While true, the tenant submits its work by credits, and
+    /// says [`ToScheduler::Idle`] when it has nothing to do; it keeps the lease until it is revoked.
     #[n(3)]
     Contended(#[n(0)] bool),
     /// The scheduler is switched on or off. Off: everybody runs, nobody asks.
@@ -104,7 +104,7 @@ pub struct NoPlace {
     pub fails: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Hello {
     /// [`crate::VERSION`] of the library's build.
     #[n(0)]

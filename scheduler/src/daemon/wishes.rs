@@ -45,23 +45,9 @@ fn rank(priority: Priority) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::InstanceId;
 
     fn hello(weight: Option<u32>, priority: Option<u32>) -> Hello {
-        Hello {
-            version: 4,
-            instance: InstanceId::default(),
-            program: "p".into(),
-            library: "1".into(),
-            engine: "auto".into(),
-            holds: false,
-            pid: 1,
-            weight,
-            limit: None,
-            swap: None,
-            priority,
-            time_share: Some(0),
-        }
+        Hello { version: 4, weight, priority, time_share: Some(0), ..Hello::default() }
     }
 
     #[test]

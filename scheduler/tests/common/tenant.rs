@@ -19,13 +19,8 @@ pub fn hello(program: &str) -> Hello {
         program: program.into(),
         library: "0.1.0".into(),
         engine: "managed".into(),
-        holds: false,
         pid: 1,
-        weight: None,
-        limit: None,
-        swap: None,
-        priority: None,
-        time_share: None,
+        ..Hello::default()
     }
 }
 
