@@ -5,7 +5,7 @@ use super::mailbox::{Inbox, Outbound, Outgoing, mailbox};
 use super::permits::Permit;
 use super::shared::Shared;
 use super::token_bucket::TokenBucket;
-use super::validate;
+use super::validate::{self, Violation};
 use crate::identity::Identity;
 use crate::text;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -103,8 +103,8 @@ impl Connection {
             let deadline = self.deadline();
             let step = tokio::select! {
                 permit = shared.queue.reserve(), if self.pending.is_some() => {
-                    let (Ok(permit), Some(told)) = (permit, self.pending.take()) else { return End::Dismissed };
-                    permit.send(told);
+                    let (Ok(permit), Some(inbound)) = (permit, self.pending.take()) else { return End::Dismissed };
+                    permit.send(inbound);
                     self.understand()
                 }
                 () = self.inbox.changed() => self.pass_on(),
@@ -170,7 +170,8 @@ impl Connection {
                 )));
             }
             if let Received::Message(message) = frame {
-                self.pending = Some(self.told(message).map_err(End::Fault)?);
+                let inbound = self.inbound(message).map_err(|broken| End::Fault(broken.to_string()))?;
+                self.pending = Some(inbound);
             }
         }
         // Before the hello the time runs on, whatever else is said.
@@ -181,16 +182,17 @@ impl Connection {
         Ok(())
     }
 
-    fn told(&mut self, message: ToScheduler) -> Result<Inbound, String> {
+    /// A message, understood and validated.
+    fn inbound(&mut self, message: ToScheduler) -> Result<Inbound, Violation> {
         let Some(tenant) = self.tenant else {
             let ToScheduler::Hello(hello) = message else {
-                return Err("the first message is no hello".into());
+                return Err(Violation::NoHello);
             };
             let hello = validate::hello(hello)?;
             let tenant = TenantId(self.shared.tenants.fetch_add(1, Ordering::Relaxed) + 1);
             self.tenant = Some(tenant);
-            let outbound = self.outbound.take().ok_or("a second hello")?;
-            let permit = self.permit.take().ok_or("a second hello")?;
+            let outbound = self.outbound.take().ok_or(Violation::SecondHello)?;
+            let permit = self.permit.take().ok_or(Violation::SecondHello)?;
             let who = self.who.clone();
             return Ok(Inbound::Connected(Box::new(Connected { tenant, who, hello, outbound, permit })));
         };

@@ -1,7 +1,8 @@
 //! What a tenant may say. What passes here cannot harm the core, the log or a terminal.
 use crate::text::clean;
-use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::{Device, Hello, Memory, ToScheduler};
+use nvshare_protocol::{Bytes, DeviceId};
+use std::fmt;
 
 /// No device has more; the sum over all devices that one tenant may name stays within 64 bits.
 const MOST: Bytes = Bytes(1 << 46);
@@ -12,13 +13,41 @@ const DEVICE_NAME: usize = 96;
 const VERSION: usize = 32;
 const REPORT: usize = 256;
 
+/// A rule that a tenant has broken. Its connection is lost: our own libraries do not say such things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The first message is another.
+    NoHello,
+    SecondHello,
+    /// The hello's version is 0.
+    Version,
+    /// No device has so much memory, or none.
+    Capacity {
+        device: DeviceId,
+        capacity: Bytes,
+    },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHello => f.write_str("the first message is no hello"),
+            Self::SecondHello => f.write_str("a second hello"),
+            Self::Version => f.write_str("a hello of version 0 (allowed: 1 and more)"),
+            Self::Capacity { device, capacity } => {
+                write!(f, "{device} of {} bytes (allowed: 1 to {})", capacity.0, MOST.0)
+            }
+        }
+    }
+}
+
 /// The hello of a connection.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn hello(hello: Hello) -> Result<Hello, String> {
+pub fn hello(hello: Hello) -> Result<Hello, Violation> {
     if hello.version == 0 {
-        return Err("a hello of version 0 (allowed: 1 and more)".into());
+        return Err(Violation::Version);
     }
     Ok(Hello {
         program: clean(&hello.program, PROGRAM),
@@ -31,10 +60,10 @@ pub fn hello(hello: Hello) -> Result<Hello, String> {
 /// Anything after the hello.
 ///
 /// # Errors
-/// What is wrong with it. The connection is lost: our own libraries do not say such things.
-pub fn message(message: ToScheduler) -> Result<ToScheduler, String> {
+/// What is wrong with it.
+pub fn message(message: ToScheduler) -> Result<ToScheduler, Violation> {
     Ok(match message {
-        ToScheduler::Hello(_) => return Err("a second hello".into()),
+        ToScheduler::Hello(_) => return Err(Violation::SecondHello),
         ToScheduler::Device(told) => ToScheduler::Device(device(told)?),
         ToScheduler::Memory(told) => ToScheduler::Memory(memory(told)),
         ToScheduler::Report(text) => ToScheduler::Report(clean(&text, REPORT)),
@@ -49,10 +78,9 @@ pub fn message(message: ToScheduler) -> Result<ToScheduler, String> {
     })
 }
 
-fn device(told: Device) -> Result<Device, String> {
+fn device(told: Device) -> Result<Device, Violation> {
     if told.capacity == Bytes::ZERO || told.capacity > MOST {
-        let device = told.device;
-        return Err(format!("{device} of {} bytes (allowed: 1 to {})", told.capacity.0, MOST.0));
+        return Err(Violation::Capacity { device: told.device, capacity: told.capacity });
     }
     Ok(Device { name: clean(&told.name, DEVICE_NAME), ..told })
 }
@@ -66,22 +94,14 @@ fn memory(told: Memory) -> Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::{DeviceId, InstanceId};
 
     fn a_hello() -> Hello {
         Hello {
             version: 1,
-            instance: InstanceId::default(),
             program: "p\u{1b}[31m".into(),
             library: "9".repeat(100),
             engine: "managed".into(),
-            holds: false,
-            pid: 1,
-            weight: None,
-            limit: None,
-            swap: None,
-            priority: None,
-            time_share: None,
+            ..Hello::default()
         }
     }
 
@@ -98,12 +118,13 @@ mod tests {
 
     #[test]
     fn what_no_library_of_ours_says_is_refused() {
-        assert!(hello(Hello { version: 0, ..a_hello() }).is_err());
-        assert_eq!(message(ToScheduler::Hello(a_hello())), Err("a second hello".into()));
+        assert_eq!(hello(Hello { version: 0, ..a_hello() }), Err(Violation::Version));
+        assert_eq!(message(ToScheduler::Hello(a_hello())), Err(Violation::SecondHello));
         for capacity in [0, u64::MAX] {
             let device =
                 Device { device: DeviceId::default(), capacity: Bytes(capacity), name: String::new() };
-            assert!(message(ToScheduler::Device(device)).is_err());
+            let refused = message(ToScheduler::Device(device));
+            assert!(matches!(refused, Err(Violation::Capacity { .. })), "{refused:?}");
         }
     }
 
