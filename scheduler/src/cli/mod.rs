@@ -5,6 +5,7 @@ mod events;
 mod perfetto;
 pub mod table;
 mod top;
+mod words;
 
 use crate::text::to_stdout;
 use args::{Args, Command, Length, Setting, Switch};

@@ -1,13 +1,14 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
-use crate::text::{clean, memory, quantum, time, word};
+use super::words::{cost, or_dash, own_quantum, program, rate, short, switch};
+use crate::text::{clean, memory, quantum, time};
 use comfy_table::{CellAlignment, Table};
-use nvshare_protocol::control::{DeviceStatus, Quantum, Status};
+use nvshare_protocol::control::Status;
 
 /// What `nvsharectl status` prints.
 pub fn status(status: &Status) -> String {
-    let word = if status.enabled { "on" } else { "off" };
     let mut out = format!(
-        "scheduler {word}, quantum {}, evict {}, up {}, version {}\n\n",
+        "scheduler {}, quantum {}, evict {}, up {}, version {}\n\n",
+        switch(status),
         quantum(status.quantum_seconds, status.quantum_auto),
         status.evict,
         time(status.uptime_seconds),
@@ -52,7 +53,7 @@ fn devices(status: &Status) -> String {
     let rows = status.devices.iter().map(|device| {
         let mut row = vec![
             device.uuid.clone(),
-            or_dash(clean(&device.name, 96)),
+            or_dash(Some(clean(&device.name, 96))),
             memory(device.capacity_bytes),
             memory(device.allocated_bytes),
             memory(device.resident_bytes),
@@ -60,11 +61,11 @@ fn devices(status: &Status) -> String {
             ids(&device.holders),
             ids(&device.waiting),
             device.handovers.to_string(),
-            cost(device),
-            rate(device),
+            or_dash(cost(device)),
+            or_dash(rate(device)),
         ];
-        row.extend(own.then(|| own_quantum(device)));
-        row.extend(believed.then(|| or_dash(clean(&device.capacity_from, 16))));
+        row.extend(own.then(|| or_dash(own_quantum(device))));
+        row.extend(believed.then(|| or_dash(Some(clean(&device.capacity_from, 16)))));
         row
     });
     aligned(&head, &[2, 3, 4, 5, 8, 9, 10, 11], rows)
@@ -95,47 +96,29 @@ fn tenants(status: &Status) -> String {
     let limited = status.tenants.iter().any(|tenant| tenant.time_share_percent.is_some());
     head.extend(limited.then_some("TIME-SHARE"));
     let rows = status.tenants.iter().map(|tenant| {
-        let devices: Vec<&str> = tenant.devices.iter().map(|uuid| uuid.get(..12).unwrap_or(uuid)).collect();
+        let devices: Vec<&str> = tenant.devices.iter().map(|uuid| short(uuid)).collect();
         let mut row = vec![
             tenant.id.to_string(),
             tenant.pid.to_string(),
             tenant.uid.to_string(),
-            word(&clean(&tenant.program, 64)).into_owned(),
-            or_dash(tenant.container.clone().unwrap_or_default()),
+            program(tenant, 64),
+            or_dash(tenant.container.clone()),
             tenant.state.clone(),
-            or_dash(devices.join(",")),
+            or_dash(Some(devices.join(","))),
             memory(tenant.allocated_bytes),
             memory(tenant.resident_bytes),
-            or_dash(tenant.limit_bytes.map(memory).unwrap_or_default()),
+            or_dash(tenant.limit_bytes.map(memory)),
             memory(tenant.swap_bytes),
             time(tenant.held_seconds),
             tenant.grants.to_string(),
             tenant.weight.to_string(),
         ];
-        row.extend(prioritised.then(|| or_dash(clean(&tenant.priority, 16))));
+        row.extend(prioritised.then(|| or_dash(Some(clean(&tenant.priority, 16)))));
         let share = tenant.time_share_percent.map(|percent| format!("{percent} %"));
-        row.extend(limited.then(|| or_dash(share.unwrap_or_default())));
+        row.extend(limited.then(|| or_dash(share)));
         row
     });
     aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
-}
-
-/// What is set for the device alone.
-fn own_quantum(device: &DeviceStatus) -> String {
-    let text = |own| quantum(device.quantum_seconds, own == Quantum::Auto);
-    or_dash(device.own_quantum.map(text).unwrap_or_default())
-}
-
-/// What a hand-over costs, both ways together.
-fn cost(device: &DeviceStatus) -> String {
-    let seconds = device.fetch_cost_seconds + device.release_cost_seconds;
-    or_dash(if seconds > 0.0 { format!("{seconds:.2} s") } else { String::new() })
-}
-
-/// How fast memory comes in.
-fn rate(device: &DeviceStatus) -> String {
-    let rate = device.fetch_rate as f64 / 1e9;
-    or_dash(if rate > 0.0 { format!("{rate:.1} GB/s") } else { String::new() })
 }
 
 /// Columns two blanks apart; those in `right` hold numbers.
@@ -156,17 +139,13 @@ fn aligned(head: &[&str], right: &[usize], rows: impl Iterator<Item = Vec<String
 }
 
 fn ids(ids: &[u64]) -> String {
-    or_dash(ids.iter().map(u64::to_string).collect::<Vec<_>>().join(","))
-}
-
-fn or_dash(text: String) -> String {
-    if text.is_empty() { "-".into() } else { text }
+    or_dash(Some(ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::TenantStatus;
+    use nvshare_protocol::control::{DeviceStatus, Quantum, TenantStatus};
 
     #[test]
     fn a_status_reads_like_a_table() {

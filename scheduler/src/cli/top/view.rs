@@ -1,7 +1,8 @@
 //! The picture of a [`Model`].
 use super::model::{Model, Sort};
-use crate::text::{clean, memory, quantum, time, word};
-use nvshare_protocol::control::{DeviceStatus, Quantum, TenantStatus};
+use crate::cli::words::{cost, or_dash, own_quantum, program, rate, short, switch};
+use crate::text::{clean, memory, quantum, time};
+use nvshare_protocol::control::{DeviceStatus, TenantStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -35,10 +36,10 @@ fn headline(model: &Model) -> Line<'static> {
         return Line::styled(clean(fault, 512), Style::new().fg(Color::Red));
     }
     let status = &model.status;
-    let word = if status.enabled { "on" } else { "off" };
     Line::from(format!(
-        "nvshare {}: {word}, quantum {}, evict {}, up {}",
+        "nvshare {}: {}, quantum {}, evict {}, up {}",
         status.version,
+        switch(status),
         quantum(status.quantum_seconds, status.quantum_auto),
         status.evict,
         time(status.uptime_seconds),
@@ -101,21 +102,16 @@ fn turns(model: &Model, device: &DeviceStatus) -> Line<'static> {
     let names = |ids: &[u64]| {
         let name = |id: &u64| {
             let row = model.status.tenants.iter().find(|row| row.id == *id);
-            row.map_or_else(|| id.to_string(), |row| format!("{id} {}", word(&clean(&row.program, 20))))
+            row.map_or_else(|| id.to_string(), |row| format!("{id} {}", program(row, 20)))
         };
         if ids.is_empty() { "nobody".into() } else { ids.iter().map(name).collect::<Vec<_>>().join(", ") }
     };
     let mut parts =
         vec![format!("holds: {}", names(&device.holders)), format!("waits: {}", names(&device.waiting))];
     parts.extend(model.handovers(device).map(|n| format!("{n:.1} hand-overs/min")));
-    let cost = device.fetch_cost_seconds + device.release_cost_seconds;
-    parts.extend((cost > 0.0).then(|| format!("{cost:.2} s each")));
-    parts.extend(
-        device
-            .own_quantum
-            .map(|own| format!("quantum {}", quantum(device.quantum_seconds, own == Quantum::Auto))),
-    );
-    parts.extend((device.fetch_rate > 0).then(|| format!("{:.1} GB/s in", device.fetch_rate as f64 / 1e9)));
+    parts.extend(cost(device).map(|cost| format!("{cost} each")));
+    parts.extend(own_quantum(device).map(|quantum| format!("quantum {quantum}")));
+    parts.extend(rate(device).map(|rate| format!("{rate} in")));
     Line::from(parts.join("   "))
 }
 
@@ -152,11 +148,11 @@ fn tenant<'a>(model: &Model, row: &TenantStatus) -> Row<'a> {
         "unresponsive" => Color::Red,
         _ => Color::Reset,
     };
-    let held = model.held(row).map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0));
+    let held = or_dash(model.held(row).map(|share| format!("{:.0} %", share * 100.0)));
     let texts = [
         row.id.to_string(),
-        row.container.clone().unwrap_or_else(|| "-".into()),
-        format!("{} ({})", word(&clean(&row.program, 64)), row.pid),
+        or_dash(row.container.clone()),
+        format!("{} ({})", program(row, 64), row.pid),
         row.state.clone(),
         held,
         memory(row.allocated_bytes),
@@ -173,10 +169,6 @@ fn aligned<'a>(column: Sort, text: String) -> Cell<'a> {
         Sort::Held | Sort::Allocated | Sort::Resident => text.right_aligned().into(),
         Sort::Tenant | Sort::Container | Sort::Program | Sort::State => text.into(),
     }
-}
-
-fn short(uuid: &str) -> &str {
-    uuid.get(..12).unwrap_or(uuid)
 }
 
 #[cfg(test)]

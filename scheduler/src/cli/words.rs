@@ -1,0 +1,40 @@
+//! How the parts of a status read, for `status` and for `top`. The scheduler may be of another version, with another idea of
+//! what it cleans.
+use crate::text::{clean, quantum, word};
+use nvshare_protocol::control::{DeviceStatus, Quantum, Status, TenantStatus};
+
+/// Whether turns are taken.
+pub fn switch(status: &Status) -> &'static str {
+    if status.enabled { "on" } else { "off" }
+}
+
+/// What is set for the device alone.
+pub fn own_quantum(device: &DeviceStatus) -> Option<String> {
+    device.own_quantum.map(|own| quantum(device.quantum_seconds, own == Quantum::Auto))
+}
+
+/// What a hand-over costs, both ways together.
+pub fn cost(device: &DeviceStatus) -> Option<String> {
+    let seconds = device.fetch_cost_seconds + device.release_cost_seconds;
+    (seconds > 0.0).then(|| format!("{seconds:.2} s"))
+}
+
+/// How fast memory comes in.
+pub fn rate(device: &DeviceStatus) -> Option<String> {
+    (device.fetch_rate > 0).then(|| format!("{:.1} GB/s", device.fetch_rate as f64 / 1e9))
+}
+
+/// What the tenant calls itself, cut after `most` characters.
+pub fn program(tenant: &TenantStatus, most: usize) -> String {
+    word(&clean(&tenant.program, most)).into_owned()
+}
+
+/// As much of a UUID as tells GPUs apart.
+pub fn short(uuid: &str) -> &str {
+    uuid.get(..12).unwrap_or(uuid)
+}
+
+/// A dash where there is nothing.
+pub fn or_dash(text: Option<String>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".into())
+}
