@@ -1,6 +1,6 @@
 //! containerd's config.toml. Version 2 is that of containerd 1.x, and 2.x reads it too; version 3 is 2.x's own.
 
-use super::engines::{Change, NAME};
+use super::change::{Change, NAME};
 use super::toml_tables::{find, make, parse, remove, set};
 use anyhow::{Result, bail};
 use toml_edit::{DocumentMut, Item, Table, Value};

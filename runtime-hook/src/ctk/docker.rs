@@ -1,6 +1,6 @@
 //! daemon.json. It has no comments, but an order.
 
-use super::engines::{Change, NAME};
+use super::change::{Change, NAME};
 use crate::json;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};

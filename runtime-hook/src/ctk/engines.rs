@@ -1,5 +1,6 @@
 //! The engines: where their configuration lies and who knows how to change it.
 
+use super::change::Change;
 use super::{containerd, docker, podman, podman_hook};
 use anyhow::Result;
 use std::path::Path;
@@ -14,21 +15,6 @@ pub enum Engine {
     /// The hook for podman's containers of any runtime; the packages set it up.
     PodmanHook,
 }
-
-/// What to do to a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    Configure {
-        path: String,
-        set_as_default: bool,
-    },
-    Unconfigure,
-    /// It is the default no more; containers that were started by it find it.
-    UnsetDefault,
-}
-
-/// The runtime's name in every engine.
-pub const NAME: &str = "nvshare";
 
 impl Engine {
     pub const ALL: [Engine; 5] =

@@ -1,7 +1,8 @@
 //! Which containers an engine still needs `nvshare-runtime` for. An engine calls the runtime that started a container
 //! for each command of the container's life, by the name or path that it had then.
 
-use super::engines::{Engine, NAME};
+use super::change::NAME;
+use super::engines::Engine;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::io::Read;

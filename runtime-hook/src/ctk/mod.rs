@@ -1,6 +1,7 @@
 //! The set-up tool, in the manner of nvidia-ctk: the same words do the same things.
 
 mod cdi;
+pub mod change;
 mod containerd;
 mod docker;
 mod doctor;
@@ -15,8 +16,9 @@ mod validate;
 use crate::bundle::write_atomically;
 use crate::low_level_runtime;
 use anyhow::{Context, Result, bail};
+use change::Change;
 use clap::{Args, Parser, Subcommand};
-use engines::{Change, Engine};
+use engines::Engine;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! The TOML of podman (containers.conf) and of CRI-O.
 
-use super::engines::{Change, NAME};
+use super::change::{Change, NAME};
 use super::toml_tables::{find, make, parse, remove, set};
 use anyhow::Result;
 use toml_edit::{Array, Item};

@@ -2,7 +2,7 @@
 //! without us. In podman's own directory buildah and CRI-O would find the hook too; they know no stage `precreate`, and
 //! stop at it. Neither looks for directories in containers.conf.
 
-use super::engines::Change;
+use super::change::Change;
 use super::toml_tables::{find, make, parse, remove, set};
 use anyhow::Result;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! What an engine itself says about a configuration before it is put in place: a file that reads well alone may be one
 //! that the engine does not start with.
 
-use super::engines::{Engine, NAME};
+use super::change::NAME;
+use super::engines::Engine;
 use anyhow::{Context, Result, bail};
 use std::fs::OpenOptions;
 use std::io::Write;

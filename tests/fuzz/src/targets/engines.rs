@@ -1,5 +1,6 @@
 //! The configurations of docker, containerd, CRI-O and podman.
-use nvshare_runtime_hook::ctk::engines::{Change, Engine};
+use nvshare_runtime_hook::ctk::change::Change;
+use nvshare_runtime_hook::ctk::engines::Engine;
 
 /// The engine by the first byte, then the file.
 ///
