@@ -31,7 +31,7 @@ pub fn settings() -> Vec<Setting> {
         allowed: row.allowed,
         default: (row.show)(&defaults),
     });
-    let defaults = runtime::Settings::default();
+    let defaults = runtime::RuntimeSettings::default();
     let of_runtime = runtime::table::TABLE.iter().map(|row| Setting {
         section: runtime::SECTION,
         key: row.key,

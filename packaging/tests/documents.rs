@@ -75,7 +75,7 @@ fn every_setting_that_is_shown_is_one() {
             if block.contains("[runtime]") {
                 assert_eq!(
                     loaded.settings,
-                    runtime_settings::Settings::default(),
+                    runtime_settings::RuntimeSettings::default(),
                     "{name} shows the defaults"
                 );
             }

@@ -1,4 +1,4 @@
-//! Reading and replacing a bundle's files: the whole old text or the whole new one, whatever happens.
+//! Reads and replaces a bundle's files. Whatever happens, a file has either its whole old text or its whole new one.
 
 use crate::{fsize_limit, json};
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A config.json is some tens of KiB.
 const LIMIT: u64 = 64 << 20;
-/// A fifo in the place of config.json must not hold us up.
+/// Opening a FIFO in the place of config.json must not block.
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// A JSON file that may be replaced.
@@ -42,7 +42,7 @@ impl JsonFile {
     /// Replaces the file by `value`, with the same owner and mode.
     ///
     /// # Errors
-    /// It cannot be written, or would lack something that it has.
+    /// It cannot be written, or a key of it would be lost.
     pub fn replace(&self) -> Result<()> {
         if let Some(reason) = json::duplicate_key(&self.text) {
             bail!("{}: {reason}", self.path.display());
@@ -72,7 +72,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32
 }
 
 fn write_beside(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    // A left-over of an earlier process of our number; create_new then refuses whatever else is there.
+    // A leftover of an earlier process with our pid; create_new refuses anything that is put there meanwhile.
     let _ = fs::remove_file(path);
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     if let Some((uid, gid)) = owner {

@@ -1,5 +1,5 @@
-//! What is left of us in a container that has ended, before its engine keeps its files: an image that is built has
-//! nothing of ours, and has what its build wrote into `/etc/ld.so.preload`, which was a copy.
+//! Removes our files from the rootfs of a container that has ended, before its engine keeps the rootfs: a built image holds
+//! nothing of ours. What the build wrote into `/etc/ld.so.preload`, which was a copy, goes into the rootfs.
 
 use crate::bundle::JsonFile;
 use crate::rootfs::{self, Found, Preload, View};
@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Tidies the rootfs of a bundle whose programs have all ended.
+/// Cleans up the rootfs of a bundle whose programs have all ended.
 ///
 /// # Errors
 /// Something of ours stays; the message says what and why.
@@ -23,7 +23,7 @@ pub fn clean_up(bundle: &Path) -> Result<()> {
         return Ok(());
     }
     let own = remove_our_mounts(&mut spec);
-    // Where an engine has taken the rootfs away already, it has what it is to keep.
+    // An engine that has unmounted the rootfs already has kept it.
     let Some(view) = rootfs::found_or_none(View::of_spec(bundle, &spec))
         .context("cannot look into the container's rootfs")?
     else {
@@ -39,7 +39,7 @@ pub fn clean_up(bundle: &Path) -> Result<()> {
     let _copies = RemoveCopyOnDrop(&merged);
     let copy = WritableCopy::read(&merged).with_context(|| format!("cannot read {}", merged.display()))?;
     let wanted = without(&copy.text);
-    // Looked up once: a process that is left could put a device in its place meanwhile.
+    // Looked up once: a process that is still there could put a device in its place.
     let Some(found) = rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
         .context("cannot look for the preload file")?
     else {
@@ -52,8 +52,8 @@ pub fn clean_up(bundle: &Path) -> Result<()> {
         Preload::Text { text, .. } if text.is_empty() && wanted.is_empty() && made => {
             remove_created_file(&view)
         }
-        // What our entry was taken out of may differ in white space, and is as it was.
-        // One that was copied while it was ours has the entry itself.
+        // Unchanged but for white space, once our entry is removed. A file that was copied while ours was mounted has the
+        // entry itself.
         Preload::Text { text, .. }
             if without(&text) == text && without(&rootfs::merged_preload(&text, &entries[0])) == wanted =>
         {
@@ -64,7 +64,7 @@ pub fn clean_up(bundle: &Path) -> Result<()> {
     .with_context(|| format!("{} stays in {}", constants::ETC_PRELOAD, bundle.display()))
 }
 
-/// A copy that lay outside of the bundle goes in the end.
+/// Removes a copy that lies outside of the bundle when it is dropped.
 struct RemoveCopyOnDrop<'a>(&'a Path);
 
 impl Drop for RemoveCopyOnDrop<'_> {
@@ -73,14 +73,14 @@ impl Drop for RemoveCopyOnDrop<'_> {
     }
 }
 
-/// Whether the rootfs is the container's alone. Others may run on one that a user has named: without its mount points they
-/// would lose the library.
+/// Whether the rootfs is this container's alone. A user may run several containers on one rootfs: they would lose the
+/// library with its mount points.
 fn has_own_rootfs(bundle: &Path, spec: &Value) -> bool {
     let root = bundle.join(spec.pointer("/root/path").and_then(Value::as_str).unwrap_or("rootfs"));
     root.starts_with(bundle) || root.ends_with("merged") || root.to_string_lossy().contains("/vfs/dir/")
 }
 
-/// The copy that the container's programs had, with whatever they have made of it.
+/// The copy that the container's programs could write.
 struct WritableCopy {
     text: String,
     permissions: fs::Permissions,
@@ -100,7 +100,7 @@ impl WritableCopy {
     }
 }
 
-/// Takes our mounts out of the document: the rest is how the rootfs looks without us. The copy of the preload file on
+/// Removes our mounts from the document, so that it shows the rootfs without us. Returns the copy of the preload file on
 /// the host, if this container has one of its own.
 fn remove_our_mounts(spec: &mut Value) -> Option<PathBuf> {
     let place = format!("{}/", spec::injected_place(spec)?);
@@ -114,8 +114,8 @@ fn remove_our_mounts(spec: &mut Value) -> Option<PathBuf> {
     })
 }
 
-/// Removes the mount points that the runtime below made at a place of ours in the rootfs itself, where `/dev` is no
-/// tmpfs. What is not empty is not ours.
+/// Removes the mount points that the runtime below made in the rootfs itself, where `/dev` is no tmpfs. Only empty files
+/// and directories are ours.
 fn remove_mountpoints(view: &View, spec: &Value) -> Option<()> {
     let (parent, name) = spec::injected_place(spec)?.rsplit_once('/')?;
     let place =
@@ -153,7 +153,7 @@ fn write_back(target: &Found, text: &str, permissions: fs::Permissions) -> Resul
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
     let _limit = fsize_limit::raise_for(text.len() as u64)?;
     let mut file = OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
-    // A full disk leaves what was there, or more of it than is wanted, and not nothing.
+    // Written before it is shortened, so that a full disk does not leave an empty file.
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)?;
     file.set_permissions(permissions)?;

@@ -16,16 +16,15 @@ pub const PRELOAD_NAME: &str = "ld.so.preload";
 pub const MERGED_PRELOAD_NAME: &str = "nvshare-ld.so.preload";
 /// This container's policy, in its bundle.
 pub const POLICY_NAME: &str = "nvshare-policy";
-/// A library of nothing for programs of 32 bits, in a container's bundle.
+/// The empty library for 32-bit programs, in a container's bundle.
 pub const STUB_NAME: &str = "nvshare-32.so";
 /// What the loader of x86-64 puts for `$PLATFORM` (kernel's `AT_PLATFORM`, glibc's `sysdeps/x86/cpu-features.c`).
 pub const PLATFORMS: [&str; 3] = ["x86_64", "haswell", "xeon_phi"];
 /// What the loader of i386 puts there.
 pub const PLATFORMS_32: [&str; 2] = ["i686", "i586"];
-/// Where copies of `/etc/ld.so.preload` lie that containers may write, one directory each, if their bundles lie in memory:
-/// they would fill that.
+/// Where writable copies of `/etc/ld.so.preload` lie, in one directory for each container, if its bundle lies in memory.
 pub const WRITABLE_PRELOADS: &str = "/var/lib/nvshare/preload";
-/// Says in a bundle that the image has no `/etc/ld.so.preload`: the one that is there was made for our mount.
+/// Marks a bundle whose image has no `/etc/ld.so.preload`: the one in the rootfs was made for our mount.
 pub const CREATED_MARKER_NAME: &str = "nvshare-ld.so.preload.made";
 /// The dynamic loader's list of libraries for every program.
 pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
@@ -34,7 +33,7 @@ pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
 pub const PLACE: &str = "/dev/nvshare";
 /// The places to use when something other than a tmpfs is mounted at `/dev`.
 pub const OTHER_PLACES: [&str; 2] = ["/run/nvshare", "/.nvshare"];
-/// Whether a path is a place of ours: whoever starts a container can write anything into its annotations.
+/// Whether a path is a place of ours. Whoever starts a container can write anything into its annotations.
 pub fn is_place(path: &str) -> bool {
     path == PLACE || OTHER_PLACES.contains(&path)
 }

@@ -1,14 +1,14 @@
-//! The limit on the size of files that a process may write (`RLIMIT_FSIZE`), which an engine can have been started with:
-//! whoever writes beyond it is ended by a signal, and the container with it.
+//! The limit on the size of files that a process may write (`RLIMIT_FSIZE`), which we inherit from the engine. A process
+//! that writes beyond it is killed by a signal, and the container does not start.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 
-/// Holds the limit up while it is kept.
+/// Keeps the limit raised until it is dropped.
 #[derive(Debug)]
 pub struct RaisedLimit(Option<Rlimit>);
 
-/// Makes room for a file of `length` bytes, as far as the hard limit allows.
+/// Raises the limit for a file of `length` bytes, as far as the hard limit allows.
 ///
 /// # Errors
 /// It does not allow that.
@@ -26,7 +26,7 @@ pub fn raise_for(length: u64) -> io::Result<RaisedLimit> {
 
 impl Drop for RaisedLimit {
     fn drop(&mut self) {
-        // The runtime below is to have what the engine has.
+        // The runtime below gets the limit that the engine has.
         if let Some(limit) = self.0.take() {
             let _ = setrlimit(Resource::Fsize, limit);
         }

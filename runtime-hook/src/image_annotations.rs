@@ -1,5 +1,5 @@
-//! What the image of a container says in its manifest's annotations, by the records of containers/storage, in which
-//! podman and CRI-O keep both. podman before 4.5.1 hands an image's annotations on as if the user had given them.
+//! Which annotations of a container come from its image's manifest, by the records of containers/storage, where podman and
+//! CRI-O keep images and containers. podman before 4.5.1 hands an image's annotations on as if the user had given them.
 //!
 //! Below a storage root, `DRIVER-containers/containers.json` names each container's layer and image, and
 //! `DRIVER-images/IMAGE` holds the image's manifests. Files are read with a bound, beneath the root, and through no
@@ -32,16 +32,16 @@ const OWN_FILES: [&str; 2] = ["/run/.containerenv", "/dev/shm"];
 /// What the image's manifest says among the annotations of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageAnnotations {
-    /// The engine hands on nothing that an image says.
+    /// The engine hands no annotation of an image on.
     NotHandedOn,
-    /// By name, each value that it may have been given.
+    /// The manifests' annotations: for each name, its values.
     Known(BTreeMap<String, BTreeSet<String>>),
-    /// It cannot be told, and why: any of it may be the image's.
+    /// It cannot be found out, and why: each annotation may be the image's.
     Unknown(String),
 }
 
-/// What the image of the container said. Nothing is read where nothing is said of us, and where nothing hints at such a
-/// storage: other engines hand on no annotations of images.
+/// The annotations of the container's image. No file is read if the container has no annotation of ours, or if nothing
+/// hints at containers/storage: other engines hand no annotations of images on.
 pub fn of_container(spec: &Value, bundle: &Path) -> ImageAnnotations {
     if !has_our_annotations(spec) {
         return ImageAnnotations::NotHandedOn;
@@ -61,7 +61,7 @@ pub fn of_container(spec: &Value, bundle: &Path) -> ImageAnnotations {
     ImageAnnotations::Unknown(why)
 }
 
-/// Whether an annotation speaks of us.
+/// Whether an annotation has our prefix.
 fn has_our_annotations(spec: &Value) -> bool {
     spec::annotations(spec).any(|(name, _)| name.starts_with(constants::ANNOTATIONS))
 }
@@ -137,7 +137,7 @@ impl RecordLocation {
             openat(CWD, &self.root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let Some(image) = self.image(&root)? else { return Ok(None) };
         if image.is_empty() {
-            // It was given a file system of the user's.
+            // The container runs on a rootfs that the user gave.
             return Ok(Some(Annotations::new()));
         }
         if !is_id(&image) {

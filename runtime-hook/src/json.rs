@@ -1,12 +1,12 @@
-//! JSON documents that are written again (containers' and dockerd's): each key stands once, or one of its values would be
-//! lost, and which one the program that reads it takes is its own affair.
+//! JSON documents that are read and written again (config.json, daemon.json). A document in which an object has a key twice
+//! is refused: one of the values would be lost, and readers differ in which one they take.
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Why a document cannot be written again as it is: an object in it has a key twice, which is named.
+/// Why a document cannot be written again: the key that an object in it has twice.
 pub fn duplicate_key(text: &[u8]) -> Option<String> {
     serde_json::from_slice::<UniqueKeys>(text).err().map(|error| error.to_string())
 }

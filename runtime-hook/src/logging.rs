@@ -1,9 +1,9 @@
-//! What is said, and where. Never on standard output or error while a container starts: without a terminal
-//! those are the container's own.
+//! Where failures are reported. Never on standard output or error while a container starts: without a terminal those
+//! belong to the container.
 
 use crate::argv::Call;
 use crate::fsize_limit;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -23,7 +23,7 @@ pub fn fatal(call: &Call, message: &str) {
     }
 }
 
-/// Tells an engine that debugs what was decided, in its `--log` file, where the runtime below tells it the like.
+/// Reports a decision to an engine that runs with `--debug`, in its `--log` file.
 pub fn debug(call: &Call, message: &str) {
     if let (true, Some(log)) = (call.debug, &call.log) {
         append(log, &line("debug", &format!("nvshare-runtime: {message}"), call.log_json));
@@ -32,7 +32,7 @@ pub fn debug(call: &Call, message: &str) {
 
 /// A warning about one container, to our own log, whose directory is made if need be; where that cannot be
 /// written (the hook of a user's podman, say), to syslog. A container must not fail over a log.
-pub fn warn(settings: &Settings, container: &str, message: &str) {
+pub fn warn(settings: &RuntimeSettings, container: &str, message: &str) {
     warn_at(&settings.log_file, Path::new(SYSLOG), container, message);
 }
 
@@ -57,7 +57,7 @@ fn warn_at(log: &Path, syslog: &Path, container: &str, message: &str) {
         socket.set_nonblocking(true)?;
         socket.send_to(format!("{WARNING}nvshare: {text}").as_bytes(), syslog)
     };
-    // There is no third place.
+    // Nothing can be done if that fails too.
     let _ = send();
 }
 

@@ -1,9 +1,9 @@
-//! The runtime below: the first of a list that exists and is neither ourselves nor one that led to us.
+//! The low-level runtime: the first of a list that exists, is not this program, and has not started this program.
 
 mod chain;
 
 use crate::constants;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use anyhow::{Result, bail};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -23,12 +23,12 @@ pub struct LowLevelRuntime {
     chain: Vec<PathBuf>,
 }
 
-/// Finds the runtime below. A guard variable lists those that this start has been through, so two shims
-/// that name each other end at the next runtime of the list.
+/// Finds the low-level runtime. A guard variable lists the runtimes that this start has passed through, so that two shims
+/// that name each other do not start each other for ever.
 ///
 /// # Errors
 /// None is left; the message lists what was looked for.
-pub fn find(settings: &Settings) -> Result<LowLevelRuntime> {
+pub fn find(settings: &RuntimeSettings) -> Result<LowLevelRuntime> {
     let mut passed = chain::from_variable();
     for path in chain::from_memfd() {
         if !passed.contains(&path) {
@@ -90,7 +90,8 @@ impl LowLevelRuntime {
         command
     }
 
-    /// Becomes the runtime below: same process, descriptors, signals and words. Returns only if that fails.
+    /// Executes the low-level runtime in this process, with its descriptors, signals and arguments. Returns only if that
+    /// fails.
     pub fn exec(&self, words: &[OsString]) -> io::Error {
         chain::hand_to_script(&self.path, &self.chain);
         match self.execve(words) {

@@ -1,4 +1,4 @@
-//! From a container's document and files to a plan, and the plan carried out on the document.
+//! Makes a plan from a container's document and files, and carries it out on the document.
 
 use crate::bundle::write_atomically;
 use crate::constants;
@@ -8,7 +8,7 @@ use crate::preload::methods;
 use crate::rootfs::{self, View};
 use crate::scratch::{Scratch, path_for, writable_copy_path, write_preload_file};
 use crate::selection::{self, Selection, Verdict};
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use crate::unmanageable::{Failure, Unmanageable};
 use crate::{place, stub_library};
 use anyhow::{Context, Result, bail};
@@ -19,27 +19,31 @@ use std::path::Path;
 /// What became of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Not one of ours; the document is as it was.
+    /// It is not to be managed; the document is unchanged.
     NotSelected(&'static str),
-    /// One of ours that cannot load the library, and why; the document is as it was.
+    /// It cannot load the library, and why; the document is unchanged.
     Unmanaged(Unmanageable),
-    /// The document has been edited; what could not be had is for the log, once the edit is in use.
+    /// The document has been edited. `degraded`: what it has to do without, for the log once the edit is in use.
     Managed { plan: Plan, degraded: Option<String> },
 }
 
-/// What became of a container, and what it says that was not followed, for the log.
+/// What became of a container, and which of its annotations were ignored, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
     pub outcome: Outcome,
     pub ignored: Vec<String>,
 }
 
-/// Edits `spec` if the container is ours.
+/// Edits `spec` if the container is to be managed.
 ///
 /// # Errors
-/// A container of ours cannot be managed because something is wrong on this host or with the document. The
-/// document must then be dropped.
-pub fn inject(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Injection> {
+/// Something is wrong on this host or with the document. The document must then be dropped.
+pub fn inject(
+    spec: &mut Value,
+    bundle: &Path,
+    scratch: Scratch,
+    settings: &RuntimeSettings,
+) -> Result<Injection> {
     let said = image_annotations::of_container(spec, bundle);
     inject_with(spec, &said, bundle, scratch, settings)
 }
@@ -49,11 +53,11 @@ fn inject_with(
     said: &ImageAnnotations,
     bundle: &Path,
     scratch: Scratch,
-    settings: &Settings,
+    settings: &RuntimeSettings,
 ) -> Result<Injection> {
     let Selection { verdict, spec: settled, ignored } = selection::select(spec, said, settings);
     let outcome = match verdict {
-        // An earlier pass has said it.
+        // The earlier edit has logged them.
         Verdict::AlreadyInjected => {
             return Ok(Injection { outcome: Outcome::NotSelected("already injected"), ignored: Vec::new() });
         }
@@ -70,8 +74,8 @@ fn inject_with(
     Ok(Injection { outcome, ignored })
 }
 
-/// Edits a document of ours, whose annotations are the user's.
-fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings) -> Result<Outcome> {
+/// Edits a document in which the annotations of ours are the user's.
+fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeSettings) -> Result<Outcome> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, spec, settings) {
         Ok(methods) => methods,
@@ -97,7 +101,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     }
     let mut degraded = None;
     if let Some(file) = methods.file {
-        // Below a tmpfs of the container's own: nothing of the five mount points stays.
+        // Only below a tmpfs of the container: elsewhere five mount points would stay in the rootfs.
         if has_32_bits(&view)? && plan.place == constants::PLACE {
             let bytes = stub_library::bytes();
             let path = path_for(scratch, constants::STUB_NAME, "")?;
@@ -126,18 +130,18 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &Settings
     Ok(Outcome::Managed { plan, degraded })
 }
 
-/// What a start would come to, without anything being written.
+/// What a start would do.
 #[derive(Debug)]
 pub enum Preview {
     Managed { method: &'static str, place: &'static str },
     Unmanaged(Unmanageable),
 }
 
-/// Foresees [`plan`] for a document that has been judged to be ours.
+/// What [`inject`] would do with a selected document; nothing is written.
 ///
 /// # Errors
-/// As [`plan`].
-pub fn preview(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Preview> {
+/// As [`inject`].
+pub fn preview(spec: &Value, bundle: &Path, settings: &RuntimeSettings) -> Result<Preview> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, spec, settings) {
         Ok(methods) => methods,
@@ -149,15 +153,15 @@ pub fn preview(spec: &Value, bundle: &Path, settings: &Settings) -> Result<Previ
     Ok(Preview::Managed { method, place: place::choose(spec).path })
 }
 
-/// Whether the image has the loader of programs of 32 bits.
+/// Whether the image has the loader of 32-bit programs.
 fn has_32_bits(view: &View) -> Result<bool> {
     let found = || view.find("/lib/ld-linux.so.2");
     Ok(cfg!(target_arch = "x86_64")
         && rootfs::found_or_none(found()).context("cannot look into the container's rootfs")?.is_some())
 }
 
-/// What has to be right on the host before a container can be pointed to it.
-fn host_is_ready(settings: &Settings) -> Result<()> {
+/// Checks the library and the socket's directory on the host.
+fn host_is_ready(settings: &RuntimeSettings) -> Result<()> {
     let library = &settings.library;
     let flags = statvfs(library).with_context(|| format!("the library {}", library.display()))?.f_flag;
     if flags.contains(StatVfsMountFlags::NOEXEC) {
@@ -192,7 +196,7 @@ mod tests {
 
     struct Ground {
         dir: tempfile::TempDir,
-        settings: Settings,
+        settings: RuntimeSettings,
     }
 
     impl Ground {
@@ -209,10 +213,10 @@ mod tests {
                 fs::write(root.join(file), LIBC).unwrap();
             }
             fs::create_dir(dir.path().join("tenants")).unwrap();
-            let settings = Settings {
+            let settings = RuntimeSettings {
                 library: std::env::current_exe().unwrap(),
                 tenants_dir: dir.path().join("tenants"),
-                ..Settings::default()
+                ..RuntimeSettings::default()
             };
             Ground { dir, settings }
         }

@@ -1,7 +1,7 @@
 //! How the loader of a container's programs can be told of the library, or why it cannot.
 
 use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View};
-use crate::settings::{Method, Settings};
+use crate::settings::{Method, RuntimeSettings};
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, spec};
 use anyhow::{Context, Result, anyhow};
@@ -35,7 +35,7 @@ pub struct EtcPreload {
 ///
 /// # Errors
 /// There are none, or the host does not let us find out.
-pub fn methods(view: &View, spec: &Value, settings: &Settings) -> Result<Methods, Failure> {
+pub fn methods(view: &View, spec: &Value, settings: &RuntimeSettings) -> Result<Methods, Failure> {
     let loader =
         rootfs::detect_loader(view, Some(spec)).context("cannot look into the container's rootfs")?;
     check(view, &loader, &requirements(settings)?)?;
@@ -74,7 +74,7 @@ pub fn check(view: &View, loader: &Loader, requirements: &Requirements) -> Resul
 ///
 /// # Errors
 /// The library cannot be read; the message says what to do.
-pub fn requirements(settings: &Settings) -> Result<Requirements> {
+pub fn requirements(settings: &RuntimeSettings) -> Result<Requirements> {
     Requirements::of(&settings.library)
         .map_err(|error| anyhow!("the library cannot be used: {error:#}; install nvshare or set `library`"))
 }

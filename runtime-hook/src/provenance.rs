@@ -1,14 +1,19 @@
-//! The image's annotations apart from the user's. What came with an image is a word of its author's, whatever way it
-//! takes: an annotation of the image's counts as the variable of the same option would. A decision on the document alone.
+//! Separates the annotations that came with the image from those of the user. An image's author may say no more by an
+//! annotation than by a variable, so an annotation of the image counts as the variable of the same option. Decides on the
+//! document alone.
 
 use crate::constants;
 use crate::image_annotations::ImageAnnotations;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use crate::spec::{self, yes_or_no};
 use serde_json::{Value, json};
 
 /// The document with the user's annotations alone, what the image may decide as variables, and what is not followed.
-pub(crate) fn separate(spec: &Value, said: &ImageAnnotations, settings: &Settings) -> (Value, Vec<String>) {
+pub(crate) fn separate(
+    spec: &Value,
+    said: &ImageAnnotations,
+    settings: &RuntimeSettings,
+) -> (Value, Vec<String>) {
     let (mut settled, mut ignored) = (spec.clone(), Vec::new());
     let Some(annotations) = spec.get("annotations").and_then(Value::as_object) else {
         return (settled, ignored);
@@ -23,7 +28,7 @@ pub(crate) fn separate(spec: &Value, said: &ImageAnnotations, settings: &Setting
     }
     for (name, value) in annotations {
         if name == constants::INJECTED_ANNOTATION {
-            // A mark of our own is no manifest's, and an earlier pass may have known more than this one.
+            // We do not write our mark into manifests. An earlier edit may have known more than this one.
             if matches!(said, ImageAnnotations::Known(_)) && is_images(said, name, value)
                 || !spec::is_injected(spec)
             {
@@ -50,8 +55,13 @@ fn is_images(said: &ImageAnnotations, name: &str, value: &Value) -> bool {
     }
 }
 
-/// Sets the variable that means the same, if an image may and nobody has; else the reason.
-fn take_as_variable(spec: &mut Value, name: &str, value: &Value, settings: &Settings) -> Option<String> {
+/// Sets the variable of the same option, if an image may and nobody has. Returns why it does not.
+fn take_as_variable(
+    spec: &mut Value,
+    name: &str,
+    value: &Value,
+    settings: &RuntimeSettings,
+) -> Option<String> {
     let Some(value) = value.as_str() else { return Some("it is no text".into()) };
     let option = constants::TENANT_OPTIONS.iter().find(|option| option.annotation == name);
     let (word, variable) = match (option, yes_or_no(value)) {

@@ -3,7 +3,7 @@
 use crate::bundle::write_atomically;
 use crate::constants;
 use crate::preload::EtcPreload;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use anyhow::{Context, Result};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 /// Where a merged `/etc/ld.so.preload` and a policy may be written.
 #[derive(Clone, Copy, Debug)]
 pub enum Scratch<'a> {
-    /// Beside the bundle's files, gone with them.
+    /// Beside the bundle's files; removed with the bundle.
     Bundle(&'a Path),
-    /// In a directory of all containers, one file a text.
+    /// In a directory that all containers share, one file for each text.
     Shared(&'a Path),
 }
 
-/// Writes the merged preload file, at `copy` if the container's programs may write it; where it is.
+/// Writes the merged preload file, at `copy` if the container's programs may write it. Returns its path.
 ///
 /// # Errors
 /// It cannot be written.
@@ -26,7 +26,7 @@ pub fn write_preload_file(
     file: &EtcPreload,
     copy: Option<PathBuf>,
     scratch: Scratch,
-    settings: &Settings,
+    settings: &RuntimeSettings,
 ) -> Result<PathBuf> {
     let writable = copy.is_some();
     let prepared = settings.library.with_file_name(constants::PRELOAD_NAME);
@@ -36,7 +36,7 @@ pub fn write_preload_file(
     let path = copy.map_or_else(|| path_for(scratch, constants::MERGED_PRELOAD_NAME, text), Ok)?;
     let owner = Some(file.owner).filter(|_| writable);
     let write = |owner| write_atomically(&path, text.as_bytes(), 0o644, owner);
-    // Who may not give files away is the container's root itself, or has none to give it to.
+    // Without the right to change owners, we are the container's root ourselves, or it has no other root.
     write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
     let mark = path.with_file_name(constants::CREATED_MARKER_NAME);
     match scratch {
@@ -47,8 +47,8 @@ pub fn write_preload_file(
     Ok(path)
 }
 
-/// Where the copy goes that a container's programs may write: on a disk, for in memory they could fill what the host needs
-/// to go on. `copies` is the directory for those whose bundle lies in memory. None: there is no such place.
+/// Where the copy goes that a container's programs may write. It is always on a disk: a copy in memory could exhaust the
+/// host's memory. `copies` is the directory for containers whose bundle lies in memory. None: there is no disk.
 pub fn writable_copy_path(bundle: &Path, copies: &Path) -> Option<PathBuf> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     // tmpfs and ramfs (linux/magic.h).
@@ -66,7 +66,7 @@ pub fn writable_copy_path(bundle: &Path, copies: &Path) -> Option<PathBuf> {
     made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(constants::MERGED_PRELOAD_NAME))
 }
 
-/// Where a small file with this text goes on the host: in a directory of all containers, one file a text.
+/// Where a small file with this text goes on the host. In a shared directory its name is a hash of the text.
 pub fn path_for(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     match scratch {

@@ -1,7 +1,7 @@
-//! Which containers are ours. A decision on the document alone.
+//! Which containers are managed. Decides on the document alone.
 
 use crate::image_annotations::ImageAnnotations;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use crate::{constants, provenance, spec};
 use serde_json::Value;
 
@@ -10,32 +10,32 @@ use serde_json::Value;
 pub enum Verdict {
     Selected(&'static str),
     Skipped(&'static str),
-    /// An earlier pass of ours (another shim, the `precreate` hook) has been here.
+    /// Another shim of ours, or the `precreate` hook, has edited the document already.
     AlreadyInjected,
 }
 
-/// A document, selection.
+/// The decision on a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     pub verdict: Verdict,
-    /// The document as we read it: its annotations of ours are the user's.
+    /// The document as we read it: the annotations of ours in it are the user's.
     pub spec: Value,
     /// What is said in it and not followed, for the log.
     pub ignored: Vec<String>,
 }
 
-/// Judges a config.json whose image has said `said`.
-pub fn select(spec: &Value, said: &ImageAnnotations, settings: &Settings) -> Selection {
+/// Decides on a config.json whose image has these annotations.
+pub fn select(spec: &Value, said: &ImageAnnotations, settings: &RuntimeSettings) -> Selection {
     let (spec, ignored) = provenance::separate(spec, said, settings);
     Selection { verdict: decide(&spec, settings), spec, ignored }
 }
 
-/// An explicit annotation decides before an explicit variable, and that before what the container looks like.
-fn decide(spec: &Value, settings: &Settings) -> Verdict {
+/// An explicit annotation decides first, then an explicit variable, then the signs of a GPU.
+fn decide(spec: &Value, settings: &RuntimeSettings) -> Verdict {
     if spec::is_injected(spec) {
         return Verdict::AlreadyInjected;
     }
-    // It runs no program of the pod's, and has the pod's annotations.
+    // It has the pod's annotations, but runs none of its programs.
     if SANDBOX.iter().any(|name| spec::annotation(spec, name) == Some("sandbox")) {
         return Verdict::Skipped("the sandbox container of a pod");
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_makes_a_gpu_container() {
-        let settings = Settings::default();
+        let settings = RuntimeSettings::default();
         for (spec, ours) in [
             (with_env(&["NVIDIA_VISIBLE_DEVICES=all"]), true),
             (with_env(&["NVIDIA_VISIBLE_DEVICES=0", "NVIDIA_VISIBLE_DEVICES=void"]), false),
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_explicit_word_decides_first_and_the_annotation_before_the_variable() {
-        let settings = Settings::default();
+        let settings = RuntimeSettings::default();
         let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
         assert_eq!(decide(&spec, &settings), Verdict::Skipped("variable NVSHARE_ENABLE"));
         spec["annotations"] = json!({"io.nvshare.enable": "true"});
@@ -210,15 +210,15 @@ mod tests {
             let mut spec = with_env(&["NVIDIA_VISIBLE_DEVICES=all"]);
             spec["annotations"] =
                 json!({"io.nvshare.enable": "true", "io.nvshare.weight": "2", name: "container"});
-            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Selected(_)));
+            assert!(matches!(decide(&spec, &RuntimeSettings::default()), Verdict::Selected(_)));
             spec["annotations"][name] = json!("sandbox");
-            assert!(matches!(decide(&spec, &Settings::default()), Verdict::Skipped(_)));
+            assert!(matches!(decide(&spec, &RuntimeSettings::default()), Verdict::Skipped(_)));
         }
     }
 
     #[test]
     fn an_image_opts_out_only_where_the_policy_lets_it() {
-        let settings = Settings { image_may_set: vec!["enable".into()], ..Settings::default() };
+        let settings = RuntimeSettings { image_may_set: vec!["enable".into()], ..RuntimeSettings::default() };
         let out = with_env(&["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_ENABLE=0"]);
         assert_eq!(decide(&out, &settings), Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES"));
         let into = with_env(&["NVSHARE_ENABLE=1"]);

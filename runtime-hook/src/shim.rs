@@ -5,7 +5,7 @@ use crate::bundle::JsonFile;
 use crate::low_level_runtime::{self, LowLevelRuntime};
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
-use crate::settings::{self, OnError, Settings};
+use crate::settings::{self, OnError, RuntimeSettings};
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -54,7 +54,7 @@ fn log_heading(call: &Call) -> String {
 
 fn prepare(
     call: &Call,
-    settings: &Settings,
+    settings: &RuntimeSettings,
     settings_error: Option<String>,
     low_level: &LowLevelRuntime,
 ) -> Result<()> {
@@ -79,7 +79,12 @@ fn prepare(
     panic_guard::catch("nvshare-runtime", work)
 }
 
-fn start(bundle: Option<&Path>, config: Option<&Path>, call: &Call, settings: &Settings) -> Result<()> {
+fn start(
+    bundle: Option<&Path>,
+    config: Option<&Path>,
+    call: &Call,
+    settings: &RuntimeSettings,
+) -> Result<()> {
     let bundle = bundle.unwrap_or(Path::new("."));
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
@@ -119,7 +124,7 @@ fn exec(
     process: &Path,
     container: &OsStr,
     call: &Call,
-    settings: &Settings,
+    settings: &RuntimeSettings,
     low_level: &LowLevelRuntime,
 ) -> Result<()> {
     let Some(state) = low_level.state(&call.scope, container) else {

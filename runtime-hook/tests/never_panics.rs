@@ -4,7 +4,7 @@ use nvshare_runtime_hook::bundle::JsonFile;
 use nvshare_runtime_hook::plan::{self, Outcome};
 use nvshare_runtime_hook::rootfs::{self, Requirements, View, open_directory};
 use nvshare_runtime_hook::scratch::Scratch;
-use nvshare_runtime_hook::settings::{self, Settings};
+use nvshare_runtime_hook::settings::{self, RuntimeSettings};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -108,7 +108,7 @@ fn misshapen() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A bundle whose image has a glibc, and a host with everything in place.
-fn ground(directory: &Path) -> Settings {
+fn ground(directory: &Path) -> RuntimeSettings {
     let root = directory.join("rootfs");
     for made in ["etc", "lib", "lib64", "dev"] {
         fs::create_dir_all(root.join(made)).unwrap();
@@ -117,15 +117,15 @@ fn ground(directory: &Path) -> Settings {
         fs::write(root.join(file), "GNU C Library stable release version 2.40.\n").unwrap();
     }
     fs::create_dir_all(directory.join("tenants")).unwrap();
-    Settings {
+    RuntimeSettings {
         library: std::env::current_exe().unwrap(),
         tenants_dir: directory.join("tenants"),
         log_file: directory.join("log"),
-        ..Settings::default()
+        ..RuntimeSettings::default()
     }
 }
 
-fn start(directory: &Path, settings: &Settings, document: &[u8]) {
+fn start(directory: &Path, settings: &RuntimeSettings, document: &[u8]) {
     let path = directory.join("config.json");
     fs::write(&path, document).unwrap();
     let Ok(mut file) = JsonFile::read(&path) else { return };

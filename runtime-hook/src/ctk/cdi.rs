@@ -2,11 +2,11 @@
 //! another device or flag. No environment: CDI would replace the user's `LD_PRELOAD`, and break musl.
 
 use crate::constants;
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use serde_json::json;
 
 /// The specification, version 0.5.0: the oldest that docker and podman with CDI read.
-pub fn specification(settings: &Settings) -> String {
+pub fn specification(settings: &RuntimeSettings) -> String {
     let library = format!("{}/{}", constants::PLACE, constants::LIBRARY_NAME);
     let run = format!("{}/{}", constants::PLACE, constants::PLACE_RUN);
     let specification = json!({
@@ -39,6 +39,6 @@ mod tests {
 
     #[test]
     fn the_specification_is_the_one_that_engines_were_tried_with() {
-        assert_eq!(specification(&Settings::default()), include_str!("cdi.json"));
+        assert_eq!(specification(&RuntimeSettings::default()), include_str!("cdi.json"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::podman_hook;
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
-use crate::settings::{self, Settings};
+use crate::settings::{self, RuntimeSettings};
 use crate::{constants, low_level_runtime, preload};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
@@ -56,7 +56,7 @@ pub fn run(root: Option<&Path>) -> ExitCode {
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn library(settings: &Settings) -> Finding {
+fn library(settings: &RuntimeSettings) -> Finding {
     let path = settings.library.display();
     let requirements = match Requirements::of(&settings.library) {
         Ok(requirements) => requirements,
@@ -74,7 +74,7 @@ fn library(settings: &Settings) -> Finding {
     }
 }
 
-fn socket(settings: &Settings) -> Finding {
+fn socket(settings: &RuntimeSettings) -> Finding {
     let path = settings.tenants_dir.join(constants::TENANT_SOCKET);
     let shown = path.display();
     match std::fs::metadata(&path) {
@@ -172,7 +172,7 @@ fn selinux() -> Option<Finding> {
     })
 }
 
-fn image(root: &Path, settings: &Settings) -> Finding {
+fn image(root: &Path, settings: &RuntimeSettings) -> Finding {
     let shown = root.display();
     let view = match open_directory(root) {
         Ok(root) => View::of_root(root),

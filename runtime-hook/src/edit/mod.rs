@@ -5,7 +5,7 @@ mod mounts;
 
 pub use env::preload_list;
 
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -88,7 +88,7 @@ impl std::error::Error for Malformed {}
 ///
 /// # Errors
 /// A part of the document that has to be extended is not what the OCI specification says; the message names it.
-pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), Malformed> {
+pub fn inject(spec: &mut Value, plan: &Plan, settings: &RuntimeSettings) -> Result<(), Malformed> {
     let annotations = spec::annotation_map(spec);
     let top = spec.as_object_mut().ok_or(Malformed::NotAnObject("the document"))?;
     mounts::add(top, plan)?;
@@ -110,7 +110,7 @@ pub fn inject(spec: &mut Value, plan: &Plan, settings: &Settings) -> Result<(), 
 pub fn inject_exec(
     process: &mut Value,
     annotations: &Map<String, Value>,
-    settings: &Settings,
+    settings: &RuntimeSettings,
 ) -> Result<bool, Malformed> {
     let Some(mark) = annotations.get(constants::INJECTED_ANNOTATION).and_then(Value::as_str) else {
         return Ok(false);
@@ -133,7 +133,7 @@ fn process_env(
     library: Option<String>,
     place: &str,
     annotations: &Map<String, Value>,
-    settings: &Settings,
+    settings: &RuntimeSettings,
 ) -> Result<(), Malformed> {
     let entries = process.entry("env").or_insert_with(|| json!([]));
     if entries.is_null() {
@@ -156,7 +156,7 @@ fn process_env(
 
 /// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does
 /// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
-pub fn policy(spec: &Value, settings: &Settings) -> String {
+pub fn policy(spec: &Value, settings: &RuntimeSettings) -> String {
     let said = |option: &constants::TenantOption| {
         let by_variable = || spec::variable(spec, option.variable).filter(|_| settings.may_set(option.word));
         spec::annotation(spec, option.annotation).or_else(by_variable)

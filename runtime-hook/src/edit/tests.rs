@@ -26,7 +26,7 @@ fn typical() -> Value {
 #[test]
 fn an_edited_document_is_still_a_runtime_specification() {
     let mut spec = typical();
-    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    inject(&mut spec, &plan(), &RuntimeSettings::default()).unwrap();
     let read: Spec = serde_json::from_value(spec.clone()).unwrap();
     let mounts = read.mounts().as_ref().unwrap();
     let ours: Vec<_> = mounts.iter().rev().take(3).map(|m| m.destination().display().to_string()).collect();
@@ -41,7 +41,7 @@ fn an_edited_document_is_still_a_runtime_specification() {
 fn a_users_preload_is_kept_behind_ours() {
     let mut spec = typical();
     spec["process"]["env"] = json!(["LD_PRELOAD=/a.so /b.so", "X=1", "LD_PRELOAD=/c.so"]);
-    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    inject(&mut spec, &plan(), &RuntimeSettings::default()).unwrap();
     assert_eq!(
         spec["process"]["env"],
         json!([
@@ -76,7 +76,7 @@ fn annotations_set_the_tenant_and_overrule_variables() {
     let mut spec = typical();
     spec["process"]["env"] = json!(["NVSHARE_MEM_LIMIT=1GiB", "NVSHARE_WEIGHT=9", "NVSHARE_MEM_LIMIT=2GiB"]);
     spec["annotations"] = json!({"io.nvshare.mem-limit": "8GiB"});
-    let settings = Settings { image_may_set: vec![], ..Settings::default() };
+    let settings = RuntimeSettings { image_may_set: vec![], ..RuntimeSettings::default() };
     inject(&mut spec, &Plan { env: false, ..plan() }, &settings).unwrap();
     assert_eq!(
         spec["process"]["env"],
@@ -86,7 +86,7 @@ fn annotations_set_the_tenant_and_overrule_variables() {
 
 #[test]
 fn an_image_gives_itself_no_priority_unless_it_may() {
-    let value = |spec: &Value, settings: &Settings| {
+    let value = |spec: &Value, settings: &RuntimeSettings| {
         let mut spec = spec.clone();
         inject(&mut spec, &Plan { env: false, ..plan() }, settings).unwrap();
         let env = spec["process"]["env"].as_array().unwrap().clone();
@@ -96,17 +96,17 @@ fn an_image_gives_itself_no_priority_unless_it_may() {
     };
     let mut spec = typical();
     spec["process"]["env"] = json!(["NVSHARE_PRIORITY=high"]);
-    assert_eq!(value(&spec, &Settings::default()), None);
-    let may = Settings { image_may_set: vec!["priority".into()], ..Settings::default() };
+    assert_eq!(value(&spec, &RuntimeSettings::default()), None);
+    let may = RuntimeSettings { image_may_set: vec!["priority".into()], ..RuntimeSettings::default() };
     assert_eq!(value(&spec, &may).as_deref(), Some("high"));
     spec["annotations"] = json!({"io.nvshare.priority": "low"});
-    assert_eq!(value(&spec, &Settings::default()).as_deref(), Some("low"));
+    assert_eq!(value(&spec, &RuntimeSettings::default()).as_deref(), Some("low"));
 }
 
 #[test]
 fn a_policy_is_what_holds_and_nothing_else() {
     let mut spec = typical();
-    let settings = Settings::default();
+    let settings = RuntimeSettings::default();
     assert_eq!(policy(&spec, &settings), "");
     spec["process"]["env"] = json!([
         "NVSHARE_MEM_LIMIT=4GiB",
@@ -127,17 +127,17 @@ fn a_policy_is_what_holds_and_nothing_else() {
 fn exec_gets_what_the_container_got() {
     let mut spec = typical();
     spec["annotations"] = json!({"io.nvshare.weight": "3"});
-    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    inject(&mut spec, &plan(), &RuntimeSettings::default()).unwrap();
     let annotations = spec["annotations"].as_object().unwrap().clone();
     let mut process = json!({"args": ["sh"], "env": ["LD_PRELOAD=/u.so"]});
-    assert_eq!(inject_exec(&mut process, &annotations, &Settings::default()), Ok(true));
+    assert_eq!(inject_exec(&mut process, &annotations, &RuntimeSettings::default()), Ok(true));
     let expected = json!([
         "LD_PRELOAD=/dev/nvshare/libnvshare.so:/u.so",
         "NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock",
         "NVSHARE_WEIGHT=3"
     ]);
     assert_eq!(process["env"], expected);
-    assert_eq!(inject_exec(&mut process, &Map::new(), &Settings::default()), Ok(false));
+    assert_eq!(inject_exec(&mut process, &Map::new(), &RuntimeSettings::default()), Ok(false));
 }
 
 #[test]
@@ -145,14 +145,15 @@ fn a_mark_that_names_no_place_of_ours_is_refused() {
     for place in ["/elsewhere", "/dev/nvshare/..", "/run/nvshare\t", "/run/nvshare\0", "relative", ""] {
         let annotations = json!({"io.nvshare.injected": format!("env {place}")});
         let mut process = json!({"env": []});
-        let refused = inject_exec(&mut process, annotations.as_object().unwrap(), &Settings::default());
+        let refused =
+            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default());
         assert!(matches!(refused, Err(Malformed::UnknownPlace(_))), "{place:?}");
     }
     for place in ["/dev/nvshare", "/run/nvshare", "/.nvshare"] {
         let annotations = json!({"io.nvshare.injected": format!("env {place}")});
         let mut process = json!({"env": []});
         assert_eq!(
-            inject_exec(&mut process, annotations.as_object().unwrap(), &Settings::default()),
+            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default()),
             Ok(true)
         );
     }
@@ -162,7 +163,7 @@ fn a_mark_that_names_no_place_of_ours_is_refused() {
 fn numbers_and_fields_that_we_do_not_know_survive() {
     let text = r#"{"zz":{"deep":[18446744073709551615,-9223372036854775808,1e400,1.10,123456789012345678901234567890]},"process":{"env":[]},"aa":null}"#;
     let mut spec: Value = serde_json::from_str(text).unwrap();
-    inject(&mut spec, &plan(), &Settings::default()).unwrap();
+    inject(&mut spec, &plan(), &RuntimeSettings::default()).unwrap();
     let after = spec.to_string();
     let unknown = r#"{"zz":{"deep":[18446744073709551615,-9223372036854775808,1e+400,1.10,123456789012345678901234567890]},"#;
     assert!(after.starts_with(unknown) || after.starts_with(&unknown.replace("1e+400", "1e400")), "{after}");
@@ -178,7 +179,7 @@ fn what_is_not_a_specification_is_an_error_and_names_the_part() {
         (json!({"process": {"env": {}}}), "`process.env`"),
         (json!({"annotations": []}), "`annotations`"),
     ] {
-        let error = inject(&mut spec.clone(), &plan(), &Settings::default()).unwrap_err();
+        let error = inject(&mut spec.clone(), &plan(), &RuntimeSettings::default()).unwrap_err();
         assert!(error.to_string().starts_with(part), "{spec}: {error}");
     }
 }
@@ -223,7 +224,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn twice_is_once_and_nothing_panics(spec in any_json()) {
-        let settings = Settings::default();
+        let settings = RuntimeSettings::default();
         let _ = selection::select(&spec, &ImageAnnotations::Unknown(String::new()), &settings);
         let _ = crate::place::free_place(&spec);
         let mut once = spec.clone();

@@ -1,8 +1,8 @@
-//! Setting the mounts down in a container's rootfs, as it stands, symlink by symlink.
+//! Mounts our files in a container's rootfs, following its symlinks one by one.
 
 use super::detached_mount::{Access, MountSource};
 use crate::rootfs::{self, Found, Preload, Requirements, View, open_directory};
-use crate::settings::Settings;
+use crate::settings::RuntimeSettings;
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, preload, spec};
 use anyhow::{Context, Result, bail};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// What to bring in from the host, taken hold of before the host is left.
+/// What is mounted from the host, opened before its mount namespace is left.
 #[derive(Debug)]
 pub struct Sources {
     library: MountSource,
@@ -19,7 +19,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub fn of_host(settings: &Settings) -> Result<Sources> {
+    pub fn of_host(settings: &RuntimeSettings) -> Result<Sources> {
         let tenants = &settings.tenants_dir;
         if !tenants.is_dir() {
             bail!("the socket's directory {} is missing; start nvshare-scheduler", tenants.display());
@@ -76,7 +76,7 @@ pub fn attach(
     let merged = rootfs::merged_preload(&old, &format!("{place}/{}", constants::LIBRARY_NAME));
     if merged != old {
         let directory = || make_directories(&view, place);
-        // Programs may write it where they could without us.
+        // Programs may write it if they could without us.
         let read_only = spec::is_root_read_only(spec) || in_bind;
         let access = if read_only { Access::Read } else { Access::Write };
         MountSource::of_text(&merged, constants::PRELOAD_NAME, directory)?

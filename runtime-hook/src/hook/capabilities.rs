@@ -1,9 +1,9 @@
-//! A hook starts with all that the engine has and gives away what its stage does not need.
+//! A hook starts with all capabilities of the engine and drops those that its stage does not need.
 
 use caps::{CapSet, Capability, CapsHashSet};
 
-/// Keeps these capabilities, as far as the process has them, and nothing that a child could inherit.
-/// What cannot be dropped is kept: a hook that is too strong is no reason to stop a container.
+/// Keeps these capabilities, as far as the process has them, and none that a child could inherit. A capability that cannot
+/// be dropped is kept: that is no reason to stop a container.
 pub fn keep(wanted: &[Capability]) {
     let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
     let kept: CapsHashSet = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();

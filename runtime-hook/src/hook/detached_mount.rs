@@ -1,5 +1,5 @@
-//! Pieces of filesystem in hand: opened where they are visible, set down where they are wanted, by descriptor
-//! alone, so that no path of an image is ever followed by the kernel on our behalf.
+//! Mounts by descriptor: the source is opened where it is visible and mounted where it is wanted. The kernel never resolves
+//! a path of an image for us.
 //!
 //! Kernels before 5.2 do not have the calls for detached mounts, and some sandboxes refuse them. `mount` does the same
 //! there, with the source opened in the container's mount namespace, which still has the host's tree.
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub enum MountSource {
     /// A detached mount.
     Detached(OwnedFd),
-    /// A path of the host, opened when it is set down.
+    /// A path of the host, opened when it is mounted.
     AtPath(PathBuf),
     /// A file of this name in a directory.
     Named(OwnedFd, &'static str),
@@ -38,12 +38,12 @@ pub enum Access {
     Write,
 }
 
-/// Whether an error says that a call is not to be had here.
+/// Whether an error says that the kernel or a sandbox does not offer a call.
 pub fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
 }
 
-/// The first of the calls for detached mounts that is not to be had here, for `doctor`.
+/// The first of the calls for detached mounts that is not offered here, for `doctor`.
 pub fn unsupported_call() -> Option<(&'static str, Errno)> {
     open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .err()
@@ -65,8 +65,8 @@ impl MountSource {
         }
     }
 
-    /// One file with a text, in a filesystem of its own: nothing has to be cleaned up later. Where there is no such
-    /// filesystem to be had, in `directory`, which the caller made in the container.
+    /// A file with this text, in a tmpfs of its own, so that nothing has to be removed later. Where that is not offered, in
+    /// `directory`, which the caller makes in the container.
     ///
     /// # Errors
     /// The file cannot be made.
@@ -79,7 +79,7 @@ impl MountSource {
             Ok(mount) => mount,
             Err(error) if is_unsupported(error) => {
                 let directory = directory()?;
-                // One of an earlier start.
+                // The file of an earlier start.
                 let _ = rustix::fs::unlinkat(&directory, name, rustix::fs::AtFlags::empty());
                 write_file(&directory, name, text)?;
                 return Ok(MountSource::Named(directory, name));
@@ -127,8 +127,8 @@ fn fd_path(fd: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// Binds what `open` opens, with these attributes. They are given to a mount of the source over itself, which the one
-/// at the target is a copy of: a descriptor of the target leads to what lies below its new mount.
+/// Binds what `open` opens at the target, with these attributes. A descriptor of the target leads below the new mount, so
+/// its attributes cannot be set there: the source is first mounted over itself with them, and that mount is copied.
 fn bind(
     open: impl Fn() -> rustix::io::Result<OwnedFd>,
     target: BorrowedFd,

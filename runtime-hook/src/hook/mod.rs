@@ -1,5 +1,5 @@
-//! The OCI hook, one face a stage. None of them can set environment but `precreate`: the runtime has parsed
-//! config.json before the others run, so those use `/etc/ld.so.preload`.
+//! The OCI hook, for each of its stages. Only `precreate` can set environment variables: the runtime parses config.json
+//! before it starts the other stages, so these use `/etc/ld.so.preload`.
 
 mod attach;
 mod capabilities;

@@ -1,12 +1,12 @@
 //! podman's `precreate` stage: a config.json on standard input, the one to be used on standard output.
 //!
-//! An exit other than 0 or an empty answer stops every container of the machine, so on any doubt the answer
-//! is the question, byte for byte.
+//! An exit code other than 0, or empty output, stops every container of the machine. In doubt the output is the input, byte
+//! for byte.
 
 use super::capabilities;
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
-use crate::settings::{self, OnError, Settings};
+use crate::settings::{self, OnError, RuntimeSettings};
 use crate::{constants, json, logging, panic_guard, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
@@ -49,8 +49,8 @@ pub fn run() -> ExitCode {
 }
 
 /// The new document, or `None` for the old one.
-fn edit(input: &[u8], settings: &Settings) -> Result<Option<Vec<u8>>> {
-    // A document that we cannot read is the engine's to complain about.
+fn edit(input: &[u8], settings: &RuntimeSettings) -> Result<Option<Vec<u8>>> {
+    // The engine reports a document that it cannot read.
     let Ok(mut spec) = serde_json::from_slice::<Value>(input) else {
         return Ok(None);
     };

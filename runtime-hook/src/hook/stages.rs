@@ -5,7 +5,7 @@ use super::attach::{self, Sources};
 use super::{capabilities, namespaces, state};
 use crate::bundle::JsonFile;
 use crate::selection::{self, Selection, Verdict};
-use crate::settings::{self, OnError, Settings};
+use crate::settings::{self, OnError, RuntimeSettings};
 use crate::unmanageable::Failure;
 use crate::{image_annotations, logging, panic_guard, place, preload, spec};
 use anyhow::{Context, Result, bail};
@@ -61,7 +61,7 @@ pub fn run(side: Where) -> ExitCode {
     }
 }
 
-fn work(side: Where, state: &state::State, settings: &Settings) -> Result<()> {
+fn work(side: Where, state: &state::State, settings: &RuntimeSettings) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Selection { verdict, spec, ignored } =

@@ -1,5 +1,5 @@
-//! The runtimes that a start has been through, so that one which leads back to us is not started again. A variable says
-//! it; a script below that clears its environment keeps its descriptors, so for scripts a small file in memory says it too.
+//! The runtimes that a start has passed through, so that none is started twice. A variable carries the list. A script that
+//! clears its environment keeps its descriptors, so for scripts a memfd carries the list as well.
 
 use crate::{constants, fsize_limit};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -32,7 +32,7 @@ fn descriptor() -> Option<PathBuf> {
     })
 }
 
-/// Hands the chain to a script by descriptor. A runtime of its own gets none that it would not get without us.
+/// Hands the chain to a script by descriptor. Other runtimes get only the descriptors that they would get without us.
 pub(super) fn hand_to_script(below: &Path, chain: &[PathBuf]) {
     if !is_script(below) {
         return;
@@ -56,7 +56,7 @@ fn is_script(path: &Path) -> bool {
     fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
-/// One word for all: colons separate them.
+/// The chain as one string: colons separate the paths.
 pub(super) fn encode(chain: &[PathBuf]) -> OsString {
     let mut text = Vec::new();
     for path in chain {

@@ -17,7 +17,7 @@ fn gpu(env: &[&str], annotations: Value) -> Value {
 
 /// The variables and annotations of ours that are left, and what is said of the rest.
 fn left(spec: &Value, said: &ImageAnnotations) -> (Vec<String>, Vec<String>, String) {
-    let Selection { spec, ignored, .. } = select(spec, said, &Settings::default());
+    let Selection { spec, ignored, .. } = select(spec, said, &RuntimeSettings::default());
     let env =
         spec["process"]["env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap().to_owned());
     let annotations = spec::annotation_map(&spec);
@@ -71,16 +71,16 @@ fn an_images_word_opts_in_and_out_as_its_variable_would() {
     let said = these(&[("io.nvshare.enable", "false")]);
     let spec = gpu(&[], json!({"io.nvshare.enable": "false"}));
     assert_eq!(
-        select(&spec, &said, &Settings::default()).verdict,
+        select(&spec, &said, &RuntimeSettings::default()).verdict,
         Verdict::Skipped("variable NVSHARE_ENABLE")
     );
-    let strict = Settings { image_may_set: vec![], ..Settings::default() };
+    let strict = RuntimeSettings { image_may_set: vec![], ..RuntimeSettings::default() };
     let selection = select(&spec, &said, &strict);
     assert_eq!(selection.verdict, Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES"));
     assert!(selection.ignored[0].contains("disable is not in"), "{:?}", selection.ignored);
     // An image's knob makes no GPU container of one that is none.
     let spec = json!({"annotations": {"io.nvshare.priority": "high"}});
-    let selection = select(&spec, &these(&[("io.nvshare.priority", "high")]), &Settings::default());
+    let selection = select(&spec, &these(&[("io.nvshare.priority", "high")]), &RuntimeSettings::default());
     assert_eq!(selection.verdict, Verdict::Skipped("no sign of a GPU"));
 }
 
@@ -102,7 +102,7 @@ fn the_mark_is_believed_with_our_mounts_and_only_if_the_image_has_not_brought_it
     ] {
         let mut spec = gpu(&[], json!({"io.nvshare.injected": mark}));
         spec["mounts"] = mounts(place);
-        let selection = select(&spec, &said, &Settings::default());
+        let selection = select(&spec, &said, &RuntimeSettings::default());
         assert_eq!(selection.verdict == Verdict::AlreadyInjected, already, "{mark:?} at {place}, {said:?}");
         assert_eq!(selection.ignored.len(), usize::from(!already), "{mark:?} at {place}, {said:?}");
         assert!(already || spec::annotation_map(&selection.spec).is_empty(), "{mark:?} at {place}, {said:?}");

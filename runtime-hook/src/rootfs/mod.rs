@@ -1,4 +1,4 @@
-//! A look into a container's files before it starts.
+//! Looks into a container's files before it starts.
 
 mod libc_kind;
 mod program;
@@ -17,7 +17,7 @@ pub(crate) const PRELOAD_LIMIT: u64 = 64 * 1024;
 /// What lies at `/etc/ld.so.preload`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Preload {
-    /// Nothing; whether a mount point can be made is the directory's affair.
+    /// Nothing. Whether a mount point can be made depends on the directory.
     Missing,
     /// A file with this text; `in_bind`: it may be the host's own.
     Text { text: String, in_bind: bool },

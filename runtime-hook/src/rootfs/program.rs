@@ -1,5 +1,5 @@
-//! The program that a container will run, as far as it tells which loader loads it: where the loader lies differs
-//! between distributions, what a program names does not.
+//! Which loader the container's program names. Distributions keep the loader in different places, but a program always
+//! names the right one.
 
 use super::view::{Found, View};
 use crate::spec;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// How often one script may name another as its interpreter, as the kernel has it.
 const SCRIPTS: usize = 5;
-/// A loader's path is no longer for the kernel either (`PATH_MAX`), bytes.
+/// The longest path of a loader, in bytes: the kernel's `PATH_MAX`.
 const PATH_LIMIT: u64 = 4096;
 /// Where programs are looked for without a `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

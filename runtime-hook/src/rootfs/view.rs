@@ -1,9 +1,8 @@
 //! Paths as the container will see them: in its rootfs, and below the binds of its config.json.
 //!
-//! One component at a time, each opened below the one before it and never followed: a symlink is read and continued
-//! from the container's own root. So nothing in an image leads out of it, also across the binds, which `openat2` with
-//! `RESOLVE_IN_ROOT` on a whole path would not know of. One name without a slash needs no more than `O_NOFOLLOW` for
-//! that, which every kernel and every sandbox has.
+//! A path is resolved one component at a time. Each component is opened below the one before it with `O_NOFOLLOW`, which
+//! every kernel and every sandbox offers; a symlink is read, and its target resolved from the container's root. So no
+//! symlink of an image leads out of the container. `openat2` with `RESOLVE_IN_ROOT` would not know of the binds.
 
 use crate::spec;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};

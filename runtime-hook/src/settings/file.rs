@@ -1,6 +1,6 @@
 //! The settings file.
 
-use super::Settings;
+use super::RuntimeSettings;
 use super::table::{TABLE, find};
 use crate::{constants, panic_guard};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const SECTION: &str = "runtime";
 /// `settings.on_error` says, so a mistake elsewhere in the file does not hide that key.
 #[derive(Debug)]
 pub struct Loaded {
-    pub settings: Settings,
+    pub settings: RuntimeSettings,
     pub error: Option<String>,
 }
 
@@ -29,17 +29,17 @@ pub fn load(path: &Path) -> Loaded {
             // A defect in reading this file would otherwise stop every container of the machine.
             let read = panic_guard::catch("nvshare", || Ok(parse(&text)));
             let mut loaded = read.unwrap_or_else(|error| Loaded {
-                settings: Settings::default(),
+                settings: RuntimeSettings::default(),
                 error: Some(format!("{error} while reading it")),
             });
             loaded.error = loaded.error.map(|error| format!("{}: {error}", path.display()));
             loaded
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Loaded { settings: Settings::default(), error: None }
+            Loaded { settings: RuntimeSettings::default(), error: None }
         }
         Err(error) => Loaded {
-            settings: Settings::default(),
+            settings: RuntimeSettings::default(),
             error: Some(format!("cannot read {}: {error}", path.display())),
         },
     }
@@ -47,7 +47,7 @@ pub fn load(path: &Path) -> Loaded {
 
 /// Reads the text of a settings file.
 pub fn parse(text: &str) -> Loaded {
-    let mut settings = Settings::default();
+    let mut settings = RuntimeSettings::default();
     let document = match text.parse::<DocumentMut>() {
         Ok(document) => document,
         Err(error) => {
@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Loaded {
 }
 
 /// Takes one entry, or says what is wrong with it.
-fn set(settings: &mut Settings, key: &str, item: &Item) -> Result<(), String> {
+fn set(settings: &mut RuntimeSettings, key: &str, item: &Item) -> Result<(), String> {
     let Some(row) = find(key) else {
         let known: Vec<_> = TABLE.iter().map(|row| row.key).collect();
         return Err(format!("[{SECTION}] {key} is no setting (known: {})", known.join(", ")));
@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn the_sample_is_the_default_commented_or_not() {
         let sample = sample();
-        assert_eq!(parse(&sample).settings, Settings::default());
+        assert_eq!(parse(&sample).settings, RuntimeSettings::default());
         let uncommented: String = sample
             .lines()
             .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
             .map(|line| format!("{line}\n"))
             .collect();
         let loaded = parse(&uncommented);
-        assert_eq!((loaded.error, loaded.settings), (None, Settings::default()));
+        assert_eq!((loaded.error, loaded.settings), (None, RuntimeSettings::default()));
         let entries = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#'));
         assert_eq!(entries.count(), TABLE.len());
     }
@@ -135,7 +135,7 @@ mod tests {
     fn broken_toml_is_an_error_with_the_defaults() {
         let loaded = parse("[runtime\n");
         assert!(loaded.error.unwrap().starts_with("not TOML"));
-        assert_eq!(loaded.settings, Settings::default());
+        assert_eq!(loaded.settings, RuntimeSettings::default());
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
             let allowed = find(key).unwrap().allowed;
             let error = loaded.error.unwrap();
             assert!(error.ends_with(&format!("is not allowed (allowed: {allowed})")), "{error}");
-            assert_eq!(loaded.settings, Settings::default());
+            assert_eq!(loaded.settings, RuntimeSettings::default());
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum Method {
 
 /// The settings, one field a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct RuntimeSettings {
     pub on_error: OnError,
     pub preload: Method,
     /// Names or paths, the first that exists and is not ourselves is used.
@@ -48,9 +48,9 @@ pub struct Settings {
     pub log_file: PathBuf,
 }
 
-impl Default for Settings {
+impl Default for RuntimeSettings {
     fn default() -> Self {
-        Settings {
+        RuntimeSettings {
             on_error: OnError::RunUnmanaged,
             preload: Method::Auto,
             low_level_runtimes: ["nvidia-container-runtime", "runc", "crun"].map(String::from).to_vec(),
@@ -65,7 +65,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl RuntimeSettings {
     pub fn may_set(&self, word: &str) -> bool {
         self.image_may_set.iter().any(|allowed| allowed == word)
     }
@@ -82,7 +82,7 @@ pub fn may_set_words() -> impl Iterator<Item = &'static str> {
 /// The section as it ships: every setting with its meaning, what is allowed, and its default commented out.
 #[must_use]
 pub fn sample() -> String {
-    let defaults = Settings::default();
+    let defaults = RuntimeSettings::default();
     let row = |row: &table::Setting| {
         let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
         format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))

@@ -1,6 +1,6 @@
 //! Every setting of the programs that container engines start.
 
-use super::Settings;
+use super::RuntimeSettings;
 use super::value::{
     absolute, method, on_error, policy_words, runtimes, show_method, show_on_error, show_path, show_strings,
 };
@@ -15,9 +15,9 @@ pub struct Setting {
     /// What it may be, for errors.
     pub allowed: &'static str,
     /// Takes a value that is allowed; none: it is not.
-    pub set: fn(&mut Settings, &Value) -> Option<()>,
+    pub set: fn(&mut RuntimeSettings, &Value) -> Option<()>,
     /// The value in force, as TOML.
-    pub show: fn(&Settings) -> String,
+    pub show: fn(&RuntimeSettings) -> String,
 }
 
 /// Hands a parsed value to its place.

@@ -5,7 +5,7 @@ use nvshare_runtime_hook::edit::{self, Plan};
 use nvshare_runtime_hook::hook::state;
 use nvshare_runtime_hook::plan::{self, Outcome};
 use nvshare_runtime_hook::scratch::Scratch;
-use nvshare_runtime_hook::settings::Settings;
+use nvshare_runtime_hook::settings::RuntimeSettings;
 use nvshare_runtime_hook::{place, spec};
 use serde_json::{Map, Value, json};
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ pub fn document(bytes: &[u8]) {
         policy_file: None,
         preload_writable: true,
     };
-    let settings = Settings { image_may_set: Vec::new(), ..Settings::default() };
+    let settings = RuntimeSettings { image_may_set: Vec::new(), ..RuntimeSettings::default() };
     let mut once = spec;
     if edit::inject(&mut once, &plan, &settings).is_ok() {
         let mut twice = once.clone();
@@ -68,14 +68,14 @@ pub fn process(bytes: &[u8]) {
             unreachable!("an object")
         };
         let mut once = process.clone();
-        if edit::inject_exec(&mut once, &annotations, &Settings::default()).is_ok() {
+        if edit::inject_exec(&mut once, &annotations, &RuntimeSettings::default()).is_ok() {
             let mut twice = once.clone();
-            assert_eq!(edit::inject_exec(&mut twice, &annotations, &Settings::default()), Ok(true));
+            assert_eq!(edit::inject_exec(&mut twice, &annotations, &RuntimeSettings::default()), Ok(true));
             assert_eq!(twice, once);
         }
     }
     let mut other = process.clone();
-    assert_eq!(edit::inject_exec(&mut other, &Map::new(), &Settings::default()), Ok(false));
+    assert_eq!(edit::inject_exec(&mut other, &Map::new(), &RuntimeSettings::default()), Ok(false));
     assert_eq!(other, process);
 }
 

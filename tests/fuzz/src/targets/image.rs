@@ -1,6 +1,6 @@
 //! What lies in an image, and the library's own file.
 use nvshare_runtime_hook::rootfs::{self, Libc, Preload, Requirements, View, open_directory};
-use nvshare_runtime_hook::settings::Settings;
+use nvshare_runtime_hook::settings::RuntimeSettings;
 use nvshare_runtime_hook::{constants, edit};
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub const LIBC: &str = "GNU C Library stable release version 2.40.\n";
 /// A bundle whose image has a glibc, and a host with everything in place.
 pub struct Ground {
     directory: tempfile::TempDir,
-    settings: Settings,
+    settings: RuntimeSettings,
 }
 
 impl Ground {
@@ -26,12 +26,12 @@ impl Ground {
             fs::write(root.join(file), LIBC).expect("a file");
         }
         fs::create_dir_all(directory.path().join("tenants")).expect("a directory");
-        let settings = Settings {
+        let settings = RuntimeSettings {
             // Small, and an ELF file as the library is.
             library: directory.path().join("libnvshare.so"),
             tenants_dir: directory.path().join("tenants"),
             log_file: directory.path().join("log"),
-            ..Settings::default()
+            ..RuntimeSettings::default()
         };
         fs::write(&settings.library, LIBRARY).expect("a file");
         Self { directory, settings }
@@ -41,7 +41,7 @@ impl Ground {
         self.directory.path()
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &RuntimeSettings {
         &self.settings
     }
 
