@@ -23,7 +23,7 @@ pub fn text() -> String {
 
 /// Every setting of the file, in its order.
 pub fn settings() -> Vec<Setting> {
-    let defaults = scheduler::Settings::default();
+    let defaults = scheduler::DaemonSettings::default();
     let of_scheduler = scheduler::table::TABLE.iter().map(|row| Setting {
         section: row.section,
         key: row.key,
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_file_is_right_for_both_readers() {
         let read = scheduler::load(&text(), "config.toml", &[]);
-        assert_eq!(read.unwrap(), scheduler::Settings::default());
+        assert_eq!(read.unwrap(), scheduler::DaemonSettings::default());
         assert_eq!(runtime::parse(&text()).error, None);
     }
 }

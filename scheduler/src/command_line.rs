@@ -1,5 +1,5 @@
 //! The daemon's command line, and the way from it to a running daemon.
-use crate::settings::{self, DEFAULT_FILE, Flag, Settings, Wrong};
+use crate::settings::{self, DEFAULT_FILE, DaemonSettings, Flag, Wrong};
 use crate::{daemon, logging};
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// The one path to the settings, for `--check` and for running.
-fn effective(args: &Args) -> Result<(Settings, Option<PathBuf>)> {
+fn effective(args: &Args) -> Result<(DaemonSettings, Option<PathBuf>)> {
     let text = settings::source(args.config.as_deref())?;
     let path = args.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
     let flags: Vec<Flag> = [
@@ -113,7 +113,7 @@ fn replay(file: &PathBuf) -> Result<String> {
 
 /// Every connection is a file descriptor, its process two and one more while it ends, and every tenant's swap space; the
 /// limit is what the service manager allows.
-fn file_descriptors(settings: &Settings) {
+fn file_descriptors(settings: &DaemonSettings) {
     /// Sockets, log, trace, event loop, operators, clients of the metrics, NVML.
     const OTHERS: u64 = 256;
     let wanted = 5 * settings.tenants.total as u64 + OTHERS;

@@ -1,6 +1,6 @@
 //! Publishes what happens to the operators that subscribe (`nvsharectl events`).
 use crate::clock::Clock;
-use nvshare_protocol::control::Event;
+use nvshare_protocol::control::AuditEvent;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -11,7 +11,7 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 pub struct EventBus {
     clock: Clock,
-    subscribers: broadcast::Sender<Arc<Event>>,
+    subscribers: broadcast::Sender<Arc<AuditEvent>>,
 }
 
 impl EventBus {
@@ -21,18 +21,18 @@ impl EventBus {
     }
 
     /// Publishes what `event` makes, with its time.
-    pub fn publish(&self, event: impl FnOnce() -> Event) {
+    pub fn publish(&self, event: impl FnOnce() -> AuditEvent) {
         if self.subscribers.receiver_count() == 0 {
             return;
         }
         let seconds = self.clock.now().as_secs_f64();
         // The last subscriber may have gone meanwhile.
-        let _ = self.subscribers.send(Arc::new(Event { seconds, ..event() }));
+        let _ = self.subscribers.send(Arc::new(AuditEvent { seconds, ..event() }));
     }
 
     /// The events from now on.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<AuditEvent>> {
         self.subscribers.subscribe()
     }
 }

@@ -1,7 +1,7 @@
 //! What happens, followed by operators.
 mod common;
 use common::{Daemon, Operator, Tenant};
-use nvshare_protocol::control::{Event, Reply, Request};
+use nvshare_protocol::control::{AuditEvent, Reply, Request};
 use nvshare_protocol::tenant::ToScheduler;
 use nvshare_protocol::{Bytes, DeviceId, frame};
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ impl Follower {
         Self(operator)
     }
 
-    fn next(&mut self) -> Event {
+    fn next(&mut self) -> AuditEvent {
         match self.0.receive() {
             Reply::Event(event) => event,
             other => panic!("{other:?}"),
@@ -39,7 +39,7 @@ fn a_turn_is_told_step_by_step() {
     // As the library does: what came back is told before the turn begins, what left before it is given back.
     one.tells(Bytes(12 << 30), Bytes(12 << 30));
     one.ready(lease);
-    let start: Vec<Event> = (0..5).map(|_| follower.next()).collect();
+    let start: Vec<AuditEvent> = (0..5).map(|_| follower.next()).collect();
     let kinds: Vec<&str> = start.iter().map(|event| &event.kind[..]).collect();
     assert_eq!(kinds, ["joined", "device", "requested", "granted", "ready"]);
     let (joined, ready) = (&start[0], &start[4]);

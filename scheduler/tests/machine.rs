@@ -1,7 +1,7 @@
 //! What the machine is: told by the host, or agreed on, and never by the first one who speaks.
 mod common;
 use common::{Daemon, GPU, Nvml, Setup, Tenant, device, hello, on_gpu};
-use nvshare_protocol::tenant::{Device, Hello, Memory, Share, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{DeviceInfo, Hello, MemoryReport, Share, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId};
 
 const CARD: u64 = 16 << 30;
@@ -40,7 +40,7 @@ impl Host {
 }
 
 fn claims(capacity: u64) -> ToScheduler {
-    ToScheduler::Device(Device { capacity: Bytes(capacity), ..device(GPU) })
+    ToScheduler::Device(DeviceInfo { capacity: Bytes(capacity), ..device(GPU) })
 }
 
 /// A tenant of 12 GiB has its turn, and the card has what it has.
@@ -170,7 +170,7 @@ fn a_device_that_the_host_does_not_know_is_refused_to_its_claimant_until_it_is_k
     let device = other(1);
     tenant.say(&ToScheduler::Device(common::device(device)));
     let (allocated, resident) = (Bytes(5 << 30), Bytes(0));
-    tenant.say(&ToScheduler::Memory(Memory { device, allocated, resident, immovable: Bytes(0) }));
+    tenant.say(&ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable: Bytes(0) }));
     tenant.say(&ToScheduler::Request);
     let words = format!("{device} is not known to this host; [gpu.\"{device}\"] memory = makes it known");
     assert_eq!(notice(&mut tenant), words);

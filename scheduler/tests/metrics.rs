@@ -1,7 +1,7 @@
 //! Metrics, scraped as Prometheus does.
 mod common;
 use common::{Daemon, GPU, PATIENCE, Tenant};
-use nvshare_protocol::tenant::{Memory, Share, ToScheduler};
+use nvshare_protocol::tenant::{MemoryReport, Share, ToScheduler};
 use nvshare_protocol::{Bytes, LeaseId};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -109,7 +109,7 @@ fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() 
     two.released(LeaseId(2));
     let memory = |allocated: u64, resident: u64| {
         let (allocated, resident) = (Bytes(allocated << 30), Bytes(resident << 30));
-        ToScheduler::Memory(Memory { device: GPU, allocated, resident, immovable: Bytes(0) })
+        ToScheduler::Memory(MemoryReport { device: GPU, allocated, resident, immovable: Bytes(0) })
     };
     two.say(&memory(12, 4));
     two.say(&memory(14, 7));

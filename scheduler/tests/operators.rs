@@ -2,7 +2,7 @@
 mod common;
 use common::{Daemon, GPU, Tenant, ctl, hello};
 use nvshare_protocol::Bytes;
-use nvshare_protocol::control::{Quantum, Reply, Request, Status};
+use nvshare_protocol::control::{QuantumSetting, Reply, Request, Status};
 use nvshare_protocol::tenant::{Hello, ToScheduler, ToTenant};
 use serde_json::Value;
 use std::process::Output;
@@ -29,7 +29,7 @@ fn requests_are_answered_one_by_one_and_garbage_with_an_error() {
     operator.send(b"\"on\"\n\"off\"\n");
     assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is on: turns are taken".into() });
     assert_eq!(operator.receive(), Reply::Done { message: "the scheduler is off: everybody runs".into() });
-    let Reply::Error { message } = operator.ask(&Request::SetQuantum(Quantum::Seconds(0.0))) else {
+    let Reply::Error { message } = operator.ask(&Request::SetQuantum(QuantumSetting::Seconds(0.0))) else {
         panic!()
     };
     assert_eq!(
@@ -232,9 +232,9 @@ fn rules_of_one_gpu(daemon: &Daemon, tenant: &mut Tenant) {
     }
     let device = || (daemon.status().devices[0].quantum_seconds, daemon.status().devices[0].own_quantum);
     assert_eq!(out(&set("5")), format!("the quantum on {gpu} is 5 s\n"));
-    assert_eq!(device(), (5.0, Some(Quantum::Seconds(5.0))));
+    assert_eq!(device(), (5.0, Some(QuantumSetting::Seconds(5.0))));
     assert_eq!(out(&set("auto")), format!("the quantum on {gpu} is auto\n"));
-    assert_eq!(device(), (2.0, Some(Quantum::Auto)));
+    assert_eq!(device(), (2.0, Some(QuantumSetting::Auto)));
     assert_eq!(out(&set("default")), format!("the quantum on {gpu} is as on the others\n"));
     assert_eq!(device().1, None);
     let (code, text) = error(&set("0"));

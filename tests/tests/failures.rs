@@ -93,7 +93,7 @@ fn a_prefetch_that_fails_costs_time_and_no_data() -> Result<()> {
 
 #[test]
 fn off_lets_everybody_run_and_on_makes_them_take_turns_again() -> Result<()> {
-    use nvshare_protocol::control::{Quantum, Request};
+    use nvshare_protocol::control::{QuantumSetting, Request};
     let world = World::new(REPORT)?;
     let scheduler = world.scheduler(&["--quantum", "3600"])?;
     let holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
@@ -104,7 +104,7 @@ fn off_lets_everybody_run_and_on_makes_them_take_turns_again() -> Result<()> {
     })?;
     scheduler.ask(&Request::Off)?;
     waiter.next("step")?;
-    scheduler.ask(&Request::SetQuantum(Quantum::Seconds(0.3)))?;
+    scheduler.ask(&Request::SetQuantum(QuantumSetting::Seconds(0.3)))?;
     scheduler.ask(&Request::On)?;
     until("turns are taken", || {
         Ok(scheduler.trace()?.spans.iter().filter(|span| span.kind == "run").count() >= 5)

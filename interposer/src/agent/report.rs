@@ -3,7 +3,7 @@ use super::link::{Link, REFUSED_MEMORY_SINCE};
 use crate::driver::contexts::Contexts;
 use crate::memory::{Memory, Totals, TotalsOf};
 use crate::sys::clock;
-use nvshare_protocol::tenant::{self, ToScheduler};
+use nvshare_protocol::tenant::{DeviceInfo, MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -63,7 +63,7 @@ impl Reporter {
             if let Entry::Vacant(entry) = self.reported.entry(device.id) {
                 entry.insert(None);
                 let name = device.name.chars().take(48).collect();
-                let device = tenant::Device { device: device.id, capacity: device.capacity, name };
+                let device = DeviceInfo { device: device.id, capacity: device.capacity, name };
                 link.send(&ToScheduler::Device(device))?;
             }
         }
@@ -127,7 +127,7 @@ impl Reporter {
             let now = totals(*device);
             if *reported != Some(now) {
                 *reported = Some(now);
-                changed.push(tenant::Memory {
+                changed.push(MemoryReport {
                     device: *device,
                     allocated: Bytes(now.allocated),
                     resident: Bytes(now.resident),

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
-    SetQuantum(Quantum),
+    SetQuantum(QuantumSetting),
     /// On one GPU, by its UUID; none: as on the others.
     SetGpuQuantum {
         gpu: String,
-        quantum: Option<Quantum>,
+        quantum: Option<QuantumSetting>,
     },
     /// What a tenant that loses its turn moves out: `pressure`, `always` or `never`.
     SetEvict {
@@ -31,7 +31,7 @@ pub enum Request {
 /// How long turns last: `{"seconds":2.5}` or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Quantum {
+pub enum QuantumSetting {
     /// 0.001 to 86,400.
     Seconds(f64),
     /// As follows from what hand-overs cost.
@@ -44,7 +44,7 @@ pub enum Quantum {
 pub enum Reply {
     Status(Status),
     Trace(Trace),
-    Event(Event),
+    Event(AuditEvent),
     Done { message: String },
     Error { message: String },
 }
@@ -84,7 +84,7 @@ pub struct DeviceStatus {
     /// How long a turn of weight 1 lasts on it.
     pub quantum_seconds: f64,
     /// What is set for it alone.
-    pub own_quantum: Option<Quantum>,
+    pub own_quantum: Option<QuantumSetting>,
     /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,
@@ -158,7 +158,7 @@ pub struct Span {
 /// Something that happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Event {
+pub struct AuditEvent {
     /// Since the scheduler's start.
     pub seconds: f64,
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),

@@ -10,10 +10,10 @@ pub enum ToScheduler {
     Hello(#[n(0)] Hello),
     /// The process has a context on this device from now on, and wants it with every grant.
     #[n(1)]
-    Device(#[n(0)] Device),
+    Device(#[n(0)] DeviceInfo),
     /// What the process has on one device. Sent when it changed, at most every few milliseconds.
     #[n(2)]
-    Memory(#[n(0)] Memory),
+    Memory(#[n(0)] MemoryReport),
     /// Work waits at the gate: a grant of all devices named so far, please. Repeating it changes nothing. From a tenant
     /// that holds: it has work again after [`ToScheduler::Idle`].
     #[n(3)]
@@ -145,7 +145,7 @@ pub struct Hello {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Device {
+pub struct DeviceInfo {
     #[n(0)]
     pub device: DeviceId,
     /// The whole memory of the device.
@@ -157,7 +157,7 @@ pub struct Device {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Memory {
+pub struct MemoryReport {
     #[n(0)]
     pub device: DeviceId,
     /// Everything that the application has allocated on the device.

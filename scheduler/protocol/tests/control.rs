@@ -1,14 +1,16 @@
 //! The operators' words as they stand on the wire.
-use nvshare_protocol::control::{Event, Quantum, Reply, Request, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::control::{
+    AuditEvent, QuantumSetting, Reply, Request, Span, Status, TenantStatus, Trace,
+};
 
 #[test]
 fn every_request_has_its_line() {
     let table = [
         (Request::Status, r#""status""#),
-        (Request::SetQuantum(Quantum::Seconds(0.5)), r#"{"set-quantum":{"seconds":0.5}}"#),
-        (Request::SetQuantum(Quantum::Auto), r#"{"set-quantum":"auto"}"#),
+        (Request::SetQuantum(QuantumSetting::Seconds(0.5)), r#"{"set-quantum":{"seconds":0.5}}"#),
+        (Request::SetQuantum(QuantumSetting::Auto), r#"{"set-quantum":"auto"}"#),
         (
-            Request::SetGpuQuantum { gpu: "GPU-1".into(), quantum: Some(Quantum::Seconds(0.5)) },
+            Request::SetGpuQuantum { gpu: "GPU-1".into(), quantum: Some(QuantumSetting::Seconds(0.5)) },
             r#"{"set-gpu-quantum":{"gpu":"GPU-1","quantum":{"seconds":0.5}}}"#,
         ),
         (
@@ -54,7 +56,7 @@ fn replies_come_back_as_they_were() {
     for reply in [
         Reply::Status(Status { tenants, quantum_seconds: 30.0, ..Status::default() }),
         Reply::Trace(Trace { spans, dropped: 3 }),
-        Reply::Event(Event { kind: "joined".into(), tenant: Some(3), ..Event::default() }),
+        Reply::Event(AuditEvent { kind: "joined".into(), tenant: Some(3), ..AuditEvent::default() }),
         Reply::Done { message: "done".into() },
         Reply::Error { message: "no".into() },
     ] {

@@ -39,17 +39,12 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                 })
             }
         ),
-        (device(), any::<u64>(), text()).prop_map(|(device, capacity, name)| ToScheduler::Device(Device {
-            device,
-            capacity: Bytes(capacity),
-            name
-        })),
-        (device(), any::<(u64, u64, u64)>()).prop_map(|(device, (a, r, i))| ToScheduler::Memory(Memory {
-            device,
-            allocated: Bytes(a),
-            resident: Bytes(r),
-            immovable: Bytes(i)
-        })),
+        (device(), any::<u64>(), text()).prop_map(|(device, capacity, name)| ToScheduler::Device(
+            DeviceInfo { device, capacity: Bytes(capacity), name }
+        )),
+        (device(), any::<(u64, u64, u64)>()).prop_map(|(device, (a, r, i))| ToScheduler::Memory(
+            MemoryReport { device, allocated: Bytes(a), resident: Bytes(r), immovable: Bytes(i) }
+        )),
         Just(ToScheduler::Request),
         (any::<(u64, u64)>(), shares()).prop_map(|((lease, took), fetched)| ToScheduler::Ready(Ready {
             lease: LeaseId(lease),

@@ -1,7 +1,7 @@
 //! The command line of `nvsharectl`.
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use nvshare_protocol::control::Quantum;
+use nvshare_protocol::control::QuantumSetting;
 use nvshare_protocol::paths::{CONTROL_SOCKET, RUNTIME_DIR};
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub struct Args {
     socket: Option<PathBuf>,
     /// Set the time quantum, as the C nvshare's nvsharectl does
     #[arg(short = 'T', long, value_name = "SECONDS|auto", value_parser = quantum, allow_negative_numbers = true)]
-    pub set_tq: Option<Quantum>,
+    pub set_tq: Option<QuantumSetting>,
     /// Switch the scheduler on or off, as the C nvshare's nvsharectl does
     #[arg(short = 'S', long, value_name = "on|off")]
     pub anti_thrash: Option<Switch>,
@@ -83,7 +83,7 @@ pub enum Setting {
 /// How long turns are to last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Length {
-    Quantum(Quantum),
+    Quantum(QuantumSetting),
     /// On one GPU: as on the others.
     Default,
 }
@@ -98,13 +98,13 @@ fn length(text: &str) -> Result<Length, String> {
     if text == "default" { Ok(Length::Default) } else { quantum(text).map(Length::Quantum) }
 }
 
-fn quantum(text: &str) -> Result<Quantum, String> {
+fn quantum(text: &str) -> Result<QuantumSetting, String> {
     if text == "auto" {
-        return Ok(Quantum::Auto);
+        return Ok(QuantumSetting::Auto);
     }
     // JSON has no other numbers.
     let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite());
-    seconds.map(Quantum::Seconds).ok_or_else(|| "neither a number of seconds nor auto".into())
+    seconds.map(QuantumSetting::Seconds).ok_or_else(|| "neither a number of seconds nor auto".into())
 }
 
 impl Args {
@@ -141,9 +141,9 @@ mod tests {
     fn the_forms_of_the_c_nvshare_are_understood() {
         for line in [&["nvsharectl", "-T", "15"][..], &["nvsharectl", "--set-tq=15"], &["nvsharectl", "-T15"]]
         {
-            assert_eq!(Args::parse_from(line).set_tq, Some(Quantum::Seconds(15.0)), "{line:?}");
+            assert_eq!(Args::parse_from(line).set_tq, Some(QuantumSetting::Seconds(15.0)), "{line:?}");
         }
-        assert_eq!(Args::parse_from(["nvsharectl", "-Tauto"]).set_tq, Some(Quantum::Auto));
+        assert_eq!(Args::parse_from(["nvsharectl", "-Tauto"]).set_tq, Some(QuantumSetting::Auto));
         for line in [&["nvsharectl", "-S", "off"][..], &["nvsharectl", "--anti-thrash=off"]] {
             assert_eq!(Args::parse_from(line).anti_thrash, Some(Switch::Off), "{line:?}");
         }

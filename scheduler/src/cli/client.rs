@@ -1,6 +1,6 @@
 //! The operator's end of the control socket.
 use nix::unistd::{Gid, Group};
-use nvshare_protocol::control::{Event, Reply, Request, Status, Trace};
+use nvshare_protocol::control::{AuditEvent, Reply, Request, Status, Trace};
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// Hands every event to `each` until that wants no more of them.
-    pub fn follow(&mut self, mut each: impl FnMut(Event) -> Result<bool, Failed>) -> Result<(), Failed> {
+    pub fn follow(&mut self, mut each: impl FnMut(AuditEvent) -> Result<bool, Failed>) -> Result<(), Failed> {
         let mut reply = self.ask(&Request::Events)?;
         // Nothing may happen for hours.
         self.stream.get_ref().set_read_timeout(None).map_err(|error| silent(&error))?;

@@ -1,7 +1,7 @@
 //! `nvsharectl events`: what happens, one line each, until somebody stops it.
 use super::client::{Client, Failed};
 use crate::text::{bytes, clean, seconds, word};
-use nvshare_protocol::control::Event;
+use nvshare_protocol::control::AuditEvent;
 use nvshare_protocol::{Bytes, Nanos};
 use std::io::{ErrorKind, Write};
 
@@ -23,7 +23,7 @@ pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
 }
 
 /// `   12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.9 GB in 0.258 s, GPU-30313233`
-fn line(event: &Event) -> String {
+fn line(event: &AuditEvent) -> String {
     let container = event.container.as_ref().map(|id| format!("container {id}"));
     let pid = event.pid.map(|pid| format!("pid {pid}"));
     let who: Vec<String> =
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_that_says_who_what_and_how_much() {
-        let ready = Event {
+        let ready = AuditEvent {
             seconds: 12.3451,
             kind: "ready".into(),
             tenant: Some(3),
@@ -73,13 +73,14 @@ mod tests {
             took_seconds: Some(0.258),
             text: None,
         };
-        let revoked = Event { kind: "revoked".into(), bytes: None, took_seconds: None, ..ready.clone() };
-        let odd = Event { kind: "set".into(), text: Some("evict is\nnever".into()), ..Event::default() };
-        let refused = Event {
+        let revoked = AuditEvent { kind: "revoked".into(), bytes: None, took_seconds: None, ..ready.clone() };
+        let odd =
+            AuditEvent { kind: "set".into(), text: Some("evict is\nnever".into()), ..AuditEvent::default() };
+        let refused = AuditEvent {
             kind: "refused".into(),
             pid: Some(9),
             text: Some("the limit [limits] tenants = 3 is reached".into()),
-            ..Event::default()
+            ..AuditEvent::default()
         };
         for (event, expected) in [
             (

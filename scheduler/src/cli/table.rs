@@ -145,7 +145,7 @@ fn ids(ids: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::{DeviceStatus, Quantum, TenantStatus};
+    use nvshare_protocol::control::{DeviceStatus, QuantumSetting, TenantStatus};
 
     #[test]
     fn a_status_reads_like_a_table() {
@@ -226,7 +226,7 @@ tenant 1 reports: \"37 launches met no gate\"
             own_quantum,
             ..DeviceStatus::default()
         };
-        let of = |list: &[Option<Quantum>]| {
+        let of = |list: &[Option<QuantumSetting>]| {
             let devices = list.iter().copied().map(device).collect();
             let text = status(&Status { devices, ..Status::default() });
             text.lines()
@@ -236,8 +236,8 @@ tenant 1 reports: \"37 launches met no gate\"
                 .collect::<Vec<_>>()
         };
         assert_eq!(of(&[None]), ["RATE", "-"]);
-        assert_eq!(of(&[None, Some(Quantum::Auto)]), ["QUANTUM", "-", "s)"]);
-        assert_eq!(of(&[Some(Quantum::Seconds(5.0))]), ["QUANTUM", "s"]);
+        assert_eq!(of(&[None, Some(QuantumSetting::Auto)]), ["QUANTUM", "-", "s)"]);
+        assert_eq!(of(&[Some(QuantumSetting::Seconds(5.0))]), ["QUANTUM", "s"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the parts of a status read, for `status` and for `top`. The scheduler may be of another version, with another idea of
 //! what it cleans.
 use crate::text::{clean, quantum, word};
-use nvshare_protocol::control::{DeviceStatus, Quantum, Status, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, QuantumSetting, Status, TenantStatus};
 
 /// Whether turns are taken.
 pub fn switch(status: &Status) -> &'static str {
@@ -10,7 +10,7 @@ pub fn switch(status: &Status) -> &'static str {
 
 /// What is set for the device alone.
 pub fn own_quantum(device: &DeviceStatus) -> Option<String> {
-    device.own_quantum.map(|own| quantum(device.quantum_seconds, own == Quantum::Auto))
+    device.own_quantum.map(|own| quantum(device.quantum_seconds, own == QuantumSetting::Auto))
 }
 
 /// What a hand-over costs, both ways together.

@@ -6,7 +6,7 @@ use crate::metrics::exposition::Picture;
 use crate::swap::ledger::Ledger;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::control::Status;
-use nvshare_protocol::tenant::{Memory, Ready, Released, Share};
+use nvshare_protocol::tenant::{MemoryReport, Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Accounts<'_> {
 
     /// What a tenant brings in ahead of its grant is told only as memory that has become resident, and was not
     /// allocated meanwhile: its gate is shut, so that nothing else can make it so. `enabled`: turns are taken.
-    pub fn prefetched(&mut self, tenant: TenantId, told: &Memory, enabled: bool) {
+    pub fn prefetched(&mut self, tenant: TenantId, told: &MemoryReport, enabled: bool) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         let holds = member.holds();
         let Some(usage) = member.devices.get_mut(&told.device) else { return };

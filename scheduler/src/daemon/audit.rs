@@ -6,7 +6,7 @@ use crate::rate_limited_log::RateLimitedLog;
 use crate::tenants::shared::Shared;
 use crate::text;
 use nvshare_core::event::{Action, Stuck, TenantId};
-use nvshare_protocol::control::Event;
+use nvshare_protocol::control::AuditEvent;
 use nvshare_protocol::tenant::{Ready, Released, Share, ToScheduler, total};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
@@ -41,7 +41,13 @@ impl Audit {
     }
 
     /// Publishes an event of a tenant; `details` adds what there is beyond its name.
-    pub fn publish(&self, members: &Members, kind: &str, tenant: TenantId, details: impl FnOnce(&mut Event)) {
+    pub fn publish(
+        &self,
+        members: &Members,
+        kind: &str,
+        tenant: TenantId,
+        details: impl FnOnce(&mut AuditEvent),
+    ) {
         self.shared.events.publish(|| {
             let mut event = event(kind, tenant, members.get(tenant));
             details(&mut event);
@@ -67,10 +73,10 @@ impl Audit {
 
     /// A message of a tenant, where an operator may care.
     pub fn message(&self, members: &Members, tenant: TenantId, message: &ToScheduler) {
-        let publish = |kind: &str, details: &dyn Fn(&mut Event)| {
+        let publish = |kind: &str, details: &dyn Fn(&mut AuditEvent)| {
             self.publish(members, kind, tenant, |event| details(event));
         };
-        let moved = |event: &mut Event, shares: &[Share], took: Option<Nanos>| {
+        let moved = |event: &mut AuditEvent, shares: &[Share], took: Option<Nanos>| {
             set_shares(event, shares);
             event.took_seconds = took.map(Nanos::as_secs_f64);
         };
@@ -175,7 +181,7 @@ impl Audit {
 
     /// A tenant, by its `name`, has left.
     pub fn left(&self, name: &str, tenant: TenantId, member: &Member, why: Option<&str>) {
-        self.shared.events.publish(|| Event {
+        self.shared.events.publish(|| AuditEvent {
             text: why.map(str::to_owned),
             devices: member.devices.keys().map(ToString::to_string).collect(),
             ..event("left", tenant, Some(member))
@@ -192,16 +198,16 @@ impl Audit {
     pub fn setting_changed(&self, message: &str) {
         tracing::info!("an operator: {message}");
         let text = Some(message.to_owned());
-        self.shared.events.publish(|| Event { kind: "set".into(), text, ..Event::default() });
+        self.shared.events.publish(|| AuditEvent { kind: "set".into(), text, ..AuditEvent::default() });
     }
 
     /// Programs outside of nvshare use so much of the device.
     pub fn external_memory(&self, device: DeviceId, bytes: Bytes) {
-        self.shared.events.publish(|| Event {
+        self.shared.events.publish(|| AuditEvent {
             kind: "outside".into(),
             devices: vec![device.to_string()],
             bytes: Some(bytes.0),
-            ..Event::default()
+            ..AuditEvent::default()
         });
     }
 
@@ -229,19 +235,19 @@ impl Audit {
     }
 }
 
-fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> Event {
-    Event {
+fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> AuditEvent {
+    AuditEvent {
         kind: kind.into(),
         tenant: Some(tenant.0),
         pid: member.map(|member| member.who.pid),
         program: member.map(|member| member.hello.program.clone()),
         container: member.and_then(|member| member.who.shown()),
-        ..Event::default()
+        ..AuditEvent::default()
     }
 }
 
 /// The devices, and the bytes on all of them unless that is everything.
-fn set_shares(event: &mut Event, shares: &[Share]) {
+fn set_shares(event: &mut AuditEvent, shares: &[Share]) {
     event.devices = shares.iter().map(|share| share.device.to_string()).collect();
     let everything = shares.iter().any(|share| share.bytes == Bytes::MAX);
     event.bytes = (!everything && !shares.is_empty()).then(|| total(shares).0);

@@ -7,7 +7,7 @@ use crate::nvml::{Answer, DeviceReport, Inventory};
 use crate::text;
 use nvshare_core::MAX_DEVICES;
 use nvshare_core::event::{Event, TenantId};
-use nvshare_protocol::tenant::{Device, Memory, Released, Share, ToTenant};
+use nvshare_protocol::tenant::{DeviceInfo, MemoryReport, Released, Share, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ type Users = HashMap<DeviceId, Vec<(TenantId, u32)>>;
 
 impl Daemon {
     /// A tenant names a device.
-    pub fn on_device(&mut self, tenant: TenantId, told: Device) {
+    pub fn on_device(&mut self, tenant: TenantId, told: DeviceInfo) {
         let Some(member) = self.members.get(tenant) else { return };
         let owner = member.who.owner();
         let known = member.devices.contains_key(&told.device);
@@ -68,7 +68,7 @@ impl Daemon {
     }
 
     /// The tenant uses the device from now on.
-    fn attach(&mut self, tenant: TenantId, device: DeviceId, memory: Option<Memory>) {
+    fn attach(&mut self, tenant: TenantId, device: DeviceId, memory: Option<MemoryReport>) {
         let Some(capacity) = self.devices.bound(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
@@ -141,14 +141,14 @@ impl Daemon {
     }
 
     /// What a tenant has on a device that is refused to it is remembered; on another, no more than it says that there is.
-    pub fn bound_report(&mut self, tenant: TenantId, told: &Memory) -> Memory {
+    pub fn bound_report(&mut self, tenant: TenantId, told: &MemoryReport) -> MemoryReport {
         let owner = self.members.get(tenant).map(|member| member.who.owner());
         if let Some(owner) = owner {
             self.devices.remember(owner, tenant, told.device, Some(told));
         }
         let most = self.devices.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
         let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
-        Memory { resident, immovable, ..*told }
+        MemoryReport { resident, immovable, ..*told }
     }
 
     /// Tells those who were refused a device, and the log, once.

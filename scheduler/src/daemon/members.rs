@@ -10,7 +10,7 @@ use crate::tenants::permits::Permit;
 use crate::tenants::reservations::Reservation;
 use crate::text;
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::{Hello, Memory};
+use nvshare_protocol::tenant::{Hello, MemoryReport};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -50,7 +50,7 @@ pub struct DeviceUsage {
 
 impl DeviceUsage {
     /// Takes what the tenant tells now, and returns what it told before.
-    pub fn update(&mut self, told: &Memory) -> Self {
+    pub fn update(&mut self, told: &MemoryReport) -> Self {
         std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
     }
 

@@ -8,7 +8,7 @@ use crate::swap::ledger::Ledger;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Core, parse, print, settings, span};
-use nvshare_protocol::control::{DeviceStatus, Quantum, Request, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::control::{DeviceStatus, QuantumSetting, Request, Span, Status, TenantStatus, Trace};
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// What a request comes to.
@@ -32,10 +32,10 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
         Request::Status => Ok(Command::Status),
         Request::Trace => Ok(Command::Trace),
         Request::Events => Err("events are followed on a connection of their own".into()),
-        Request::SetQuantum(Quantum::Auto) => {
+        Request::SetQuantum(QuantumSetting::Auto) => {
             change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
         }
-        Request::SetQuantum(Quantum::Seconds(seconds)) => {
+        Request::SetQuantum(QuantumSetting::Seconds(seconds)) => {
             change(Event::SetQuantum(length(*seconds)?), format!("the quantum is {seconds} s"))
         }
         Request::SetGpuQuantum { gpu, quantum } => set_gpu_quantum(gpu, *quantum, core),
@@ -52,7 +52,7 @@ fn length(seconds: f64) -> Result<Nanos, String> {
     from_seconds(seconds).ok_or_else(|| format!("quantum = {seconds} is not allowed (allowed: {QUANTUM})"))
 }
 
-fn set_gpu_quantum(gpu: &str, quantum: Option<Quantum>, core: &Core) -> Result<Command, String> {
+fn set_gpu_quantum(gpu: &str, quantum: Option<QuantumSetting>, core: &Core) -> Result<Command, String> {
     let known: Vec<DeviceId> = core.snapshot().devices.iter().map(|view| view.id).collect();
     let device = parse::gpu(gpu).filter(|device| known.contains(device)).ok_or_else(|| {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
@@ -61,8 +61,8 @@ fn set_gpu_quantum(gpu: &str, quantum: Option<Quantum>, core: &Core) -> Result<C
     })?;
     let (quantum, word) = match quantum {
         None => (None, "as on the others".into()),
-        Some(Quantum::Auto) => (Some(settings::Quantum::Auto), "auto".into()),
-        Some(Quantum::Seconds(seconds)) => {
+        Some(QuantumSetting::Auto) => (Some(settings::Quantum::Auto), "auto".into()),
+        Some(QuantumSetting::Seconds(seconds)) => {
             (Some(settings::Quantum::Fixed(length(seconds)?)), format!("{seconds} s"))
         }
     };
@@ -115,8 +115,8 @@ impl Report<'_> {
             handovers: view.handovers,
             quantum_seconds: view.quantum.as_secs_f64(),
             own_quantum: view.own_quantum.map(|own| match own {
-                settings::Quantum::Auto => Quantum::Auto,
-                settings::Quantum::Fixed(length) => Quantum::Seconds(length.as_secs_f64()),
+                settings::Quantum::Auto => QuantumSetting::Auto,
+                settings::Quantum::Fixed(length) => QuantumSetting::Seconds(length.as_secs_f64()),
             }),
             fetch_cost_seconds: view.cost.0.as_secs_f64(),
             release_cost_seconds: view.cost.1.as_secs_f64(),

@@ -10,7 +10,7 @@ use super::swap_space;
 use crate::clock::Clock;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
-use crate::settings::Settings;
+use crate::settings::DaemonSettings;
 use crate::swap::ledger::Ledger;
 use crate::tenants::inbound::Inbound;
 use crate::tenants::reservations::Reservations;
@@ -18,7 +18,7 @@ use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::{Core, print};
 use nvshare_protocol::control::{Reply, Request, Status};
-use nvshare_protocol::tenant::{Memory, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const MOVES_SINCE: u32 = 2;
 pub struct Daemon {
     pub clock: Clock,
     pub core: Core,
-    pub settings: Settings,
+    pub settings: DaemonSettings,
     pub members: Members,
     pub devices: Devices,
     pub process_usage: ProcessUsage,
@@ -48,10 +48,10 @@ pub struct Daemon {
 }
 
 /// A tenant has no more than it has reserved: its library would have to be another.
-fn within(told: Memory, limit: Option<Bytes>) -> Memory {
+fn within(told: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
-    let Memory { device, allocated, resident, immovable } = told;
-    Memory {
+    let MemoryReport { device, allocated, resident, immovable } = told;
+    MemoryReport {
         device,
         allocated: allocated.min(most),
         resident: resident.min(most),
@@ -119,7 +119,7 @@ impl Daemon {
     }
 
     /// What a tenant has on a device, as far as it can be so.
-    pub fn on_memory(&mut self, tenant: TenantId, told: Memory) {
+    pub fn on_memory(&mut self, tenant: TenantId, told: MemoryReport) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         if told.immovable == Bytes::ZERO {
             member.reports.nothing_stays(told.device);
@@ -128,7 +128,7 @@ impl Daemon {
         let told = self.bound_report(tenant, &told);
         let enabled = self.core.enabled();
         self.accounts().prefetched(tenant, &told, enabled);
-        let Memory { device, allocated, resident, immovable } = told;
+        let MemoryReport { device, allocated, resident, immovable } = told;
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
     }
 

@@ -17,7 +17,7 @@ use crate::metrics::server::{self, Scrape};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api;
 use crate::rate_limited_log::RateLimitedLog;
-use crate::settings::Settings;
+use crate::settings::DaemonSettings;
 use crate::sockets::{Listening, RuntimeDir, SocketFile};
 use crate::swap::half_of_memory;
 use crate::swap::ledger::Ledger;
@@ -73,7 +73,7 @@ struct Files {
 ///
 /// # Errors
 /// Whatever stands in the way, with its path.
-pub fn open(path: &Path, trace: Option<&Path>, mut settings: Settings) -> Result<Running> {
+pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> Result<Running> {
     let trace = trace.map(TraceFile::open).transpose()?;
     let dir = RuntimeDir::claim(path)?;
     if dir.inherited {
@@ -152,7 +152,7 @@ fn listener(open: Listening) -> Result<(UnixListener, SocketFile)> {
     Ok((UnixListener::from_std(listener).context("a socket cannot be served")?, file))
 }
 
-fn ledger(settings: &Settings, path: &Path, shared: &Arc<Shared>) -> Result<Ledger> {
+fn ledger(settings: &DaemonSettings, path: &Path, shared: &Arc<Shared>) -> Result<Ledger> {
     let (queue, log) = (shared.queue.clone(), Arc::clone(&shared.log));
     let pages = PageAllocator::start(move |said| match said {
         // The loop may be over.

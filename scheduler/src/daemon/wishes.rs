@@ -1,5 +1,5 @@
 //! What a tenant gets of what it wishes for itself.
-use crate::settings::Settings;
+use crate::settings::DaemonSettings;
 use nvshare_core::Priority;
 use nvshare_protocol::tenant::Hello;
 
@@ -15,7 +15,7 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    pub fn of(hello: &Hello, settings: &Settings) -> Self {
+    pub fn of(hello: &Hello, settings: &DaemonSettings) -> Self {
         let (most, highest) = (settings.weight, settings.priority);
         let mut cut = Vec::new();
         let wish = hello.priority.and_then(|n| Priority::ALL.get(n as usize)).copied();
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn nobody_gets_more_than_the_operator_allows() {
-        let settings = Settings::default();
+        let settings = DaemonSettings::default();
         let wishes = Wishes::of(&hello(Some(1000), Some(2)), &settings);
         assert_eq!((wishes.weight, wishes.priority), (Some(1), Some(Priority::Normal)));
         assert_eq!(
@@ -64,7 +64,7 @@ mod tests {
         );
         let modest = Wishes::of(&hello(Some(1), Some(0)), &settings);
         assert_eq!((modest.priority, modest.cut), (Some(Priority::Low), Vec::new()));
-        let generous = Settings { weight: 5, priority: Priority::High, ..settings };
+        let generous = DaemonSettings { weight: 5, priority: Priority::High, ..settings };
         let wishes = Wishes::of(&hello(Some(3), Some(2)), &generous);
         assert_eq!((wishes.weight, wishes.priority, wishes.cut), (Some(3), Some(Priority::High), Vec::new()));
         assert_eq!(Wishes::of(&hello(None, Some(9)), &generous), Wishes::default(), "no such priority");

@@ -19,7 +19,7 @@ use crate::nvml::Answer;
 use capacity::{Claims, capacity};
 use host::{Host, HostView};
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::{Device, Memory};
+use nvshare_protocol::tenant::{DeviceInfo, MemoryReport};
 use nvshare_protocol::{Bytes, DeviceId};
 use refused::{Claim, Refused};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -62,7 +62,7 @@ pub enum Change {
     /// The device is as large as it is known by now.
     Resized(DeviceId),
     /// The tenant uses the device, and has so much there if it has said so already.
-    Attached(TenantId, DeviceId, Option<Memory>),
+    Attached(TenantId, DeviceId, Option<MemoryReport>),
 }
 
 /// All of them.
@@ -91,7 +91,7 @@ impl Devices {
     }
 
     /// A tenant names a device that it has not named before.
-    pub fn name(&mut self, owner: u64, tenant: TenantId, told: Device) -> Vec<Change> {
+    pub fn name(&mut self, owner: u64, tenant: TenantId, told: DeviceInfo) -> Vec<Change> {
         match self.place(owner, told.device) {
             Ok(charged) => self.admit(
                 owner,
@@ -126,7 +126,7 @@ impl Devices {
     }
 
     fn admit(&mut self, owner: u64, tenant: TenantId, claim: &Claim, charged: Option<u64>) -> Vec<Change> {
-        let Claim { told: Device { device, capacity, name }, memory, .. } = claim;
+        let Claim { told: DeviceInfo { device, capacity, name }, memory, .. } = claim;
         if self.devices.len() >= MOST && !self.devices.contains_key(device) && self.used < self.devices.len()
         {
             self.devices.retain(|_, known| !known.users.is_empty());
@@ -249,7 +249,7 @@ impl Devices {
         owner: u64,
         tenant: TenantId,
         device: DeviceId,
-        memory: Option<&Memory>,
+        memory: Option<&MemoryReport>,
     ) -> bool {
         let claim = self.refused.get_mut(owner, tenant, device);
         claim.map(|claim| claim.memory = memory.copied().or(claim.memory)).is_some()

@@ -1,7 +1,7 @@
 //! Devices that tenants have named and the core was not told of, until it can be.
 use nvshare_core::event::TenantId;
 use nvshare_protocol::DeviceId;
-use nvshare_protocol::tenant::{Device, Memory};
+use nvshare_protocol::tenant::{DeviceInfo, MemoryReport};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of so many refused devices of one tenant there are words; of more there are none.
@@ -21,9 +21,9 @@ pub enum RefusalReason {
 /// One tenant's word for one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    pub told: Device,
+    pub told: DeviceInfo,
     /// What it has there, as it said last.
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryReport>,
     pub why: RefusalReason,
 }
 

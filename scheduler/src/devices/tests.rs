@@ -10,8 +10,8 @@ fn id(n: u64) -> DeviceId {
     DeviceId(id)
 }
 
-fn device(n: u64, capacity: u64) -> Device {
-    Device { device: id(n), capacity: Bytes(capacity), name: format!("GPU {n}") }
+fn device(n: u64, capacity: u64) -> DeviceInfo {
+    DeviceInfo { device: id(n), capacity: Bytes(capacity), name: format!("GPU {n}") }
 }
 
 fn tenant(n: u64) -> TenantId {
@@ -89,7 +89,7 @@ fn an_unknown_device_waits_with_its_memory_until_it_is_known() {
     assert_eq!(machine.name(ANN, tenant(1), device(2, 50)), []);
     assert_eq!(machine.words(), [(tenant(1), id(2), RefusalReason::Unknown)]);
     assert_eq!(machine.words(), [], "once");
-    let memory = Memory { device: id(2), allocated: Bytes(5), resident: Bytes(5), immovable: Bytes(0) };
+    let memory = MemoryReport { device: id(2), allocated: Bytes(5), resident: Bytes(5), immovable: Bytes(0) };
     assert!(machine.remember(ANN, tenant(1), id(2), Some(&memory)));
     assert!(machine.remember(ANN, tenant(1), id(2), None));
     assert_eq!(machine.refused(ANN, tenant(1)), 1);

@@ -1,7 +1,7 @@
 //! An operator that follows what happens: one event a line, until it closes the connection.
 use super::write;
 use crate::event_bus::EventBus;
-use nvshare_protocol::control::{Event, Reply};
+use nvshare_protocol::control::{AuditEvent, Reply};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -38,15 +38,15 @@ async fn closed(from: &mut ReadHalf<'_>) {
 }
 
 /// Until the follower reads nothing for too long.
-async fn pass_on(mut events: Receiver<Arc<Event>>, to: &mut WriteHalf<'_>) {
+async fn pass_on(mut events: Receiver<Arc<AuditEvent>>, to: &mut WriteHalf<'_>) {
     let mut reply = Reply::Done { message: "following".into() };
     while write(to, &reply).await {
         reply = match events.recv().await {
             Ok(event) => Reply::Event(Arc::unwrap_or_clone(event)),
-            Err(RecvError::Lagged(missed)) => Reply::Event(Event {
+            Err(RecvError::Lagged(missed)) => Reply::Event(AuditEvent {
                 kind: "missed".into(),
                 text: Some(format!("{missed} events, because they were not read in time")),
-                ..Event::default()
+                ..AuditEvent::default()
             }),
             Err(RecvError::Closed) => return,
         };

@@ -1,6 +1,6 @@
 //! The configuration file and the flags that override it.
 use super::table::{TABLE, find};
-use super::{Settings, Wrong, gpus};
+use super::{DaemonSettings, Wrong, gpus};
 use std::io;
 use std::path::Path;
 use toml::{Table, Value};
@@ -28,8 +28,8 @@ pub fn source(named: Option<&Path>) -> Result<Option<String>, Wrong> {
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
-pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<Settings, Wrong> {
-    let mut settings = Settings::default();
+pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<DaemonSettings, Wrong> {
+    let mut settings = DaemonSettings::default();
     let mut wrong = Vec::new();
     match text.parse::<Table>() {
         Ok(document) => read(&mut settings, &document, file, &mut wrong),
@@ -49,7 +49,7 @@ pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<Settings, Wron
     if wrong.is_empty() { Ok(settings) } else { Err(Wrong(wrong)) }
 }
 
-fn read(settings: &mut Settings, document: &Table, file: &str, wrong: &mut Vec<String>) {
+fn read(settings: &mut DaemonSettings, document: &Table, file: &str, wrong: &mut Vec<String>) {
     for (section, entries) in document {
         if section == RUNTIME_SECTION {
             continue;
@@ -112,18 +112,18 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back() {
-        let printed = Settings::default().print();
-        assert_eq!(load(&printed, "x", &[]).unwrap(), Settings::default());
+        let printed = DaemonSettings::default().print();
+        assert_eq!(load(&printed, "x", &[]).unwrap(), DaemonSettings::default());
     }
 
     #[test]
     fn the_sample_is_the_default_commented_or_not() {
-        assert_eq!(load(&sample(), "x", &[]).unwrap(), Settings::default());
+        assert_eq!(load(&sample(), "x", &[]).unwrap(), DaemonSettings::default());
         let uncommented: String = sample()
             .lines()
             .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
             .fold(String::new(), |text, line| text + line + "\n");
-        assert_eq!(load(&uncommented, "x", &[]).unwrap(), Settings::default());
+        assert_eq!(load(&uncommented, "x", &[]).unwrap(), DaemonSettings::default());
         assert_eq!(
             uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
             TABLE.len()

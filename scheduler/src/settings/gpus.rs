@@ -1,5 +1,5 @@
 //! What holds on one GPU alone: the tables `[gpu."UUID"]`.
-use super::Settings;
+use super::DaemonSettings;
 use super::table::QUANTUM;
 use super::value::{capacity, duration, quoted, seconds, whole_size};
 use nvshare_core::parse;
@@ -42,7 +42,7 @@ pub fn show(quantum: Quantum) -> String {
 }
 
 /// Takes the tables, and says what is wrong with them.
-pub fn read(settings: &mut Settings, tables: &Table, file: &str, wrong: &mut Vec<String>) {
+pub fn read(settings: &mut DaemonSettings, tables: &Table, file: &str, wrong: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for (uuid, entries) in tables {
         let Some(device) = parse::gpu(uuid) else {
@@ -68,7 +68,7 @@ pub fn read(settings: &mut Settings, tables: &Table, file: &str, wrong: &mut Vec
 }
 
 /// Takes one entry, or says what is wrong with it.
-fn set(settings: &mut Settings, device: DeviceId, key: &str, value: &Value) -> Result<(), String> {
+fn set(settings: &mut DaemonSettings, device: DeviceId, key: &str, value: &Value) -> Result<(), String> {
     let allowed = |allowed| format!("{key} = {value} is not allowed (allowed: {allowed})");
     match key {
         "quantum" => {
@@ -85,7 +85,7 @@ fn set(settings: &mut Settings, device: DeviceId, key: &str, value: &Value) -> R
 }
 
 /// The tables in force.
-pub fn print(settings: &Settings) -> String {
+pub fn print(settings: &DaemonSettings) -> String {
     let (quanta, capacities) = (&settings.core.quanta, &settings.capacities);
     let devices: BTreeSet<DeviceId> = quanta.keys().chain(capacities.keys()).copied().collect();
     let table = |device: DeviceId| {

@@ -20,7 +20,7 @@ use std::fmt;
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct DaemonSettings {
     /// The rules of the game.
     pub core: nvshare_core::Settings,
     /// Whether turns are taken from the start.
@@ -54,7 +54,7 @@ pub struct Settings {
     pub metrics: Option<Address>,
 }
 
-impl Default for Settings {
+impl Default for DaemonSettings {
     fn default() -> Self {
         Self {
             core: nvshare_core::Settings {
@@ -99,7 +99,7 @@ impl fmt::Display for Wrong {
 }
 impl std::error::Error for Wrong {}
 
-impl Settings {
+impl DaemonSettings {
     /// The effective settings as a configuration file.
     #[must_use]
     pub fn print(&self) -> String {
@@ -110,7 +110,7 @@ impl Settings {
 /// The file that is shipped: every setting with its meaning, what is allowed and its default.
 #[must_use]
 pub fn sample() -> String {
-    let defaults = Settings::default();
+    let defaults = DaemonSettings::default();
     let head = "# The settings of nvshare-scheduler. What is commented out is the default.\n\
                 # `nvshare-scheduler --check` tells whether this file is right.\n\n";
     let body = sections(|row| {

@@ -1,5 +1,5 @@
 //! Every setting of the daemon.
-use super::Settings;
+use super::DaemonSettings;
 use super::value::{
     address, boolean, budget, ceiling, count, duration, fails, library, limit, mode, name, octal, percent,
     priority, quoted, seconds, show_address, show_ceiling, show_limit, show_name, show_percent, size,
@@ -18,9 +18,9 @@ pub struct Setting {
     /// What it may be, for errors.
     pub allowed: &'static str,
     /// Takes a value that is allowed; none: it is not.
-    pub set: fn(&mut Settings, &Value) -> Option<()>,
+    pub set: fn(&mut DaemonSettings, &Value) -> Option<()>,
     /// The value in force, as TOML.
-    pub show: fn(&Settings) -> String,
+    pub show: fn(&DaemonSettings) -> String,
 }
 
 const SECONDS: &str = "a number of seconds from 0.001 to 86400";
@@ -36,7 +36,7 @@ fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     Some(())
 }
 
-fn quantum(settings: &mut Settings, value: &Value) -> Option<()> {
+fn quantum(settings: &mut DaemonSettings, value: &Value) -> Option<()> {
     settings.core.auto = value.as_str() == Some("auto");
     if settings.core.auto { Some(()) } else { put(&mut settings.core.quantum, duration(value)) }
 }

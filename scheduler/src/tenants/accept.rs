@@ -5,7 +5,7 @@ use super::shared::Shared;
 use crate::identity::Identity;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
-use nvshare_protocol::control::Event;
+use nvshare_protocol::control::AuditEvent;
 use nvshare_protocol::frame;
 use nvshare_protocol::tenant::{NoPlace, ToTenant};
 use std::fs::File;
@@ -80,12 +80,12 @@ fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
         Err(reached) => {
             let why = reached.to_string();
             no_place(&stream, &why, shared.full_fails);
-            shared.events.publish(|| Event {
+            shared.events.publish(|| AuditEvent {
                 kind: "refused".into(),
                 pid: Some(who.pid),
                 container: who.shown(),
                 text: Some(why.clone()),
-                ..Event::default()
+                ..AuditEvent::default()
             });
             shared.log.warn_of(&who, &format!("refused {who}: {why}"));
         }

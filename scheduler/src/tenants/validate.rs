@@ -1,6 +1,6 @@
 //! What a tenant may say. What passes here cannot harm the core, the log or a terminal.
 use crate::text::clean;
-use nvshare_protocol::tenant::{Device, Hello, Memory, ToScheduler};
+use nvshare_protocol::tenant::{DeviceInfo, Hello, MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::fmt;
 
@@ -78,17 +78,17 @@ pub fn message(message: ToScheduler) -> Result<ToScheduler, Violation> {
     })
 }
 
-fn device(told: Device) -> Result<Device, Violation> {
+fn device(told: DeviceInfo) -> Result<DeviceInfo, Violation> {
     if told.capacity == Bytes::ZERO || told.capacity > MOST {
         return Err(Violation::Capacity { device: told.device, capacity: told.capacity });
     }
-    Ok(Device { name: clean(&told.name, DEVICE_NAME), ..told })
+    Ok(DeviceInfo { name: clean(&told.name, DEVICE_NAME), ..told })
 }
 
-fn memory(told: Memory) -> Memory {
+fn memory(told: MemoryReport) -> MemoryReport {
     let allocated = told.allocated.min(MOST);
     let part = |bytes: Bytes| bytes.min(allocated);
-    Memory { allocated, resident: part(told.resident), immovable: part(told.immovable), ..told }
+    MemoryReport { allocated, resident: part(told.resident), immovable: part(told.immovable), ..told }
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(message(ToScheduler::Hello(a_hello())), Err(Violation::SecondHello));
         for capacity in [0, u64::MAX] {
             let device =
-                Device { device: DeviceId::default(), capacity: Bytes(capacity), name: String::new() };
+                DeviceInfo { device: DeviceId::default(), capacity: Bytes(capacity), name: String::new() };
             let refused = message(ToScheduler::Device(device));
             assert!(matches!(refused, Err(Violation::Capacity { .. })), "{refused:?}");
         }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_part_is_no_more_than_the_whole() {
-        let told = Memory {
+        let told = MemoryReport {
             device: DeviceId::default(),
             allocated: Bytes(5),
             resident: Bytes(9),

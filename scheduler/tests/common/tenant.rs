@@ -25,8 +25,8 @@ pub fn hello(program: &str) -> Hello {
 }
 
 /// A card of 16 GiB.
-pub fn device(device: DeviceId) -> Device {
-    Device { device, capacity: Bytes(16 << 30), name: "Test Card".into() }
+pub fn device(device: DeviceId) -> DeviceInfo {
+    DeviceInfo { device, capacity: Bytes(16 << 30), name: "Test Card".into() }
 }
 
 pub struct Tenant {
@@ -114,7 +114,12 @@ impl Tenant {
 
     /// What it has on the card that it uses.
     pub fn tells(&mut self, allocated: Bytes, resident: Bytes) {
-        self.say(&ToScheduler::Memory(Memory { device: GPU, allocated, resident, immovable: Bytes(0) }));
+        self.say(&ToScheduler::Memory(MemoryReport {
+            device: GPU,
+            allocated,
+            resident,
+            immovable: Bytes(0),
+        }));
     }
 
     pub fn say(&mut self, message: &ToScheduler) {

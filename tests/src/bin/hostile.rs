@@ -159,7 +159,7 @@ impl Liar {
         let share = Share { device, bytes: self.dice.bytes() };
         let some_time = Nanos(self.dice.roll(u64::MAX));
         match self.dice.roll(13) {
-            0 => ToScheduler::Device(Device {
+            0 => ToScheduler::Device(DeviceInfo {
                 device,
                 capacity: Bytes(1 + self.dice.bytes().0 % (1 << 46)),
                 name: "NVIDIA H200".into(),
@@ -167,7 +167,7 @@ impl Liar {
             1..=3 => {
                 let (allocated, resident, immovable) =
                     (self.dice.bytes(), self.dice.bytes(), self.dice.bytes());
-                ToScheduler::Memory(Memory { device, allocated, resident, immovable })
+                ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable })
             }
             4 | 5 => ToScheduler::Request,
             6 => ToScheduler::Ready(Ready { lease, fetched: vec![share], took: some_time }),

@@ -1,6 +1,6 @@
 //! What the scheduler tells of what happens, as `nvsharectl events` reads it.
 use anyhow::{Context as _, Result, bail, ensure};
-use nvshare_protocol::control::{Event, Reply, Request};
+use nvshare_protocol::control::{AuditEvent, Reply, Request};
 use nvshare_protocol::paths;
 use nvshare_tests::world::World;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// One scheduler's events, until it ends.
 pub struct Watch {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<AuditEvent>,
     /// The last word about each process, but for those that say nothing about its turn.
     last: HashMap<u32, String>,
 }
@@ -36,7 +36,7 @@ impl Watch {
         Ok(Self { events, last: HashMap::new() })
     }
 
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &AuditEvent) {
         if let Some(pid) = event.pid.filter(|_| !matches!(event.kind.as_str(), "report" | "left" | "device"))
         {
             self.last.insert(pid, event.kind.clone());

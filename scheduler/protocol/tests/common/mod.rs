@@ -34,8 +34,12 @@ pub fn hello_2() -> Hello {
 pub fn to_scheduler() -> Vec<ToScheduler> {
     vec![
         ToScheduler::Hello(hello()),
-        ToScheduler::Device(Device { device: GPU, capacity: Bytes(16 << 30), name: "NVIDIA H200".into() }),
-        ToScheduler::Memory(Memory {
+        ToScheduler::Device(DeviceInfo {
+            device: GPU,
+            capacity: Bytes(16 << 30),
+            name: "NVIDIA H200".into(),
+        }),
+        ToScheduler::Memory(MemoryReport {
             device: GPU,
             allocated: Bytes(12 << 30),
             resident: Bytes(2 << 20),

@@ -1,6 +1,6 @@
 //! The operators' socket, both ways.
 use nvshare_core::{parse, print};
-use nvshare_protocol::control::{Quantum, Reply, Request};
+use nvshare_protocol::control::{QuantumSetting, Reply, Request};
 use nvshare_scheduler::cli::table;
 use nvshare_scheduler::settings::from_seconds;
 
@@ -9,8 +9,8 @@ use nvshare_scheduler::settings::from_seconds;
 pub fn request(bytes: &[u8]) {
     let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
     match &request {
-        Request::SetQuantum(Quantum::Seconds(seconds))
-        | Request::SetGpuQuantum { quantum: Some(Quantum::Seconds(seconds)), .. } => {
+        Request::SetQuantum(QuantumSetting::Seconds(seconds))
+        | Request::SetGpuQuantum { quantum: Some(QuantumSetting::Seconds(seconds)), .. } => {
             match from_seconds(*seconds) {
                 Some(quantum) => assert!((0.001..=86_400.0).contains(&quantum.as_secs_f64())),
                 None => return,
@@ -22,8 +22,8 @@ pub fn request(bytes: &[u8]) {
             }
         }
         Request::Status
-        | Request::SetQuantum(Quantum::Auto)
-        | Request::SetGpuQuantum { quantum: None | Some(Quantum::Auto), .. }
+        | Request::SetQuantum(QuantumSetting::Auto)
+        | Request::SetGpuQuantum { quantum: None | Some(QuantumSetting::Auto), .. }
         | Request::On
         | Request::Off
         | Request::Trace
