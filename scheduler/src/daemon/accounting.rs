@@ -10,7 +10,7 @@ use nvshare_protocol::tenant::{MemoryReport, Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
-/// Questions within this time get the same answer: whoever asks without pause does not keep the loop busy.
+/// Scrapes within this time get the same text, so that frequent ones do not keep the loop busy.
 const FRESH: Nanos = Nanos::from_millis(100);
 
 /// The counts of tenants and of devices.
@@ -39,8 +39,8 @@ impl Accounts<'_> {
         self.moved(tenant, shares, |bytes| Moved { into: Bytes::ZERO, out: bytes });
     }
 
-    /// What a tenant brings in ahead of its grant is told only as memory that has become resident, and was not
-    /// allocated meanwhile: its gate is shut, so that nothing else can make it so. `enabled`: turns are taken.
+    /// Counts what a tenant prefetches. It reports that only as memory that has become resident and was not allocated
+    /// meanwhile; while its gate is shut, nothing else makes memory resident. `enabled`: turns are taken.
     pub fn prefetched(&mut self, tenant: TenantId, told: &MemoryReport, enabled: bool) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         let holds = member.holds();
@@ -57,7 +57,7 @@ impl Accounts<'_> {
     fn moved(&mut self, tenant: TenantId, shares: &[Share], way: impl Fn(Bytes) -> Moved) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         for share in shares.iter().filter(|share| member.devices.contains_key(&share.device)) {
-            // A word of the tenant's: it is taken for true as far as it is possible.
+            // The tenant says so: it is believed as far as it is possible.
             let capacity = self.devices.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
             let moved = way(share.bytes.min(capacity));
             member.moved.add(moved);

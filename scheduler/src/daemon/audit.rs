@@ -102,7 +102,7 @@ impl Audit {
         }
     }
 
-    /// What a tenant is told.
+    /// An action of the core, before it is carried out.
     pub fn action(&self, members: &Members, action: &Action) {
         match action {
             Action::Grant { tenant, grant } => {
@@ -166,7 +166,7 @@ impl Audit {
         self.publish(members, "stopped", tenant, |event| event.text = Some(how.into()));
     }
 
-    /// The connection of a tenant is gone whose process lives.
+    /// A tenant has lost its connection, and its process lives.
     pub fn disconnected(&self, members: &Members, tenant: TenantId, why: Option<&str>) {
         let name = members.name(tenant);
         if why.is_none() && members.is_ending(tenant) {
@@ -220,7 +220,7 @@ impl Audit {
         self.moved(members, tenant, "gave the GPU back: moved out", moved, released.evict);
     }
 
-    /// A hand-over that moved nothing is no news.
+    /// A hand-over that moved nothing is told only at level `debug`.
     fn moved(&self, members: &Members, tenant: TenantId, what: &str, moved: Bytes, took: Nanos) {
         let line = || {
             let rate = text::rate(moved, took).map(|rate| format!(" ({rate:.1} GB/s)")).unwrap_or_default();

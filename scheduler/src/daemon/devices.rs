@@ -1,4 +1,5 @@
-//! Devices as tenants name them and as NVML lists them: the core is told what is known, and those concerned what is not.
+//! Devices: tenants name them, and NVML lists them. The core is told what is known of them; tenants and operators are told
+//! which are refused.
 use super::members::DeviceUsage;
 use super::membership::NOTICES_SINCE;
 use super::reactor::Daemon;
@@ -20,14 +21,14 @@ impl Daemon {
         let Some(member) = self.members.get(tenant) else { return };
         let owner = member.who.owner();
         let known = member.devices.contains_key(&told.device);
-        if known || self.devices.remember(owner, tenant, told.device, None) {
+        if known || self.devices.remember_refused(owner, tenant, told.device, None) {
             return;
         }
-        if member.devices.len() + self.devices.refused(owner, tenant) >= MAX_DEVICES {
+        if member.devices.len() + self.devices.refused_count(owner, tenant) >= MAX_DEVICES {
             return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
         }
         let (device, claimed) = (told.device, told.capacity);
-        let changes = self.devices.name(owner, tenant, told);
+        let changes = self.devices.claim(owner, tenant, told);
         self.warn_of_odd_claim(tenant, device, claimed);
         self.apply_changes(changes);
         self.announce_refusals();
@@ -53,7 +54,7 @@ impl Daemon {
         for change in changes {
             match change {
                 Change::Resized(device) => {
-                    if let Some((Bytes(capacity), from)) = self.devices.news(device) {
+                    if let Some((Bytes(capacity), from)) = self.devices.take_size_news(device) {
                         let line = format!("{device} has {capacity} bytes ({})", from.as_str());
                         self.audit.log().info(&line);
                     }
@@ -69,7 +70,7 @@ impl Daemon {
 
     /// The tenant uses the device from now on.
     fn attach(&mut self, tenant: TenantId, device: DeviceId, memory: Option<MemoryReport>) {
-        let Some(capacity) = self.devices.bound(tenant, device) else { return };
+        let Some(capacity) = self.devices.capacity_for(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.devices.insert(device, DeviceUsage::default());
@@ -86,13 +87,13 @@ impl Daemon {
         }
     }
 
-    /// Whether the tenant has named devices that are refused to it: it is not granted the others alone.
+    /// Whether the tenant has named devices that are refused to it. It is granted all of its devices or none.
     pub fn lacks_devices(&self, tenant: TenantId) -> bool {
         let member = self.members.get(tenant);
-        member.is_some_and(|member| self.devices.refused(member.who.owner(), tenant) > 0)
+        member.is_some_and(|member| self.devices.refused_count(member.who.owner(), tenant) > 0)
     }
 
-    /// The tenant asks for its devices: all of them, or none.
+    /// The tenant asks for its devices.
     pub fn on_request(&mut self, tenant: TenantId) {
         let lacks = self.core.enabled() && self.lacks_devices(tenant);
         let Some(member) = self.members.get_mut(tenant) else { return };
@@ -116,7 +117,7 @@ impl Daemon {
         true
     }
 
-    /// NVML takes its time: who has waited for it for long does so no longer.
+    /// Hands those requests to the core that have waited too long for NVML.
     pub fn expire_held_requests(&mut self) {
         self.release_requests(0);
     }
@@ -130,7 +131,7 @@ impl Daemon {
         }
     }
 
-    /// It was granted its devices without one that it has named since it asked.
+    /// Gives a grant back that lacks a device which the tenant has named since it asked.
     pub fn withdraw_grant(&mut self, tenant: TenantId, lease: LeaseId) {
         if let Some(member) = self.members.get_mut(tenant) {
             member.waits_for_devices = true;
@@ -140,11 +141,11 @@ impl Daemon {
         self.apply(Event::Released { tenant, released });
     }
 
-    /// What a tenant has on a device that is refused to it is remembered; on another, no more than it says that there is.
+    /// Bounds a report by what the tenant claims that the device has. A report about a refused device is remembered.
     pub fn bound_report(&mut self, tenant: TenantId, told: &MemoryReport) -> MemoryReport {
         let owner = self.members.get(tenant).map(|member| member.who.owner());
         if let Some(owner) = owner {
-            self.devices.remember(owner, tenant, told.device, Some(told));
+            self.devices.remember_refused(owner, tenant, told.device, Some(told));
         }
         let most = self.devices.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
         let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
@@ -153,7 +154,7 @@ impl Daemon {
 
     /// Tells those who were refused a device, and the log, once.
     fn announce_refusals(&mut self) {
-        for (tenant, device, why) in self.devices.words() {
+        for (tenant, device, why) in self.devices.take_refusals() {
             let why = match why {
                 RefusalReason::Unknown => {
                     format!("{device} is not known to this host; [gpu.\"{device}\"] memory = makes it known")
@@ -188,7 +189,7 @@ impl Daemon {
 
     /// NVML has answered.
     pub fn on_nvml_answer(&mut self, answer: &Answer) {
-        let changes = self.devices.learn(answer);
+        let changes = self.devices.update(answer);
         self.apply_changes(changes);
         self.announce_refusals();
         match answer {
@@ -200,7 +201,7 @@ impl Daemon {
         }
     }
 
-    /// What NVML lists goes to the core, where it is news.
+    /// Tells the core what NVML lists, where it has changed.
     fn on_inventory(&mut self, inventory: &Inventory) {
         let tenants = self.members.all().map(|(_, member)| member.who.pid).collect();
         let mut users = Users::new();
@@ -216,7 +217,7 @@ impl Daemon {
         }
     }
 
-    /// What the processes on a device use goes to the core, where it is news.
+    /// Tells the core what the processes on a device use, where it has changed.
     fn on_processes(&mut self, report: &DeviceReport, users: &[(TenantId, u32)], tenants: &HashSet<u32>) {
         let Some(processes) = &report.processes else { return };
         let listed: HashMap<u32, Bytes> = processes.iter().copied().collect();
@@ -239,7 +240,8 @@ impl Daemon {
         self.apply(Event::Outside { device, bytes });
     }
 
-    /// More is taken of a device than all tenants and NVML tell: contexts of processes, for the most part.
+    /// The driver refused memory to a tenant within its budget: more of the device is used than tenants and NVML report,
+    /// mostly by contexts of processes.
     pub fn on_memory_refused(&mut self, tenant: TenantId, share: Share) {
         let Some(member) = self.members.get(tenant) else { return };
         if !member.devices.contains_key(&share.device) {

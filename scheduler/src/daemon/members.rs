@@ -1,4 +1,4 @@
-//! Who is connected, and the names of those who were.
+//! The tenants, and the names of those that have left.
 use super::liveness::Liveness;
 use super::reports::Reports;
 use crate::identity::Identity;
@@ -20,7 +20,7 @@ pub struct Member {
     pub hello: Hello,
     /// None: its connection is gone, and its process lives.
     outbound: Option<Outbound>,
-    /// Its place, until its process has ended.
+    /// Counts against the limits until its process has ended.
     _permit: Permit,
     pub devices: BTreeMap<DeviceId, DeviceUsage>,
     pub moved: Moved,
@@ -30,7 +30,7 @@ pub struct Member {
     pub swap_refusals: BTreeSet<&'static str>,
     /// The grant whose fetch or release has not been logged: each is logged once.
     lease: Option<(LeaseId, Logged)>,
-    /// It has held since before this daemon.
+    /// It has held its lease since before this daemon.
     resumed: bool,
     /// The core knows that it swaps.
     swaps: bool,
@@ -44,7 +44,7 @@ pub struct Member {
 pub struct DeviceUsage {
     pub allocated: Bytes,
     pub resident: Bytes,
-    /// What the log has said that it lacks there though nobody has told of it.
+    /// How much memory the log has last said to be missing there.
     lacks: Bytes,
 }
 
@@ -54,7 +54,7 @@ impl DeviceUsage {
         std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
     }
 
-    /// Whether what it lacks is news for the log: twice or half as much as the log has said last.
+    /// Whether the log has to say how much is missing: it is twice or half of what it has last said.
     pub fn lacks_so_much_more(&mut self, bytes: Bytes) -> bool {
         let news = self.lacks == Bytes::ZERO || bytes.0 / 2 >= self.lacks.0 || bytes.0 <= self.lacks.0 / 2;
         if news {
@@ -79,17 +79,17 @@ impl Member {
         format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
     }
 
-    /// Whether it can be told anything.
+    /// Whether its connection is open.
     pub fn is_connected(&self) -> bool {
         self.outbound.is_some()
     }
 
-    /// Its connection is closed, when what was said is written.
+    /// Closes its connection, once what was sent is written.
     pub fn disconnect(&mut self) {
         self.outbound = None;
     }
 
-    /// Nothing is said to one whose connection is gone.
+    /// Sends a message, if the connection is open.
     pub fn send(&self, out: impl Into<Outgoing>) {
         if let Some(outbound) = &self.outbound {
             outbound.put(out);
@@ -101,8 +101,7 @@ impl Member {
         self.resumed || self.lease.is_some()
     }
 
-    /// Whether it has become plain that its memory moves by the swap engine: that is what it takes wherever it has the
-    /// choice and swap space is there.
+    /// Whether it is now known to use the swap engine: a library that may choose uses it as soon as it has swap space.
     pub fn begins_to_swap(&mut self, has: Bytes) -> bool {
         let swaps = matches!(self.hello.engine.as_str(), "swap" | "auto") && has > Bytes::ZERO;
         swaps && !std::mem::replace(&mut self.swaps, true)

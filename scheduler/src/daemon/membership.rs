@@ -1,4 +1,4 @@
-//! Tenants come and go: with their connections, and with the processes behind them.
+//! Tenants come and go, with their connections and with their processes.
 use super::members::Member;
 use super::reactor::Daemon;
 use super::swap_space;
@@ -16,18 +16,18 @@ use nvshare_core::{Priority, print};
 use nvshare_protocol::tenant::{Hello, ToTenant, Welcome};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
-/// The first version of the tenants' language in which there is a word for the program's user.
+/// The first version of the protocol with [`ToTenant::Notice`].
 pub const NOTICES_SINCE: u32 = 4;
-/// After a scheduler that has written nothing down, claims are believed for so long.
+/// How long claims of swap space are believed after a scheduler that has left no ledger.
 pub const CLAIMS: Nanos = Nanos::from_millis(10_000);
 
-/// Who is counted together with this tenant: those of its container, or nobody.
+/// The group in which the tenant's time is counted: its container, or the tenant alone.
 fn group(who: &Identity, tenant: TenantId) -> u64 {
     who.container_key().map_or(tenant.0, |key| key.number())
 }
 
 impl Daemon {
-    /// The trace begins with the rules. What the daemon before has handed out is charged to those who live.
+    /// Writes the settings to the trace, and charges what the previous daemon has handed out to processes that live.
     pub fn begin(&mut self, balances: Balances) {
         for (key, bytes) in balances {
             if let Ok(who) = Identity::of_process(key, &self.shared.host) {
@@ -105,7 +105,7 @@ impl Daemon {
         self.audit.publish(&self.members, "joined", tenant, |event| event.text = Some(details.to_owned()));
     }
 
-    /// A process that connects anew is nobody else than before: what it was ends where this begins.
+    /// Removes the earlier connections of a process that connects again.
     fn replace_earlier_connections(&mut self, connected: &Connected) {
         for old in self.members.of_process(connected.who.key()) {
             let Some(member) = self.members.get(old) else { continue };
@@ -117,7 +117,7 @@ impl Daemon {
         }
     }
 
-    /// What it has from a scheduler before this one is known where that wrote it down.
+    /// Charges swap space that the tenant claims to have from the previous scheduler, if that has left no ledger.
     fn accept_claim(&mut self, tenant: TenantId, who: &Identity, claim: Option<Bytes>) {
         let believed = self.claims_until.is_some_and(|until| self.clock.now() < until);
         if let Some(bytes) = claim.filter(|_| believed) {
@@ -128,12 +128,12 @@ impl Daemon {
         }
     }
 
-    /// What tenants may have of a device, where that is set: nobody could ever hold more.
+    /// What tenants may have of a device, where that is set.
     fn usable(&self) -> Option<Bytes> {
         Some(self.core.settings().most).filter(|most| *most < Bytes::MAX)
     }
 
-    /// The process has ended, whoever may have its connection open still.
+    /// The process has ended. Another process may still have its connection open.
     pub fn on_process_ended(&mut self, key: Key) {
         for tenant in self.members.of_process(Some(key)) {
             self.remove(tenant, None);
@@ -142,7 +142,7 @@ impl Daemon {
         self.exits.forget(key);
     }
 
-    /// The connection is gone. What a process that lives has stays with it, and is nobody else's.
+    /// The connection is closed. A process that lives keeps what it has.
     pub fn on_closed(&mut self, tenant: TenantId, why: Option<&str>) {
         let Some(member) = self.members.get(tenant) else { return };
         let has_memory = member.devices.values().any(|usage| usage.allocated > Bytes::ZERO);
@@ -158,7 +158,7 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.disconnect();
         let key = member.who.key();
-        // A process may close connections without end: the last one stands for it.
+        // A process may open and close connections without end: only the last one is kept.
         for other in self.members.of_process(key) {
             if other != tenant && self.members.get(other).is_some_and(|member| !member.is_connected()) {
                 self.remove(other, None);
@@ -179,12 +179,12 @@ impl Daemon {
         self.apply(Event::Left { tenant });
         let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
         self.release_devices(tenant, member.who.owner(), &devices);
-        // That of a process is charged until the process has ended.
+        // What a process has is charged until it has ended.
         self.ledger.close(Holder::Tenant(tenant));
         self.forget_process(&member);
     }
 
-    /// The end of a process is of interest as long as it is a tenant, or has something of ours.
+    /// Stops waiting for the end of a process that is no tenant any more and has no swap space.
     fn forget_process(&mut self, member: &Member) {
         let Some(key) = member.who.key() else { return };
         if self.members.of_process(Some(key)).is_empty()

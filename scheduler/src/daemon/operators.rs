@@ -176,7 +176,7 @@ impl Report<'_> {
     }
 }
 
-/// One that asks for devices of which the core does not know all yet waits.
+/// A tenant waits also while devices that it has named are refused.
 fn state(view: &TenantView, member: &Member) -> &'static str {
     if member.waits_for_devices && view.state == State::Idle {
         State::Waiting.as_str()

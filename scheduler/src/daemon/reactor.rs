@@ -1,4 +1,4 @@
-//! What comes in goes to the core as events; what the core wants is carried out.
+//! Turns messages, polls and operators' requests into events of the core, and carries out its actions.
 use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::exits::ExitWatches;
@@ -22,7 +22,7 @@ use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
-/// The first version of the tenants' language in which memory moves beside turns.
+/// The first version of the protocol with [`ToTenant::Evict`].
 const MOVES_SINCE: u32 = 2;
 
 /// Everything that the loop knows.
@@ -37,7 +37,7 @@ pub struct Daemon {
     pub held_requests: HeldRequests,
     pub nvml: Monitor,
     pub ledger: Ledger,
-    /// Until then, what tenants say that they have of swap space is believed.
+    /// Until then, tenants are believed how much swap space they have.
     pub claims_until: Option<Nanos>,
     pub exits: ExitWatches,
     pub reservations: Reservations,
@@ -47,7 +47,7 @@ pub struct Daemon {
     pub shared: Arc<Shared>,
 }
 
-/// A tenant has no more than it has reserved: its library would have to be another.
+/// Bounds a report by the tenant's reservation: our library never exceeds it.
 fn within(told: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
     let MemoryReport { device, allocated, resident, immovable } = told;
@@ -71,7 +71,7 @@ impl Daemon {
     }
 
     fn on_message(&mut self, tenant: TenantId, message: ToScheduler) {
-        // What was in the queue when the tenant was dismissed.
+        // It was in the queue when the tenant was dismissed.
         if self.members.get(tenant).is_none_or(|member| !member.is_connected()) {
             return;
         }
@@ -118,7 +118,7 @@ impl Daemon {
         self.apply(event);
     }
 
-    /// What a tenant has on a device, as far as it can be so.
+    /// What a tenant has on a device, as far as that is possible.
     pub fn on_memory(&mut self, tenant: TenantId, told: MemoryReport) {
         let Some(member) = self.members.get_mut(tenant) else { return };
         if told.immovable == Bytes::ZERO {
@@ -177,7 +177,7 @@ impl Daemon {
                 action => self.carry_out(action),
             }
         }
-        // Nothing moves where the word for it is not known.
+        // A library that does not know the message moves nothing.
         old.into_iter().for_each(|tenant| self.apply(Event::Evicted { tenant }));
         early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
     }

@@ -2,9 +2,9 @@
 use nvshare_protocol::DeviceId;
 use std::collections::VecDeque;
 
-/// So many are shown at most, the latest.
+/// How many are shown at most: the latest.
 const SHOWN: usize = 8;
-/// So many go into the log, that a tenant cannot fill it.
+/// How many go into the log, so that a tenant cannot fill it.
 const LOGGED: u8 = 16;
 
 #[derive(Debug, Default)]

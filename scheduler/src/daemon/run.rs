@@ -1,4 +1,4 @@
-//! Start, loop, end.
+//! Starts the daemon, runs the loop, ends.
 use super::accounting::Exposition;
 use super::audit::Audit;
 use super::exits::ExitWatches;
@@ -47,8 +47,8 @@ const QUEUE: usize = 1024;
 /// Operators' requests that may wait.
 const ASKED: usize = 16;
 
-/// After another scheduler, nobody is granted a GPU for so long: tenants that hold one since then look for a scheduler
-/// ten times a second.
+/// How long nobody is granted a GPU after another scheduler. Tenants that have held one since then look for a scheduler ten
+/// times a second.
 const GRACE: Nanos = Nanos::from_millis(1_000);
 
 /// A daemon whose sockets are open.

@@ -1,9 +1,9 @@
-//! How large a device is, by the best word that there is for it.
+//! How large a device is, by the best source.
 use nvshare_core::event::TenantId;
 use nvshare_protocol::Bytes;
 use std::collections::BTreeSet;
 
-/// Whose word a device's capacity is, the best first.
+/// The source of a device's capacity, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `[gpu."UUID"] memory`.
@@ -39,7 +39,7 @@ impl Claims {
         self.0.remove(&(capacity, tenant));
     }
 
-    /// The largest one, so that nobody's word makes a device smaller for another.
+    /// The largest claim, so that no claim makes a device smaller for others.
     fn largest(&self) -> Option<Bytes> {
         self.0.last().map(|(capacity, _)| *capacity)
     }
@@ -50,10 +50,10 @@ impl Claims {
     }
 }
 
-/// The capacity to go by; none: nobody says any.
+/// The capacity, and its source; none: no source knows the device.
 ///
-/// CUDA may tell a little less than NVML, so that beside NVML's word the largest claim counts that is at most a tenth
-/// less. One further below is a lie, or of a part of the device, and counts for nobody else.
+/// CUDA may report a little less than NVML. So the largest claim counts that is at most a tenth below NVML's total. A
+/// smaller claim is a lie, or about a part of the device, and counts for its tenant alone.
 pub fn capacity(configured: Option<Bytes>, total: Option<Bytes>, claims: &Claims) -> Option<(Bytes, Source)> {
     if let Some(capacity) = configured {
         return Some((capacity, Source::Configured));

@@ -1,20 +1,20 @@
-//! Which devices there are, as the host knows it: by the configuration and by NVML.
+//! Which devices the host knows, by the configuration and by NVML.
 use crate::nvml::Answer;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 
-/// What the host says of a device.
+/// Whether the host knows a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostView {
     Listed,
-    /// It knows others, and not this one.
+    /// It knows other devices, and not this one.
     NotListed,
-    /// It knows none, or not all.
+    /// It knows no devices, or perhaps not all.
     Undecided,
 }
 
-/// What the host knows. What NVML has said stays while it is closed, until it says something else: a GPU that is divided anew
-/// meanwhile is known with its next answer.
+/// What the host knows. NVML's last answer stays in force while NVML is closed; MIG instances that are made meanwhile are
+/// known with its next answer.
 #[derive(Debug)]
 pub struct Host {
     configured: BTreeMap<DeviceId, Bytes>,
@@ -38,13 +38,13 @@ impl Host {
         Self { configured, listed: if asks { NvmlList::Awaited } else { NvmlList::Nothing } }
     }
 
-    /// Whether NVML has still to say its first word.
+    /// Whether NVML has not answered yet.
     pub fn is_awaited(&self) -> bool {
         self.listed == NvmlList::Awaited
     }
 
-    /// Takes NVML's word; whether it is another than before. What it said of a device and does not say this time stays.
-    pub fn learn(&mut self, answer: &Answer) -> bool {
+    /// Takes NVML's answer, and returns whether it changes anything. What an answer leaves out of a device stays in force.
+    pub fn update(&mut self, answer: &Answer) -> bool {
         let before = self.listed.clone();
         match (answer, &mut self.listed) {
             (Answer::Inventory(new), listed) => {
@@ -65,14 +65,14 @@ impl Host {
         self.listed != before
     }
 
-    /// What it says of the device.
-    pub fn says(&self, device: DeviceId) -> HostView {
+    /// Whether it knows the device.
+    pub fn view(&self, device: DeviceId) -> HostView {
         let listed = matches!(&self.listed, NvmlList::Devices { totals, .. } if totals.contains_key(&device));
-        if listed || self.configured.contains_key(&device) { HostView::Listed } else { self.of_others() }
+        if listed || self.configured.contains_key(&device) { HostView::Listed } else { self.view_of_others() }
     }
 
-    /// What it says of every device that it does not know.
-    pub fn of_others(&self) -> HostView {
+    /// The view of every device that it does not know.
+    pub fn view_of_others(&self) -> HostView {
         match &self.listed {
             NvmlList::Devices { totals, complete } if !totals.is_empty() => {
                 if *complete {
@@ -90,7 +90,7 @@ impl Host {
         self.configured.get(&device).copied()
     }
 
-    /// NVML's word for its memory.
+    /// Its memory, by NVML.
     pub fn total(&self, device: DeviceId) -> Option<Bytes> {
         match &self.listed {
             NvmlList::Devices { totals, .. } => totals.get(&device).copied().flatten(),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn words(host: &Host) -> [HostView; 2] {
-        [host.says(ONE), host.says(TWO)]
+        [host.view(ONE), host.view(TWO)]
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
             (configured, Some(inventory(true, &[(TWO, None)])), [Listed, Listed]),
         ] {
             let mut host = Host::new(configured, true);
-            answer.inspect(|answer| assert!(host.learn(answer)));
+            answer.inspect(|answer| assert!(host.update(answer)));
             assert_eq!(words(&host), expected, "{host:?}");
         }
     }
@@ -146,13 +146,13 @@ mod tests {
     fn what_was_said_of_a_device_stays_until_it_is_gone() {
         let mut host = Host::new(BTreeMap::new(), true);
         assert!(host.is_awaited());
-        assert!(host.learn(&inventory(true, &[(ONE, Some(5)), (TWO, Some(6))])));
-        assert!(!host.learn(&inventory(true, &[(ONE, None), (TWO, Some(6))])), "no news");
-        assert!(!host.learn(&Answer::Unavailable), "it was closed in trouble");
+        assert!(host.update(&inventory(true, &[(ONE, Some(5)), (TWO, Some(6))])));
+        assert!(!host.update(&inventory(true, &[(ONE, None), (TWO, Some(6))])), "no news");
+        assert!(!host.update(&Answer::Unavailable), "it was closed in trouble");
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(6))));
-        assert!(host.learn(&inventory(false, &[(TWO, Some(7))])));
+        assert!(host.update(&inventory(false, &[(TWO, Some(7))])));
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(7))));
-        assert!(host.learn(&inventory(true, &[(TWO, Some(7))])));
+        assert!(host.update(&inventory(true, &[(TWO, Some(7))])));
         assert_eq!(words(&host), [HostView::NotListed, HostView::Listed]);
     }
 }

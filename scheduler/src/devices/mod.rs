@@ -1,10 +1,9 @@
-//! The devices that there are: what they are called, how large they are, who uses them, and which of those that tenants
-//! name are refused to who named them.
+//! The devices: their names, sizes and users, and which of the devices that a tenant names are refused to it.
 //!
-//! A device is described by the host, where the host can: by the configuration, then by NVML. Otherwise those who use it
-//! agree on it. What one tenant says never makes a device smaller for another, and takes nobody else's place: a device that
-//! the host does not know takes one of each owner whose tenants name it, and each owner has some of its own, whatever others
-//! have invented.
+//! The host describes a device where it can: first the configuration, then NVML. Otherwise the tenants that use the device
+//! describe it. No tenant's claim makes a device smaller for another tenant. A device that the host does not know counts
+//! against a limit of each owner whose tenants name it, and part of each owner's limit is its own, so that invented devices
+//! take nothing from others.
 mod capacity;
 mod host;
 mod process_usage;
@@ -24,11 +23,11 @@ use nvshare_protocol::{Bytes, DeviceId};
 use refused::{Claim, Refused};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The most devices that are used at a time, but for those that each owner always has.
+/// The most devices in use at a time, beside those that each owner always has.
 pub const MOST: usize = 4096;
 /// The most devices that one owner's tenants may name where the host does not know them.
 pub const MOST_BY_OWNER: usize = 64;
-/// So many of these an owner has always: no host has more GPUs.
+/// How many of these an owner always has: no host has more GPUs.
 pub const ALWAYS_BY_OWNER: usize = 16;
 
 /// What is known of one device.
@@ -36,13 +35,13 @@ pub const ALWAYS_BY_OWNER: usize = 16;
 pub struct DeviceRecord {
     pub name: String,
     pub capacity: Bytes,
-    /// Whose word the capacity is.
+    /// The source of the capacity.
     pub from: Source,
     /// What has happened on it.
     pub counts: Counts,
     users: BTreeMap<TenantId, User>,
     claims: Claims,
-    /// Whose places it takes; none where the host knows it.
+    /// The owners against whose limits it counts; none where the host knows it.
     charged: BTreeSet<u64>,
     /// What the log says that it has.
     logged: Option<(Bytes, Source)>,
@@ -59,20 +58,20 @@ struct User {
 /// What the core is to be told, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The device is as large as it is known by now.
+    /// The device's size has become known, or another.
     Resized(DeviceId),
-    /// The tenant uses the device, and has so much there if it has said so already.
+    /// The tenant uses the device; its last report about it, if there is one.
     Attached(TenantId, DeviceId, Option<MemoryReport>),
 }
 
-/// All of them.
+/// All devices.
 #[derive(Debug)]
 pub struct Devices {
     host: Host,
     devices: BTreeMap<DeviceId, DeviceRecord>,
     /// How many of them somebody uses.
     used: usize,
-    /// How many places of each owner they take.
+    /// How many devices count against each owner's limit.
     charged: HashMap<u64, usize>,
     refused: Refused,
 }
@@ -91,8 +90,8 @@ impl Devices {
     }
 
     /// A tenant names a device that it has not named before.
-    pub fn name(&mut self, owner: u64, tenant: TenantId, told: DeviceInfo) -> Vec<Change> {
-        match self.place(owner, told.device) {
+    pub fn claim(&mut self, owner: u64, tenant: TenantId, told: DeviceInfo) -> Vec<Change> {
+        match self.admission(owner, told.device) {
             Ok(charged) => self.admit(
                 owner,
                 tenant,
@@ -106,11 +105,11 @@ impl Devices {
         }
     }
 
-    /// Whether the device may be used by a tenant of this owner, and whose place it takes then.
-    fn place(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, RefusalReason> {
+    /// Whether a tenant of this owner may use the device, and against whose limit it counts then.
+    fn admission(&self, owner: u64, device: DeviceId) -> Result<Option<u64>, RefusalReason> {
         let known = self.devices.get(&device);
         let has = self.charged.get(&owner).copied().unwrap_or_default();
-        match self.host.says(device) {
+        match self.host.view(device) {
             HostView::Listed => Ok(None),
             HostView::NotListed => Err(RefusalReason::Unknown),
             HostView::Undecided if known.is_some_and(|known| known.charged.contains(&owner)) => {
@@ -151,7 +150,7 @@ impl Devices {
         }
         known.users.insert(tenant, User { owner, capacity: *capacity });
         known.claims.add(tenant, *capacity);
-        let sized = known.measure(*device, &self.host) || first;
+        let sized = known.resize(*device, &self.host) || first;
         let uses = Change::Attached(tenant, *device, *memory);
         sized.then_some(Change::Resized(*device)).into_iter().chain([uses]).collect()
     }
@@ -164,7 +163,7 @@ impl Devices {
         devices: impl Iterator<Item = DeviceId>,
     ) -> (Vec<Change>, Vec<DeviceId>) {
         let full = self.used >= MOST;
-        let (mut steps, mut unused, mut frees) = (Vec::new(), Vec::new(), false);
+        let (mut changes, mut unused, mut frees) = (Vec::new(), Vec::new(), false);
         self.refused.leave(owner, tenant);
         for device in devices {
             let Some(known) = self.devices.get_mut(&device) else { continue };
@@ -177,48 +176,48 @@ impl Devices {
             if known.users.is_empty() {
                 self.used -= 1;
                 unused.push(device);
-            } else if known.measure(device, &self.host) {
-                steps.push(Change::Resized(device));
+            } else if known.resize(device, &self.host) {
+                changes.push(Change::Resized(device));
             }
         }
-        if self.host.of_others() == HostView::Undecided {
+        if self.host.view_of_others() == HostView::Undecided {
             let freed = frees.then_some(owner).into_iter().collect();
             let waiting = if full && self.used < MOST { self.refused.owners() } else { freed };
-            waiting.into_iter().for_each(|owner| self.retry(owner, &mut steps));
+            waiting.into_iter().for_each(|owner| self.retry(owner, &mut changes));
         }
-        (steps, unused)
+        (changes, unused)
     }
 
     /// Takes the owner's refused claims while there is room for them.
-    fn retry(&mut self, owner: u64, steps: &mut Vec<Change>) {
+    fn retry(&mut self, owner: u64, changes: &mut Vec<Change>) {
         while let Some((tenant, device)) = self.refused.first(owner) {
-            let Ok(charged) = self.place(owner, device) else { return };
+            let Ok(charged) = self.admission(owner, device) else { return };
             let Some(claim) = self.refused.take(owner, tenant, device) else { return };
-            steps.extend(self.admit(owner, tenant, &claim, charged));
+            changes.extend(self.admit(owner, tenant, &claim, charged));
         }
     }
 
     /// NVML has answered.
-    pub fn learn(&mut self, answer: &Answer) -> Vec<Change> {
-        let (mut steps, first) = (Vec::new(), self.host.is_awaited());
-        if !self.host.learn(answer) {
-            return steps;
+    pub fn update(&mut self, answer: &Answer) -> Vec<Change> {
+        let (mut changes, first) = (Vec::new(), self.host.is_awaited());
+        if !self.host.update(answer) {
+            return changes;
         }
         for (device, known) in &mut self.devices {
-            if self.host.says(*device) == HostView::Listed {
+            if self.host.view(*device) == HostView::Listed {
                 let owners = std::mem::take(&mut known.charged);
                 owners.into_iter().for_each(|owner| uncharge(&mut self.charged, owner));
             }
-            // Its first word makes tenants' the only one, if it is none.
-            if !known.users.is_empty() && (known.measure(*device, &self.host) || first) {
-                steps.push(Change::Resized(*device));
+            // Without devices in its first answer, tenants are the only source.
+            if !known.users.is_empty() && (known.resize(*device, &self.host) || first) {
+                changes.push(Change::Resized(*device));
             }
         }
         for (owner, tenant, device) in self.refused.all() {
-            match self.place(owner, device) {
+            match self.admission(owner, device) {
                 Ok(charged) => {
                     let claim = self.refused.take(owner, tenant, device);
-                    steps.extend(
+                    changes.extend(
                         claim.map(|claim| self.admit(owner, tenant, &claim, charged)).unwrap_or_default(),
                     );
                 }
@@ -229,22 +228,22 @@ impl Devices {
                 }
             }
         }
-        steps
+        changes
     }
 
-    /// The refusals of which something is to be said now; not before NVML has had its word.
-    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
-        if self.host.is_awaited() { Vec::new() } else { self.refused.words() }
+    /// The refusals that have to be announced now; none before NVML has answered.
+    pub fn take_refusals(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
+        if self.host.is_awaited() { Vec::new() } else { self.refused.take_unsaid() }
     }
 
     /// How many devices are refused to the tenant.
     #[must_use]
-    pub fn refused(&self, owner: u64, tenant: TenantId) -> usize {
+    pub fn refused_count(&self, owner: u64, tenant: TenantId) -> usize {
         self.refused.count(owner, tenant)
     }
 
-    /// Whether the device is refused to the tenant; what it has there is remembered.
-    pub fn remember(
+    /// Whether the device is refused to the tenant. If so, its report about the device is remembered.
+    pub fn remember_refused(
         &mut self,
         owner: u64,
         tenant: TenantId,
@@ -255,25 +254,24 @@ impl Devices {
         claim.map(|claim| claim.memory = memory.copied().or(claim.memory)).is_some()
     }
 
-    /// What the tenant itself says that the device has.
+    /// The capacity that the tenant claims.
     #[must_use]
     pub fn claimed(&self, tenant: TenantId, device: DeviceId) -> Option<Bytes> {
         self.devices.get(&device)?.users.get(&tenant).map(|user| user.capacity)
     }
 
-    /// What bounds what the tenant is given of the device, and what others may have beside it: its own word, where the others'
-    /// are all that there is, so that no lie of theirs reaches it. The host's word is no lie, and whoever says less than that
-    /// would make others leave for nothing.
+    /// The capacity that counts for this tenant. Where tenants are the only source, it is the tenant's own claim, so that
+    /// others' lies do not reach it. Where the host knows better, it is at least the host's: with a smaller claim, others would
+    /// have to leave for nothing.
     #[must_use]
-    pub fn bound(&self, tenant: TenantId, device: DeviceId) -> Option<Bytes> {
+    pub fn capacity_for(&self, tenant: TenantId, device: DeviceId) -> Option<Bytes> {
         let known = self.devices.get(&device)?;
         let own = known.users.get(&tenant)?.capacity;
         Some(if known.from == Source::Tenants { own } else { own.max(known.capacity) })
     }
 
-    /// How large the device is, and by whose word, if the log has not said so. Tenants' word is none while NVML's is still
-    /// awaited.
-    pub fn news(&mut self, device: DeviceId) -> Option<(Bytes, Source)> {
+    /// The device's capacity and source, if the log has not said them. Tenants' claims are not logged before NVML has answered.
+    pub fn take_size_news(&mut self, device: DeviceId) -> Option<(Bytes, Source)> {
         let awaited = self.host.is_awaited();
         let known =
             self.devices.get_mut(&device).filter(|known| known.from != Source::Tenants || !awaited)?;
@@ -293,8 +291,8 @@ impl Devices {
 }
 
 impl DeviceRecord {
-    /// Whether it is of another size than before, or by another's word, by what is known now.
-    fn measure(&mut self, device: DeviceId, host: &Host) -> bool {
+    /// Takes what is known now, and returns whether size or source have changed.
+    fn resize(&mut self, device: DeviceId, host: &Host) -> bool {
         let decided = capacity(host.configured(device), host.total(device), &self.claims);
         let Some(decided) = decided else { return false };
         let before = (self.capacity, self.from);

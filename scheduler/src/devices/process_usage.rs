@@ -1,4 +1,4 @@
-//! What the driver shows that each tenant's process uses of a device, as far as it is news.
+//! What each tenant's process uses of a device, by NVML, and what of that has changed.
 use nvshare_core::event::TenantId;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::HashMap;
@@ -17,15 +17,15 @@ struct Report {
 }
 
 impl Report {
-    /// That a process is not there is told twice: the first time its context may have been too new.
+    /// The absence of a process is reported twice: at the first time its context may have been too new.
     fn is_whole(self) -> bool {
         self.bytes > Bytes::ZERO || self.times > 1
     }
 }
 
 impl ProcessUsage {
-    /// The tenant uses the device from now on. True: others are shown there, so that it counts as one that is not until it
-    /// is, too.
+    /// The tenant uses the device from now on. Returns whether NVML shows others there: then the tenant's process counts as
+    /// absent until NVML shows it too.
     pub fn attach(&mut self, tenant: TenantId, pid: u32, device: DeviceId) -> bool {
         let Some(reported) = self.reported.get_mut(&device).filter(|_| pid != 0) else { return false };
         let shows = reported.values().any(|report| report.bytes > Bytes::ZERO);
@@ -42,9 +42,9 @@ impl ProcessUsage {
         reported.is_some_and(|report| report.bytes == Bytes::ZERO)
     }
 
-    /// What is another than before, of the `users` of the device with their pids; `listed` is what each process uses. A
-    /// process that is not listed uses nothing, if any of the others is listed; where none is, the pids are those of
-    /// another namespace, or nobody has a context, and nothing can be said.
+    /// What has changed for the `users` of the device, which are given with their pids; `listed` is what each process uses.
+    /// A process that is not listed uses nothing, if another user is listed. If no user is listed, nothing is known: the pids
+    /// are those of another namespace, or nobody has a context.
     pub fn changed(
         &mut self,
         device: DeviceId,

@@ -99,7 +99,7 @@ impl Refused {
     }
 
     /// What is to be said now, once.
-    pub fn words(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
+    pub fn take_unsaid(&mut self) -> Vec<(TenantId, DeviceId, RefusalReason)> {
         let unsaid = std::mem::take(&mut self.unsaid);
         let why = |(owner, tenant, device)| Some((tenant, device, self.get_mut(owner, tenant, device)?.why));
         unsaid.into_iter().filter_map(why).collect()
