@@ -24,7 +24,7 @@ fn what_is_no_message_is_answered_with_the_reason_and_closed() {
         (b"GET / HTTP/1.1\r\n\r\n", "a frame of 542393671 bytes (allowed: 1 to 16384)"),
         (&long, "a frame of 16385 bytes (allowed: 1 to 16384)"),
         (&[0; 8], "a frame of 0 bytes (allowed: 1 to 16384)"),
-        (&[1, 0, 0, 0, 0xff], "a frame that is no message: "),
+        (&[1, 0, 0, 0, 0xff], "a frame that cannot be decoded: "),
     ];
     for (bytes, why) in table {
         let mut tenant = Tenant::silent(&daemon.tenant_socket());

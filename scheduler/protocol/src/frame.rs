@@ -27,7 +27,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length(n) => write!(f, "a frame of {n} bytes (allowed: 1 to {MAX_BODY})"),
-            Self::Body(why) => write!(f, "a frame that is no message: {why}"),
+            Self::Body(why) => write!(f, "a frame that cannot be decoded: {why}"),
         }
     }
 }

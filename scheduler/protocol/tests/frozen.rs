@@ -189,7 +189,7 @@ fn what_is_no_message_breaks_the_stream_and_says_why() {
     minicbor::encode(ToScheduler::Request, &mut body).unwrap();
     body.extend([0, 0]);
     let error = read::<ToScheduler>(&framed(&body)).unwrap_err();
-    assert_eq!(error.to_string(), "a frame that is no message: 2 bytes after its end");
+    assert_eq!(error.to_string(), "a frame that cannot be decoded: 2 bytes after its end");
 }
 
 #[test]
