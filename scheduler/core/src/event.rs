@@ -1,181 +1,179 @@
-//! What the core is told, and what it wants done.
+//! What the core is told, and what it wants done: two tables. A row says the word in the trace, the name, the fields, and
+//! for an event the function that handles it and what that works on. Everything else follows from them: the enums below,
+//! how they are printed and read back, and the dispatch in [`crate::engine::dispatch`].
+//!
+//! To add an event, add a row here and write its handler. A field of a new type needs a line in `trace/field.rs`.
 pub use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
+pub use crate::model::settings::EvictMode;
 use crate::model::settings::Quantum;
+use crate::trace::field::{Fault, Field, Fields};
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
-/// What happened. Spurious and repeated events change nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A connection said hello. `holds`: it is running GPU work now.
-    Joined {
-        tenant: TenantId,
-        holds: bool,
-    },
-    /// The process is gone, and all that it had with it.
-    Left {
-        tenant: TenantId,
-    },
-    /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything. From then on,
-    /// until [`Event::Left`].
-    Disconnected {
-        tenant: TenantId,
-    },
-    /// The process is stopped (SIGSTOP, a frozen container) and can do nothing it is asked for, or goes on.
-    Stopped {
-        tenant: TenantId,
-        stopped: bool,
-    },
-    /// Whose tenant it is: those of one owner are served in turn with those of others, however many they are. To be told
-    /// before it requests; of its own otherwise.
-    Owner {
-        tenant: TenantId,
-        owner: u64,
-    },
-    /// The tenant uses this device from now on, and says that it is so large.
-    Device {
-        tenant: TenantId,
-        device: DeviceId,
-        capacity: Bytes,
-    },
-    /// How large the device is, by better knowledge than the first tenant's word.
-    Capacity {
-        device: DeviceId,
-        capacity: Bytes,
-    },
-    /// What the driver shows that the tenant's process uses of the device, its contexts included.
-    Seen {
-        tenant: TenantId,
-        device: DeviceId,
-        bytes: Bytes,
-    },
-    Memory {
-        tenant: TenantId,
-        device: DeviceId,
-        allocated: Bytes,
-        resident: Bytes,
-        immovable: Bytes,
-    },
-    Requested {
-        tenant: TenantId,
-    },
-    Ready {
-        tenant: TenantId,
-        ready: Ready,
-    },
-    Released {
-        tenant: TenantId,
-        released: Released,
-    },
-    DrainCancelled {
-        tenant: TenantId,
-        lease: LeaseId,
-    },
-    /// The holder has nothing to do: its turn is over as soon as somebody waits for one of its devices.
-    /// Withdrawn by the tenant's next message about this lease or its next grant; without anybody
-    /// waiting it changes nothing.
-    Idle {
-        tenant: TenantId,
-        lease: LeaseId,
-    },
-    /// What it was asked to move out beside its turns has gone, as far as it could.
-    Evicted {
-        tenant: TenantId,
-    },
-    /// Its turns last so many times as long as those of others. 1 to [`crate::model::settings::MAX_WEIGHT`].
-    Weight {
-        tenant: TenantId,
-        weight: u32,
-    },
-    Priority {
-        tenant: TenantId,
-        priority: Priority,
-    },
-    /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the same
-    /// group. To be told before it names a device.
-    TimeShare {
-        tenant: TenantId,
-        group: u64,
-        percent: u32,
-    },
-    /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
-    /// is there. From then on, for good.
-    Swaps {
-        tenant: TenantId,
-    },
-    /// What programs outside of nvshare use of the device.
-    Outside {
-        device: DeviceId,
-        bytes: Bytes,
-    },
-    /// The driver refused the tenant physical memory of at least so many bytes, though it is within its budget.
-    MemoryRefused {
-        tenant: TenantId,
-        device: DeviceId,
-        bytes: Bytes,
-    },
-    SetQuantum(Nanos),
-    SetAuto,
-    /// What holds on this device alone; none: what holds on the others.
-    SetDeviceQuantum {
-        device: DeviceId,
-        quantum: Option<Quantum>,
-    },
-    SetEvict(EvictMode),
-    SetEnabled(bool),
-    /// Time has passed; deadlines may be due.
-    Tick,
+macro_rules! event_table {
+    ($with:ident) => {
+        $with! {
+            /// A connection said hello. `holds`: it is running GPU work now.
+            "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
+            /// The process is gone, and all that it had with it.
+            "left" Left { tenant: TenantId } => membership::on_left(engine);
+            /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything. From then on,
+            /// until [`Event::Left`].
+            "disconnected" Disconnected { tenant: TenantId } => membership::on_disconnected(engine);
+            /// The process is stopped (SIGSTOP, a frozen container) and can do nothing it is asked for, or goes on.
+            "stopped" Stopped { tenant: TenantId, stopped: bool } => membership::on_stopped(model);
+            /// Whose tenant it is: those of one owner are served in turn with those of others, however many they are. To be told
+            /// before it requests; of its own otherwise.
+            "owner" Owner { tenant: TenantId, owner: u64 } => rounds::on_owner(model);
+            /// The tenant uses this device from now on, and says that it is so large.
+            "device" Device { tenant: TenantId, device: DeviceId, capacity: Bytes } => membership::on_device(engine);
+            /// How large the device is, by better knowledge than the first tenant's word.
+            "capacity" Capacity { device: DeviceId, capacity: Bytes } => reports::on_capacity(engine);
+            /// What the driver shows that the tenant's process uses of the device, its contexts included.
+            "seen" Seen { tenant: TenantId, device: DeviceId, bytes: Bytes } => reports::on_seen(model);
+            /// What the tenant has on the device, by its own word.
+            "memory" Memory { tenant: TenantId, device: DeviceId, allocated: Bytes, resident: Bytes, immovable: Bytes } => reports::on_memory(engine);
+            /// The tenant has work: it wants a turn, or another one, or goes on with this one.
+            "requested" Requested { tenant: TenantId } => requests::on_requested(model);
+            /// The memory of a tenant that was granted its devices is there.
+            "ready" Ready { tenant: TenantId, ready: Ready } => replies::on_ready(engine);
+            /// The tenant has given its devices back.
+            "released" Released { tenant: TenantId, released: Released } => replies::on_released(engine);
+            /// The tenant's work does not end in time: it goes on, and keeps its devices.
+            "drain-cancelled" DrainCancelled { tenant: TenantId, lease: LeaseId } => replies::on_drain_cancelled(engine);
+            /// The holder has nothing to do: its turn is over as soon as somebody waits for one of its devices.
+            /// Withdrawn by the tenant's next message about this lease or its next grant; without anybody
+            /// waiting it changes nothing.
+            "idle" Idle { tenant: TenantId, lease: LeaseId } => replies::on_idle(model);
+            /// What it was asked to move out beside its turns has gone, as far as it could.
+            "evicted" Evicted { tenant: TenantId } => migration::end_eviction(model);
+            /// Its turns last so many times as long as those of others. 1 to [`crate::model::settings::MAX_WEIGHT`].
+            "weight" Weight { tenant: TenantId, weight: u32 } => operator::on_weight(model);
+            /// Whose work comes first.
+            "priority" Priority { tenant: TenantId, priority: Priority } => operator::on_priority(model);
+            /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the same
+            /// group. To be told before it names a device.
+            "time-share" TimeShare { tenant: TenantId, group: u64, percent: u32 } => throttle::on_time_share(engine);
+            /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
+            /// is there. From then on, for good.
+            "swaps" Swaps { tenant: TenantId } => membership::on_swaps(model);
+            /// What programs outside of nvshare use of the device.
+            "outside" Outside { device: DeviceId, bytes: Bytes } => reports::on_external(engine);
+            /// The driver refused the tenant physical memory of at least so many bytes, though it is within its budget.
+            "memory-refused" MemoryRefused { tenant: TenantId, device: DeviceId, bytes: Bytes } => refusals::on_memory_refused(engine);
+            /// How long turns last where nothing else is said.
+            "set-quantum" SetQuantum { quantum: Nanos } => operator::on_set_quantum(model);
+            /// Turns last as what hand-overs cost says, where nothing else is said.
+            "set-auto" SetAuto => operator::on_set_auto(model);
+            /// What holds on this device alone; none: what holds on the others.
+            "set-device-quantum" SetDeviceQuantum { device: DeviceId, quantum: Option<Quantum> } => operator::on_set_device_quantum(model);
+            /// What tenants that lose their turns move out.
+            "set-evict" SetEvict { evict: EvictMode } => operator::on_set_evict(engine);
+            /// Switched off, nobody holds and nobody waits.
+            "set-enabled" SetEnabled { enabled: bool } => operator::on_set_enabled(engine);
+            /// Time has passed; deadlines may be due.
+            "tick" Tick => schedule::on_tick(model);
+        }
+    };
+}
+pub(crate) use event_table;
+
+/// The enum, and how it is written and read.
+macro_rules! define_events {
+    ($(
+        $(#[$doc:meta])*
+        $word:literal $name:ident $({ $($field:ident: $type:ty),* })? => $module:ident::$handler:ident($on:ident);
+    )*) => {
+        /// What happened. Spurious and repeated events change nothing.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $name $({ $($field: $type),* })?,)*
+        }
+
+        impl Event {
+            /// Its word and its fields, as they stand in the trace.
+            pub(crate) fn write(&self, line: &mut String) {
+                match self {
+                    $(Self::$name { $($($field),*)? } => {
+                        line.push_str($word);
+                        $($(Field::write($field, stringify!($field), line);)*)?
+                    })*
+                }
+            }
+
+            /// The event of that word with these fields.
+            pub(crate) fn read(word: &str, fields: &mut Fields<'_>) -> Result<Self, Fault> {
+                match word {
+                    $($word => Ok(Self::$name {
+                        $($($field: Field::read(stringify!($field), fields)?),*)?
+                    }),)*
+                    _ => Err(Fault(format!("`{word}` is no event"))),
+                }
+            }
+        }
+    };
+}
+event_table!(define_events);
+
+/// The name of a field in the trace, where that is another.
+macro_rules! key {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
 }
 
-/// What to do about it, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    Grant {
-        tenant: TenantId,
-        grant: Grant,
-    },
-    Revoke {
-        tenant: TenantId,
-        revoke: Revoke,
-    },
+/// The enum, and how it is written.
+macro_rules! define_actions {
+    ($(
+        $(#[$doc:meta])*
+        $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* };
+    )*) => {
+        /// What to do about it, in this order.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name { $($field: $type),* },)*
+        }
+
+        impl Action {
+            /// Its word and its fields, as they stand in the trace.
+            pub(crate) fn write(&self, line: &mut String) {
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        line.push_str($word);
+                        $(Field::write($field, key!($field $($key)?), line);)*
+                    })*
+                }
+            }
+        }
+    };
+}
+
+define_actions! {
+    /// All its devices are the tenant's.
+    "grant" Grant { tenant: TenantId, grant: Grant };
+    /// The tenant is to give its devices back.
+    "revoke" Revoke { tenant: TenantId, revoke: Revoke };
     /// It does not hold: so much of what it left has to move out now.
-    Evict {
-        tenant: TenantId,
-        shares: Vec<Share>,
-    },
+    "evict" Evict { tenant: TenantId, shares = "bytes": Vec<Share> };
     /// So much may be resident: ahead of its grant, or because its budget has grown.
-    Fetch {
-        tenant: TenantId,
-        shares: Vec<Share>,
-    },
-    Contended {
-        tenant: TenantId,
-        contended: bool,
-    },
-    Enabled {
-        tenant: TenantId,
-        enabled: bool,
-    },
+    "fetch" Fetch { tenant: TenantId, shares = "budget": Vec<Share> };
+    /// Whether the holder may have to leave at any time.
+    "contended" Contended { tenant: TenantId, contended: bool };
+    /// The scheduler was switched on or off.
+    "enabled" Enabled { tenant: TenantId, enabled: bool };
     /// For an operator, once between two grants: the tenant waits aside, for beside what these keep there is not as much
-    /// as it has on the device. The largest first, at most three.
-    NoRoom {
-        tenant: TenantId,
-        device: DeviceId,
-        wants: Bytes,
-        /// What there is for tenants.
-        usable: Bytes,
-        kept: Vec<(TenantId, Bytes)>,
-    },
+    /// as it has on the device. The largest first, at most three. `usable`: what there is for tenants.
+    "no-room" NoRoom { tenant: TenantId, device: DeviceId, wants: Bytes, usable: Bytes, kept: Vec<(TenantId, Bytes)> };
     /// The tenant did not answer a revocation in time, or could not drain: it lost its turn, and
     /// the others go on beside it.
-    Stuck {
-        tenant: TenantId,
-        lease: LeaseId,
-        why: Stuck,
-    },
+    "stuck" Stuck { tenant: TenantId, lease: LeaseId, why: Stuck };
 }
 
+/// Why a tenant lost its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stuck {
     /// It did not answer a revocation in time.
@@ -188,13 +186,16 @@ pub enum Stuck {
     Stopped,
 }
 
-/// What a tenant that loses its turn has to move out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EvictMode {
-    /// What the next one lacks.
-    #[default]
-    Pressure,
-    Always,
-    /// Nothing that the driver can move; otherwise as [`Self::Pressure`].
-    Never,
+impl Stuck {
+    pub(crate) const ALL: [Self; 4] = [Self::NoAnswer, Self::CannotDrain, Self::Silent, Self::Stopped];
+
+    /// Its word in the trace.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no-answer",
+            Self::CannotDrain => "cannot-drain",
+            Self::Silent => "silent",
+            Self::Stopped => "stopped",
+        }
+    }
 }

@@ -82,9 +82,7 @@ pub use trace::replay::{Unreadable, replay};
 pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 
 use engine::state::Engine;
-use engine::{
-    membership, migration, operator, refusals, replies, reports, requests, rounds, schedule, throttle,
-};
+use engine::{dispatch, schedule};
 use event::{Action, Event};
 use memory::unaccounted;
 use model::span::Span;
@@ -109,47 +107,8 @@ impl Core {
     /// last event's counts as that one's). What fell due meanwhile is decided too, after the event.
     pub fn handle(&mut self, now: Nanos, event: Event) -> Vec<Action> {
         let engine = &mut self.engine;
-        let model = &mut engine.model;
-        model.now = model.now.max(now);
-        match event {
-            Event::Joined { tenant, holds } => membership::on_joined(model, tenant, holds),
-            Event::Left { tenant } => membership::on_left(engine, tenant),
-            Event::Disconnected { tenant } => membership::on_disconnected(engine, tenant),
-            Event::Stopped { tenant, stopped } => membership::on_stopped(model, tenant, stopped),
-            Event::Owner { tenant, owner } => rounds::on_owner(model, tenant, owner),
-            Event::Capacity { device, capacity } => reports::on_capacity(engine, device, capacity),
-            Event::Seen { tenant, device, bytes } => reports::on_seen(model, tenant, device, bytes),
-            Event::Device { tenant, device, capacity } => {
-                membership::on_device(engine, tenant, device, capacity);
-            }
-            Event::Memory { tenant, device, allocated, resident, immovable } => {
-                reports::on_memory(engine, tenant, device, MemoryUse { allocated, resident, immovable });
-            }
-            Event::Requested { tenant } => requests::on_requested(model, tenant),
-            Event::Ready { tenant, ready } => replies::on_ready(engine, tenant, &ready),
-            Event::Released { tenant, released } => replies::on_released(engine, tenant, &released),
-            Event::DrainCancelled { tenant, lease } => replies::on_drain_cancelled(engine, tenant, lease),
-            Event::Idle { tenant, lease } => replies::on_idle(model, tenant, lease),
-            Event::Evicted { tenant } => migration::end_eviction(model, tenant),
-            Event::Weight { tenant, weight } => operator::on_weight(model, tenant, weight),
-            Event::Priority { tenant, priority } => operator::on_priority(model, tenant, priority),
-            Event::TimeShare { tenant, group, percent } => {
-                throttle::on_time_share(engine, tenant, group, percent);
-            }
-            Event::Swaps { tenant } => membership::on_swaps(model, tenant),
-            Event::Outside { device, bytes } => reports::on_external(engine, device, bytes),
-            Event::MemoryRefused { tenant, device, bytes } => {
-                refusals::on_memory_refused(engine, tenant, device, bytes);
-            }
-            Event::SetQuantum(quantum) => operator::on_set_quantum(model, quantum),
-            Event::SetAuto => operator::on_set_auto(model),
-            Event::SetDeviceQuantum { device, quantum } => {
-                operator::on_set_device_quantum(model, device, quantum);
-            }
-            Event::SetEvict(evict) => operator::on_set_evict(engine, evict),
-            Event::SetEnabled(enabled) => operator::on_set_enabled(engine, enabled),
-            Event::Tick => {}
-        }
+        engine.model.now = engine.model.now.max(now);
+        dispatch::dispatch(engine, event);
         schedule::schedule(engine);
         std::mem::take(&mut engine.actions)
     }

@@ -39,7 +39,7 @@ impl Daemon {
         let line = print::settings(Nanos::ZERO, self.core.settings()) + "\n";
         self.audit.trace(&line);
         if !self.settings.enabled {
-            self.apply(Event::SetEnabled(false));
+            self.apply(Event::SetEnabled { enabled: false });
         }
     }
 

@@ -7,7 +7,7 @@ use crate::settings::table::QUANTUM;
 use crate::swap::ledger::Ledger;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
-use nvshare_core::{Core, parse, print, settings, span};
+use nvshare_core::{Core, parse, settings, span};
 use nvshare_protocol::control::{DeviceStatus, QuantumSetting, Request, Span, Status, TenantStatus, Trace};
 use nvshare_protocol::{DeviceId, Nanos};
 
@@ -36,15 +36,15 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
             change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
         }
         Request::SetQuantum(QuantumSetting::Seconds(seconds)) => {
-            change(Event::SetQuantum(length(*seconds)?), format!("the quantum is {seconds} s"))
+            change(Event::SetQuantum { quantum: length(*seconds)? }, format!("the quantum is {seconds} s"))
         }
         Request::SetGpuQuantum { gpu, quantum } => set_gpu_quantum(gpu, *quantum, core),
-        Request::SetEvict { mode } => match parse::evict(mode) {
-            Some(evict) => change(Event::SetEvict(evict), format!("evict is {mode}")),
+        Request::SetEvict { mode } => match settings::EvictMode::named(mode) {
+            Some(evict) => change(Event::SetEvict { evict }, format!("evict is {mode}")),
             None => Err(format!("evict = {mode:?} is not allowed (allowed: pressure, always or never)")),
         },
-        Request::On => change(Event::SetEnabled(true), "the scheduler is on: turns are taken".into()),
-        Request::Off => change(Event::SetEnabled(false), "the scheduler is off: everybody runs".into()),
+        Request::On => change(Event::SetEnabled { enabled: true }, "the scheduler is on: turns are taken".into()),
+        Request::Off => change(Event::SetEnabled { enabled: false }, "the scheduler is off: everybody runs".into()),
     }
 }
 
@@ -91,7 +91,7 @@ impl Report<'_> {
             enabled: picture.enabled,
             quantum_seconds: quantum.as_secs_f64(),
             quantum_auto: picture.auto,
-            evict: print::evict_word(picture.evict).into(),
+            evict: picture.evict.as_str().into(),
             uptime_seconds: picture.now.as_secs_f64(),
             devices: picture.devices.iter().map(|view| self.device_status(view)).collect(),
             tenants: picture.tenants.iter().filter_map(|view| self.tenant_status(view)).collect(),

@@ -102,7 +102,8 @@ fn section_names() -> String {
 mod tests {
     use super::super::sample;
     use super::*;
-    use nvshare_core::print::evict_word;
+    use nvshare_core::settings::Quantum;
+    use nvshare_protocol::Nanos;
 
     #[test]
     fn the_container_programs_section_is_theirs() {
@@ -135,8 +136,8 @@ mod tests {
         let flags: [Flag; 2] =
             [("--quantum", ("scheduler", "quantum"), "0.5"), ("--evict", ("scheduler", "evict"), "always")];
         let settings = load("[scheduler]\nquantum = 7\n", "x", &flags).unwrap();
-        assert_eq!(settings.core.quantum.as_secs_f64(), 0.5);
-        assert_eq!(evict_word(settings.core.evict), "always");
+        assert_eq!(settings.core.quantum, Quantum::Fixed(Nanos::from_millis(500)));
+        assert_eq!(settings.core.evict.as_str(), "always");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::swap::ledger;
 use crate::tenants::permits::Limits;
 use crate::tenants::reservations::Ceilings;
 use nvshare_core::Priority;
+use nvshare_core::settings::Quantum;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -59,7 +60,7 @@ impl Default for DaemonSettings {
         Self {
             core: nvshare_core::Settings {
                 reserve: Bytes(1 << 30),
-                auto: true,
+                quantum: Quantum::Auto,
                 share: true,
                 overlap: true,
                 ..nvshare_core::Settings::default()

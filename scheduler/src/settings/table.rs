@@ -1,11 +1,12 @@
 //! Every setting of the daemon.
 use super::DaemonSettings;
+use super::gpus;
 use super::value::{
     address, boolean, budget, ceiling, count, duration, fails, library, limit, mode, name, octal, percent,
     priority, quoted, seconds, show_address, show_ceiling, show_limit, show_name, show_percent, size,
     whole_size,
 };
-use nvshare_core::{parse, print::evict_word};
+use nvshare_core::settings::EvictMode;
 use nvshare_protocol::Bytes;
 use toml::Value;
 
@@ -36,11 +37,6 @@ fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     Some(())
 }
 
-fn quantum(settings: &mut DaemonSettings, value: &Value) -> Option<()> {
-    settings.core.auto = value.as_str() == Some("auto");
-    if settings.core.auto { Some(()) } else { put(&mut settings.core.quantum, duration(value)) }
-}
-
 /// In the order of the sample file, by section.
 pub const TABLE: &[Setting] = &[
     Setting {
@@ -49,8 +45,8 @@ pub const TABLE: &[Setting] = &[
         about: "How long a turn lasts while somebody else waits, counted from the moment the memory is back.\n\
                 auto: 20 times what a hand-over has cost on that GPU lately, from 1 to 30 s; 2 s until that is known.",
         allowed: QUANTUM,
-        set: |s, v| quantum(s, v),
-        show: |s| if s.core.auto { quoted("auto") } else { seconds(s.core.quantum) },
+        set: |s, v| put(&mut s.core.quantum, gpus::quantum(v)),
+        show: |s| gpus::show(s.core.quantum),
     },
     Setting {
         section: "scheduler",
@@ -76,8 +72,8 @@ pub const TABLE: &[Setting] = &[
                 everything (always), or nothing, leaving it to the driver (never). The driver moves managed memory only:\n\
                 what a tenant of the swap engine has moves under never as under pressure.",
         allowed: "\"pressure\", \"always\" or \"never\"",
-        set: |s, v| put(&mut s.core.evict, v.as_str().and_then(parse::evict)),
-        show: |s| quoted(evict_word(s.core.evict)),
+        set: |s, v| put(&mut s.core.evict, v.as_str().and_then(EvictMode::named)),
+        show: |s| quoted(s.core.evict.as_str()),
     },
     Setting {
         section: "scheduler",

@@ -1,5 +1,6 @@
 //! What changes the model: what events do, and what follows from them.
 pub(crate) mod contention;
+pub(crate) mod dispatch;
 pub(crate) mod growth;
 pub(crate) mod leases;
 pub(crate) mod membership;

@@ -1,11 +1,11 @@
 //! What an operator sets.
 use crate::engine::state::Engine;
 use crate::engine::{growth, leases, turns};
-use crate::event::{Action, EvictMode};
+use crate::event::Action;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
-use crate::model::settings::{MAX_WEIGHT, Quantum, Settings, in_range};
+use crate::model::settings::{EvictMode, MAX_WEIGHT, Quantum, Settings};
 use crate::model::tenant::Stage;
 use nvshare_protocol::{DeviceId, Nanos};
 
@@ -33,15 +33,12 @@ pub(crate) fn on_weight(model: &mut Model, id: TenantId, weight: u32) {
 
 /// How long turns last where nothing else is said.
 pub(crate) fn on_set_quantum(model: &mut Model, quantum: Nanos) {
-    set_turns(model, |settings| {
-        settings.quantum = in_range(quantum);
-        settings.auto = false;
-    });
+    set_turns(model, |settings| settings.quantum = Quantum::Fixed(quantum).checked());
 }
 
 /// Turns last as what hand-overs cost says.
 pub(crate) fn on_set_auto(model: &mut Model) {
-    set_turns(model, |settings| settings.auto = true);
+    set_turns(model, |settings| settings.quantum = Quantum::Auto);
 }
 
 /// How long turns last on one device; none: as on the others.

@@ -22,7 +22,7 @@ fn average(was: Nanos, new: Nanos) -> Nanos {
 }
 
 /// Its memory is there: the turn begins.
-pub(crate) fn on_ready(engine: &mut Engine, id: TenantId, ready: &Ready) {
+pub(crate) fn on_ready(engine: &mut Engine, id: TenantId, ready: Ready) {
     let model = &mut engine.model;
     let now = model.now;
     let Some(lease) = model.answered_lease(id, ready.lease).filter(|lease| lease.ready_at.is_none()) else {
@@ -83,7 +83,7 @@ pub(crate) fn on_idle(model: &mut Model, id: TenantId, lease: LeaseId) {
 }
 
 /// The tenant has given its devices back.
-pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: &Released) {
+pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: Released) {
     let model = &mut engine.model;
     let now = model.now;
     if model.tenants.get(&id).is_some_and(|tenant| tenant.claims_hold) {
@@ -104,7 +104,7 @@ pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: &Released
     if !over_quota && settings.overlap && settings.evict == EvictMode::Always {
         engine.deferred_evictions.insert(id);
     }
-    leases::end_stage(engine, id, Some(released));
+    leases::end_stage(engine, id, Some(&released));
     if rerequested {
         requests::request_turn(&mut engine.model, id);
     }

@@ -31,8 +31,16 @@ pub(crate) fn on_external(engine: &mut Engine, device: DeviceId, bytes: Bytes) {
 }
 
 /// What the tenant has on the device, by its own word.
-pub(crate) fn on_memory(engine: &mut Engine, id: TenantId, device: DeviceId, told: MemoryUse) {
+pub(crate) fn on_memory(
+    engine: &mut Engine,
+    id: TenantId,
+    device: DeviceId,
+    allocated: Bytes,
+    resident: Bytes,
+    immovable: Bytes,
+) {
     let model = &mut engine.model;
+    let told = MemoryUse { allocated, resident, immovable };
     let Some(capacity) = model.devices.get(&device).map(|at| at.capacity) else { return };
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(before) = tenant.devices.get(&device).copied() else { return };

@@ -35,6 +35,9 @@ fn replan(model: &mut Model, devices: &mut BTreeSet<DeviceId>) {
     devices.extend(theirs.flat_map(|tenant| tenant.devices.keys()));
 }
 
+/// Time has passed: what fell due is decided after every event.
+pub(crate) fn on_tick(_: &mut Model) {}
+
 /// Decides all that can be decided at this time.
 pub(crate) fn schedule(engine: &mut Engine) {
     while let Some(mut devices) = engine.model.take_dirty() {

@@ -1,5 +1,4 @@
 //! What an operator may set, and the bounds that follow from it.
-use crate::event::EvictMode;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -10,6 +9,37 @@ pub enum Quantum {
     Fixed(Nanos),
     /// [`AUTO_FACTOR`] times what the last hand-overs cost on the device, within [`AUTO_RANGE`].
     Auto,
+}
+
+/// What a tenant that loses its turn has to move out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictMode {
+    /// What the next one lacks.
+    #[default]
+    Pressure,
+    Always,
+    /// Nothing that the driver can move; otherwise as [`Self::Pressure`].
+    Never,
+}
+
+impl EvictMode {
+    pub const ALL: [Self; 3] = [Self::Pressure, Self::Always, Self::Never];
+
+    /// The operator's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pressure => "pressure",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// The mode that an operator means by this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
 }
 
 impl Quantum {
@@ -32,11 +62,8 @@ impl Quantum {
 /// The rules of the game. [`crate::Core::new`] brings every duration into its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a turn lasts while somebody waits, from the moment the memory is back. 1 ms to one day.
-    pub quantum: Nanos,
-    /// Whether the turn's length follows the cost of a hand-over instead: [`AUTO_FACTOR`] times what the last ones
-    /// cost on the device, within [`AUTO_RANGE`].
-    pub auto: bool,
+    /// How long a turn lasts while somebody waits, from the moment the memory is there.
+    pub quantum: Quantum,
     /// Devices whose turns last otherwise.
     pub quanta: BTreeMap<DeviceId, Quantum>,
     /// Whether tenants that fit on a device together run together. Otherwise one has it at a time.
@@ -75,8 +102,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            quantum: seconds(30),
-            auto: false,
+            quantum: Quantum::Fixed(DEFAULT_QUANTUM),
             quanta: BTreeMap::new(),
             share: false,
             overlap: false,
@@ -96,6 +122,8 @@ impl Default for Settings {
     }
 }
 
+/// How long turns last if nothing is said.
+pub(crate) const DEFAULT_QUANTUM: Nanos = seconds(30);
 /// The shortest and the longest duration that a setting may have.
 pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
 
@@ -120,7 +148,6 @@ pub(crate) fn in_range(duration: Nanos) -> Nanos {
 impl Settings {
     pub(crate) fn checked(mut self) -> Self {
         for duration in [
-            &mut self.quantum,
             &mut self.fetch_bound,
             &mut self.drain_bound,
             &mut self.evict_bound,
@@ -131,6 +158,7 @@ impl Settings {
         ] {
             *duration = in_range(*duration);
         }
+        self.quantum = self.quantum.checked();
         self.quanta.values_mut().for_each(|quantum| *quantum = quantum.checked());
         self.grace = self.grace.min(RANGE.1);
         self
@@ -139,8 +167,7 @@ impl Settings {
     /// The rule for turns on the device, or on those that have none of their own.
     #[must_use]
     pub fn quantum_of(&self, device: Option<DeviceId>) -> Quantum {
-        let general = if self.auto { Quantum::Auto } else { Quantum::Fixed(self.quantum) };
-        device.and_then(|device| self.quanta.get(&device)).copied().unwrap_or(general)
+        device.and_then(|device| self.quanta.get(&device)).copied().unwrap_or(self.quantum)
     }
 
     /// How long after a revocation the tenant must have answered.

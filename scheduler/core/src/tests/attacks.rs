@@ -3,6 +3,7 @@ use super::operations::{Lease, Op, World};
 use super::{device, tenant};
 use crate::event::Event;
 use crate::model::tenant::Stage;
+use crate::settings::Quantum;
 use crate::{Priority, Settings};
 use nvshare_protocol::Nanos;
 
@@ -14,11 +15,16 @@ fn seconds(n: u64) -> Nanos {
 }
 
 fn world() -> World {
-    World::new(Settings { quantum: SECOND, ..Settings::default() })
+    World::new(Settings { quantum: Quantum::Fixed(SECOND), ..Settings::default() })
 }
 
 fn sharing() -> World {
-    World::new(Settings { quantum: SECOND, share: true, overlap: true, ..Settings::default() })
+    World::new(Settings {
+        quantum: Quantum::Fixed(SECOND),
+        share: true,
+        overlap: true,
+        ..Settings::default()
+    })
 }
 
 fn joins(world: &mut World, who: u64, owner: u64, devices: &[u8]) {
@@ -313,7 +319,7 @@ fn those_who_fill_a_gap_take_turns() {
 fn those_who_fill_gaps_at_two_devices_do_not_keep_who_needs_both_waiting() {
     let mut world = world();
     for (n, turn) in [(0, 1), (1, 5)] {
-        let quantum = Some(crate::model::settings::Quantum::Fixed(seconds(turn)));
+        let quantum = Some(Quantum::Fixed(seconds(turn)));
         world.tell(Event::SetDeviceQuantum { device: device(n), quantum });
     }
     [3, 4].into_iter().for_each(|who| comes(&mut world, who, who, &[0]));
@@ -374,7 +380,7 @@ fn kin_that_fill_a_gap_do_not_count_as_keeping_who_needs_both() {
 }
 
 fn turns_last(world: &mut World, n: u8, turn: u64) {
-    let quantum = Some(crate::model::settings::Quantum::Fixed(seconds(turn)));
+    let quantum = Some(Quantum::Fixed(seconds(turn)));
     world.tell(Event::SetDeviceQuantum { device: device(n), quantum });
 }
 

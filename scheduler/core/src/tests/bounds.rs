@@ -3,6 +3,7 @@ use super::operations::{Lease, Op, World};
 use super::{device, gib, tenant};
 use crate::event::{Action, Event};
 use crate::memory::capacity;
+use crate::settings::Quantum;
 use crate::{Core, MAX_DEVICES, Settings};
 use nvshare_protocol::Nanos;
 
@@ -246,14 +247,18 @@ fn a_tenant_has_at_most_so_many_devices_and_forgotten_ones_do_not_pile_up() {
 
 #[test]
 fn settings_out_of_range_are_brought_into_it() {
-    let zero =
-        Settings { quantum: Nanos(0), drain_bound: Nanos(0), evict_bound: Nanos::MAX, ..Settings::default() };
+    let zero = Settings {
+        quantum: Quantum::Fixed(Nanos(0)),
+        drain_bound: Nanos(0),
+        evict_bound: Nanos::MAX,
+        ..Settings::default()
+    };
     let mut core = Core::new(zero);
-    assert_eq!(core.settings().quantum, Nanos::from_millis(1));
+    assert_eq!(core.settings().quantum, Quantum::Fixed(Nanos::from_millis(1)));
     assert_eq!(core.settings().drain_bound, Nanos::from_millis(1));
     assert_eq!(core.settings().evict_bound, Nanos(86_400 * Nanos::SECOND.0));
-    core.handle(Nanos::ZERO, Event::SetQuantum(Nanos::MAX));
-    assert_eq!(core.settings().quantum, Nanos(86_400 * Nanos::SECOND.0));
+    core.handle(Nanos::ZERO, Event::SetQuantum { quantum: Nanos::MAX });
+    assert_eq!(core.settings().quantum, Quantum::Fixed(Nanos(86_400 * Nanos::SECOND.0)));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{device, gib, tenant};
 use crate::Settings;
 use crate::event::{Action, Event, Stuck};
 use crate::memory::budget;
+use crate::settings::Quantum;
 use crate::trace::snapshot::State;
 use nvshare_protocol::{Bytes, Nanos};
 
@@ -12,7 +13,7 @@ const SECOND: Nanos = Nanos(Nanos::SECOND.0);
 const GIB: u64 = 1 << 30;
 
 fn world() -> World {
-    World::new(Settings { auto: false, quantum: SECOND, ..settings() })
+    World::new(Settings { quantum: Quantum::Fixed(SECOND), ..settings() })
 }
 
 /// Uses device 0, of 16 GiB of which 15 are for tenants, and has so much there.

@@ -1,6 +1,7 @@
 //! Virtual tenants in virtual time.
 use super::{device, gib, tenant};
 use crate::event::{Action, Event, TenantId};
+use crate::settings::Quantum;
 use crate::{Core, Settings};
 use nvshare_protocol::tenant::{Ready, Released};
 use nvshare_protocol::{DeviceId, LeaseId, Nanos};
@@ -52,7 +53,8 @@ struct Simulation {
 
 impl Simulation {
     fn new(quantum: Nanos) -> Self {
-        let core = Core::new(Settings { quantum, record: 64, ..Settings::default() });
+        let core =
+            Core::new(Settings { quantum: Quantum::Fixed(quantum), record: 64, ..Settings::default() });
         let (agenda, clients, users) = (BinaryHeap::new(), BTreeMap::new(), BTreeMap::new());
         Self { core, now: Nanos::ZERO, agenda, number: 0, clients, users, dice: 88172645463325252, events: 0 }
     }

@@ -2,6 +2,7 @@
 use super::figures::seconds;
 use super::{device, gib, tenant};
 use crate::event::{Action, Event, TenantId};
+use crate::settings::Quantum;
 use crate::{Core, Settings};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
@@ -32,7 +33,13 @@ const CHUNK: u64 = 100;
 
 impl Crowd {
     fn new(tenants: u64, size: Bytes) -> Self {
-        let settings = Settings { auto: true, share: true, overlap: true, record: 64, ..Settings::default() };
+        let settings = Settings {
+            quantum: Quantum::Auto,
+            share: true,
+            overlap: true,
+            record: 64,
+            ..Settings::default()
+        };
         let mut crowd = Self {
             core: Core::new(settings),
             now: Nanos::ZERO,

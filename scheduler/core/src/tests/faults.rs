@@ -6,6 +6,7 @@ use super::world::card::SMALL;
 use super::world::client::{Load, Phase, Spec, Task, Why};
 use crate::Settings;
 use crate::event::EvictMode;
+use crate::settings::Quantum;
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ fn settings(world: &mut World) -> Settings {
     let evict = if world.roll(4) == 0 { EvictMode::Always } else { EvictMode::Pressure };
     Settings {
         reserve: gib(1),
-        quantum: Nanos::from_millis(100 + world.roll(400)),
+        quantum: Quantum::Fixed(Nanos::from_millis(100 + world.roll(400))),
         share: world.roll(2) == 0,
         overlap: evict == EvictMode::Pressure || world.roll(2) == 0,
         evict,

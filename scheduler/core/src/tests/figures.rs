@@ -5,6 +5,7 @@ use super::world::card::{H200, Model, SMALL};
 use super::world::client::{Load, Spec};
 use crate::Settings;
 use crate::event::EvictMode;
+use crate::settings::Quantum;
 use nvshare_protocol::Nanos;
 
 pub const fn seconds(n: u64) -> Nanos {
@@ -13,7 +14,7 @@ pub const fn seconds(n: u64) -> Nanos {
 
 /// As the daemon has them by itself.
 pub fn settings() -> Settings {
-    Settings { reserve: gib(1), auto: true, share: true, overlap: true, ..Settings::default() }
+    Settings { reserve: gib(1), quantum: Quantum::Auto, share: true, overlap: true, ..Settings::default() }
 }
 
 fn world(settings: Settings, model: Model, specs: &[Spec]) -> World {

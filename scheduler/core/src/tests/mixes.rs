@@ -6,6 +6,7 @@ use super::world::World;
 use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use crate::event::EvictMode;
+use crate::settings::Quantum;
 use crate::{Priority, Settings};
 use nvshare_protocol::Nanos;
 
@@ -13,10 +14,10 @@ use nvshare_protocol::Nanos;
 fn settings(world: &mut World) -> Settings {
     // What was left behind can be asked for with `overlap` only, and is nobody's to evict where there are no page faults.
     let evict = if world.roll(4) == 0 { EvictMode::Always } else { EvictMode::Pressure };
+    let fixed = Quantum::Fixed(Nanos::from_millis(200 + world.roll(2_000)));
     Settings {
         reserve: gib(1),
-        quantum: Nanos::from_millis(200 + world.roll(2_000)),
-        auto: world.roll(2) == 0,
+        quantum: if world.roll(2) == 0 { Quantum::Auto } else { fixed },
         share: world.roll(4) > 0,
         overlap: evict == EvictMode::Pressure || world.roll(2) == 0,
         evict,

@@ -218,7 +218,7 @@ impl World {
             Event::Left { tenant } | Event::Disconnected { tenant } => {
                 self.pending.remove(tenant);
             }
-            Event::SetEnabled(enabled) if *enabled != self.core.enabled() => self.pending.clear(),
+            Event::SetEnabled { enabled } if *enabled != self.core.enabled() => self.pending.clear(),
             Event::Requested { tenant } if self.core.enabled() => {
                 let granted = self.core.engine.model.lease(*tenant).is_some_and(|lease| !lease.is_revoked());
                 if self.core.engine.model.tenants.get(tenant).is_some() && !granted {
@@ -341,12 +341,12 @@ impl World {
             }
             Op::Size { device: n, gib } => Event::Capacity { device: device(n), capacity: Bytes(gib << 30) },
             Op::SetAuto => Event::SetAuto,
-            Op::SetQuantum(millis) => Event::SetQuantum(Nanos::from_millis(millis)),
+            Op::SetQuantum(millis) => Event::SetQuantum { quantum: Nanos::from_millis(millis) },
             Op::SetDeviceQuantum { device: n, quantum } => {
                 Event::SetDeviceQuantum { device: device(n), quantum }
             }
-            Op::SetEvict(evict) => Event::SetEvict(evict),
-            Op::SetEnabled(enabled) => Event::SetEnabled(enabled),
+            Op::SetEvict(evict) => Event::SetEvict { evict },
+            Op::SetEnabled(enabled) => Event::SetEnabled { enabled },
             Op::Wait(millis) => return self.wait(Nanos::from_millis(millis)),
             Op::Tick => Event::Tick,
         };

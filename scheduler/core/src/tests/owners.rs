@@ -2,12 +2,13 @@
 use super::operations::{Lease, Op, World};
 use super::tenant;
 use crate::Settings;
+use crate::settings::Quantum;
 use nvshare_protocol::Nanos;
 
 const SECOND: Nanos = Nanos(Nanos::SECOND.0);
 
 fn world() -> World {
-    World::new(Settings { quantum: SECOND, ..Settings::default() })
+    World::new(Settings { quantum: Quantum::Fixed(SECOND), ..Settings::default() })
 }
 
 fn comes(world: &mut World, who: u64, owner: u64) {

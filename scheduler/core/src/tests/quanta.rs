@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 fn world(quanta: &[(u8, Quantum)]) -> World {
     let quanta: BTreeMap<_, _> = quanta.iter().map(|(n, quantum)| (device(*n), *quantum)).collect();
-    World::new(Settings { quantum: seconds(8), quanta, ..Settings::default() })
+    World::new(Settings { quantum: Quantum::Fixed(seconds(8)), quanta, ..Settings::default() })
 }
 
 /// One holds these devices, and another waits for the first of them.
@@ -60,7 +60,7 @@ fn an_operators_word_holds_at_once_and_on_that_device_alone() {
     };
     set(&mut world, Some(Quantum::Fixed(seconds(5))));
     assert_eq!((turn(&world, 0), turn(&world, 2)), (seconds(8), seconds(5)));
-    world.tell(Event::SetQuantum(seconds(20)));
+    world.tell(Event::SetQuantum { quantum: seconds(20) });
     assert_eq!((turn(&world, 0), turn(&world, 2)), (seconds(20), seconds(5)));
     set(&mut world, None);
     assert_eq!((turn(&world, 0), turn(&world, 2)), (seconds(20), seconds(20)));

@@ -2,6 +2,7 @@
 use super::{device, gib, tenant};
 use crate::event::Event;
 use crate::model::span::SpanKind::{self, Drain, Evict, Fetch, Run, Wait};
+use crate::settings::Quantum;
 use crate::trace::snapshot::State;
 use crate::{Core, Settings};
 use nvshare_protocol::tenant::{Ready, Released, Share};
@@ -76,7 +77,10 @@ fn a_turn_is_wait_fetch_run_drain_evict() {
         (Nanos::ZERO, Nanos::from_millis(1_000)),
         "the first had it from nobody"
     );
-    assert_eq!((snapshot.auto, snapshot.devices[0].quantum), (false, Settings::default().quantum));
+    assert_eq!(
+        (snapshot.auto, Quantum::Fixed(snapshot.devices[0].quantum)),
+        (false, Settings::default().quantum)
+    );
     assert_eq!(snapshot.tenants.iter().map(|t| t.state).collect::<Vec<_>>(), [State::Idle, State::Fetching]);
     assert_eq!(snapshot.tenants.iter().map(|t| t.grants).collect::<Vec<_>>(), [1, 1]);
 }

@@ -7,6 +7,7 @@ use super::world::client::{Load, Spec};
 use crate::Settings;
 use crate::policy::quantum;
 use crate::policy::thrash;
+use crate::settings::Quantum;
 use nvshare_protocol::Nanos;
 
 /// An H100 of which 32 GiB are for tenants: two of 24 lack 16, which move in a third of a second.
@@ -154,7 +155,7 @@ mod by_hand {
     #[test]
     fn nobody_is_kept_beyond_the_quantum() {
         let mut world = held(true);
-        let quantum = world.core.settings().quantum;
+        let Quantum::Fixed(quantum) = world.core.settings().quantum else { unreachable!() };
         world.core.engine.model.update_device(device(0), |device| device.cost = (Nanos::ZERO, quantum));
         idle(&mut world);
         world.wait(quantum.saturating_add(Nanos::from_millis(10)));

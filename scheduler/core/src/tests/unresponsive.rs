@@ -5,6 +5,7 @@ use super::world::card::SMALL;
 use super::world::client::{Load, Spec};
 use super::{device, gib, tenant};
 use crate::event::{Event, EvictMode};
+use crate::settings::Quantum;
 use crate::{Core, Settings};
 use nvshare_protocol::Nanos;
 
@@ -12,7 +13,7 @@ use nvshare_protocol::Nanos;
 fn settings(evict: EvictMode) -> Settings {
     Settings {
         reserve: gib(1),
-        quantum: Nanos::from_millis(500),
+        quantum: Quantum::Fixed(Nanos::from_millis(500)),
         share: true,
         overlap: true,
         evict,

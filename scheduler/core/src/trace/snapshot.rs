@@ -163,7 +163,7 @@ pub(crate) fn snapshot(model: &Model, spans: &SpanLog) -> Snapshot {
         now: model.now,
         enabled: model.enabled,
         quantum: quantum::device_quantum(model, None),
-        auto: model.settings().auto,
+        auto: model.settings().quantum == Quantum::Auto,
         evict: model.settings().evict,
         devices: device_views(model),
         tenants: model.tenants.iter().map(|(&id, tenant)| tenant_view(model, id, tenant)).collect(),

@@ -1,5 +1,5 @@
 //! The operators' socket, both ways.
-use nvshare_core::{parse, print};
+use nvshare_core::settings::EvictMode;
 use nvshare_protocol::control::{QuantumSetting, Reply, Request};
 use nvshare_scheduler::cli::table;
 use nvshare_scheduler::settings::from_seconds;
@@ -17,8 +17,8 @@ pub fn request(bytes: &[u8]) {
             }
         }
         Request::SetEvict { mode } => {
-            if let Some(evict) = parse::evict(mode) {
-                assert_eq!(print::evict_word(evict), mode);
+            if let Some(evict) = EvictMode::named(mode) {
+                assert_eq!(evict.as_str(), mode);
             }
         }
         Request::Status
