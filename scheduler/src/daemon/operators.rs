@@ -43,8 +43,12 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
             Some(evict) => change(Event::SetEvict { evict }, format!("evict is {mode}")),
             None => Err(format!("evict = {mode:?} is not allowed (allowed: pressure, always or never)")),
         },
-        Request::On => change(Event::SetEnabled { enabled: true }, "the scheduler is on: turns are taken".into()),
-        Request::Off => change(Event::SetEnabled { enabled: false }, "the scheduler is off: everybody runs".into()),
+        Request::On => {
+            change(Event::SetEnabled { enabled: true }, "the scheduler is on: turns are taken".into())
+        }
+        Request::Off => {
+            change(Event::SetEnabled { enabled: false }, "the scheduler is off: everybody runs".into())
+        }
     }
 }
 
