@@ -1,6 +1,6 @@
 //! What the core is told, and what it wants done: two tables. A row says the word in the trace, the name, the fields, and
 //! for an event the function that handles it and what that works on. Everything else follows from them: the enums below,
-//! how they are printed and read back, and the dispatch in [`crate::engine::dispatch`].
+//! how they are printed and read back, and the dispatch in `engine::dispatch`.
 //!
 //! To add an event, add a row here and write its handler. A field of a new type needs a line in `trace/field.rs`.
 pub use crate::model::ids::TenantId;

@@ -10,7 +10,7 @@ use nvshare_protocol::Nanos;
 /// A holder keeps the device for at least so long once its memory is back, however eager the next one is.
 const MIN_GRANULARITY: Nanos = Nanos::from_millis(50);
 
-/// See [`Recent::ALWAYS`].
+/// See [`crate::model::decay::DecayingSum::ALWAYS`].
 const FULL_USE: Nanos = HeldTime::ALWAYS;
 
 /// Whether a tenant mostly sleeps, and is served at once: it did in its last turn, and what it used of late
