@@ -41,7 +41,7 @@ pub fn copy_in(
         } else {
             driver::cuMemcpyPeerAsync
         };
-        // SAFETY: as above.
+        // SAFETY: the application's own copy and stream, with the contexts of its ends.
         unsafe { own(dst, to, src, from, bytes, stream) }
     };
     match across(call.process, dst, src, || Some(effective(call.entry, stream)), copy) {

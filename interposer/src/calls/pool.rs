@@ -49,7 +49,7 @@ fn pool_of(process: &Process, pool: CUmemoryPool) -> Option<Pool> {
         unsafe { driver::cuDeviceGetCount(&mut count) };
         let device = (0..count).find(|ordinal| {
             let mut default = std::ptr::null_mut();
-            // SAFETY: as above.
+            // SAFETY: the pointer is to a local, and the ordinal of a device that there is.
             let code = unsafe { driver::cuDeviceGetDefaultMemPool(&mut default, *ordinal) };
             code == CUresult::SUCCESS && default == pool
         })?;

@@ -166,7 +166,7 @@ impl Contexts {
                 return None;
             }
             let current = self.current();
-            // SAFETY: as above.
+            // SAFETY: pushed above on this thread; the pointer is to a local.
             unsafe { driver::cuCtxPopCurrent_v2(&mut popped) };
             current
         })

@@ -22,7 +22,7 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: dlsym's own contract: a NUL-terminated name. Nothing is called for those that begin with "dl", which
     // sanitizers look up before they are ready to be.
     let is_dlmopen = unsafe { elf::is(name.cast(), c"dlmopen") };
-    // SAFETY: as above.
+    // SAFETY: dlsym's own contract: the name has at least one byte and is NUL-terminated.
     let name = unsafe {
         if !is_dlmopen && *name == b'd' as c_char {
             return null_mut();

@@ -51,9 +51,9 @@ pub fn is_foreign(address: *mut c_void) -> bool {
     if !WATCHED.is_completed() {
         return false;
     }
-    // SAFETY: all zeros is a valid Dl_info; any address may be asked for.
+    // SAFETY: all zeros is a valid Dl_info.
     let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
-    // SAFETY: as above; the result is ours to write.
+    // SAFETY: any address may be asked for; the result is a local.
     let found = unsafe { libc::dladdr(address, &mut info) } != 0;
     found && !here().contains(&(info.dli_fbase as usize))
 }

@@ -15,17 +15,23 @@ use std::time::Duration;
 const BELOW: u64 = 64;
 const HIGHEST: u64 = 1024;
 /// How often the descriptor of a silent connection is checked.
-pub const LOOK: Duration = Duration::from_secs(1);
+pub const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// The places in [`REGISTRY`]: what a forked child must not keep open. A connection's end tells the scheduler that a tenant is
-/// gone.
-pub const LINK: usize = 0;
-pub const SWAP: usize = 1;
-pub const IPC: usize = 2;
-/// No place: for what is closed before long.
-pub const BRIEF: usize = usize::MAX;
+/// What a descriptor is for. A forked child must not keep the first three open: a connection's end tells the scheduler that
+/// a tenant is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The connection to the scheduler.
+    Link,
+    /// The file of the swap space.
+    Swap,
+    /// The socket of those that open our memory.
+    Ipc,
+    /// Anything that is closed before long.
+    Brief,
+}
 
-/// Our descriptors in the program's table.
+/// Our descriptors in the program's table, by their [`Role`].
 static REGISTRY: [Registered; 3] = [const { Registered::none() }; 3];
 
 struct Registered {
@@ -66,33 +72,33 @@ pub struct GuardedFd {
     private: bool,
     /// The file it is of. None: the program had closed it already.
     file: Option<File>,
-    slot: usize,
+    role: Role,
 }
 
 impl GuardedFd {
     /// `private`: the calling thread's table is not the program's.
-    pub fn new(fd: OwnedFd, private: bool, slot: usize) -> Self {
+    pub fn new(fd: OwnedFd, private: bool, role: Role) -> Self {
         if private {
-            return Self { fd: fd.into_raw_fd(), private, file: None, slot };
+            return Self { fd: fd.into_raw_fd(), private, file: None, role };
         }
         let fd = raised(fd).into_raw_fd();
         let file = File::of(fd);
-        if let Some((entry, file)) = REGISTRY.get(slot).zip(file) {
+        if let Some((entry, file)) = REGISTRY.get(role as usize).zip(file) {
             entry.device.store(file.device, Relaxed);
             entry.inode.store(file.inode, Relaxed);
             entry.fd.store(fd, Release);
         }
-        Self { fd, private, file, slot }
+        Self { fd, private, file, role }
     }
 
     /// A socket.
     ///
     /// # Errors
     /// No descriptors are left, or sockets are not allowed.
-    pub fn unconnected(private: bool, slot: usize) -> io::Result<Self> {
+    pub fn unconnected(private: bool, role: Role) -> io::Result<Self> {
         let fd = syscall::socket()?;
         // SAFETY: just made, and nobody else's.
-        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, private, slot))
+        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(fd) }, private, role))
     }
 
     /// Whether it is in a table that the program does not use.
@@ -153,7 +159,7 @@ impl GuardedFd {
     /// The connection's, or as [`Self::get`].
     pub fn receive(&self, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
         if !self.is_private() {
-            self.set_bound(libc::SO_RCVTIMEO, LOOK)?;
+            self.set_bound(libc::SO_RCVTIMEO, CHECK_EVERY)?;
         }
         loop {
             match scm_rights::receive(self.get()?, bytes) {
@@ -188,7 +194,7 @@ impl Drop for GuardedFd {
     fn drop(&mut self) {
         if let Ok(fd) = self.get() {
             // The place may be another descriptor's by now. A child checks the file anyway.
-            if let Some(entry) = REGISTRY.get(self.slot).filter(|_| !self.is_private()) {
+            if let Some(entry) = REGISTRY.get(self.role as usize).filter(|_| !self.is_private()) {
                 let _ = entry.fd.compare_exchange(fd, -1, AcqRel, Acquire);
             }
             syscall::close(fd);
@@ -250,7 +256,7 @@ mod tests {
     fn what_the_program_has_put_in_its_place_is_left_alone() {
         let (ours, _peer) = UnixStream::pair().unwrap();
         let (theirs, mut other) = UnixStream::pair().unwrap();
-        let owned = GuardedFd::new(ours.into(), false, BRIEF);
+        let owned = GuardedFd::new(ours.into(), false, Role::Brief);
         assert!(owned.get().unwrap() >= 64, "out of the way");
         // SAFETY: no pointers; the number is ours.
         assert!(unsafe { libc::dup2(theirs.as_raw_fd(), owned.get().unwrap()) } >= 0);
@@ -269,7 +275,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "sockets")]
     fn a_silent_connection_that_the_program_has_closed_is_noticed() {
         let (ours, _peer) = UnixStream::pair().unwrap();
-        let owned = std::sync::Arc::new(GuardedFd::new(ours.into(), false, BRIEF));
+        let owned = std::sync::Arc::new(GuardedFd::new(ours.into(), false, Role::Brief));
         let reads = owned.clone();
         let reader = std::thread::spawn(move || reads.receive(&mut [0; 8]).map(|(read, _)| read));
         // SAFETY: no pointers; the number is ours.

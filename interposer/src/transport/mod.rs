@@ -7,7 +7,7 @@ mod fd_table;
 mod reader;
 
 use crate::memory::SwapSpace;
-use crate::sys::guarded_fd::{GuardedFd, LINK};
+use crate::sys::guarded_fd::{GuardedFd, Role};
 use crate::sys::lock::{Mutex, rank};
 use crate::sys::thread;
 use crate::sys::waker::Waker;
@@ -161,7 +161,7 @@ impl Writer {
     }
 
     fn connect(&mut self) -> io::Result<Arc<Inbox>> {
-        let stream = Arc::new(GuardedFd::unconnected(self.private, LINK)?);
+        let stream = Arc::new(GuardedFd::unconnected(self.private, Role::Link)?);
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(self.socket)?;

@@ -1,7 +1,7 @@
 //! What comes over a connection. Swap space is mapped here, because its file is a descriptor in this thread's table.
 use super::Inbox;
 use crate::memory::{FileMapping, SwapGrant, SwapSpace};
-use crate::sys::guarded_fd::{GuardedFd, SWAP};
+use crate::sys::guarded_fd::{GuardedFd, Role};
 use crate::sys::thread;
 use nvshare_protocol::frame::{Reader, Received};
 use nvshare_protocol::tenant::ToTenant;
@@ -96,7 +96,7 @@ impl SwapFile {
 
     /// A file that comes before the message that it belongs to is whole.
     fn replace(&mut self, file: OwnedFd, private: bool) {
-        self.file = Some(GuardedFd::new(file, private, SWAP));
+        self.file = Some(GuardedFd::new(file, private, Role::Swap));
         (self.mapped, self.anew) = (0, true);
     }
 

@@ -1,6 +1,6 @@
 //! Asks another process for the pieces behind one of its handles.
 use super::handle::IpcHandle;
-use crate::sys::guarded_fd::{BRIEF, GuardedFd};
+use crate::sys::guarded_fd::{GuardedFd, Role};
 use crate::sys::scm_rights;
 use crate::sys::sync::Deadline;
 use std::io;
@@ -38,7 +38,7 @@ fn is_hung_up(error: &io::Error) -> bool {
 
 fn attempt(handle: &IpcHandle) -> io::Result<Vec<(OwnedFd, u64)>> {
     let address = SocketAddr::from_abstract_name(IpcHandle::socket(&handle.server))?;
-    let stream = GuardedFd::new(UnixStream::connect_addr(&address)?.into(), false, BRIEF);
+    let stream = GuardedFd::new(UnixStream::connect_addr(&address)?.into(), false, Role::Brief);
     stream.set_bound(libc::SO_RCVTIMEO, PATIENCE)?;
     stream.set_bound(libc::SO_SNDTIMEO, PATIENCE)?;
     stream.write_all(&handle.secret)?;

@@ -4,7 +4,7 @@
 //! beside each other, and beyond a number of them the oldest makes way.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::handle::{IpcHandle, Secret, SocketName};
-use crate::sys::guarded_fd::{BRIEF, GuardedFd, IPC, LOOK};
+use crate::sys::guarded_fd::{CHECK_EVERY, GuardedFd, Role};
 use crate::sys::random::random;
 use crate::sys::sync::Deadline;
 use crate::sys::{log, scm_rights, thread};
@@ -39,7 +39,7 @@ pub fn start(given: impl Fn(&Secret) -> io::Result<Parts> + Send + 'static) -> i
 fn bind(name: &SocketName) -> io::Result<GuardedFd> {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(IpcHandle::socket(name))?)?;
     listener.set_nonblocking(true)?;
-    Ok(GuardedFd::new(listener.into(), false, IPC))
+    Ok(GuardedFd::new(listener.into(), false, Role::Ipc))
 }
 
 /// The next one that has connected.
@@ -51,7 +51,7 @@ fn accept(listener: &GuardedFd) -> io::Result<Peer> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: just made, and nobody else's.
-    Ok(Peer::new(GuardedFd::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, BRIEF)))
+    Ok(Peer::new(GuardedFd::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, Role::Brief)))
 }
 
 /// A connection whose secret is not there yet.
@@ -134,7 +134,7 @@ fn serve(name: &SocketName, mut listener: GuardedFd, given: impl Fn(&Secret) -> 
                     if !std::mem::replace(&mut warned, true) {
                         log::warning!("the program has closed the socket for its memory's handles: {error}");
                     }
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(CHECK_EVERY);
                     continue;
                 }
             }
@@ -207,7 +207,8 @@ fn wait(listener: &GuardedFd, pending: &[Peer]) -> Vec<bool> {
         |of: &GuardedFd| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
     let mut wanted: Vec<_> =
         std::iter::once(listener).chain(pending.iter().map(|peer| &peer.stream)).map(interest).collect();
-    let bound = if wanted.iter().all(|entry| entry.fd >= 0) { LOOK.as_millis() as libc::c_int } else { 0 };
+    let bound =
+        if wanted.iter().all(|entry| entry.fd >= 0) { CHECK_EVERY.as_millis() as libc::c_int } else { 0 };
     // SAFETY: so many initialised entries; poll skips a negative descriptor.
     unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, bound) };
     wanted[1..].iter().map(|entry| entry.revents != 0 || entry.fd < 0).collect()
