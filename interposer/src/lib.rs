@@ -5,7 +5,20 @@
 //! application's memory: what there is, how it moves and is shared). Then `driver` (the driver's functions, and what we
 //! keep of its objects), `process` (all that we keep), `start` (puts it together), `agent` (serves the scheduler),
 //! `transport` (the connection), `admission`, `limits` and `settings`, `bypass` (calls that do not reach us),
-//! `sys` (what the system gives us), `statics` (all of them, and what a fork does).
+//! `sys` (what the system gives us), `statics` (every static, and what a fork does to it).
+//!
+//! ```text
+//!  application        cuLaunchKernel(..)                     scheduler
+//!      |                                                         ^
+//!  symbols::exports   one C function for each row of the table   | socket
+//!      |                                                         v
+//!  dispatch::call ---> calls::launch   what becomes of it     transport   two threads, a table of descriptors of their own
+//!      |                 |       |                               ^
+//!      |               gate    memory  <---- moves ----------  agent      one thread: lease, gate, memory, reports
+//!      |                 ^----------- opens and shuts -----------|
+//!      v
+//!  the driver         called at most once, by dispatch
+//! ```
 //!
 //! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
 //! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
