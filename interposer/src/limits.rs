@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smaller_of_both_limits_counts_and_an_oversubscriber_has_no_bound() {
+    fn the_smaller_limit_counts_and_who_oversubscribes_has_no_bound() {
         let limits = Limits::new(Some(Bytes(300)), false);
         let capacity = Bytes(2 << 30);
         assert_eq!((limits.limit(), limits.bound(capacity)), (Some(300), Some(300)));

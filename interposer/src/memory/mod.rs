@@ -1,8 +1,18 @@
-//! Where the application's memory lies, and how it moves.
+//! The application's memory: what there is, how it moves, and who else may open it.
 //!
-//! Reading order: `ledger` (what there is, and the pieces and arenas it is made of), `alloc` (what the application's
-//! calls make and free), `migrate` (how memory leaves the device and comes back), `share` (what processes open of each
-//! other).
+//! ```text
+//!   calls/                                   agent/
+//!     |                                        |
+//!   alloc/    allocate, free, pools, vmm     migrate/  evict and restore: pieces by copies, managed memory
+//!     |       deferred frees, teardown         |       by prefetches; the swap space
+//!     |                                        |
+//!     +------------------ ledger/ -------------+       what there is: allocations, extents, pieces
+//!     |                                        |
+//!   share/    export, import, convert ---------+       what processes open of each other (IPC)
+//! ```
+//!
+//! [`Memory`] only holds the parts together. Each part is given what it uses, and no part knows the whole. The order of
+//! their locks is in `sys/lock.rs`.
 use crate::settings::EngineChoice;
 use alloc::Allocator;
 use alloc::addresses::Addresses;
@@ -45,24 +55,40 @@ pub use migrate::pieces::TotalsOf;
 pub use migrate::residency::ResidencyGuard;
 pub use migrate::swap_space::{FileMapping, SwapGrant, SwapSpace};
 
-/// All device memory of this process.
+/// All parts of the management of device memory.
 #[derive(Debug)]
 pub struct Memory {
+    /// What there is.
     pub ledger: Arc<SharedLedger>,
+    /// Where evicted pieces lie.
     pub swap: Arc<SwapSpace>,
+    /// What plain allocations are made of.
     pub engine: Arc<EngineSelection>,
+    /// Whether memory is on the device, and who relies on it.
     pub residency: Arc<Residency>,
+    /// Who may have the driver choose addresses.
     pub addresses: Arc<Addresses>,
+    /// `cuMemAlloc`, `cuMemAllocAsync` and their kin.
     pub alloc: Arc<Allocator>,
+    /// `cuMemFree`, `cuMemFreeAsync`.
     pub frees: Frees,
+    /// What was freed in a stream's order.
     pub deferred: Arc<DeferredFrees>,
+    /// `cuMemPool*`.
     pub pools: PoolAccounts,
+    /// `cuMemCreate`, `cuMemMap` and their kin.
     pub vmm: Vmm,
+    /// The memory of contexts that end.
     pub teardown: Teardown,
+    /// Eviction and restoring of pieces.
     pub pieces: Arc<PieceMover>,
+    /// Eviction and restoring of all memory.
     pub migrator: Migrator,
+    /// Makes allocations fit for other processes.
     pub exporter: Arc<Exporter>,
+    /// Makes pieces of managed memory.
     pub converter: Converter,
+    /// `cuIpc*MemHandle`.
     pub ipc: IpcMemory,
 }
 

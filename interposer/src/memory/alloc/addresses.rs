@@ -10,8 +10,8 @@ use std::time::Duration;
 const ADDRESS_TRIES: u32 = 200;
 const ADDRESS_RETRY_PAUSE: Duration = Duration::from_millis(5);
 
-/// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12 were
-/// seen in a program of PyTorch's.
+/// So many reservations are made elsewhere at most, of 32 MiB or more each, until the wanted addresses are given: 12
+/// were seen in a program of PyTorch's.
 const MAX_SPARE_RESERVATIONS: usize = 256;
 
 /// Who may have addresses chosen: many calls at once, or the one that replaces the memory behind some.

@@ -1,5 +1,5 @@
-//! Memory freed in a stream's order (`cuMemFreeAsync`). The same stream may use it again at once; everybody else may once
-//! the stream has passed the free, which an event tells of a batch of frees.
+//! Memory freed in a stream's order (`cuMemFreeAsync`). The same stream may use it again at once; everybody else may
+//! once the stream has passed the free, which an event tells of a batch of frees.
 #![allow(unsafe_code)] // records and asks events
 use crate::driver;
 use crate::driver::captures::{Captures, is_refusal};

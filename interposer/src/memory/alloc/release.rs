@@ -32,8 +32,8 @@ impl Releaser {
         }
     }
 
-    /// The place of an allocation is free: its extent goes, or its part of a chunk, and the chunk if enough of the arena is
-    /// free without it.
+    /// The place of an allocation is free: its extent goes, or its part of a chunk, and the chunk if enough of the
+    /// arena is free without it.
     pub fn release_place(&self, mut ledger: MutexGuard<'_, Ledger>, start: u64, allocation: &Allocation) {
         let Some(arena_key) = ledger.extents.get(&allocation.extent).and_then(|extent| extent.arena) else {
             drop(ledger);
@@ -50,8 +50,8 @@ impl Releaser {
         }
     }
 
-    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of an arena;
-    /// how many bytes of them were on the device, none if there was no such chunk.
+    /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of an
+    /// arena; how many bytes of them were on the device, none if there was no such chunk.
     pub fn release_empty_chunks(&self, device: DeviceId, keep: u64) -> Option<u64> {
         let mut released = None;
         loop {
@@ -90,7 +90,8 @@ impl Releaser {
         let Backing::Pieces(ids) = extent.backing else {
             // The driver waits for the context's work, and by its documentation needs a context.
             let context = self.contexts.named(extent.context);
-            // SAFETY: the driver made it at this address for an extent that is out of the ledger now: nobody else frees it.
+            // SAFETY: the driver made it at this address for an extent that is out of the ledger now: nobody else frees
+            // it.
             let free = || unsafe { driver::cuMemFree_v2(start) };
             context.and_then(|context| context.within(free));
             return;

@@ -1,9 +1,9 @@
 //! What ends with a context.
 //!
 //! Before the driver destroys a context, its memory is taken out of the ledger: afterwards the handle and the addresses
-//! may belong to somebody else at once. The memory is released only when the driver has succeeded, because the context's
-//! kernels may run until then. Memory from pools belongs to no context and stays, except when the device is reset
-//! (`cuCtxDestroy` in `cuda.h` of CUDA 12).
+//! may belong to somebody else at once. The memory is released only when the driver has succeeded, because the
+//! context's kernels may run until then. Memory from pools belongs to no context and stays, except when the device is
+//! reset (`cuCtxDestroy` in `cuda.h` of CUDA 12).
 use crate::memory::alloc::batch::PendingFrees;
 use crate::memory::alloc::deferred::DeferredFrees;
 use crate::memory::alloc::release::Releaser;

@@ -1,5 +1,5 @@
-//! Physical memory that the application creates and maps itself (`cuMemCreate`, `cuMemMap`). It is made of pieces, and the
-//! application's handles are ours, because the driver's handle of a piece changes with each eviction.
+//! Physical memory that the application creates and maps itself (`cuMemCreate`, `cuMemMap`). It is made of pieces, and
+//! the application's handles are ours, because the driver's handle of a piece changes with each eviction.
 #![allow(unsafe_code)] // makes and maps device memory through the driver
 use crate::driver;
 use crate::memory::alloc::Allocator;
@@ -135,7 +135,8 @@ impl Vmm {
             return Err(CUresult::ERROR_INVALID_VALUE);
         }
         if let Some(real) = piece.driver_handle {
-            // SAFETY: the application's own arguments, which the driver checks, with the driver's handle in place of ours.
+            // SAFETY: the application's own arguments, which the driver checks, with the driver's handle in place of
+            // ours.
             unsafe { driver::cuMemMap(at, bytes as usize, offset as usize, real, 0) }.ok()?;
         }
         piece.mappings.push(Mapping { at, offset, bytes, access: Vec::new() });

@@ -198,8 +198,8 @@ impl Piece {
         mapped
     }
 
-    /// Maps it at `to` instead of `from`, each mapping at its distance. [`apply_access_all`] is to follow: until then no
-    /// device may access it.
+    /// Maps it at `to` instead of `from`, each mapping at its distance. [`apply_access_all`] is to follow: until then
+    /// no device may access it.
     ///
     /// # Errors
     /// The driver's.
@@ -223,9 +223,9 @@ impl Piece {
     pub fn release(&mut self) {
         let Some(real) = self.driver_handle.take() else { return };
         for map in &self.mappings {
-            // SAFETY: the addresses stay reserved for the piece, so that nothing else is mapped there. Nothing uses it: the
-            // gate is shut and no work runs, or the application gives it up. If a failed `create` has not mapped it there,
-            // the driver answers with an error.
+            // SAFETY: the addresses stay reserved for the piece, so that nothing else is mapped there. Nothing uses it:
+            // the gate is shut and no work runs, or the application gives it up. If a failed `create` has not mapped it
+            // there, the driver answers with an error.
             unsafe { driver::cuMemUnmap(map.at, map.bytes as usize) };
         }
         // SAFETY: the handle made in `create`, which `take` has just removed: it is released once.
@@ -258,8 +258,8 @@ impl Piece {
             .map(|map| map.at)
     }
 
-    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. If no mapping has
-    /// all of it, one is made for the length of this call, and `wait` ends the copy.
+    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. If no mapping
+    /// has all of it, one is made for the length of this call, and `wait` ends the copy.
     ///
     /// # Errors
     /// The driver's.
@@ -297,8 +297,8 @@ impl Piece {
     }
 }
 
-/// Sets the recorded access of pieces that were created and lie in one reservation: in one call of the driver for ranges
-/// that follow each other with the same access.
+/// Sets the recorded access of pieces that were created and lie in one reservation: in one call of the driver for
+/// ranges that follow each other with the same access.
 ///
 /// # Errors
 /// The driver's; some of them may be accessible then.

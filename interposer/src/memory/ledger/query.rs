@@ -69,8 +69,8 @@ impl SharedLedger {
         })
     }
 
-    /// The devices of two allocations, by addresses in them, if these are two devices and at least one allocation is made
-    /// of pieces, which the other device cannot reach.
+    /// The devices of two allocations, by addresses in them, if these are two devices and at least one allocation is
+    /// made of pieces, which the other device cannot reach.
     pub fn on_distinct_devices(&self, one: u64, other: u64) -> Option<(DeviceId, DeviceId)> {
         let ledger = self.lock();
         let on = |address: u64| {

@@ -6,9 +6,9 @@ pub const GRANULE: u64 = 2 << 20;
 pub const ALIGNMENT: u64 = 512;
 /// Allocations below this share chunks.
 pub const CHUNK_MAX: u64 = 32 << 20;
-/// Larger allocations are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200, driver
-/// 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). A piece that has been evicted comes back as
-/// several of [`FINE_PIECE`], so that the next eviction can begin early.
+/// Larger allocations are made of few pieces, for each costs about 60 us to make and open (one H100 and one H200,
+/// driver 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). A piece that has been evicted comes
+/// back as several of [`FINE_PIECE`], so that the next eviction can begin early.
 const COARSE_PIECE: u64 = 512 << 20;
 /// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
 pub const FINE_PIECE: u64 = 128 << 20;

@@ -51,7 +51,8 @@ impl Migrator {
     }
 
     /// Moves at least so many bytes out of each device, least recently used first, as far as they can leave. `progress`
-    /// is called after each step, perhaps with the ledger locked: it must not ask this memory for anything but the sums.
+    /// is called after each step, perhaps with the ledger locked: it must not ask this memory for anything but the
+    /// sums.
     pub fn evict(&self, wanted: &[Share], mut progress: impl FnMut(TotalsOf<'_>)) -> Vec<Share> {
         self.on_each(wanted, |context, bytes| Bytes(self.evict_from(context, bytes.0, &mut progress)))
     }

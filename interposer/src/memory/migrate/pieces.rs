@@ -1,8 +1,8 @@
 //! Pieces leave their device and come back: by copies between the device and their slots of the swap space.
 //!
 //! Only the agent calls this, and only while nothing of this process is in flight. The ledger is locked for a batch at
-//! a time, so that an allocation waits for about 10 ms at most. What leaves is reported in smaller steps, while the rest
-//! of its batch is being copied, so that the next tenant's memory comes close behind.
+//! a time, so that an allocation waits for about 10 ms at most. What leaves is reported in smaller steps, while the
+//! rest of its batch is being copied, so that the next tenant's memory comes close behind.
 #![allow(unsafe_code)] // copies device memory through the driver
 use crate::driver;
 use crate::driver::context::{Context, Entered, Mark};

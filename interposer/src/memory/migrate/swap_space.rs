@@ -90,8 +90,8 @@ impl SwapSpace {
         self.inner.lock()
     }
 
-    /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Swap space of an earlier
-    /// scheduler is kept, and more is asked for when it is used up.
+    /// A scheduler that knows of swap space has welcomed us; true if its answer is to be awaited. Swap space of an
+    /// earlier scheduler is kept, and more is asked for when it is used up.
     pub fn scheduler_connected(&self) -> bool {
         let mut inner = self.lock();
         inner.open = true;
@@ -124,8 +124,8 @@ impl SwapSpace {
         self.lock().segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The scheduler's answer: so many bytes of its file in all, of which whole granules are used, and what is newly mapped
-    /// of them. True if that is all that was asked for.
+    /// The scheduler's answer: so many bytes of its file in all, of which whole granules are used, and what is newly
+    /// mapped of them. True if that is all that was asked for.
     ///
     /// # Errors
     /// When the file could not be mapped; its bytes are then not given out.

@@ -1,6 +1,6 @@
-//! Plain memory that other processes open. Its pieces must have been created as exportable, which almost none ever need to
-//! be. So they are created again when an allocation is first exported: at the same addresses, by the agent, while no call
-//! of this process is in flight.
+//! Plain memory that other processes open. Its pieces must have been created as exportable, which almost none ever need
+//! to be. So they are created again when an allocation is first exported: at the same addresses, by the agent, while no
+//! call of this process is in flight.
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
 use crate::driver::contexts::Contexts;
@@ -187,8 +187,8 @@ impl Exporter {
                 let piece = ledger.pieces.get(&id).ok_or(gone)?;
                 let real = piece.driver_handle.ok_or(gone)?;
                 let mut fd: RawFd = -1;
-                // SAFETY: the piece is on the device, so that its handle is the driver's; of this kind, the driver writes a
-                // descriptor to the pointer.
+                // SAFETY: the piece is on the device, so that its handle is the driver's; of this kind, the driver
+                // writes a descriptor to the pointer.
                 unsafe { driver::cuMemExportToShareableHandle((&raw mut fd).cast(), real, SHAREABLE, 0) }
                     .ok()?;
                 // SAFETY: just made by the driver, and nobody else's.

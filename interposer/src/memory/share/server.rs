@@ -200,8 +200,8 @@ fn displaced(other_user: &[bool], newcomer: bool) -> Displaced {
     }
 }
 
-/// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was of
-/// before. Which of the pending are ready; one that is not ours any more is, too.
+/// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was
+/// of before. Which of the pending are ready; one that is not ours any more is, too.
 fn wait(listener: &GuardedFd, pending: &[Peer]) -> Vec<bool> {
     let interest =
         |of: &GuardedFd| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
