@@ -43,11 +43,11 @@ impl<T: Transaction> Detached<T> {
 /// In release builds what was forgotten stays taken out: the driver's state is unknown then.
 impl<T: Transaction> Drop for Detached<T> {
     fn drop(&mut self) {
-        debug_assert!(
-            self.0.is_none() || std::thread::panicking(),
-            "{} was neither committed nor rolled back",
-            std::any::type_name::<T>()
-        );
+        #[cfg(debug_assertions)]
+        if self.0.is_some() && !std::thread::panicking() {
+            let what = std::any::type_name::<T>();
+            crate::sys::fault::fault(&format!("{what} was neither committed nor rolled back"));
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The locks of this library, and the one order in which a thread takes them.
 //!
-//! A thread that holds a lock takes only locks of a higher [`rank`]. Debug builds check that each time, so that every
-//! test is a test of the order too, whatever the other threads do meanwhile. Release builds pay nothing for it.
+//! A thread that holds a lock takes only locks of a higher [`rank`]. Debug builds check that each time, and end the
+//! program otherwise, so that every test is a test of the order too, whatever the other threads do meanwhile. Release
+//! builds pay nothing for it.
 //!
 //! The driver is called under some of these locks, also calls of it that wait. It never calls back into this library on
 //! the same thread in a way that takes a lock: calls within calls go to it unseen (`dispatch.rs`).
@@ -166,6 +167,7 @@ use order::Held;
 /// The model runs all its threads on one of the system's: it knows no thread's locks.
 #[cfg(all(debug_assertions, not(loom)))]
 mod order {
+    use crate::sys::fault::fault;
     use std::cell::Cell;
 
     thread_local! {
@@ -184,10 +186,11 @@ mod order {
             // A thread that ends has no list any more.
             let _ = HELD.try_with(|held| {
                 let others = held.get();
-                assert!(
-                    others < bit || std::thread::panicking(),
-                    "a lock of rank {rank} is taken by a thread that holds ranks {others:#b}"
-                );
+                if others >= bit && !std::thread::panicking() {
+                    fault(&format!(
+                        "a lock of rank {rank} is taken by a thread that holds ranks {others:#b}"
+                    ));
+                }
                 held.set(others | bit);
             });
             Self(bit)

@@ -2,6 +2,8 @@
 //! here calls the driver or speaks with the scheduler.
 pub mod clock;
 pub mod detached;
+#[cfg(debug_assertions)]
+pub mod fault;
 pub mod guarded_fd;
 pub mod lock;
 pub mod log;
