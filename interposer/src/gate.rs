@@ -23,7 +23,7 @@ pub struct Gate {
     word: AtomicU64,
     /// The first call for which there is no credit, as the word counts arrivals.
     credit_limit: AtomicU32,
-    waiting: Mutex<Waiting, { rank::LEAF }>,
+    waiting: Mutex<Waiting, { rank::GATE }>,
     opened: Condvar,
     emptied: Condvar,
 }

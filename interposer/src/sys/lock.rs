@@ -30,7 +30,8 @@ use std::time::Duration;
 /// | `CONTEXT_LIFE` (read, write) | `Context` | that the context exists, for readers | the context's work |
 /// | `CONTEXT_WORK` | `Context` | our stream and events in it | swap space |
 /// | `SWAP_SPACE` | `SwapSpace` | slots and mappings | leaves |
-/// | `LEAF` | batches of deferred frees, ended contexts, green contexts, devices, contexts that are ending, pools, the gate's waiting threads, the admission, the drain's board, the inbox, the bypass detector | themselves alone | nothing |
+/// | `GATE` | `Gate` | the threads that wait at the gate | the admission, which says whether they give up |
+/// | `LEAF` | batches of deferred frees, ended contexts, green contexts, devices, contexts that are ending, pools, the admission, the drain's board, the inbox, the bypass detector | themselves alone | nothing |
 pub mod rank {
     pub const STREAM_NAMES: u8 = 0;
     pub const RECLAIM: u8 = 1;
@@ -44,7 +45,8 @@ pub mod rank {
     pub const CONTEXT_LIFE: u8 = 9;
     pub const CONTEXT_WORK: u8 = 10;
     pub const SWAP_SPACE: u8 = 11;
-    pub const LEAF: u8 = 12;
+    pub const GATE: u8 = 12;
+    pub const LEAF: u8 = 13;
 }
 
 /// A mutex with a place in the order. What it guards is consistent between any two statements, also after a panic.

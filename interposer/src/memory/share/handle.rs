@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_holds_its_ticket_and_others_hold_none() {
+    fn a_handle_of_ours_is_read_back_and_others_are_not_ours() {
         let handle = IpcHandle { server: [0xfe; 16], secret: [7; 16], offset: 1 << 40, bytes: u64::MAX };
         assert_eq!(IpcHandle::from_cuda(&handle.into_cuda()), Some(handle));
         assert_eq!(IpcHandle::from_cuda(&CUipcMemHandle { reserved: [0; 64] }), None);
