@@ -130,5 +130,5 @@ fn file_descriptors(settings: &DaemonSettings) {
 }
 
 fn print(text: &str) -> Result<()> {
-    crate::text::to_stdout(text).context("standard output cannot be written to")
+    crate::stdout::print(text).context("standard output cannot be written to")
 }

@@ -20,6 +20,7 @@ pub mod process;
 pub mod rate_limited_log;
 pub mod settings;
 pub mod sockets;
+pub mod stdout;
 pub mod swap;
 pub mod systemd;
 pub mod tenants;

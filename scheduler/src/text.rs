@@ -80,19 +80,6 @@ pub fn rate(Bytes(moved): Bytes, took: Nanos) -> Option<f64> {
     (took.0 > 0 && moved > 0).then(|| moved as f64 / took.0 as f64)
 }
 
-/// Prints; a reader that has had enough (`| head`) is no error.
-///
-/// # Errors
-/// Any other reason.
-pub fn to_stdout(text: &str) -> std::io::Result<()> {
-    use std::io::{ErrorKind, Write};
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

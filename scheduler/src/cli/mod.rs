@@ -7,7 +7,7 @@ pub mod table;
 mod top;
 mod words;
 
-use crate::text::to_stdout;
+use crate::stdout;
 use args::{Args, Command, Length, Setting, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode, Failed> {
     let requests = changes(args);
     if requests.is_empty() && args.command.is_none() {
-        let _ = to_stdout(&Args::command().render_help().to_string());
+        let _ = stdout::print(&Args::command().render_help().to_string());
         return Ok(ExitCode::from(2));
     }
     if let Some(Command::Top) = args.command {
@@ -100,5 +100,6 @@ fn pretty(value: &impl serde::Serialize) -> Result<String, Failed> {
 }
 
 fn print(text: &str) -> Result<(), Failed> {
-    to_stdout(text).map_err(|error| Failed::Output(format!("standard output cannot be written to: {error}")))
+    stdout::print(text)
+        .map_err(|error| Failed::Output(format!("standard output cannot be written to: {error}")))
 }
