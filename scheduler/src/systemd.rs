@@ -1,4 +1,4 @@
-//! What systemd is told: `Type=notify` with a watchdog. Without systemd, nothing.
+//! Notifies systemd (`Type=notify`, with a watchdog), if it has started the daemon.
 use sd_notify::NotifyState;
 use std::time::Duration;
 

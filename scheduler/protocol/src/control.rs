@@ -34,7 +34,7 @@ pub enum Request {
 pub enum QuantumSetting {
     /// 0.001 to 86,400.
     Seconds(f64),
-    /// As follows from what hand-overs cost.
+    /// Computed from what hand-overs cost.
     Auto,
 }
 
@@ -55,10 +55,10 @@ pub enum Reply {
 pub struct Status {
     pub version: String,
     pub enabled: bool,
-    /// How long a turn lasts; where that follows from the cost of hand-overs, the longest of all devices that have no
-    /// quantum of their own.
+    /// How long a turn lasts. Where it is computed from the cost of hand-overs: the longest of all devices that have no quantum
+    /// of their own.
     pub quantum_seconds: f64,
-    /// Whether it follows from the cost of hand-overs.
+    /// Whether it is computed from the cost of hand-overs.
     pub quantum_auto: bool,
     pub evict: String,
     pub uptime_seconds: f64,
@@ -72,7 +72,7 @@ pub struct DeviceStatus {
     pub uuid: String,
     pub name: String,
     pub capacity_bytes: u64,
-    /// Whose word that is: `configured`, `nvml`, or `tenants`, for there is no better one.
+    /// The source of the capacity: `configured`, `nvml`, or `tenants` where no better source knows the device.
     pub capacity_from: String,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
@@ -110,9 +110,9 @@ pub struct TenantStatus {
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
     pub immovable_bytes: u64,
-    /// Device time really held.
+    /// The time for which it has held its devices.
     pub held_seconds: f64,
-    /// Time in line.
+    /// The time for which it has waited.
     pub waited_seconds: f64,
     pub grants: u64,
     /// Its turns last so many times as long as those of others.

@@ -1,4 +1,4 @@
-//! Bytes to messages and back. Pure: whoever has a socket feeds it.
+//! Turns bytes into messages and back. Pure: the caller has the socket.
 use minicbor::{Decode, Encode};
 use std::fmt;
 
@@ -46,7 +46,7 @@ pub fn write<M: Encode<()>>(message: &M, out: &mut Vec<u8>) {
     out[start..start + HEADER].copy_from_slice(&(body as u32).to_le_bytes());
 }
 
-/// The bytes received and not yet understood. Never holds more than one frame and one read.
+/// The bytes received and not yet decoded. Never holds more than one frame and one read.
 #[derive(Debug, Default)]
 pub struct Reader {
     bytes: Vec<u8>,

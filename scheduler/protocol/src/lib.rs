@@ -1,4 +1,4 @@
-//! The words between a tenant's library and the scheduler, and between an operator and the scheduler.
+//! The protocols between a tenant's library and the scheduler, and between an operator and the scheduler.
 //!
 //! # Compatibility law
 //!
@@ -6,11 +6,11 @@
 //! versions has to understand each other:
 //!
 //! 1. A frame is a `u32` length (little endian, the body's bytes, 1 to [`frame::MAX_BODY`]) and a body: one CBOR item.
-//! 2. The numbers in `#[n(…)]` are the language. They are never changed, never used again for something else.
+//! 2. The numbers in `#[n(…)]` are the protocol. They are never changed, never used again for something else.
 //! 3. A new field goes at the end, under a new number, as an `Option`; a peer that does not know it skips it,
 //!    a peer that misses it acts as before the field existed.
 //! 4. A new message gets a new number; a peer that does not know it skips the frame ([`frame::Received::Unknown`]).
-//! 5. [`VERSION`] says which words a peer may use, not whether it may speak. It rises with every new message.
+//! 5. [`VERSION`] says which messages a peer may send, not whether it may connect. It rises with every new message.
 //! 6. `tests/frozen.rs` holds the bytes of every message of every version. They are only ever added to.
 //!
 //! This crate is a leaf: it knows no clock, no socket and no policy.
@@ -25,5 +25,5 @@ mod units;
 
 pub use units::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
 
-/// The version of the tenants' language that this build speaks.
+/// The version of the tenants' protocol that this build speaks.
 pub const VERSION: u32 = 4;

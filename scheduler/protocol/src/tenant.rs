@@ -14,8 +14,8 @@ pub enum ToScheduler {
     /// What the process has on one device. Sent when it changed, at most every few milliseconds.
     #[n(2)]
     Memory(#[n(0)] MemoryReport),
-    /// Work waits at the gate: a grant of all devices named so far, please. Repeating it changes nothing. From a tenant
-    /// that holds: it has work again after [`ToScheduler::Idle`].
+    /// Work waits at the gate: the tenant asks for a grant of all devices named so far. Repeating it changes nothing. From a
+    /// tenant that holds, it means that there is work again after [`ToScheduler::Idle`].
     #[n(3)]
     Request,
     /// Answer to [`ToTenant::Grant`]: the memory is back and the gate is open.
@@ -32,8 +32,8 @@ pub enum ToScheduler {
     /// Something that an operator should know, such as CUDA calls made around the library.
     #[n(7)]
     Report(#[n(0)] String),
-    /// Nothing has been submitted for a while and nothing is unfinished, while somebody waits: revoke
-    /// me. The lease is still held, so that the revocation can say what has to move out.
+    /// Nothing has been submitted for a while and nothing is unfinished, while somebody waits: the scheduler may revoke. The
+    /// lease is still held, so that the revocation can say what has to move out.
     #[n(8)]
     Idle(#[n(0)] LeaseId),
     /// Answer to [`ToTenant::Evict`]: what was moved out. [`ToScheduler::Memory`] has told it before. Since version 2.
@@ -85,7 +85,7 @@ pub enum ToTenant {
     #[n(8)]
     Swap(#[n(0)] Bytes),
     /// There is no place for this process at present, because others have taken all: the connection is closed, and the
-    /// process asks again by and by. Until then its calls wait, or fail. Since version 4; a [`ToTenant::Refused`] with the
+    /// process tries again later. Until then its calls wait, or fail. Since version 4; a [`ToTenant::Refused`] with the
     /// same words follows for libraries before it.
     #[n(9)]
     NoPlace(#[n(0)] NoPlace),

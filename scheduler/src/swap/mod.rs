@@ -30,20 +30,20 @@ pub struct SwapFile {
     pub fd: Arc<OwnedFd>,
 }
 
-/// The answer to a wish.
+/// The answer to a request for swap space.
 #[derive(Debug)]
 pub struct Granted {
     /// The tenant's file is now so long.
     pub bytes: Bytes,
     /// The file, if the tenant does not have it yet.
     pub file: Option<Arc<OwnedFd>>,
-    /// The limit for which that is less than it wanted.
+    /// The limit that was reached, if it got less than it wanted.
     pub refused: Option<&'static str>,
 }
 
 impl SwapFile {
-    /// A new one of no length, which nobody can shorten, and whose seals nobody can change: a tenant could otherwise
-    /// make the daemon's own pages vanish, or keep it from making any.
+    /// A new file of no length. Its seals keep tenants from shortening it, which would remove the daemon's pages, and from
+    /// sealing it, which would keep the daemon from adding any.
     ///
     /// # Errors
     /// The kernel's.
@@ -56,7 +56,7 @@ impl SwapFile {
     /// # Errors
     /// The kernel's.
     pub fn lengthen(&mut self, length: u64) -> io::Result<()> {
-        // Its tenant may have made it longer by itself, which is the tenant's memory.
+        // Its tenant may have made it longer; those pages are charged to the tenant's container.
         let found = nix::sys::stat::fstat(&*self.fd)?.st_size;
         if found < length as i64 {
             nix::unistd::ftruncate(&*self.fd, length as i64)?;

@@ -1,9 +1,8 @@
-//! The pages of swap space are made, and given back, behind the loop's back: by two threads, however many tenants there
-//! are and however often they ask.
+//! Allocates and frees the pages of swap space, in two threads, so that the loop does not wait for it.
 //!
-//! Each file has one job at most, which grows with what is wanted of it, and the files take turns of 64 MiB, so that a
-//! small tenant does not wait behind a large one. Making takes 0.2 s a GiB (one H200 host, 2026-11-24): the pages are
-//! cleared here, because the tenant's driver would do that slowly and with its locks held when it registers them.
+//! Each file has one job at most, which grows with what is wanted of it. Jobs take turns in small steps, so that a small
+//! tenant does not wait behind a large one. Allocating takes 0.2 s a GiB (one H200 host, 2026-11-24). The pages are cleared
+//! here, because the tenant's driver would clear them slowly, and with its locks held, when it registers them.
 #![allow(unsafe_code)] // maps the pages in order to clear them
 use crate::identity::Owner;
 use nix::errno::Errno;
@@ -17,29 +16,29 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 const THREADS: usize = 2;
-/// Made in one turn.
-const MADE: u64 = 16 << 20;
-/// Given back in one turn, which is ten times faster.
-const FREED: u64 = 1 << 30;
+/// Bytes allocated in one step.
+const ALLOCATE_STEP: u64 = 16 << 20;
+/// Bytes freed in one step; that is ten times faster.
+const FREE_STEP: u64 = 1 << 30;
 
-/// What is back, and whom it was charged to.
+/// What has been freed, and whom it was charged to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freed {
     pub bytes: u64,
     pub owners: Vec<Owner>,
 }
 
-/// What the threads have to say.
+/// What the threads report.
 #[derive(Debug)]
 pub enum PageEvent {
     Freed(Freed),
-    /// Pages could not be made; whoever uses them makes them.
+    /// Pages could not be allocated ahead: they are allocated when they are used.
     Failed(String),
 }
 
 #[derive(Debug)]
 enum Work {
-    /// As long as somebody has the file.
+    /// Until nobody has the file any more.
     Allocate(Weak<OwnedFd>),
     Free(Arc<OwnedFd>, Freed),
 }
@@ -54,25 +53,25 @@ struct Job {
 #[derive(Debug, Default)]
 struct State {
     jobs: HashMap<u64, Job>,
-    /// Those that no thread is at, in turn.
-    line: VecDeque<u64>,
+    /// The jobs that no thread works on, in turn.
+    waiting: VecDeque<u64>,
     over: bool,
 }
 
 #[derive(Debug, Default)]
-struct Workshop {
+struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Workshop {
+impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The threads; dropped, they end.
-pub struct PageAllocator(Arc<Workshop>);
+pub struct PageAllocator(Arc<Queue>);
 
 impl fmt::Debug for PageAllocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,18 +87,18 @@ impl PageAllocator {
     pub fn start(say: impl Fn(PageEvent) + Clone + Send + 'static) -> io::Result<Self> {
         let pages = Self(Arc::default());
         for _ in 0..THREADS {
-            let (shop, say) = (Arc::clone(&pages.0), say.clone());
-            std::thread::Builder::new().name("nvshare-swap".into()).spawn(move || serve(&shop, &say))?;
+            let (queue, say) = (Arc::clone(&pages.0), say.clone());
+            std::thread::Builder::new().name("nvshare-swap".into()).spawn(move || serve(&queue, &say))?;
         }
         Ok(pages)
     }
 
-    /// The pages of the file `number` are wanted up to `end`, from `at` on if none were before.
+    /// Allocates the pages of the file `number` up to `end`; from `at` on, if it has no job yet.
     pub fn allocate(&self, number: u64, file: &Arc<OwnedFd>, at: u64, end: u64) {
         self.add(number, Job { work: Work::Allocate(Arc::downgrade(file)), at, end });
     }
 
-    /// Nobody wants the pages of the file `number` any more, whoever else may have it open.
+    /// Frees the pages of the file `number`, even if others have it open.
     pub fn free(&self, number: u64, file: Arc<OwnedFd>, freed: Freed) {
         let end = nix::sys::stat::fstat(&*file).map_or(0, |found| u64::try_from(found.st_size).unwrap_or(0));
         self.add(number, Job { work: Work::Free(file, freed), at: 0, end });
@@ -109,11 +108,11 @@ impl PageAllocator {
         let mut state = self.0.lock();
         match (state.jobs.get_mut(&number), &job.work) {
             (Some(known), Work::Allocate(_)) => known.end = known.end.max(job.end),
-            // A thread that is at it ends its turn and goes on with this.
+            // A thread that works on it ends its step and goes on with this job.
             (Some(known), Work::Free(..)) => *known = job,
             (None, _) => {
                 state.jobs.insert(number, job);
-                state.line.push_back(number);
+                state.waiting.push_back(number);
                 self.0.changed.notify_one();
             }
         }
@@ -137,7 +136,7 @@ enum Step {
 
 impl Job {
     fn step(&mut self) -> Step {
-        let most = if matches!(self.work, Work::Allocate(_)) { MADE } else { FREED };
+        let most = if matches!(self.work, Work::Allocate(_)) { ALLOCATE_STEP } else { FREE_STEP };
         let bytes = most.min(self.end.saturating_sub(self.at));
         let at = self.at;
         self.at += bytes;
@@ -152,16 +151,16 @@ impl Job {
     }
 }
 
-fn serve(shop: &Workshop, say: &impl Fn(PageEvent)) {
+fn serve(queue: &Queue, say: &impl Fn(PageEvent)) {
     loop {
-        let mut state = shop.lock();
+        let mut state = queue.lock();
         let number = loop {
             if state.over {
                 return;
             }
-            match state.line.pop_front() {
+            match state.waiting.pop_front() {
                 Some(number) => break number,
-                None => state = shop.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         };
         let Some(step) = state.jobs.get_mut(&number).map(Job::step) else { continue };
@@ -175,11 +174,11 @@ fn serve(shop: &Workshop, say: &impl Fn(PageEvent)) {
             continue;
         }
         // Until then nobody else is at this file.
-        let mut state = shop.lock();
+        let mut state = queue.lock();
         if done.is_err() && matches!(state.jobs.get(&number), Some(Job { work: Work::Allocate(_), .. })) {
             state.jobs.remove(&number);
         } else {
-            state.line.push_back(number);
+            state.waiting.push_back(number);
         }
     }
 }
@@ -266,14 +265,14 @@ mod tests {
     #[test]
     fn jobs_are_as_many_as_files_and_take_turns() {
         let (large, small) = (file(1 << 30), file(2 << 20));
-        let shop = Workshop::default();
-        let pages = PageAllocator(Arc::new(shop));
+        let queue = Queue::default();
+        let pages = PageAllocator(Arc::new(queue));
         (1..=500).for_each(|n| pages.allocate(1, &large, 0, n << 21));
         pages.allocate(2, &small, 0, 2 << 20);
         let mut state = pages.0.lock();
-        assert_eq!((state.jobs.len(), state.line.len()), (2, 2));
+        assert_eq!((state.jobs.len(), state.waiting.len()), (2, 2));
         let Step::Allocate(_, 0, bytes) = state.jobs.get_mut(&1).unwrap().step() else { panic!() };
-        assert_eq!(bytes, MADE, "then it is the other one's turn");
+        assert_eq!(bytes, ALLOCATE_STEP, "then it is the other one's turn");
         drop(small);
         assert!(matches!(state.jobs.get_mut(&2).unwrap().step(), Step::Done(None)));
     }

@@ -1,4 +1,4 @@
-//! New connections: counted, known by the kernel's word, refused where there is no room.
+//! Accepts connections: the kernel says whose they are, they are counted, and refused where a limit is reached.
 use super::connection;
 use super::permits::Permits;
 use super::shared::Shared;
@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
-/// After a failed accept, as when there are no more file descriptors: the connection stays in line.
+/// How long to wait after a failed accept, for instance without file descriptors. The connection stays in the backlog.
 pub const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// What the kernel keeps of what was written and not read, bytes; it doubles that for its own needs.
+/// The send buffer in bytes; the kernel doubles it.
 const SEND_BUFFER: usize = 16 * 1024;
 
-/// What the kernel answers about a process that has ended, by its version.
+/// The kernel's errors about a process that has ended; which one depends on its version.
 const ENDED: [i32; 2] = [libc::ESRCH, libc::EINVAL];
 
 /// Serves `listener` for ever.
@@ -49,8 +49,7 @@ async fn put_off(shared: &Shared, error: &io::Error) {
     tokio::time::sleep(BACK_OFF).await;
 }
 
-/// What it takes to know whose a connection is, kept back until there is one: its process's descriptor and a file of
-/// `/proc`.
+/// Reserves the descriptors that it takes to identify a peer: one for its process and one for a file of `/proc`.
 fn spare() -> io::Result<[OwnedFd; 2]> {
     let spare = OwnedFd::from(File::open("/dev/null")?);
     Ok([spare.try_clone()?, spare])
@@ -59,7 +58,7 @@ fn spare() -> io::Result<[OwnedFd; 2]> {
 fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
     let who = match Identity::of(&stream, &shared.host) {
         Ok(who) => who,
-        // As processes do: whoever keeps its connection is nobody.
+        // Another process keeps its connection, and is not its peer.
         Err(error) if error.raw_os_error().is_some_and(|code| ENDED.contains(&code)) => {
             return tracing::debug!("a connection whose process has ended is closed");
         }
@@ -69,7 +68,7 @@ fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
                 .warn(&format!("a connection whose process cannot be known is closed: {error}"));
         }
     };
-    // What waits for a peer that does not read waits here, where newer words take the place of older ones.
+    // Messages for a peer that does not read wait in our mailbox, where newer ones replace older ones.
     if let Err(error) = setsockopt(&stream, SndBuf, &SEND_BUFFER) {
         tracing::debug!("the send buffer of a connection stays as it is: {error}");
     }
@@ -92,7 +91,7 @@ fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
     }
 }
 
-/// Libraries that do not know the first word skip it.
+/// Libraries that do not know the first message skip it.
 fn no_place(stream: &UnixStream, why: &str, fails: bool) {
     let mut out = Vec::new();
     frame::write(&ToTenant::NoPlace(NoPlace { why: why.to_owned(), fails }), &mut out);

@@ -1,5 +1,5 @@
-//! One tenant's connection: one task that never waits for anything but its own next step, so that a
-//! peer that is slow, silent, loud or wrong costs itself and nobody else.
+//! One tenant's connection: a task that waits for nothing but its own peer. A peer that is slow, silent, loud or wrong harms
+//! only its own connection.
 use super::inbound::{Connected, Inbound};
 use super::mailbox::{Inbox, Outbound, Outgoing, mailbox};
 use super::permits::Permit;
@@ -21,10 +21,10 @@ use std::sync::atomic::Ordering;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// How long a peer whose process is not known may read nothing while its buffer is full. Others end with their process:
-/// one that is stopped reads again when it goes on, and what waits for it is bounded.
+/// How long a peer whose process is not known may read nothing while its buffer is full. Other connections end with their
+/// process: one that is stopped reads again when it goes on, and what waits for it is bounded.
 const STALL: Nanos = Nanos::from_millis(10_000);
-/// A process that ends closes its connection a moment before it has ended. So long its end is waited for.
+/// How long to wait for the end of a process that has closed its connection: it closes it a moment before it has ended.
 const ENDING: Nanos = Nanos::from_millis(50);
 
 /// Why a connection is over.
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     fn deadline(&self) -> Option<Nanos> {
-        // While the loop is behind, the peer is not to blame.
+        // While the loop is behind, the time does not count.
         let hello = self.unfinished.filter(|_| self.pending.is_none());
         let hello = hello.map(|since| since.saturating_add(self.shared.hello_timeout));
         let stall =
@@ -174,7 +174,7 @@ impl Connection {
                 self.pending = Some(inbound);
             }
         }
-        // Before the hello the time runs on, whatever else is said.
+        // Before the hello, no other message stops the time.
         if self.tenant.is_some() {
             let since = self.unfinished.filter(|_| !taken).unwrap_or(self.shared.clock.now());
             self.unfinished = self.reader.is_midway().then_some(since);
@@ -238,7 +238,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the peer why, the log where a person should look, and the loop that the tenant is gone.
+    /// Tells the peer and the log why, and the loop that the tenant is gone.
     async fn finish(self, end: End) {
         let why = match end {
             End::Closed | End::Dismissed => None,
@@ -265,7 +265,7 @@ impl Connection {
     }
 }
 
-/// Says why, as far as it can be said without waiting.
+/// Tells the peer why, as far as it can be written without waiting.
 fn refuse(stream: &UnixStream, why: &str) {
     let mut out = Vec::new();
     frame::write(&ToTenant::Refused(why.to_owned()), &mut out);

@@ -1,4 +1,4 @@
-//! What connections tell the one loop that talks to the core.
+//! What connections, and the watchers of processes, hand to the loop.
 use super::mailbox::Outbound;
 use crate::identity::Identity;
 use crate::process::Key;
@@ -13,11 +13,11 @@ pub enum Inbound {
     Connected(Box<Connected>),
     /// Anything but a hello.
     Message(TenantId, ToScheduler),
-    /// The connection is gone; none: as a process's end closes it.
+    /// The connection is closed, and why; none: as at the end of a process.
     Closed(TenantId, Option<String>),
     /// The process has ended.
     ProcessEnded(Key),
-    /// Swap space of a process that has ended is back.
+    /// The swap space of a process that has ended has been freed.
     SwapFreed(Freed),
 }
 

@@ -1,11 +1,12 @@
-//! What the loop has for one connection, until its peer reads: bounded by what can be said, however slowly it reads.
+//! The messages of the loop to one connection, until its peer reads them. A new message replaces those that it makes void,
+//! so that their number is bounded, however slowly the peer reads.
 use nvshare_protocol::tenant::{Share, ToTenant};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Notices that wait at a time; more are forgotten.
+/// How many notices may wait; more are dropped.
 const NOTICES: usize = 4;
 
 /// A message, and the file that goes with it.
@@ -39,7 +40,7 @@ impl Mailbox {
     }
 }
 
-/// The loop's end; dropped, the connection is closed when it is written.
+/// The loop's end. When it is dropped, the connection is closed once everything is written.
 #[derive(Debug)]
 pub struct Outbound(Arc<Mailbox>);
 
@@ -55,7 +56,7 @@ pub fn mailbox() -> (Outbound, Inbox) {
 }
 
 impl Outbound {
-    /// Puts a message behind the others, in the place of those that it makes void.
+    /// Appends a message, and removes those that it makes void.
     pub fn put(&self, out: impl Into<Outgoing>) {
         put(&mut self.0.lock().waiting, out.into());
         self.0.changed.notify_one();
@@ -121,7 +122,7 @@ fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
     waiting.push_back(out);
 }
 
-/// What was said of other devices still holds.
+/// What an earlier message said about other devices still holds.
 fn add_missing(shares: &mut Vec<Share>, before: &[Share]) {
     for share in before {
         if shares.iter().all(|newer| newer.device != share.device) {

@@ -1,5 +1,5 @@
-//! How many connections of tenants there may be, in all and by one owner, from their beginning to the end of their
-//! processes.
+//! Limits the number of tenants, in all and by owner. A permit is held from the start of a connection to the end of its
+//! process.
 use crate::identity::{Identity, Owner};
 use crate::process::Key;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub struct Permits {
     in_use: Arc<Mutex<InUse>>,
 }
 
-/// One tenant's place; dropped, it is free again.
+/// One tenant's permit; released when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     owners: Vec<Owner>,
@@ -55,12 +55,12 @@ impl Permits {
         Self { limits, in_use: Arc::default() }
     }
 
-    /// A place for `who`. A container of the host's engine counts for itself, and not for the user that it runs as, who
-    /// is root in all of them. A process that has one place already is given a second one where there is none left: it
-    /// connects anew, and what it had before is still kept for it.
+    /// A permit for `who`. A container of the host's engine counts for itself, and not for the user that it runs as, who is
+    /// root in all of them. A process with one permit gets a second one even at the limit: it reconnects, and what it had
+    /// before is still kept for it.
     ///
     /// # Errors
-    /// The first limit that has no place left.
+    /// The first limit that is reached.
     pub fn acquire(&self, who: &Identity) -> Result<Permit, Reached> {
         let mut rows = vec![(Owner::Everyone, "tenants", self.limits.total)];
         if who.bearer() == who.user_key() {
@@ -92,7 +92,7 @@ impl Permits {
 }
 
 impl InUse {
-    /// Whether one that counted is free: a process's last places are those that count.
+    /// Whether a counted permit becomes free: those that a process has last are those that count.
     fn release(&mut self, process: Option<Key>) -> bool {
         let Some(key) = process else { return true };
         let Some((permits, counted)) = self.processes.get_mut(&key) else { return false };

@@ -1,6 +1,6 @@
-//! What each tenant may allocate on each device: reserved when it joins, and not promised to another of its user's or
-//! container's until it leaves. The tenant's library keeps the reservation; what is never reserved twice needs no telling
-//! while it runs.
+//! What each tenant may allocate on each device. It is reserved when the tenant joins, and no other tenant of its user or
+//! container can reserve it until the tenant leaves. The tenant's library keeps to it, so that limits need no messages while
+//! tenants run.
 use crate::identity::{Identity, Owner};
 use nvshare_protocol::Bytes;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What all connections have in common.
+//! What all connections share.
 use super::inbound::Inbound;
 use crate::clock::Clock;
 use crate::event_bus::EventBus;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::mpsc;
 
-/// What all connections have in common.
+/// What all connections share.
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
@@ -19,7 +19,7 @@ pub struct Shared {
     pub queue: mpsc::Sender<Inbound>,
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
-    /// Whether calls of a process for which there is no place fail.
+    /// Whether the calls of a process without a permit fail, instead of waiting.
     pub full_fails: bool,
     /// The number of the last tenant.
     pub tenants: AtomicU64,

@@ -1,4 +1,4 @@
-//! How fast one peer may speak.
+//! Limits the rate of one peer's messages.
 use nvshare_protocol::Nanos;
 
 /// A bucket of tokens, one a message: filled at a steady rate, with room for two seconds of it.

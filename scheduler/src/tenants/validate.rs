@@ -1,4 +1,4 @@
-//! What a tenant may say. What passes here cannot harm the core, the log or a terminal.
+//! Validates what a tenant sends: what passes cannot harm the core, the log or a terminal.
 use crate::text::clean;
 use nvshare_protocol::tenant::{DeviceInfo, Hello, MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
@@ -7,7 +7,7 @@ use std::fmt;
 /// No device has more; the sum over all devices that one tenant may name stays within 64 bits.
 const MOST: Bytes = Bytes(1 << 46);
 
-/// The longest words, in characters; what is longer is cut.
+/// The longest texts, in characters; longer ones are cut.
 pub const PROGRAM: usize = 64;
 const DEVICE_NAME: usize = 96;
 const VERSION: usize = 32;
