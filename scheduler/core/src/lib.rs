@@ -137,6 +137,12 @@ impl Core {
         snapshot::snapshot(&self.engine.model, &self.engine.spans)
     }
 
+    /// What the tenant has on the device, by its last report.
+    #[must_use]
+    pub fn memory_of(&self, tenant: TenantId, device: DeviceId) -> MemoryUse {
+        self.engine.model.memory_of(tenant, device)
+    }
+
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
     #[must_use]
     pub fn unaccounted(&self, tenant: TenantId, device: DeviceId) -> Bytes {

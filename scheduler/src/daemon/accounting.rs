@@ -4,6 +4,7 @@ use crate::devices::Devices;
 use crate::metrics::counts::{Counts, Moved};
 use crate::metrics::exposition::Picture;
 use crate::swap::ledger::Ledger;
+use nvshare_core::MemoryUse;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::control::Status;
 use nvshare_protocol::tenant::{MemoryReport, Ready, Released, Share};
@@ -39,16 +40,13 @@ impl Accounts<'_> {
         self.moved(tenant, shares, |bytes| Moved { into: Bytes::ZERO, out: bytes });
     }
 
-    /// Counts what a tenant prefetches. It reports that only as memory that has become resident and was not allocated
-    /// meanwhile; while its gate is shut, nothing else makes memory resident. `enabled`: turns are taken.
-    pub fn prefetched(&mut self, tenant: TenantId, told: &MemoryReport, enabled: bool) {
-        let Some(member) = self.members.get_mut(tenant) else { return };
-        let holds = member.holds();
-        let Some(usage) = member.devices.get_mut(&told.device) else { return };
-        let before = usage.update(told);
+    /// Counts what a tenant prefetches, by its report and the one `before`. It reports that only as memory that has become
+    /// resident and was not allocated meanwhile; while its gate is shut, nothing else makes memory resident.
+    pub fn prefetched(&mut self, tenant: TenantId, told: &MemoryReport, before: MemoryUse) {
         let allocated = told.allocated.saturating_sub(before.allocated);
         let bytes = told.resident.saturating_sub(before.resident).saturating_sub(allocated);
-        if enabled && !holds && bytes > Bytes::ZERO {
+        let holds = self.members.get(tenant).is_none_or(|member| member.holds());
+        if !holds && bytes > Bytes::ZERO {
             let share = Share { device: told.device, bytes };
             self.moved(tenant, &[share], |bytes| Moved { into: bytes, out: Bytes::ZERO });
         }

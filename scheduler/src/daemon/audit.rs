@@ -144,18 +144,23 @@ impl Audit {
         }
     }
 
-    /// The tenant's process has been halted, or goes on.
-    pub fn liveness(&self, members: &Members, tenant: TenantId, transition: Transition) {
+    /// The tenant's process has been halted, or goes on; `resident` is what it has on each device.
+    pub fn liveness(
+        &self,
+        members: &Members,
+        tenant: TenantId,
+        transition: Transition,
+        resident: &[(DeviceId, Bytes)],
+    ) {
         let name = members.name(tenant);
         let Transition::Halted(halt) = transition else {
             self.info_of(members, tenant, &format!("{name} goes on after it was stopped"));
             return self.publish(members, "resumed", tenant, |_| {});
         };
         let how = halt.as_str();
-        let devices = members.get(tenant).into_iter().flat_map(|member| &member.devices);
-        let resident: Vec<String> = devices
-            .filter(|(_, usage)| usage.resident > Bytes::ZERO)
-            .map(|(device, usage)| format!("{} stay on {device}", text::memory(usage.resident.0)))
+        let resident: Vec<String> = resident
+            .iter()
+            .map(|(device, bytes)| format!("{} stay on {device}", text::memory(bytes.0)))
             .collect();
         let what = if resident.is_empty() {
             "others go on".into()

@@ -1,6 +1,6 @@
 //! Devices: tenants name them, and NVML lists them. The core is told what is known of them; tenants and operators are told
 //! which are refused.
-use super::members::DeviceUsage;
+use super::members::LoggedMissing;
 use super::membership::NOTICES_SINCE;
 use super::reactor::Daemon;
 use crate::devices::{ALWAYS_BY_OWNER, Change, MOST, MOST_BY_OWNER, RefusalReason};
@@ -73,7 +73,7 @@ impl Daemon {
         let Some(capacity) = self.devices.capacity_for(tenant, device) else { return };
         // It may have left while the core was told of others.
         let Some(member) = self.members.get_mut(tenant) else { return };
-        member.devices.insert(device, DeviceUsage::default());
+        member.devices.insert(device, LoggedMissing::default());
         let pid = member.who.pid;
         self.apply(Event::Device { tenant, device, capacity });
         if self.process_usage.attach(tenant, pid, device) {
@@ -250,8 +250,8 @@ impl Daemon {
         let before = self.core.unaccounted(tenant, share.device);
         self.apply(Event::MemoryRefused { tenant, device: share.device, bytes: share.bytes });
         let unseen = self.core.unaccounted(tenant, share.device);
-        let usage = self.members.get_mut(tenant).and_then(|member| member.devices.get_mut(&share.device));
-        if unseen > before && usage.is_some_and(|usage| usage.lacks_so_much_more(unseen)) {
+        let logged = self.members.get_mut(tenant).and_then(|member| member.devices.get_mut(&share.device));
+        if unseen > before && logged.is_some_and(|logged| logged.takes(unseen)) {
             let (name, unseen) = (self.members.name(tenant), text::bytes(unseen));
             let line = format!(
                 "{name} finds less room on {} than there should be: {unseen} of it are taken by contexts or by others; \

@@ -10,7 +10,7 @@ use crate::tenants::permits::Permit;
 use crate::tenants::reservations::Reservation;
 use crate::text;
 use nvshare_core::event::TenantId;
-use nvshare_protocol::tenant::{Hello, MemoryReport};
+use nvshare_protocol::tenant::Hello;
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -22,7 +22,8 @@ pub struct Member {
     outbound: Option<Outbound>,
     /// Counts against the limits until its process has ended.
     _permit: Permit,
-    pub devices: BTreeMap<DeviceId, DeviceUsage>,
+    /// The devices that it has named and that are not refused.
+    pub devices: BTreeMap<DeviceId, LoggedMissing>,
     pub moved: Moved,
     pub reservation: Reservation,
     pub reports: Reports,
@@ -39,26 +40,17 @@ pub struct Member {
     pub liveness: Liveness,
 }
 
-/// What a tenant told last of its memory on a device, and what was said of it.
+/// How much memory the log has last said to be missing on a device.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DeviceUsage {
-    pub allocated: Bytes,
-    pub resident: Bytes,
-    /// How much memory the log has last said to be missing there.
-    lacks: Bytes,
-}
+pub struct LoggedMissing(Bytes);
 
-impl DeviceUsage {
-    /// Takes what the tenant tells now, and returns what it told before.
-    pub fn update(&mut self, told: &MemoryReport) -> Self {
-        std::mem::replace(self, Self { allocated: told.allocated, resident: told.resident, ..*self })
-    }
-
-    /// Whether the log has to say how much is missing: it is twice or half of what it has last said.
-    pub fn lacks_so_much_more(&mut self, bytes: Bytes) -> bool {
-        let news = self.lacks == Bytes::ZERO || bytes.0 / 2 >= self.lacks.0 || bytes.0 <= self.lacks.0 / 2;
+impl LoggedMissing {
+    /// Whether the log has to say how much is missing now: it is twice or half of what it has last said.
+    pub fn takes(&mut self, bytes: Bytes) -> bool {
+        let Self(logged) = *self;
+        let news = logged == Bytes::ZERO || bytes.0 / 2 >= logged.0 || bytes.0 <= logged.0 / 2;
         if news {
-            self.lacks = bytes;
+            self.0 = bytes;
         }
         news
     }

@@ -145,7 +145,8 @@ impl Daemon {
     /// The connection is closed. A process that lives keeps what it has.
     pub fn on_closed(&mut self, tenant: TenantId, why: Option<&str>) {
         let Some(member) = self.members.get(tenant) else { return };
-        let has_memory = member.devices.values().any(|usage| usage.allocated > Bytes::ZERO);
+        let allocated = |device: &DeviceId| self.core.memory_of(tenant, *device).allocated;
+        let has_memory = member.devices.keys().any(|device| allocated(device) > Bytes::ZERO);
         let keeps = has_memory || swap_space::of_tenant(&self.ledger, &self.members, tenant) > Bytes::ZERO;
         if keeps && !member.who.has_ended() {
             self.disconnect(tenant, why);

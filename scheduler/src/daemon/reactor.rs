@@ -126,15 +126,17 @@ impl Daemon {
         }
         let told = within(told, member.reservation.limit);
         let told = self.bound_report(tenant, &told);
-        let enabled = self.core.enabled();
-        self.accounts().prefetched(tenant, &told, enabled);
+        if self.core.enabled() {
+            let before = self.core.memory_of(tenant, told.device);
+            self.accounts().prefetched(tenant, &told, before);
+        }
         let MemoryReport { device, allocated, resident, immovable } = told;
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
     }
 
     fn on_swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {
         let Self { ledger, members, devices, audit, .. } = self;
-        swap_space::grant(ledger, members, devices, audit, (tenant, wanted));
+        swap_space::grant(ledger, members, devices, audit, tenant, wanted);
         self.report_swap_engine(tenant);
     }
 
@@ -231,9 +233,17 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         let transition = member.liveness.poll(&member.who, &self.shared.host.cgroups);
         let Some(transition) = transition else { return };
-        self.audit.liveness(&self.members, tenant, transition);
+        let resident = self.resident(tenant);
+        self.audit.liveness(&self.members, tenant, transition, &resident);
         let stopped = self.members.get(tenant).is_some_and(|member| member.liveness.is_halted());
         self.apply(Event::Stopped { tenant, stopped });
+    }
+
+    /// What the tenant has on each device on which it has anything.
+    fn resident(&self, tenant: TenantId) -> Vec<(DeviceId, Bytes)> {
+        let devices = self.members.get(tenant).into_iter().flat_map(|member| member.devices.keys());
+        let resident = devices.map(|device| (*device, self.core.memory_of(tenant, *device).resident));
+        resident.filter(|(_, bytes)| *bytes > Bytes::ZERO).collect()
     }
 
     /// Answers an operator.

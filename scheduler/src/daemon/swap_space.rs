@@ -29,7 +29,8 @@ pub fn grant(
     members: &mut Members,
     devices: &Devices,
     audit: &Audit,
-    (tenant, wanted): (TenantId, Bytes),
+    tenant: TenantId,
+    wanted: Bytes,
 ) {
     let capacity = capacity_of(members, devices, tenant);
     let Some(member) = members.get_mut(tenant) else { return };
