@@ -1,6 +1,6 @@
-//! What the core is told, and what it wants done: two tables. A row says the word in the trace, the name, the fields, and
-//! for an event the function that handles it and what that works on. Everything else follows from them: the enums below,
-//! how they are printed and read back, and the dispatch in `engine::dispatch`.
+//! What the core is told, and what it wants done: two tables. A row says the word in the trace, the name, the fields,
+//! and for an event the function that handles it and what that works on. Everything else follows from them: the enums
+//! below, how they are printed and read back, and the dispatch in `engine::dispatch`.
 //!
 //! To add an event, add a row here and write its handler. A field of a new type needs a line in `trace/field.rs`.
 pub use crate::model::ids::TenantId;
@@ -16,21 +16,21 @@ macro_rules! event_table {
         $with! {
             /// A connection said hello. `holds`: it is running GPU work now.
             "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
-            /// The process is gone, and all that it had with it.
+            /// The process has ended, and what it had is gone.
             "left" Left { tenant: TenantId } => membership::on_left(engine);
-            /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything. From then on,
-            /// until [`Event::Left`].
+            /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything.
+            /// From then on, until [`Event::Left`].
             "disconnected" Disconnected { tenant: TenantId } => membership::on_disconnected(engine);
             /// The process is stopped (SIGSTOP, a frozen container) and can do nothing it is asked for, or goes on.
             "stopped" Stopped { tenant: TenantId, stopped: bool } => membership::on_stopped(model);
-            /// Whose tenant it is: those of one owner are served in turn with those of others, however many they are. To be told
-            /// before it requests; of its own otherwise.
+            /// The tenant's owner. Owners are served in rounds, however many tenants each has. To be told before the
+            /// tenant requests; it is its own owner otherwise.
             "owner" Owner { tenant: TenantId, owner: u64 } => rounds::on_owner(model);
             /// The tenant uses this device from now on, and says that it is so large.
             "device" Device { tenant: TenantId, device: DeviceId, capacity: Bytes } => membership::on_device(engine);
             /// How large the device is, by better knowledge than the first tenant's word.
             "capacity" Capacity { device: DeviceId, capacity: Bytes } => reports::on_capacity(engine);
-            /// What the driver shows that the tenant's process uses of the device, its contexts included.
+            /// What the tenant's process uses of the device by the driver's word, its contexts included.
             "seen" Seen { tenant: TenantId, device: DeviceId, bytes: Bytes } => reports::on_seen(model);
             /// What the tenant has on the device, by its own word.
             "memory" Memory { tenant: TenantId, device: DeviceId, allocated: Bytes, resident: Bytes, immovable: Bytes } => reports::on_memory(engine);
@@ -46,27 +46,29 @@ macro_rules! event_table {
             /// Withdrawn by the tenant's next message about this lease or its next grant; without anybody
             /// waiting it changes nothing.
             "idle" Idle { tenant: TenantId, lease: LeaseId } => replies::on_idle(model);
-            /// What it was asked to move out beside its turns has gone, as far as it could.
+            /// The tenant has evicted what it was asked to evict beside its turns, as far as it could.
             "evicted" Evicted { tenant: TenantId } => migration::end_eviction(model);
-            /// Its turns last so many times as long as those of others. 1 to [`crate::model::settings::MAX_WEIGHT`].
+            /// The tenant's turns last this many times as long as those of others. 1 to
+            /// [`crate::settings::MAX_WEIGHT`].
             "weight" Weight { tenant: TenantId, weight: u32 } => operator::on_weight(model);
             /// Whose work comes first.
             "priority" Priority { tenant: TenantId, priority: Priority } => operator::on_priority(model);
-            /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the same
-            /// group. To be told before it names a device.
+            /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the
+            /// same group. To be told before it names a device.
             "time-share" TimeShare { tenant: TenantId, group: u64, percent: u32 } => throttle::on_time_share(engine);
-            /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where all of it
-            /// is there. From then on, for good.
+            /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where
+            /// all of it is there. From then on, for good.
             "swaps" Swaps { tenant: TenantId } => membership::on_swaps(model);
-            /// What programs outside of nvshare use of the device.
+            /// What external processes use of the device.
             "outside" Outside { device: DeviceId, bytes: Bytes } => reports::on_external(engine);
-            /// The driver refused the tenant physical memory of at least so many bytes, though it is within its budget.
+            /// The driver refused the tenant at least this many bytes of physical memory, although they are within its
+            /// budget.
             "memory-refused" MemoryRefused { tenant: TenantId, device: DeviceId, bytes: Bytes } => refusals::on_memory_refused(engine);
             /// How long turns last where nothing else is said.
             "set-quantum" SetQuantum { quantum: Nanos } => operator::on_set_quantum(model);
             /// Turns last as what hand-overs cost says, where nothing else is said.
             "set-auto" SetAuto => operator::on_set_auto(model);
-            /// What holds on this device alone; none: what holds on the others.
+            /// How long turns last on this device; none: as long as on the others.
             "set-device-quantum" SetDeviceQuantum { device: DeviceId, quantum: Option<Quantum> } => operator::on_set_device_quantum(model);
             /// What tenants that lose their turns move out.
             "set-evict" SetEvict { evict: EvictMode } => operator::on_set_evict(engine);
@@ -132,7 +134,7 @@ macro_rules! define_actions {
         $(#[$doc:meta])*
         $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* };
     )*) => {
-        /// What to do about it, in this order.
+        /// What to do about an event, in this order.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name { $($field: $type),* },)*
@@ -157,19 +159,18 @@ define_actions! {
     "grant" Grant { tenant: TenantId, grant: Grant };
     /// The tenant is to give its devices back.
     "revoke" Revoke { tenant: TenantId, revoke: Revoke };
-    /// It does not hold: so much of what it left has to move out now.
+    /// The tenant does not hold: it has to evict this much of what it left behind.
     "evict" Evict { tenant: TenantId, shares = "bytes": Vec<Share> };
-    /// So much may be resident: ahead of its grant, or because its budget has grown.
+    /// The tenant may have this much resident: ahead of its grant, or because its budget has grown.
     "fetch" Fetch { tenant: TenantId, shares = "budget": Vec<Share> };
     /// Whether the holder may have to leave at any time.
     "contended" Contended { tenant: TenantId, contended: bool };
     /// The scheduler was switched on or off.
     "enabled" Enabled { tenant: TenantId, enabled: bool };
-    /// For an operator, once between two grants: the tenant waits aside, for beside what these keep there is not as much
-    /// as it has on the device. The largest first, at most three. `usable`: what there is for tenants.
+    /// For an operator, once between two grants: the tenant is parked, because it does not fit on the device beside
+    /// what these keep there. The largest first, at most three. `usable`: what there is for tenants.
     "no-room" NoRoom { tenant: TenantId, device: DeviceId, wants: Bytes, usable: Bytes, kept: Vec<(TenantId, Bytes)> };
-    /// The tenant did not answer a revocation in time, or could not drain: it lost its turn, and
-    /// the others go on beside it.
+    /// The tenant lost its turn, and the others go on beside it.
     "stuck" Stuck { tenant: TenantId, lease: LeaseId, why: Stuck };
 }
 

@@ -1,65 +1,131 @@
 //! Every decision of the scheduler, and nothing else: no clock, no socket, no thread.
 //!
-//! Whoever has the sockets tells [`Core::handle`] what happened and carries out the actions that it
-//! returns, in their order; it calls again with [`event::Event::Tick`] no later than
-//! [`Core::next_deadline`]. The same events at the same times give the same actions, so that a log
-//! of them ([`print`](mod@print)) replays ([`replay()`]).
+//! The daemon tells [`Core::handle`] what happened and when, and carries out the actions that it returns, in their
+//! order. It calls again with [`event::Event::Tick`] no later than [`Core::next_deadline`]. The same events at the same
+//! times give the same actions, so that a log of them ([`print`](mod@print)) replays ([`replay()`]).
+//!
+//! # The way of one event
+//!
+//! ```text
+//!   now, event                                                                    actions
+//!       |                                                                            ^
+//!       v                                                                            |
+//!   lib.rs  Core::handle ------------------------------------------------------------+
+//!       |                                                                            |
+//!       | event.rs says which handler                                                |
+//!       v                                                                            |
+//!   engine/dispatch --> engine/membership, requests, replies, reports, operator ..   |
+//!                            |                          |                            |
+//!              asks (&Model) |                          | changes                    |
+//!                            v                          v                            |
+//!                    policy/, memory/          model/update  Model::update           |
+//!                    who, when, how much         | moves the request in the queues   |
+//!                            ^                   | reindexes the tenant's devices    |
+//!                            |                   | marks these devices dirty         |
+//!              asks (&Model) |                   v                                   |
+//!                            +--------- engine/schedule, while a device is dirty     |
+//!                                          revocations that are overdue              |
+//!                                          grants to tenants that are next           |
+//!                                          preemption of holders in their way        |
+//!                                          memory that moves beside the turns        |
+//!                                          the device's next timer                   |
+//!                                                |                                   |
+//!                                                +--- Grant, Revoke, Evict, Fetch .. +
+//! ```
+//!
+//! # Where a line lives
+//!
+//! * `model` holds facts and decides nothing. Only `Model::update` and its kin change a tenant or a device.
+//! * `policy` and `memory` answer questions about a `&Model`, and return values. They change nothing.
+//! * `engine` changes the model and pushes actions. Its `schedule` is the only place that decides without being told
+//!   to.
+//! * `trace` turns events, actions and settings into text and back.
+//! * `event` is the table of what can be told and wanted. A new event is a row there and a handler in `engine`.
+//!
+//! # Invariants
+//!
+//! `tests/invariants.rs` checks these after every event of every test, found out the long way round.
+//!
+//! 1. A device's index and queue are what its tenants say they are: `Model::update` brings them up to date.
+//! 2. After an event nothing is left to decide at this time: no device is dirty, and the next deadline lies ahead.
+//! 3. Whoever waits is waited for: a deadline exists as long as a queue is not empty.
+//! 4. A tenant has all its devices or none, but for one that has to give back what it has.
+//! 5. Tenants that hold a device at the same time fit on it together, but for those that were revoked.
+//! 6. A tenant that is queued is queued at each of its devices; one that is parked, throttled or stopped is at none.
+//! 7. No request is lost, and the tenant that is next is granted its devices within [`Settings::wait_bound`].
 //!
 //! # The rules
 //!
-//! * A tenant is granted all the devices it has named, together, or none. Requests stand in line in
-//!   the order of their arrival, but for this: those of one owner (a user, a container) are served in turn with those of
-//!   others, so that its second request stands behind the first ones of all others. A tenant is next when no request
-//!   before it wants one of its devices; it is granted when nobody holds one of them. A request of a tenant that has named
-//!   no device is remembered, and stands in line from the first one on.
-//! * With [`Settings::share`], tenants that fit on a device together hold it together: only those are in the way
-//!   that must leave so that the next one fits. Under `evict=always` one has it at a time.
-//! * What idle tenants left behind moves out when it is in the way of one that could be granted its devices, or of a
-//!   holder that has grown. Nobody is granted a device before there is room for what it lacks, as long as others still
-//!   move out. Under `evict=never` all that is left to the driver, where the driver can.
-//! * What tenants say that they keep is believed as far as the driver shows it ([`event::Event::Seen`]). Where it shows
-//!   nothing, one that has no room because of others' words believes them for [`Settings::claim_bound`], and tries then.
-//!   One that the driver shows to have no context keeps nothing and is in nobody's way.
-//! * A holder that has grown and no longer fits leaves itself, unless the turns of those in its way are over.
-//! * A tenant that swaps ([`event::Event::Swaps`]) is not granted a device where there cannot be room for all that it has,
-//!   because of what others never move or because one does not leave. It waits aside, keeps nobody else waiting, and has
-//!   its place in line again when there can be room. If the room that others make comes too slowly, it tries all the same.
-//! * With [`Settings::overlap`], what is in the way moves out earlier, the next tenant brings memory in while the holder
-//!   still computes, and a turn's leftovers move out when the next has begun.
-//! * With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way to it before their turn is
-//!   over; such a turn goes on afterwards, before the others in line, within twice its length. All that come first have
-//!   together at most half of a device's time, those of one owner at most its equal part of it all, and a holder that gave
-//!   way keeps two fifths. Nobody stands behind them for more than four rounds.
-//! * A tenant of higher priority stands before all of lower priority, and holders of lower priority give way to it at
-//!   once, or when the memory that they are bringing in is there. For one of lower priority, a holder that has work goes
-//!   on until that one has starved: whoever has waited for [`Settings::starvation`] while higher ones were before it
-//!   stands in line as one of high priority, once, and its turn is a whole one. A turn that was broken off and goes on at
-//!   once counts as waited for since it was first asked for.
-//! * A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each period
-//!   ([`PERIOD`], or as much longer as makes its part a turn, where others wait). It leaves when that is used up,
-//!   whether or not anybody waits, and when it has nothing to do; its memory moves only if others need the room. Until
-//!   the period is over it stands in no line. Those of one group are counted together, under the least of their quotas.
-//! * A tenant with several devices that waits for a turn at one of them lets those behind it have turns at the rest that are
-//!   over before it could begin (backfill).
-//! * Another holder goes on as long as nobody waits. When the tenant that is next could start if all the
-//!   holders in its way were gone, and the turns of all of them are over, they are revoked together.
-//!   (Revoking the first of them earlier would let its device lie idle until the last has gone.)
-//! * A holder that says it is idle while somebody waits has had its turn, but where idle holders have often come back
-//!   at once: there it keeps its turn until that has lasted twice as long as a hand-over, and for good if it says before
-//!   that it has work again.
-//! * A device named by a tenant that holds others joins its hold if nobody holds it or waits for it.
-//!   Otherwise the tenant is revoked and stands in line for the whole set.
-//! * For [`Settings::grace`] after the start nobody is granted a device, but one that a tenant has come back with.
-//! * A tenant that says on joining that it is running holds what it names under lease 0, by the same rule.
-//!   Nothing but its word speaks for that hold: told to leave, it gives a sign of life within [`Settings::silence`], its
-//!   work's end included, or is not waited for, and what it says that it keeps is not believed for longer.
-//! * Nobody keeps the next one waiting for longer than [`Settings::wait_bound`]: a tenant that does not
-//!   answer its revocation, or cannot drain, loses its turn and others go on beside it. One that gives no sign of life for
-//!   [`Settings::silence`] is waited for no longer, and one that is stopped not at all. The time that others of another
-//!   owner have lost by that is paid back by its owner's tenants, several times: they stand in no line meanwhile.
-//! * What a tenant is refused within its budget is taken by something that nobody told of: it counts as taken for this
-//!   tenant for a while ([`UNACCOUNTED_FOR`]), or until one leaves.
-//! * Switched off, nobody holds and nobody waits; requests are not remembered.
+//! **Turns.** A tenant is granted all devices that it has named together. It is next when nobody stands before it at
+//! any of them. It is granted when no holder is in its way. A holder goes on as long as nobody waits. When the turns of
+//! all holders that are in the way of the next tenant are over, they are revoked together: if one was revoked earlier,
+//! its device would lie idle until the last had gone. A holder that is idle while somebody waits has had its turn. A
+//! device that a holder names later joins its lease if it is free and nobody waits for it; otherwise the tenant is
+//! revoked and waits for the whole set. A request of a tenant that has named no device is remembered and queued with
+//! the first device.
+//!
+//! **Sharing.** With [`Settings::share`], tenants that fit on a device together hold it together. Only those are in the
+//! way that must leave so that the next one fits. A holder that has grown and no longer fits leaves itself, unless the
+//! turns of those in its way are over. Under `evict=always` one tenant has the device at a time.
+//!
+//! **Memory.** What idle tenants left behind is moved out when it is in the way of the next tenant, or of a holder that
+//! has grown. A grant waits for evictions that are under way. With [`Settings::overlap`], evictions begin earlier, the
+//! next tenant prefetches while the holder still computes, and a turn's leftovers move out when the next turn has
+//! begun. Under `evict=never` all that is left to the driver, where the driver can.
+//!
+//! **Tenants that swap** ([`event::Event::Swaps`]) cannot run with less than all their memory. If there cannot be room
+//! for one, because of unevictable memory of others, it is parked: it waits in no queue until there can be. If room
+//! that others make comes too slowly, it tries all the same.
+//!
+//! **Claims.** What a tenant says that it keeps is believed as far as the driver shows it ([`event::Event::Seen`]).
+//! Where the driver shows nothing, a tenant that has no room because of others' claims believes them for
+//! [`Settings::claim_bound`], and tries then. A process without a context keeps nothing.
+//!
+//! **Owners** (a user, a container) are served in rounds: the second request of one stands behind the first ones of all
+//! others. Time that an owner's tenants keep from others beyond their turns is a debt, which is paid back several
+//! times: meanwhile its requests are throttled where others wait.
+//!
+//! **Interactive tenants.** With [`Settings::overlap`], a tenant that mostly sleeps comes first, and holders give way
+//! to it before their turns are over. A preempted turn may be resumed, before regular requests, within twice its
+//! length. All interactive tenants together have at most half of a device's time, those of one owner at most its equal
+//! part, and a preempted holder keeps two fifths. No regular request is passed over for more than four rounds.
+//!
+//! **Priorities.** A tenant of higher priority stands before all of lower priority. Holders of lower priority give way
+//! to it at once, or when the memory that they are bringing in is there. A tenant that has waited for
+//! [`Settings::starvation`] while higher ones were before it is promoted to high priority for one whole turn. Preempted
+//! turns do not reset that clock.
+//!
+//! **Quotas.** A tenant with a quota ([`event::Event::TimeShare`]) holds a device for no more than its part of each
+//! period ([`PERIOD`], or as much longer as makes its part a turn, where others wait). When that is used up, or when it
+//! is idle, it is revoked, whether or not anybody waits; its memory moves only if others need the room. Its request is
+//! throttled until the period is over. The tenants of a group are counted together, under the least of their quotas.
+//!
+//! **Thrashing.** Where idle holders have often come back at once, an idle holder is kept until its turn has lasted
+//! twice as long as a hand-over, and for good if it has work again before that.
+//!
+//! **Backfill.** A tenant with several devices that waits for one of them lets those behind it have turns at the
+//! others, if these turns are over before it could begin.
+//!
+//! **Tenants that do not answer.** Nobody keeps the next tenant waiting for longer than [`Settings::wait_bound`]. A
+//! holder that does not answer its revocation, or cannot drain, is quarantined: it loses its turn, and others go on
+//! beside it. One that gives no sign of life for [`Settings::silence`] is not waited for, and one that is stopped not
+//! at all.
+//!
+//! **Restarts.** For [`Settings::grace`] after the start nobody is granted a device but one that a tenant has come back
+//! with. A tenant that says on joining that it is running holds what it names under lease 0. Only its own word speaks
+//! for that hold: when revoked, it has one [`Settings::silence`] to give a sign of life, its work's end included.
+//!
+//! **Refusals.** What the driver refuses a tenant within its budget is taken by something that nobody told of. It
+//! counts as taken for this tenant for a while ([`UNACCOUNTED_FOR`]), or until a tenant leaves.
+//!
+//! **Switched off**, nobody holds and nobody waits; requests are not remembered.
+//!
+//! # Limits, and what could be better
+//!
+//! * One tenant's devices are granted together. A gate for each device would cost the library a driver call for each
+//!   launch.
+//! * Backfill plans for the first eight tenants with several devices; those behind them wait without a reservation.
+//! * Decaying sums are linear within a half-life, so that the core needs integers alone.
 #![forbid(unsafe_code)]
 pub mod event;
 
@@ -149,8 +215,8 @@ impl Core {
         unaccounted::unaccounted(&self.engine.model, tenant, device)
     }
 
-    /// Those that others wait for, and who was told to leave or to move memory out: of whom it is worth knowing whether they
-    /// are stopped. Those that are known as stopped are among them as long as anybody waits, themselves included.
+    /// Tenants of which it matters whether they are stopped: those that others wait for, and those that were revoked or
+    /// asked to evict. Stopped ones are among them as long as anybody waits, themselves included.
     #[must_use]
     pub fn awaited(&self) -> BTreeSet<TenantId> {
         liveness::awaited(&self.engine.model)

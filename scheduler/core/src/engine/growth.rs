@@ -6,7 +6,8 @@ use crate::model::lease::Lease;
 use crate::policy::admission;
 use nvshare_protocol::DeviceId;
 
-/// Holders that fitted may not any more: all but the youngest leave, as far as must be.
+/// The device has less room than before: if its holders do not fit any more, as many as necessary leave, the newest
+/// last.
 pub(crate) fn resolve_shrink(engine: &mut Engine, device: DeviceId) {
     let holders = engine.model.devices.get(&device).into_iter().flat_map(|at| &at.index().holders).copied();
     let youngest = holders.max_by_key(|id| engine.model.lease(*id).map(|lease| lease.granted_at));
@@ -15,8 +16,8 @@ pub(crate) fn resolve_shrink(engine: &mut Engine, device: DeviceId) {
     }
 }
 
-/// A holder has grown, and no longer fits beside the others. Those whose turns are over leave, if that is enough;
-/// otherwise it leaves itself, and has its turn when it is next: nobody's turn ends early because another has grown.
+/// A holder has grown, and may no longer fit beside the others. Those whose turns are over leave, if that is enough.
+/// Otherwise the holder itself leaves and waits again: nobody's turn ends early because another has grown.
 pub(crate) fn resolve_growth(engine: &mut Engine, id: TenantId, device: DeviceId) {
     if !admission::shares_devices(&engine.model)
         || !engine.model.devices[&device].index().holders.contains(&id)

@@ -35,7 +35,7 @@ pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
         tenant.last_grant = number;
         tenant.time_waited = tenant.time_waited.saturating_add(now.saturating_sub(request.since));
         tenant.keeps_memory = false;
-        // Where it only tries, an operator has been told why.
+        // If this is a trial, an operator has been told why.
         tenant.no_room_reported &= tenant.trust.ignores_claims;
         tenant.prefetch.clear();
         tenant.stage = Stage::Leased(Box::new(lease));
@@ -74,7 +74,7 @@ pub(crate) fn revoke(engine: &mut Engine, id: TenantId) {
     });
     let Some(lease) = revoked.flatten() else { return };
     migration::begin_eviction(model, id, &evict);
-    // One that has one silence to answer must be able to say in time that its work does not end.
+    // If it has one silence to answer, it has to be able to report in time that its work does not end.
     let (drain_bound, silence) = (model.settings().drain_bound, model.settings().silence);
     let drain_within = match lease {
         LeaseId(0) => drain_bound.min(Nanos(silence.0 / 5 * 4)),
@@ -84,7 +84,7 @@ pub(crate) fn revoke(engine: &mut Engine, id: TenantId) {
     engine.actions.push(Action::Revoke { tenant: id, revoke });
 }
 
-/// The turn is lost: from now on its devices are free for others.
+/// The tenant loses its turn: from now on its devices are free for others.
 pub(crate) fn quarantine(engine: &mut Engine, id: TenantId, why: Stuck) {
     let model = &mut engine.model;
     let now = model.now;
@@ -93,7 +93,7 @@ pub(crate) fn quarantine(engine: &mut Engine, id: TenantId, why: Stuck) {
         None => lease.granted_at,
         Some(_) => lease.revocation().map_or(now, |revocation| revocation.first_at),
     };
-    // What nobody waited for is nobody's loss.
+    // Where nobody waited, nobody lost anything.
     let lost = now.saturating_sub(since.max(lease.contended_since));
     let waited_for = fairness::others_wait_for(model, id, lease);
     let (number, devices) = (lease.id, lease.devices.clone());
@@ -101,7 +101,7 @@ pub(crate) fn quarantine(engine: &mut Engine, id: TenantId, why: Stuck) {
         model.update_device(device, |device| device.boost.end(id, now));
     }
     model.update(id, |tenant| {
-        // Nothing comes in that it was told to bring.
+        // It prefetches nothing any more.
         tenant.prefetch.clear();
         tenant.evict_down_to.clear();
         let Some(lease) = tenant.lease_mut() else { return };

@@ -1,4 +1,4 @@
-//! Memory that moves beside the turns: leftovers that make room, and what is fetched ahead.
+//! Memory that moves beside the turns: evictions that make room, and prefetching.
 use crate::engine::state::Engine;
 use crate::event::Action;
 use crate::memory::{budget, headroom, prefetch};
@@ -11,7 +11,7 @@ use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The tenant is to move out so much, and is busy with that on all its devices.
+/// Records an outstanding request to evict this much; the tenant is busy with it on all its devices.
 pub(crate) fn begin_eviction(model: &mut Model, id: TenantId, shares: &[Share]) {
     let asked: BTreeMap<DeviceId, Bytes> = shares.iter().map(|share| (share.device, share.bytes)).collect();
     model.update(id, |tenant| {
@@ -23,12 +23,12 @@ pub(crate) fn begin_eviction(model: &mut Model, id: TenantId, shares: &[Share]) 
     });
 }
 
-/// What it was asked to move out does not count any more.
+/// The request to evict does not count any more.
 pub(crate) fn cancel_eviction(model: &mut Model, id: TenantId) {
     model.update(id, |tenant| tenant.evict_down_to.clear());
 }
 
-/// Asks those who do not hold to move out what is in the tenant's way, longest ago granted first.
+/// Asks tenants that do not hold to evict what is in the tenant's way, the oldest grant first.
 pub(crate) fn reclaim_for(engine: &mut Engine, id: TenantId) {
     let devices = engine.model.devices_of(id);
     let mut asked: BTreeMap<TenantId, Vec<Share>> = BTreeMap::new();
@@ -69,7 +69,7 @@ fn evict(engine: &mut Engine, id: TenantId, shares: Vec<Share>) {
     engine.actions.push(Action::Evict { tenant: id, shares });
 }
 
-/// The tenant has moved out what it could, or is gone.
+/// The tenant has evicted what it could, or is gone.
 pub(crate) fn end_eviction(model: &mut Model, id: TenantId) {
     let Some(eviction) = model.tenants.get(&id).and_then(|tenant| tenant.eviction) else { return };
     model.update(id, |tenant| {
@@ -82,7 +82,7 @@ pub(crate) fn end_eviction(model: &mut Model, id: TenantId) {
     });
 }
 
-/// Those that do not say that they have moved out are not waited for any longer.
+/// Evictions whose tenants do not answer in time are not waited for any longer.
 pub(crate) fn expire_evictions(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     let asked = devices.iter().filter_map(|device| model.devices.get(device));
     let slow =
@@ -92,7 +92,7 @@ pub(crate) fn expire_evictions(model: &mut Model, devices: &BTreeSet<DeviceId>) 
     slow.into_iter().for_each(|id| end_eviction(model, id));
 }
 
-/// Under `evict=always`, what a turn left behind goes when the next one has begun.
+/// Under `evict=always`, what a turn left behind is evicted when the next one has begun.
 pub(crate) fn run_deferred_evictions(engine: &mut Engine) {
     for id in std::mem::take(&mut engine.deferred_evictions) {
         let Some(tenant) = engine.model.tenants.get(&id) else { continue };
@@ -104,7 +104,7 @@ pub(crate) fn run_deferred_evictions(engine: &mut Engine) {
     }
 }
 
-/// Lets the tenant bring in what there is room for.
+/// Lets the tenant prefetch what there is room for.
 pub(crate) fn prefetch(engine: &mut Engine, id: TenantId) {
     let Some(shares) = prefetch::prefetch_shares(&engine.model, id) else { return };
     engine.model.update(id, |tenant| {

@@ -9,7 +9,7 @@ use crate::model::settings::{EvictMode, MAX_WEIGHT, Quantum, Settings};
 use crate::model::tenant::Stage;
 use nvshare_protocol::{DeviceId, Nanos};
 
-/// Of the tenant, for its present request or turn as for those to come.
+/// The tenant's priority, for its present request or turn as for later ones.
 pub(crate) fn on_priority(model: &mut Model, id: TenantId, priority: Priority) {
     model.update(id, |tenant| {
         tenant.priority = priority;

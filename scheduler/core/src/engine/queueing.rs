@@ -46,7 +46,8 @@ pub(crate) fn place_with(model: &mut Model, id: TenantId, device: DeviceId) -> O
     Some(place)
 }
 
-/// There cannot be room for the tenant: it stands in no queue until there can, and an operator is told who is in the way.
+/// There cannot be room for the tenant: it stands in no queue until there can, and an operator is told who is in the
+/// way.
 pub(crate) fn park(engine: &mut Engine, id: TenantId) {
     let told = engine.model.update(id, |tenant| {
         let request = tenant.request_mut()?;
@@ -72,7 +73,7 @@ pub(crate) fn park(engine: &mut Engine, id: TenantId) {
 pub(crate) fn unpark_fitting(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
         let Some(at) = model.devices.get(&device) else { continue };
-        // Those that need least stand first; none behind one for whom there is no room beside what is shown can fit.
+        // Those that need the least are first: none behind one that does not fit beside verified memory can fit.
         let parked = at.index().parked.iter();
         let here = parked.take_while(|(needs, _)| headroom::can_ever_hold(model, device, *needs));
         let fit: Vec<TenantId> =

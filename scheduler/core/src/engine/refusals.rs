@@ -15,19 +15,20 @@ pub const UNACCOUNTED_FOR: (Nanos, Nanos) = (Nanos::from_millis(5_000), Nanos::f
 /// The driver gives physical memory in multiples of this (every device so far).
 const GRANULE: Bytes = Bytes(2 << 20);
 
-/// The driver refused memory of at least so many bytes: less than that is free.
+/// The driver refused at least this many bytes: less than that is free.
 pub(crate) fn on_memory_refused(engine: &mut Engine, id: TenantId, device: DeviceId, bytes: Bytes) {
     if bytes == Bytes::ZERO || !engine.model.tenants.get(&id).is_some_and(|t| t.devices.contains_key(&device))
     {
         return;
     }
-    // Ahead of its turn it may have met memory that is only on its way out. It is told again when there is more room.
+    // Ahead of its turn it may have met memory that others are evicting. It is told to prefetch again when there is
+    // more room.
     let leaves = engine.model.devices[&device].index().evicting.iter().any(|other| *other != id);
     if leaves && engine.model.lease(id).is_none() {
         return;
     }
     record_refusal(engine, id, device, bytes);
-    // What it was told to bring in beyond that has not come. It is told again when there is room.
+    // What it was told to prefetch beyond that has not come. It is told again when there is room.
     let most = engine.model.memory_of(id, device).resident.saturating_add(headroom::free_for(
         &engine.model,
         id,
@@ -81,7 +82,7 @@ pub(crate) fn cap_unaccounted(model: &mut Model, id: TenantId, device: DeviceId)
     }
 }
 
-/// What was believed for long enough is not any more.
+/// Refusals that were believed for long enough are forgotten.
 pub(crate) fn expire_unaccounted(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
         while let Some(&(at, id)) =
@@ -93,7 +94,7 @@ pub(crate) fn expire_unaccounted(model: &mut Model, devices: &BTreeSet<DeviceId>
     }
 }
 
-/// A tenant that has used the device is gone, and its context with it: there may be room for all.
+/// A tenant that has used the device is gone, and its context with it: all refusals there are forgotten.
 pub(crate) fn forget_unaccounted_on(model: &mut Model, device: DeviceId) {
     let believers = model.devices.get(&device).into_iter().flat_map(|at| &at.index().unaccounted_timers);
     let believers: Vec<TenantId> = believers.map(|(_, id)| *id).collect();

@@ -16,7 +16,7 @@ const MAX_LINK_RATE: u64 = 1_000_000_000_000;
 /// What moves less than this, in bytes, says nothing of the rate.
 const MEASURABLE: u64 = 256 << 20;
 
-/// Three parts of what was, one of what is new; the first as it is.
+/// Three parts of the average so far and one of the new value; the first value as it is.
 fn average(was: Nanos, new: Nanos) -> Nanos {
     if was == Nanos::ZERO { new } else { Nanos(was.0 / 4 * 3 + new.0 / 4) }
 }
@@ -91,7 +91,7 @@ pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: Released)
     }
     let Some(lease) = model.answered_lease(id, released.lease) else { return };
     let (rerequested, over_quota) = (lease.rerequested, lease.over_quota);
-    // Who leaves for its quota hands nothing over where nothing moves.
+    // A tenant that leaves for its quota hands nothing over if nothing moves.
     let is_handover = !over_quota || total(&released.evicted).0 > 0;
     if let Some(revocation) = lease.revocation().filter(|_| is_handover) {
         let reported = released.drain.saturating_add(released.evict);

@@ -1,4 +1,4 @@
-//! What is told of memory and devices.
+//! What is reported of memory and devices.
 use crate::engine::state::Engine;
 use crate::engine::{growth, refusals};
 use crate::model::Model;
@@ -7,7 +7,7 @@ use crate::model::memory_use::MemoryUse;
 use crate::policy::liveness::transfer_time;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
-/// What moves more slowly than this, bytes a second, is no sign of life.
+/// Memory that moves more slowly than this, in bytes a second, is no sign of life.
 const MIN_PROGRESS_RATE: u128 = 64_000_000;
 
 /// What the driver shows of the tenant's process on the device.
@@ -24,7 +24,7 @@ pub(crate) fn on_seen(model: &mut Model, id: TenantId, device: DeviceId, bytes: 
     });
 }
 
-/// What programs outside of nvshare use of the device.
+/// What external processes use of the device.
 pub(crate) fn on_external(engine: &mut Engine, device: DeviceId, bytes: Bytes) {
     engine.model.update_device(device, |at| at.external = bytes.min(at.capacity));
     growth::resolve_shrink(engine, device);
@@ -86,8 +86,8 @@ pub(crate) fn on_capacity(engine: &mut Engine, device: DeviceId, capacity: Bytes
     growth::resolve_shrink(engine, device);
 }
 
-/// A tenant has more memory on its devices than at any time since its grant, or less than at any time since it was told
-/// to move it out: it lives, for as long as that would last at the least rate. So the same memory counts once.
+/// More resident memory than ever since the grant, or less than ever since the request to evict, is a sign of life. It
+/// counts for as long as moving the difference takes at the lowest rate, so that the same memory counts once.
 fn note_progress(model: &mut Model, id: TenantId, device: DeviceId) {
     let (now, silence) = (model.now, model.settings().silence);
     let alive_until = |moved: u128| now.saturating_add(transfer_time(moved, MIN_PROGRESS_RATE).min(silence));

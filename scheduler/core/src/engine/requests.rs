@@ -8,8 +8,8 @@ use crate::model::request::{Request, Wait};
 use crate::model::tenant::Stage;
 use crate::policy::interactive;
 
-/// The tenant asks for its devices again after a turn that was ended. If that was for idleness, and it comes back before one
-/// and a half times as long has passed as its leaving took, the hand-over was wasted.
+/// The tenant asks for its devices again after a turn that was ended. If that was for idleness, and it comes back
+/// before one and a half times as long has passed as its leaving took, the hand-over was wasted.
 fn note_early_return(model: &mut Model, id: TenantId, turn: PreemptedTurn) {
     let now = model.now;
     let (took, since) = (turn.ended_at.saturating_sub(turn.revoked_at), now.saturating_sub(turn.revoked_at));

@@ -1,4 +1,4 @@
-//! Rounds and debts are kept.
+//! Keeps the owners' rounds and debts.
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::lease::Lease;
@@ -10,25 +10,25 @@ use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
-/// Who gives no sign of life when told to do something pays so many times the time that others have lost by it: so these
-/// have four fifths of the time in the long run. Who says that its work does not end pays less.
+/// A debt is this many times the time that others lost, if the tenant gave no sign of life: in the long run these have
+/// four fifths of the time. If the tenant reported that its work does not end, it is less.
 const SILENCE_FACTOR: u64 = 4;
 
 const OVERRUN_FACTOR: u64 = 2;
 
-/// So late, beyond the time that its memory takes, may an answer be that costs its owner nothing.
+/// An answer may be this late, beyond the time that its memory takes, without a debt.
 const FREE_LATENESS: Nanos = Nanos::from_millis(500);
 
-/// No debt is longer.
+/// The longest debt.
 const MAX_DEBT: Nanos = Nanos(600 * Nanos::SECOND.0);
 
-/// The tenant is there.
+/// The tenant belongs to its owner's account from now on.
 pub(crate) fn open_account(model: &mut Model, id: TenantId) {
     let owner = model.owner_of(id);
     model.accounts.entry(owner).or_default().tenants += 1;
 }
 
-/// It is gone.
+/// One of the owner's tenants is gone.
 pub(crate) fn close_account(model: &mut Model, owner: Owner) {
     let Some(account) = model.accounts.get_mut(&owner) else { return };
     account.tenants = account.tenants.saturating_sub(1);
@@ -108,7 +108,7 @@ pub(crate) fn mark_served(model: &mut Model, id: TenantId) {
     }
 }
 
-/// The request was not served: it counts as no round of its owner's.
+/// The request was not served: its round is given back to its owner.
 pub(crate) fn refund_round(model: &mut Model, id: TenantId, request: &Request) {
     let Some(tenant) = model.tenants.get(&id).filter(|_| request.continues.is_none()) else { return };
     let several = tenant.devices.len() > 1;
@@ -122,15 +122,15 @@ pub(crate) fn refund_round(model: &mut Model, id: TenantId, request: &Request) {
     }
 }
 
-/// Nobody uses the device any more.
+/// Nobody uses the device any more: its rounds are forgotten.
 pub(crate) fn drop_rounds(model: &mut Model, device: DeviceId) {
     for account in model.accounts.values_mut() {
         account.next_rounds.retain(|(at, _), _| *at != Some(device));
     }
 }
 
-/// Time that others have lost because the tenant kept its devices beyond its turn: its owner's tenants stand back for twice
-/// as long, or four times where it gave no sign of life. The caller knows that others waited.
+/// Others have lost time because the tenant kept its devices beyond its turn: its owner's requests are throttled for
+/// twice as long, or four times if it gave no sign of life. The caller knows that others waited.
 pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool) {
     if lost == Nanos::ZERO {
         return;
@@ -143,14 +143,14 @@ pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool)
     *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MAX_DEBT));
 }
 
-/// A turn ends within its bounds. What others lost by it counts all the same: all of one that never began and that the
-/// tenant gave back, and what lasted longer after the revocation than its memory takes to move.
+/// A turn has ended within its bounds, and others may have lost time by it: the whole turn if it never began and was
+/// given back, otherwise the time after the revocation beyond what moving its memory takes.
 pub(crate) fn charge_lateness(model: &mut Model, id: TenantId, lease: &Lease, given_back: bool) {
     if lease.is_unresponsive() || !fairness::others_wait_for(model, id, lease) {
         return;
     }
     let (since, moves, silent) = match (lease.ready_at, lease.revocation()) {
-        // It finds out whether others have said the truth.
+        // It was a trial.
         (None, _) if lease.is_trial || !given_back => return,
         (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
         (_, Some(revocation)) => (revocation.first_at, revocation.resident_at_start, false),

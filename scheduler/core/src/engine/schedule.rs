@@ -1,4 +1,5 @@
-//! What time brings: turns that end, answers that do not come, and who goes on then.
+//! Decides about all devices that are dirty: revocations that are overdue, grants, preemption, and memory beside the
+//! turns.
 use crate::engine::state::Engine;
 use crate::engine::{
     contention, leases, migration, quarantine, queueing, refusals, rounds, starvation, throttle, trust,
@@ -14,9 +15,9 @@ use crate::policy::{admission, backfill, bandwidth, fairness, run_queue, timers}
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
-/// When those with several devices that nobody with one stands before could begin, in their order: each as early as it
-/// can without putting off one before it. To be made anew when something has changed at one of the devices; those about
-/// which something else is to be decided then are added to these.
+/// Makes the backfill plan anew if something has changed at one of these devices: when each tenant with several devices
+/// could begin, in their order, as early as possible without delaying one before it. Devices for which the plan has
+/// changed are added to these.
 fn replan(model: &mut Model, devices: &mut BTreeSet<DeviceId>) {
     let waits = |device: &DeviceId| model.devices.get(device).is_some_and(|at| !at.queue().heads.is_empty());
     if !devices.iter().any(|device| waits(device) || model.plan.0.contains_key(device)) {
@@ -38,7 +39,7 @@ fn replan(model: &mut Model, devices: &mut BTreeSet<DeviceId>) {
 /// Time has passed: what fell due is decided after every event.
 pub(crate) fn on_tick(_: &mut Model) {}
 
-/// Decides all that can be decided at this time.
+/// Decides everything that can be decided at this time.
 pub(crate) fn schedule(engine: &mut Engine) {
     while let Some(mut devices) = engine.model.take_dirty() {
         for id in engine.model.collect_at(&devices, |index| &index.revoked) {
@@ -78,7 +79,8 @@ pub(crate) fn schedule(engine: &mut Engine) {
     }
 }
 
-/// Whether the tenant that is next could be granted its devices, and has been.
+/// Grants the tenant, which is next, its devices if nothing is in its way. True: it was granted, parked or throttled,
+/// and others may be next.
 fn try_grant(engine: &mut Engine, id: TenantId) -> bool {
     if admission::grace_until(&engine.model, id).is_some() {
         return false;
@@ -122,7 +124,7 @@ fn note_unblocked(model: &mut Model, id: TenantId, is_clear: bool) {
     }
 }
 
-/// A lease whose revocation waits for an answer, or for another attempt.
+/// A revoked lease: its revocation may be overdue, due again, or without a reason by now.
 fn check_revocation(engine: &mut Engine, id: TenantId) {
     let model = &mut engine.model;
     let now = model.now;
@@ -153,8 +155,8 @@ fn check_revocation(engine: &mut Engine, id: TenantId) {
     }
 }
 
-/// Revokes the holders in this tenant's way as soon as all of them have had their turn, and lets it bring in what
-/// it can meanwhile.
+/// Revokes the holders in this tenant's way as soon as all of them have had their turns, and lets the tenant prefetch
+/// meanwhile.
 fn preempt_for(engine: &mut Engine, id: TenantId) {
     let way = admission::conflicting_holders(&engine.model, id);
     if way.is_empty() && admission::grace_until(&engine.model, id).is_some() {
@@ -171,7 +173,7 @@ fn preempt_for(engine: &mut Engine, id: TenantId) {
     if clear_at.is_none_or(|at| at > now) {
         return;
     }
-    // Those that leave for it stand behind it when they ask again.
+    // The holders that leave for it stand behind it when they ask again.
     rounds::mark_served(&mut engine.model, id);
     for holder in way {
         if engine.model.lease(holder).is_none_or(Lease::is_revoked) {

@@ -8,7 +8,7 @@ use crate::policy::priority;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
-/// Those who have waited for too long while higher ones were served count as high for this request.
+/// Requests that have waited for too long while higher ones were served are promoted.
 pub(crate) fn promote_starved(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
         loop {
@@ -19,7 +19,7 @@ pub(crate) fn promote_starved(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     }
 }
 
-/// One of an owner's tenants at a time on a device: for the others there the time of starving begins anew.
+/// At each device, one of an owner's tenants is promoted at a time: for the others the time of starving begins anew.
 fn restart_starvation_of_kin(model: &mut Model, id: TenantId) {
     let (now, owner) = (model.now, model.owner_of(id));
     let Owner::Named(_) = owner else { return };

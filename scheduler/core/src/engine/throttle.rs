@@ -54,8 +54,8 @@ fn regroup(model: &mut Model, group: u64) {
     }
 }
 
-/// If the tenant's request is throttled, it stands in the queues again: at its place if its quota kept it from them, for
-/// that keeps it from more than its share, and in the present round if a debt did.
+/// If the tenant's request is throttled, it stands in the queues again: at its place if its quota kept it from them,
+/// for that keeps it from more than its share, and in the present round if a debt did.
 fn unthrottle(model: &mut Model, id: TenantId) {
     let now = model.now;
     let Some(request) = model.request(id) else { return };
@@ -63,7 +63,7 @@ fn unthrottle(model: &mut Model, id: TenantId) {
     let returns = why == Throttle::Debt && !model.tenants[&id].is_stopped;
     let place = if returns { queueing::place_to_return(model, id) } else { None };
     model.update_request(id, |request| {
-        // Others have not kept it waiting meanwhile.
+        // That was not time in which others kept it waiting.
         request.requested_at = request.requested_at.saturating_add(now.saturating_sub(since));
         request.wait = Wait::Queued;
         place.into_iter().for_each(|place| request.place = place);
@@ -97,7 +97,7 @@ pub(crate) fn throttle(model: &mut Model, id: TenantId, until: Nanos, why: Throt
     model.update_request(id, |request| request.wait = Wait::Throttled { since, until, why });
 }
 
-/// Those who may hold again stand in line at their places.
+/// Requests whose time is over return to the queues.
 pub(crate) fn unthrottle_due(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
         while let Some(&(at, id)) = model.devices.get(&device).and_then(|at| at.index().throttled.first())
@@ -108,8 +108,8 @@ pub(crate) fn unthrottle_due(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     }
 }
 
-/// Who stands back for a debt stands in line again where nobody else does and nobody has to leave for it; of several, the
-/// one whose debt is over first.
+/// A request that is throttled for a debt returns to the queues where nobody else waits and nobody has to leave for it;
+/// of several, the one whose debt is over first.
 pub(crate) fn release_idle_debtors(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     if model.debts.is_empty() {
         return;

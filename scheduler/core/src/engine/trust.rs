@@ -1,4 +1,4 @@
-//! Claims are believed for a while, tried, and the verdict is shared.
+//! Claims are believed for a while, then tried, and the result is shared with the owner's other tenants.
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::report::ClaimTrust;
@@ -7,7 +7,7 @@ use crate::policy::{claims, run_queue};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeSet;
 
-/// The longest time between two attempts.
+/// The longest time between two trials.
 const MAX_PATIENCE: Nanos = seconds(320);
 
 /// The tenant is next. If claims of others that nothing confirms keep it from room, it believes them for so long.
@@ -37,7 +37,7 @@ pub(crate) fn doubt_claims_since(model: &mut Model, silent: TenantId, since: Nan
     }
 }
 
-/// Those whose patience is over ignore claims.
+/// Tenants that have believed claims for long enough ignore them.
 pub(crate) fn expire_trust(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     for &device in devices {
         while let Some(&(at, id)) = model.devices.get(&device).and_then(|at| at.index().trust_timers.first())
@@ -70,7 +70,7 @@ pub(crate) fn conclude_trial(model: &mut Model, id: TenantId, there: bool) {
     }
 }
 
-/// What one tenant has found out, the others of its owner need not find out again.
+/// The owner's other tenants need not find out again what this one has found out.
 fn share_verdict(model: &mut Model, id: TenantId) {
     let owner = model.owner_of(id);
     if matches!(owner, Owner::Tenant(_)) {

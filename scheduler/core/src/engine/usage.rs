@@ -1,9 +1,9 @@
-//! What groups with a quota use is counted.
+//! Counts what groups with a quota use.
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::policy::bandwidth;
 
-/// The tenant's time with its devices counts from now on, if its gate is open.
+/// The tenant's time with its devices counts from now on, if its memory is resident.
 pub(crate) fn start_charging(model: &mut Model, id: TenantId) {
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(quota) = bandwidth::quota_of(model, tenant) else { return };
@@ -16,7 +16,7 @@ pub(crate) fn start_charging(model: &mut Model, id: TenantId) {
     }
 }
 
-/// It does not count any more.
+/// The tenant's time does not count any more.
 pub(crate) fn stop_charging(model: &mut Model, id: TenantId) {
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(quota) = tenant.quota else { return };

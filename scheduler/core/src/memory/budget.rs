@@ -1,9 +1,8 @@
-//! How much a tenant may bring, and how much another must take away.
+//! How much memory a tenant may have resident, and how much another has to evict.
 //!
-//! A budget is what the device has less the reserve, less what nobody can move for the tenant: the
-//! others' immovable bytes, and all that lies there of those that go on beside it. What idle tenants
-//! have left behind counts as free: they are asked to move it out before the grant, and what they do not
-//! move the driver may, unless it is of the swap engine.
+//! A budget is the device's capacity less the reserve, less what nobody can evict for the tenant: unevictable memory of
+//! others, and all memory of tenants that go on beside it. What idle tenants left behind counts as free: they are asked
+//! to evict it before the grant, and what they do not evict the driver may, unless it belongs to the swap engine.
 use crate::event::EvictMode;
 use crate::memory::{capacity, headroom};
 use crate::model::Model;
@@ -13,7 +12,7 @@ use crate::policy::{admission, backfill, claims};
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 
-/// What the tenant may have resident on each of its devices; never less than it has there already.
+/// How much the tenant may have resident on each of its devices; never less than is resident already.
 pub(crate) fn budget(model: &Model, id: TenantId) -> Vec<Share> {
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     devices
@@ -21,17 +20,17 @@ pub(crate) fn budget(model: &Model, id: TenantId) -> Vec<Share> {
         .collect()
 }
 
-/// What `evict` asks of the tenant for each of its devices.
+/// How much the tenant has to evict from each of its devices when it is revoked, by the eviction mode.
 pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
     let throttled = model.lease(id).is_some_and(|lease| lease.over_quota);
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     devices
         .map(|(&device, memory)| {
             let bytes = match model.settings().evict {
-                // It comes back when it may, and has had no turn of another after it.
+                // It comes back when its period is over, maybe before anybody else had a turn.
                 EvictMode::Always if throttled => deficit_of_next(model, id, device).min(memory.movable()),
                 EvictMode::Never if !evicts_itself(model, id) => Bytes::ZERO,
-                // The rest goes when the next turn has begun.
+                // The rest is evicted when the next turn has begun.
                 EvictMode::Always if model.settings().overlap => {
                     deficit_of_next(model, id, device).min(memory.movable())
                 }
@@ -45,12 +44,12 @@ pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
         .collect()
 }
 
-/// Whether the tenant's memory gets out of the way by its own hand, and is not left to the driver.
+/// Whether the tenant evicts its memory itself, instead of leaving that to the driver.
 pub(crate) fn evicts_itself(model: &Model, id: TenantId) -> bool {
     model.settings().evict != EvictMode::Never || model.tenants.get(&id).is_some_and(|tenant| tenant.swaps)
 }
 
-/// Whether there is less for the tenant than it needs, on one of its devices.
+/// Whether one of the tenant's devices has less room for it than it needs.
 pub(crate) fn lacks_room(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     let lacks = |(device, memory): (&DeviceId, &MemoryUse)| {
@@ -60,7 +59,7 @@ pub(crate) fn lacks_room(model: &Model, id: TenantId) -> bool {
     tenant.devices.iter().any(lacks)
 }
 
-/// The device less what cannot be moved for this tenant.
+/// How much of the device this tenant may use: what is usable less what cannot be evicted for it.
 fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let (standings, own) = (model.devices[&device].index(), model.facts(id, device));
     let others = if own.ignores_claims {
@@ -74,8 +73,8 @@ fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     capacity::usable_for(model, own, device).saturating_sub(Bytes(taken))
 }
 
-/// What the tenant that comes after this one (or goes on beside it) lacks on the device, beyond
-/// what is free there and what others are moving out.
+/// How much memory the next tenant (or the one that goes on beside this one) lacks on the device, beyond what is free
+/// there and what others are evicting.
 fn deficit_of_next(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let at = &model.devices[&device];
     let holder =

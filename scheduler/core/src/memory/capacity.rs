@@ -11,7 +11,7 @@ pub(crate) fn usable_on(model: &Model, device: DeviceId) -> Bytes {
     there.min(model.settings().most)
 }
 
-/// The same for the tenant that stands so there: no more than there is by its own word, and less what it was refused.
+/// The same for one tenant: at most the capacity that it named, less the memory that is unaccounted for it.
 pub(crate) fn usable_for(model: &Model, own: &TenantFacts, device: DeviceId) -> Bytes {
     let most = own.capacity.map_or(Bytes::MAX, |capacity| usable(capacity, model.settings().reserve));
     usable_on(model, device).min(most).saturating_sub(own.unaccounted)

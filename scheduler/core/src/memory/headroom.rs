@@ -1,49 +1,49 @@
-//! How full a device is, now and with all that is on its way in or out.
+//! How full a device is: now, and with all memory that is moving in or out.
 use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::policy::claims;
 use nvshare_protocol::{Bytes, DeviceId};
 
-/// What is free on the device for this tenant now, beyond what others are still bringing in.
+/// Memory that is free on the device for this tenant, less what others are still bringing in.
 pub(crate) fn free_for(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let taken = resident_on(model, device) + incoming_of_others(model, &[id], device);
     capacity::usable_for(model, model.facts(id, device), device)
         .saturating_sub(Bytes(u64::try_from(taken).unwrap_or(u64::MAX)))
 }
 
-/// What tenants have on the device, as far as that is possible.
+/// Resident memory of all tenants on the device, at most its capacity.
 pub(crate) fn resident_on(model: &Model, device: DeviceId) -> u128 {
     let at = &model.devices[&device];
     at.index().resident.saturating_sub(at.index().phantom).min(u128::from(at.capacity.0))
 }
 
-/// What the tenant lacks on the device beyond what is free there.
+/// How much memory has to be freed on the device so that all of the tenant's fits.
 pub(crate) fn deficit(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let has = model.memory_of(id, device);
     let most = capacity::usable_for(model, model.facts(id, device), device);
     has.allocated.min(most).saturating_sub(has.resident).saturating_sub(free_for(model, id, device))
 }
 
-/// What tenants other than these may bring in to the device: holders all that they lack, and others what they were
-/// told to.
+/// Memory that tenants other than these may bring in to the device: holders all that is not resident, others what they
+/// were told to prefetch.
 pub(crate) fn incoming_of_others(model: &Model, but: &[TenantId], device: DeviceId) -> u128 {
     let own: u128 = but.iter().map(|id| u128::from(model.facts(*id, device).incoming.0)).sum();
     model.devices[&device].index().incoming - own
 }
 
-/// What others than this one were asked to move out of the device and have not yet.
+/// Memory on the device that others were asked to evict and have not evicted yet.
 pub(crate) fn outgoing_of_others(model: &Model, id: TenantId, device: DeviceId) -> u128 {
     model.devices[&device].index().outgoing - u128::from(model.facts(id, device).outgoing.0)
 }
 
-/// Whether there can be room for all that the tenant needs on all its devices, should all leave that can.
+/// Whether all of the tenant's memory fits on all its devices once everything evictable is evicted.
 pub(crate) fn can_ever_fit(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     tenant.devices.keys().all(|&device| can_ever_fit_on(model, id, device))
 }
 
-/// Whether there is as much on the device as the tenant needs, beside all that is fixed there.
+/// Whether what the tenant needs on the device fits there beside the unevictable memory of others.
 pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> bool {
     let standings = model.devices[&device].index();
     let own = model.facts(id, device);
@@ -57,13 +57,13 @@ pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> 
     needs == Bytes::ZERO || fixed + u128::from(needs.0) <= usable
 }
 
-/// Whether there is so much on the device beside what is shown to be fixed there.
+/// Whether this much fits on the device beside the verified unevictable memory.
 pub(crate) fn can_ever_hold(model: &Model, device: DeviceId, needs: Bytes) -> bool {
     let shown = model.devices[&device].index().verified;
     shown + u128::from(needs.0) <= u128::from(capacity::usable_on(model, device).0)
 }
 
-/// Whether others are still moving out of what the tenant lacks.
+/// Whether others are still evicting memory on a device where the tenant has a deficit.
 pub(crate) fn awaits_evictions(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     let leaves = |device| model.devices[device].index().evicting.iter().any(|other| *other != id);

@@ -5,33 +5,33 @@ use crate::model::ids::TenantId;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, Nanos};
 
-/// Fetching ahead is told again when so much more can come.
+/// A tenant is told to prefetch more when this much more fits.
 const PREFETCH_STEP: Bytes = Bytes(128 << 20);
 
-/// How fast memory comes in where that has not been measured, bytes a second.
+/// How fast memory comes in where that has not been measured, in bytes a second.
 const DEFAULT_FETCH_RATE: u64 = 20_000_000_000;
 
-/// Fetching ahead begins so much earlier than it must, for messages and other delays.
+/// Prefetching begins this much earlier than it has to, because of messages and other delays.
 const PREFETCH_MARGIN: Nanos = Nanos::from_millis(30);
 
-/// When the tenant's fetching ahead has to begin so that it ends with the turns in its way; none if there is nothing
-/// to fetch yet.
+/// When the tenant has to begin to prefetch so that it ends with the turns in its way. None: there is nothing to
+/// prefetch yet.
 pub(crate) fn prefetch_starts_at(model: &Model, id: TenantId, clear_at: Option<Nanos>) -> Option<Nanos> {
     prefetch_shares(model, id)?;
-    // Holders that are on their way out: at once.
+    // All holders in its way have been revoked: at once.
     let Some(clear_at) = clear_at else { return Some(model.now) };
     let tenant = model.tenants.get(&id)?;
     let time = tenant.devices.iter().map(|(device, memory)| {
         let rate =
             Some(model.devices[device].fetch_rate).filter(|rate| *rate > 0).unwrap_or(DEFAULT_FETCH_RATE);
         let lacks = memory.lacks().0;
-        // Half as much again as it takes by itself, for the holder computes and others may move too.
+        // Half as much again as it takes alone, because the holder computes and others may move memory too.
         u64::try_from(u128::from(lacks) * 1_500_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
     });
     Some(clear_at.saturating_sub(Nanos(time.max().unwrap_or(0))).saturating_sub(PREFETCH_MARGIN))
 }
 
-/// What the tenant could bring in ahead of its grant, if that is news to it.
+/// What the tenant may prefetch, if that is more than it was told before.
 pub(crate) fn prefetch_shares(model: &Model, id: TenantId) -> Option<Vec<Share>> {
     let tenant = model.tenants.get(&id)?;
     let may = model.settings().overlap || tenant.lease().is_some();

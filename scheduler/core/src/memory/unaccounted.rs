@@ -1,6 +1,6 @@
-//! Memory that nobody has told of: each process's context takes some, and so do programs outside of nvshare where NVML is
-//! silent. It shows when the driver refuses a tenant what should fit. That is believed of this tenant alone: whoever says so
-//! needs more room itself, and takes none from others by it.
+//! Memory that nobody reports: each process's context takes some, and so do external processes where NVML is silent. It
+//! shows when the driver refuses a tenant what should fit. A refusal counts for this tenant alone: by reporting one, a
+//! tenant needs more room itself, and takes none from others.
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use nvshare_protocol::{Bytes, DeviceId};

@@ -1,4 +1,4 @@
-//! An owner's place in the rounds.
+//! An owner's rounds.
 use crate::model::decay::HeldTime;
 use crate::model::priority::Priority;
 use nvshare_protocol::DeviceId;
@@ -9,6 +9,6 @@ pub(crate) struct OwnerAccount {
     pub tenants: usize,
     /// The rounds in which its next requests of each priority are served: at each device, and of tenants with several.
     pub next_rounds: BTreeMap<(Option<DeviceId>, Priority), u64>,
-    /// Time that its tenants had devices because they came before others.
+    /// Recent time that its tenants held devices as interactive ones.
     pub boosted: HeldTime,
 }

@@ -13,7 +13,7 @@ pub(crate) struct DecayingSum<const HALF_LIFE: u64> {
 pub(crate) type HeldTime = DecayingSum<10>;
 
 impl<const HALF_LIFE: u64> DecayingSum<HALF_LIFE> {
-    /// All of the time counts for so much: the half-life by the natural logarithm of 2.
+    /// The sum's limit if all of the time is spent: the half-life divided by the natural logarithm of 2.
     pub const ALWAYS: Nanos = Nanos(seconds(HALF_LIFE).0 / 100 * 144);
 
     /// As it is `now`.
@@ -33,6 +33,6 @@ impl<const HALF_LIFE: u64> DecayingSum<HALF_LIFE> {
     }
 }
 
-/// What hand-overs of late have cost that would better not have been: those of tenants that were told to leave because
-/// they were idle, and that asked again before one and a half times as long had passed as their leaving took.
+/// Recent time spent on wasted hand-overs: a tenant was revoked for being idle, and asked again before one and a half
+/// times as long had passed as its leaving took.
 pub(crate) type ThrashMeter = DecayingSum<3>;

@@ -1,4 +1,4 @@
-//! One device: who has it, who waits for it, and how full it is.
+//! One device: who holds it, who waits for it, and how full it is.
 use crate::model::boost::InteractiveBoost;
 use crate::model::decay::ThrashMeter;
 use crate::model::ids::TenantId;
@@ -10,30 +10,31 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Device {
     pub capacity: Bytes,
-    /// What programs outside of nvshare use.
+    /// What external processes use.
     pub external: Bytes,
-    /// The cost of the last hand-overs, averaged: bringing in, and draining and moving out.
+    /// The cost of recent hand-overs, averaged: bringing memory in, and draining and evicting.
     pub cost: (Nanos, Nanos),
     /// How fast memory came in last, bytes a second; 0: not known.
     pub fetch_rate: u64,
     pub thrash: ThrashMeter,
-    /// Those who came before others.
+    /// Time that interactive tenants held it.
     pub boost: InteractiveBoost,
-    /// Somebody who held it since before this run has said so.
+    /// A tenant that held it before this run has come back.
     pub holder_returned: bool,
     pub(super) queue: RunQueue,
     /// The latest round of which a request was served here.
     pub served_round: u64,
     /// Whether its holders were told that somebody waits.
     pub contention_notified: bool,
-    /// Who became a holder when that was no longer so, and knows better; until it is told anew, or all are.
+    /// Holders that were granted the device when that notice was out of date, and were told the truth. Cleared with the
+    /// next notice.
     pub stale_notices: BTreeSet<TenantId>,
     pub(super) index: DeviceIndex,
-    /// When memory that was asked to leave last did.
+    /// When memory was last evicted on request.
     pub last_evicted: Nanos,
-    /// When the next decision is due here.
+    /// When the next decision about the device is due.
     pub(super) timer: Option<Nanos>,
-    /// Who was granted it last.
+    /// The tenant that was granted it last.
     pub last_holder: Option<TenantId>,
     /// Grants to another tenant than the last.
     pub handovers: u64,
@@ -48,7 +49,7 @@ impl Device {
         &self.queue
     }
 
-    /// What a hand-over costs, both ways.
+    /// What a hand-over costs in all.
     pub fn cost(&self) -> Nanos {
         self.cost.0.saturating_add(self.cost.1)
     }

@@ -23,48 +23,49 @@ pub(crate) struct TenantFacts {
     /// The tenant uses the device.
     pub named: bool,
     pub hold: Hold,
-    /// What it has there, as it says and as far as that is possible.
+    /// Its memory there, as it reports it and as far as that is possible.
     pub told: MemoryUse,
-    /// What it has there in all, how much of that is unevictable, and how much is resident, if it holds the device.
+    /// Its allocated, unevictable and resident memory, if it holds the device.
     pub held: Option<(Bytes, Bytes, Bytes)>,
-    /// Whether it stays, its rank, and when its turn is over, if it holds the device.
+    /// Whether it goes on, its rank, and when its turn is over, if it holds the device.
     pub turn: Option<(bool, Priority, Nanos)>,
-    /// What it counts as and when it asked, if it waits and others may stand before it for their priority.
+    /// Its priority and when it asked, if it waits and may starve because others are of higher priority.
     pub starvable: Option<(Priority, Nanos)>,
-    /// What it weighs among those that hold, and among those that wait.
+    /// Its weight among holders, and among waiting tenants.
     pub weights: (u64, u64),
-    /// What of its memory is there whatever others need; and the same, or all that it has there while it has a lease.
+    /// Its unevictable memory; and the same, or all that is resident while it has a lease.
     pub unevictable: Bytes,
     pub unavailable: Bytes,
-    /// What the driver shows of the first, if it does not hold the device.
+    /// As much of the first as the driver confirms, if it does not hold the device.
     pub verified: Bytes,
-    /// What it says that it has there, though it has no context.
+    /// What it reports as resident although it has no context.
     pub phantom: Bytes,
-    /// Whose it is, if it wants the device or has it.
+    /// Its owner, if it waits for the device or holds it.
     pub owner: Option<Owner>,
-    /// When it does not believe others any longer, and until when it believes that it was refused something for a reason.
+    /// Until when it believes the claims of others, and until when its refusals are believed.
     pub trusts_until: Option<Nanos>,
     pub unaccounted_until: Option<Nanos>,
-    /// By when it gives a sign of life, if it has just been granted the device, or only says that it held it before.
+    /// By when it has to give a sign of life, if it has just been granted the device, or claims a hold from before this
+    /// run.
     pub alive_until: Option<Nanos>,
     /// It holds the device and is stopped.
     pub stopped: bool,
-    /// It goes by the driver and not by others' words.
+    /// It ignores the claims of others.
     pub ignores_claims: bool,
-    /// How large the device is by its own word, and what it was refused of it.
+    /// The capacity that it named, and what is unaccounted for it.
     pub capacity: Option<Bytes>,
     pub unaccounted: Bytes,
-    /// What it has there in all, and what must find room beside all that is fixed.
+    /// What it has allocated there, and what has to fit beside unevictable memory.
     pub allocated: Bytes,
     pub needs: Bytes,
-    /// What it may still bring in, and what it was asked to move out and has not yet.
+    /// What it may still bring in, and what it was asked to evict and has not evicted yet.
     pub incoming: Bytes,
     pub outgoing: Bytes,
-    /// What it needs there beside all that is fixed, if it waits aside until there can be room.
+    /// What has to fit beside unevictable memory, if it is parked.
     pub parked: Option<Bytes>,
-    /// The number of its last grant, if it left memory there that it can be asked to move out.
+    /// The number of its last grant, if it left memory there that it can be asked to evict.
     pub leftover: Option<u64>,
-    /// Until when it stands in no line, for it has used up its quota.
+    /// Until when it is throttled.
     pub throttled_until: Option<Nanos>,
     pub lacks: bool,
     pub revoked: bool,
@@ -72,7 +73,7 @@ pub(crate) struct TenantFacts {
     pub has_quota: bool,
 }
 
-/// The tenants of a device by what is the matter with them, and sums over them.
+/// Sums over a device's tenants, and those about which something may have to be decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeviceIndex {
     /// How many tenants use the device.
@@ -85,54 +86,53 @@ pub(crate) struct DeviceIndex {
     pub allocated: u128,
     pub resident: u128,
     pub immovable: u128,
-    /// What its holders have there in all, and how much of that stays.
+    /// What its holders have allocated there, and how much of their memory is unevictable.
     pub held_allocated: u128,
     pub held_unevictable: u128,
-    /// What its holders and those that wait for it weigh.
+    /// The weights of its holders, and of those that wait for it.
     pub holding_weight: u64,
     pub waiting_weight: u64,
-    /// What is there whatever others need, and what those that come next cannot have.
+    /// Unevictable memory, and memory that the next tenants cannot have.
     pub unevictable: u128,
     pub unavailable: u128,
-    /// What is there of the holders, what the driver shows to be fixed there of others, and what tenants without a context
-    /// say.
+    /// Resident memory of the holders; verified unevictable memory of others; and what tenants without a context
+    /// report.
     pub held_resident: u128,
     pub verified: u128,
     pub phantom: u128,
-    /// Whose tenants want the device or have it, and how many each has.
+    /// The owners of tenants that wait for the device or hold it, with the number of such tenants.
     pub owners: BTreeMap<Owner, usize>,
-    /// Who will not believe others any longer from then on.
+    /// Until when tenants believe the claims of others.
     pub trust_timers: BTreeSet<(Nanos, TenantId)>,
-    /// Who was refused memory that should be there, and until when that is believed.
+    /// Until when refusals of tenants are believed.
     pub unaccounted_timers: BTreeSet<(Nanos, TenantId)>,
-    /// Who gives a sign of life by when: those that have just been granted the device, and those that were told to leave and
-    /// only say that they held it before.
+    /// By when tenants have to give a sign of life: those that have just been granted the device, and those that were
+    /// revoked and claim a hold from before this run.
     pub liveness_timers: BTreeSet<(Nanos, TenantId)>,
     /// The holders that are stopped.
     pub stopped_holders: BTreeSet<TenantId>,
-    /// What may still come in, and what was asked to leave and is still there.
+    /// What may still come in, and what was asked to be evicted and is still there.
     pub incoming: u128,
     pub outgoing: u128,
-    /// The holders, those first that have to leave before others: who was told to, who is of lower rank, and whose turn
-    /// ends first.
+    /// The holders in the order of their preemption: revoked ones first, then by rank, then by the end of their turns.
     pub preemption_order: BTreeSet<(bool, Priority, Nanos, TenantId)>,
-    /// Who waits and is not of high priority, by that and since when.
+    /// Waiting tenants that are not of high priority, by priority and by when they asked.
     pub starvable: BTreeSet<(Priority, Nanos, TenantId)>,
-    /// Whose memory is there whatever others need, the most last.
+    /// Tenants with unevictable memory, the most last.
     pub by_unevictable: BTreeSet<(Bytes, TenantId)>,
-    /// Who waits aside, those first that need the least.
+    /// Parked tenants, those first that need the least.
     pub parked: BTreeSet<(Bytes, TenantId)>,
-    /// Who left memory there and can be asked to move it out, longest ago granted first.
+    /// Tenants that left memory there and can be asked to evict it, the oldest grant first.
     pub leftovers: BTreeSet<(u64, TenantId)>,
-    /// Who waits until it may hold again, and until when.
+    /// Throttled tenants, and until when.
     pub throttled: BTreeSet<(Nanos, TenantId)>,
-    /// The holders that have a quota and stay.
+    /// Holders that have a quota and were not revoked.
     pub with_quota: BTreeSet<TenantId>,
-    /// The holders that run, stay, and have more than is there.
+    /// Active holders that have allocated more than is resident.
     pub lacking: BTreeSet<TenantId>,
-    /// Who has a lease and was told to leave.
+    /// Tenants with a lease that was revoked.
     pub revoked: BTreeSet<TenantId>,
-    /// Who was asked to move memory out, holders and others, and has not answered.
+    /// Tenants that were asked to evict, holders and others, and have not answered.
     pub evicting: BTreeSet<TenantId>,
 }
 
@@ -148,7 +148,7 @@ impl TenantFacts {
 }
 
 impl DeviceIndex {
-    /// What was known of the tenant counts no more, and what is known now does.
+    /// Replaces what the index has of the tenant.
     pub(super) fn apply(&mut self, id: TenantId, was: TenantFacts, is: TenantFacts) {
         let (had, has) = (was.held.unwrap_or_default(), is.held.unwrap_or_default());
         self.users = self.users + usize::from(is.named) - usize::from(was.named);
@@ -212,7 +212,7 @@ impl DeviceIndex {
 }
 
 impl DeviceIndex {
-    /// Whether somebody has been lifeless, has been refused memory, or has believed others for long enough.
+    /// Whether a holder is stopped, or one of the timers here is due.
     pub fn have_due(&self, now: Nanos) -> bool {
         let due = |set: &BTreeSet<(Nanos, TenantId)>| set.first().is_some_and(|(at, _)| *at <= now);
         !self.stopped_holders.is_empty()

@@ -1,4 +1,4 @@
-//! A turn: since when, with what, and how it ends.
+//! A lease: one turn of a tenant with its devices.
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
 use crate::model::settings::{Settings, seconds};
@@ -11,54 +11,54 @@ const DRAIN_RETRY: (Nanos, Nanos) = (seconds(1), seconds(10));
 
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
-    /// 0: a hold that began without a grant of this run.
+    /// 0: a hold that began before this run of the scheduler.
     pub id: LeaseId,
     pub granted_at: Nanos,
     pub ready_at: Option<Nanos>,
-    /// From when on its memory counts as back in any case.
+    /// From when on its memory counts as resident in any case.
     pub ready_deadline: Nanos,
-    /// By when it gives a sign of life, or is not waited for.
+    /// By when it has to give a sign of life.
     pub alive_until: Nanos,
-    /// What it had when it was granted, and the most that it has had since: more is a sign of life.
+    /// What was resident at the grant, and the most since: more is a sign of life.
     pub resident_at_grant: u128,
     pub peak_resident: u128,
-    /// It was granted although others say that they keep what it needs.
+    /// It was granted against the claims of others, to find out whether they are true.
     pub is_trial: bool,
-    /// It came before others.
+    /// It was granted before others because its tenant is interactive.
     pub is_boosted: bool,
-    /// How long the turn lasts while somebody waits, once its memory is back.
+    /// How long the turn lasts while somebody waits, from the moment its memory is resident.
     pub quantum: Nanos,
-    /// Until when it goes on however eager the next one is; known once its memory is back.
+    /// Until when no interactive tenant preempts it. Known once its memory is resident.
     pub preemptible_at: Nanos,
-    /// The devices that it keeps from others: all that the tenant has named, or fewer once it must leave.
+    /// The devices that it keeps from others: all that the tenant has named, or fewer once it has to leave.
     pub devices: BTreeSet<DeviceId>,
-    /// The devices whose turns say how long it lasts. One that it came upon while others waited for another is not of them,
-    /// for they may count on its end.
+    /// The devices whose quantum counts for its length. A device that it named while others waited for another one does
+    /// not count, because these may rely on the turn's end.
     pub quantum_devices: BTreeSet<DeviceId>,
     pub phase: Phase,
     pub state: TurnState,
     pub priority: Priority,
-    /// Nobody breaks it off, whatever their priority.
+    /// Nobody preempts it, whatever their priority.
     pub non_preemptible: bool,
-    /// When the turn of which this may be the rest was asked for.
+    /// When this turn, or the one that it resumes, was requested.
     pub requested_at: Nanos,
-    /// The turn of which this is the rest.
+    /// The turn that it resumes.
     pub continues: Option<PreemptedTurn>,
-    /// What was left of this one when it was revoked.
+    /// How much of it was left when it was revoked.
     pub remaining: Nanos,
-    /// It was told to leave for its quota.
+    /// It was revoked because the tenant's quota is used up.
     pub over_quota: bool,
-    /// When it said that it has nothing to do, while somebody waited.
+    /// Since when the tenant has been idle while somebody waited.
     pub idle_since: Option<Nanos>,
-    /// Until when it is kept all the same.
+    /// Until when it is kept although it is idle, against thrashing.
     pub hold_until: Nanos,
-    /// It was idle once, and not kept.
+    /// It was idle once, and was not kept against thrashing.
     pub went_idle: bool,
-    /// It wants another turn after this one.
+    /// The tenant wants another turn after this one.
     pub rerequested: bool,
-    /// Another had one of its devices before.
+    /// Another tenant had one of its devices before.
     pub is_switch: bool,
-    /// What it was told last.
+    /// Whether the tenant was last told that somebody waits.
     pub contended: bool,
     /// Since when.
     pub contended_since: Nanos,
@@ -67,15 +67,15 @@ pub(crate) struct Lease {
 /// Whether the turn goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TurnState {
-    /// It was granted and not revoked.
+    /// It goes on.
     Running,
-    /// Its tenant was told to leave.
+    /// Its tenant was asked to release its devices.
     Revoked(Revocation),
-    /// Its tenant did not leave: the turn is lost, and others go on beside it.
+    /// Its tenant did not release them: the turn is lost, and others go on beside it.
     Unresponsive(Revocation),
 }
 
-/// What the lease is spent on at present.
+/// What the lease's time is spent on at present.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
     pub kind: SpanKind,
@@ -84,22 +84,22 @@ pub(crate) struct Phase {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Revocation {
-    /// The first one of this turn.
+    /// When it was first sent in this turn.
     pub first_at: Nanos,
     pub cancelled_drains: u32,
     pub step: Step,
-    /// When it last gave a sign of life.
+    /// When the tenant last gave a sign of life.
     pub last_sign: Nanos,
-    /// What it had, and the least that it has had since: less is a sign of life.
+    /// What was resident then, and the least since: less is a sign of life.
     pub resident_at_start: u128,
     pub least_resident: u128,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Revoked then, not yet answered.
+    /// It was sent then and is not answered yet.
     Asked(Nanos),
-    /// The drain was cancelled; to be revoked again then.
+    /// The tenant cancelled its drain; the revocation is sent again then.
     Cancelled(Nanos),
 }
 
@@ -151,7 +151,7 @@ impl Lease {
         }
     }
 
-    /// Whether its tenant was told to leave.
+    /// Whether its tenant was asked to release its devices.
     pub fn is_revoked(&self) -> bool {
         !matches!(self.state, TurnState::Running)
     }
@@ -160,13 +160,13 @@ impl Lease {
         matches!(self.state, TurnState::Unresponsive(_))
     }
 
-    /// Its memory is there, and it was not told to leave.
+    /// Its memory is resident, and it was not revoked.
     pub fn is_active(&self) -> bool {
         self.ready_at.is_some() && !self.is_revoked()
     }
 
-    /// By when a tenant that was told to leave has answered, or has given another sign of life, where nothing but its own
-    /// word speaks for its hold: the time for its work's end is part of the silence.
+    /// By when a tenant that was revoked has to answer, or to give another sign of life, if nothing but its own word
+    /// speaks for its hold. The time until its work ends is included.
     pub fn proof_deadline(&self, silence: Nanos) -> Option<Nanos> {
         let unproven = self.id == LeaseId(0) && !self.is_unresponsive();
         let revocation =
@@ -189,19 +189,19 @@ impl Lease {
         if self.idle_since.is_some() { self.hold_until.min(end) } else { end }
     }
 
-    /// For how long it has been of use to its tenant, with the hand-overs at both ends.
+    /// How long the lease kept its devices busy, with the hand-overs at both ends.
     pub fn busy(&self, now: Nanos) -> Nanos {
         let used = self.idle_since.unwrap_or(now).saturating_sub(self.granted_at);
         let leaves = self.revocation().map_or(now, |revocation| revocation.first_at);
         used.saturating_add(now.saturating_sub(leaves.max(self.idle_since.unwrap_or(now))))
     }
 
-    /// Those of the least rank leave before others.
+    /// Leases of lower rank are revoked before others.
     pub fn rank(&self) -> Priority {
         if self.non_preemptible { Priority::High } else { self.priority }
     }
 
-    /// The next time at which this lease asks for a decision by itself.
+    /// When this lease next needs a decision without anything happening.
     pub fn next_timer(&self, settings: &Settings) -> Option<Nanos> {
         let revocation = self.revocation()?;
         let step = match revocation.step {

@@ -1,20 +1,20 @@
-//! Who waits for one device, in order.
+//! The queue of one device.
 use crate::model::ids::TenantId;
 use crate::model::queue_key::QueueKey;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-/// Those that use several devices stand among those that use this one alone, at places of their own at each device. One of
-/// them is waited for here as soon as none of the others stands before it at any of its devices; until then those behind it
-/// go first, for it could not be granted this device anyway.
+/// Tenants that use several devices stand among those that use this one alone, with a key of their own at each device.
+/// The device waits for one of them as soon as no single-device tenant stands before it at any of its devices. Until
+/// then those behind it go first, because it could not be granted this device anyway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunQueue {
-    /// Those that use this device alone.
+    /// Tenants that use this device alone.
     pub single: BTreeSet<(QueueKey, TenantId)>,
-    /// Those that use several, by their places here.
+    /// Tenants that use several devices, by their keys here.
     pub several: BTreeSet<(QueueKey, TenantId)>,
-    /// Those of them before whom nobody stands that uses one device alone, wherever that is; by their places in the one order
-    /// that they have everywhere, or two could wait for each other.
+    /// Those of them that no single-device tenant stands before anywhere, in the one order that such tenants have at
+    /// all devices. With an order for each device, two could wait for each other.
     pub heads: BTreeSet<(QueueKey, TenantId)>,
 }
 
@@ -23,12 +23,12 @@ impl RunQueue {
         self.single.is_empty() && self.several.is_empty()
     }
 
-    /// For whom the device is next.
+    /// The tenant that is next here.
     pub fn head(&self) -> Option<TenantId> {
         self.heads.first().or(self.single.first()).map(|(_, id)| *id)
     }
 
-    /// The first place that somebody has here.
+    /// The first key here.
     pub fn first_key(&self) -> Option<QueueKey> {
         let firsts = self.single.first().into_iter().chain(self.several.first());
         firsts.map(|(place, _)| *place).min()
@@ -39,15 +39,15 @@ impl RunQueue {
         self.single.iter().chain(&self.several).map(|(_, id)| *id)
     }
 
-    /// All of them, with their places here.
+    /// All of them, with their keys here.
     pub fn in_order(&self) -> impl Iterator<Item = (QueueKey, TenantId)> {
         let mut all: Vec<(QueueKey, TenantId)> = self.single.iter().chain(&self.several).copied().collect();
         all.sort_unstable();
         all.into_iter()
     }
 
-    /// Which of those with several devices none with one stands before, or one does, once `is` and not `was` is the first of
-    /// these.
+    /// The first single-device tenant was `was` and now is `is`: which tenants with several devices stood behind such a
+    /// tenant and do not any more (true), or the other way round (false).
     pub fn toggled(
         &self,
         was: Option<(QueueKey, TenantId)>,

@@ -25,7 +25,8 @@ impl Class {
     }
 }
 
-/// The order of requests: by priority, then round (with the class's lead), then class, then arrival. The least is first.
+/// The order of requests: by priority, then round (with the class's lead), then class, then arrival. The least is
+/// first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueKey {
     rank: Reverse<Priority>,

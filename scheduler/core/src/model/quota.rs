@@ -16,21 +16,21 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// What it comes to in the shortest period.
+    /// How much that is of the shortest period.
     pub fn of_period(self) -> Nanos {
         Nanos(PERIOD.0 / 100 * u64::from(self.percent))
     }
 }
 
-/// What a group has held of one device in the present period. The time in which several of it hold counts once.
+/// What a group has used of one device in the present period. Time in which several of its tenants hold counts once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     pub start: Nanos,
     pub past: Nanos,
-    /// Who holds now, with the gate open or about to shut, and since when anybody does.
+    /// Who holds now, with its gate open, and since when anybody does.
     pub holders: BTreeSet<TenantId>,
     pub since: Nanos,
-    /// Of the last one who held.
+    /// The quota of the last holder.
     pub last_percent: u32,
 }
 
@@ -40,7 +40,7 @@ impl Usage {
         self.past.saturating_add(present)
     }
 
-    /// When the period is over: when what was used is the quota's part of it.
+    /// When the period is over: when what was used is no more than the quota's part of it.
     pub fn period_ends(&self, now: Nanos, percent: u32) -> Nanos {
         let whole = u128::from(self.used(now).0) * 100 / u128::from(percent.max(1));
         self.start.saturating_add(Nanos(u64::try_from(whole).unwrap_or(u64::MAX)).max(PERIOD))

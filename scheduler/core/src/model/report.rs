@@ -1,27 +1,27 @@
-//! What was said of a tenant and a device: by itself, by the driver, and by refusals.
+//! What was reported of a tenant on a device: by the tenant, by the driver, and by refusals.
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::{Bytes, Nanos};
 
-/// A tenant's opinion of what others say.
+/// How far a tenant believes the claims of others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClaimTrust {
-    /// Since when it has no room because of others' words.
+    /// Since when it is blocked by the claims of others.
     pub blocked_since: Option<Nanos>,
-    /// How long it believes them; zero: as the settings say.
+    /// How long it believes them. Zero: as long as the settings say.
     pub patience: Nanos,
     pub ignores_claims: bool,
 }
 
-/// What was said of a tenant and a device.
+/// What was reported of a tenant on a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DeviceReport {
-    /// How large the device is, by the tenant's own word: nothing beyond that is given to it.
+    /// The device's capacity as the tenant named it: its budget never exceeds that.
     pub capacity: Bytes,
-    /// What it has there as it has told it.
+    /// Its memory there, as it reported it.
     pub memory: MemoryUse,
-    /// What the driver shows of its process, where it does.
+    /// What the driver shows of its process, where it shows anything.
     pub observed: Option<Observation>,
-    /// What it was refused though it should be there.
+    /// What it was refused although it should be free.
     pub unaccounted: Unaccounted,
 }
 
@@ -29,29 +29,29 @@ pub(crate) struct DeviceReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub bytes: Bytes,
-    /// How often in a row it had nothing there: the first time its context may have been too new.
+    /// How many times in a row it had nothing there: the first time its context may have been too new.
     pub times_absent: u8,
 }
 
 impl Observation {
-    /// It has no context there, so that it cannot use the device.
+    /// Whether it has no context there, and therefore cannot use the device.
     pub fn is_absent(&self) -> bool {
         self.times_absent > 1
     }
 }
 
 impl ClaimTrust {
-    /// When it begins to insist, if nothing changes.
+    /// When it begins to ignore claims, if nothing changes.
     pub fn expires_at(&self) -> Option<Nanos> {
         self.blocked_since.filter(|_| !self.ignores_claims).map(|since| since.saturating_add(self.patience))
     }
 }
 
-/// What is taken of a device that neither a tenant nor NVML has told of.
+/// Memory of a device that is taken although neither a tenant nor NVML reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unaccounted {
     pub bytes: Bytes,
-    /// Until when that is believed, and for how long it was.
+    /// Until when that is believed, and for how long it has been.
     pub until: Nanos,
     pub lasts: Nanos,
 }

@@ -11,14 +11,14 @@ pub enum Quantum {
     Auto,
 }
 
-/// What a tenant that loses its turn has to move out.
+/// What a tenant has to evict when its turn ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictMode {
-    /// What the next one lacks.
+    /// As much as the next tenant lacks.
     #[default]
     Pressure,
     Always,
-    /// Nothing that the driver can move; otherwise as [`Self::Pressure`].
+    /// Nothing that the driver can evict; otherwise as [`Self::Pressure`].
     Never,
 }
 
@@ -59,20 +59,20 @@ impl Quantum {
     }
 }
 
-/// The rules of the game. [`crate::Core::new`] brings every duration into its range.
+/// The rules in force. [`crate::Core::new`] brings every duration into its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a turn lasts while somebody waits, from the moment the memory is there.
     pub quantum: Quantum,
-    /// Devices whose turns last otherwise.
+    /// Devices whose turns have another length.
     pub quanta: BTreeMap<DeviceId, Quantum>,
     /// Whether tenants that fit on a device together run together. Otherwise one has it at a time.
     pub share: bool,
-    /// Whether memory moves beside the turns too: in ahead of a grant, out after a release.
+    /// Whether memory moves beside the turns too: prefetched before a grant, evicted after a release.
     pub overlap: bool,
-    /// What the outgoing tenant has to move out.
+    /// What a tenant has to evict when its turn ends.
     pub evict: EvictMode,
-    /// What nobody may use of each device: contexts, the driver's own needs.
+    /// What no tenant may use of each device: for contexts and the driver.
     pub reserve: Bytes,
     /// What tenants together may have of each device, should that be less than what it has.
     pub most: Bytes,
@@ -88,12 +88,13 @@ pub struct Settings {
     pub patience: Nanos,
     /// The longest turn that a weight can make of the quantum, if the quantum is not longer by itself. 1 ms to one day.
     pub turn_bound: Nanos,
-    /// Who was told to do something and shows no sign of life for so long is not waited for any longer. 1 ms to one day.
+    /// A tenant that was told to do something and gives no sign of life for this long is not waited for. 1 ms to one
+    /// day.
     pub silence: Nanos,
     /// How long a tenant waits while others of higher priority are served. 1 ms to one day.
     pub starvation: Nanos,
-    /// For so long after the start nobody is granted a device, so that those who hold since before can say so first.
-    /// At most one day.
+    /// For this long after the start nobody is granted a device, so that tenants that hold since before can come back
+    /// first. At most one day.
     pub grace: Nanos,
     /// How many finished spans are kept for the trace.
     pub record: usize,
@@ -127,10 +128,11 @@ pub(crate) const DEFAULT_QUANTUM: Nanos = seconds(30);
 /// The shortest and the longest duration that a setting may have.
 pub const RANGE: (Nanos, Nanos) = (Nanos::from_millis(1), seconds(86_400));
 
-/// How many times the cost of a hand-over a turn lasts by itself: then hand-overs take a twentieth of the time.
+/// Under [`Quantum::Auto`], a turn lasts this many times the cost of a hand-over: hand-overs take a twentieth of the
+/// time.
 pub const AUTO_FACTOR: u64 = 20;
 
-/// The shortest and the longest turn by itself.
+/// The shortest and the longest turn under [`Quantum::Auto`].
 pub const AUTO_RANGE: (Nanos, Nanos) = (seconds(1), seconds(30));
 
 /// The largest weight.
@@ -187,8 +189,7 @@ impl Settings {
         Nanos(quantum.0.saturating_mul(weight)).min(self.turn_bound.max(quantum))
     }
 
-    /// For how long what other tenants say that they keep is believed, until one that has no room because of it tries
-    /// whether that is so; at first.
+    /// How long a tenant that is blocked by the claims of others believes them at first, before it tries.
     #[must_use]
     pub const fn claim_bound(&self) -> Nanos {
         self.silence
@@ -198,15 +199,15 @@ impl Settings {
     /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
     /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
     /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
-    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others has
-    /// that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold again.
-    /// `heaviest` is the largest weight among the holders.
+    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others
+    /// has that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold
+    /// again. `heaviest` is the largest weight among the holders.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {
         let all = self.quanta.values().copied().chain([self.quantum_of(None)]);
         let quantum = all.map(Quantum::longest).max().unwrap_or_default();
         let turn = self.weighted(quantum, u64::from(heaviest));
-        // Then leftovers may still be on their way out.
+        // Then an eviction may still be under way.
         let bounds = self.leave_bound().saturating_add(self.evict_bound);
         self.fetch_bound.saturating_add(turn).saturating_add(bounds)
     }

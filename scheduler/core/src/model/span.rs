@@ -1,4 +1,4 @@
-//! What happened, as spans of time: the trace's source.
+//! What tenants' time was spent on, as spans: the source of the operator's trace.
 use crate::model::ids::TenantId;
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 pub enum SpanKind {
     /// From the request to the grant.
     Wait,
-    /// From the grant until the memory was back.
+    /// From the grant until the memory was resident.
     Fetch,
     /// From then to the revocation, or to the release.
     Run,

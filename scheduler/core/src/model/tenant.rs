@@ -1,4 +1,4 @@
-//! One tenant: what it has, and where it stands in its turn.
+//! One tenant: what it has, and whether it waits or holds.
 use crate::model::decay::HeldTime;
 use crate::model::eviction::Eviction;
 use crate::model::ids::Owner;
@@ -19,54 +19,54 @@ pub const MAX_DEVICES: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tenant {
-    /// What it named, and what it has there, as far as that is possible.
+    /// The devices that it named, and its memory there, as far as its reports are possible.
     pub devices: BTreeMap<DeviceId, MemoryUse>,
-    /// What was said of it and each device, by itself and by the driver.
+    /// What was reported of it on each device.
     pub reports: BTreeMap<DeviceId, Box<DeviceReport>>,
-    /// What it makes of others' words.
+    /// How far it believes the claims of others.
     pub trust: ClaimTrust,
-    /// None: of its own.
+    /// None: it is its own owner.
     pub owner: Option<Owner>,
-    /// Its process can do nothing at present.
+    /// Its process is stopped.
     pub is_stopped: bool,
-    /// It has no connection any more.
+    /// Its connection is gone.
     pub is_disconnected: bool,
-    /// It said that it is running, and has not yet said where.
+    /// It said that it is running GPU work, and has not named a device yet.
     pub claims_hold: bool,
     pub stage: Stage,
-    /// Of the queues.
+    /// Kept by the queues.
     pub(super) head_count: HeadCount,
-    /// Time with a lease, without the present one.
+    /// Time with leases, without the present one.
     pub time_held: Nanos,
-    /// Time in line, without the present one.
+    /// Time spent waiting, without the present request.
     pub time_waited: Nanos,
     pub grants: u64,
-    /// Turns last so many times as long.
+    /// Its turns last this many times as long as those of weight 1.
     pub weight: u32,
     pub priority: Priority,
     /// The most that it may hold of each device's time.
     pub quota: Option<Quota>,
-    /// Time with a lease that counts for its claim to be served at once, and when it was last counted.
+    /// Recent time with a lease while others waited.
     pub recent_use: HeldTime,
-    /// Nobody but itself can move its memory, and its kernels run only where all of it is there.
+    /// Only the tenant itself can evict its memory, and its kernels need all of it resident (the swap engine).
     pub swaps: bool,
-    /// That there is no room for it has been told since its last grant.
+    /// An operator was told since its last grant that there is no room for it.
     pub no_room_reported: bool,
-    /// In its last turn it had nothing to do for a while.
+    /// It was idle in its last turn.
     pub was_mostly_idle: bool,
-    /// Its last turn, if it was told to leave.
+    /// Its last turn, if that was revoked.
     pub preempted: Option<PreemptedTurn>,
-    /// Of what it was asked to move out of a device, holding or not: how much of its movable memory stays there.
+    /// While it evicts, as a holder or not: how much of its movable memory stays on each device.
     pub evict_down_to: BTreeMap<DeviceId, Bytes>,
-    /// Moving out beside its turns.
+    /// An eviction beside its turns.
     pub eviction: Option<Eviction>,
-    /// It was asked to move out and nothing went: it is not asked again before its next turn.
+    /// It was asked to evict and evicted nothing, or is stopped: it is not asked again before its next turn.
     pub keeps_memory: bool,
-    /// What it was last told to bring in.
+    /// How much it was last told to have resident.
     pub prefetch: BTreeMap<DeviceId, Bytes>,
-    /// What its devices know of it.
+    /// What the indexes of its devices have of it.
     pub(super) facts: BTreeMap<DeviceId, Box<TenantFacts>>,
-    /// Its last grant's number: who was granted long ago moves out first.
+    /// The number of its last grant: the tenant with the oldest one evicts first.
     pub last_grant: u64,
 }
 
@@ -83,19 +83,19 @@ impl Tenant {
         u64::from(self.weight.max(1))
     }
 
-    /// Whether it can be asked to move out beside its turns.
+    /// Whether it can be asked to evict beside its turns.
     pub fn may_be_asked_to_evict(&self) -> bool {
         self.eviction.is_none() && !self.keeps_memory && self.lease().is_none()
     }
 
-    /// What it was told to bring in to the device and has not yet.
+    /// Memory that it was told to prefetch to the device and has not prefetched yet.
     pub fn incoming(&self, device: DeviceId) -> Bytes {
         let resident = self.devices.get(&device).map_or(Bytes::ZERO, |memory| memory.resident);
         self.prefetch.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
     }
 
-    /// It may have freed memory since `before`: that is not on its way in any more, and what of it was there does not
-    /// count towards what the tenant was told to bring in.
+    /// The tenant may have freed memory since `before`. That is not incoming any more, and as far as it was resident,
+    /// it does not count towards what the tenant was told to prefetch.
     pub fn note_freed(&mut self, device: DeviceId, before: &MemoryUse) {
         let (Some(told), Some(memory)) = (self.prefetch.get_mut(&device), self.devices.get(&device)) else {
             return;
@@ -107,19 +107,19 @@ impl Tenant {
         }
     }
 
-    /// What of its memory is there whatever others need, as it says: what cannot move, and all of it where the tenant does
-    /// not leave.
+    /// Its unevictable memory on the device, by its own reports: what is immovable, and everything if the tenant is
+    /// unresponsive or did not evict when asked.
     pub fn claimed_unevictable(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device) else { return Bytes::ZERO };
         let remains = match self.lease() {
             Some(lease) => lease.is_unresponsive(),
-            // What others left behind, the driver can move.
+            // What tenants of the managed engine left behind, the driver can evict.
             None => self.keeps_memory && self.swaps,
         };
         if remains { memory.resident } else { memory.immovable }
     }
 
-    /// What must find room there, beside all that is fixed, before its kernels run.
+    /// How much has to fit on the device beside unevictable memory before its kernels run.
     pub fn needs(&self, device: DeviceId) -> Bytes {
         let Some(memory) = self.devices.get(&device).filter(|memory| memory.lacks() > Bytes::ZERO) else {
             return Bytes::ZERO;
@@ -127,32 +127,33 @@ impl Tenant {
         memory.allocated.saturating_sub(self.unevictable(device)).saturating_add(self.unaccounted(device))
     }
 
-    /// What it may bring in to the device: what it was told to, and as a holder all that it lacks.
+    /// Memory that it may bring in to the device: what it was told to prefetch, and as a holder all that is not
+    /// resident.
     pub fn may_bring_in(&self, device: DeviceId, lacks: bool) -> Bytes {
         let lacks = self.devices.get(&device).filter(|_| lacks).map_or(Bytes::ZERO, MemoryUse::lacks);
         lacks.max(self.incoming(device))
     }
 
-    /// What it was asked to move out of the device and has not yet.
+    /// Memory on the device that it was asked to evict and has not evicted yet.
     pub fn outgoing(&self, device: DeviceId) -> Bytes {
         self.evict_down_to
             .get(&device)
             .map_or(Bytes::ZERO, |keeps| self.evictable_soon(device).saturating_sub(*keeps))
     }
 
-    /// What it has there then, as far as it can be moved.
+    /// Its movable memory on the device once it has prefetched what it was told to.
     pub fn evictable_soon(&self, device: DeviceId) -> Bytes {
         let movable = self.devices.get(&device).map_or(Bytes::ZERO, MemoryUse::movable);
         movable.saturating_add(self.incoming(device))
     }
 
-    /// What it has on all devices once it has brought in what it was told to.
+    /// Its resident memory on all devices once it has prefetched what it was told to.
     pub fn resident_soon(&self) -> u128 {
         let incoming = self.devices.keys().map(|device| u128::from(self.incoming(*device).0));
         self.resident() + incoming.sum::<u128>()
     }
 
-    /// What it has on all devices.
+    /// Its resident memory on all devices.
     pub fn resident(&self) -> u128 {
         self.devices.values().map(|memory| u128::from(memory.resident.0)).sum()
     }
@@ -197,12 +198,12 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// What of its memory is there whatever others need, as far as the driver shows it.
+    /// Its unevictable memory on the device, as far as the driver shows it.
     pub(crate) fn unevictable(&self, device: DeviceId) -> Bytes {
         self.unevictable_and_verified(device).0
     }
 
-    /// That, and as much of it as the driver shows.
+    /// The same, and as much of it as the driver confirms.
     pub(crate) fn unevictable_and_verified(&self, device: DeviceId) -> (Bytes, Bytes) {
         let told = self.claimed_unevictable(device);
         let seen = self.reports.get(&device).and_then(|words| words.observed);
@@ -212,7 +213,7 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// Whether it wants a device, or has one.
+    /// Whether it waits for a device, or holds one.
     pub(crate) fn competes(&self) -> bool {
         match &self.stage {
             Stage::Idle => false,
@@ -223,7 +224,7 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// How much less there is for it than others and NVML tell.
+    /// How much less room there is for it on the device than others and NVML report.
     pub(crate) fn unaccounted(&self, device: DeviceId) -> Bytes {
         self.reports.get(&device).map_or(Bytes::ZERO, |words| words.unaccounted.bytes)
     }

@@ -1,8 +1,8 @@
 //! The one place where tenants and devices change.
 //!
-//! Every change of a tenant goes through [`Model::update`]. It then moves the tenant's request in the queues, brings the
-//! indexes of its devices up to date, and marks these as dirty: the engine decides about dirty devices alone, so that
-//! tenants that neither hold nor wait cost nothing.
+//! Every change of a tenant goes through [`Model::update`]. It then moves the tenant's request in the queues, brings
+//! the indexes of its devices up to date, and marks these as dirty: the engine decides about dirty devices alone, so
+//! that tenants that neither hold nor wait cost nothing.
 use crate::model::Model;
 use crate::model::device::Device;
 use crate::model::ids::TenantId;

@@ -1,4 +1,4 @@
-//! Who may hold at the same time, and until when. Everything else asks here.
+//! Which tenants may hold at the same time, and when holders may be preempted.
 use crate::event::EvictMode;
 use crate::memory::capacity;
 use crate::model::Model;
@@ -9,13 +9,13 @@ use crate::policy::{claims, priority};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 
-/// Whether tenants that fit on a device together run together at present.
+/// Whether tenants that fit on a device together hold it together at present.
 pub(crate) fn shares_devices(model: &Model) -> bool {
     model.settings().share && model.settings().evict != EvictMode::Always
 }
 
-/// Until when the tenant waits for those who may hold its devices since before this run. Where tenants share devices
-/// there may be more of them than have said so.
+/// Until when the tenant waits for those that may hold its devices since before this run. Where tenants share devices,
+/// there may be more of them than have come back.
 pub(crate) fn grace_until(model: &Model, tenant: TenantId) -> Option<Nanos> {
     if model.settings().grace <= model.now {
         return None;
@@ -25,7 +25,7 @@ pub(crate) fn grace_until(model: &Model, tenant: TenantId) -> Option<Nanos> {
     (!known).then_some(model.settings().grace)
 }
 
-/// The holders that must be gone before the tenant can be granted its devices.
+/// The holders that have to leave before the tenant can be granted its devices.
 pub(crate) fn conflicting_holders(model: &Model, tenant: TenantId) -> BTreeSet<TenantId> {
     let devices = model.tenants.get(&tenant).into_iter().flat_map(|tenant| tenant.devices.keys());
     devices.flat_map(|device| victims_on(model, *device, tenant)).collect()
@@ -54,8 +54,8 @@ pub(crate) fn victims_on(model: &Model, device: DeviceId, tenant: TenantId) -> V
     leaving
 }
 
-/// Whether a tenant that is running already may have the device too: nobody waits, and it fits. Who comes back after
-/// a restart comes before those who wait.
+/// Whether a holder may have the device too: nobody waits for it, and the tenant fits. A tenant that comes back after a
+/// restart goes before those that wait.
 pub(crate) fn may_join(model: &Model, tenant: TenantId, device: DeviceId) -> bool {
     let back = model.now < model.settings().grace && model.lease(tenant).is_some_and(|l| l.id == LeaseId(0));
     (back || model.devices[&device].queue().is_empty()) && victims_on(model, device, tenant).is_empty()
@@ -70,8 +70,7 @@ pub(crate) fn is_overcommitted(model: &Model, device: DeviceId) -> bool {
         && at.index().held_allocated > u128::from(capacity::usable_on(model, device).0).saturating_sub(kept)
 }
 
-/// When every turn is over that stands between the tenant and its devices. None: nobody is left
-/// to be revoked.
+/// When the turns of all these holders are over, for this tenant. None: all of them have been revoked.
 pub(crate) fn earliest_preemption(
     model: &Model,
     tenant: TenantId,
@@ -91,7 +90,7 @@ pub(crate) fn earliest_preemption(
     ends.max()
 }
 
-/// Whether the tenant's lease may have to end at any time.
+/// Whether the tenant's lease may be revoked at any time.
 pub(crate) fn is_contended(model: &Model, tenant: &Tenant, lease: &Lease) -> bool {
     tenant.quota.is_some() || is_waited_for(model, lease)
 }

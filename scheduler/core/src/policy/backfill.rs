@@ -1,5 +1,5 @@
-//! Backfill: a tenant that needs several devices and waits for one of them keeps the others free only for the last turns
-//! that fit. Until then those behind it have turns there that end before it could begin.
+//! Backfill: while a tenant with several devices waits for one of them, those behind it have turns at the others, as
+//! long as these turns end before it could begin.
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::plan::Plan;
@@ -9,29 +9,27 @@ use crate::policy::{admission, quantum};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
-/// When they could begin is planned for so many tenants with several devices at each of these. Those behind them are in
-/// nobody's way.
+/// At each device, the plan has at most this many tenants with several devices. Those behind them keep nobody waiting.
 const PLANNED_HEADS: usize = 8;
 
-/// So many of those that use a device alone are looked at for one whose turn fits into a gap.
+/// At most this many single-device tenants are tried for one whose turn fits into a gap.
 const CANDIDATES: usize = 8;
 
-/// The times of a device that are kept for tenants with several.
+/// Times of a device that are reserved for tenants with several.
 #[derive(Clone, Debug, Default)]
 struct Timeline {
     reserved: Vec<(Nanos, Nanos)>,
     next: Option<(Nanos, TenantId)>,
 }
 
-/// Who is to have the device next.
+/// Which tenant is next at the device.
 pub(crate) fn next_at(model: &Model, device: DeviceId) -> Option<TenantId> {
     let single = || Some(model.devices.get(&device)?.queue().single.first()?.1);
     let Some(&(_, planned)) = model.plan.0.get(&device) else { return single() };
     Some(backfill_candidate(model, device).map_or(planned, |(id, _)| id))
 }
 
-/// The first of those that use the device alone whose turn is over before the next one of those that use several begins,
-/// and until when it could begin itself.
+/// The first single-device tenant whose turn is over before the reservation begins, and until when it could begin.
 fn backfill_candidate(model: &Model, device: DeviceId) -> Option<(TenantId, Nanos)> {
     let (start, _) = model.plan.0.get(&device)?;
     let singles = model.devices.get(&device)?.queue().single.iter().take(CANDIDATES);
@@ -41,18 +39,18 @@ fn backfill_candidate(model: &Model, device: DeviceId) -> Option<(TenantId, Nano
     until.find(|(id, until)| earliest_start(model, *id) < *until)
 }
 
-/// From when on the turn of the one that goes first does not fit any more.
+/// From when on the candidate's turn does not fit any more.
 pub(crate) fn backfill_until(model: &Model, device: DeviceId) -> Option<Nanos> {
     backfill_candidate(model, device).map(|(_, until)| until)
 }
 
-/// How long a turn of the tenant's takes, hand-overs included.
+/// How long a turn of the tenant takes, hand-overs included.
 fn turn_duration(model: &Model, tenant: &Tenant) -> Nanos {
     let cost = tenant.devices.keys().filter_map(|device| Some(model.devices.get(device)?.cost()));
     quantum::tenant_quantum(model, tenant).saturating_add(cost.max().unwrap_or_default())
 }
 
-/// Those who are among the first at each of their devices, in their order.
+/// The tenants with several devices that are among the first at each of these, in their order.
 fn planned_heads(model: &Model) -> Vec<TenantId> {
     let mut places: BTreeMap<(QueueKey, TenantId), usize> = BTreeMap::new();
     let waited_for = model.devices.values().filter(|at| !at.queue().heads.is_empty());
@@ -87,7 +85,8 @@ pub(crate) fn compute_plan(model: &Model) -> Plan {
     Plan(kept.into_iter().filter_map(|(device, at)| Some((device, at.next?))).collect())
 }
 
-/// When all who are in the tenant's way have had their turns. While one of them still waits for its memory nobody knows.
+/// When all holders in the tenant's way have had their turns. Now, if that is not known: one of them still waits for
+/// memory.
 fn earliest_start(model: &Model, id: TenantId) -> Nanos {
     let way = admission::conflicting_holders(model, id);
     let runs = |other: &TenantId| model.lease(*other).is_some_and(|lease| lease.ready_at.is_some());

@@ -1,5 +1,5 @@
-//! The most of a device's time that tenants may hold: so much of each period, as with the kernel's bandwidth control of
-//! processors. Where nobody has such a quota nothing here costs anything.
+//! Quotas: a tenant may hold a device for a part of each period, like the kernel's CPU bandwidth control. Where nobody
+//! has a quota, nothing here costs anything.
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
@@ -7,21 +7,21 @@ use crate::model::quota::Quota;
 use crate::model::tenant::Tenant;
 use nvshare_protocol::{DeviceId, Nanos};
 
-/// What holds for the tenant: its group's least.
+/// The quota in force for the tenant: the least of its group's.
 pub(crate) fn quota_of(model: &Model, tenant: &Tenant) -> Option<Quota> {
     let quota = tenant.quota?;
     let percent = model.groups.get(&quota.group)?.first()?.0;
     Some(Quota { percent, ..quota })
 }
 
-/// Whether somebody else of its group waits.
+/// Whether another tenant of its group waits.
 pub(crate) fn has_waiting_groupmate(model: &Model, id: TenantId, tenant: &Tenant) -> bool {
     let group = tenant.quota.and_then(|quota| model.groups.get(&quota.group));
     let mut mates = group.into_iter().flatten().filter(|(_, mate)| *mate != id);
     mates.any(|(_, mate)| model.request(*mate).is_some())
 }
 
-/// What the tenant has used of the device in the period, and may.
+/// What the tenant's group has used of the device in this period, and what it may use.
 pub(crate) fn quota_at(
     model: &Model,
     tenant: &Tenant,
@@ -35,7 +35,7 @@ pub(crate) fn quota_at(
     Some((used, quota.of_period().max(turn)))
 }
 
-/// When the holder will have used up its quota on one of its devices, if its time counts.
+/// When the holder will have used up its quota on one of its devices.
 pub(crate) fn quota_used_up_at(model: &Model, id: TenantId) -> Option<Nanos> {
     let tenant = model.tenants.get(&id)?;
     let lease = tenant.lease().filter(|lease| lease.ready_at.is_some() && !lease.is_revoked())?;
@@ -43,7 +43,7 @@ pub(crate) fn quota_used_up_at(model: &Model, id: TenantId) -> Option<Nanos> {
     left.map(|(used, most)| model.now.saturating_add(most.saturating_sub(used))).min()
 }
 
-/// Until when the tenant may not hold, for its group has used up its quota on one of its devices.
+/// Until when the tenant may not hold because its group has used up its quota on one of its devices.
 pub(crate) fn quota_blocks_until(model: &Model, id: TenantId) -> Option<Nanos> {
     let tenant = model.tenants.get(&id)?;
     let quota = quota_of(model, tenant)?;

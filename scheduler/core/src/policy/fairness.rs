@@ -1,5 +1,6 @@
-//! Whose tenants are whose. Owners are served in turn, however many tenants each has: the second request of an owner stands
-//! behind the first ones of all others. What an owner's tenants have kept from others beyond their turns is paid back.
+//! Fairness between owners. They are served in rounds, however many tenants each has: the second request of an owner
+//! stands behind the first ones of all others. Time that an owner's tenants kept from others beyond their turns is a
+//! debt.
 use crate::model::Model;
 use crate::model::decay::HeldTime;
 use crate::model::ids::TenantId;
@@ -8,7 +9,7 @@ use crate::model::request::{Request, Throttle, Wait};
 use crate::policy::{admission, bandwidth};
 use nvshare_protocol::{DeviceId, Nanos};
 
-/// Whether a tenant of another owner waits for one of the lease's devices, and it was told so.
+/// Whether a tenant of another owner waits for one of the lease's devices, and the holder was told so.
 pub(crate) fn others_wait_for(model: &Model, id: TenantId, lease: &Lease) -> bool {
     let owner = model.owner_of(id);
     let waits = |device: &DeviceId| {
@@ -17,8 +18,8 @@ pub(crate) fn others_wait_for(model: &Model, id: TenantId, lease: &Lease) -> boo
     lease.contended && lease.devices.iter().any(waits)
 }
 
-/// Until when the tenant stands back for what its owner owes to others: as long as some of these stand in line for one of
-/// its devices, or would have to leave one for it.
+/// Until when the tenant is throttled for its owner's debt: only while tenants of others wait for one of its devices,
+/// or would have to leave one for it.
 pub(crate) fn debt_blocks_until(model: &Model, id: TenantId) -> Option<Nanos> {
     if model.debts.is_empty() {
         return None;
@@ -36,8 +37,8 @@ pub(crate) fn is_in_debt(model: &Model, id: TenantId) -> bool {
     model.request(id).is_some_and(in_debt) && bandwidth::quota_blocks_until(model, id).is_none()
 }
 
-/// Whether the owner's tenants have had the device for less than its fair part of the time, of late, because they came
-/// before others: hand-overs to them count too.
+/// Whether the owner's interactive tenants have recently had less than its fair part of the device's time, hand-overs
+/// included.
 pub(crate) fn may_boost(model: &Model, id: TenantId, device: DeviceId) -> bool {
     let owner = model.owner_of(id);
     let owners = &model.devices[&device].index().owners;

@@ -1,5 +1,5 @@
-//! Tenants that mostly sleep are served at once: before the others in line, and before the turns of holders are over.
-//! What that may cost the others is bounded here.
+//! Interactive tenants, which mostly sleep, are served at once: before other requests, and before the turns of holders
+//! are over. What that may cost the others is bounded here.
 use crate::model::Model;
 use crate::model::decay::HeldTime;
 use crate::model::ids::TenantId;
@@ -7,16 +7,17 @@ use crate::model::lease::Lease;
 use crate::policy::{bandwidth, fairness, thrash};
 use nvshare_protocol::Nanos;
 
-/// A holder keeps the device for at least so long once its memory is back, however eager the next one is.
+/// A holder keeps the device for at least this long once its memory is resident, even if the next tenant is
+/// interactive.
 const MIN_GRANULARITY: Nanos = Nanos::from_millis(50);
 
-/// See [`crate::model::decay::DecayingSum::ALWAYS`].
+/// The limit of [`HeldTime`] for a tenant that holds all the time.
 const FULL_USE: Nanos = HeldTime::ALWAYS;
 
-/// Whether a tenant mostly sleeps, and is served at once: it did in its last turn, and what it used of late
-/// while others waited is less than what would be its share if it had as much work as they.
-/// All such tenants together have at most half of a device's time, or the others might never have a turn. One of a
-/// group with a quota would use it up before those of the group that wait already.
+/// Whether a tenant is interactive: it was idle in its last turn, and its recent use while others waited is less than
+/// its fair share. All interactive tenants together get at most half of a device's time, so that the others have turns
+/// too. A tenant of a group with a quota is not interactive while others of its group wait: it would use up their quota
+/// before them.
 pub(crate) fn is_interactive(model: &Model, id: TenantId) -> bool {
     let tenant = model.tenants.get(&id).filter(|tenant| model.settings().overlap && tenant.was_mostly_idle);
     let Some(tenant) = tenant.filter(|tenant| !bandwidth::has_waiting_groupmate(model, id, tenant)) else {
@@ -33,9 +34,10 @@ pub(crate) fn is_interactive(model: &Model, id: TenantId) -> bool {
     })
 }
 
-/// Until when a holder goes on in any case: for two thirds of what it took to have its memory there, or would take,
-/// from when it was told to leave if its turn was broken off. Others never leave it less than two fifths of the time.
-/// Where idle holders are kept, for as long as those.
+/// Until when a holder cannot be preempted by an interactive tenant: for two thirds of the time that bringing in its
+/// memory took, or a hand-over costs. If it resumes a preempted turn, the time since its revocation counts. So the
+/// holder gets at least two fifths of the time. Where idle holders are kept against thrashing, it is kept for as long
+/// as those.
 pub(crate) fn preemptible_at(model: &Model, lease: &Lease) -> Nanos {
     let Some(ready) = lease.ready_at else { return Nanos::MAX };
     let away = ready.saturating_sub(lease.continues.map_or(lease.granted_at, |turn| turn.revoked_at));

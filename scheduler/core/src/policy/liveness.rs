@@ -1,11 +1,11 @@
-//! By when a tenant has to give a sign of life, and whose signs others wait for.
+//! By when a tenant has to give a sign of life, and which tenants are waited for.
 use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use nvshare_protocol::Nanos;
 use std::collections::BTreeSet;
 
-/// Memory comes in at least so fast, bytes a second, or its tenant is not waited for.
+/// Memory comes in at least this fast, in bytes a second, or its tenant is not waited for.
 pub(crate) const MIN_FETCH_RATE: u128 = 1_000_000_000;
 
 /// How long so much memory takes at so many bytes a second.
@@ -13,8 +13,8 @@ pub(crate) fn transfer_time(bytes: u128, rate: u128) -> Nanos {
     Nanos(u64::try_from(bytes * 1_000_000_000 / rate).unwrap_or(u64::MAX))
 }
 
-/// Those that others wait for, and who was told to leave or to move memory out: of whom it is worth knowing whether they
-/// are stopped. Those that are known as stopped are among them as long as anybody waits, themselves included.
+/// Tenants of which it matters whether they are stopped: those that others wait for, and those that were revoked or
+/// asked to evict. Stopped ones are among them as long as anybody waits, themselves included.
 #[must_use]
 pub fn awaited(model: &Model) -> BTreeSet<TenantId> {
     let mut all = BTreeSet::new();
@@ -36,8 +36,8 @@ pub fn awaited(model: &Model) -> BTreeSet<TenantId> {
     all
 }
 
-/// By when a tenant that is granted its devices now has given a sign of life: memory that it lacks takes time, and some
-/// engines say nothing while it comes. More than there can be room for does not come.
+/// By when a tenant that is granted its devices now has to give a sign of life. Bringing in memory takes time, and some
+/// engines report nothing meanwhile; at most as much comes in as fits.
 pub(crate) fn alive_until(model: &Model, id: TenantId) -> Nanos {
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     let lacks = devices.map(|(device, memory)| {

@@ -1,4 +1,4 @@
-//! Priorities: who stands before whom, whose turns give way at once, and how nobody starves by that.
+//! Priorities: when holders give way to a waiting tenant, and when a tenant has starved.
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
@@ -7,8 +7,8 @@ use crate::model::queue_key::QueueKey;
 use crate::model::request::Request;
 use nvshare_protocol::{DeviceId, Nanos};
 
-/// Until when the holder goes on, with this tenant waiting for its device, if their priorities say anything about it:
-/// to a higher one it gives way at once, or when its memory is there, and to a lower one when that has starved.
+/// Until when the holder goes on while this tenant waits, if their priorities decide that. It gives way to a higher one
+/// at once, or when its memory is resident, and to a lower one when that has starved.
 pub(crate) fn preempted_by_priority_at(
     model: &Model,
     holder: &Lease,
@@ -17,7 +17,7 @@ pub(crate) fn preempted_by_priority_at(
 ) -> Option<Nanos> {
     let own = model.tenants.get(&waiter)?.priority;
     if own > holder.priority {
-        // What is still coming in could not be told from what the next one may bring.
+        // Otherwise memory that is still coming in could not be told from what the next tenant may bring in.
         let back = holder.ready_at.unwrap_or(holder.ready_deadline);
         let whole = holder.turn_end();
         return Some(if holder.non_preemptible { whole } else { whole.min(request.since.max(back)) });
@@ -34,8 +34,7 @@ fn highest_at(model: &Model, id: DeviceId) -> Option<Priority> {
     waits.max(holds)
 }
 
-/// Those who would be the first of their priority to have starved at the device, and when, while higher ones are
-/// before them.
+/// For each priority with higher ones before it: the tenant that will starve first at the device, and when.
 pub(crate) fn starving_at(model: &Model, id: DeviceId) -> impl Iterator<Item = (Nanos, TenantId)> {
     let highest = highest_at(model, id).unwrap_or_default();
     let lower = Priority::ALL.into_iter().filter(move |priority| *priority < highest);
@@ -47,7 +46,7 @@ pub(crate) fn starving_at(model: &Model, id: DeviceId) -> impl Iterator<Item = (
     lower.filter_map(first).map(move |(_, asked, id)| (at(*asked), *id))
 }
 
-/// When somebody at the device has starved.
+/// When the next tenant at the device will have starved.
 pub(crate) fn starves_at(model: &Model, id: DeviceId) -> Option<Nanos> {
     starving_at(model, id).map(|(at, _)| at).min()
 }

@@ -5,13 +5,13 @@ use crate::policy::backfill;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
-/// Those that wait for one of the devices and are next.
+/// The tenants that are next, of those that wait for one of the devices.
 pub(crate) fn next_tenants(model: &Model, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
     let firsts = devices.iter().filter_map(|device| backfill::next_at(model, *device));
     firsts.filter(|id| is_next(model, *id)).collect()
 }
 
-/// Whether all its devices are next for it.
+/// Whether the tenant is next at all its devices.
 pub(crate) fn is_next(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     let is_here = |device: &DeviceId| backfill::next_at(model, *device) == Some(id);

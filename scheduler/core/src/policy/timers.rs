@@ -5,10 +5,10 @@ use crate::model::ids::TenantId;
 use crate::policy::{admission, backfill, bandwidth, priority, run_queue};
 use nvshare_protocol::{DeviceId, Nanos};
 
-/// Who insists waits for so much less long for memory that others say they move out, whether or not they say that it goes.
+/// A tenant that ignores claims waits this many times less long for the evictions of others, whatever these report.
 const TRIAL_WAIT_DIVISOR: u64 = 25;
 
-/// When something about the device is to be decided by itself.
+/// When the device has to be looked at without anything happening.
 pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
     let device = model.devices.get(&id)?;
     let leases =
@@ -24,7 +24,7 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
     });
     let unseen = device.index().unaccounted_timers.first().map(|(at, _)| *at);
     let doubts = device.index().trust_timers.first().map(|(at, _)| *at);
-    // Whoever is granted a device that nobody else wants may take its time.
+    // A holder that nobody waits for may take its time.
     let silent = device
         .index()
         .liveness_timers
@@ -39,8 +39,8 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
     leases.chain(leaving).chain(turns).chain(unseen).chain(doubts).chain(silent).chain(by_rule).min()
 }
 
-/// Until when the tenant waits for others that move memory out, with nobody else in its way: as long as some of it goes,
-/// within a bound. One that insists has learned that not all that is said to go does.
+/// Until when the tenant waits for the evictions of others, with no holder in its way: as long as memory leaves, within
+/// a bound. A tenant that ignores claims has learned that evictions are announced that do not happen.
 pub(crate) fn room_deadline(model: &Model, id: TenantId) -> Option<Nanos> {
     let tenant = model.tenants.get(&id)?;
     let clear = tenant.request()?.unblocked_since?;

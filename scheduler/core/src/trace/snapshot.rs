@@ -1,4 +1,4 @@
-//! A picture of one moment, for whoever asks.
+//! A picture of one moment, for operators.
 use crate::event::EvictMode;
 use crate::memory::headroom;
 use crate::model::Model;
@@ -39,7 +39,7 @@ pub struct DeviceView {
     pub allocated: Bytes,
     pub resident: Bytes,
     pub immovable: Bytes,
-    /// What programs outside of nvshare use.
+    /// What external processes use.
     pub outside: Bytes,
     /// How long a turn of weight 1 lasts here.
     pub quantum: Nanos,
@@ -50,7 +50,7 @@ pub struct DeviceView {
     /// How fast memory came in last, bytes a second; 0: not known.
     pub rate: u64,
     pub holders: Vec<TenantId>,
-    /// Who has a lease and does not keep it from others: stuck, or on the way out.
+    /// Who has a lease and does not keep the device from others: unresponsive, or about to leave.
     pub beside: Vec<TenantId>,
     /// In the order of their requests.
     pub waiting: Vec<TenantId>,
@@ -65,9 +65,9 @@ pub struct TenantView {
     /// 0: it holds since before this run.
     pub lease: Option<LeaseId>,
     pub memory: Vec<(DeviceId, MemoryUse)>,
-    /// Time with a lease, the present one included.
+    /// Time with leases, the present one included.
     pub held: Nanos,
-    /// Time in line, the present one included.
+    /// Time spent waiting, the present request included.
     pub waited: Nanos,
     pub grants: u64,
     /// Its turns last so many times as long as those of others.
@@ -81,9 +81,9 @@ pub struct TenantView {
 pub enum State {
     Idle,
     Waiting,
-    /// It has used up its quota, and waits for the next period.
+    /// It is throttled until the next period, because its quota is used up.
     Throttled,
-    /// It stands back for the time that its owner's tenants have kept from others.
+    /// It is throttled for its owner's debt.
     Deferred,
     Fetching,
     Running,
