@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// Holders of these devices hear whether somebody waits, where that has changed.
 pub(crate) fn notify_contention(engine: &mut Engine, devices: &BTreeSet<DeviceId>) {
-    let mut told = BTreeSet::new();
+    let mut recipients = BTreeSet::new();
     for &id in devices {
         let Some(device) = engine.model.devices.get(&id) else { continue };
         let contended = !device.queue().is_empty();
@@ -17,14 +17,14 @@ pub(crate) fn notify_contention(engine: &mut Engine, devices: &BTreeSet<DeviceId
             continue;
         }
         if changed {
-            told.extend(device.index().holders.iter().copied());
+            recipients.extend(device.index().holders.iter().copied());
         }
         engine.model.update_device(id, |device| {
-            told.append(&mut device.stale_notices);
+            recipients.append(&mut device.stale_notices);
             device.contention_notified = contended;
         });
     }
-    told.into_iter().for_each(|id| notify_if_contended(engine, id));
+    recipients.into_iter().for_each(|id| notify_if_contended(engine, id));
 }
 
 /// The holder hears whether it may have to leave at any time, if that is news to it.

@@ -24,10 +24,10 @@ pub(crate) fn resolve_growth(engine: &mut Engine, id: TenantId, device: DeviceId
     {
         return;
     }
-    let way = admission::victims_on(&engine.model, device, id);
-    let stays = |lease: &Lease| !lease.is_revoked() && lease.turn_end() > engine.model.now;
-    if !way.iter().any(|other| engine.model.lease(*other).is_some_and(stays)) {
-        return revoke_all(engine, way);
+    let victims = admission::victims_on(&engine.model, device, id);
+    let goes_on = |lease: &Lease| !lease.is_revoked() && lease.turn_end() > engine.model.now;
+    if !victims.iter().any(|other| engine.model.lease(*other).is_some_and(goes_on)) {
+        return revoke_all(engine, victims);
     }
     if engine.model.lease(id).is_some_and(|lease| !lease.is_revoked()) {
         engine.model.update_lease(id, |lease| lease.rerequested = true);

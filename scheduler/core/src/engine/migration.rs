@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) fn begin_eviction(model: &mut Model, id: TenantId, shares: &[Share]) {
     let asked: BTreeMap<DeviceId, Bytes> = shares.iter().map(|share| (share.device, share.bytes)).collect();
     model.update(id, |tenant| {
-        let keeps = |device: &DeviceId| {
+        let remaining = |device: &DeviceId| {
             let bytes = asked.get(device).copied().unwrap_or(Bytes::ZERO);
             (*device, tenant.evictable_soon(*device).saturating_sub(bytes))
         };
-        tenant.evict_down_to = tenant.devices.keys().map(keeps).collect();
+        tenant.evict_down_to = tenant.devices.keys().map(remaining).collect();
     });
 }
 
@@ -85,19 +85,19 @@ pub(crate) fn end_eviction(model: &mut Model, id: TenantId) {
 /// Evictions whose tenants do not answer in time are not waited for any longer.
 pub(crate) fn expire_evictions(model: &mut Model, devices: &BTreeSet<DeviceId>) {
     let asked = devices.iter().filter_map(|device| model.devices.get(device));
-    let slow =
-        |id: &TenantId| model.tenants[id].eviction.is_some_and(|leaving| leaving.expires_at() <= model.now);
-    let slow: BTreeSet<TenantId> =
-        asked.flat_map(|device| &device.index().evicting).copied().filter(slow).collect();
-    slow.into_iter().for_each(|id| end_eviction(model, id));
+    let expired =
+        |id: &TenantId| model.tenants[id].eviction.is_some_and(|eviction| eviction.expires_at() <= model.now);
+    let expired: BTreeSet<TenantId> =
+        asked.flat_map(|device| &device.index().evicting).copied().filter(expired).collect();
+    expired.into_iter().for_each(|id| end_eviction(model, id));
 }
 
 /// Under `evict=always`, what a turn left behind is evicted when the next one has begun.
 pub(crate) fn run_deferred_evictions(engine: &mut Engine) {
     for id in std::mem::take(&mut engine.deferred_evictions) {
         let Some(tenant) = engine.model.tenants.get(&id) else { continue };
-        let there = tenant.devices.iter().filter(|(_, memory)| memory.movable() > Bytes::ZERO);
-        let shares: Vec<Share> = there.map(|(&device, _)| Share { device, bytes: Bytes::MAX }).collect();
+        let movable = tenant.devices.iter().filter(|(_, memory)| memory.movable() > Bytes::ZERO);
+        let shares: Vec<Share> = movable.map(|(&device, _)| Share { device, bytes: Bytes::MAX }).collect();
         if !shares.is_empty() && tenant.may_be_asked_to_evict() {
             evict(engine, id, shares);
         }

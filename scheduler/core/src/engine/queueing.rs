@@ -49,13 +49,13 @@ pub(crate) fn place_with(model: &mut Model, id: TenantId, device: DeviceId) -> O
 /// There cannot be room for the tenant: it stands in no queue until there can, and an operator is told who is in the
 /// way.
 pub(crate) fn park(engine: &mut Engine, id: TenantId) {
-    let told = engine.model.update(id, |tenant| {
+    let was_reported = engine.model.update(id, |tenant| {
         let request = tenant.request_mut()?;
         request.wait = Wait::Parked;
         Some(std::mem::replace(&mut tenant.no_room_reported, true))
     });
-    let Some(told) = told.flatten() else { return };
-    if told {
+    let Some(was_reported) = was_reported.flatten() else { return };
+    if was_reported {
         return;
     }
     let Some(tenant) = engine.model.tenants.get(&id) else { return };
@@ -75,9 +75,9 @@ pub(crate) fn unpark_fitting(model: &mut Model, devices: &BTreeSet<DeviceId>) {
         let Some(at) = model.devices.get(&device) else { continue };
         // Those that need the least are first: none behind one that does not fit beside verified memory can fit.
         let parked = at.index().parked.iter();
-        let here = parked.take_while(|(needs, _)| headroom::can_ever_hold(model, device, *needs));
+        let fitting = parked.take_while(|(needs, _)| headroom::can_ever_hold(model, device, *needs));
         let fit: Vec<TenantId> =
-            here.map(|(_, id)| *id).filter(|id| headroom::can_ever_fit(model, *id)).collect();
+            fitting.map(|(_, id)| *id).filter(|id| headroom::can_ever_fit(model, *id)).collect();
         for id in fit {
             let place = if model.tenants[&id].is_stopped { None } else { place_to_return(model, id) };
             model.update_request(id, |request| {

@@ -23,8 +23,8 @@ pub(crate) fn on_memory_refused(engine: &mut Engine, id: TenantId, device: Devic
     }
     // Ahead of its turn it may have met memory that others are evicting. It is told to prefetch again when there is
     // more room.
-    let leaves = engine.model.devices[&device].index().evicting.iter().any(|other| *other != id);
-    if leaves && engine.model.lease(id).is_none() {
+    let others_evict = engine.model.devices[&device].index().evicting.iter().any(|other| *other != id);
+    if others_evict && engine.model.lease(id).is_none() {
         return;
     }
     record_refusal(engine, id, device, bytes);

@@ -158,24 +158,24 @@ fn check_revocation(engine: &mut Engine, id: TenantId) {
 /// Revokes the holders in this tenant's way as soon as all of them have had their turns, and lets the tenant prefetch
 /// meanwhile.
 fn preempt_for(engine: &mut Engine, id: TenantId) {
-    let way = admission::conflicting_holders(&engine.model, id);
-    if way.is_empty() && admission::grace_until(&engine.model, id).is_some() {
+    let conflicting = admission::conflicting_holders(&engine.model, id);
+    if conflicting.is_empty() && admission::grace_until(&engine.model, id).is_some() {
         return;
     }
-    let clear_at = admission::earliest_preemption(&engine.model, id, &way);
+    let preemptible_at = admission::earliest_preemption(&engine.model, id, &conflicting);
     if engine.model.settings().overlap {
         migration::reclaim_for(engine, id);
     }
     let now = engine.model.now;
-    if prefetch::prefetch_starts_at(&engine.model, id, clear_at).is_some_and(|at| at <= now) {
+    if prefetch::prefetch_starts_at(&engine.model, id, preemptible_at).is_some_and(|at| at <= now) {
         migration::prefetch(engine, id);
     }
-    if clear_at.is_none_or(|at| at > now) {
+    if preemptible_at.is_none_or(|at| at > now) {
         return;
     }
     // The holders that leave for it stand behind it when they ask again.
     rounds::mark_served(&mut engine.model, id);
-    for holder in way {
+    for holder in conflicting {
         if engine.model.lease(holder).is_none_or(Lease::is_revoked) {
             continue;
         }

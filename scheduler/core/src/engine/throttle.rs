@@ -116,8 +116,8 @@ pub(crate) fn release_idle_debtors(model: &mut Model, devices: &BTreeSet<DeviceI
     }
     for &device in devices {
         let Some(at) = model.devices.get(&device).filter(|at| at.queue().is_empty()) else { continue };
-        let debtors = at.index().throttled.iter().map(|(_, id)| *id);
-        let Some(id) = debtors
+        let in_debt = at.index().throttled.iter().map(|(_, id)| *id);
+        let Some(id) = in_debt
             .filter(|id| fairness::is_in_debt(model, *id))
             .find(|id| fairness::debt_blocks_until(model, *id).is_none())
         else {

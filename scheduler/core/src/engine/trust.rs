@@ -58,14 +58,14 @@ pub(crate) fn ignore_claims(model: &mut Model, id: TenantId) {
 }
 
 /// A turn of one that ignores claims has begun with all its memory there, or has ended without.
-pub(crate) fn conclude_trial(model: &mut Model, id: TenantId, there: bool) {
+pub(crate) fn conclude_trial(model: &mut Model, id: TenantId, succeeded: bool) {
     let (now, first) = (model.now, model.settings().claim_bound());
     model.update(id, |tenant| {
         let doubled = Nanos(tenant.trust.patience.0.saturating_mul(2)).clamp(first, MAX_PATIENCE);
-        let patience = if there { first } else { doubled };
-        tenant.trust = ClaimTrust { blocked_since: Some(now), patience, ignores_claims: there };
+        let patience = if succeeded { first } else { doubled };
+        tenant.trust = ClaimTrust { blocked_since: Some(now), patience, ignores_claims: succeeded };
     });
-    if there {
+    if succeeded {
         share_verdict(model, id);
     }
 }

@@ -22,13 +22,13 @@ pub(crate) fn budget(model: &Model, id: TenantId) -> Vec<Share> {
 
 /// How much the tenant has to evict from each of its devices when it is revoked, by the eviction mode.
 pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
-    let throttled = model.lease(id).is_some_and(|lease| lease.over_quota);
+    let over_quota = model.lease(id).is_some_and(|lease| lease.over_quota);
     let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
     devices
         .map(|(&device, memory)| {
             let bytes = match model.settings().evict {
                 // It comes back when its period is over, maybe before anybody else had a turn.
-                EvictMode::Always if throttled => deficit_of_next(model, id, device).min(memory.movable()),
+                EvictMode::Always if over_quota => deficit_of_next(model, id, device).min(memory.movable()),
                 EvictMode::Never if !evicts_itself(model, id) => Bytes::ZERO,
                 // The rest is evicted when the next turn has begun.
                 EvictMode::Always if model.settings().overlap => {
@@ -61,13 +61,12 @@ pub(crate) fn lacks_room(model: &Model, id: TenantId) -> bool {
 
 /// How much of the device this tenant may use: what is usable less what cannot be evicted for it.
 fn headroom(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
-    let (standings, own) = (model.devices[&device].index(), model.facts(id, device));
+    let (index, own) = (model.devices[&device].index(), model.facts(id, device));
     let others = if own.ignores_claims {
-        standings.held_resident - u128::from(own.held_resident().0)
+        index.held_resident - u128::from(own.held_resident().0)
             + claims::verified_unevictable(model, own, device)
     } else {
-        standings.unavailable - u128::from(own.unavailable.0)
-            + headroom::incoming_of_others(model, &[id], device)
+        index.unavailable - u128::from(own.unavailable.0) + headroom::incoming_of_others(model, &[id], device)
     };
     let taken = u64::try_from(others).unwrap_or(u64::MAX);
     capacity::usable_for(model, own, device).saturating_sub(Bytes(taken))
@@ -83,7 +82,7 @@ fn deficit_of_next(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
     let has = model.memory_of(next, device);
     let lacks = u128::from(has.lacks().0);
     let own = model.facts(next, device);
-    let there = if own.ignores_claims {
+    let resident = if own.ignores_claims {
         at.index().held_resident
             + u128::from(has.resident.0)
             + claims::verified_unevictable(model, own, device)
@@ -92,6 +91,6 @@ fn deficit_of_next(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
             + headroom::incoming_of_others(model, &[id, next], device);
         all.saturating_sub(headroom::outgoing_of_others(model, id, device))
     };
-    let needed = (lacks + there).saturating_sub(u128::from(capacity::usable_for(model, own, device).0));
+    let needed = (lacks + resident).saturating_sub(u128::from(capacity::usable_for(model, own, device).0));
     Bytes(u64::try_from(if lacks == 0 { 0 } else { needed }).unwrap_or(u64::MAX))
 }

@@ -7,8 +7,8 @@ use nvshare_protocol::{Bytes, DeviceId};
 /// What tenants may have of the device together.
 pub(crate) fn usable_on(model: &Model, device: DeviceId) -> Bytes {
     let at = &model.devices[&device];
-    let there = usable(at.capacity, model.settings().reserve).saturating_sub(at.external);
-    there.min(model.settings().most)
+    let left = usable(at.capacity, model.settings().reserve).saturating_sub(at.external);
+    left.min(model.settings().most)
 }
 
 /// The same for one tenant: at most the capacity that it named, less the memory that is unaccounted for it.

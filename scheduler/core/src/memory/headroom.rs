@@ -45,27 +45,27 @@ pub(crate) fn can_ever_fit(model: &Model, id: TenantId) -> bool {
 
 /// Whether what the tenant needs on the device fits there beside the unevictable memory of others.
 pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> bool {
-    let standings = model.devices[&device].index();
+    let index = model.devices[&device].index();
     let own = model.facts(id, device);
     let needs = own.needs;
-    let fixed = if own.ignores_claims {
+    let unevictable = if own.ignores_claims {
         claims::verified_unevictable(model, own, device)
     } else {
-        standings.unevictable - u128::from(own.unevictable.0)
+        index.unevictable - u128::from(own.unevictable.0)
     };
     let usable = u128::from(capacity::usable_on(model, device).saturating_sub(own.unevictable).0);
-    needs == Bytes::ZERO || fixed + u128::from(needs.0) <= usable
+    needs == Bytes::ZERO || unevictable + u128::from(needs.0) <= usable
 }
 
 /// Whether this much fits on the device beside the verified unevictable memory.
 pub(crate) fn can_ever_hold(model: &Model, device: DeviceId, needs: Bytes) -> bool {
-    let shown = model.devices[&device].index().verified;
-    shown + u128::from(needs.0) <= u128::from(capacity::usable_on(model, device).0)
+    let verified = model.devices[&device].index().verified;
+    verified + u128::from(needs.0) <= u128::from(capacity::usable_on(model, device).0)
 }
 
 /// Whether others are still evicting memory on a device where the tenant has a deficit.
 pub(crate) fn awaits_evictions(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
-    let leaves = |device| model.devices[device].index().evicting.iter().any(|other| *other != id);
-    tenant.devices.keys().any(|device| deficit(model, id, *device) > Bytes::ZERO && leaves(device))
+    let others_evict = |device| model.devices[device].index().evicting.iter().any(|other| *other != id);
+    tenant.devices.keys().any(|device| deficit(model, id, *device) > Bytes::ZERO && others_evict(device))
 }

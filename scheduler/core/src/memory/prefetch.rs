@@ -16,10 +16,14 @@ const PREFETCH_MARGIN: Nanos = Nanos::from_millis(30);
 
 /// When the tenant has to begin to prefetch so that it ends with the turns in its way. None: there is nothing to
 /// prefetch yet.
-pub(crate) fn prefetch_starts_at(model: &Model, id: TenantId, clear_at: Option<Nanos>) -> Option<Nanos> {
+pub(crate) fn prefetch_starts_at(
+    model: &Model,
+    id: TenantId,
+    preemptible_at: Option<Nanos>,
+) -> Option<Nanos> {
     prefetch_shares(model, id)?;
     // All holders in its way have been revoked: at once.
-    let Some(clear_at) = clear_at else { return Some(model.now) };
+    let Some(preemptible_at) = preemptible_at else { return Some(model.now) };
     let tenant = model.tenants.get(&id)?;
     let time = tenant.devices.iter().map(|(device, memory)| {
         let rate =
@@ -28,7 +32,7 @@ pub(crate) fn prefetch_starts_at(model: &Model, id: TenantId, clear_at: Option<N
         // Half as much again as it takes alone, because the holder computes and others may move memory too.
         u64::try_from(u128::from(lacks) * 1_500_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
     });
-    Some(clear_at.saturating_sub(Nanos(time.max().unwrap_or(0))).saturating_sub(PREFETCH_MARGIN))
+    Some(preemptible_at.saturating_sub(Nanos(time.max().unwrap_or(0))).saturating_sub(PREFETCH_MARGIN))
 }
 
 /// What the tenant may prefetch, if that is more than it was told before.
@@ -38,15 +42,15 @@ pub(crate) fn prefetch_shares(model: &Model, id: TenantId) -> Option<Vec<Share>>
     if !may || !budget::evicts_itself(model, id) || tenant.eviction.is_some() {
         return None;
     }
-    let mut news = false;
+    let mut is_news = false;
     let shares = tenant.devices.iter().map(|(&device, memory)| {
         let most =
             memory.resident.0.saturating_add(headroom::free_for(model, id, device).0).min(memory.allocated.0);
         let told = tenant.prefetch.get(&device).copied().unwrap_or(memory.resident);
         let more = most.saturating_sub(told.max(memory.resident).0);
-        news |= more >= PREFETCH_STEP.0 || more > 0 && most == memory.allocated.0;
+        is_news |= more >= PREFETCH_STEP.0 || more > 0 && most == memory.allocated.0;
         Share { device, bytes: Bytes(most) }
     });
     let shares: Vec<Share> = shares.collect();
-    news.then_some(shares)
+    is_news.then_some(shares)
 }

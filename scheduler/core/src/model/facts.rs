@@ -10,12 +10,12 @@ use nvshare_protocol::{Bytes, DeviceId, Nanos};
 impl TenantFacts {
     /// What follows from the tenant for one of its devices.
     pub(super) fn of(tenant: &Tenant, id: TenantId, name: DeviceId, silence: Nanos) -> Self {
-        let (Some(told), Some(words)) = (tenant.devices.get(&name), tenant.reports.get(&name)) else {
+        let (Some(told), Some(report)) = (tenant.devices.get(&name), tenant.reports.get(&name)) else {
             return Self::default();
         };
-        let is_absent = words.observed.is_some_and(|seen| seen.is_absent());
+        let is_absent = report.observed.is_some_and(|observed| observed.is_absent());
         let memory = if is_absent { MemoryUse::default() } else { *told };
-        let absent = if is_absent { told.resident } else { Bytes::ZERO };
+        let phantom = if is_absent { told.resident } else { Bytes::ZERO };
         let hold = match tenant.lease() {
             None => Hold::None,
             Some(lease) if lease.devices.contains(&name) => Hold::Holder,
@@ -31,34 +31,34 @@ impl TenantFacts {
             !is_absent && tenant.may_be_asked_to_evict() && tenant.evictable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;
         let runs = tenant.lease().is_some_and(|lease| lease.ready_at.is_some());
-        let (fixed, shown) = tenant.unevictable_and_verified(name);
+        let (unevictable, verified) = tenant.unevictable_and_verified(name);
         let lease = tenant.lease().filter(|_| holds);
-        let comes = lease.filter(|lease| lease.ready_at.is_none() && !lease.is_revoked());
-        let proves_by = tenant.lease().and_then(|lease| lease.proof_deadline(silence));
+        let fetching = lease.filter(|lease| lease.ready_at.is_none() && !lease.is_revoked());
+        let proof_deadline = tenant.lease().and_then(|lease| lease.proof_deadline(silence));
         Self {
             named: true,
             hold,
             told: *told,
-            held: holds.then_some((memory.allocated, fixed, memory.resident)),
-            verified: if holds { Bytes::ZERO } else { shown },
-            phantom: absent,
+            held: holds.then_some((memory.allocated, unevictable, memory.resident)),
+            verified: if holds { Bytes::ZERO } else { verified },
+            phantom,
             owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
             trusts_until: tenant.trust.expires_at().filter(|_| request.is_some()),
-            unaccounted_until: words.unaccounted.expires_at(),
+            unaccounted_until: report.unaccounted.expires_at(),
             ignores_claims: tenant.trust.ignores_claims,
-            capacity: Some(words.capacity),
-            unaccounted: words.unaccounted.bytes,
+            capacity: Some(report.capacity),
+            unaccounted: report.unaccounted.bytes,
             allocated: memory.allocated,
             needs: tenant.needs(name),
-            alive_until: comes.map(|lease| lease.alive_until).or(proves_by),
+            alive_until: fetching.map(|lease| lease.alive_until).or(proof_deadline),
             stopped: holds && tenant.is_stopped,
             turn: lease.map(|lease| (!revoked, lease.rank(), lease.turn_end())),
             starvable: competing
                 .filter(|request| request.priority < Priority::High)
                 .map(|request| (request.priority, request.requested_at)),
             weights: (tenant.weight() * u64::from(holds), tenant.weight() * u64::from(competing.is_some())),
-            unevictable: fixed,
-            unavailable: if tenant.lease().is_some() { memory.resident } else { fixed },
+            unevictable,
+            unavailable: if tenant.lease().is_some() { memory.resident } else { unevictable },
             incoming: if is_absent { Bytes::ZERO } else { tenant.may_bring_in(name, lacks) },
             outgoing: if is_absent { Bytes::ZERO } else { tenant.outgoing(name) },
             parked: parked.then(|| tenant.needs(name)),

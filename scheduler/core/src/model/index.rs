@@ -189,9 +189,9 @@ impl DeviceIndex {
         if was.owner != is.owner {
             self.count_owner(was.owner, is.owner);
         }
-        let turn = |standing: TenantFacts| standing.turn.map(|(stays, rank, end)| (stays, rank, end, id));
+        let turn = |facts: TenantFacts| facts.turn.map(|(stays, rank, end)| (stays, rank, end, id));
         replace(&mut self.preemption_order, turn(was), turn(is));
-        let waits = |standing: TenantFacts| standing.starvable.map(|(priority, asked)| (priority, asked, id));
+        let waits = |facts: TenantFacts| facts.starvable.map(|(priority, asked)| (priority, asked, id));
         replace(&mut self.starvable, waits(was), waits(is));
         for (set, was, is) in [
             (&mut self.holders, was.hold == Hold::Holder, is.hold == Hold::Holder),

@@ -192,8 +192,8 @@ impl Lease {
     /// How long the lease kept its devices busy, with the hand-overs at both ends.
     pub fn busy(&self, now: Nanos) -> Nanos {
         let used = self.idle_since.unwrap_or(now).saturating_sub(self.granted_at);
-        let leaves = self.revocation().map_or(now, |revocation| revocation.first_at);
-        used.saturating_add(now.saturating_sub(leaves.max(self.idle_since.unwrap_or(now))))
+        let revoked_at = self.revocation().map_or(now, |revocation| revocation.first_at);
+        used.saturating_add(now.saturating_sub(revoked_at.max(self.idle_since.unwrap_or(now))))
     }
 
     /// Leases of lower rank are revoked before others.

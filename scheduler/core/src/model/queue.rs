@@ -31,7 +31,7 @@ impl RunQueue {
     /// The first key here.
     pub fn first_key(&self) -> Option<QueueKey> {
         let firsts = self.single.first().into_iter().chain(self.several.first());
-        firsts.map(|(place, _)| *place).min()
+        firsts.map(|(key, _)| *key).min()
     }
 
     /// All of them, in no order.

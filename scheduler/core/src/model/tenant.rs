@@ -138,7 +138,7 @@ impl Tenant {
     pub fn outgoing(&self, device: DeviceId) -> Bytes {
         self.evict_down_to
             .get(&device)
-            .map_or(Bytes::ZERO, |keeps| self.evictable_soon(device).saturating_sub(*keeps))
+            .map_or(Bytes::ZERO, |target| self.evictable_soon(device).saturating_sub(*target))
     }
 
     /// Its movable memory on the device once it has prefetched what it was told to.
@@ -206,9 +206,9 @@ impl Tenant {
     /// The same, and as much of it as the driver confirms.
     pub(crate) fn unevictable_and_verified(&self, device: DeviceId) -> (Bytes, Bytes) {
         let told = self.claimed_unevictable(device);
-        let seen = self.reports.get(&device).and_then(|words| words.observed);
-        let shown = seen.map(|seen| told.min(seen.bytes));
-        (shown.unwrap_or(told), shown.unwrap_or_default())
+        let observed = self.reports.get(&device).and_then(|report| report.observed);
+        let verified = observed.map(|observed| told.min(observed.bytes));
+        (verified.unwrap_or(told), verified.unwrap_or_default())
     }
 }
 
@@ -226,6 +226,6 @@ impl Tenant {
 impl Tenant {
     /// How much less room there is for it on the device than others and NVML report.
     pub(crate) fn unaccounted(&self, device: DeviceId) -> Bytes {
-        self.reports.get(&device).map_or(Bytes::ZERO, |words| words.unaccounted.bytes)
+        self.reports.get(&device).map_or(Bytes::ZERO, |report| report.unaccounted.bytes)
     }
 }

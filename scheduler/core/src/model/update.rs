@@ -115,10 +115,10 @@ impl Model {
         for name in names {
             let Some(device) = self.devices.get_mut(&name) else { continue };
             let is = TenantFacts::of(tenant, id, name, silence);
-            let kept = tenant.facts.entry(name).or_default();
-            if **kept != is {
-                device.index.apply(id, **kept, is);
-                **kept = is;
+            let known = tenant.facts.entry(name).or_default();
+            if **known != is {
+                device.index.apply(id, **known, is);
+                **known = is;
             }
             self.dirty.insert(name);
         }

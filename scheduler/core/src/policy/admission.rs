@@ -43,15 +43,15 @@ pub(crate) fn victims_on(model: &Model, device: DeviceId, tenant: TenantId) -> V
     let usable = u128::from(capacity::usable_for(model, own, device).0)
         .saturating_sub(claims::credited_unevictable(model, own, device));
     let mut sum = at.index().held_allocated + u128::from(more.0);
-    let mut leaving = Vec::new();
+    let mut victims = Vec::new();
     for &(.., other) in at.index().preemption_order.iter().filter(|(.., other)| *other != tenant) {
         if sum <= usable {
             break;
         }
         sum -= u128::from(model.facts(other, device).allocated.0);
-        leaving.push(other);
+        victims.push(other);
     }
-    leaving
+    victims
 }
 
 /// Whether a holder may have the device too: nobody waits for it, and the tenant fits. A tenant that comes back after a
@@ -74,18 +74,19 @@ pub(crate) fn is_overcommitted(model: &Model, device: DeviceId) -> bool {
 pub(crate) fn earliest_preemption(
     model: &Model,
     tenant: TenantId,
-    way: &BTreeSet<TenantId>,
+    holders: &BTreeSet<TenantId>,
 ) -> Option<Nanos> {
     let request = model.request(tenant);
-    let eager = request.filter(|request| request.interactive).map(|request| request.since);
-    let holders = way.iter().filter_map(|id| model.tenants.get(id));
-    let staying = holders.filter_map(Tenant::lease).filter(|lease| !lease.is_revoked());
-    let ends = staying.map(|lease| {
+    let interactive_since = request.filter(|request| request.interactive).map(|request| request.since);
+    let holders = holders.iter().filter_map(|id| model.tenants.get(id));
+    let running = holders.filter_map(Tenant::lease).filter(|lease| !lease.is_revoked());
+    let ends = running.map(|lease| {
         let by_priority =
             request.and_then(|request| priority::preempted_by_priority_at(model, lease, tenant, request));
         let end = lease.turn_end();
-        let by_haste = || eager.map_or(end, |since| end.min(lease.preemptible_at.max(since)));
-        by_priority.unwrap_or_else(by_haste)
+        let by_interactivity =
+            || interactive_since.map_or(end, |since| end.min(lease.preemptible_at.max(since)));
+        by_priority.unwrap_or_else(by_interactivity)
     });
     ends.max()
 }

@@ -62,34 +62,35 @@ fn planned_heads(model: &Model) -> Vec<TenantId> {
 }
 
 pub(crate) fn compute_plan(model: &Model) -> Plan {
-    let mut kept: BTreeMap<DeviceId, Timeline> = BTreeMap::new();
+    let mut timelines: BTreeMap<DeviceId, Timeline> = BTreeMap::new();
     for id in planned_heads(model) {
         let Some(tenant) = model.tenants.get(&id) else { continue };
-        let lasts = turn_duration(model, tenant);
+        let duration = turn_duration(model, tenant);
         let mut start = earliest_start(model, id);
         let taken = |start: Nanos| {
             let turns =
-                tenant.devices.keys().filter_map(|device| kept.get(device)).flat_map(|at| &at.reserved);
-            let overlap = turns.filter(|turn| start < turn.1 && turn.0 <= start.saturating_add(lasts));
+                tenant.devices.keys().filter_map(|device| timelines.get(device)).flat_map(|at| &at.reserved);
+            let overlap = turns.filter(|turn| start < turn.1 && turn.0 <= start.saturating_add(duration));
             overlap.map(|turn| turn.1).min()
         };
         while let Some(end) = taken(start) {
             start = end;
         }
         for device in tenant.devices.keys() {
-            let at = kept.entry(*device).or_default();
-            at.reserved.push((start, start.saturating_add(lasts)));
+            let at = timelines.entry(*device).or_default();
+            at.reserved.push((start, start.saturating_add(duration)));
             at.next = at.next.filter(|(first, _)| *first <= start).or(Some((start, id)));
         }
     }
-    Plan(kept.into_iter().filter_map(|(device, at)| Some((device, at.next?))).collect())
+    Plan(timelines.into_iter().filter_map(|(device, at)| Some((device, at.next?))).collect())
 }
 
 /// When all holders in the tenant's way have had their turns. Now, if that is not known: one of them still waits for
 /// memory.
 fn earliest_start(model: &Model, id: TenantId) -> Nanos {
-    let way = admission::conflicting_holders(model, id);
+    let conflicting = admission::conflicting_holders(model, id);
     let runs = |other: &TenantId| model.lease(*other).is_some_and(|lease| lease.ready_at.is_some());
-    let clear_at = admission::earliest_preemption(model, id, &way).filter(|_| way.iter().all(runs));
-    clear_at.map_or(model.now, |at| at.max(model.now))
+    let preemptible_at =
+        admission::earliest_preemption(model, id, &conflicting).filter(|_| conflicting.iter().all(runs));
+    preemptible_at.map_or(model.now, |at| at.max(model.now))
 }

@@ -17,8 +17,8 @@ pub(crate) fn quota_of(model: &Model, tenant: &Tenant) -> Option<Quota> {
 /// Whether another tenant of its group waits.
 pub(crate) fn has_waiting_groupmate(model: &Model, id: TenantId, tenant: &Tenant) -> bool {
     let group = tenant.quota.and_then(|quota| model.groups.get(&quota.group));
-    let mut mates = group.into_iter().flatten().filter(|(_, mate)| *mate != id);
-    mates.any(|(_, mate)| model.request(*mate).is_some())
+    let mut others = group.into_iter().flatten().filter(|(_, other)| *other != id);
+    others.any(|(_, other)| model.request(*other).is_some())
 }
 
 /// What the tenant's group has used of the device in this period, and what it may use.

@@ -16,20 +16,20 @@ pub(crate) fn is_blocked_by_claims(model: &Model, id: TenantId) -> bool {
     let Some(tenant) = model.tenants.get(&id) else { return false };
     tenant.devices.keys().any(|&device| {
         let own = model.facts(id, device);
-        let (all, shown) =
+        let (claimed, verified) =
             (claimed_unevictable(model, own, device), verified_unevictable(model, own, device));
         let others = model.devices[&device].index().held_allocated;
         let (wants, needs) = (others + u128::from(own.allocated.0), u128::from(own.needs.0));
         let usable = u128::from(capacity::usable_for(model, own, device).0);
-        all > shown && wants + all > usable && needs + shown <= usable
+        claimed > verified && wants + claimed > usable && needs + verified <= usable
     })
 }
 
 /// Memory on the device that is unevictable by the word of tenants that do not hold it, this one excepted.
 fn claimed_unevictable(model: &Model, own: &TenantFacts, device: DeviceId) -> u128 {
-    let standings = model.devices[&device].index();
+    let index = model.devices[&device].index();
     let own = if own.holds() { Bytes::ZERO } else { own.unevictable };
-    standings.unevictable.saturating_sub(standings.held_unevictable + u128::from(own.0))
+    index.unevictable.saturating_sub(index.held_unevictable + u128::from(own.0))
 }
 
 /// As much of that as the driver confirms.

@@ -43,6 +43,6 @@ pub(crate) fn may_boost(model: &Model, id: TenantId, device: DeviceId) -> bool {
     let owner = model.owner_of(id);
     let owners = &model.devices[&device].index().owners;
     let others = (owners.len() - usize::from(owners.contains_key(&owner))) as u64;
-    let hasty = model.accounts.get(&owner).map(|account| account.boosted.at(model.now)).unwrap_or_default();
-    hasty < Nanos(HeldTime::ALWAYS.0 / (others + 1).max(2))
+    let boosted = model.accounts.get(&owner).map(|account| account.boosted.at(model.now)).unwrap_or_default();
+    boosted < Nanos(HeldTime::ALWAYS.0 / (others + 1).max(2))
 }

@@ -44,7 +44,7 @@ pub(crate) fn alive_until(model: &Model, id: TenantId) -> Nanos {
         let fits = memory.allocated.min(capacity::usable_for(model, model.facts(id, *device), *device));
         u128::from(fits.saturating_sub(memory.resident).0)
     });
-    let comes = transfer_time(lacks.sum(), MIN_FETCH_RATE);
-    let bound = model.settings().silence.saturating_add(comes).min(model.settings().fetch_bound);
+    let fetch_time = transfer_time(lacks.sum(), MIN_FETCH_RATE);
+    let bound = model.settings().silence.saturating_add(fetch_time).min(model.settings().fetch_bound);
     model.now.saturating_add(bound)
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 /// The tenants that are next, of those that wait for one of the devices.
 pub(crate) fn next_tenants(model: &Model, devices: &BTreeSet<DeviceId>) -> BTreeSet<TenantId> {
-    let firsts = devices.iter().filter_map(|device| backfill::next_at(model, *device));
-    firsts.filter(|id| is_next(model, *id)).collect()
+    let next = devices.iter().filter_map(|device| backfill::next_at(model, *device));
+    next.filter(|id| is_next(model, *id)).collect()
 }
 
 /// Whether the tenant is next at all its devices.

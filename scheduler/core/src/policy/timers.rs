@@ -13,30 +13,31 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
     let device = model.devices.get(&id)?;
     let leases =
         device.index().revoked.iter().filter_map(|&id| model.lease(id)?.next_timer(model.settings()));
-    let leaving =
+    let evictions =
         device.index().evicting.iter().filter_map(|id| Some(model.tenants.get(id)?.eviction?.expires_at()));
     let next = backfill::next_at(model, id).filter(|id| run_queue::is_next(model, *id)).into_iter();
     let turns = next.flat_map(|id| {
-        let clear_at = admission::earliest_preemption(model, id, &admission::conflicting_holders(model, id));
-        let fetch = prefetch::prefetch_starts_at(model, id, clear_at).filter(|at| *at > model.now);
+        let preemptible_at =
+            admission::earliest_preemption(model, id, &admission::conflicting_holders(model, id));
+        let fetch = prefetch::prefetch_starts_at(model, id, preemptible_at).filter(|at| *at > model.now);
         let room = room_deadline(model, id).filter(|at| *at > model.now);
-        clear_at.into_iter().chain(fetch).chain(room).chain(admission::grace_until(model, id))
+        preemptible_at.into_iter().chain(fetch).chain(room).chain(admission::grace_until(model, id))
     });
-    let unseen = device.index().unaccounted_timers.first().map(|(at, _)| *at);
-    let doubts = device.index().trust_timers.first().map(|(at, _)| *at);
+    let refusals = device.index().unaccounted_timers.first().map(|(at, _)| *at);
+    let trust = device.index().trust_timers.first().map(|(at, _)| *at);
     // A holder that nobody waits for may take its time.
-    let silent = device
+    let liveness = device
         .index()
         .liveness_timers
         .first()
         .filter(|(at, _)| !device.queue().is_empty() && *at > model.now);
-    let silent = silent.map(|(at, _)| *at);
-    let starves = priority::starves_at(model, id);
-    let paused = device.index().throttled.first().map(|(at, _)| *at);
-    let throttled = device.index().with_quota.iter().filter_map(|id| bandwidth::quota_used_up_at(model, *id));
-    let by_rule = starves.into_iter().chain(paused).chain(throttled);
+    let liveness = liveness.map(|(at, _)| *at);
+    let starvation = priority::starves_at(model, id);
+    let unthrottled = device.index().throttled.first().map(|(at, _)| *at);
+    let used_up = device.index().with_quota.iter().filter_map(|id| bandwidth::quota_used_up_at(model, *id));
+    let rules = starvation.into_iter().chain(unthrottled).chain(used_up);
     let turns = turns.chain(backfill::backfill_until(model, id));
-    leases.chain(leaving).chain(turns).chain(unseen).chain(doubts).chain(silent).chain(by_rule).min()
+    leases.chain(evictions).chain(turns).chain(refusals).chain(trust).chain(liveness).chain(rules).min()
 }
 
 /// Until when the tenant waits for the evictions of others, with no holder in its way: as long as memory leaves, within
@@ -47,8 +48,8 @@ pub(crate) fn room_deadline(model: &Model, id: TenantId) -> Option<Nanos> {
     if tenant.trust.ignores_claims {
         return Some(clear.saturating_add(Nanos(model.settings().silence.0 / TRIAL_WAIT_DIVISOR)));
     }
-    let went =
+    let last_evicted =
         tenant.devices.keys().map(|device| model.devices[device].last_evicted).max().unwrap_or_default();
-    let silent = clear.max(went).saturating_add(model.settings().silence);
-    Some(silent.min(clear.saturating_add(model.settings().evict_bound)))
+    let liveness = clear.max(last_evicted).saturating_add(model.settings().silence);
+    Some(liveness.min(clear.saturating_add(model.settings().evict_bound)))
 }
