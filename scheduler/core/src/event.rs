@@ -1,14 +1,15 @@
 //! What the core is told, and what it wants done: two tables. A row says the word in the trace, the name, the fields,
 //! and for an event the function that handles it and what that works on. Everything else follows from them: the enums
-//! below, how they are printed and read back, and the dispatch in `engine::dispatch`.
+//! below, how they are printed and read back, and the dispatch in `engine/dispatch.rs`.
 //!
-//! To add an event, add a row here and write its handler. A field of a new type needs a line in `trace/field.rs`.
+//! To add an event, add a row here and write its handler. If a tenant's message means it, add that to [`Event::of`]. To
+//! add an action, add a row with the message that carries it. A field of a new type needs a line in `trace/field.rs`.
 pub use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 pub use crate::model::settings::EvictMode;
 use crate::model::settings::Quantum;
 use crate::trace::field::{Fault, Field, Fields};
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
+use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 macro_rules! event_table {
@@ -118,6 +119,18 @@ macro_rules! define_events {
 }
 event_table!(define_events);
 
+impl Event {
+    /// What a tenant's message means, if that concerns the core alone and the daemon only passes it on.
+    #[must_use]
+    pub fn of(tenant: TenantId, message: ToScheduler) -> Option<Self> {
+        match message {
+            ToScheduler::DrainCancelled(lease) => Some(Self::DrainCancelled { tenant, lease }),
+            ToScheduler::Idle(lease) => Some(Self::Idle { tenant, lease }),
+            _ => None,
+        }
+    }
+}
+
 /// The name of a field in the trace, where that is another.
 macro_rules! key {
     ($field:ident) => {
@@ -128,11 +141,12 @@ macro_rules! key {
     };
 }
 
-/// The enum, and how it is written.
+/// The enum, how it is written, and the message that carries it to its tenant.
 macro_rules! define_actions {
     ($(
         $(#[$doc:meta])*
-        $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* };
+        $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* }
+        $(=> $message:ident($payload:ident))?;
     )*) => {
         /// What to do about an event, in this order.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,23 +164,32 @@ macro_rules! define_actions {
                     })*
                 }
             }
+
+            /// The message that carries it to its tenant; none: it is for operators.
+            #[must_use]
+            pub fn message(self) -> Option<(TenantId, ToTenant)> {
+                match self {
+                    $($(Self::$name { tenant, $payload } => Some((tenant, ToTenant::$message($payload))),)?)*
+                    _ => None,
+                }
+            }
         }
     };
 }
 
 define_actions! {
     /// All its devices are the tenant's.
-    "grant" Grant { tenant: TenantId, grant: Grant };
+    "grant" Grant { tenant: TenantId, grant: Grant } => Grant(grant);
     /// The tenant is to give its devices back.
-    "revoke" Revoke { tenant: TenantId, revoke: Revoke };
+    "revoke" Revoke { tenant: TenantId, revoke: Revoke } => Revoke(revoke);
     /// The tenant does not hold: it has to evict this much of what it left behind.
-    "evict" Evict { tenant: TenantId, shares = "bytes": Vec<Share> };
+    "evict" Evict { tenant: TenantId, shares = "bytes": Vec<Share> } => Evict(shares);
     /// The tenant may have this much resident: ahead of its grant, or because its budget has grown.
-    "fetch" Fetch { tenant: TenantId, shares = "budget": Vec<Share> };
+    "fetch" Fetch { tenant: TenantId, shares = "budget": Vec<Share> } => Fetch(shares);
     /// Whether the holder may have to leave at any time.
-    "contended" Contended { tenant: TenantId, contended: bool };
+    "contended" Contended { tenant: TenantId, contended: bool } => Contended(contended);
     /// The scheduler was switched on or off.
-    "enabled" Enabled { tenant: TenantId, enabled: bool };
+    "enabled" Enabled { tenant: TenantId, enabled: bool } => Enabled(enabled);
     /// For an operator, once between two grants: the tenant is parked, because it does not fit on the device beside
     /// what these keep there. The largest first, at most three. `usable`: what there is for tenants.
     "no-room" NoRoom { tenant: TenantId, device: DeviceId, wants: Bytes, usable: Bytes, kept: Vec<(TenantId, Bytes)> };

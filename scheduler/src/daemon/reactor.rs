@@ -18,11 +18,11 @@ use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::{Core, print};
 use nvshare_protocol::control::{Reply, Request, Status};
-use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
-/// The first version of the protocol with [`ToTenant::Evict`].
+/// The first version of the protocol with [`nvshare_protocol::tenant::ToTenant::Evict`].
 const MOVES_SINCE: u32 = 2;
 
 /// Everything that the loop knows.
@@ -106,14 +106,17 @@ impl Daemon {
                 }
                 Event::Released { tenant, released }
             }
-            ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
-            ToScheduler::Idle(lease) => Event::Idle { tenant, lease },
             ToScheduler::Evicted(shares) => {
                 self.accounts().evicted(tenant, &shares);
                 Event::Evicted { tenant }
             }
             ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
             ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
+            // What concerns the core alone.
+            message => match Event::of(tenant, message) {
+                Some(event) => event,
+                None => return,
+            },
         };
         self.apply(event);
     }
@@ -184,32 +187,27 @@ impl Daemon {
         early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
     }
 
-    /// Whether its library knows [`ToTenant::Evict`].
+    /// Whether its library knows [`nvshare_protocol::tenant::ToTenant::Evict`].
     fn can_move(&self, tenant: TenantId) -> bool {
         self.members.get(tenant).is_none_or(|member| member.hello.version >= MOVES_SINCE)
     }
 
     fn carry_out(&mut self, action: Action) {
         self.audit.action(&self.members, &action);
-        let (tenant, message) = match action {
+        match &action {
             Action::Grant { tenant, grant } => {
-                if let Some(member) = self.members.get_mut(tenant) {
+                if let Some(member) = self.members.get_mut(*tenant) {
                     member.granted(grant.lease);
                 }
-                (tenant, ToTenant::Grant(grant))
             }
-            Action::Revoke { tenant, revoke } => (tenant, ToTenant::Revoke(revoke)),
-            Action::Evict { tenant, shares } => (tenant, ToTenant::Evict(shares)),
-            Action::Fetch { tenant, shares } => (tenant, ToTenant::Fetch(shares)),
-            Action::Contended { tenant, contended } => (tenant, ToTenant::Contended(contended)),
-            Action::Enabled { tenant, enabled } => {
-                if let Some(member) = self.members.get_mut(tenant) {
+            Action::Enabled { tenant, .. } => {
+                if let Some(member) = self.members.get_mut(*tenant) {
                     member.waits_for_devices = false;
                 }
-                (tenant, ToTenant::Enabled(enabled))
             }
-            Action::NoRoom { .. } | Action::Stuck { .. } => return,
-        };
+            _ => {}
+        }
+        let Some((tenant, message)) = action.message() else { return };
         if let Some(member) = self.members.get(tenant) {
             member.send(message);
         }
