@@ -135,10 +135,11 @@ $(VENV)/bin/ruff: $(TARGET)/.setup
 	@touch $@
 
 .PHONY: lint
-lint: setup audit $(VENV)/bin/ruff ## Format, clippy, documentation, warnings denied; the dependencies
+lint: setup audit $(VENV)/bin/ruff ## Format, clippy, documentation, warnings denied; circles of imports; the dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	python3 tests/tools/structure.py interposer/src interposer/abi/src runtime-hook/src scheduler/src scheduler/core/src scheduler/protocol/src
 	$(VENV)/bin/ruff check --quiet tests/gpu
 
 .PHONY: clean
