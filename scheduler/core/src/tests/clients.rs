@@ -45,7 +45,7 @@ struct Simulation {
     agenda: BinaryHeap<Reverse<(Nanos, u64, TenantId, Deed)>>,
     number: u64,
     clients: BTreeMap<TenantId, Client>,
-    /// Who really uses each device, the stuck left out.
+    /// Who really uses each device, unresponsive tenants left out.
     users: BTreeMap<DeviceId, TenantId>,
     dice: u64,
     events: u64,

@@ -167,9 +167,9 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                     until > core.engine.model.now && (tenant.quota.is_some() || why == Throttle::Debt),
                     "{id:?} may hold again"
                 );
-                let lined_up =
+                let queued =
                     |(_, device): (_, &Device)| device.queue().in_order().any(|(_, other)| other == id);
-                assert!(!devices().any(lined_up), "{id:?} is paused and in line");
+                assert!(!devices().any(queued), "{id:?} is throttled and queued");
                 return;
             }
             let starved = request.requested_at.saturating_add(core.engine.model.settings().starvation)
@@ -187,23 +187,23 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 waits.chain(stay).any(higher)
             };
             assert!(!starved || !devices().any(outranked), "{id:?} has starved and others come first");
-            let lined_up = |(name, device): (&DeviceId, &Device)| {
+            let queued = |(name, device): (&DeviceId, &Device)| {
                 let place = place_at(tenant, *name);
                 device.queue().in_order().any(|(at, other)| other == id && Some(at) == place)
             };
             if tenant.is_stopped {
-                assert!(!devices().any(lined_up), "{id:?} is stopped and in line");
+                assert!(!devices().any(queued), "{id:?} is stopped and queued");
                 return;
             }
             if request.wait == Wait::Parked {
                 assert!(
                     tenant.swaps && !headroom::can_ever_fit(&core.engine.model, id),
-                    "{id:?} waits aside and could have room"
+                    "{id:?} is parked and could have room"
                 );
-                assert!(!devices().any(lined_up), "{id:?} waits aside and in line");
+                assert!(!devices().any(queued), "{id:?} is parked and queued");
                 return;
             }
-            assert!(devices().all(lined_up));
+            assert!(devices().all(queued));
             let obstructed = |device: &DeviceId| {
                 !admission::victims_on(&core.engine.model, *device, id).is_empty()
                     || backfill::next_at(&core.engine.model, *device) != Some(id)
@@ -233,7 +233,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             assert!(whole || lease.is_revoked(), "{id:?} is half granted");
             assert!(
                 !lease.is_unresponsive() || lease.devices.is_empty(),
-                "{id:?} is stuck and keeps others out"
+                "{id:?} is unresponsive and keeps others out"
             );
             let wanted =
                 lease.devices.iter().any(|device| !core.engine.model.devices[device].queue().is_empty());

@@ -75,7 +75,7 @@ fn mix(seed: u64, cards: u64, tenants: u64, calm: bool, rules: bool) -> (World, 
         let at = world.some(seconds(5));
         world.add(spec, at);
     }
-    // Those before it in line, as many again that came first because they mostly sleep, and itself.
+    // Those before it, as many interactive ones again, and itself.
     let bound = Nanos(settings.wait_bound(3).0 * (2 * tenants + 1));
     // For each turn, a fifth of the time may be its group's quota, and each may have to starve before it is served.
     let bound = if rules { Nanos(5 * bound.0).saturating_add(settings.starvation) } else { bound };

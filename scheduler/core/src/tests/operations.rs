@@ -183,7 +183,7 @@ pub struct World {
     log: String,
     /// Asked for a grant and has not had it yet.
     pending: BTreeSet<TenantId>,
-    /// Since when each waiting tenant has been first in line, and for what.
+    /// Since when each waiting tenant has been next, and for what.
     first: BTreeMap<TenantId, (Nanos, Vec<DeviceId>)>,
 }
 
@@ -383,7 +383,7 @@ proptest! {
         let bound = Nanos(Settings::default().wait_bound(world.core.heaviest()).0 * n);
         let bound = bound.saturating_add(grace).saturating_add(world.core.settings().starvation);
         world.wait(bound);
-        // Those whose quota was used up have stood in line since it no longer was.
+        // Those whose quota was used up have been queued since it no longer was.
         let since = world.now.saturating_sub(bound);
         prop_assert_eq!(waiting(&world, Tenant::is_queued, since), 0);
         prop_assert!(world.core.spans().count() <= 50);

@@ -224,8 +224,8 @@ fn shares_by_weight_among_equals_stay_beside_a_higher_one() {
 fn an_eager_tenant_comes_before_its_equals_and_not_before_its_betters() {
     let bursts = Load::Bursts { work: Nanos::from_millis(50), every: seconds(1) };
     let latency = |batch, own| {
-        let eager = Spec { priority: own, ..Spec::new(4, bursts) };
-        let world = run(&[Spec { priority: batch, ..Spec::batch(14) }, eager], seconds(300));
+        let interactive = Spec { priority: own, ..Spec::new(4, bursts) };
+        let world = run(&[Spec { priority: batch, ..Spec::batch(14) }, interactive], seconds(300));
         let mut bursts = world.clients[1].figures.bursts.clone();
         bursts.sort_unstable();
         (bursts[bursts.len() / 2], bursts.len())

@@ -47,7 +47,7 @@ fn a_turn_is_wait_fetch_run_drain_evict() {
     at(&mut core, 31_900, Event::DrainCancelled { tenant: tenant(1), lease: LeaseId(1) });
     at(&mut core, 32_900, Event::Tick);
     let picture = core.snapshot();
-    assert_eq!(picture.tenants[1].waited, Nanos::from_millis(30_900), "it still stands in line");
+    assert_eq!(picture.tenants[1].waited, Nanos::from_millis(30_900), "it still waits");
     let open = picture.open;
     assert_eq!(
         open.iter().map(|span| (span.kind, span.end)).collect::<Vec<_>>(),

@@ -96,7 +96,7 @@ mod by_hand {
     use super::*;
     use crate::model::decay::ThrashMeter;
 
-    /// 1 holds, 2 waits, and a hand-over costs 0.4 s; whether that has often been regretted.
+    /// 1 holds, 2 waits, and a hand-over costs 0.4 s; whether the device thrashes.
     fn held(thrashed: bool) -> World {
         let mut world = World::new(Settings::default());
         for who in [1, 2] {
@@ -164,19 +164,19 @@ mod by_hand {
 
     #[test]
     fn who_comes_back_at_once_is_regretted_and_who_sleeps_is_not() {
-        for (after, regretted) in [(190, true), (210, false)] {
+        for (after, wasted) in [(190, true), (210, false)] {
             let mut world = held(false);
             idle(&mut world);
             world.wait(Nanos::from_millis(400));
             world.apply(&Op::Release { who: 1, lease: Lease::Its, evicted: 1 });
             world.wait(Nanos::from_millis(after));
             world.apply(&Op::Request { who: 1 });
-            let regret = world.core.engine.model.devices.values().next().unwrap().thrash.at(world
+            let thrash = world.core.engine.model.devices.values().next().unwrap().thrash.at(world
                 .core
                 .engine
                 .model
                 .now);
-            assert_eq!(regret > Nanos::ZERO, regretted, "after {after} ms");
+            assert_eq!(thrash > Nanos::ZERO, wasted, "after {after} ms");
         }
     }
 }

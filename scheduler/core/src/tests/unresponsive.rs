@@ -27,7 +27,7 @@ fn settings(evict: EvictMode) -> Settings {
 
 const LONG: Nanos = seconds(60);
 
-/// One of 10 GiB that stops while it holds, put aside because others of 8, 7 and 4 GiB wait.
+/// One of 10 GiB that stops while it holds, quarantined because others of 8, 7 and 4 GiB wait.
 fn beside_a_stuck_one(evict: EvictMode) -> World {
     let mut world = World::new(settings(evict), &[SMALL], 1);
     world.add(Spec::batch(10), Nanos::ZERO);
