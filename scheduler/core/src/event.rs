@@ -28,13 +28,23 @@ macro_rules! event_table {
             /// tenant requests; it is its own owner otherwise.
             "owner" Owner { tenant: TenantId, owner: u64 } => rounds::on_owner(model);
             /// The tenant uses this device from now on, and says that it is so large.
-            "device" Device { tenant: TenantId, device: DeviceId, capacity: Bytes } => membership::on_device(engine);
+            "device" Device {
+                tenant: TenantId,
+                device: DeviceId,
+                capacity: Bytes,
+            } => membership::on_device(engine);
             /// How large the device is, by better knowledge than the first tenant's word.
             "capacity" Capacity { device: DeviceId, capacity: Bytes } => reports::on_capacity(engine);
             /// What the tenant's process uses of the device by the driver's word, its contexts included.
             "seen" Seen { tenant: TenantId, device: DeviceId, bytes: Bytes } => reports::on_seen(model);
             /// What the tenant has on the device, by its own word.
-            "memory" Memory { tenant: TenantId, device: DeviceId, allocated: Bytes, resident: Bytes, immovable: Bytes } => reports::on_memory(engine);
+            "memory" Memory {
+                tenant: TenantId,
+                device: DeviceId,
+                allocated: Bytes,
+                resident: Bytes,
+                immovable: Bytes,
+            } => reports::on_memory(engine);
             /// The tenant has work: it wants a turn, or another one, or goes on with this one.
             "requested" Requested { tenant: TenantId } => requests::on_requested(model);
             /// The memory of a tenant that was granted its devices is there.
@@ -42,7 +52,10 @@ macro_rules! event_table {
             /// The tenant has given its devices back.
             "released" Released { tenant: TenantId, released: Released } => replies::on_released(engine);
             /// The tenant's work does not end in time: it goes on, and keeps its devices.
-            "drain-cancelled" DrainCancelled { tenant: TenantId, lease: LeaseId } => replies::on_drain_cancelled(engine);
+            "drain-cancelled" DrainCancelled {
+                tenant: TenantId,
+                lease: LeaseId,
+            } => replies::on_drain_cancelled(engine);
             /// The holder has nothing to do: its turn is over as soon as somebody waits for one of its devices.
             /// Withdrawn by the tenant's next message about this lease or its next grant; without anybody
             /// waiting it changes nothing.
@@ -56,7 +69,11 @@ macro_rules! event_table {
             "priority" Priority { tenant: TenantId, priority: Priority } => operator::on_priority(model);
             /// The tenant may hold at most so much of each device's time, 1 to 100 per cent, together with those of the
             /// same group. To be told before it names a device.
-            "time-share" TimeShare { tenant: TenantId, group: u64, percent: u32 } => throttle::on_time_share(engine);
+            "time-share" TimeShare {
+                tenant: TenantId,
+                group: u64,
+                percent: u32,
+            } => throttle::on_time_share(engine);
             /// The tenant moves its memory itself (the swap engine): the driver cannot, and its kernels run only where
             /// all of it is there. From then on, for good.
             "swaps" Swaps { tenant: TenantId } => membership::on_swaps(model);
@@ -64,13 +81,20 @@ macro_rules! event_table {
             "outside" Outside { device: DeviceId, bytes: Bytes } => reports::on_external(engine);
             /// The driver refused the tenant at least this many bytes of physical memory, although they are within its
             /// budget.
-            "memory-refused" MemoryRefused { tenant: TenantId, device: DeviceId, bytes: Bytes } => refusals::on_memory_refused(engine);
+            "memory-refused" MemoryRefused {
+                tenant: TenantId,
+                device: DeviceId,
+                bytes: Bytes,
+            } => refusals::on_memory_refused(engine);
             /// How long turns last where nothing else is said.
             "set-quantum" SetQuantum { quantum: Nanos } => operator::on_set_quantum(model);
             /// Turns last as what hand-overs cost says, where nothing else is said.
             "set-auto" SetAuto => operator::on_set_auto(model);
             /// How long turns last on this device; none: as long as on the others.
-            "set-device-quantum" SetDeviceQuantum { device: DeviceId, quantum: Option<Quantum> } => operator::on_set_device_quantum(model);
+            "set-device-quantum" SetDeviceQuantum {
+                device: DeviceId,
+                quantum: Option<Quantum>,
+            } => operator::on_set_device_quantum(model);
             /// What tenants that lose their turns move out.
             "set-evict" SetEvict { evict: EvictMode } => operator::on_set_evict(engine);
             /// Switched off, nobody holds and nobody waits.
@@ -86,7 +110,7 @@ pub(crate) use event_table;
 macro_rules! define_events {
     ($(
         $(#[$doc:meta])*
-        $word:literal $name:ident $({ $($field:ident: $type:ty),* })? => $module:ident::$handler:ident($on:ident);
+        $word:literal $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $module:ident::$handler:ident($on:ident);
     )*) => {
         /// What happened. Spurious and repeated events change nothing.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +169,7 @@ macro_rules! key {
 macro_rules! define_actions {
     ($(
         $(#[$doc:meta])*
-        $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* }
+        $word:literal $name:ident { $($field:ident $(= $key:literal)?: $type:ty),* $(,)? }
         $(=> $message:ident($payload:ident))?;
     )*) => {
         /// What to do about an event, in this order.
@@ -192,7 +216,13 @@ define_actions! {
     "enabled" Enabled { tenant: TenantId, enabled: bool } => Enabled(enabled);
     /// For an operator, once between two grants: the tenant is parked, because it does not fit on the device beside
     /// what these keep there. The largest first, at most three. `usable`: what there is for tenants.
-    "no-room" NoRoom { tenant: TenantId, device: DeviceId, wants: Bytes, usable: Bytes, kept: Vec<(TenantId, Bytes)> };
+    "no-room" NoRoom {
+        tenant: TenantId,
+        device: DeviceId,
+        wants: Bytes,
+        usable: Bytes,
+        kept: Vec<(TenantId, Bytes)>
+    };
     /// The tenant lost its turn, and the others go on beside it.
     "stuck" Stuck { tenant: TenantId, lease: LeaseId, why: Stuck };
 }

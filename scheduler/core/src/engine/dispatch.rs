@@ -18,7 +18,7 @@ macro_rules! target {
 macro_rules! define_dispatch {
     ($(
         $(#[$doc:meta])*
-        $word:literal $name:ident $({ $($field:ident: $type:ty),* })? => $module:ident::$handler:ident($on:ident);
+        $word:literal $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $module:ident::$handler:ident($on:ident);
     )*) => {
         pub(crate) fn dispatch(engine: &mut Engine, event: Event) {
             match event {

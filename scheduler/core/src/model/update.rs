@@ -111,8 +111,7 @@ impl Model {
     fn reindex(&mut self, id: TenantId) {
         let silence = self.settings.silence;
         let Some(tenant) = self.tenants.get_mut(&id) else { return };
-        let names: Vec<DeviceId> = tenant.devices.keys().copied().collect();
-        for name in names {
+        for &name in tenant.devices.keys() {
             let Some(device) = self.devices.get_mut(&name) else { continue };
             let is = TenantFacts::of(tenant, id, name, silence);
             let known = tenant.facts.entry(name).or_default();

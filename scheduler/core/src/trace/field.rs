@@ -97,13 +97,21 @@ words! {
     LeaseId: |id| id.0.to_string(), |word| number(word).map(LeaseId);
     DeviceId: |id| id.to_string(), |word| device(word);
     Nanos: |time| seconds(*time), |word| nanos(word);
-    Bytes: |bytes| bytes.0.to_string(), |word| if word == "max" { Some(Bytes::MAX) } else { number(word).map(Bytes) };
-    MaxBytes: |bytes| if bytes.0 == Bytes::MAX { "max".into() } else { bytes.0.word() }, |word| Word::read(word).map(MaxBytes);
+    Bytes: |bytes| bytes.0.to_string(), |word| {
+        if word == "max" { Some(Bytes::MAX) } else { number(word).map(Bytes) }
+    };
+    MaxBytes: |bytes| if bytes.0 == Bytes::MAX { "max".into() } else { bytes.0.word() }, |word| {
+        Word::read(word).map(MaxBytes)
+    };
     Priority: |priority| priority.as_str().to_owned(), |word| Priority::named(word);
     EvictMode: |mode| mode.as_str().to_owned(), |word| EvictMode::named(word);
     Stuck: |why| why.as_str().to_owned(), |word| Stuck::ALL.into_iter().find(|why| why.as_str() == word);
-    Quantum: |quantum| quantum_word(*quantum), |word| if word == "auto" { Some(Quantum::Auto) } else { nanos(word).map(Quantum::Fixed) };
-    Option<Quantum>: |quantum| quantum.map_or_else(|| "none".into(), quantum_word), |word| if word == "none" { Some(None) } else { Word::read(word).map(Some) };
+    Quantum: |quantum| quantum_word(*quantum), |word| {
+        if word == "auto" { Some(Quantum::Auto) } else { nanos(word).map(Quantum::Fixed) }
+    };
+    Option<Quantum>: |quantum| quantum.map_or_else(|| "none".into(), quantum_word), |word| {
+        if word == "none" { Some(None) } else { Word::read(word).map(Some) }
+    };
     Vec<Share>: |shares| list(shares.iter().map(|share| (share.device, MaxBytes(share.bytes)))), |word| {
         Some(read_list(word)?.into_iter().map(|(device, MaxBytes(bytes))| Share { device, bytes }).collect())
     };
