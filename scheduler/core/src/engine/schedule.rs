@@ -4,14 +4,12 @@ use crate::engine::state::Engine;
 use crate::engine::{
     contention, leases, migration, quarantine, queueing, refusals, rounds, starvation, throttle, trust,
 };
-use crate::event::Stuck;
 use crate::memory::{budget, headroom, prefetch};
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::lease::{Lease, Step, TurnState};
+use crate::model::lease::{Lease, TurnState};
 use crate::model::plan::Plan;
-use crate::model::request::Throttle;
-use crate::policy::{admission, backfill, bandwidth, fairness, run_queue, timers};
+use crate::policy::{admission, backfill, grants, revocations, run_queue, timers};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
@@ -79,37 +77,36 @@ pub(crate) fn schedule(engine: &mut Engine) {
     }
 }
 
-/// Grants the tenant, which is next, its devices if nothing is in its way. True: it was granted, parked or throttled,
-/// and others may be next.
+/// Does with the request of the tenant, which is next, what [`grants::verdict`] says. True: it was granted, parked or
+/// throttled, and others may be next.
 fn try_grant(engine: &mut Engine, id: TenantId) -> bool {
-    if admission::grace_until(&engine.model, id).is_some() {
-        return false;
+    let verdict = grants::verdict(&engine.model, id);
+    match verdict {
+        grants::Verdict::Wait => return false,
+        grants::Verdict::Throttle { until, why } => {
+            throttle::throttle(&mut engine.model, id, until, why);
+            return true;
+        }
+        _ => trust::note_blocked_by_claims(&mut engine.model, id),
     }
-    let quota = bandwidth::quota_blocks_until(&engine.model, id);
-    let debt = fairness::debt_blocks_until(&engine.model, id);
-    if let Some(until) = quota.max(debt) {
-        let why = if debt > quota { Throttle::Debt } else { Throttle::Quota };
-        throttle::throttle(&mut engine.model, id, until, why);
-        return true;
-    }
-    trust::note_blocked_by_claims(&mut engine.model, id);
-    let swaps = engine.model.tenants.get(&id).is_some_and(|tenant| tenant.swaps);
-    if swaps && !headroom::can_ever_fit(&engine.model, id) {
+    if verdict == grants::Verdict::Park {
         queueing::park(engine, id);
         return true;
     }
-    let is_clear = admission::conflicting_holders(&engine.model, id).is_empty();
+    let is_clear = verdict == grants::Verdict::Clear;
     note_unblocked(&mut engine.model, id, is_clear);
     if !is_clear {
         return false;
     }
     migration::reclaim_for(engine, id);
-    if headroom::awaits_evictions(&engine.model, id) || swaps && budget::lacks_room(&engine.model, id) {
-        if timers::room_deadline(&engine.model, id).is_some_and(|at| at > engine.model.now) {
+    let model = &mut engine.model;
+    let swaps = model.tenants[&id].swaps;
+    if headroom::awaits_evictions(model, id) || swaps && budget::lacks_room(model, id) {
+        if timers::room_deadline(model, id).is_some_and(|at| at > model.now) {
             return false;
         }
         if swaps {
-            trust::ignore_claims(&mut engine.model, id);
+            trust::ignore_claims(model, id);
         }
     }
     leases::grant(engine, id);
@@ -124,34 +121,21 @@ fn note_unblocked(model: &mut Model, id: TenantId, is_clear: bool) {
     }
 }
 
-/// A revoked lease: its revocation may be overdue, due again, or without a reason by now.
+/// Does with a revoked lease what [`revocations::verdict`] says.
 fn check_revocation(engine: &mut Engine, id: TenantId) {
-    let model = &mut engine.model;
-    let now = model.now;
-    let Some((tenant, lease)) = model.tenants.get(&id).zip(model.lease(id)) else { return };
-    let Some(revocation) = lease.revocation() else { return };
-    let must_leave = lease.devices.len() < tenant.devices.len()
-        || lease.devices.iter().any(|device| admission::is_overcommitted(model, *device))
-        || admission::is_contended(model, tenant, lease);
-    let is_due = lease.next_timer(model.settings()).is_some_and(|due| due <= now);
-    let out_of_patience = revocation.first_at.saturating_add(model.settings().patience) <= now;
-    let verdict = match revocation.step {
-        Step::Cancelled(_) if !must_leave => {
-            model.update_lease(id, |lease| lease.state = TurnState::Running);
-            return;
+    match revocations::verdict(&engine.model, id) {
+        revocations::Verdict::Wait => {}
+        revocations::Verdict::GoOn => {
+            engine.model.update_lease(id, |lease| lease.state = TurnState::Running);
         }
-        _ if !is_due => return,
-        _ if lease.is_unresponsive() => None,
-        Step::Asked(_) if revocation.cancelled_drains == 0 => Some(Stuck::NoAnswer),
-        _ if out_of_patience => Some(Stuck::CannotDrain),
-        Step::Asked(_) => Some(Stuck::NoAnswer),
-        Step::Cancelled(_) => None,
-    };
-    if let Some(why) = verdict {
-        leases::quarantine(engine, id, why);
-    }
-    if matches!(revocation.step, Step::Cancelled(retry) if retry <= now) {
-        leases::revoke(engine, id);
+        revocations::Verdict::Due { quarantine, retry } => {
+            if let Some(why) = quarantine {
+                leases::quarantine(engine, id, why);
+            }
+            if retry {
+                leases::revoke(engine, id);
+            }
+        }
     }
 }
 
