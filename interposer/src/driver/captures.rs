@@ -1,5 +1,5 @@
 //! The streams that the application captures. A call that waits for a whole context disturbs a capture in it, whatever
-//! thread makes it (`tests/gpu/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's owner, in all
+//! thread makes it (`tests/gpu/scripts/facts.sh`, driver 580.159.04: error 900 for the caller, 901 for the capture's owner, in all
 //! three modes). We make such calls only while there is no capture.
 #![allow(unsafe_code)] // one driver call, on our own threads
 use super::stream::StreamKey;

@@ -48,7 +48,7 @@ make_tree() {
   install -D -m 644 "$runtime/config.toml" "$tree/etc/nvshare/config.toml"
   # What is asked of NVML is told at that level alone.
   mkdir -p "$tree/etc/systemd/system/nvshare-scheduler.service.d"
-  printf '[Service]\nEnvironment=RUST_LOG=info,nvshare_scheduler::outside=debug\n' >"$tree/etc/systemd/system/nvshare-scheduler.service.d/log.conf"
+  printf '[Service]\nEnvironment=RUST_LOG=info,nvshare_scheduler::nvml=debug\n' >"$tree/etc/systemd/system/nvshare-scheduler.service.d/log.conf"
   libraries=$tree/usr/lib/x86_64-linux-gnu
   if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
     # An NVML that says what it is told to, and numbers of devices without their driver.

@@ -217,7 +217,7 @@ impl ExtentAllocator {
 }
 
 /// Puts new managed memory on the device ahead of its first touch, which else costs a fault for each 2 MiB
-/// (`tests/gpu/facts.sh`: 0.04 s instead of 0.9 s for 12 GiB). Nobody waits for it, and its failure only means faults.
+/// (`tests/gpu/scripts/facts.sh`: 0.04 s instead of 0.9 s for 12 GiB). Nobody waits for it, and its failure only means faults.
 fn populate(context: &Context, start: u64, bytes: u64) {
     if bytes >= POPULATE
         && context.device.movable

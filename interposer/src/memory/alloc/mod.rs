@@ -266,7 +266,7 @@ fn min_chunk(engine: Engine, device: &Device) -> u64 {
 
 /// The driver's answer to a plain allocation during a capture: it may refuse it, and then ends the capture. It does not
 /// see the allocation of pieces, so it is asked about a stream of ours, which it allows and forbids like an allocation
-/// (`tests/gpu/facts.sh`) and which has no other effect.
+/// (`tests/gpu/scripts/facts.sh`) and which has no other effect.
 fn may_allocate(context: &Context) -> Result<(), CUresult> {
     let Some(mut entered) = context.enter() else { return Ok(()) };
     let Ok(stream) = entered.stream() else { return Ok(()) };

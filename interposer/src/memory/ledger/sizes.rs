@@ -10,7 +10,7 @@ pub const CHUNK_MAX: u64 = 32 << 20;
 /// driver 580.159.04; the driver's own allocation of 1 GiB takes 110 to 160 us). A piece that has been evicted comes
 /// back as several of [`FINE_PIECE`], so that the next eviction can begin early.
 const COARSE_PIECE: u64 = 512 << 20;
-/// Large enough that mapping costs little beside the copy (`tests/gpu/facts.sh`).
+/// Large enough that mapping costs little beside the copy (`tests/gpu/scripts/facts.sh`).
 pub const FINE_PIECE: u64 = 128 << 20;
 
 /// The pieces of an allocation, one after the other.

@@ -2,7 +2,7 @@
 //! then on it stays on the device.
 //!
 //! The driver gives the addresses of freed managed memory out again, those of 32 MiB and more also to whoever reserves
-//! them, once what it has spare elsewhere is taken (`tests/gpu/facts.sh address`, driver 580.159.04). That is tried out
+//! them, once what it has spare elsewhere is taken (`tests/gpu/scripts/facts.sh address`, driver 580.159.04). That is tried out
 //! first, with memory of which nothing is lost.
 #![allow(unsafe_code)] // frees, maps and copies device memory through the driver
 use crate::driver;
