@@ -20,6 +20,10 @@ const RUNNERS: &[(&str, &str)] = &[
 /// Blocks that are no commands.
 const OTHERS: &[&str] = &["text", "toml", "ini", "json"];
 
+/// How a path of this repository begins.
+const OURS: [&str; 8] =
+    ["tests/", "packaging/", "scheduler/", "interposer/", "runtime-hook/", "docs/", ".ci/", ".github/"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -152,20 +156,98 @@ fn every_target_that_is_named_is_in_the_makefile() {
 
 #[test]
 fn every_file_and_link_of_ours_is_there() {
-    const OURS: [&str; 7] =
-        ["tests/", "packaging/", "scheduler/", "interposer/", "runtime-hook/", "docs/", ".ci/"];
     let mut named = 0;
-    for (name, text) in documents() {
+    for (name, text) in documents().into_iter().chain(contributors_documents()) {
         let place = root().join(&name);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         let links = links.filter(|link| !link.contains("://"));
         let links = links.map(|link| place.parent().unwrap().join(link.split('#').next().unwrap()));
         let files = quoted(&text).into_iter().filter(|code| OURS.iter().any(|ours| code.starts_with(ours)));
-        let files = files.filter(|code| !code.contains([' ', '*'])).map(|code| root().join(code));
+        let files = files.filter(|code| !code.contains([' ', '*', '{']));
+        let files = files.map(|code| root().join(code.split("::").next().unwrap()));
         for path in links.chain(files) {
             assert!(path.exists(), "{name}: {}", path.display());
             named += 1;
         }
     }
     assert!(named > 20, "{named}");
+}
+
+/// What contributors read: ARCHITECTURE.md, CONTRIBUTING.md and the tests' own page.
+fn contributors_documents() -> Vec<(String, String)> {
+    let names = ["ARCHITECTURE.md", "CONTRIBUTING.md", "tests/README.md", "tests/gpu/README.md"];
+    names.into_iter().map(|name| (name.to_owned(), fs::read_to_string(root().join(name)).unwrap())).collect()
+}
+
+/// Whether the text of a source file defines a name.
+fn defines(source: &str, name: &str) -> bool {
+    let before = ["fn", "struct", "enum", "trait", "type", "mod", "const", "static", "macro_rules!", "union"];
+    before.iter().any(|word| {
+        source.match_indices(&format!("{word} {name}")).any(|(at, found)| {
+            let next = source[at + found.len()..].chars().next();
+            next.is_none_or(|next| !next.is_alphanumeric() && next != '_')
+        })
+    })
+}
+
+/// `FILE::NAME` or `FILE::TYPE::METHOD` between backticks names something that the file defines.
+#[test]
+fn every_function_that_contributors_are_told_of_is_there() {
+    let (mut files, mut functions) = (0, 0);
+    let documents = documents().into_iter().filter(|(name, _)| name.starts_with("docs/"));
+    for (name, text) in contributors_documents().into_iter().chain(documents) {
+        for code in quoted(&text).into_iter().filter(|code| OURS.iter().any(|ours| code.starts_with(ours))) {
+            let mut parts = code.split("::");
+            let path = parts.next().unwrap();
+            if path.contains([' ', '*', '{']) {
+                continue;
+            }
+            assert!(root().join(path).exists(), "{name}: {path}");
+            files += 1;
+            for part in parts {
+                let source = fs::read_to_string(root().join(path)).unwrap();
+                assert!(defines(&source, part), "{name}: {path} defines no {part}");
+                functions += 1;
+            }
+        }
+    }
+    assert!(files > 100 && functions > 20, "{files} files, {functions} functions");
+}
+
+/// All sources of Rust in the folders that we build, as one text.
+fn sources() -> String {
+    let mut folders: Vec<PathBuf> = ["interposer", "runtime-hook", "scheduler", "tests", "packaging"]
+        .into_iter()
+        .map(|name| root().join(name))
+        .collect();
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// Tests have sentences for names, which nothing else has.
+#[test]
+fn every_test_that_holds_a_promise_is_there() {
+    let sources = sources();
+    let mut named = 0;
+    for (name, text) in documents().into_iter().filter(|(name, _)| name.starts_with("docs/reference/")) {
+        for code in quoted(&text) {
+            let test = code.rsplit("::").next().unwrap();
+            let plain = test.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if plain && test.matches('_').count() >= 4 {
+                assert!(defines(&sources, test), "{name}: no test is named {test}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 30, "{named}");
 }
