@@ -1,9 +1,9 @@
 //! What a handle of 64 bytes holds. The driver's own never begin with our mark.
 use nvshare_abi::{CUipcMemHandle, c_char};
 
-/// Of a socket, in the abstract namespace, where everybody of the same network namespace can read it.
+/// A socket's name in the abstract namespace, where every process of the same network namespace can read it.
 pub type SocketName = [u8; 16];
-/// Who knows it may have the memory.
+/// A process that knows it may have the memory.
 pub type Secret = [u8; 16];
 
 const MARK: [u8; 8] = *b"nvshare\x01";
@@ -12,7 +12,7 @@ const MARK: [u8; 8] = *b"nvshare\x01";
 pub struct IpcHandle {
     pub server: SocketName,
     pub secret: Secret,
-    /// Where in the pieces that come the allocation begins, bytes.
+    /// How far into the first piece the allocation begins, bytes.
     pub offset: u64,
     pub bytes: u64,
 }
@@ -28,7 +28,7 @@ impl IpcHandle {
         CUipcMemHandle { reserved }
     }
 
-    /// None: a handle of the driver's.
+    /// None for a handle of the driver's.
     pub fn from_cuda(handle: &CUipcMemHandle) -> Option<Self> {
         let mut bytes = handle.reserved.iter().map(|byte| *byte as u8);
         let ours = take::<8>(&mut bytes) == MARK;

@@ -1,8 +1,8 @@
-//! Memory that processes share by legacy handles (`cuIpcGetMemHandle`), which the driver has for its own plain memory
-//! only: for ours, a handle names a socket of the process that gave it. Who opens it gets descriptors of the
-//! pieces there, and maps them.
+//! Memory that processes share by legacy handles (`cuIpcGetMemHandle`). The driver has such handles for its own plain
+//! memory only. A handle of ours names a socket of the process that exports the memory, and a secret. The process that
+//! opens it receives descriptors of the pieces over that socket, and maps them.
 //!
-//! The socket's name is in the abstract namespace: processes that share it share their network namespace too.
+//! The socket's name is in the abstract namespace, so that both processes must share a network namespace.
 mod client;
 pub mod convert;
 pub mod export;
@@ -89,7 +89,7 @@ impl IpcMemory {
     /// A handle for an allocation whose pieces can be exported and stay.
     ///
     /// # Errors
-    /// What stands in the way of a socket or a thread.
+    /// No socket or no thread can be made.
     pub fn export(&self, known: &AllocInfo, offset: u64) -> io::Result<IpcHandle> {
         let mut table = self.exports.lock();
         let server = match table.server {
@@ -185,7 +185,7 @@ impl IpcMemory {
             bytes: opened.handle.bytes,
             device: opened.device,
             context: opened.context,
-            // Apart from the numbers of our own allocations.
+            // The upper half of the numbers: those of our own allocations are in the lower.
             id: opened.start() | 1 << 63,
             pool: 0,
             pooled: false,

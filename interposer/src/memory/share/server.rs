@@ -1,7 +1,7 @@
-//! Who answers those that open our handles: one thread, from the first handle on.
+//! The thread that answers other processes when they open handles of ours. It starts with the first handle.
 //!
-//! Everybody in the network namespace may connect. Who says nothing keeps nobody waiting: silent peers are waited for
-//! beside each other, and beyond a number of them the oldest makes way.
+//! Everybody in the network namespace may connect. A peer that sends nothing delays nobody: the thread waits for all
+//! peers at once, and when there are too many, the oldest is dropped.
 #![allow(unsafe_code)] // poll(2), accept(2), and the peer's credentials
 use super::handle::{IpcHandle, Secret, SocketName};
 use crate::sys::guarded_fd::{CHECK_EVERY, GuardedFd, Role};
@@ -14,9 +14,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
-/// Peers that have connected and not said their secret, at most.
+/// So many peers may have connected without having sent their secret.
 const MAX_PENDING: usize = 32;
-/// Who has said a right secret takes its answer within this, or loses it: the others wait meanwhile.
+/// A peer that has sent a right secret must take its answer within this time: the others wait meanwhile.
 const ANSWER: Duration = Duration::from_secs(2);
 /// After a connection that could not be accepted: the process may be short of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,14 +35,15 @@ pub fn start(given: impl Fn(&Secret) -> io::Result<Parts> + Send + 'static) -> i
     Ok(name)
 }
 
-/// In the program's table: this thread calls the driver, whose descriptors are there.
+/// The socket is in the program's table of descriptors, because this thread calls the driver, whose descriptors are
+/// there.
 fn bind(name: &SocketName) -> io::Result<GuardedFd> {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(IpcHandle::socket(name))?)?;
     listener.set_nonblocking(true)?;
     Ok(GuardedFd::new(listener.into(), false, Role::Ipc))
 }
 
-/// The next one that has connected.
+/// The next peer that has connected.
 fn accept(listener: &GuardedFd) -> io::Result<Peer> {
     let (none, flags) = (std::ptr::null_mut(), libc::SOCK_CLOEXEC);
     // SAFETY: no address is asked for.
@@ -54,7 +55,7 @@ fn accept(listener: &GuardedFd) -> io::Result<Peer> {
     Ok(Peer::new(GuardedFd::new(unsafe { OwnedFd::from_raw_fd(fd) }, false, Role::Brief)))
 }
 
-/// A connection whose secret is not there yet.
+/// A connection whose secret has not arrived as a whole.
 #[derive(Debug)]
 struct Peer {
     stream: GuardedFd,
@@ -77,10 +78,10 @@ impl Peer {
         Self { stream, other_user, secret: Secret::default(), read: 0 }
     }
 
-    /// Whether the secret is whole, by what has come so far.
+    /// Reads what has arrived; whether the secret is complete.
     ///
     /// # Errors
-    /// It has hung up before.
+    /// The peer has hung up before.
     fn listen(&mut self) -> io::Result<bool> {
         while self.read < self.secret.len() {
             match self.stream.receive_now(&mut self.secret[self.read..]) {
@@ -94,7 +95,7 @@ impl Peer {
         Ok(true)
     }
 
-    /// Gives the pieces, one after the other: each with its bytes and how many follow.
+    /// Sends the pieces, one after the other: each with its bytes and how many follow.
     fn answer(&self, parts: &Parts) -> io::Result<()> {
         let deadline = Deadline::after(ANSWER);
         for (nth, (file, bytes)) in parts.iter().enumerate() {
@@ -120,11 +121,10 @@ fn is_other_user(stream: &GuardedFd) -> bool {
     code != 0 || who.uid != unsafe { libc::geteuid() }
 }
 
-/// Answers whoever says a secret, without an end.
+/// Serves peers for the life of the process.
 fn serve(name: &SocketName, mut listener: GuardedFd, given: impl Fn(&Secret) -> io::Result<Parts>) -> ! {
-    // In the order of their coming.
+    // In the order in which they connected.
     let mut pending: Vec<Peer> = Vec::with_capacity(MAX_PENDING);
-    // That the socket is gone was said.
     let mut warned = false;
     loop {
         if listener.get().is_err() {
@@ -149,7 +149,7 @@ fn serve(name: &SocketName, mut listener: GuardedFd, given: impl Fn(&Secret) -> 
                         Displaced::Nobody => pending.push(peer),
                         Displaced::Newcomer => {}
                         Displaced::One(nth) => {
-                            // It may have spoken meanwhile.
+                            // Its secret may have arrived meanwhile.
                             serve_peer(&mut pending.remove(nth), &given);
                             pending.push(peer);
                         }
@@ -166,7 +166,7 @@ fn serve(name: &SocketName, mut listener: GuardedFd, given: impl Fn(&Secret) -> 
     }
 }
 
-/// Answers a peer if it has said its secret; whether it stays, pending still.
+/// Answers a peer if its secret is complete; whether it stays pending.
 fn serve_peer(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) -> bool {
     let heard = peer.listen().and_then(|whole| {
         if whole {
@@ -180,7 +180,7 @@ fn serve_peer(peer: &mut Peer, given: &impl Fn(&Secret) -> io::Result<Parts>) ->
     })
 }
 
-/// Who makes way for a newcomer.
+/// Which peer is dropped for a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Displaced {
     Nobody,
@@ -188,7 +188,8 @@ enum Displaced {
     One(usize),
 }
 
-/// Whoever is of another user first, the oldest of them; `other_user` tells of each in the order of their coming.
+/// The oldest peer of another user, else the oldest of all; a newcomer of another user displaces nobody of ours.
+/// `other_user` says it of each pending peer, the oldest first.
 fn displaced(other_user: &[bool], newcomer: bool) -> Displaced {
     if other_user.len() < MAX_PENDING {
         return Displaced::Nobody;
@@ -200,8 +201,9 @@ fn displaced(other_user: &[bool], newcomer: bool) -> Displaced {
     }
 }
 
-/// Waits for a connection or a word, or for a look whether all is ours still: the kernel waits on for what a number was
-/// of before. Which of the pending are ready; one that is not ours any more is, too.
+/// Waits for a connection or for data. The wait is bounded, to look whether the descriptors are still ours: the kernel
+/// would go on waiting for the file that a number stood for before. Returns which pending peers are ready; one whose
+/// descriptor is not ours any more counts as ready.
 fn wait(listener: &GuardedFd, pending: &[Peer]) -> Vec<bool> {
     let interest =
         |of: &GuardedFd| libc::pollfd { fd: of.get().unwrap_or(-1), events: libc::POLLIN, revents: 0 };
