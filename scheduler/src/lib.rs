@@ -1,10 +1,14 @@
-//! The hands of the scheduler: sockets, clock, log and settings around [`nvshare_core`], which
-//! decides; and `nvsharectl`, which shows it to an operator.
+//! The scheduler's daemon, and `nvsharectl`. [`nvshare_core`] decides; the daemon adds sockets, clock, log and settings.
 //!
-//! One thread. Each tenant's connection is a task ([`tenants::connection`]) that validates what comes
-//! in and puts it into one bounded queue; one loop ([`daemon`]) hands it to the core and carries the
-//! actions out. Nothing that a peer does or leaves undone makes the loop wait. What may block by itself has a
-//! thread of its own: the log, the allocation of swap space, NVML.
+//! The daemon has one thread. Each tenant's connection is a task ([`tenants::connection`]) that validates messages and puts
+//! them into one bounded queue. One loop ([`daemon`]) hands them to the core and carries out its actions. The loop never
+//! waits for a peer. What may block has a thread of its own: the log, the allocation of swap space, NVML.
+//!
+//! * [`identity`] and [`process`] find out who a peer is, by the kernel; [`sockets`] makes the sockets;
+//! * [`tenants`] serves the tenants, [`operator_api`] the operators, [`metrics`] the scrapes;
+//! * [`devices`] and [`nvml`] know the host's devices; [`swap`] allocates swap space and counts it;
+//! * [`settings`] is the table of settings; [`command_line`] reads the daemon's flags, [`cli`] is `nvsharectl`;
+//! * [`rate_limited_log`], [`event_bus`] and [`logging`] tell operators what happens; [`systemd`] is notified.
 pub mod cli;
 pub mod clock;
 pub mod command_line;

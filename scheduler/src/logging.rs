@@ -1,5 +1,5 @@
-//! Log lines to standard error, by a thread of their own: a reader that has stopped reading, or a
-//! full disk, stops the log and nothing else.
+//! Writes log lines to standard error in a thread of its own: a reader that has stopped reading, or a full disk, stops the
+//! log and nothing else.
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait for a slow reader; what comes beyond them is counted and dropped.
+/// How many lines may wait for a slow reader. More are counted and dropped.
 const WAITING: usize = 4096;
 
 /// Where log lines are put.

@@ -1,12 +1,12 @@
-//! Log lines that a peer can provoke: so many a second, in all and for each owner, the rest counted.
+//! Limits the rate of log lines that peers can provoke, in all and for each owner, and counts those that are withheld.
 use crate::clock::Clock;
 use crate::identity::Identity;
 use nvshare_protocol::Nanos;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// At most a hundred lines in any second, and of each owner twenty after a burst of fifty; the first one after a pause
-/// tells how many were not written.
+/// At most 100 lines in any second, and for each owner 20 a second after a burst of 50. The first line that is written
+/// afterwards is preceded by the number of withheld ones.
 #[derive(Debug)]
 pub struct RateLimitedLog {
     clock: Clock,
@@ -26,7 +26,7 @@ struct Window {
     withheld: u64,
 }
 
-/// One owner's.
+/// One owner's budget.
 #[derive(Debug)]
 struct OwnerBudget {
     /// In billionths of a line.
@@ -46,7 +46,7 @@ impl RateLimitedLog {
     const MOST: u32 = 100;
     const BURST: u64 = 50;
     const RATE: u64 = 20;
-    /// Owners that are known at a time. Those beyond them are one.
+    /// How many owners are known at a time. All others share one budget.
     const OWNERS: usize = 256;
     const REST: u64 = u64::MAX;
     const LINE: u64 = 1_000_000_000;
@@ -56,28 +56,28 @@ impl RateLimitedLog {
         Self { clock, state: Mutex::default() }
     }
 
-    /// Writes the line at `warn`, if its turn has come.
+    /// Writes the line at `warn`, if the limit allows.
     pub fn warn(&self, line: &str) {
         if self.permit(None) {
             tracing::warn!("{line}");
         }
     }
 
-    /// Writes the line at `info`, if its turn has come.
+    /// Writes the line at `info`, if the limit allows.
     pub fn info(&self, line: &str) {
         if self.permit(None) {
             tracing::info!("{line}");
         }
     }
 
-    /// Writes a line that `who` has provoked at `warn`, if it has not provoked too many.
+    /// Writes a line that `who` has provoked at `warn`, if the limits allow.
     pub fn warn_of(&self, who: &Identity, line: &str) {
         if self.permit(Some(who)) {
             tracing::warn!("{line}");
         }
     }
 
-    /// Writes a line that `who` has provoked at `info`, if it has not provoked too many.
+    /// Writes a line that `who` has provoked at `info`, if the limits allow.
     pub fn info_of(&self, who: &Identity, line: &str) {
         if self.permit(Some(who)) {
             tracing::info!("{line}");
@@ -101,7 +101,7 @@ impl RateLimitedLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of lines withheld before this one, which may be written; or none, and it may not.
+    /// Whether a line may be written, and how many were withheld before it.
     fn next(&self, owner: Option<u64>) -> Option<Withheld> {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -132,7 +132,7 @@ impl Window {
 impl OwnerBudget {
     const FULL: u64 = RateLimitedLog::BURST * RateLimitedLog::LINE;
 
-    /// The owner's; where too many are known, those that have been quiet make room.
+    /// The owner's budget. Where too many are known, those that are full are forgotten.
     fn of(owners: &mut HashMap<u64, Self>, owner: u64, now: Nanos) -> &mut Self {
         if owners.len() >= RateLimitedLog::OWNERS && !owners.contains_key(&owner) {
             owners.retain(|_, budget| budget.level_at(now) < Self::FULL);

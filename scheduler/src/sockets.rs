@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Its lock is in the directory itself, so that two daemons with the same one meet.
+/// The lock file. It lies in the directory, so that two daemons with the same directory meet.
 const LOCK: &str = "scheduler.lock";
 
 /// The group of operators where no other is set.
@@ -65,7 +65,7 @@ impl RuntimeDir {
             }
             Err((_, error)) => bail!("{} cannot be locked: {error}", lock.display()),
         };
-        // Each one leaves its pid.
+        // Each daemon leaves its pid.
         let inherited = held.metadata().is_ok_and(|found| found.len() > 0);
         held.set_len(0)
             .and_then(|()| writeln!(held, "{}", std::process::id()))
@@ -139,8 +139,8 @@ fn listen(path: &Path, mode: u32, group: Owner) -> Result<Listening> {
     Ok(Listening { listener, file })
 }
 
-/// Makes room for a socket: a dead one is removed, and an empty directory, such as `docker -v` makes
-/// where a source is missing. Anything else is somebody's.
+/// Makes room for a socket: removes a dead one, or an empty directory, which `docker -v` makes where a source is missing.
+/// Anything else is left alone.
 fn clear(path: &Path) -> Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),

@@ -5,8 +5,8 @@ use nvshare_protocol::control::{Span, Status, Trace};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// `trace` as one JSON document. `status`, asked for after it, gives the names of the GPUs and the end
-/// of what is still going on.
+/// `trace` as one JSON document. `status`, which is requested after it, gives the names of the GPUs, and the end of spans
+/// that are still open.
 pub fn events(trace: &Trace, status: &Status) -> Value {
     let known = status.devices.iter().map(|device| device.uuid.as_str());
     let named = trace.spans.iter().flat_map(|span| &span.devices).map(String::as_str);

@@ -3,10 +3,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A container, as the kernel tells it.
+/// A container, as the kernel knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Its full id, for people: a name in a path, which whoever makes a control group chooses.
+    /// Its full id, for people. It is a name in a path, which anybody who makes a control group can choose.
     pub id: String,
     /// None: its directory cannot be seen from here.
     pub place: Option<Place>,
@@ -15,9 +15,9 @@ pub struct Container {
 /// The directory of a container's control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What nobody can give to another directory while this one exists: its device and inode.
+    /// Its device and inode, which no other directory can have while it exists.
     pub key: (u64, u64),
-    /// Whose it is; root's for the engines of the host, a user's for that user's own containers.
+    /// Its owner: root for the engines of the host, a user for the user's own containers.
     pub owner: u32,
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn mounts(controllers: &str, root: &Path) -> Vec<PathBuf> {
 
 /// The controllers of a line of `/proc/PID/cgroup`, the path of the container's directory under their mount, and its id.
 ///
-/// The outermost component that is an id counts: whoever is in a container can make containers inside of it, and none
-/// around it.
+/// The outermost component that is an id counts: a process in a container can make containers inside of it, and none around
+/// it.
 fn hierarchy(line: &str) -> Option<(&str, &str, &str)> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));

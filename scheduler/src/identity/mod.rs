@@ -1,4 +1,4 @@
-//! Who is at the other end of a socket: told by the kernel, never by the peer.
+//! Who is at the other end of a socket, by the kernel and never by the peer's own words.
 pub mod cgroup;
 pub mod subordinate_ids;
 
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use subordinate_ids::Subordinates;
 
-/// Where this machine tells of its processes.
+/// Where this machine shows its processes.
 #[derive(Debug)]
 pub struct Host {
     /// Where control groups are mounted.
@@ -35,8 +35,8 @@ pub struct Identity {
     /// 0: the peer lives in a pid namespace that this process cannot see.
     pub pid: u32,
     pub uid: u32,
-    /// The user of the host that it counts for: the one who has the uid as a subordinate one, or who owns the control
-    /// group of the container.
+    /// The user of the host for whom it counts: the one with this subordinate uid, or the owner of the container's control
+    /// group.
     pub user: u32,
     /// None: a process of the host.
     pub container: Option<Container>,
@@ -83,7 +83,7 @@ impl Identity {
     fn with(process: Process, uid: u32, host: &Host) -> io::Result<Self> {
         let pid = process.key.pid;
         let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        // Else it may be another's, which has the number now.
+        // Else the pid may be another process's by now.
         if process.has_ended() {
             return Err(nix::errno::Errno::ESRCH.into());
         }
@@ -118,16 +118,15 @@ impl Identity {
         Owner::User(self.user)
     }
 
-    /// The container's; none where its directory cannot be seen: a name alone proves nothing, and the process counts for
-    /// its user alone.
+    /// The container's key. None if its directory cannot be seen: a name alone proves nothing, and the process counts for its
+    /// user alone.
     #[must_use]
     pub fn container_key(&self) -> Option<Owner> {
         let place = self.container.as_ref()?.place?;
         Some(Owner::Container(place.key.0, place.key.1))
     }
 
-    /// Who bears what this one takes: the container where the host's engine made it, else the user, whose containers
-    /// are the user's own.
+    /// The owner to whom its use is charged: the container, if the host's engine made it, else the user.
     #[must_use]
     pub fn bearer(&self) -> Owner {
         let engines = self
@@ -155,7 +154,7 @@ impl Identity {
 }
 
 impl Owner {
-    /// A number that no other has: users below 2^32, containers above 2^63.
+    /// A unique number: users below 2^32, containers above 2^63.
     #[must_use]
     pub fn number(self) -> u64 {
         match self {

@@ -1,4 +1,4 @@
-//! Whose a subordinate uid is: the users that containers have inside belong to users of the host (`/etc/subuid`).
+//! Which user of the host owns a subordinate uid (`/etc/subuid`): containers give such uids to the users inside of them.
 use nix::unistd::User;
 use std::fs;
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Read of the file at most, bytes.
+/// The most bytes of the file that are read.
 const MOST: u64 = 1 << 20;
 
 /// The table, read again when its file has changed.

@@ -1,4 +1,4 @@
-//! What is counted as it happens, because no picture of one moment has it.
+//! What is counted as it happens, because a snapshot does not show it.
 use nvshare_protocol::{Bytes, Nanos};
 
 /// Bytes that have gone into a device, and out of it.

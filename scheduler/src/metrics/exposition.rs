@@ -1,4 +1,4 @@
-//! One picture as text in OpenMetrics' format, which Prometheus reads.
+//! Writes a snapshot in the OpenMetrics format, which Prometheus reads.
 use super::counts::{Counts, Durations, Moved};
 use super::table::TABLE;
 use nvshare_core::snapshot::State;

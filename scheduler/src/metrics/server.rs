@@ -1,5 +1,5 @@
-//! `GET /metrics`: a task for each connection, bounded in number and in time, so that a client that is slow, silent or
-//! wrong costs itself.
+//! `GET /metrics`: a task for each connection. Number and time are bounded, so that a slow, silent or wrong client harms only
+//! its own connection.
 use super::exposition::CONTENT_TYPE;
 use super::listen::Listener;
 use crate::tenants::accept::BACK_OFF;
@@ -18,14 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-/// A client's wish for the text, on its way to the loop.
+/// A client's request for the text, on its way to the loop.
 pub type Scrape = oneshot::Sender<Arc<str>>;
 
 /// Clients at a time. The oldest gives way to the next one.
 const CONNECTIONS: usize = 128;
-/// Within this time a client has asked.
+/// How long a client may take to send its request.
 const ASKING: Duration = Duration::from_secs(1);
-/// A connection's whole life: asking, waiting and reading.
+/// How long a connection may last: request, answer and reading.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves `listener` for ever.
@@ -41,7 +41,7 @@ pub async fn serve(listener: Listener, scrape: mpsc::Sender<Scrape>) {
             }
         };
         make_room(&mut clients);
-        // What went wrong, the client knows.
+        // The client knows what went wrong.
         let client = tokio::spawn(async move { drop(tokio::time::timeout(PATIENCE, connection).await) });
         clients.push_back(client.abort_handle());
     }

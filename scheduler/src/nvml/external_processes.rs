@@ -1,19 +1,19 @@
-//! Which of the processes on a device are not tenants, and what they use together.
+//! What the processes on a device that are no tenants use together.
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::{HashMap, HashSet};
 
-/// What was told last.
+/// What was reported last.
 #[derive(Debug, Default)]
 pub struct ExternalProcesses {
-    told: HashMap<DeviceId, Bytes>,
+    reported: HashMap<DeviceId, Bytes>,
 }
 
 impl ExternalProcesses {
-    /// What programs outside use of the device now, if that is news. `listed` is what each process uses, `tenants` are
+    /// What external processes use of the device now, if that has changed. `listed` is what each process uses, `tenants` are
     /// the pids of all tenants, `users` those of the tenants that use this device.
     ///
-    /// Where none of the users is among the processes, the pids are those of another namespace, or the users have no
-    /// context: nothing can be said of the others.
+    /// If none of the users is listed, the pids are those of another namespace, or the users have no context: then nothing is
+    /// known of the others.
     pub fn changed(
         &mut self,
         device: DeviceId,
@@ -26,13 +26,13 @@ impl ExternalProcesses {
         }
         let others = listed.iter().filter(|(pid, _)| !tenants.contains(pid));
         let bytes = others.fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        let before = self.told.insert(device, bytes).unwrap_or_default();
+        let before = self.reported.insert(device, bytes).unwrap_or_default();
         (before != bytes).then_some(bytes)
     }
 
-    /// Nobody uses the device any more: what was told of it may be forgotten.
+    /// Forgets the device, which no tenant uses any more. Returns whether external processes used it.
     pub fn forget(&mut self, device: DeviceId) -> bool {
-        self.told.remove(&device).is_some_and(|bytes| bytes > Bytes::ZERO)
+        self.reported.remove(&device).is_some_and(|bytes| bytes > Bytes::ZERO)
     }
 }
 

@@ -1,4 +1,4 @@
-//! NVML's answers in our words. What one device does not tell is left out, and asked again the next time.
+//! Calls NVML. What it does not tell about a device is left out, and asked again the next time.
 use super::{DeviceReport, Inventory};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
@@ -45,7 +45,7 @@ fn parts(device: &Device<'_>, all: &mut Inventory) {
         return add(device, all);
     }
     let most = device.mig_device_count().unwrap_or(0);
-    // Not every place for an instance has one.
+    // Not every slot has an instance.
     let instances = (0..most).filter_map(|index| device.mig_device_by_index(index).ok());
     instances.for_each(|instance| add(&instance, all));
 }

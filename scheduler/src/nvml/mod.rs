@@ -1,9 +1,7 @@
-//! The machine as NVIDIA's management library (NVML) tells it: its devices, how large they are, and which process uses
-//! how much of each.
+//! What NVIDIA's management library (NVML) knows: the devices, how large they are, and which process uses how much of each.
 //!
-//! A thread of its own asks, because a driver in trouble may take its time to answer. It has the library open only
-//! while there are tenants: they hold the driver anyway, and without them nothing of ours keeps an administrator from
-//! unloading it, resetting a GPU or dividing it.
+//! A thread of its own asks, because a driver in trouble may take long to answer. It has the library open only while there
+//! are tenants. They hold the driver anyway; without them, an administrator can unload it, reset a GPU or divide it.
 mod external_processes;
 mod library;
 
@@ -18,18 +16,18 @@ use tokio::sync::mpsc;
 
 /// Between two questions, and before the library is closed once the last tenant has left.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Between two questions, however many would like to know.
+/// Between two questions at least, however often somebody asks.
 const AT_LEAST: Duration = Duration::from_millis(50);
 /// Before a library that could not be opened, or finds no driver any more, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// One device, or one MIG instance. What it does not tell is none.
+/// One device, or one MIG instance. None: it does not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceReport {
     pub device: DeviceId,
     /// All of its memory, less what the driver reserves for itself.
     pub total: Option<Bytes>,
-    /// What of that is taken, by whomever.
+    /// What of that is in use, by anybody.
     pub used: Option<Bytes>,
     /// The host's pid of each process on it, and what that uses, its contexts included.
     pub processes: Option<Vec<(u32, Bytes)>>,
@@ -39,13 +37,13 @@ pub struct DeviceReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     pub devices: Vec<DeviceReport>,
-    /// Each one that there is has said which it is.
+    /// Every device has told its UUID.
     pub complete: bool,
-    /// The last question ([`Monitor::ask`]) that had been asked before any of this was looked at.
+    /// The last question ([`Monitor::ask`]) that was asked before the answer was collected.
     pub question: u64,
 }
 
-/// What comes of a question.
+/// The answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Inventory(Inventory),
@@ -87,12 +85,12 @@ impl Monitor {
 
     /// Whether there are tenants.
     pub fn set_wanted(&self, wanted: bool) {
-        // The thread may have ended; then there is nothing to be known.
+        // The thread may have ended; then nothing is known.
         self.wanted.as_ref().map(|thread| thread.send(wanted));
     }
 
-    /// Asks at once, and not only when it is time to. The question's number: later answers bear it, or a higher one. None:
-    /// there is nobody to ask.
+    /// Asks at once, and not only when the interval is over. Returns the question's number: its answer has this number or a
+    /// higher one. None: there is no NVML to ask.
     #[must_use]
     pub fn ask(&self) -> Option<u64> {
         let question = self.questions.fetch_add(1, Ordering::AcqRel) + 1;

@@ -1,4 +1,4 @@
-//! An operator that follows what happens: one event a line, until it closes the connection.
+//! Serves an operator that follows the events: one event a line, until it closes the connection.
 use super::write;
 use crate::event_bus::EventBus;
 use nvshare_protocol::control::{AuditEvent, Reply};
@@ -31,7 +31,7 @@ pub async fn serve(stream: &mut UnixStream, events: &EventBus, places: &Semaphor
     None
 }
 
-/// What a follower says is not read further; its end is.
+/// Discards what a follower sends, until it closes the connection.
 async fn closed(from: &mut ReadHalf<'_>) {
     let mut bytes = [0; 256];
     while matches!(from.read(&mut bytes).await, Ok(1..)) {}

@@ -1,5 +1,5 @@
-//! Processes of the host, held by a descriptor (pidfd), so that a number which is used again is never mistaken for the
-//! process that had it.
+//! Processes of the host, held by a descriptor (pidfd), so that a pid that is used again is never mistaken for the process
+//! that had it.
 #![allow(unsafe_code)] // pidfd_open has no safe wrapper
 pub mod state;
 
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Between two looks where an end cannot be waited for.
+/// Between two polls where the end of a process cannot be waited for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A process's name for as long as the machine runs: its number, and when it started, in ticks since the boot.
+/// Identifies a process as long as the machine runs: its pid, and when it started, in ticks since the boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub pid: u32,
-    /// 0: `/proc` does not show it (hidepid); the number alone is its name then, while it lives.
+    /// 0: `/proc` does not show it (hidepid); then the pid alone identifies it, while it lives.
     pub start: u64,
 }
 
@@ -34,9 +34,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that connected `socket`, by whatever number the kernel told of it.
+    /// The process that connected `socket`.
     ///
-    /// Linux 6.5 and newer hand out its descriptor (`SO_PEERPIDFD`). Before that the number is opened, and must not belong
+    /// Linux 6.5 and newer hand out its descriptor (`SO_PEERPIDFD`). Before that the pid is opened, and must not belong
     /// to a process that started after this call: one that started between the connection and this call would be taken
     /// for the peer.
     ///
@@ -57,7 +57,7 @@ impl Process {
         }
     }
 
-    /// The process that has this number now.
+    /// The process that has this pid now.
     ///
     /// # Errors
     /// Where there is none.
@@ -71,7 +71,7 @@ impl Process {
         Self::held(pid, unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     }
 
-    /// What `/proc` says of the number belongs to the process while that lives.
+    /// What `/proc` shows for the pid belongs to the process as long as it lives.
     fn held(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
         let stat = stat(Path::new(&format!("/proc/{pid}")));
         let start = stat.and_then(|stat| start(&stat)).unwrap_or(0);
@@ -95,7 +95,7 @@ impl Process {
 
     /// Returns when the process has ended.
     pub async fn ended(&self) {
-        // A descriptor of its own, for each can be waited for once.
+        // A descriptor of its own: each can be waited for only once.
         let waiting = self.pidfd.try_clone().and_then(|pidfd| {
             // SAFETY: an owned descriptor is the same one, and open, for as long as it is registered.
             unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)

@@ -26,7 +26,7 @@ impl Halt {
     }
 }
 
-/// Where this machine tells of its processes.
+/// Where this machine shows its processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Roots<'a> {
     pub proc: &'a Path,
@@ -40,7 +40,7 @@ pub fn halted(pid: u32, roots: Roots<'_>) -> Option<Halt> {
     match state(&stat(&directory)?)? {
         'T' => Some(Halt::Stopped),
         't' => Some(Halt::Traced),
-        // Nobody who is frozen runs.
+        // A frozen process does not run.
         'R' | 'Z' | 'X' => None,
         _ => {
             let text = fs::read_to_string(directory.join("cgroup")).ok()?;

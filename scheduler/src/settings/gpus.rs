@@ -1,4 +1,4 @@
-//! What holds on one GPU alone: the tables `[gpu."UUID"]`.
+//! The settings of single GPUs: the tables `[gpu."UUID"]`.
 use super::DaemonSettings;
 use super::table::QUANTUM;
 use super::value::{capacity, duration, quoted, seconds, whole_size};
@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 /// The tables' common name.
 pub const SECTION: &str = "gpu";
-/// What the sample file says of them. Words of the file's own, for there is no default.
+/// What the sample file says about them; they have no defaults to print.
 pub const SAMPLE: &str = "\n# A GPU, or a MIG instance, can have settings of its own, in a section that is named after its UUID (nvidia-smi -L):\n\
     #\n\
     #     [gpu.\"GPU-465b9c41-0ad1-4a3b-8a3c-1c2f5a7c9e11\"]\n\
@@ -41,7 +41,7 @@ pub fn show(quantum: Quantum) -> String {
     }
 }
 
-/// Takes the tables, and says what is wrong with them.
+/// Reads the tables, and says what is wrong with them.
 pub fn read(settings: &mut DaemonSettings, tables: &Table, file: &str, wrong: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for (uuid, entries) in tables {

@@ -22,7 +22,7 @@ use std::fmt;
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonSettings {
-    /// The rules of the game.
+    /// The settings of the core.
     pub core: nvshare_core::Settings,
     /// Whether turns are taken from the start.
     pub enabled: bool,
@@ -31,19 +31,19 @@ pub struct DaemonSettings {
     pub memory: Ceilings,
     /// The most of each device's time that one may hold, in per cent.
     pub time_share: Option<u32>,
-    /// Within this time a connection has said hello, and a message that has begun has ended.
+    /// How long a connection may take to say hello, and to end a message that it has begun.
     pub hello_timeout: Nanos,
     pub messages_per_second: u64,
-    /// What all tenants' swap space together may be; none: half of the host's memory.
+    /// The most swap space of all tenants together; none: half of the host's memory.
     pub swap: Option<Bytes>,
-    /// What of it one may have.
+    /// The most swap space of one owner.
     pub swap_limits: ledger::Limits,
     /// The largest weight and the highest priority that a tenant may wish for itself.
     pub weight: u32,
     pub priority: Priority,
-    /// Whether calls of a process for which there is no place fail, instead of waiting.
+    /// Whether the calls of a process without a permit fail, instead of waiting.
     pub full_fails: bool,
-    /// The library that tells what programs outside use of the devices.
+    /// The NVML library; none: it is not asked.
     pub nvml: Option<String>,
     /// The memory of devices, where an operator knows it better than NVML or tenants.
     pub capacities: BTreeMap<DeviceId, Bytes>,

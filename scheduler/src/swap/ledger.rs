@@ -1,5 +1,5 @@
-//! Who has how much swap space: charged to the process, its user and its container from the moment it is handed out until
-//! it is really back, which is after the process has ended.
+//! Who has how much swap space. It is charged to the process, its user and its container from the moment it is handed out
+//! until its pages are freed, which is after the process has ended.
 use crate::identity::{Identity, Owner};
 use crate::process::Key;
 use crate::swap::ledger_file::LedgerFile;
@@ -10,9 +10,9 @@ use nvshare_protocol::Bytes;
 use std::collections::HashMap;
 use std::io;
 
-/// A process may make connections without end: the files of so many are kept, beyond which it gets no more.
+/// How many files a process may have: it could open connections without end.
 const FILES: usize = 16;
-/// What a tenant may have that has named no device yet: what a library asks for on joining.
+/// What a tenant may have that has named no device yet: as much as a library requests when it joins.
 const UNNAMED: u64 = 256 << 20;
 
 /// A limit as it is set.
@@ -53,7 +53,7 @@ impl Holder {
 struct Account {
     owners: Vec<Owner>,
     files: Vec<SwapFile>,
-    /// What it has from a daemon before this one.
+    /// What it has from an earlier daemon.
     inherited: u64,
 }
 
@@ -88,7 +88,7 @@ impl Ledger {
         Bytes(self.total)
     }
 
-    /// What is not back yet.
+    /// What is handed out and not freed.
     #[must_use]
     pub fn used(&self) -> Bytes {
         Bytes(self.used)
@@ -100,13 +100,13 @@ impl Ledger {
         Bytes(self.accounts.get(&holder).map_or(0, Account::bytes))
     }
 
-    /// It has so much from a daemon before this one, as that one has written down.
+    /// It has so much from an earlier daemon, by that daemon's ledger.
     pub fn inherited(&mut self, holder: Holder, who: &Identity, bytes: u64) {
         self.add_inherited(holder, who, bytes);
         self.write();
     }
 
-    /// It says that it has so much from a daemon that has written nothing down: believed as far as the limits go.
+    /// It claims to have so much from an earlier daemon that has left no ledger. The claim counts as far as the limits go.
     pub fn claimed(&mut self, holder: Holder, who: &Identity, bytes: Bytes) {
         let before = self.has(holder).0;
         let per_tenant = match self.limits.per_tenant {
@@ -140,7 +140,7 @@ impl Ledger {
         }
     }
 
-    /// What there is for this one beside what others of its owners have, and the limit that says so.
+    /// What its owners' limits leave for it, and the limit that leaves least.
     fn left(&self, who: &Identity) -> (u64, &'static str) {
         let mut least = (self.total.saturating_sub(self.used), "[swap] budget");
         for owner in owners(who) {
@@ -232,7 +232,7 @@ impl Ledger {
         Ok(Some(fd))
     }
 
-    /// Nobody has it any more. What was handed out is charged until it is back ([`Self::freed`]).
+    /// Frees what the holder has. It is charged until the pages are free ([`Self::freed`]).
     pub fn close(&mut self, holder: Holder) {
         let Some(account) = self.accounts.remove(&holder) else { return };
         for SwapFile { number, granted, fd, .. } in account.files {
@@ -242,7 +242,7 @@ impl Ledger {
         self.write();
     }
 
-    /// So much is back.
+    /// So much has been freed.
     pub fn freed(&mut self, freed: &Freed) {
         self.used = self.used.saturating_sub(freed.bytes);
         for owner in &freed.owners {
@@ -255,7 +255,7 @@ impl Ledger {
         }
     }
 
-    /// What is handed out now stands in the record.
+    /// Writes what is handed out now to the file.
     pub fn write(&self) {
         let Some(record) = &self.record else { return };
         let processes = self.accounts.iter().filter_map(|(holder, account)| match holder {

@@ -1,4 +1,4 @@
-//! What was handed out, in a file in the runtime directory, for the daemon that comes after this one.
+//! Keeps what is handed out in a file in the runtime directory, for the next daemon.
 use crate::process::Key;
 use std::collections::HashMap;
 use std::fs;
@@ -23,14 +23,14 @@ struct Next {
     over: bool,
 }
 
-/// The file, written by a thread of its own: the newest state only, however often it changes. Dropped, it is written.
+/// The file. A thread of its own writes the newest state, however often it changes, and once more when this is dropped.
 #[derive(Debug)]
 pub struct LedgerFile {
     shared: Arc<(Mutex<Next>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the daemon before left here; none: nothing.
+/// What the previous daemon has left here; none: nothing.
 ///
 /// # Errors
 /// Where it is no such file.
@@ -45,7 +45,7 @@ pub fn read(dir: &Path) -> io::Result<Option<Balances>> {
     parse(&text, &boot()).map(Some)
 }
 
-/// What stands for another boot of the machine is about no process of today.
+/// A file of another boot says nothing about today's processes.
 fn parse(text: &str, boot: &str) -> io::Result<Balances> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it is no ledger of nvshare-scheduler");
     let mut lines = text.lines();
@@ -85,7 +85,7 @@ impl LedgerFile {
         Ok(Self { shared, thread })
     }
 
-    /// Takes down what is handed out now.
+    /// Writes what is handed out now.
     pub fn write(&self, handed: Balances) {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).handed = Some(handed);
         self.shared.1.notify_one();
@@ -126,7 +126,7 @@ fn serve((next, changed): &(Mutex<Next>, Condvar), dir: &Path) {
     }
 }
 
-/// Whole or not at all.
+/// Writes the whole file or nothing.
 fn replace(dir: &Path, text: &str) -> io::Result<()> {
     let (new, path): (PathBuf, PathBuf) = (dir.join(format!("{NAME}.new")), dir.join(NAME));
     match fs::remove_file(&new) {

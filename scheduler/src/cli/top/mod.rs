@@ -1,6 +1,6 @@
 //! `nvsharectl top`: GPUs and tenants, drawn anew every second.
 //!
-//! Two threads read, keys and the scheduler, and one draws: so a scheduler that does not answer stops no key.
+//! One thread reads keys, one asks the scheduler, and one draws, so that keys work while the scheduler does not answer.
 mod model;
 mod view;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// What makes a new picture.
+/// What causes a new picture.
 enum News {
     Status(Box<Result<Status, Failed>>),
     Terminal(Event),

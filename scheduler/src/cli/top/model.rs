@@ -1,4 +1,4 @@
-//! What is drawn: the last status, and what has become of it within a minute.
+//! What is drawn: the last status, and rates over the last minute.
 use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +18,7 @@ pub struct Model {
     samples: VecDeque<Sample>,
 }
 
-/// What has been counted at one time.
+/// Counts at one time.
 #[derive(Debug)]
 struct Sample {
     at: f64,
@@ -92,7 +92,7 @@ impl Model {
         self.rate(|sample| sample.held.get(&tenant.id).copied()).map(|share| share.min(1.0))
     }
 
-    /// By how much a count has risen a second, since the first sample that has it.
+    /// The rate of a count, per second, since the first sample that has it.
     fn rate(&self, count: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
         let mut counts = self.samples.iter().filter_map(|sample| Some((sample.at, count(sample)?)));
         let (from, least) = counts.next()?;

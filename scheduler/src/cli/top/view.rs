@@ -82,7 +82,7 @@ fn bar(device: &DeviceStatus, width: u16) -> Line<'static> {
     let cells = u64::from(width);
     let part = |bytes: u64| match device.capacity_bytes {
         0 => 0,
-        // What is there at all is seen.
+        // At least one cell for what is not zero.
         capacity => {
             (u128::from(bytes) * u128::from(cells)).div_ceil(u128::from(capacity)).min(cells.into()) as u64
         }
@@ -97,7 +97,7 @@ fn bar(device: &DeviceStatus, width: u16) -> Line<'static> {
     ])
 }
 
-/// Who has the device, who waits for it, and what going round costs.
+/// Who holds the device, who waits for it, and what a hand-over costs.
 fn turns(model: &Model, device: &DeviceStatus) -> Line<'static> {
     let names = |ids: &[u64]| {
         let name = |id: &u64| {
