@@ -78,7 +78,7 @@ fn an_images_word_opts_in_and_out_as_its_variable_would() {
     let selection = select(&spec, &said, &strict);
     assert_eq!(selection.verdict, Verdict::Selected("variable NVIDIA_VISIBLE_DEVICES"));
     assert!(selection.ignored[0].contains("disable is not in"), "{:?}", selection.ignored);
-    // An image's knob makes no GPU container of one that is none.
+    // An image's option does not make a container a GPU container.
     let spec = json!({"annotations": {"io.nvshare.priority": "high"}});
     let selection = select(&spec, &these(&[("io.nvshare.priority", "high")]), &RuntimeSettings::default());
     assert_eq!(selection.verdict, Verdict::Skipped("no sign of a GPU"));
