@@ -1,15 +1,13 @@
 //! Leases are granted, revoked and ended, and the record says so.
 use crate::engine::state::Engine;
-use crate::engine::{migration, rounds, trust, turns, usage};
+use crate::engine::{rounds, trust, usage};
 use crate::event::{Action, Stuck};
 use crate::memory::budget;
 use crate::model::ids::TenantId;
 use crate::model::lease::{Lease, Phase, Revocation, Step, TurnState};
-use crate::model::preempted::PreemptedTurn;
-use crate::model::request::Request;
 use crate::model::span::{Span, SpanKind};
 use crate::model::tenant::Stage;
-use crate::policy::{admission, fairness, liveness};
+use crate::policy::{fairness, liveness, quantum};
 use nvshare_protocol::tenant::{Grant, Released, Revoke, total};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
@@ -26,11 +24,22 @@ pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
     lease.alive_until = liveness::alive_until(model, id);
     (lease.continues, lease.is_boosted) = (request.continues, request.interactive);
     (lease.non_preemptible, lease.requested_at) = (request.starved, request.requested_at);
-    model.update(id, |tenant| {
+    let devices = model.devices_of(id);
+    let at = || devices.iter().filter_map(|device| model.devices.get(device));
+    lease.is_switch = at().any(|at| at.last_holder.is_some_and(|last| last != id));
+    // The tenant itself is still in the queues.
+    let others_wait = at().any(|at| at.queue().len() > 1);
+    lease.quantum = match (request.continues, model.tenants.get(&id)) {
+        (None, Some(tenant)) => quantum::tenant_quantum(model, tenant),
+        (turn, _) => turn.map(|turn| turn.remaining).unwrap_or_default(),
+    };
+    let contended = model.update(id, |tenant| {
+        let contended = others_wait || tenant.quota.is_some();
         (lease.resident_at_grant, lease.peak_resident) = (tenant.resident(), tenant.resident());
         lease.devices = tenant.devices.keys().copied().collect();
         lease.quantum_devices = lease.devices.clone();
         (lease.priority, lease.is_trial) = (tenant.priority, tenant.trust.ignores_claims);
+        lease.contended = contended;
         tenant.grants += 1;
         tenant.last_grant = number;
         tenant.time_waited = tenant.time_waited.saturating_add(now.saturating_sub(request.since));
@@ -39,26 +48,36 @@ pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
         tenant.no_room_reported &= tenant.trust.ignores_claims;
         tenant.prefetch.clear();
         tenant.stage = Stage::Leased(Box::new(lease));
+        contended
     });
-    let mut is_switch = false;
-    for device in model.devices_of(id) {
+    for device in devices {
         model.update_device(device, |device| {
-            is_switch |= device.grant(id);
+            device.grant(id);
             if request.interactive {
                 device.boost.begin(id, now);
             }
         });
     }
-    let holder = model.tenants.get(&id).zip(model.lease(id));
-    let contended = holder.is_some_and(|(tenant, lease)| admission::is_contended(model, tenant, lease));
-    model.update_lease(id, |lease| (lease.is_switch, lease.contended) = (is_switch, contended));
-    turns::update_turn(model, id);
-    let grant = Grant { lease: LeaseId(number), budget: budget::budget(model, id), contended };
+    let (budget, contended) = (budget::budget(model, id), contended.unwrap_or_default());
+    let grant = Grant { lease: LeaseId(number), budget, contended };
     engine.actions.push(Action::Grant { tenant: id, grant });
 }
 
 /// Asks for the devices back, for the first time in this turn or once more.
 pub(crate) fn revoke(engine: &mut Engine, id: TenantId) {
+    revoke_after(engine, id, |_| {});
+}
+
+/// Ends the turn for another tenant: what is left of it may be resumed.
+pub(crate) fn preempt(engine: &mut Engine, id: TenantId) {
+    let now = engine.model.now;
+    revoke_after(engine, id, |lease| {
+        lease.remaining = lease.turn_end().saturating_sub(now);
+        lease.went_idle |= lease.idle_since.is_some();
+    });
+}
+
+fn revoke_after(engine: &mut Engine, id: TenantId, prepare: impl FnOnce(&mut Lease)) {
     let evict = budget::shares_to_evict(&engine.model, id);
     enter_phase(engine, id, SpanKind::Drain, Bytes::ZERO);
     let model = &mut engine.model;
@@ -66,14 +85,16 @@ pub(crate) fn revoke(engine: &mut Engine, id: TenantId) {
     let revoked = model.update(id, |tenant| {
         let resident = tenant.resident();
         let lease = tenant.lease_mut()?;
+        prepare(lease);
         match lease.revocation_mut() {
             Some(revocation) => (revocation.step, revocation.last_sign) = (Step::Asked(now), now),
             None => lease.state = TurnState::Revoked(Revocation::new(now, resident)),
         }
-        Some(lease.id)
+        let number = lease.id;
+        tenant.begin_eviction(&evict);
+        Some(number)
     });
     let Some(lease) = revoked.flatten() else { return };
-    migration::begin_eviction(model, id, &evict);
     // If it has one silence to answer, it has to be able to report in time that its work does not end.
     let (drain_bound, silence) = (model.settings().drain_bound, model.settings().silence);
     let drain_within = match lease {
@@ -118,57 +139,51 @@ pub(crate) fn quarantine(engine: &mut Engine, id: TenantId, why: Stuck) {
 
 /// The tenant neither holds nor waits any more.
 pub(crate) fn end_stage(engine: &mut Engine, id: TenantId, released: Option<&Released>) {
-    usage::stop_charging(&mut engine.model, id);
-    let stage = engine.model.update(id, |tenant| {
-        tenant.prefetch.clear();
-        std::mem::take(&mut tenant.stage)
-    });
-    match stage {
-        None | Some(Stage::Idle) => {}
-        Some(Stage::Waiting(request)) => end_request(engine, id, &request),
-        Some(Stage::Leased(lease)) => end_lease(engine, id, &lease, released),
+    let model = &mut engine.model;
+    usage::stop_charging(model, id);
+    match model.tenants.get(&id).map(|tenant| &tenant.stage) {
+        None => {}
+        Some(Stage::Idle) => drop(model.update(id, |tenant| tenant.prefetch.clear())),
+        Some(Stage::Waiting(_)) => end_request(engine, id),
+        Some(Stage::Leased(_)) => end_lease(engine, id, released),
     }
 }
 
-fn end_request(engine: &mut Engine, id: TenantId, request: &Request) {
+fn end_request(engine: &mut Engine, id: TenantId) {
     let model = &mut engine.model;
     let now = model.now;
-    rounds::refund_round(model, id, request);
-    model.update(id, |tenant| {
+    let request = model.update(id, |tenant| {
+        let Stage::Waiting(request) = std::mem::take(&mut tenant.stage) else { return None };
+        tenant.prefetch.clear();
         tenant.time_waited = tenant.time_waited.saturating_add(now.saturating_sub(request.since));
+        Some(request)
     });
+    let Some(request) = request.flatten() else { return };
+    rounds::refund_round(model, id, &request);
     record_span(engine, id, None, SpanKind::Wait, (request.since, now), Bytes::ZERO);
 }
 
-fn end_lease(engine: &mut Engine, id: TenantId, lease: &Lease, released: Option<&Released>) {
+fn end_lease(engine: &mut Engine, id: TenantId, released: Option<&Released>) {
     let model = &mut engine.model;
     let now = model.now;
-    rounds::charge_lateness(model, id, lease, released.is_some());
+    let Some(lease) = model.lease(id) else { return };
+    if let Some((lost, silent)) = fairness::lateness(model, id, lease, released.is_some()) {
+        rounds::charge(model, id, lost, silent);
+    }
     let stopped = now.saturating_sub(released.map_or(Nanos::ZERO, |released| released.evict));
-    let stopped = lease.idle_since.unwrap_or(stopped);
-    // What it used while others waited.
-    let used = lease.ready_at.filter(|_| lease.contended);
-    let used = used.map(|ready| stopped.saturating_sub(ready.max(lease.contended_since)));
-    let (whole, began_at) =
-        lease.continues.map_or((lease.quantum, lease.granted_at), |turn| (turn.whole, turn.began_at));
-    let preempted = lease.revocation().map(|revocation| PreemptedTurn {
-        remaining: lease.remaining,
-        whole,
-        began_at,
-        revoked_at: revocation.first_at,
-        ended_at: now,
-        requested_at: lease.requested_at,
-        was_idle: lease.idle_since.is_some() && !lease.over_quota,
-    });
-    model.update(id, |tenant| {
+    let lease = model.update(id, |tenant| {
+        let Stage::Leased(lease) = std::mem::take(&mut tenant.stage) else { return None };
         tenant.time_held = tenant.time_held.saturating_add(now.saturating_sub(lease.granted_at));
-        tenant.recent_use.add(now, used.unwrap_or_default());
+        tenant.recent_use.add(now, used_while_contended(&lease, stopped));
         if lease.ready_at.is_some() {
             tenant.was_mostly_idle = lease.went_idle;
         }
-        tenant.preempted = preempted;
+        tenant.preempted = lease.preempted(now);
+        tenant.prefetch.clear();
         tenant.evict_down_to.clear();
+        Some(lease)
     });
+    let Some(lease) = lease.flatten() else { return };
     for device in model.devices_of(id) {
         model.update_device(device, |device| device.boost.end(id, now));
     }
@@ -178,14 +193,20 @@ fn end_lease(engine: &mut Engine, id: TenantId, lease: &Lease, released: Option<
     if lease.is_trial && lease.ready_at.is_none() && released.is_some() && !lease.is_unresponsive() {
         trust::conclude_trial(model, id, false);
     }
-    record_end(engine, id, lease, released);
+    record_end(engine, id, &lease, released);
+}
+
+/// What the tenant used of its turn while others waited, until it stopped or became idle.
+fn used_while_contended(lease: &Lease, stopped: Nanos) -> Nanos {
+    let until = lease.idle_since.unwrap_or(stopped);
+    let since = lease.ready_at.filter(|_| lease.contended).map(|ready| ready.max(lease.contended_since));
+    since.map_or(Nanos::ZERO, |since| until.saturating_sub(since))
 }
 
 /// The lease's present phase ends, with what was moved in it, and another begins.
 pub(crate) fn enter_phase(engine: &mut Engine, id: TenantId, kind: SpanKind, bytes: Bytes) {
     let next = Phase { kind, start: engine.model.now };
-    let past = engine.model.update_lease(id, |lease| (std::mem::replace(&mut lease.phase, next), lease.id));
-    let Some((past, lease)) = past else { return };
+    let Some((past, lease)) = engine.model.set_phase(id, next) else { return };
     record_span(engine, id, Some(lease), past.kind, (past.start, next.start), bytes);
 }
 

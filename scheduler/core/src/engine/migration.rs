@@ -11,18 +11,6 @@ use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Records an outstanding request to evict this much; the tenant is busy with it on all its devices.
-pub(crate) fn begin_eviction(model: &mut Model, id: TenantId, shares: &[Share]) {
-    let asked: BTreeMap<DeviceId, Bytes> = shares.iter().map(|share| (share.device, share.bytes)).collect();
-    model.update(id, |tenant| {
-        let remaining = |device: &DeviceId| {
-            let bytes = asked.get(device).copied().unwrap_or(Bytes::ZERO);
-            (*device, tenant.evictable_soon(*device).saturating_sub(bytes))
-        };
-        tenant.evict_down_to = tenant.devices.keys().map(remaining).collect();
-    });
-}
-
 /// The request to evict does not count any more.
 pub(crate) fn cancel_eviction(model: &mut Model, id: TenantId) {
     model.update(id, |tenant| tenant.evict_down_to.clear());
@@ -64,8 +52,8 @@ fn evict(engine: &mut Engine, id: TenantId, shares: Vec<Share>) {
             resident_at_start: tenant.resident_soon(),
             least_resident: tenant.resident(),
         });
+        tenant.begin_eviction(&shares);
     });
-    begin_eviction(model, id, &shares);
     engine.actions.push(Action::Evict { tenant: id, shares });
 }
 

@@ -32,10 +32,6 @@ pub(crate) fn on_ready(engine: &mut Engine, id: TenantId, ready: Ready) {
     let took = now.saturating_sub(lease.granted_at);
     let (held, is_trial, is_switch) = (lease.devices.clone(), lease.is_trial, lease.is_switch);
     let (moved, within) = (total(&ready.fetched).0, ready.took.min(took));
-    model.update_lease(id, |lease| {
-        lease.idle_since = None;
-        lease.ready_at = Some(now);
-    });
     // One with a quota comes back again and again, with all its memory there.
     let has_quota = model.tenants[&id].quota.is_some();
     let is_handover = is_switch && !(has_quota && moved == 0);
@@ -54,8 +50,13 @@ pub(crate) fn on_ready(engine: &mut Engine, id: TenantId, ready: Ready) {
     if is_trial {
         trust::conclude_trial(model, id, true);
     }
+    let Some((tenant, lease)) = model.tenants.get(&id).zip(model.lease(id)) else { return };
+    let length = turns::length(model, tenant, lease, Some(now));
+    model.update_lease(id, |lease| {
+        (lease.idle_since, lease.ready_at) = (None, Some(now));
+        (lease.quantum, lease.preemptible_at) = length;
+    });
     usage::start_charging(model, id);
-    turns::update_turn(model, id);
     if model.lease(id).is_some_and(|lease| lease.phase.kind == SpanKind::Fetch) {
         leases::enter_phase(engine, id, SpanKind::Run, total(&ready.fetched));
     }

@@ -4,6 +4,7 @@ use crate::engine::{growth, refusals};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
+use crate::model::tenant::Tenant;
 use crate::policy::liveness::transfer_time;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
@@ -45,14 +46,20 @@ pub(crate) fn on_memory(
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(before) = tenant.devices.get(&device).copied() else { return };
     let now = MemoryUse::plausible(told, capacity);
-    model.update(id, |tenant| {
+    let (time, silence) = (model.now, model.settings().silence);
+    let gone_until = model.update(id, |tenant| {
         tenant.devices.insert(device, now);
         if let Some(report) = tenant.reports.get_mut(&device) {
             report.memory = told;
         }
         tenant.note_freed(device, &before);
+        let gone_until = note_progress(tenant, time, silence);
+        gone_until.filter(|_| tenant.evict_down_to.contains_key(&device))
     });
-    note_progress(model, id, device);
+    if let Some(until) = gone_until.flatten() {
+        model
+            .update_device(device, |at| at.last_evicted = at.last_evicted.max(until.saturating_sub(silence)));
+    }
     refusals::cap_unaccounted(model, id, device);
     if now.allocated > before.allocated {
         growth::resolve_growth(engine, id, device);
@@ -87,32 +94,28 @@ pub(crate) fn on_capacity(engine: &mut Engine, device: DeviceId, capacity: Bytes
 }
 
 /// More resident memory than ever since the grant, or less than ever since the request to evict, is a sign of life. It
-/// counts for as long as moving the difference takes at the lowest rate, so that the same memory counts once.
-fn note_progress(model: &mut Model, id: TenantId, device: DeviceId) {
-    let (now, silence) = (model.now, model.settings().silence);
+/// counts for as long as moving the difference takes at the lowest rate, so that the same memory counts once. Until when
+/// the tenant is alive by that, if memory has gone.
+fn note_progress(tenant: &mut Tenant, now: Nanos, silence: Nanos) -> Option<Nanos> {
     let alive_until = |moved: u128| now.saturating_add(transfer_time(moved, MIN_PROGRESS_RATE).min(silence));
-    let gone_until = model.update(id, |tenant| {
-        let is = tenant.resident();
-        let mut until = Nanos::ZERO;
-        if let Some(eviction) = tenant.eviction.as_mut().filter(|eviction| is < eviction.least_resident) {
-            until = alive_until(std::mem::replace(&mut eviction.least_resident, is) - is);
-            eviction.alive_until = eviction.alive_until.max(until);
-        }
-        let Some(lease) = tenant.lease_mut() else { return until };
-        if let Some(revocation) = lease.revocation_mut() {
-            if is < revocation.least_resident {
-                until = until.max(alive_until(std::mem::replace(&mut revocation.least_resident, is) - is));
-                revocation.last_sign = revocation.last_sign.max(until.saturating_sub(silence));
-            }
-        } else if is > lease.peak_resident && lease.ready_at.is_none() {
-            let came = is - std::mem::replace(&mut lease.peak_resident, is);
-            lease.alive_until = lease.alive_until.max(alive_until(came));
-        }
-        until
-    });
-    let is_asked = model.tenants.get(&id).is_some_and(|tenant| tenant.evict_down_to.contains_key(&device));
-    if let Some(until) = gone_until.filter(|_| is_asked) {
-        model
-            .update_device(device, |at| at.last_evicted = at.last_evicted.max(until.saturating_sub(silence)));
+    let is = tenant.resident();
+    let mut gone_until = None;
+    if let Some(eviction) = tenant.eviction.as_mut().filter(|eviction| is < eviction.least_resident) {
+        let until = alive_until(std::mem::replace(&mut eviction.least_resident, is) - is);
+        eviction.alive_until = eviction.alive_until.max(until);
+        gone_until = Some(until);
     }
+    let Some(lease) = tenant.lease_mut() else { return gone_until };
+    if let Some(revocation) = lease.revocation_mut() {
+        if is < revocation.least_resident {
+            let until = alive_until(std::mem::replace(&mut revocation.least_resident, is) - is);
+            let until = gone_until.map_or(until, |gone| gone.max(until));
+            revocation.last_sign = revocation.last_sign.max(until.saturating_sub(silence));
+            gone_until = Some(until);
+        }
+    } else if is > lease.peak_resident && lease.ready_at.is_none() {
+        let came = is - std::mem::replace(&mut lease.peak_resident, is);
+        lease.alive_until = lease.alive_until.max(alive_until(came));
+    }
+    gone_until
 }

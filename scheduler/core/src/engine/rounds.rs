@@ -1,12 +1,9 @@
 //! Keeps the owners' rounds and debts.
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
-use crate::model::lease::Lease;
 use crate::model::priority::Priority;
 use crate::model::queue_key::{Class, QueueKey};
 use crate::model::request::{Place, Request};
-use crate::policy::fairness;
-use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -15,9 +12,6 @@ use std::collections::BTreeMap;
 const SILENCE_FACTOR: u64 = 4;
 
 const OVERRUN_FACTOR: u64 = 2;
-
-/// An answer may be this late, beyond the time that its memory takes, without a debt.
-const FREE_LATENESS: Nanos = Nanos::from_millis(500);
 
 /// The longest debt.
 const MAX_DEBT: Nanos = Nanos(600 * Nanos::SECOND.0);
@@ -141,24 +135,6 @@ pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool)
     model.debts.retain(|_, until| *until > now);
     let until = model.debts.entry(owner).or_insert(now);
     *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MAX_DEBT));
-}
-
-/// A turn has ended within its bounds, and others may have lost time by it: the whole turn if it never began and was
-/// given back, otherwise the time after the revocation beyond what moving its memory takes.
-pub(crate) fn charge_lateness(model: &mut Model, id: TenantId, lease: &Lease, given_back: bool) {
-    if lease.is_unresponsive() || !fairness::others_wait_for(model, id, lease) {
-        return;
-    }
-    let (since, moves, silent) = match (lease.ready_at, lease.revocation()) {
-        // It was a trial.
-        (None, _) if lease.is_trial || !given_back => return,
-        (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
-        (_, Some(revocation)) => (revocation.first_at, revocation.resident_at_start, false),
-        _ => return,
-    };
-    let since = since.max(lease.contended_since);
-    let due = since.saturating_add(transfer_time(moves, MIN_FETCH_RATE)).saturating_add(FREE_LATENESS);
-    charge(model, id, model.now.saturating_sub(due), silent);
 }
 
 pub(crate) fn charge_boost(model: &mut Model, id: TenantId, held: Nanos) {

@@ -117,7 +117,7 @@ fn try_grant(engine: &mut Engine, id: TenantId) -> bool {
 fn note_unblocked(model: &mut Model, id: TenantId, is_clear: bool) {
     let now = model.now;
     if model.request(id).is_some_and(|request| request.unblocked_since.is_some() != is_clear) {
-        model.update_request(id, |request| request.unblocked_since = is_clear.then_some(now));
+        model.set_unblocked(id, is_clear.then_some(now));
     }
 }
 
@@ -163,10 +163,6 @@ fn preempt_for(engine: &mut Engine, id: TenantId) {
         if engine.model.lease(holder).is_none_or(Lease::is_revoked) {
             continue;
         }
-        engine.model.update_lease(holder, |lease| {
-            lease.remaining = lease.turn_end().saturating_sub(now);
-            lease.went_idle |= lease.idle_since.is_some();
-        });
-        leases::revoke(engine, holder);
+        leases::preempt(engine, holder);
     }
 }

@@ -196,6 +196,21 @@ impl Lease {
         used.saturating_add(now.saturating_sub(revoked_at.max(self.idle_since.unwrap_or(now))))
     }
 
+    /// What may be resumed of the turn, which ends now, if it was revoked.
+    pub fn preempted(&self, now: Nanos) -> Option<PreemptedTurn> {
+        let revocation = self.revocation()?;
+        let whole = self.continues.map_or(self.quantum, |turn| turn.whole);
+        Some(PreemptedTurn {
+            remaining: self.remaining,
+            whole,
+            began_at: self.continues.map_or(self.granted_at, |turn| turn.began_at),
+            revoked_at: revocation.first_at,
+            ended_at: now,
+            requested_at: self.requested_at,
+            was_idle: self.idle_since.is_some() && !self.over_quota,
+        })
+    }
+
     /// Leases of lower rank are revoked before others.
     pub fn rank(&self) -> Priority {
         if self.non_preemptible { Priority::High } else { self.priority }

@@ -19,6 +19,10 @@ pub(crate) struct RunQueue {
 }
 
 impl RunQueue {
+    pub fn len(&self) -> usize {
+        self.single.len() + self.several.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.single.is_empty() && self.several.is_empty()
     }

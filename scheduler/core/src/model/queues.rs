@@ -9,7 +9,7 @@ use nvshare_protocol::DeviceId;
 
 /// Where a request stands, if it stands in the queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum QueueEntry {
+pub(crate) enum QueueEntry {
     /// Of a tenant that uses one device.
     Single(DeviceId, QueueKey),
     /// Of one that uses several: its place in the one order of such tenants, and at each device.
@@ -35,7 +35,8 @@ enum Part {
 }
 
 impl Tenant {
-    pub(super) fn queue_entry(&self) -> Option<QueueEntry> {
+    /// Where its request has to stand.
+    fn wanted_entry(&self) -> Option<QueueEntry> {
         let request = self.request().filter(|_| self.is_queued())?;
         match self.devices.len() {
             0 => None,
@@ -43,11 +44,29 @@ impl Tenant {
             _ => Some(QueueEntry::Several(request.place.clone())),
         }
     }
+
+    /// Whether its request stands where it has to.
+    pub(super) fn is_queued_as_wanted(&self) -> bool {
+        let request = self.request().filter(|_| self.is_queued() && !self.devices.is_empty());
+        match (&self.queued, request) {
+            (None, None) => true,
+            (Some(QueueEntry::Single(device, key)), Some(request)) => {
+                *key == request.place.key && self.devices.len() == 1 && self.devices.contains_key(device)
+            }
+            (Some(QueueEntry::Several(place)), Some(request)) => {
+                *place == request.place && self.devices.len() > 1
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Model {
-    /// The tenant's request leaves the queues where it stood and enters them where it stands.
-    pub(super) fn move_in_queues(&mut self, id: TenantId, was: Option<QueueEntry>, is: Option<QueueEntry>) {
+    /// The tenant's request leaves the queues where it stood, and enters them where it has to stand.
+    pub(super) fn move_in_queues(&mut self, id: TenantId) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        let is = tenant.wanted_entry();
+        let was = std::mem::replace(&mut tenant.queued, is.clone());
         for (entry, stands) in [(was, false), (is, true)] {
             match entry {
                 None => {}

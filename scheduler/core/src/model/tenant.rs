@@ -7,10 +7,11 @@ use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
-use crate::model::queues::HeadCount;
+use crate::model::queues::{HeadCount, QueueEntry};
 use crate::model::quota::Quota;
 use crate::model::report::{ClaimTrust, DeviceReport};
 use crate::model::request::{Request, Wait};
+use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -34,7 +35,8 @@ pub(crate) struct Tenant {
     /// It said that it is running GPU work, and has not named a device yet.
     pub claims_hold: bool,
     pub stage: Stage,
-    /// Kept by the queues.
+    /// Kept by the queues: where its request stands, and how often it is first.
+    pub(super) queued: Option<QueueEntry>,
     pub(super) head_count: HeadCount,
     /// Time with leases, without the present one.
     pub time_held: Nanos,
@@ -105,6 +107,16 @@ impl Tenant {
             let was_there = before.resident.saturating_sub(memory.resident).min(freed);
             *told = told.saturating_sub(was_there).min(memory.allocated);
         }
+    }
+
+    /// Records an outstanding request to evict this much; the tenant is busy with it on all its devices.
+    pub fn begin_eviction(&mut self, shares: &[Share]) {
+        let asked = |device: DeviceId| shares.iter().find(|share| share.device == device);
+        let target = |device: &DeviceId| {
+            let bytes = asked(*device).map_or(Bytes::ZERO, |share| share.bytes);
+            (*device, self.evictable_soon(*device).saturating_sub(bytes))
+        };
+        self.evict_down_to = self.devices.keys().map(target).collect();
     }
 
     /// Its unevictable memory on the device, by its own reports: what is immovable, and everything if the tenant is

@@ -5,39 +5,57 @@
 //! that tenants that neither hold nor wait cost nothing.
 use crate::model::Model;
 use crate::model::device::Device;
+use crate::model::devices::DeviceTable;
 use crate::model::ids::TenantId;
 use crate::model::index::TenantFacts;
-use crate::model::lease::Lease;
+use crate::model::lease::{Lease, Phase};
 use crate::model::request::Request;
 use crate::model::settings::Settings;
 use crate::model::tenant::{Stage, Tenant};
-use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 
 impl Model {
     /// Changes a tenant, and all that follows from it. None: there is no such tenant.
     pub fn update<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant) -> R) -> Option<R> {
-        let tenant = self.tenants.get_mut(&id)?;
-        let was = tenant.queue_entry();
-        let result = change(tenant);
-        let is = tenant.queue_entry();
-        if was != is {
-            self.move_in_queues(id, was, is);
-        }
-        self.reindex(id);
-        Some(result)
+        self.try_update(id, |tenant| Some(change(tenant)))
     }
 
     /// The same of its lease, if it has one.
     pub fn update_lease<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Lease) -> R) -> Option<R> {
-        self.lease(id)?;
-        self.update(id, |tenant| tenant.lease_mut().map(change)).flatten()
+        self.try_update(id, |tenant| tenant.lease_mut().map(change))
     }
 
     /// The same of its request, if it waits.
     pub fn update_request<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Request) -> R) -> Option<R> {
-        self.request(id)?;
-        self.update(id, |tenant| tenant.request_mut().map(change)).flatten()
+        self.try_update(id, |tenant| tenant.request_mut().map(change))
+    }
+
+    /// `change` returns none if it has changed nothing.
+    fn try_update<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant) -> Option<R>) -> Option<R> {
+        let tenant = self.tenants.get_mut(&id)?;
+        let result = change(tenant)?;
+        if tenant.is_queued_as_wanted() {
+            Self::reindex(tenant, id, self.settings.silence, (&mut self.devices, &mut self.dirty));
+        } else {
+            self.move_in_queues(id);
+            self.reindex_tenant(id);
+        }
+        Some(result)
+    }
+
+    /// What the tenant's lease is spent on from now on; the phase that has ended, and the lease's number. No index has
+    /// it, and nothing is decided by it.
+    pub fn set_phase(&mut self, id: TenantId, phase: Phase) -> Option<(Phase, LeaseId)> {
+        let lease = self.tenants.get_mut(&id)?.lease_mut()?;
+        Some((std::mem::replace(&mut lease.phase, phase), lease.id))
+    }
+
+    /// Since when nobody is in the way of the tenant that waits. No index has it.
+    pub fn set_unblocked(&mut self, id: TenantId, since: Option<Nanos>) {
+        if let Some(request) = self.tenants.get_mut(&id).and_then(Tenant::request_mut) {
+            request.unblocked_since = since;
+        }
     }
 
     /// Changes what a device has beside its index, and marks it as dirty.
@@ -47,9 +65,11 @@ impl Model {
         Some(change(device))
     }
 
-    /// Changes the rules, which may matter to every device.
+    /// Changes the rules, which matter to every tenant and every device.
     pub fn update_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
+        let ids: Vec<TenantId> = self.tenants.iter().map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.reindex_tenant(id));
         self.dirty.extend(self.devices.keys());
     }
 
@@ -107,19 +127,28 @@ impl Model {
         self.timers.extend(due.map(|due| (due, id)));
     }
 
+    fn reindex_tenant(&mut self, id: TenantId) {
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            Self::reindex(tenant, id, self.settings.silence, (&mut self.devices, &mut self.dirty));
+        }
+    }
+
     /// Brings the indexes of the tenant's devices up to date and marks these as dirty.
-    fn reindex(&mut self, id: TenantId) {
-        let silence = self.settings.silence;
-        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+    fn reindex(
+        tenant: &mut Tenant,
+        id: TenantId,
+        silence: Nanos,
+        (devices, dirty): (&mut DeviceTable, &mut BTreeSet<DeviceId>),
+    ) {
         for &name in tenant.devices.keys() {
-            let Some(device) = self.devices.get_mut(&name) else { continue };
+            let Some(device) = devices.get_mut(&name) else { continue };
             let is = TenantFacts::of(tenant, id, name, silence);
             let known = tenant.facts.entry(name).or_default();
             if **known != is {
                 device.index.apply(id, **known, is);
                 **known = is;
             }
-            self.dirty.insert(name);
+            dirty.insert(name);
         }
     }
 }

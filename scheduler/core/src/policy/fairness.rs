@@ -6,8 +6,36 @@ use crate::model::decay::HeldTime;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::request::{Request, Throttle, Wait};
+use crate::policy::liveness::{MIN_FETCH_RATE, transfer_time};
 use crate::policy::{admission, bandwidth};
 use nvshare_protocol::{DeviceId, Nanos};
+
+/// An answer may be this late, beyond the time that its memory takes, without a debt.
+const FREE_LATENESS: Nanos = Nanos::from_millis(500);
+
+/// A lease ends within its bounds, and tenants of other owners may have lost time by it: the whole turn if it never began
+/// and was given back, otherwise the time after the revocation beyond what moving its memory takes. How much, and whether
+/// the tenant gave no sign of life.
+pub(crate) fn lateness(
+    model: &Model,
+    id: TenantId,
+    lease: &Lease,
+    given_back: bool,
+) -> Option<(Nanos, bool)> {
+    if lease.is_unresponsive() || !others_wait_for(model, id, lease) {
+        return None;
+    }
+    let (since, moves, silent) = match (lease.ready_at, lease.revocation()) {
+        // It was a trial.
+        (None, _) if lease.is_trial || !given_back => return None,
+        (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
+        (Some(_), Some(revocation)) => (revocation.first_at, revocation.resident_at_start, false),
+        (Some(_), None) => return None,
+    };
+    let since = since.max(lease.contended_since);
+    let due = since.saturating_add(transfer_time(moves, MIN_FETCH_RATE)).saturating_add(FREE_LATENESS);
+    Some((model.now.saturating_sub(due), silent))
+}
 
 /// Whether a tenant of another owner waits for one of the lease's devices, and the holder was told so.
 pub(crate) fn others_wait_for(model: &Model, id: TenantId, lease: &Lease) -> bool {

@@ -38,8 +38,8 @@ pub(crate) fn is_interactive(model: &Model, id: TenantId) -> bool {
 /// memory took, or a hand-over costs. If it resumes a preempted turn, the time since its revocation counts. So the
 /// holder gets at least two fifths of the time. Where idle holders are kept against thrashing, it is kept for as long
 /// as those.
-pub(crate) fn preemptible_at(model: &Model, lease: &Lease) -> Nanos {
-    let Some(ready) = lease.ready_at else { return Nanos::MAX };
+pub(crate) fn preemptible_at(model: &Model, lease: &Lease, ready_at: Option<Nanos>) -> Nanos {
+    let Some(ready) = ready_at else { return Nanos::MAX };
     let away = ready.saturating_sub(lease.continues.map_or(lease.granted_at, |turn| turn.revoked_at));
     let cost = lease.devices.iter().map(|device| model.devices[device].cost()).max().unwrap_or_default();
     ready
