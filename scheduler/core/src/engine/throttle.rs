@@ -50,6 +50,7 @@ fn regroup(model: &mut Model, group: u64) {
     let members: Vec<TenantId> = model.groups.get(&group).into_iter().flatten().map(|(_, id)| *id).collect();
     for id in members {
         unthrottle(model, id);
+        // When a holder has used up its quota has changed: its devices have to be looked at.
         model.update(id, |_| ());
     }
 }
