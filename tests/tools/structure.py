@@ -112,7 +112,7 @@ def check(root):
             complaints.append(f"{root}: a circle of imports over {len(circle)} files: {names}")
     where = {}
     for module, text in texts.items():
-        for name in re.findall(r"^impl(?:<[^>]*>)? (?:[\w:]+(?:<[^>]*>)? for )?(\w+)", text, re.M):
+        for name in re.findall(r"^impl(?:<[^>]*>)? (?:[\w:]+(?:<[^>]*>)? for )?(\w+)", text, re.MULTILINE):
             where.setdefault(name, set()).add(str(known[module]))
     for name, files in sorted(where.items()):
         if len(files) > MAX_IMPLS:
