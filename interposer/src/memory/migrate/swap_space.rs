@@ -322,9 +322,12 @@ impl FileMapping {
     /// The kernel's.
     pub fn new(file: RawFd, offset: u64, bytes: u64) -> io::Result<Self> {
         let at = syscall::map(file, offset, bytes)?;
-        // A forked child has no use for it, and would hold its pages.
-        // SAFETY: the mapping just made.
-        unsafe { libc::madvise(at as *mut c_void, bytes as usize, libc::MADV_DONTFORK) };
+        // A forked child has no use for it, and would hold its pages. A core dump would be as large as what the program
+        // has on the GPU, and contain it.
+        for advice in [libc::MADV_DONTFORK, libc::MADV_DONTDUMP] {
+            // SAFETY: the mapping just made.
+            unsafe { libc::madvise(at as *mut c_void, bytes as usize, advice) };
+        }
         Ok(Self { at, bytes })
     }
 
@@ -370,6 +373,20 @@ mod tests {
         assert!(space.try_allocate_slot(GRANULE).is_some());
         space.on_grant(GRANULE - 1, mapped(&file, 4 * GRANULE, GRANULE - 1)).unwrap();
         assert_eq!((space.offered(), space.capacity()), (Some(false), 4 * GRANULE));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "memfd_create(2)")]
+    fn a_mapping_is_in_no_core_dump_and_in_no_forked_child() {
+        // SAFETY: a NUL-terminated name; the new descriptor belongs to nobody else.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"swap".as_ptr(), libc::MFD_CLOEXEC)) };
+        let mapping = FileMapping::new(file.as_raw_fd(), 0, GRANULE).unwrap();
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let ours = smaps.split_once(&format!("{:x}-", mapping.at)).unwrap().1;
+        let flags = ours.lines().find(|line| line.starts_with("VmFlags:")).unwrap();
+        for flag in [" dd", " dc"] {
+            assert!(flags.contains(flag), "{flag} in {flags}");
+        }
     }
 
     const MIB: u64 = 1 << 20;
