@@ -51,9 +51,17 @@ pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut
         "sub rsp, 8",
         "test rsi, rsi",
         "je 2f",
-        "cmp word ptr [rsi], 0x7563", // "cu"
-        "je 3f",
-        "cmp word ptr [rsi], 0x6c64", // "dl"
+        // A byte at a time: the string may end where its page does.
+        "movzx eax, byte ptr [rsi]",
+        "cmp al, 0x63", // "cu"
+        "je 4f",
+        "cmp al, 0x64", // "dl"
+        "jne 2f",
+        "cmp byte ptr [rsi + 1], 0x6c",
+        "jne 2f",
+        "jmp 3f",
+        "4:",
+        "cmp byte ptr [rsi + 1], 0x75",
         "jne 2f",
         "3:",
         "call {ours}",
@@ -107,4 +115,32 @@ pub unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut
         ours = sym ours,
         glibc = sym glibc_dlsym,
     )
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    /// The program's string may be the last of a mapping.
+    #[test]
+    fn a_short_name_at_the_end_of_a_page_is_looked_up() {
+        const PAGE: usize = 4096;
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping of two pages, of which the second can no longer be read.
+        let page = unsafe {
+            let page = libc::mmap(null_mut(), 2 * PAGE, access, kind, -1, 0);
+            assert_ne!(page, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(page.add(PAGE), PAGE, libc::PROT_NONE), 0);
+            page.cast::<c_char>()
+        };
+        for name in [c"", c"c", c"d", c"cu", c"dl", c"dlmopen", c"cuInit"] {
+            let bytes = name.to_bytes_with_nul();
+            // SAFETY: the last bytes of the page, then a NUL-terminated string that lies in it.
+            unsafe {
+                let at = page.add(PAGE - bytes.len());
+                core::ptr::copy_nonoverlapping(name.as_ptr(), at, bytes.len());
+                let _ = dlsym(libc::RTLD_DEFAULT, at);
+            }
+        }
+    }
 }
