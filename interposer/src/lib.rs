@@ -20,8 +20,8 @@
 //!  the driver         called at most once, by dispatch
 //! ```
 //!
-//! A process that never initialises CUDA pays for the loading of this library and nothing else: there is
-//! no constructor, no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
+//! A process that never initialises CUDA pays for the loading of this library, for one `fstat` (`sys::stderr`), and for
+//! nothing else: there is no thread and no allocation before `cuInit` has succeeded, unless it calls `dlmopen`.
 mod admission;
 mod agent;
 mod bypass;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // it registers the fork handler
 use crate::process::{self, Process};
 use crate::settings::Settings;
-use crate::sys::guarded_fd;
+use crate::sys::{guarded_fd, log};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub fn start() {
             // SAFETY: the handler only stores to atomics and closes descriptors.
             unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         });
+        // The standard library would write to descriptor 2, whatever that is, and wait for its reader.
+        std::panic::set_hook(Box::new(|fault| log::error!("{}", fault.to_string().replace('\n', " "))));
         process.bypass.check();
         crate::agent::spawn(process);
     }

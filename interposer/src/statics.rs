@@ -16,6 +16,9 @@
 //! | `DEEPBIND` | `bypass.rs` | whether a file was opened with `RTLD_DEEPBIND` | kept, as the file is | set by such a `dlopen` |
 //! | `WATCHED` | `symbols/namespaces.rs` | whether a thread looks for drivers elsewhere | kept, without the thread | set by the first `dlmopen` of another namespace |
 //! | `LEVEL` | `sys/log.rs` | what is said on stderr | kept, and set anew by `cuInit` | warnings |
+//! | `BEGAN` | `sys/stderr.rs` | which file descriptor 2 was when the program began | kept: the child has it too | set before the program begins |
+//! | `DROPPED` | `sys/stderr.rs` | lines that nobody could be given | kept, and told of by whoever says the next | none |
+//! | `REMEMBER` | `sys/stderr.rs` | the function that the dynamic linker calls, for `BEGAN` | kept | constant |
 //! | `INTERPOSED` | `driver/table.rs` | addresses of the driver's functions that we interpose | kept: the same file is loaded | filled by the first call or lookup of each |
 //! | `ADDRESS` | `driver/table.rs` | the address of each other function of the driver's | kept | filled by the first call of each |
 //! | `LIBCUDA` | `driver/table.rs` | the driver's handle | kept | opened by the first lookup, asked again while there is none |

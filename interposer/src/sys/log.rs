@@ -1,7 +1,8 @@
-//! What we say on the application's stderr: `nvshare[PID] level: text`, one write a line.
+//! What we say on the application's stderr: `nvshare[PID] level: text`, one write a line, so that those of several
+//! threads and processes do not mix.
 //!
 //! `error`: something of ours does not work as asked. `warn`: a person should look. Both stand by default.
-use std::io::Write;
+use super::stderr;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,9 +28,7 @@ pub fn enabled(level: Level) -> bool {
 pub fn write(level: Level, text: std::fmt::Arguments<'_>) {
     let name = ["", "error", "warn", "info", "debug"][level as usize];
     let line = format!("nvshare[{}] {name}: {text}\n", std::process::id());
-    // One unbuffered write, so that lines of several threads and processes do not mix; a closed or
-    // broken stderr is the application's business.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    stderr::write(line.as_bytes());
 }
 
 macro_rules! say {

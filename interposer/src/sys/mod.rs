@@ -9,6 +9,7 @@ pub mod lock;
 pub mod log;
 pub mod random;
 pub mod scm_rights;
+pub mod stderr;
 pub mod sync;
 pub mod syscall;
 pub mod thread;

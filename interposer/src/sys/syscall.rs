@@ -34,6 +34,63 @@ pub unsafe fn receive(fd: RawFd, message: &mut libc::msghdr) -> io::Result<usize
     checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd, &raw mut *message, libc::MSG_CMSG_CLOEXEC) })
 }
 
+/// Sends without waiting, and without a signal if nobody is there.
+pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let (none, flags) = (std::ptr::null::<c_void>(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+    // SAFETY: so many bytes, and no address.
+    checked(unsafe { libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), flags, none, 0) })
+}
+
+pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: so many bytes.
+    checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Writes without waiting, to what can do that: pipes since Linux 6.4, no terminals.
+pub fn write_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // Where the file stands, in both halves of an offset.
+    let (low, high) = (-1 as c_long, -1 as c_long);
+    // SAFETY: one part of so many bytes, which are only read.
+    checked(unsafe { libc::syscall(libc::SYS_pwritev2, fd, &raw const part, 1, low, high, libc::RWF_NOWAIT) })
+}
+
+/// Whether there is room, and somebody who reads.
+pub fn is_writable_now(fd: RawFd) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (mask, bytes) = (std::ptr::null::<c_void>(), 8);
+    // SAFETY: one of them, and no signal mask.
+    let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut poll, 1, &raw const at_once, mask, bytes) };
+    ready == 1 && poll.revents == libc::POLLOUT
+}
+
+/// Which file a descriptor is of.
+///
+/// # Errors
+/// The number is closed.
+pub fn status(fd: RawFd) -> io::Result<libc::stat> {
+    // SAFETY: all zeros is a valid value of this plain structure, and the call writes only to it.
+    unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        checked(libc::syscall(libc::SYS_fstat, fd, &raw mut status)).map(|_| status)
+    }
+}
+
+/// A question about a descriptor; none if the number is closed.
+pub fn fcntl(fd: RawFd, question: libc::c_int) -> Option<libc::c_int> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_fcntl, fd, question, 0) })
+        .ok()
+        .map(|answer| answer as libc::c_int)
+}
+
+pub fn is_terminal(fd: RawFd) -> bool {
+    let mut size = std::mem::MaybeUninit::<libc::winsize>::uninit();
+    // SAFETY: room for the answer.
+    unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGWINSZ, size.as_mut_ptr()) == 0 }
+}
+
 /// A descriptor that nothing can be written to or read from.
 pub fn nothing() -> io::Result<RawFd> {
     // SAFETY: no pointers.
