@@ -189,3 +189,18 @@ fn a_program_that_ends_is_gone_at_once_though_its_child_lives() -> Result<()> {
     }
     Ok(())
 }
+
+/// Nothing of ours is there for a moment either, while drivers in other namespaces are looked for.
+#[test]
+fn a_program_that_opens_a_namespace_has_its_numbers_for_itself() -> Result<()> {
+    let world = World::new(CARD)?;
+    let text = "import time\n\
+                find = ctypes.CDLL(None).dlmopen if hasattr(ctypes.CDLL(None), 'dlmopen') else ctypes.CDLL('libdl.so.2').dlmopen\n\
+                find.restype, find.argtypes = ctypes.c_void_p, [ctypes.c_long, ctypes.c_char_p, ctypes.c_int]\n\
+                assert find(-1, b'libm.so.6', os.RTLD_NOW)\n\
+                free, foreign, end = os.dup(0), 0, time.monotonic() + 2\nos.close(free)\n\
+                while time.monotonic() < end:\n  try: os.fstat(free); foreign += 1\n  except OSError: pass\n\
+                say(foreign=foreign)";
+    assert_eq!(python(&world, text, &[])?.finish()?["foreign"], 0);
+    Ok(())
+}

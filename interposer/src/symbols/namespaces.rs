@@ -3,12 +3,11 @@
 //! Such a program may never call us again. So a thread looks for the driver among the files that are mapped. The first
 //! `dlmopen` starts it, which hardly any program calls. It looks ever more rarely, and ends when it has found one.
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
-use crate::sys::log;
-use crate::sys::thread;
+use crate::sys::{fd_table, log, thread};
 use crate::{process, start};
 use core::ffi::{c_int, c_void};
 use std::collections::BTreeSet;
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 
 /// The pause between the first two looks, and the longest pause. What matters is work that lasts for seconds.
@@ -28,7 +27,17 @@ pub fn watch() {
 
 fn look() {
     let mut pause = SOON;
-    while !is_there() {
+    loop {
+        match look_once() {
+            Some(true) => break,
+            Some(false) => {}
+            None => {
+                log::debug!(
+                    "no table of descriptors of one's own: a driver in another namespace is not noticed"
+                );
+                return;
+            }
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(SELDOM);
     }
@@ -37,6 +46,18 @@ fn look() {
     if let Some(process) = process::current() {
         process.bypass.in_another_namespace();
     }
+}
+
+/// A thread of its own looks, in a table of its own: what it reads has a descriptor, which would have a number that the
+/// program counts on, or closes. This thread stays in the program's table, because it may start the agent, which calls the
+/// driver. None if no such table is allowed.
+fn look_once() -> Option<bool> {
+    let (say, said) = mpsc::channel();
+    let looks = move || {
+        let _ = say.send(fd_table::unshare().then(is_there));
+    };
+    thread::spawn("nvshare-look", looks).ok()?;
+    said.recv().ok()?
 }
 
 /// Whether a driver is mapped that is not loaded in this namespace.

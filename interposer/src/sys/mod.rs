@@ -4,6 +4,7 @@ pub mod clock;
 pub mod detached;
 #[cfg(debug_assertions)]
 pub mod fault;
+pub mod fd_table;
 pub mod guarded_fd;
 pub mod lock;
 pub mod log;

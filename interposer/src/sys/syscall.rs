@@ -1,5 +1,5 @@
 //! System calls on descriptors without the C library's functions, for which a thread sanitizer stands in: it knows one table
-//! of descriptors in a process, and would take ours (see `transport::fd_table`) for the program's of the same numbers.
+//! of descriptors in a process, and would take ours (see `fd_table`) for the program's of the same numbers.
 #![allow(unsafe_code)] // system calls
 use core::ffi::{c_long, c_void};
 use std::io;

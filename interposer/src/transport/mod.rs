@@ -1,12 +1,12 @@
 //! The connection to the scheduler, kept by threads that do nothing else: their descriptors are in a table of their own
-//! ([`fd_table`]), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
+//! (`sys::fd_table`), so that the program's has nothing of ours, whatever it closes, replaces or hands to its children.
 //!
 //! One thread writes, and makes the connections; one reads. They never call the driver, whose
 //! descriptors are numbers of the program's table. The agent speaks with them through memory.
-mod fd_table;
 mod reader;
 
 use crate::memory::SwapSpace;
+use crate::sys::fd_table;
 use crate::sys::guarded_fd::{GuardedFd, Role};
 use crate::sys::lock::{Mutex, rank};
 use crate::sys::thread;

@@ -1,6 +1,6 @@
 //! A table of descriptors that is not the program's.
 #![allow(unsafe_code)] // system calls on descriptors
-use crate::sys::syscall;
+use super::syscall;
 use std::ffi::{c_int, c_uint};
 
 /// In `linux/close_range.h`.
