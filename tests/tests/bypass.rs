@@ -215,3 +215,23 @@ fn a_driver_in_a_namespace_of_its_own_is_told_of() -> Result<()> {
     }
     Ok(())
 }
+
+/// A library of the program's own has functions of the driver's names, as those that tests and frameworks use.
+const MOCK: &str = "int cuInit(unsigned flags) { return flags ? 7 : 0; } int cuDeviceGetCount(int *n) { *n = 42; return 0; }";
+const USES_MOCK: &str = r#"
+import ctypes, sys
+mock, count = ctypes.CDLL(sys.argv[1]), ctypes.c_int()
+print('{"codes":[%d,%d],"count":%d}' % (mock.cuInit(1), mock.cuDeviceGetCount(ctypes.byref(count)), count.value))
+"#;
+
+#[test]
+fn a_library_with_the_drivers_names_answers_for_itself() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let mock = compile(&world, "libmock.so", MOCK, &["-shared", "-fPIC"])?;
+    let mut command = world.command("python3")?;
+    command.args(["-c", USES_MOCK]).arg(mock);
+    let said = Tenant::spawn(command)?.finish()?;
+    assert_eq!(said.to_string(), r#"{"codes":[7,0],"count":42}"#);
+    assert_eq!(world.tenants_log(), "", "CUDA is not initialised");
+    Ok(())
+}

@@ -29,14 +29,16 @@ extern "C" fn ours(handle: *mut c_void, name: *const c_char) -> *mut c_void {
         }
         CStr::from_ptr(name)
     };
-    let export = match Entry::named(name) {
-        Some(entry) => exports::address(entry),
+    let (export, replaces): (_, fn(*mut c_void) -> bool) = match Entry::named(name) {
+        Some(entry) => (exports::address(entry), namespaces::is_drivers),
         // Programs look it up by name, because linking it needs glibc 2.34 or libdl.
-        None if is_dlmopen => super::dlopen::dlmopen as *mut c_void,
+        None if is_dlmopen => {
+            (super::dlopen::dlmopen as *mut c_void, |theirs| !namespaces::is_foreign(theirs))
+        }
         None => return null_mut(),
     };
     let theirs = real_dlsym(handle, name);
-    if theirs.is_null() || namespaces::is_foreign(theirs) { null_mut() } else { export }
+    if !theirs.is_null() && replaces(theirs) { export } else { null_mut() }
 }
 
 /// # Safety

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
 use crate::sys::{fd_table, log, thread};
 use crate::{process, start};
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use std::collections::BTreeSet;
 use std::sync::{Once, mpsc};
 use std::time::Duration;
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The pause between the first two looks, and the longest pause. What matters is work that lasts for seconds.
 const SOON: Duration = Duration::from_millis(50);
 const SELDOM: Duration = Duration::from_secs(10);
+
+/// How the name of the driver's file begins.
+const DRIVER: &str = "libcuda.so";
 
 static WATCHED: Once = Once::new();
 
@@ -69,14 +72,25 @@ fn is_there() -> bool {
 
 /// Whether an address lies in a file of another namespace, whose functions we must not replace.
 pub fn is_foreign(address: *mut c_void) -> bool {
-    if !WATCHED.is_completed() {
-        return false;
-    }
-    // SAFETY: all zeros is a valid Dl_info.
+    WATCHED.is_completed()
+        && file_of(address).is_some_and(|file| !here().contains(&(file.dli_fbase as usize)))
+}
+
+/// Whether an address lies in the driver of this namespace. Other libraries may have functions of the driver's names: for
+/// tests, or to load the driver late.
+pub fn is_drivers(address: *mut c_void) -> bool {
+    let name = file_of(address).map(|file| file.dli_fname).filter(|name| !name.is_null());
+    // SAFETY: the linker's own NUL-terminated name of a loaded file.
+    let name = name.map(|name| unsafe { CStr::from_ptr(name) }.to_bytes());
+    let last = name.and_then(|path| path.rsplit(|byte| *byte == b'/').next());
+    last.is_some_and(|last| last.starts_with(DRIVER.as_bytes())) && !is_foreign(address)
+}
+
+fn file_of(address: *mut c_void) -> Option<libc::Dl_info> {
+    // SAFETY: all zeros is a valid Dl_info; any address may be asked for.
     let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
     // SAFETY: any address may be asked for; the result is a local.
-    let found = unsafe { libc::dladdr(address, &mut info) } != 0;
-    found && !here().contains(&(info.dli_fbase as usize))
+    (unsafe { libc::dladdr(address, &mut info) } != 0).then_some(info)
 }
 
 /// The addresses at which drivers are mapped.
@@ -86,7 +100,7 @@ fn drivers(maps: &str) -> impl Iterator<Item = usize> {
         let (range, offset) = (words.next()?, words.nth(1)?);
         // A path may have spaces in it.
         let name = line.rsplit('/').next()?;
-        let is_driver = name.starts_with("libcuda.so") && offset.bytes().all(|digit| digit == b'0');
+        let is_driver = name.starts_with(DRIVER) && offset.bytes().all(|digit| digit == b'0');
         let start = range.split('-').next().filter(|_| is_driver)?;
         usize::from_str_radix(start, 16).ok()
     })
