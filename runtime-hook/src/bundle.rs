@@ -21,6 +21,7 @@ pub struct JsonFile {
     metadata: fs::Metadata,
     pub value: Value,
     text: Vec<u8>,
+    is_reset: bool,
 }
 
 impl JsonFile {
@@ -36,7 +37,7 @@ impl JsonFile {
         file.take(LIMIT).read_to_end(&mut text).with_context(named)?;
         let value =
             serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", real.display()))?;
-        Ok(JsonFile { path: real, metadata, value, text })
+        Ok(JsonFile { path: real, metadata, value, text, is_reset: false })
     }
 
     /// Replaces the file by `value`, with the same owner and mode.
@@ -44,13 +45,44 @@ impl JsonFile {
     /// # Errors
     /// It cannot be written, or a key of it would be lost.
     pub fn replace(&self) -> Result<()> {
+        self.replace_by(&self.value)
+    }
+
+    /// Replaces the file by another value.
+    ///
+    /// # Errors
+    /// As [`JsonFile::replace`].
+    pub fn replace_by(&self, value: &Value) -> Result<()> {
         if let Some(reason) = json::duplicate_key(&self.text) {
             bail!("{}: {reason}", self.path.display());
         }
-        let text = serde_json::to_vec(&self.value)?;
+        let text = serde_json::to_vec(value)?;
         let mode = self.metadata.permissions().mode() & 0o7777;
         let owner = (self.metadata.uid(), self.metadata.gid());
         write_atomically(&self.path, &text, mode, Some(owner))
+    }
+
+    /// What [`JsonFile::replace`] would write.
+    pub fn rendered(&self) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(&self.value)?)
+    }
+
+    /// Takes the value of an earlier version of this file, which lies beside it.
+    pub fn reset(&mut self, earlier: JsonFile) {
+        (self.value, self.is_reset) = (earlier.value, true);
+    }
+
+    pub fn is_reset(&self) -> bool {
+        self.is_reset
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text that was read.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     pub fn directory(&self) -> &Path {

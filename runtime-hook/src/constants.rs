@@ -24,8 +24,10 @@ pub const PLATFORMS: [&str; 3] = ["x86_64", "haswell", "xeon_phi"];
 pub const PLATFORMS_32: [&str; 2] = ["i686", "i586"];
 /// Where writable copies of `/etc/ld.so.preload` lie, in one directory for each container, if its bundle lies in memory.
 pub const WRITABLE_PRELOADS: &str = "/var/lib/nvshare/preload";
-/// Marks a bundle whose image has no `/etc/ld.so.preload`: the one in the rootfs was made for our mount.
-pub const CREATED_MARKER_NAME: &str = "nvshare-ld.so.preload.made";
+/// What the last start of a bundle found and wrote, in the bundle.
+pub const START_RECORD_NAME: &str = "nvshare-start.json";
+/// The config.json of a bundle as its user wrote it.
+pub const ORIGINAL_DOCUMENT_NAME: &str = "nvshare-original-config.json";
 /// The dynamic loader's list of libraries for every program.
 pub const ETC_PRELOAD: &str = "/etc/ld.so.preload";
 

@@ -12,7 +12,8 @@
 //! * [`plan`] turns the decision into a plan, [`place`] chooses where our files go in the container, [`scratch`] where
 //!   they lie on the host, and [`edit`] carries the plan out on the JSON document;
 //! * [`low_level_runtime`] finds and executes the runtime below;
-//! * [`cleanup`] removes our files from a container that has ended;
+//! * [`start_record`] keeps what a start found until the container is deleted; [`cleanup`] then removes our files and
+//!   restores the bundle;
 //! * [`settings`] is the table of settings, [`constants`] the table of names;
 //! * `json` and `fsize_limit` prevent that a document loses a key, or that a process is killed, when a file is written;
 //! * [`logging`] reports failures, and [`panic_guard`] turns our panics into errors.
@@ -45,5 +46,6 @@ pub mod selection;
 pub mod settings;
 pub mod shim;
 pub mod spec;
+pub mod start_record;
 mod stub_library;
 pub mod unmanageable;

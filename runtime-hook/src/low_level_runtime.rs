@@ -5,8 +5,11 @@ mod chain;
 use crate::constants;
 use crate::settings::RuntimeSettings;
 use anyhow::{Result, bail};
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::wait::{WaitStatus, waitpid};
 use std::ffi::{CString, OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -100,8 +103,34 @@ impl LowLevelRuntime {
         }
     }
 
-    /// `Command` would reset what the engine ignores and blocks among signals.
+    /// Runs the low-level runtime as a child, with our descriptors, signals and arguments, to its end. None: its end cannot
+    /// be known, because the engine ignores SIGCHLD.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn run(&self, words: &[OsString]) -> io::Result<Option<u8>> {
+        chain::hand_to_script(&self.path, &self.chain);
+        let (path, words, variables) = self.image(words)?;
+        let (actions, attributes) = (PosixSpawnFileActions::init()?, PosixSpawnAttr::init()?);
+        let child = posix_spawn(path.as_c_str(), &actions, &attributes, &words, &variables)?;
+        loop {
+            match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, code)) => return Ok(Some(code as u8)),
+                // As a shell would tell it.
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Some(128 + signal as u8)),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
     fn execve(&self, words: &[OsString]) -> io::Result<std::convert::Infallible> {
+        let (path, words, variables) = self.image(words)?;
+        nix::unistd::execve(&path, &words, &variables).map_err(io::Error::from)
+    }
+
+    /// The program, its words and its environment. (`Command` would reset what the engine ignores and blocks among signals.)
+    fn image(&self, words: &[OsString]) -> io::Result<(CString, Vec<CString>, Vec<CString>)> {
         let of = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
         let path = of(self.path.as_os_str().as_bytes())?;
         let words: io::Result<Vec<_>> =
@@ -111,15 +140,19 @@ impl LowLevelRuntime {
         let mut variables =
             others.map(|(name, value)| entry(&name, &value)).collect::<io::Result<Vec<_>>>()?;
         variables.push(entry(OsStr::new(constants::GUARD_VARIABLE), &chain::encode(&self.chain))?);
-        nix::unistd::execve(&path, &words?, &variables).map_err(io::Error::from)
+        Ok((path, words?, variables))
     }
 
     /// What the runtime below says about a container, quietly.
     pub fn state(&self, scope: &[OsString], container: &OsStr) -> Option<serde_json::Value> {
         let mut command = self.command();
         command.args(scope).arg("state").arg(container).stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().ok()?;
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
+        let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+        let mut said = Vec::new();
+        let read = child.stdout.take()?.read_to_end(&mut said);
+        // Where the engine ignores SIGCHLD, its end cannot be known.
+        let failed = child.wait().is_ok_and(|status| !status.success());
+        if failed || read.is_err() { None } else { serde_json::from_slice(&said).ok() }
     }
 }
 

@@ -23,8 +23,9 @@ pub enum Outcome {
     NotSelected(&'static str),
     /// It cannot load the library, and why; the document is unchanged.
     Unmanaged(Unmanageable),
-    /// The document has been edited. `degraded`: what it has to do without, for the log once the edit is in use.
-    Managed { plan: Plan, degraded: Option<String> },
+    /// The document has been edited. `preload`: the text of the image's `/etc/ld.so.preload`, if it has one. `degraded`:
+    /// what the container has to do without, for the log once the edit is in use.
+    Managed { plan: Plan, preload: Option<String>, degraded: Option<String> },
 }
 
 /// What became of a container, and which of its annotations were ignored, for the log.
@@ -99,7 +100,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeS
         write_atomically(&path, policy.as_bytes(), 0o644, None)?;
         plan.policy_file = Some(utf8(&path)?);
     }
-    let mut degraded = None;
+    let (mut preload, mut degraded) = (None, None);
     if let Some(file) = methods.file {
         // Only below a tmpfs of the container: elsewhere five mount points would stay in the rootfs.
         if has_32_bits(&view)? && plan.place == constants::PLACE {
@@ -116,7 +117,9 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeS
             _ => None,
         };
         plan.preload_writable = copy.is_some();
-        match write_preload_file(&merged, &file, copy, scratch, settings).and_then(|path| utf8(&path)) {
+        let written = write_preload_file(&merged, &file, copy, scratch, settings);
+        preload = Some(file.text).filter(|_| !file.made);
+        match written.and_then(|path| utf8(&path)) {
             Ok(path) => plan.preload_file = Some(path),
             Err(error) if !methods.env => return Err(error),
             // LD_PRELOAD alone reaches all but setuid programs, podman's `exec` and an emptied environment.
@@ -127,7 +130,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeS
         }
     }
     edit::inject(spec, &plan, settings).context("config.json")?;
-    Ok(Outcome::Managed { plan, degraded })
+    Ok(Outcome::Managed { plan, preload, degraded })
 }
 
 /// What a start would do.
@@ -239,10 +242,12 @@ mod tests {
     fn the_file_alone_where_it_can_be_had_and_a_copy_that_may_be_written() {
         let ground = Ground::new();
         fs::write(ground.dir.path().join("rootfs/etc/ld.so.preload"), "/image.so\n").unwrap();
-        let Outcome::Managed { plan, .. } = ground.inject(&mut ground.spec()).unwrap() else { panic!() };
+        let Outcome::Managed { plan, preload, .. } = ground.inject(&mut ground.spec()).unwrap() else {
+            panic!()
+        };
         assert_eq!(plan.mark(), "file /dev/nvshare");
         assert!(plan.preload_writable);
-        assert!(!ground.dir.path().join(constants::CREATED_MARKER_NAME).exists(), "the image has one");
+        assert_eq!(preload.as_deref(), Some("/image.so\n"));
         let merged = fs::read_to_string(plan.preload_file.unwrap()).unwrap();
         assert_eq!(merged, "/dev/nvshare/libnvshare.so\n/image.so\n");
     }

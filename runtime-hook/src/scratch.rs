@@ -5,6 +5,8 @@ use crate::constants;
 use crate::preload::EtcPreload;
 use crate::settings::RuntimeSettings;
 use anyhow::{Context, Result};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +40,6 @@ pub fn write_preload_file(
     let write = |owner| write_atomically(&path, text.as_bytes(), 0o644, owner);
     // Without the right to change owners, we are the container's root ourselves, or it has no other root.
     write(owner).or_else(|error| if owner.is_some() { write(None) } else { Err(error) })?;
-    let mark = path.with_file_name(constants::CREATED_MARKER_NAME);
-    match scratch {
-        Scratch::Bundle(_) if file.made => write_atomically(&mark, b"", 0o600, None)?,
-        // Of an earlier start of the same bundle, if it is there.
-        _ => drop(std::fs::remove_file(mark)),
-    }
     Ok(path)
 }
 
@@ -61,9 +57,37 @@ pub fn writable_copy_path(bundle: &Path, copies: &Path) -> Option<PathBuf> {
     let mut hasher = DefaultHasher::new();
     bundle.hash(&mut hasher);
     let id = bundle.file_name()?.to_str()?;
+    sweep(copies);
     let own = copies.join(format!("{:.64}-{:016x}", id, hasher.finish()));
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own);
-    made.ok().filter(|()| !in_memory(&own)).map(|()| own.join(constants::MERGED_PRELOAD_NAME))
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&own).ok()?;
+    let path = own.join(constants::MERGED_PRELOAD_NAME);
+    let named = write_atomically(&own.join(BUNDLE_NAME), bundle.as_os_str().as_bytes(), 0o600, None);
+    if in_memory(&own) || named.is_err() {
+        remove_copy(&path, copies);
+        return None;
+    }
+    Some(path)
+}
+
+/// The file beside a copy that says which bundle it is for.
+const BUNDLE_NAME: &str = "bundle";
+/// The most copies that a start looks at, and the most that it lists to choose from.
+const SWEPT: usize = 64;
+const LISTED: usize = 4096;
+
+/// Removes copies whose bundle has gone: a start that failed, or a container that nobody deleted through us, leaves one.
+fn sweep(copies: &Path) {
+    let listed = std::fs::read_dir(copies).into_iter().flatten().flatten().take(LISTED);
+    let all: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
+    // Each start begins at another one, so that none is passed over for ever.
+    let first = std::process::id() as usize % all.len().max(1);
+    for own in all.iter().cycle().skip(first).take(all.len().min(SWEPT)) {
+        let Ok(bundle) = std::fs::read(own.join(BUNDLE_NAME)) else { continue };
+        let gone = std::fs::symlink_metadata(OsStr::from_bytes(&bundle));
+        if !bundle.is_empty() && gone.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            remove_copy(&own.join(constants::MERGED_PRELOAD_NAME), copies);
+        }
+    }
 }
 
 /// Where a small file with this text goes on the host. In a shared directory its name is a hash of the text.
@@ -84,7 +108,7 @@ pub fn path_for(scratch: Scratch, name: &str, text: &str) -> Result<PathBuf> {
 /// Removes a copy that lies in a directory of its own in `copies`.
 pub fn remove_copy(copy: &Path, copies: &Path) {
     if let Some(own) = copy.parent().filter(|own| own.parent() == Some(copies)) {
-        for name in [constants::MERGED_PRELOAD_NAME, constants::CREATED_MARKER_NAME] {
+        for name in [constants::MERGED_PRELOAD_NAME, BUNDLE_NAME] {
             let _ = std::fs::remove_file(own.join(name));
         }
         let _ = std::fs::remove_dir(own);
@@ -110,6 +134,14 @@ mod tests {
         remove_copy(&own, &copies);
         assert!(!own.parent().unwrap().exists() && copies.exists());
         assert_eq!(writable_copy_path(&bundle, memory.path()), None, "no disk to be had");
+        let other = memory.path().join("c2");
+        std::fs::create_dir(&other).unwrap();
+        let gone = copy(&other);
+        std::fs::write(&gone, "text").unwrap();
+        std::fs::remove_dir(other).unwrap();
+        let there = copy(&bundle);
+        assert!(there.parent().unwrap().exists(), "its bundle is there");
+        assert!(!gone.parent().unwrap().exists(), "its bundle has gone");
         let beside = copy(disk.path());
         assert_eq!(beside, disk.path().join(constants::MERGED_PRELOAD_NAME));
         std::fs::write(&beside, "text").unwrap();

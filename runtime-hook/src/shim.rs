@@ -3,17 +3,18 @@
 use crate::argv::{self, Action, Call};
 use crate::bundle::JsonFile;
 use crate::low_level_runtime::{self, LowLevelRuntime};
-use crate::plan::{self, Outcome};
+use crate::plan::{self, Injection, Outcome};
 use crate::scratch::Scratch;
 use crate::settings::{self, OnError, RuntimeSettings};
-use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, selection, spec};
+use crate::start_record::{self, StartRecord};
+use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, scratch, selection, spec};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::ExitCode;
 
-/// The whole of `nvshare-runtime`. Returns only if the runtime below could not be started or must not be.
-pub fn main() -> ExitCode {
+/// The whole of `nvshare-runtime`. Returns what it is to end with: where the runtime below could not be started or must not
+/// be, and after a container of ours has been deleted.
+pub fn main() -> u8 {
     panic_guard::silence_panics();
     let mut words = std::env::args_os();
     let _ourselves = words.next();
@@ -21,8 +22,13 @@ pub fn main() -> ExitCode {
     let call = argv::parse(&words);
     let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
-    let become_runtime = || -> Result<()> {
+    let become_runtime = || -> Result<u8> {
         let low_level = low_level_runtime::find(&settings)?;
+        if let Action::Delete { container } = &call.action
+            && let Some(code) = delete(container, &call, &words, &settings, &low_level)
+        {
+            return Ok(code);
+        }
         if let Err(error) = prepare(&call, &settings, loaded.error, &low_level) {
             match settings.on_error {
                 OnError::Fail => return Err(error),
@@ -34,10 +40,10 @@ pub fn main() -> ExitCode {
         let error = low_level.exec(&words);
         bail!("cannot start {}: {error}", low_level.path().display())
     };
-    if let Err(error) = become_runtime() {
+    become_runtime().unwrap_or_else(|error| {
         logging::fatal(&call, &format!("{error:#}"));
-    }
-    ExitCode::FAILURE
+        1
+    })
 }
 
 /// What a warning about this call is headed with: the bundle, as far as the command line tells it.
@@ -58,14 +64,7 @@ fn prepare(
     settings_error: Option<String>,
     low_level: &LowLevelRuntime,
 ) -> Result<()> {
-    if call.action == Action::Other {
-        return Ok(());
-    }
-    if let Action::Delete { container } = &call.action {
-        // Whatever goes wrong, the container must be deleted.
-        if let Err(error) = panic_guard::catch("nvshare-runtime", || delete(container, call, low_level)) {
-            logging::warn(settings, &log_heading(call), &format!("{error:#}"));
-        }
+    if matches!(call.action, Action::Delete { .. } | Action::Other) {
         return Ok(());
     }
     if let Some(error) = settings_error {
@@ -89,15 +88,28 @@ fn start(
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
     let bundle = std::path::absolute(bundle)?;
-    let done = plan::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings)?;
+    if spec::is_injected(&file.value)
+        && let Err(error) = start_again(&mut file, &named, &bundle)
+    {
+        logging::warn(settings, &file.directory().display().to_string(), &format!("{error:#}"));
+    }
+    let done = plan::inject(&mut file.value, &bundle, Scratch::Bundle(&bundle), settings);
+    if file.is_reset() && !matches!(&done, Ok(Injection { outcome: Outcome::Managed { .. }, .. })) {
+        start_record::restore(&file).context("cannot restore config.json")?;
+    }
+    let done = done?;
     let name = file.directory().display().to_string();
     done.ignored.iter().for_each(|ignored| logging::warn(settings, &name, ignored));
     match done.outcome {
         Outcome::NotSelected(reason) => logging::debug(call, &format!("{name} is left as it is: {reason}")),
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => bail!("{name}: {reason}"),
         Outcome::Unmanaged(reason) => logging::warn(settings, &name, &format!("not managed: {reason}")),
-        Outcome::Managed { degraded, plan } => {
-            file.replace()?;
+        Outcome::Managed { degraded, preload, plan } => {
+            let replaced = start_record::replace(&file, preload.as_deref());
+            if let (Err(_), Some(copy)) = (&replaced, &plan.preload_file) {
+                scratch::remove_copy(Path::new(copy), Path::new(constants::WRITABLE_PRELOADS));
+            }
+            replaced?;
             logging::debug(call, &format!("{name} is managed: {}", plan.mark()));
             if let Some(degraded) = degraded {
                 logging::warn(settings, &name, &degraded);
@@ -107,17 +119,46 @@ fn start(
     Ok(())
 }
 
-fn delete(container: &OsStr, call: &Call, low_level: &LowLevelRuntime) -> Result<()> {
-    let Some(state) = low_level.state(&call.scope, container) else {
-        return Ok(()); // The runtime below will say the same, better.
-    };
-    // In one that still runs, programs would lose the library with its mount point.
-    if spec::text(&state, "status") != "stopped"
-        || spec::annotation(&state, constants::INJECTED_ANNOTATION).is_none()
-    {
-        return Ok(());
+/// A bundle that was edited for an earlier container is edited anew, where that container has ended or our files have gone.
+fn start_again(file: &mut JsonFile, named: &Path, bundle: &Path) -> Result<()> {
+    let original = JsonFile::read(&file.directory().join(constants::ORIGINAL_DOCUMENT_NAME));
+    let record = StartRecord::of(file).filter(|record| record.is_last_to_write(file));
+    let gone = edit::sources(&file.value).any(|source| !Path::new(source).exists());
+    if let (Ok(original), Some(record)) = (original, record) {
+        let caught_up = if gone { Ok(true) } else { cleanup::catch_up(bundle, file, &record) };
+        if !matches!(caught_up, Ok(false)) {
+            file.reset(original);
+        }
+        return caught_up.map(drop);
     }
-    cleanup::clean_up(Path::new(spec::text(&state, "bundle")))
+    if gone {
+        file.replace_by(&edit::without(&file.value))?;
+        *file = JsonFile::read(named)?;
+    }
+    Ok(())
+}
+
+/// Deletes a container of ours, and cleans up. Returns what to end with; none: it is not ours, or is the runtime below's to
+/// judge. Whatever goes wrong, the container must be deleted.
+fn delete(
+    container: &OsStr,
+    call: &Call,
+    words: &[OsString],
+    settings: &RuntimeSettings,
+    low_level: &LowLevelRuntime,
+) -> Option<u8> {
+    let state = || low_level.state(&call.scope, container);
+    let before = state().filter(|state| spec::annotation(state, constants::INJECTED_ANNOTATION).is_some())?;
+    let ended = low_level.run(words).ok()?;
+    let code = ended.unwrap_or_else(|| u8::from(state().is_some()));
+    // One that was not deleted may run still.
+    if code == 0 {
+        let bundle = Path::new(spec::text(&before, "bundle"));
+        if let Err(error) = panic_guard::catch("nvshare-runtime", || cleanup::clean_up(bundle)) {
+            logging::warn(settings, &bundle.display().to_string(), &format!("{error:#}"));
+        }
+    }
+    Some(code)
 }
 
 fn exec(

@@ -103,6 +103,44 @@ for image in debian preloading; do
     check "$low_level: $image: ... with the mode that it has natively" test "$(stat -c %a "$directory/rootfs/etc/ld.so.preload")" = 644
 done
 
+# A breaker's: what the end of a container took from its user.
+mine='echo "# mine" >/etc/ld.so.preload; exec sleep 100'
+directory=$(bundle b debian ".process.args = [\"/bin/sh\", \"-c\", $(jq -n --arg text "$mine" '$text')]")
+cp "$directory/config.json" "$work/before.json"
+id=forced$$
+nvshare-runtime --root "$work/state" "${global[@]}" run --detach --bundle "$directory" $id </dev/null >"$work/said" 2>&1
+for _ in $(seq 100); do grep -qsx '# mine' "$directory/nvshare-ld.so.preload" && break; sleep 0.05; done
+check "$low_level: delete --force of one that runs" nvshare-runtime --root "$work/state" "${global[@]}" delete --force $id
+check "$low_level: ... keeps what it wrote" test "$(cat "$directory/rootfs/etc/ld.so.preload")" = '# mine'
+check "$low_level: ... and its config.json is byte for byte as it was" cmp "$work/before.json" "$directory/config.json"
+check "$low_level: ... and nothing of ours is in its bundle" test "$(ls "$directory")" = "config.json
+rootfs"
+directory=$(bundle b debian '.process.args = ["/bin/sh", "-c", "cp -a /etc /etc.new; echo \"# site\" >/etc.new/ld.so.preload; mv /etc /etc.old; mv /etc.new /etc"]')
+for program in cp mv; do with_libs "$directory/rootfs" "$(command -v $program)"; done
+life "$directory"
+check "$low_level: a program that puts a new /etc in place" test "$(cat "$directory/rootfs/etc/ld.so.preload")" = '# site'
+directory=$(bundle b debian '.process.args = ["/bin/sh", "-c", "/bin/show; : >/etc/ld.so.preload"]')
+for which in first second; do
+    life "$directory"
+    check "$low_level: a bundle that is started twice: the $which start is managed" grep -qx loaded=1 "$work/said"
+done
+mv /usr/lib/nvshare/libnvshare.so "$work/library-away"
+: >"$log"
+life "$directory"
+check "$low_level: ... and starts as if we were not there once the library has gone" grep -qx loaded=0 "$work/said"
+mv "$work/library-away" /usr/lib/nvshare/libnvshare.so
+rm -rf "$work/shared-rootfs"; cp -a "$work/images/debian" "$work/shared-rootfs"
+for which in a b; do
+    directory=$(bundle "shared-$which" debian '.process.args = ["/bin/show", "wait"]')
+    rm -rf "$directory/rootfs"; mkdir "$directory/rootfs"; mount --bind "$work/shared-rootfs" "$directory/rootfs"
+    nvshare-runtime --root "$work/state" "${global[@]}" run --detach --bundle "$directory" "shared-$which-$$" </dev/null >"$work/said" 2>&1
+done
+nvshare-runtime --root "$work/state" "${global[@]}" delete --force "shared-a-$$"
+shows "$low_level: two containers on one rootfs: the end of one takes nothing from the other" "$managed" \
+    nvshare-runtime --root "$work/state" "${global[@]}" exec "shared-b-$$" /bin/show
+nvshare-runtime --root "$work/state" "${global[@]}" delete --force "shared-b-$$"
+umount "$work/bundles/shared-a/rootfs" "$work/bundles/shared-b/rootfs"
+
 # Read-only for good: env alone, and no mount point can be made.
 directory=$(bundle b debian)
 mount --bind "$directory/rootfs" "$directory/rootfs" && mount -o remount,bind,ro "$directory/rootfs"
@@ -256,6 +294,7 @@ check "$low_level: full disk: config.json is whole, nothing else is left" \
     sh -c "cmp '$work/before.json' '$work/full/config.json' && test \"\$(ls -A '$work/full')\" = 'config.json
 filler'"
 umount "$work/full"
+check "$low_level: full disk: no copy is left elsewhere" test -z "$(ls /var/lib/nvshare/preload 2>/dev/null | grep ^full-)"
 
 # A config.json that cannot be read: we say so, or the runtime below does in its own words.
 unreadable() {

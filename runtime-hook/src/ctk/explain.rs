@@ -4,7 +4,7 @@ use crate::bundle::JsonFile;
 use crate::plan::{self, Preview};
 use crate::selection::{self, Verdict};
 use crate::settings::{self, OnError};
-use crate::{constants, image_annotations, spec};
+use crate::{constants, edit, image_annotations, spec};
 use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
@@ -57,19 +57,11 @@ pub fn run(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes an earlier pass of ours out of the document.
+/// Takes an earlier edit of ours out of the document.
 fn take_mark(spec: &mut Value) -> Option<String> {
-    if !spec::is_injected(spec) {
-        return None;
-    }
-    let mark = spec::remove_annotation(spec, constants::INJECTED_ANNOTATION)?;
-    let mark = mark.as_str()?.to_owned();
-    let place = format!("{}/", mark.split_once(' ')?.1);
-    if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
-        mounts.retain(|mount| {
-            let destination = spec::text(mount, "destination");
-            !destination.starts_with(&place) && destination != constants::ETC_PRELOAD
-        });
-    }
+    let mark = spec::annotation(spec, constants::INJECTED_ANNOTATION)
+        .filter(|_| spec::is_injected(spec))?
+        .to_owned();
+    *spec = edit::without(spec);
     Some(mark)
 }

@@ -17,6 +17,23 @@ pub fn preload(entries: &mut Vec<Value>, library: &str) {
     }
 }
 
+/// Takes `library` out of every `LD_PRELOAD`, and the variable with the last of its list.
+pub fn remove_preload(entries: &mut Vec<Value>, library: &str) {
+    entries.retain_mut(|entry| {
+        let Some(list) = entry.as_str().and_then(|text| text.strip_prefix("LD_PRELOAD=")) else {
+            return true;
+        };
+        if !list.split(SEPARATORS).any(|known| known == library) {
+            return true;
+        }
+        let others: Vec<_> = list.split(SEPARATORS).filter(|known| *known != library).collect();
+        let rest = others.join(":");
+        let stays = !rest.is_empty();
+        *entry = format!("LD_PRELOAD={rest}").into();
+        stays
+    });
+}
+
 /// What the loader separates by.
 const SEPARATORS: [char; 4] = [':', ' ', '\t', '\n'];
 

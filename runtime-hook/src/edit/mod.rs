@@ -9,6 +9,7 @@ use crate::settings::RuntimeSettings;
 use crate::{constants, spec};
 use serde_json::{Map, Value, json};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// What to put into a container. All paths of the host are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +167,54 @@ pub fn policy(spec: &Value, settings: &RuntimeSettings) -> String {
         Some(format!("{}={value}\n", option.variable))
     };
     constants::TENANT_OPTIONS.iter().filter_map(line).collect()
+}
+
+/// Removes our mounts, so that the document shows the container without us. Returns the merged preload file on the host.
+pub fn remove_mounts(spec: &mut Value) -> Option<PathBuf> {
+    let place = format!("{}/", spec::injected_place(spec)?);
+    let mounts = spec.get_mut("mounts")?.as_array_mut()?;
+    let library = mounts
+        .iter()
+        .find(|mount| spec::text(mount, "destination").strip_prefix(&place) == Some(constants::LIBRARY_NAME));
+    // Images that have no file of their own share one.
+    let prepared = Path::new(spec::text(library?, "source")).with_file_name(constants::PRELOAD_NAME);
+    mounts.retain(|mount| !spec::text(mount, "destination").starts_with(&place));
+    let at = mounts.iter().rposition(|mount| spec::text(mount, "destination") == constants::ETC_PRELOAD)?;
+    let source = PathBuf::from(spec::text(&mounts[at], "source"));
+    let is_ours = source.file_name()? == constants::MERGED_PRELOAD_NAME || source == prepared;
+    is_ours.then(|| {
+        mounts.remove(at);
+        source
+    })
+}
+
+/// A document without the edit, as far as the edit can be told from what others wrote.
+pub fn without(edited: &Value) -> Value {
+    let mut spec = edited.clone();
+    remove_mounts(&mut spec);
+    spec::remove_annotation(&mut spec, constants::INJECTED_ANNOTATION);
+    let place = spec::injected_place(edited);
+    let entries = spec.pointer_mut("/process/env").and_then(Value::as_array_mut);
+    if let (Some(place), Some(entries)) = (place, entries) {
+        env::remove(entries, constants::SOCKET_VARIABLE);
+        env::remove_preload(entries, &format!("{place}/{}", constants::LIBRARY_NAME));
+    }
+    spec
+}
+
+/// What our mounts show, on the host.
+pub fn sources(spec: &Value) -> impl Iterator<Item = &str> {
+    let place = spec::injected_place(spec).map(|place| format!("{place}/")).unwrap_or_default();
+    let ours = move |destination: &str, mount: &Value| {
+        let source = Path::new(spec::text(mount, "source")).file_name();
+        let is_file = source
+            .is_some_and(|name| name == constants::MERGED_PRELOAD_NAME || name == constants::PRELOAD_NAME);
+        (!place.is_empty() && destination.starts_with(&place))
+            || (destination == constants::ETC_PRELOAD && is_file)
+    };
+    spec::mounts(spec)
+        .filter(move |(at, mount)| ours(at, mount))
+        .map(|(_, mount)| spec::text(mount, "source"))
 }
 
 #[cfg(test)]

@@ -12,13 +12,16 @@ pub const RUNTIME: &str = env!("CARGO_BIN_EXE_nvshare-runtime");
 pub const HOOK: &str = env!("CARGO_BIN_EXE_nvshare-hook");
 pub const CTK: &str = env!("CARGO_BIN_EXE_nvshare-ctk");
 
-/// Tells what it was started with, answers `state`, ends with 7.
+/// Tells what it was started with, answers `state`, deletes the container (and the state), ends with 7 otherwise.
 pub const BELOW: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 for word; do
-  if [ "$word" = state ]; then cat "$here/state.json"; exit; fi
+  if [ "$word" = state ]; then exec cat "$here/state.json"; fi
 done
 { echo "$NVSHARE_RUNTIME_CHAIN"; for word; do echo "$word"; done; } >"$here/started"
+for word; do
+  if [ "$word" = delete ] && [ ! -e "$here/stays" ]; then rm -f "$here/state.json"; exit 0; fi
+done
 exit 7
 "#;
 
@@ -92,6 +95,34 @@ impl Ground {
         let (bundle, log) =
             (self.0.path().display().to_string(), self.at("engine.log").display().to_string());
         self.run(RUNTIME, &["--log", &log, "create", "--bundle", &bundle, "c1"], b"")
+    }
+
+    /// Deletes a container that was managed, as an engine does. Returns what that ended with.
+    pub fn delete(&self, status: &str) -> Option<i32> {
+        self.state(status);
+        self.run(RUNTIME, &["delete", "--force", "c1"], b"").status.code()
+    }
+
+    /// What the runtime below says of the container.
+    pub fn state(&self, status: &str) {
+        let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
+        let state =
+            json!({"id": "c1", "status": status, "bundle": self.0.path(), "annotations": annotations});
+        fs::write(self.at("state.json"), state.to_string()).unwrap();
+    }
+
+    /// The container's `/etc/ld.so.preload` on the host, which its programs write.
+    pub fn copy(&self) -> PathBuf {
+        self.at(constants::MERGED_PRELOAD_NAME)
+    }
+
+    /// The rootfs's own file, below the mount.
+    pub fn below(&self) -> Option<String> {
+        fs::read_to_string(self.at("rootfs/etc/ld.so.preload")).ok()
+    }
+
+    pub fn put_below(&self, text: &str) {
+        fs::write(self.at("rootfs/etc/ld.so.preload"), text).unwrap();
     }
 }
 

@@ -29,32 +29,71 @@ fn a_program_that_is_started_later_gets_what_its_container_has() {
 /// GUEST: every image built so gets an empty file; RUN echo ... >> /etc/ld.so.preload.
 #[test]
 fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
-    let file = "rootfs/etc/ld.so.preload";
     let long = "#".repeat(70_000);
     for (status, written, left) in [
         ("stopped", "", None),
+        ("running", "", None),
         ("stopped", "/mine.so\n", Some("/mine.so\n")),
-        ("running", "", Some("")),
-        ("stopped", &long, Some("")),
+        ("running", "/mine.so\n", Some("/mine.so\n")),
+        ("stopped", &long, None),
     ] {
         let ground = Ground::new("");
         ground.create();
         // The runtime below makes what it mounts over.
-        fs::write(ground.at(file), "").unwrap();
-        let merged = ground.at(constants::MERGED_PRELOAD_NAME);
-        let text = fs::read_to_string(&merged).unwrap();
+        ground.put_below("");
+        let text = fs::read_to_string(ground.copy()).unwrap();
         assert_eq!(text, "/dev/nvshare/libnvshare.so\n");
-        fs::write(&merged, text + written).unwrap();
-        let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
-        let state =
-            json!({"id": "c1", "status": status, "bundle": ground.0.path(), "annotations": annotations});
-        fs::write(ground.at("state.json"), state.to_string()).unwrap();
-        assert_eq!(ground.run(RUNTIME, &["delete", "c1"], b"").status.code(), Some(7));
-        assert_eq!(fs::read_to_string(ground.at(file)).ok().as_deref(), left, "{status}, {}", written.len());
-        assert!(ground.text("started").contains("delete\nc1"), "the runtime below deletes it");
+        fs::write(ground.copy(), text + written).unwrap();
+        assert_eq!(ground.delete(status), Some(0));
+        assert_eq!(ground.below().as_deref(), left, "{status}, {}", written.len());
+        assert!(ground.text("started").contains("delete\n--force\nc1"), "the runtime below deletes it");
         let log = ground.text("log");
         assert_eq!(log.contains("at most 64 KiB"), written == long, "{log}");
         assert_eq!(log.is_empty(), written != long, "{log}");
+    }
+}
+
+/// A breaker's: `docker cp` into a container that runs, a program that puts a new `/etc` in place.
+#[test]
+fn what_somebody_has_put_below_our_mount_stays() {
+    for (image, written) in [(None, ""), (None, "/mine.so\n"), (Some("/image.so\n"), "")] {
+        let ground = Ground::new("");
+        image.iter().for_each(|text| ground.put_below(text));
+        ground.create();
+        let text = fs::read_to_string(ground.copy()).unwrap();
+        fs::write(ground.copy(), text + written).unwrap();
+        ground.put_below("# site\n");
+        assert_eq!(ground.delete("stopped"), Some(0));
+        assert_eq!(ground.below().as_deref(), Some("# site\n"));
+        assert_eq!(ground.text("log").contains("another file was put in its place"), !written.is_empty());
+    }
+}
+
+#[test]
+fn a_container_that_is_not_deleted_keeps_everything() {
+    let ground = Ground::new("");
+    ground.create();
+    ground.put_below("");
+    fs::write(ground.at("stays"), "").unwrap();
+    let edited = ground.text("config.json");
+    assert_eq!(ground.delete("running"), Some(7), "what the runtime below says");
+    assert_eq!((ground.text("config.json"), ground.below()), (edited, Some(String::new())));
+}
+
+/// A breaker's: waitpid of a caller that ignores SIGCHLD says ECHILD.
+#[test]
+fn a_caller_that_ignores_its_childrens_end_is_cleaned_up_after() {
+    for (stays, code) in [(false, 0), (true, 1)] {
+        let ground = Ground::new("");
+        ground.create();
+        ground.put_below("");
+        ground.state("stopped");
+        if stays {
+            fs::write(ground.at("stays"), "").unwrap();
+        }
+        let words = ["--ignore-signal=CHLD", RUNTIME, "delete", "c1"];
+        assert_eq!(ground.run("/usr/bin/env", &words, b"").status.code(), Some(code));
+        assert_eq!(ground.below().is_none(), !stays);
     }
 }
 
@@ -63,14 +102,63 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
 fn our_line_does_not_stay_where_a_program_has_copied_it() {
     let ground = Ground::new("");
     ground.create();
-    let merged = fs::read_to_string(ground.at(constants::MERGED_PRELOAD_NAME)).unwrap();
-    fs::write(ground.at("rootfs/etc/ld.so.preload"), &merged).unwrap();
-    let annotations = json!({constants::INJECTED_ANNOTATION: "file /dev/nvshare"});
-    let state =
-        json!({"id": "c1", "status": "stopped", "bundle": ground.0.path(), "annotations": annotations});
-    fs::write(ground.at("state.json"), state.to_string()).unwrap();
-    ground.run(RUNTIME, &["delete", "c1"], b"");
-    assert_eq!(ground.text("rootfs/etc/ld.so.preload"), "");
+    let merged = fs::read_to_string(ground.copy()).unwrap();
+    ground.put_below(&(merged + "# mine\n"));
+    assert_eq!(ground.delete("stopped"), Some(0));
+    assert_eq!(ground.below().as_deref(), Some("# mine\n"));
+}
+
+/// A breaker's: the second start of a bundle fails, for its document names a copy that has gone.
+#[test]
+fn a_bundle_is_its_users_again_once_its_container_is_deleted() {
+    let ground = Ground::new("");
+    let document = ground.text("config.json");
+    let files = || {
+        let names = fs::read_dir(ground.0.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("nvshare")).count()
+    };
+    for _ in 0..2 {
+        ground.create();
+        assert!(is_injected(ground.text("config.json").as_bytes()));
+        ground.put_below("");
+        ground.delete("stopped");
+        assert_eq!((ground.text("config.json"), files()), (document.clone(), 0), "to the byte");
+    }
+    ground.create();
+    // As NVIDIA's runtime does, after us.
+    let mut by_others: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
+    by_others["hooks"] = json!({"prestart": []});
+    ground.document(&by_others);
+    ground.delete("stopped");
+    let mut left = ours();
+    left["hooks"] = json!({"prestart": []});
+    left["annotations"] = json!({});
+    assert_eq!(serde_json::from_str::<Value>(&ground.text("config.json")).unwrap(), left);
+}
+
+/// A container that `run` started in the foreground, or that another runtime deleted.
+#[test]
+fn a_bundle_that_was_never_deleted_is_edited_anew() {
+    let ground = Ground::new("");
+    let document = ground.text("config.json");
+    ground.create();
+    ground.put_below("");
+    fs::write(ground.copy(), "/mine.so\n").unwrap();
+    ground.create();
+    assert_eq!(ground.below().as_deref(), Some("/mine.so\n"));
+    assert_eq!(fs::read_to_string(ground.copy()).unwrap(), "/dev/nvshare/libnvshare.so\n/mine.so\n");
+    fs::remove_file(ground.copy()).unwrap();
+    fs::remove_file(ground.at(constants::ORIGINAL_DOCUMENT_NAME)).unwrap();
+    ground.create();
+    assert!(ground.copy().exists(), "its document is edited anew where our files have gone");
+    let edited: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
+    let destinations = edited["mounts"].as_array().unwrap().iter().map(|mount| &mount["destination"]);
+    assert_eq!(destinations.filter(|at| **at == "/etc/ld.so.preload").count(), 1, "{edited}");
+    fs::write(ground.at("config.json"), &document).unwrap();
+    ground.create();
+    fs::remove_dir(ground.at("tenants")).unwrap();
+    ground.create();
+    assert_eq!(ground.text("config.json"), document, "it starts as without us where it cannot be managed");
 }
 
 /// A container of podman's whose image was built with annotations that would be at others' expense.
