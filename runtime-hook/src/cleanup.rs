@@ -131,7 +131,7 @@ fn is_root_of_a_process(view: &View) -> bool {
 /// Removes our place, where `/dev` is no tmpfs.
 fn remove_place(view: &View, place: &str) -> Option<()> {
     let (parent, name) = place.rsplit_once('/')?;
-    let place = view.find(place).ok().filter(|found| found.is_directory() && !found.in_bind)?;
+    let place = view.find(place).ok().filter(|found| found.is_directory() && found.volume.is_none())?;
     for file in [constants::LIBRARY_NAME, constants::CONTAINER_POLICY] {
         let is_empty = |stat: rustix::fs::Stat| {
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0

@@ -287,11 +287,16 @@ mod tests {
         let etc = ground.dir.path().join("host-etc");
         fs::create_dir(&etc).unwrap();
         fs::write(etc.join("ld.so.preload"), "").unwrap();
-        let mut spec = ground.spec();
-        let bind = json!({"destination": "/etc", "type": "bind", "source": etc});
-        spec["mounts"].as_array_mut().unwrap().push(bind);
-        let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
-        assert_eq!((plan.mark().as_str(), plan.preload_writable), ("file /dev/nvshare", false));
+        // A volume that may be written is written as without us.
+        for (options, mark) in
+            [(json!(["ro"]), "file /dev/nvshare"), (json!(["ro", "rw"]), "env /dev/nvshare")]
+        {
+            let mut spec = ground.spec();
+            let bind = json!({"destination": "/etc", "type": "bind", "source": etc, "options": options});
+            spec["mounts"].as_array_mut().unwrap().push(bind);
+            let Outcome::Managed { plan, .. } = ground.inject(&mut spec).unwrap() else { panic!() };
+            assert_eq!((plan.mark().as_str(), plan.preload_writable), (mark, false));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How the loader of a container's programs can be told of the library, or why it cannot.
 
-use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View};
+use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View, Volume};
 use crate::settings::{Method, RuntimeSettings};
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, spec};
@@ -84,9 +84,10 @@ fn etc_preload(view: &View, spec: &Value) -> Result<EtcPreload, PreloadFileError
     let read_only = spec::is_root_read_only(spec);
     let owner = spec::host_ids_of_root(spec);
     match rootfs::etc_preload(view) {
-        // What would be written to the host's own file must not end in a copy.
-        Preload::Text { text, in_bind } => {
-            Ok(EtcPreload { text, made: false, read_only: read_only || in_bind, owner })
+        // What would be written to the host's own file must not end in a copy, nor be refused.
+        Preload::Text { volume: Some(Volume::Writable), .. } => Err(PreloadFileError::InAVolume),
+        Preload::Text { text, volume } => {
+            Ok(EtcPreload { text, made: false, read_only: read_only || volume.is_some(), owner })
         }
         Preload::Unusable(reason) => Err(PreloadFileError::Unreadable(reason)),
         Preload::Missing => {
@@ -111,7 +112,7 @@ fn can_be_created(view: &View) -> Result<(), PreloadFileError> {
             None => break,
         }
     }
-    if directory.in_bind {
+    if directory.volume.is_some() {
         return Err(PreloadFileError::OnTheHost);
     }
     let flags = fstatvfs(&directory.fd).map_err(|error| failed("/etc")(error.into()))?.f_flag;

@@ -85,6 +85,12 @@ pub fn is_bind(mount: &Value) -> bool {
     text(mount, "type") == "bind" || mount_options(mount).any(|option| option == "bind" || option == "rbind")
 }
 
+/// Whether a mount is read-only by its options; the last one holds.
+pub fn is_read_only(mount: &Value) -> bool {
+    let word = mount_options(mount).filter(|option| matches!(*option, "ro" | "rro" | "rw" | "rrw")).last();
+    word.is_some_and(|word| word.ends_with("ro"))
+}
+
 /// The word of a user who says yes or no.
 pub fn yes_or_no(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {

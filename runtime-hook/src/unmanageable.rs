@@ -60,7 +60,7 @@ pub enum PreloadFileError {
     DanglingSymlink(&'static str),
     /// It is missing, and would be created in a directory that the container shares with the host.
     OnTheHost,
-    /// It is missing, and would be created on another filesystem than the rootfs.
+    /// It lies in a volume that programs may write, or would be created in one.
     InAVolume,
     /// It is missing, and cannot be created.
     ReadOnlyRootfs,
@@ -77,7 +77,7 @@ impl fmt::Display for PreloadFileError {
             PreloadFileError::NotADirectory(path) => write!(f, "{path} is no directory"),
             PreloadFileError::DanglingSymlink(path) => write!(f, "{path} is a symlink that leads nowhere"),
             PreloadFileError::OnTheHost => f.write_str("it would be made in a directory of the host"),
-            PreloadFileError::InAVolume => f.write_str("it would be made in a volume"),
+            PreloadFileError::InAVolume => f.write_str("it is in a volume that programs may write"),
             PreloadFileError::ReadOnlyRootfs => f.write_str("the rootfs is read-only and lacks it"),
             PreloadFileError::Inaccessible { path, error } => write!(f, "{path}: {error}"),
         }

@@ -155,6 +155,16 @@ directory=$(bundle b static ".mounts += $volumes | .process.args = [\"$work/imag
 shows "$low_level: the host's directories as volumes" "$managed" run_bundle "$directory"
 check "$low_level: nothing is left in the host's /etc" test ! -e /etc/ld.so.preload
 
+# A volume of the user's own that holds the file is written as without us.
+for volume in /etc/ld.so.preload /etc; do
+    rm -rf "$work/volume"; cp -a "$work/images/debian/etc" "$work/volume"; : >"$work/volume/ld.so.preload"
+    source=$work/volume; [ $volume = /etc ] || source=$source/ld.so.preload
+    directory=$(bundle b debian ".mounts += [{destination: \"$volume\", source: \"$source\", type: \"bind\", options: [\"bind\", \"rw\"]}]
+        | .process.args = [\"/bin/sh\", \"-c\", \"/bin/show; echo '# mine' >>/etc/ld.so.preload\"]")
+    shows "$low_level: a volume at $volume: a program is managed" "$managed LD_PRELOAD=/dev/nvshare/libnvshare.so" run_bundle "$directory"
+    check "$low_level: ... and writes the volume" test "$(cat "$work/volume/ld.so.preload")" = '# mine'
+done
+
 # Not ours.
 for edit in '.process.env |= map(select(startswith("NVIDIA") | not))' \
     '.process.env += ["NVSHARE_ENABLE=0"]' '.annotations["io.nvshare.enable"] = "false"' \

@@ -45,7 +45,7 @@ impl WritableCopy {
         match rootfs::read_preload(&found) {
             Preload::Missing => Ok(()),
             Preload::Unusable(reason) => bail!("{reason}"),
-            Preload::Text { in_bind: true, .. } => Ok(()),
+            Preload::Text { volume: Some(_), .. } => Ok(()),
             Preload::Text { text, .. } if text == before && is_unchanged && without(&text) == text => Ok(()),
             Preload::Text { text, .. } if text == before => write(&found, &wanted, Some(self.permissions)),
             // A copy of the file that was made while it was ours, with our entry in it.
@@ -60,7 +60,8 @@ impl WritableCopy {
 pub(super) fn remove_created_file(view: &View) -> Result<()> {
     let (directory, name) =
         constants::ETC_PRELOAD.rsplit_once('/').expect("the constant is an absolute path");
-    let Some(directory) = rootfs::found_or_none(view.find(directory))?.filter(|found| !found.in_bind) else {
+    let Some(directory) = rootfs::found_or_none(view.find(directory))?.filter(|found| found.volume.is_none())
+    else {
         return Ok(());
     };
     let Ok(there) = statat(&directory.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
@@ -72,7 +73,7 @@ pub(super) fn remove_created_file(view: &View) -> Result<()> {
 
 /// Writes a text, with the mode that programs gave their file.
 fn write(target: &Found, text: &str, permissions: Option<fs::Permissions>) -> Result<()> {
-    if !target.is_file() || target.in_bind {
+    if !target.is_file() || target.volume.is_some() {
         bail!("it is not the rootfs's own file");
     }
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());

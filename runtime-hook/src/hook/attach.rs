@@ -6,7 +6,7 @@ use crate::settings::RuntimeSettings;
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, preload, spec};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstat, fstatvfs, mkdirat, openat};
 use serde_json::Value;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -51,11 +51,17 @@ pub fn attach(
     if !loader.reads_preload_file {
         return Err(unusable(PreloadFileError::IgnoredByLoader));
     }
-    let (old, in_bind) = match rootfs::etc_preload(&view) {
+    let (old, in_volume) = match rootfs::etc_preload(&view) {
         Preload::Missing => (String::new(), false),
         Preload::Text { text, .. } => {
             let found = view.find(constants::ETC_PRELOAD).context(constants::ETC_PRELOAD)?;
-            (text, is_elsewhere(&view, &found)?)
+            let in_volume = is_elsewhere(&view, &found)?;
+            let flags = fstatvfs(&found.fd).context(constants::ETC_PRELOAD)?.f_flag;
+            // What would be written to the host's own file must not end in a copy, nor be refused.
+            if in_volume && !flags.contains(StatVfsMountFlags::RDONLY) {
+                return Err(unusable(PreloadFileError::InAVolume));
+            }
+            (text, in_volume)
         }
         Preload::Unusable(reason) => return Err(unusable(PreloadFileError::Unreadable(reason))),
     };
@@ -77,7 +83,7 @@ pub fn attach(
     if merged != old {
         let directory = || make_directories(&view, place);
         // Programs may write it if they could without us.
-        let read_only = spec::is_root_read_only(spec) || in_bind;
+        let read_only = spec::is_root_read_only(spec) || in_volume;
         let access = if read_only { Access::Read } else { Access::Write };
         MountSource::of_text(&merged, constants::PRELOAD_NAME, directory)?
             .mount_over(target.as_fd(), access)?;

@@ -7,7 +7,7 @@ mod view;
 
 pub use libc_kind::{Libc, Loader, detect_loader, found_or_none};
 pub use requirements::{Requirements, newest_glibc};
-pub use view::{Found, View, open_directory};
+pub use view::{Found, View, Volume, open_directory};
 
 use std::io::{self, Read};
 
@@ -19,8 +19,8 @@ pub(crate) const PRELOAD_LIMIT: u64 = 64 * 1024;
 pub enum Preload {
     /// Nothing. Whether a mount point can be made depends on the directory.
     Missing,
-    /// A file with this text; `in_bind`: it may be the host's own.
-    Text { text: String, in_bind: bool },
+    /// A file with this text, the host's own where it lies in a volume.
+    Text { text: String, volume: Option<Volume> },
     /// Something that we will not mount over, with the reason.
     Unusable(String),
 }
@@ -36,7 +36,7 @@ pub fn etc_preload(view: &View) -> Preload {
 /// The same of a file that was found.
 pub fn read_preload(found: &Found) -> Preload {
     match read_text(found) {
-        Ok(text) => Preload::Text { text, in_bind: found.in_bind },
+        Ok(text) => Preload::Text { text, volume: found.volume },
         Err(error) => Preload::Unusable(error.to_string()),
     }
 }

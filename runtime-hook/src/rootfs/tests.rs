@@ -188,7 +188,11 @@ fn an_overlay_is_looked_through() {
     fs::write(upper.path().join("lib/x86_64-linux-gnu/libc.so.6"), GLIBC.replace("2.31", "2.36")).unwrap();
     assert_eq!(libc_of(&view(image.path(), overlay.clone())), Libc::Glibc((2, 36)), "the upper one is seen");
     assert!(
-        view(image.path(), overlay.clone()).find("/usr/lib/x86_64-linux-gnu/ld-2.31.so").unwrap().in_bind
+        view(image.path(), overlay.clone())
+            .find("/usr/lib/x86_64-linux-gnu/ld-2.31.so")
+            .unwrap()
+            .volume
+            .is_some()
     );
     fs::write(upper.path().join("lib64"), "a file hides the directory below it").unwrap();
     assert_eq!(libc_of(&view(image.path(), overlay)), Libc::Neither);
@@ -250,7 +254,7 @@ fn what_is_no_text_file_is_not_read() {
     fs::write(image.path().join("etc/ld.so.preload"), "/a.so\n").unwrap();
     assert_eq!(
         etc_preload(&view(image.path(), json!([]))),
-        Preload::Text { text: "/a.so\n".into(), in_bind: false }
+        Preload::Text { text: "/a.so\n".into(), volume: None }
     );
 }
 
@@ -261,8 +265,8 @@ fn a_destination_behind_a_symlink_is_met() {
     fs::create_dir_all(image.path().join("private/etc")).unwrap();
     symlink("/private/etc", image.path().join("etc")).unwrap();
     let view = view(image.path(), json!([{"destination": "/etc", "type": "bind", "source": host.path()}]));
-    assert_eq!(etc_preload(&view), Preload::Text { text: "/h.so\n".into(), in_bind: true });
-    assert!(view.find("/private/etc/ld.so.preload").unwrap().in_bind);
+    assert_eq!(etc_preload(&view), Preload::Text { text: "/h.so\n".into(), volume: Some(Volume::Writable) });
+    assert!(view.find("/private/etc/ld.so.preload").unwrap().volume.is_some());
 }
 
 #[test]

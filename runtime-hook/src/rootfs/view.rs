@@ -26,11 +26,22 @@ pub struct View {
 
 #[derive(Debug)]
 enum Over {
-    Bind(PathBuf),
+    Bind {
+        source: PathBuf,
+        read_only: bool,
+    },
     /// Directories laid over each other, the topmost first.
     Overlay(Vec<PathBuf>),
     /// A filesystem that does not exist yet, so nothing is in it.
     Fresh,
+}
+
+/// A mount of config.json that shows files from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    ReadOnly,
+    /// Programs may write it, by config.json.
+    Writable,
 }
 
 /// A place in a view.
@@ -38,8 +49,8 @@ enum Over {
 pub struct Found {
     /// Opened with `O_PATH`.
     pub fd: OwnedFd,
-    /// It lies in a bind of config.json, so it may be the host's own.
-    pub in_bind: bool,
+    /// It lies in a volume of config.json, so it may be the host's own.
+    pub volume: Option<Volume>,
     path: PathBuf,
     kind: FileType,
     below: Vec<OwnedFd>,
@@ -112,7 +123,7 @@ struct Step {
     path: PathBuf,
     /// How many of the mounts are below this step and can no longer be met.
     passed: usize,
-    in_bind: bool,
+    volume: Option<Volume>,
 }
 
 impl View {
@@ -132,7 +143,8 @@ impl View {
         let mut view = View::of_root(open_directory(&in_storage.unwrap_or(path))?);
         for (destination, mount) in spec::mounts(spec) {
             let over = if spec::is_bind(mount) {
-                Over::Bind(bundle.join(spec::text(mount, "source")))
+                let source = bundle.join(spec::text(mount, "source"));
+                Over::Bind { source, read_only: spec::is_read_only(mount) }
             } else if spec::text(mount, "type") == "overlay" {
                 Over::Overlay(layers(mount).into_iter().map(|layer| bundle.join(layer)).collect())
             } else {
@@ -158,7 +170,7 @@ impl View {
             return Err(missing);
         }
         let kind = FileType::from_raw_mode(fstat(&step.fd)?.st_mode);
-        Ok(Found { fd: step.fd, in_bind: step.in_bind, path: step.path, kind, below: step.below })
+        Ok(Found { fd: step.fd, volume: step.volume, path: step.path, kind, below: step.below })
     }
 
     /// Where a mount's destination lies once the symlinks on its way are followed, as far as it exists.
@@ -218,7 +230,7 @@ impl View {
 
     fn start(&self) -> io::Result<Step> {
         let fd = self.root.try_clone()?;
-        let root = Step { fd, below: Vec::new(), path: "/".into(), passed: 0, in_bind: false };
+        let root = Step { fd, below: Vec::new(), path: "/".into(), passed: 0, volume: None };
         self.mounted_over(root)
     }
 
@@ -232,7 +244,7 @@ impl View {
         }
         let layers = std::iter::once(&here.fd).chain(&here.below);
         let (fd, below) = merged(layers.map(|layer| open_name(layer, name.as_os_str())))?;
-        Ok(Step { fd, below, path, passed: here.passed, in_bind: here.in_bind })
+        Ok(Step { fd, below, path, passed: here.passed, volume: here.volume })
     }
 
     fn mounted_over(&self, step: Step) -> io::Result<Step> {
@@ -250,15 +262,16 @@ impl View {
     fn open_over(&self, index: usize, path: PathBuf) -> io::Result<Step> {
         match &self.mounts[index].1 {
             Over::Fresh => Err(io::ErrorKind::NotFound.into()),
-            Over::Bind(source) => {
+            Over::Bind { source, read_only } => {
                 let fd = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                Ok(Step { fd, below: Vec::new(), path, passed: index + 1, in_bind: true })
+                let volume = if *read_only { Volume::ReadOnly } else { Volume::Writable };
+                Ok(Step { fd, below: Vec::new(), path, passed: index + 1, volume: Some(volume) })
             }
             Over::Overlay(layers) => {
                 let open =
                     |layer: &PathBuf| rustix::fs::open(layer, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
                 let (fd, below) = merged(layers.iter().map(open))?;
-                Ok(Step { fd, below, path, passed: index + 1, in_bind: true })
+                Ok(Step { fd, below, path, passed: index + 1, volume: Some(Volume::Writable) })
             }
         }
     }
