@@ -3,7 +3,7 @@
 # is could start no container any more. Where nothing is ours, nothing is changed.
 for engine in docker containerd crio podman podman-hook; do
     # What cannot be read is left to the administrator, who is told; the package goes all the same.
-    said=$(nvshare-ctk runtime unconfigure --runtime="$engine" 2>&1)
+    said=$(nvshare-ctk runtime unconfigure --removing --runtime="$engine" 2>&1)
     case $said in
     *"nothing to change"*) continue ;;
     *) printf 'nvshare: %s\n' "$said" ;;
@@ -18,6 +18,6 @@ rm -f /usr/bin/.nvshare-runtime.left
 # Takes the shim's place when the package's files are gone.
 nvshare-ctk runtime pass-through /usr/bin/.nvshare-runtime.left
 if [ -e /usr/bin/.nvshare-runtime.left ]; then
-    echo "nvshare: /usr/bin/nvshare-runtime stays as a script for those containers. It goes with the last of them, once no"
-    echo "nvshare: file of an engine names it: remove the containers, then the runtime nvshare from the files named above."
+    echo "nvshare: /usr/bin/nvshare-runtime stays as a script that hands every call to the runtime below, for the containers"
+    echo "nvshare: and files named above. It goes with the last of the containers, once no file of an engine names it."
 fi

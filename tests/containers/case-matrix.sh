@@ -132,10 +132,31 @@ matrix_docker() {
         docker run --network none --runtime "$runtime" -e NVIDIA_VISIBLE_DEVICES=all "${@:2}"
     }
     all_of "docker $(docker version --format '{{.Server.Version}}')"
+    check "docker: a purge says what stays, why, and how it goes" purge_says_why
+    dpkg -i "$work/nvshare_1.deb" >/dev/null 2>&1; "${cli[@]}" create --name c-last --runtime nvshare test/debian true >/dev/null
+    kill "$(cat "$work/matrix.pid")"; wait "${children[-1]}" 2>/dev/null
+    check "docker: a removal while dockerd is down" removed_without_an_answer
     check "docker: an entry that is taken out and a container that goes take the script along" script_goes
-    kill "$(cat "$work/matrix.pid")"
 }
 
+# A question that fails is no answer: the containers may be there.
+removed_without_an_answer() {
+    local said
+    said=$(dpkg -r nvshare 2>&1) && grep -q 'docker does not tell of its containers' <<<"$said" \
+        && grep -q 'take `runtimes.nvshare` out of /etc/docker/daemon.json' <<<"$said" \
+        && grep -q nvshare-runtime /etc/docker/daemon.json && test -x /usr/bin/nvshare-runtime && return
+    echo "$said"
+    return 1
+}
+
+# While a file names it, a purge leaves the script.
+purge_says_why() {
+    local said
+    said=$(dpkg -P nvshare 2>&1) && grep -q 'nvshare-runtime stays.*/etc/docker/daemon.json names it' <<<"$said" \
+        && grep -q 'then: rm /usr/bin/nvshare-runtime' <<<"$said" && test -x /usr/bin/nvshare-runtime && return
+    echo "$said"
+    return 1
+}
 # script_goes: nothing needs it, which a purge notices.
 script_goes() { rm /etc/docker/daemon.json && dpkg -P nvshare && test ! -e /usr/bin/nvshare-runtime; }
 

@@ -30,5 +30,29 @@ rootless_case() {
     nvshare-ctk cdi generate 2>/dev/null; hook_away
     shows "rootless podman: --device nvshare.io/gpu=shared" "$managed" \
         "${run[@]}" --device nvshare.io/gpu=shared test/debian show
+    rootless_removal
+}
+
+# A user's containers of the runtime nvshare when the package goes.
+rootless_removal() {
+    local id podman
+    own_cgroup
+    settings 'low_level_runtimes = ["runc"]'
+    nvshare-ctk runtime configure --runtime=podman 2>/dev/null
+    podman=("${user[@]:0:${#user[@]}-2}" --runtime nvshare)
+    id=$("${podman[@]}" run -d --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
+        "${gpu[@]}" test/debian show wait 2>"$work/said") \
+        || { skip "rootless podman --runtime nvshare" "it starts none here: $(tail -1 "$work/said")"; return; }
+    shows "rootless podman --runtime nvshare: exec" "$managed" "${podman[@]}" exec "$id" show
+    cp -a /usr/bin/nvshare-runtime "$work/saved"
+    sh "$here/../../packaging/unconfigure-engines.sh" >"$work/said" 2>&1
+    check "rootless podman: a removal names the user's container" grep -q "$id (of uid 4321)" "$work/said"
+    mv -f /usr/bin/.nvshare-runtime.left /usr/bin/nvshare-runtime
+    podman=("${podman[@]:0:${#podman[@]}-2}")
+    check "rootless podman: ... which is entered without the package" "${podman[@]}" exec "$id" true
+    check "rootless podman: ... and stopped" timeout 40 "${podman[@]}" stop -t 1 "$id"
+    "${podman[@]}" rm -f -t 0 "$id" >/dev/null 2>&1
+    mv -f "$work/saved" /usr/bin/nvshare-runtime
+    nvshare-ctk runtime unconfigure --runtime=podman >/dev/null 2>&1
 }
 rootless_case

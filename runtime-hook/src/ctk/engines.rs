@@ -1,6 +1,6 @@
 //! The engines: where their configuration lies and who knows how to change it.
 
-use super::change::Change;
+use super::change::{Change, NAME};
 use super::{containerd, docker, podman, podman_hook};
 use anyhow::Result;
 use std::path::Path;
@@ -63,12 +63,33 @@ impl Engine {
         self == Engine::Docker && systemctl(&["--quiet", "is-active"]) && systemctl(&["reload"])
     }
 
-    pub fn advice(self) -> &'static str {
+    /// How to end the use of the runtime without `nvshare-ctk`.
+    pub fn by_hand(self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            Engine::Docker => format!(
+                "Remove the containers (docker rm -f CONTAINER...), take `runtimes.{NAME}` out of {path}, then: \
+                 systemctl reload docker; rm -f /usr/bin/nvshare-runtime"
+            ),
+            Engine::Podman => format!(
+                "Remove the containers (podman rm -f CONTAINER..., as the user whose they are), then: rm -f {path} \
+                 /usr/bin/nvshare-runtime"
+            ),
+            Engine::Containerd | Engine::Crio | Engine::PodmanHook => format!(
+                "Remove the containers, take the runtime {NAME} out of {path} and restart the engine, then: rm -f \
+                 /usr/bin/nvshare-runtime"
+            ),
+        }
+    }
+
+    /// What to do after a change: one that has made the runtime known, or has taken it out.
+    pub fn advice(self, known: bool) -> &'static str {
         match self {
             Engine::Docker => "Tell dockerd: systemctl reload docker",
             Engine::Containerd => "Tell containerd: systemctl restart containerd",
             Engine::Crio => "Tell CRI-O: systemctl restart crio",
-            Engine::Podman => "podman reads it at its next start: podman --runtime nvshare run ...",
+            Engine::Podman if known => "podman reads it at its next start: podman --runtime nvshare run ...",
+            Engine::Podman => "podman reads it at its next start.",
             Engine::PodmanHook => "podman reads it at its next start.",
         }
     }

@@ -5,18 +5,53 @@ use super::change::NAME;
 use super::engines::Engine;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The shim's file name.
 const PROGRAM: &str = "nvshare-runtime";
 
-/// The names or ids of an engine's containers that need the shim: those that run, and of docker's and podman's also
-/// those that could be started again.
-pub fn containers(engine: Engine) -> Vec<String> {
+/// The containers of an engine that need the shim.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Names or ids of those that run, and of docker's and podman's also those that could be started again.
+    pub containers: Vec<String>,
+    /// Ids of those that other users run, with the user: what a user's process says of itself.
+    pub of_users: Vec<String>,
+    /// Why the engine does not tell of those that do not run.
+    pub unknown: Option<String>,
+}
+
+impl InUse {
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.of_users.is_empty() && self.unknown.is_none()
+    }
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<&str> = self.containers.iter().chain(&self.of_users).map(String::as_str).collect();
+        f.write_str(&all.join(" "))?;
+        match &self.unknown {
+            None => Ok(()),
+            Some(reason) if all.is_empty() => write!(f, "{reason}"),
+            Some(reason) => write!(f, "; and {reason}"),
+        }
+    }
+}
+
+/// The containers for which an engine still needs the shim.
+pub fn of(engine: Engine) -> InUse {
+    let mut of_users: Vec<String> = processes_of_users()
+        .filter_map(|(uid, words)| of_user(engine, uid, &words))
+        .take(MOST_OF_USERS)
+        .collect();
+    of_users.sort();
+    of_users.dedup();
     let mut found: Vec<String> = processes()
         .filter_map(|(directory, words)| needed_by(&directory, &words))
         .filter(|(of, _)| *of == engine)
@@ -25,34 +60,60 @@ pub fn containers(engine: Engine) -> Vec<String> {
     // An engine that was never told of it has none, and is not started to say so.
     let told = std::fs::read(engine.usual_file())
         .is_ok_and(|text| text.windows(PROGRAM.len()).any(|window| window == PROGRAM.as_bytes()));
-    match engine {
-        _ if !told => {}
-        Engine::Docker => found.extend(known("docker", "{{.HostConfig.Runtime}} {{.Id}}")),
-        Engine::Podman => found.extend(known("podman", "{{.OCIRuntime}} {{.Id}}")),
-        Engine::Containerd | Engine::Crio | Engine::PodmanHook => {}
-    }
+    let known = match engine {
+        _ if !told => Ok(Vec::new()),
+        Engine::Docker => known("docker", "dockerd", "{{.HostConfig.Runtime}} {{.Id}}"),
+        Engine::Podman => known("podman", "podman", "{{.OCIRuntime}} {{.Id}}"),
+        Engine::Containerd | Engine::Crio | Engine::PodmanHook => Ok(Vec::new()),
+    };
+    let unknown = known.map(|known| found.extend(known)).err();
     found.sort();
     found.dedup();
-    found
+    InUse { containers: found, of_users, unknown }
+}
+
+/// The most containers of other users that are named.
+const MOST_OF_USERS: usize = 64;
+
+/// What conmon of a user without rights (rootless podman) watches over with our shim.
+fn of_user(engine: Engine, uid: u32, words: &[String]) -> Option<String> {
+    let (of, container) = needed_by(Path::new("/nonexistent"), words)?;
+    (of == engine && engine == Engine::Podman).then(|| format!("{:.64} (of uid {uid})", container))
+}
+
+/// Owner and command line of the processes of other users that are conmon, the program that root installed.
+fn processes_of_users() -> impl Iterator<Item = (u32, Vec<String>)> {
+    all_processes().filter_map(|(directory, uid)| {
+        let program = std::fs::read_link(directory.join("exe")).ok()?;
+        let is_conmon = program.file_name() == Some(OsStr::new("conmon"))
+            && std::fs::metadata(directory.join("exe")).is_ok_and(|file| file.uid() == 0);
+        let ours = uid != 0 && is_conmon && shares_namespace(&directory, "pid");
+        ours.then(|| Some((uid, command_line(&directory)?)))?
+    })
+}
+
+fn all_processes() -> impl Iterator<Item = (PathBuf, u32)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.path(), std::fs::metadata(entry.path()).ok()?.uid())))
+}
+
+fn shares_namespace(process: &Path, space: &str) -> bool {
+    let of = |process: &Path| std::fs::read_link(process.join("ns").join(space)).ok();
+    of(process) == of(Path::new("/proc/self"))
+}
+
+fn command_line(process: &Path) -> Option<Vec<String>> {
+    let line = std::fs::read(process.join("cmdline")).ok().filter(|line| !line.is_empty())?;
+    Some(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
 /// The directories in /proc and the command lines of root's processes on this host: those of containers and of other users
 /// may call themselves anything.
-pub fn processes() -> impl Iterator<Item = (std::path::PathBuf, Vec<String>)> {
-    let same = |process: &Path, space: &str| {
-        let of = |process: &Path| std::fs::read_link(process.join("ns").join(space)).ok();
-        of(process) == of(Path::new("/proc/self"))
-    };
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let directory = entry.path();
-        let is_root = std::fs::metadata(&directory).is_ok_and(|process| process.uid() == 0);
-        if !is_root || !same(&directory, "pid") || !same(&directory, "user") {
-            return None;
-        }
-        let line = std::fs::read(directory.join("cmdline")).ok().filter(|line| !line.is_empty())?;
-        let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-        Some((directory, words.collect()))
+pub fn processes() -> impl Iterator<Item = (PathBuf, Vec<String>)> {
+    all_processes().filter_map(|(directory, uid)| {
+        let ours = uid == 0 && shares_namespace(&directory, "pid") && shares_namespace(&directory, "user");
+        let words = if ours { command_line(&directory)? } else { return None };
+        Some((directory, words))
     })
 }
 
@@ -112,24 +173,50 @@ fn is_ours(path: &[u8]) -> bool {
     Path::new(OsStr::from_bytes(path.trim_ascii())).file_name() == Some(OsStr::new(PROGRAM))
 }
 
-/// The containers that an engine's own command knows of, running or not. None if it does not answer in time.
-fn known(command: &str, format: &str) -> Vec<String> {
+/// The containers that an engine's own command knows of, running or not.
+///
+/// # Errors
+/// It does not answer, which is no answer: the engine may be stopped, and its containers start with it.
+fn known(command: &str, engine: &str, format: &str) -> Result<Vec<String>, String> {
     let said = |words: &[&str]| {
         let done = Command::new("timeout").args(["10", command]).args(words).stdin(Stdio::null()).output();
-        // A container that goes meanwhile makes the whole command fail, which tells of the others all the same.
-        done.ok().map(|done| String::from_utf8_lossy(&done.stdout).into_owned())
+        done.map_err(|error| format!("{command} cannot be asked: {error}"))
     };
-    let Some(all) = said(&["ps", "--all", "--quiet", "--no-trunc"]) else { return Vec::new() };
+    let all = said(&["ps", "--all", "--quiet", "--no-trunc"])?;
+    match all.status.code() {
+        Some(0) => {}
+        // Neither the command nor the engine is installed.
+        Some(127) if !is_installed(engine) => return Ok(Vec::new()),
+        _ => {
+            let last = String::from_utf8_lossy(&all.stderr)
+                .lines()
+                .last()
+                .unwrap_or("it does not say why")
+                .to_owned();
+            return Err(format!("{command} does not tell of its containers ({last})"));
+        }
+    }
+    let all = String::from_utf8_lossy(&all.stdout).into_owned();
     let ids: Vec<&str> = all.split_whitespace().collect();
     if ids.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let lines = said(&[&["inspect", "--format", format][..], &ids].concat()).unwrap_or_default();
+    // A container that goes meanwhile makes the whole command fail, which tells of the others all the same.
+    let told = said(&[&["inspect", "--format", format][..], &ids].concat())?;
+    if !told.status.success() && told.stdout.is_empty() {
+        return Err(format!("{command} does not tell of its containers"));
+    }
     let ours = |line: &str| {
         let (runtime, container) = line.split_once(' ')?;
         (runtime == NAME || is_ours(runtime.as_bytes())).then(|| container.to_owned())
     };
-    lines.lines().filter_map(ours).collect()
+    Ok(String::from_utf8_lossy(&told.stdout).lines().filter_map(ours).collect())
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/local/bin", "/usr/bin", "/usr/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).any(|directory| directory.join(program).exists())
 }
 
 #[cfg(test)]
@@ -149,6 +236,27 @@ mod tests {
         assert_eq!(needed_by(nowhere, &words(line)), Some((Engine::Crio, "c1".into())));
         assert_eq!(needed_by(nowhere, &words("/usr/bin/conmon -c c1 -r /usr/bin/runc")), None);
         assert_eq!(needed_by(nowhere, &words("/usr/bin/vi /usr/bin/nvshare-runtime")), None);
+    }
+
+    #[test]
+    fn a_users_container_is_named_with_its_user() {
+        let line = words("/usr/bin/conmon -c c1 -r /usr/bin/nvshare-runtime --exit-command /usr/bin/podman");
+        assert_eq!(of_user(Engine::Podman, 1000, &line).as_deref(), Some("c1 (of uid 1000)"));
+        assert_eq!(of_user(Engine::Crio, 1000, &line), None);
+        assert_eq!(
+            of_user(Engine::Podman, 1000, &words("conmon -c \x1b[2J -r /usr/bin/nvshare-runtime podman")),
+            None
+        );
+    }
+
+    #[test]
+    fn an_engine_that_fails_to_answer_has_not_said_none() {
+        let unanswered = known("false", "false", "").unwrap_err();
+        assert_eq!(unanswered, "false does not tell of its containers (it does not say why)");
+        assert_eq!(known("no-such-command", "no-such-engine", ""), Ok(Vec::new()));
+        assert!(known("no-such-command", "sh", "").is_err());
+        let in_use = InUse { unknown: Some("x".into()), ..InUse::default() };
+        assert!(!in_use.is_empty());
     }
 
     #[test]

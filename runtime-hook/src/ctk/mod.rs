@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use change::Change;
 use clap::{Args, Parser, Subcommand};
 use engines::Engine;
+use in_use::InUse;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,6 +71,12 @@ enum Runtime {
     Unconfigure {
         #[command(flatten)]
         file: ConfigFile,
+        /// Take it out whatever containers there are.
+        #[arg(long)]
+        force: bool,
+        /// The package is being removed: say what to do without this tool.
+        #[arg(long, hide = true)]
+        removing: bool,
     },
     /// Write a script that takes the shim's place when the package goes, if containers need it.
     PassThrough { output: PathBuf },
@@ -115,9 +122,11 @@ pub fn main() -> ExitCode {
 fn carry_out(command: Command) -> Result<ExitCode> {
     match command.command {
         Top::Runtime(Runtime::Configure { file, set_as_default, path }) => {
-            change(&file, Change::Configure { path, set_as_default })?
+            change(&file, Change::Configure { path, set_as_default }, Asked::default())?
         }
-        Top::Runtime(Runtime::Unconfigure { file }) => change(&file, Change::Unconfigure)?,
+        Top::Runtime(Runtime::Unconfigure { file, force, removing }) => {
+            change(&file, Change::Unconfigure, Asked { force, removing })?
+        }
         Top::Runtime(Runtime::PassThrough { output }) => pass_through(&output)?,
         Top::Cdi(Cdi::Generate { output }) => {
             let text = cdi::specification(&crate::settings::load(&crate::settings::path()).settings);
@@ -134,7 +143,14 @@ fn carry_out(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn change(file: &ConfigFile, change: Change) -> Result<()> {
+/// How `unconfigure` is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    force: bool,
+    removing: bool,
+}
+
+fn change(file: &ConfigFile, change: Change, asked: Asked) -> Result<()> {
     let path = file.config.clone().unwrap_or_else(|| file.runtime.usual_file().into());
     let before = match std::fs::read_to_string(&path) {
         Ok(text) => Some(text),
@@ -144,12 +160,13 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
     let text = before.clone().unwrap_or_default();
     // An engine cannot stop a container whose runtime it does not find.
     let needing = match change {
-        Change::Unconfigure if file.config.is_none() && !file.dry_run => in_use::containers(file.runtime),
-        _ => Vec::new(),
+        Change::Unconfigure if !asked.force && is_usual(file, &path) => in_use::of(file.runtime),
+        _ => InUse::default(),
     };
     let change = if needing.is_empty() { change } else { Change::UnsetDefault };
     let after = file.runtime.change(&text, &change).with_context(|| path.display().to_string())?;
     if file.dry_run {
+        eprintln!("{} would be, without --dry-run:", path.display());
         print!("{after}");
     } else if after == text && needing.is_empty() {
         eprintln!("{}: nothing to change", path.display());
@@ -164,7 +181,7 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         }
         let told = file.config.is_none() && !file.no_reload && file.runtime.reload();
         let next = match (told, change) {
-            (false, _) => file.runtime.advice(),
+            (false, change) => file.runtime.advice(matches!(change, Change::Configure { .. })),
             (true, Change::Configure { .. }) => {
                 "dockerd has been told. Next: docker run --runtime=nvshare --gpus all IMAGE ..."
             }
@@ -173,19 +190,29 @@ fn change(file: &ConfigFile, change: Change) -> Result<()> {
         eprintln!("{}: changed. {next}", path.display());
     }
     if !needing.is_empty() {
+        let next = if asked.removing {
+            file.runtime.by_hand(&path)
+        } else {
+            "Remove them, then do this again (or with --force).".into()
+        };
         bail!(
-            "{}: the runtime stays known, but is no default: containers were started by it, and could be neither \
-             entered nor stopped without it. Remove them, then do this again: {}",
+            "{}: the runtime stays known, but is no default: containers that it started can be neither entered nor \
+             stopped without it: {needing}. {next}",
             path.display(),
-            needing.join(" ")
         );
     }
     Ok(())
 }
 
+/// Whether a change is to the file that the engine on this machine reads.
+fn is_usual(file: &ConfigFile, path: &std::path::Path) -> bool {
+    let real = |path: &std::path::Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    file.config.is_none() || real(path) == real(std::path::Path::new(file.runtime.usual_file()))
+}
+
 /// The script that serves containers when the package is gone, with the runtime below that they were started with.
 fn pass_through(output: &std::path::Path) -> Result<()> {
-    if Engine::ALL.into_iter().all(|engine| in_use::containers(engine).is_empty()) {
+    if Engine::ALL.into_iter().all(|engine| in_use::of(engine).is_empty()) {
         return Ok(());
     }
     let below = low_level_runtime::find(&crate::settings::load(&crate::settings::path()).settings)?;
