@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Cleans up after a container that has been deleted.
+/// Cleans up after a container that has ended.
 ///
 /// # Errors
 /// Something of ours stays; the message says what and why.

@@ -5,6 +5,7 @@ use crate::bundle::JsonFile;
 use crate::low_level_runtime::{self, LowLevelRuntime};
 use crate::plan::{self, Injection, Outcome};
 use crate::scratch::Scratch;
+use crate::selection::Verdict;
 use crate::settings::{self, OnError, RuntimeSettings};
 use crate::start_record::{self, StartRecord};
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, scratch, selection, spec};
@@ -67,11 +68,10 @@ fn prepare(
     if matches!(call.action, Action::Delete { .. } | Action::Other) {
         return Ok(());
     }
-    if let Some(error) = settings_error {
-        bail!("{error}");
-    }
     let work = || match &call.action {
-        Action::Start { bundle, config } => start(bundle.as_deref(), config.as_deref(), call, settings),
+        Action::Start { bundle, config } => {
+            start(bundle.as_deref(), config.as_deref(), call, settings, settings_error)
+        }
         Action::Exec { process, container } => exec(process, container, call, settings, low_level),
         Action::Delete { .. } | Action::Other => Ok(()),
     };
@@ -83,11 +83,20 @@ fn start(
     config: Option<&Path>,
     call: &Call,
     settings: &RuntimeSettings,
+    settings_error: Option<String>,
 ) -> Result<()> {
     let bundle = bundle.unwrap_or(Path::new("."));
     let named = config.map_or_else(|| bundle.join("config.json"), Path::to_owned);
     let mut file = JsonFile::read(&named)?;
     let bundle = std::path::absolute(bundle)?;
+    if let Some(error) = settings_error {
+        let said = image_annotations::of_container(&file.value, &bundle);
+        // It concerns no container that is not ours.
+        return match selection::select(&file.value, &said, settings).verdict {
+            Verdict::Selected(_) => bail!("{error}"),
+            Verdict::Skipped(_) | Verdict::AlreadyInjected => Ok(()),
+        };
+    }
     if spec::is_injected(&file.value)
         && let Err(error) = start_again(&mut file, &named, &bundle)
     {
@@ -138,8 +147,8 @@ fn start_again(file: &mut JsonFile, named: &Path, bundle: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a container of ours, and cleans up. Returns what to end with; none: it is not ours, or is the runtime below's to
-/// judge. Whatever goes wrong, the container must be deleted.
+/// Cleans up after a container of ours that has ended, and deletes one that has not before that. Returns what to end with;
+/// none: the runtime below has still to delete it. Whatever goes wrong, the container must be deleted.
 fn delete(
     container: &OsStr,
     call: &Call,
@@ -149,14 +158,22 @@ fn delete(
 ) -> Option<u8> {
     let state = || low_level.state(&call.scope, container);
     let before = state().filter(|state| spec::annotation(state, constants::INJECTED_ANNOTATION).is_some())?;
-    let ended = low_level.run(words).ok()?;
-    let code = ended.unwrap_or_else(|| u8::from(state().is_some()));
-    // One that was not deleted may run still.
-    if code == 0 {
+    let clean_up = || {
         let bundle = Path::new(spec::text(&before, "bundle"));
         if let Err(error) = panic_guard::catch("nvshare-runtime", || cleanup::clean_up(bundle)) {
             logging::warn(settings, &bundle.display().to_string(), &format!("{error:#}"));
         }
+    };
+    // The engine may not wait for our end, so what can be done first is.
+    if spec::text(&before, "status") == "stopped" {
+        clean_up();
+        return None;
+    }
+    let ended = low_level.run(words).ok()?;
+    let code = ended.unwrap_or_else(|| u8::from(state().is_some()));
+    // One that was not deleted may run still.
+    if code == 0 {
+        clean_up();
     }
     Some(code)
 }

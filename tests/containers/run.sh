@@ -41,7 +41,7 @@ cleanup() {
     local pid
     for pid in "${children[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${children[@]}"; do wait "$pid" 2>/dev/null; done
-    cd /; umount -l /usr /etc /run /var/lib/nvshare 2>/dev/null; rmdir /var/lib/nvshare 2>/dev/null
+    cd /; umount -l /usr /etc /run /var/lib 2>/dev/null
     rm -rf --one-file-system "$work" 2>/dev/null
 }
 trap cleanup EXIT
@@ -55,13 +55,11 @@ done
 [ -n "$bin" ] || { echo "Bail out! build nvshare-runtime-hook first or set NVSHARE_BIN"; exit 1; }
 
 # A machine with the package's files in place.
-for directory in usr etc; do
+for directory in usr etc var/lib; do
     mkdir -p "$work/over/$directory/up" "$work/over/$directory/work"
     mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$work/over/$directory/up,workdir=$work/over/$directory/work" "/$directory" \
         || { echo "Bail out! cannot lay a writable copy over /$directory"; exit 1; }
 done
-# The copies that containers write lie here.
-mkdir -p "$work/over/var" /var/lib/nvshare && mount --bind "$work/over/var" /var/lib/nvshare
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 # podman keeps its locks here; one held by a run that was stopped would stop all later ones.
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm

@@ -6,8 +6,9 @@
 use super::capabilities;
 use crate::plan::{self, Outcome};
 use crate::scratch::Scratch;
+use crate::selection::Verdict;
 use crate::settings::{self, OnError, RuntimeSettings};
-use crate::{constants, json, logging, panic_guard, spec};
+use crate::{constants, image_annotations, json, logging, panic_guard, selection, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
 use serde_json::Value;
@@ -24,10 +25,8 @@ pub fn run() -> ExitCode {
     let settings = loaded.settings;
     let edited = if !whole {
         Err(anyhow!("standard input ended early"))
-    } else if let Some(error) = loaded.error {
-        Err(anyhow!("{error}"))
     } else {
-        panic_guard::catch("nvshare-hook", || edit(&input, &settings))
+        panic_guard::catch("nvshare-hook", || edit(&input, &settings, loaded.error))
     };
     let output = match edited {
         Ok(Some(output)) => output,
@@ -49,12 +48,19 @@ pub fn run() -> ExitCode {
 }
 
 /// The new document, or `None` for the old one.
-fn edit(input: &[u8], settings: &RuntimeSettings) -> Result<Option<Vec<u8>>> {
+fn edit(input: &[u8], settings: &RuntimeSettings, settings_error: Option<String>) -> Result<Option<Vec<u8>>> {
     // The engine reports a document that it cannot read.
     let Ok(mut spec) = serde_json::from_slice::<Value>(input) else {
         return Ok(None);
     };
     let bundle = std::env::current_dir()?;
+    if let Some(error) = settings_error {
+        let said = image_annotations::of_container(&spec, &bundle);
+        return match selection::select(&spec, &said, settings).verdict {
+            Verdict::Selected(_) => bail!("{error}"),
+            Verdict::Skipped(_) | Verdict::AlreadyInjected => Ok(None),
+        };
+    }
     let (own, shared) = (containers_own(&spec), scratch());
     let scratch = own.as_deref().map_or(Scratch::Shared(&shared), Scratch::Bundle);
     let done = plan::inject(&mut spec, &bundle, scratch, settings)?;

@@ -52,6 +52,7 @@ pub fn parse(text: &str) -> Loaded {
         Ok(document) => document,
         Err(error) => {
             let first = error.to_string().replace('\n', " ");
+            read_lines(&mut settings, text);
             return Loaded { settings, error: Some(format!("not TOML: {}", first.trim())) };
         }
     };
@@ -65,6 +66,16 @@ pub fn parse(text: &str) -> Loaded {
         },
     };
     Loaded { settings, error: (!wrong.is_empty()).then(|| wrong.join("; ")) }
+}
+
+/// Takes from a file that is no TOML the lines that say what becomes of mistakes: one elsewhere must not turn `fail` into
+/// the default, nor be told where nobody looks.
+fn read_lines(settings: &mut RuntimeSettings, text: &str) {
+    for line in text.lines().filter_map(|line| line.parse::<DocumentMut>().ok()) {
+        for key in ["on_error", "log_file"] {
+            let _ = line.get(key).map(|item| set(settings, key, item));
+        }
+    }
 }
 
 /// Takes one entry, or says what is wrong with it.
@@ -136,6 +147,16 @@ mod tests {
         let loaded = parse("[runtime\n");
         assert!(loaded.error.unwrap().starts_with("not TOML"));
         assert_eq!(loaded.settings, RuntimeSettings::default());
+        for (line, on_error) in [
+            ("  on_error = \"fail\" # why", OnError::Fail),
+            ("on_error = \"run-unmanaged\"", OnError::RunUnmanaged),
+            ("#on_error = \"fail\"", OnError::RunUnmanaged),
+            ("on_error = fail", OnError::RunUnmanaged),
+        ] {
+            let loaded = parse(&format!("[runtime]\n{line}\n[runtime]\n"));
+            assert!(loaded.error.unwrap().starts_with("not TOML"));
+            assert_eq!(loaded.settings.on_error, on_error, "{line}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn a_caller_that_ignores_its_childrens_end_is_cleaned_up_after() {
         let ground = Ground::new("");
         ground.create();
         ground.put_below("");
-        ground.state("stopped");
+        ground.state("running");
         if stays {
             fs::write(ground.at("stays"), "").unwrap();
         }

@@ -36,6 +36,33 @@ fn what_goes_wrong_stops_a_container_only_where_the_settings_say_so() {
     }
 }
 
+/// A newcomer's: a section that stands twice turned `fail` into the default, and a mistake stopped containers of others.
+#[test]
+fn a_mistake_in_the_settings_concerns_our_containers_alone() {
+    for (more, starts) in [("", true), ("on_error = \"fail\"", false)] {
+        for mistake in ["no_such_key = 1", "[metrics]\n[metrics]"] {
+            let ground = Ground::new("");
+            ground.settings(&format!("{more}\n{mistake}"));
+            // The list of runtimes is not read out of a broken file.
+            let is_toml = !mistake.starts_with('[');
+            let started = |ground: &Ground| is_toml && ground.create().status.code() == Some(7);
+            assert_eq!(started(&ground), is_toml && starts, "{more}, {mistake}");
+            let not_ours = json!({"root": {"path": "rootfs"}});
+            ground.document(&not_ours);
+            let _ = fs::remove_file(ground.at("log"));
+            assert_eq!(started(&ground), is_toml, "{more}, {mistake}");
+            assert_eq!(ground.text("log"), "");
+            let input = not_ours.to_string();
+            let output = ground.run(HOOK, &["precreate"], input.as_bytes());
+            assert_eq!((output.status.success(), &*output.stdout), (true, input.as_bytes()));
+            let input = ours().to_string();
+            let output = ground.run(HOOK, &["precreate"], input.as_bytes());
+            assert_eq!(output.status.success(), starts, "{more}, {mistake}");
+            assert!(ground.text("log").contains("precreate: not managed"), "it is told where the file says");
+        }
+    }
+}
+
 /// GUEST: with `on_error = "fail"` and an explicit wish they start unmanaged all the same; EMFILE in the shim.
 #[test]
 fn whatever_the_reason_is_fail_means_it() {
