@@ -32,7 +32,7 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
         roff.control("br", []).text([roman("Default: "), bold(setting.default)]);
         roff.control("RE", []);
     }
-    roff.control("SH", ["SECTION [gpu.\"UUID\"]"]);
+    roff.control("SH", ["SECTION [gpu.\\(dqUUID\\(dq]"]);
     roff.text(inlines("For one GPU or MIG instance, named as `nvidia-smi -L` shows it."));
     roff.control("TP", []).text([bold("quantum")]);
     roff.text(inlines("How long a turn lasts there, instead of `quantum` in section [scheduler]."));
@@ -69,6 +69,7 @@ mod tests {
         for setting in sample::settings() {
             assert!(page.contains(&format!(".TP\n\\fB{}\\fR\n", setting.key)), "{}", setting.key);
         }
+        assert!(page.contains("\n.SH \"SECTION [gpu.\\(dqUUID\\(dq]\"\n"), "{page}");
         assert!(page.contains("\\fBnvsharectl on\\fR and \\fBoff\\fR"), "{page}");
     }
 }

@@ -21,7 +21,8 @@ pub struct Args {
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the settings in force, or everything that is wrong with them, and exit
+    /// Print the settings in force, or everything that is wrong with them, and exit; section \[runtime\] is for
+    /// `nvshare-ctk doctor` to check
     #[arg(long)]
     check: bool,
     /// Append every event and action to this file, from which the run can be replayed
@@ -74,7 +75,7 @@ fn run(args: &Args) -> Result<()> {
     if args.check {
         let file = file.map_or("no file".into(), |file| file.display().to_string());
         return print(&format!(
-            "# {file}; runtime directory {}\n{}",
+            "# {file}; runtime directory {}\n# Section [runtime] is not checked here, but by: nvshare-ctk doctor\n{}",
             args.runtime_dir.display(),
             settings.print()
         ));

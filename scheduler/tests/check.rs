@@ -18,7 +18,7 @@ fn right_settings_are_printed_as_they_are_in_force() {
     let (setup, output) = check("[scheduler]\nquantum = 7\n", &["--evict", "always", "--quantum", "0.5"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let expected = format!(
-        "# {}; runtime directory {}\n\
+        "# {}; runtime directory {}\n# Section [runtime] is not checked here, but by: nvshare-ctk doctor\n\
          [scheduler]\nquantum = 0.5\nshare = true\noverlap = true\nevict = \"always\"\nenabled = true\nfetch_seconds = 60\ndrain_seconds = 5\n\
          evict_seconds = 30\npatience_seconds = 10\nlongest_turn_seconds = 60\nsilence_seconds = 5\nstarvation_seconds = 60\ntrace_spans = 4096\n\
          \n[memory]\nreserve = \"1GiB\"\nusable = \"auto\"\nnvml = \"libnvidia-ml.so.1\"\n\

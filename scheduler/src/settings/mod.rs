@@ -113,7 +113,8 @@ impl DaemonSettings {
 pub fn sample() -> String {
     let defaults = DaemonSettings::default();
     let head = "# The settings of nvshare-scheduler. What is commented out is the default.\n\
-                # `nvshare-scheduler --check` tells whether this file is right.\n\n";
+                # `nvshare-scheduler --check` tells whether this file is right, `nvshare-ctk doctor` whether its section\n\
+                # [runtime] is.\n\n";
     let body = sections(|row| {
         let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
         format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))
