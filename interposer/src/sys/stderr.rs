@@ -126,12 +126,12 @@ fn put(fd: RawFd, kind: libc::mode_t, text: &[u8]) -> io::Result<()> {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             undisturbed(|| match syscall::write_now(fd, text) {
-                // Linux before 6.4, and terminals. A pipe with room takes as much as it never tears, unless somebody else
-                // fills it in between.
+                // Terminals, and Linux before 6.4 (whose answers differ before 4.13). A pipe with room takes as much as it
+                // never tears, unless somebody else fills it in between.
                 Err(error)
                     if matches!(
                         error.raw_os_error(),
-                        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM)
+                        Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS | libc::EPERM)
                     ) =>
                 {
                     syscall::write(fd, text)
