@@ -3,6 +3,7 @@
 use crate::process::{self, Process};
 use crate::settings::Settings;
 use crate::sys::{guarded_fd, log};
+use std::ffi::{c_int, c_void};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub fn start() {
         && let Some(process) = process::publish(Process::new(Settings::of_this_process()))
     {
         FORK_HANDLER.call_once(|| {
-            // SAFETY: the handler only stores to atomics and closes descriptors.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+            // SAFETY: the handler only stores to atomics and closes descriptors; no file's end takes it away.
+            unsafe { __register_atfork(None, None, Some(in_child), std::ptr::null_mut()) };
         });
         // The standard library would write to descriptor 2, whatever that is, and wait for its reader.
         std::panic::set_hook(Box::new(|fault| log::error!("{}", fault.to_string().replace('\n', " "))));
@@ -29,6 +30,12 @@ pub fn start() {
     if let Some(process) = process::current() {
         process.admission.wait_for_answer(FIRST_ANSWER);
     }
+}
+
+type Handler = Option<unsafe extern "C" fn()>;
+unsafe extern "C" {
+    /// What `pthread_atfork` calls, in libc itself: the other is in libpthread before glibc 2.34.
+    fn __register_atfork(before: Handler, parent: Handler, child: Handler, file: *mut c_void) -> c_int;
 }
 
 extern "C" fn in_child() {

@@ -40,6 +40,8 @@ build beside/libbeside.so -shared -fPIC "$here/../aarch64/driver.c"
 for style in sysv gnu; do build "interposer-$style.so" -shared -fPIC -Wl,--hash-style=$style "$here/interposer.c"; done
 build lookup "$here/../aarch64/lookup.c" -Wl,--enable-new-dtags,-rpath,"\$ORIGIN/beside"
 build allocates "$here/allocates.c"
+printf '#include <stdio.h>\nint main(void) { puts("started"); return 0; }\n' >"$work/started.c"
+build started "$work/started.c"
 build allocates-itself "$here/allocates.c" "$here/allocator.c"
 
 # usage: same SUITE WHAT PROGRAM PRELOADED...: natively, with what is preloaded but ours, and with ours among it (`US`)
@@ -89,4 +91,18 @@ for suite in "${suites[@]}"; do
     same "$suite" "$name behind the library" allocates US "$file"
   done
 done
+
+# own SUITE OTHER: a program that brings the C library of one release, and not the rest of it, to another one.
+own() {
+  local own=$work/own-$1 folders said
+  mkdir -p "$own"
+  cp -L "$(find "$trees/$1" -name ld-linux-x86-64.so.2 | sort | head -n 1)" "$(find "$trees/$1" -name libc.so.6 | head -n 1)" "$own"
+  folders=$(find "$trees/$2" -type d -name x86_64-linux-gnu | paste -sd :)
+  said=$(timeout 60 env LD_PRELOAD="$library" "$own/ld-linux-x86-64.so.2" --library-path "$own:$folders" "$work/started" 2>&1) || true
+  if [ "$said" = started ]; then echo "ok $1: brought to $2"; else echo "not ok $1: brought to $2: $said"; failed=1; fi
+}
+if [ "${#suites[@]}" -gt 1 ]; then
+  own "${suites[0]}" "${suites[-1]}"
+  own "${suites[-1]}" "${suites[0]}"
+fi
 exit $failed

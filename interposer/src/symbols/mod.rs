@@ -2,7 +2,7 @@
 //!
 //! [`entry`] (what we interpose), [`exports`] (the C functions under NVIDIA's names), [`dlsym`] and [`dlopen`] (who looks
 //! names up), [`glibc`] (the C library's own functions), [`elf`] (how they are found), [`namespaces`] (a driver that is
-//! out of our reach). `entry`, `glibc` and `elf` know nothing else of this library; the others stand above all of it.
+//! out of our reach), `threads` (the C library's functions that a program may be without). `entry`, `glibc` and `elf` know nothing else of this library; the others stand above all of it.
 pub mod dlopen;
 pub mod dlsym;
 pub mod elf;
@@ -10,3 +10,5 @@ pub mod entry;
 pub mod exports;
 pub mod glibc;
 pub mod namespaces;
+#[cfg(not(miri))]
+pub mod threads;

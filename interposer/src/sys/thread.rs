@@ -4,7 +4,15 @@ use crate::symbols::glibc::real_dlsym;
 use std::mem::MaybeUninit;
 
 /// Starts a thread with every signal blocked.
+///
+/// # Errors
+/// The system's, or there is no libpthread.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    // The standard library would panic.
+    #[cfg(not(miri))]
+    if !crate::symbols::threads::are_there() {
+        return Err(std::io::ErrorKind::Unsupported.into());
+    }
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises the set; pthread_sigmask writes the old mask to `before`, and a
     // thread begins with its maker's mask.
