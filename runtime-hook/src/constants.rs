@@ -6,6 +6,8 @@ pub use nvshare_protocol::paths::{CONTAINER_POLICY, RUNTIME_DIR, TENANT_SOCKET, 
 pub const CONFIG_FILE: &str = "/etc/nvshare/config.toml";
 /// Moves the settings file, for tests. Read from the engine's environment, never from the container's.
 pub const CONFIG_VARIABLE: &str = "NVSHARE_CONFIG_FILE";
+/// The shim on the host.
+pub const SHIM: &str = "/usr/bin/nvshare-runtime";
 /// The library on the host.
 pub const LIBRARY: &str = "/usr/lib/nvshare/libnvshare.so";
 /// The library's name in a container.

@@ -21,8 +21,7 @@ pub struct Args {
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the settings in force, or everything that is wrong with them, and exit; section \[runtime\] is for
-    /// `nvshare-ctk doctor` to check
+    /// Print the settings in force, or everything that is wrong with them, and exit (section runtime: nvshare-ctk doctor)
     #[arg(long)]
     check: bool,
     /// Append every event and action to this file, from which the run can be replayed

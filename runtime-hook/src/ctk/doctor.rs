@@ -1,5 +1,6 @@
 //! Looks at the installation as a container's start would and says in plain words what is wrong.
 
+use super::engines::Engine;
 use super::podman_hook;
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
 use crate::settings::{self, RuntimeSettings};
@@ -38,6 +39,9 @@ pub fn run(root: Option<&Path>) -> ExitCode {
     });
     findings.push(driver());
     findings.push(hook_of_podman());
+    findings.extend(
+        Engine::ALL.into_iter().filter(|engine| *engine != Engine::PodmanHook).filter_map(runtime_of),
+    );
     findings.extend(kernel());
     findings.extend(selinux());
     findings.extend(root.map(|root| image(root, &settings)));
@@ -121,6 +125,26 @@ fn driver() -> Finding {
     }
 }
 
+/// What an engine that was told of the runtime makes of it.
+fn runtime_of(engine: Engine) -> Option<Finding> {
+    let file = engine.usual_file();
+    let text = std::fs::read_to_string(file).ok()?;
+    let path = shim_in(&text)?;
+    Some(if Path::new(path).exists() {
+        Good(format!("{engine:?}: {file} names {path}"))
+    } else {
+        Bad(format!(
+            "{engine:?}: {file} names {path}, which is missing; install nvshare, or take the entry out"
+        ))
+    })
+}
+
+/// The shim's path in a configuration of JSON or TOML.
+fn shim_in(text: &str) -> Option<&str> {
+    let name = Path::new(constants::SHIM).file_name();
+    text.split('"').find(|word| word.starts_with('/') && Path::new(word).file_name() == name)
+}
+
 fn hook_of_podman() -> Finding {
     let file = format!("{}/50-nvshare.json", podman_hook::DIRECTORY);
     let elsewhere = format!("{}/50-nvshare.json", podman_hook::USUAL);
@@ -193,4 +217,20 @@ fn image(root: &Path, settings: &RuntimeSettings) -> Finding {
         _ => "",
     };
     Good(format!("rootfs: {shown} has glibc {major}.{minor}{musl}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctk::change::Change;
+
+    #[test]
+    fn the_shim_is_found_in_every_engines_file() {
+        let change = Change::Configure { path: "/opt/x/nvshare-runtime".into(), set_as_default: true };
+        for engine in [Engine::Docker, Engine::Containerd, Engine::Crio, Engine::Podman] {
+            let text = engine.change("", &change).unwrap();
+            assert_eq!(shim_in(&text), Some("/opt/x/nvshare-runtime"), "{text}");
+        }
+        assert_eq!(shim_in("{\"runtimes\": {\"nvshare-runtime\": {\"path\": \"/usr/bin/runc\"}}}"), None);
+    }
 }

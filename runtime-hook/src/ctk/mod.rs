@@ -64,7 +64,7 @@ enum Runtime {
         #[arg(long)]
         set_as_default: bool,
         /// The shim.
-        #[arg(long, default_value = "/usr/bin/nvshare-runtime")]
+        #[arg(long, default_value = crate::constants::SHIM)]
         path: String,
     },
     /// Take it out again; while there are containers that were started by it, it only stops being the default.

@@ -42,10 +42,7 @@ pub fn run(side: Where) -> ExitCode {
     let state = state::parse(&input);
     let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
-    let done = match loaded.error {
-        Some(error) => Err(anyhow::anyhow!("{error}")),
-        None => panic_guard::catch("nvshare-hook", || work(side, &state, &settings)),
-    };
+    let done = panic_guard::catch("nvshare-hook", || work(side, &state, &settings, loaded.error));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -61,13 +58,21 @@ pub fn run(side: Where) -> ExitCode {
     }
 }
 
-fn work(side: Where, state: &state::State, settings: &RuntimeSettings) -> Result<()> {
+fn work(
+    side: Where,
+    state: &state::State,
+    settings: &RuntimeSettings,
+    settings_error: Option<String>,
+) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
     let Selection { verdict, spec, ignored } =
         selection::select(&spec, &image_annotations::of_container(&spec, &bundle), settings);
     if !matches!(verdict, Verdict::Selected(_)) {
         return Ok(());
+    }
+    if let Some(error) = settings_error {
+        bail!("{error}");
     }
     ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
     let root = Some(spec::root_path(&spec)).filter(|path| !path.is_empty());
