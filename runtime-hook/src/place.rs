@@ -3,19 +3,19 @@
 use crate::{constants, spec};
 use serde_json::Value;
 
-/// The place of a container's mounts of ours.
+/// Where our mounts lie in a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MountPoint {
     /// A directory in the container.
     pub path: &'static str,
     /// The engine mounts the library and the socket's directory there, by our CDI device.
     pub by_cdi: bool,
 }
 
-/// The place for a container that has not been edited yet.
-pub fn choose(spec: &Value) -> Place {
+/// The mount point for a container that has not been edited yet.
+pub fn choose(spec: &Value) -> MountPoint {
     let by_cdi = spec::has_cdi_mounts(spec);
-    Place { path: if by_cdi { constants::PLACE } else { free_place(spec) }, by_cdi }
+    MountPoint { path: if by_cdi { constants::PLACE } else { free_place(spec) }, by_cdi }
 }
 
 /// Where our mounts can go without touching what is not the container's own: `/dev/nvshare` where a tmpfs lies at
