@@ -6,13 +6,13 @@ use crate::memory::{capacity, headroom};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::queue_key::Class;
-use crate::model::request::{Place, Wait};
+use crate::model::request::{QueuePosition, Wait};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
 /// Where a request that comes back to the queues stands, if not where it stood: behind those of the round that is being
 /// served, if its own has gone by.
-pub(crate) fn place_to_return(model: &mut Model, id: TenantId) -> Option<Place> {
+pub(crate) fn place_to_return(model: &mut Model, id: TenantId) -> Option<QueuePosition> {
     let request = model.request(id)?;
     let devices = model.devices_of(id);
     let is_past = |device: &DeviceId| {
@@ -24,7 +24,7 @@ pub(crate) fn place_to_return(model: &mut Model, id: TenantId) -> Option<Place> 
 }
 
 /// Where the tenant's request stands, if it waits, once it uses this device too.
-pub(crate) fn place_with(model: &mut Model, id: TenantId, device: DeviceId) -> Option<Place> {
+pub(crate) fn place_with(model: &mut Model, id: TenantId, device: DeviceId) -> Option<QueuePosition> {
     let request = model.request(id)?;
     let (priority, mut place) = (request.priority, request.place.clone());
     let used = model.devices_of(id);

@@ -3,7 +3,7 @@ use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::priority::Priority;
 use crate::model::queue_key::{Class, QueueKey};
-use crate::model::request::{Place, Request};
+use crate::model::request::{QueuePosition, Request};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(crate) fn next_place(
     devices: &[DeviceId],
     priority: Priority,
     class: Class,
-) -> Place {
+) -> QueuePosition {
     model.arrivals += 1;
     let mut at = BTreeMap::new();
     let key = match *devices {
@@ -63,7 +63,7 @@ pub(crate) fn next_place(
             new_key(model, id, None, priority, class)
         }
     };
-    Place { key, at }
+    QueuePosition { key, at }
 }
 
 /// A place in the tenant's next round at the device, or among tenants that use several.

@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::queue_key::QueueKey;
-use crate::model::request::Place;
+use crate::model::request::QueuePosition;
 use crate::model::tenant::Tenant;
 use nvshare_protocol::DeviceId;
 
@@ -13,7 +13,7 @@ pub(crate) enum QueueEntry {
     /// Of a tenant that uses one device.
     Single(DeviceId, QueueKey),
     /// Of one that uses several: its place in the one order of such tenants, and at each device.
-    Several(Place),
+    Several(QueuePosition),
 }
 
 /// What the queues keep of a tenant that uses several devices and waits.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub place: Place,
+    pub place: QueuePosition,
     pub since: Nanos,
     /// When the tenant asked for the turn of which this may be the rest; later by the time in which it was throttled.
     pub requested_at: Nanos,
@@ -25,14 +25,14 @@ pub(crate) struct Request {
 
 /// Where a request stands in the queues of its devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct QueuePosition {
     /// In the queue of the tenant's device, or in the one order of tenants that use several.
     pub key: QueueKey,
     /// If the tenant uses several devices: at each of them, among those that use that one alone.
     pub at: BTreeMap<DeviceId, QueueKey>,
 }
 
-impl Place {
+impl QueuePosition {
     pub fn key_at(&self, device: DeviceId) -> QueueKey {
         self.at.get(&device).copied().unwrap_or(self.key)
     }
