@@ -9,12 +9,12 @@ pub struct Container {
     /// Its full id, for people. It is a name in a path, which anybody who makes a control group can choose.
     pub id: String,
     /// None: its directory cannot be seen from here.
-    pub place: Option<Place>,
+    pub place: Option<CgroupDir>,
 }
 
 /// The directory of a container's control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CgroupDir {
     /// Its device and inode, which no other directory can have while it exists.
     pub key: (u64, u64),
     /// Its owner: root for the engines of the host, a user for the user's own containers.
@@ -43,15 +43,15 @@ impl Container {
     pub fn shown(&self) -> String {
         let short = &self.id[..12];
         match self.place {
-            Some(Place { owner: owner @ 1.., .. }) => format!("{short} of uid {owner}"),
+            Some(CgroupDir { owner: owner @ 1.., .. }) => format!("{short} of uid {owner}"),
             _ => short.to_owned(),
         }
     }
 }
 
-fn place(directory: &Path) -> Option<Place> {
+fn place(directory: &Path) -> Option<CgroupDir> {
     let found = fs::symlink_metadata(directory).ok().filter(fs::Metadata::is_dir)?;
-    Some(Place { key: (found.dev(), found.ino()), owner: found.uid() })
+    Some(CgroupDir { key: (found.dev(), found.ino()), owner: found.uid() })
 }
 
 /// Where a hierarchy may be mounted: version 2 at the root or beside version 1, version 1 under the names of its
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_users_container_is_shown_as_the_users() {
-        let shown = |owner| Container { id: ID.into(), place: Some(Place { key: (1, 2), owner }) }.shown();
+        let shown = |owner| Container { id: ID.into(), place: Some(CgroupDir { key: (1, 2), owner }) }.shown();
         assert_eq!((&shown(0)[..], &shown(1000)[..]), ("4f1d3c0b5a69", "4f1d3c0b5a69 of uid 1000"));
         assert_eq!(Container { id: ID.into(), place: None }.shown(), "4f1d3c0b5a69");
     }

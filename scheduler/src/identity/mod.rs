@@ -179,7 +179,7 @@ impl fmt::Display for Identity {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::identity::cgroup::Place;
+    use crate::identity::cgroup::CgroupDir;
 
     const ID: &str = "4f1d3c0b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff001";
 
@@ -189,7 +189,7 @@ pub(crate) mod tests {
     }
 
     fn of(uid: u32, container: Option<u64>, owner: u32) -> Identity {
-        let place = |inode| Container { id: ID.into(), place: Some(Place { key: (1, inode), owner }) };
+        let place = |inode| Container { id: ID.into(), place: Some(CgroupDir { key: (1, inode), owner }) };
         let user = if owner == 0 || container.is_none() { uid } else { owner };
         Identity { pid: 1, uid, user, container: container.map(place), process: None }
     }
