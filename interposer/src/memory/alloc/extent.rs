@@ -12,7 +12,7 @@ use crate::memory::ledger::piece;
 use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::{CHUNK_MAX, GRANULE, piece_sizes};
-use crate::memory::ledger::{ArenaKey, Backing, Extent, Owner, PieceId};
+use crate::memory::ledger::{ArenaKey, Backing, Extent, ExtentOwner, PieceId};
 use crate::memory::migrate::swap_space::SwapSpace;
 use crate::sys::log;
 use crate::sys::sync::Deadline;
@@ -38,8 +38,8 @@ pub struct AllocSite<'a> {
 }
 
 impl AllocSite<'_> {
-    pub fn owner(&self) -> Owner {
-        Owner { device: self.context.device.id, context: self.context.raw() }
+    pub fn owner(&self) -> ExtentOwner {
+        ExtentOwner { device: self.context.device.id, context: self.context.raw() }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::memory::engine::{Engine, EngineSelection};
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE};
-use crate::memory::ledger::{Allocation, ArenaKey, Backing, Extent, Owner};
+use crate::memory::ledger::{Allocation, ArenaKey, Backing, Extent, ExtentOwner};
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 use std::sync::Arc;
@@ -188,7 +188,7 @@ impl Allocator {
         Ok(start)
     }
 
-    fn record_allocation(&self, owner: Owner, start: u64, extent: u64, request: AllocRequest) {
+    fn record_allocation(&self, owner: ExtentOwner, start: u64, extent: u64, request: AllocRequest) {
         let mut ledger = self.ledger.lock();
         let id = ledger.next_seq();
         let allocation = Allocation {
@@ -251,7 +251,7 @@ impl Allocator {
 
     /// The driver has made `bytes` at `start`, which were charged: memory of a pool, which stays.
     pub fn adopt(&self, context: &Context, device: &Device, start: u64, bytes: u64) {
-        let owner = Owner { device: device.id, context: context.raw() };
+        let owner = ExtentOwner { device: device.id, context: context.raw() };
         self.ledger.lock().add_extent(start, Extent::new(owner, bytes, Backing::Plain));
         let request = AllocRequest { bytes, pool: 0, managed: None, pooled: true };
         self.record_allocation(owner, start, start, request);

@@ -101,7 +101,7 @@ impl Transaction for ContextMemory<'_> {
 mod tests {
     use super::*;
     use crate::memory::collaborators::Collaborators;
-    use crate::memory::ledger::{Backing, Owner};
+    use crate::memory::ledger::{Backing, ExtentOwner};
     use nvshare_protocol::DeviceId;
 
     const GPU: DeviceId = DeviceId([1; 16]);
@@ -113,7 +113,7 @@ mod tests {
         let deferred = Arc::new(DeferredFrees::new(&uses, shared.clone(), releaser.clone()));
         let mut ledger = shared.lock();
         for (start, context, pooled) in [(1_u64 << 20, 7, false), (2 << 20, 7, true), (3 << 20, 8, false)] {
-            let owner = Owner { device: GPU, context };
+            let owner = ExtentOwner { device: GPU, context };
             ledger.add_extent(start, Extent::new(owner, 512, Backing::Plain));
             let of = Allocation { pooled, ..Allocation::new(start, owner, start, 512) };
             ledger.allocations.insert(start, of);
@@ -151,7 +151,7 @@ mod tests {
     fn an_address_that_the_driver_gives_out_again_is_not_freed_with_the_context() {
         let of = teardown();
         let detached = of.detach(7, false);
-        let again = Extent::new(Owner { device: GPU, context: 9 }, 64, Backing::Plain);
+        let again = Extent::new(ExtentOwner { device: GPU, context: 9 }, 64, Backing::Plain);
         of.ledger.lock().extents.insert(1 << 20, again);
         detached.commit();
         assert!(of.ledger.lock().extents.contains_key(&(1 << 20)));

@@ -32,7 +32,7 @@ pub struct ArenaKey {
 
 /// The device that memory lies on, and the context that it goes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct ExtentOwner {
     pub device: DeviceId,
     pub context: usize,
 }
@@ -64,7 +64,7 @@ pub struct Extent {
 
 impl Extent {
     /// An extent for a single allocation. [`Ledger::add_extent`] gives it its place in the order of use.
-    pub fn new(owner: Owner, bytes: u64, backing: Backing) -> Self {
+    pub fn new(owner: ExtentOwner, bytes: u64, backing: Backing) -> Self {
         Self { device: owner.device, bytes, backing, context: owner.context, lru_seq: 0, arena: None }
     }
 
@@ -109,7 +109,7 @@ pub struct Allocation {
 
 impl Allocation {
     /// A plain allocation in the extent that begins at `extent`.
-    pub fn new(id: u64, owner: Owner, extent: u64, bytes: u64) -> Self {
+    pub fn new(id: u64, owner: ExtentOwner, extent: u64, bytes: u64) -> Self {
         Self {
             device: owner.device,
             bytes,
@@ -339,7 +339,7 @@ mod tests {
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
-    const OWNER: Owner = Owner { device: GPU, context: 7 };
+    const OWNER: ExtentOwner = ExtentOwner { device: GPU, context: 7 };
 
     fn extent(bytes: u64, backing: Backing) -> Extent {
         Extent::new(OWNER, bytes, backing)

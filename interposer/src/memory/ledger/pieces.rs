@@ -119,12 +119,12 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::ledger::{Extent, Owner};
+    use crate::memory::ledger::{Extent, ExtentOwner};
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
     fn extent(bytes: u64, backing: Backing) -> Extent {
-        Extent::new(Owner { device: GPU, context: 7 }, bytes, backing)
+        Extent::new(ExtentOwner { device: GPU, context: 7 }, bytes, backing)
     }
 
     #[test]
