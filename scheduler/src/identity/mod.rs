@@ -128,7 +128,7 @@ impl Identity {
 
     /// The owner to whom its use is charged: the container, if the host's engine made it, else the user.
     #[must_use]
-    pub fn bearer(&self) -> Owner {
+    pub fn charged_to(&self) -> Owner {
         let engines = self
             .container
             .as_ref()
@@ -137,16 +137,16 @@ impl Identity {
         self.container_key().filter(|_| engines).unwrap_or(self.user_key())
     }
 
-    /// [`Self::bearer`] as a number.
+    /// [`Self::charged_to`] as a number.
     #[must_use]
     pub fn owner(&self) -> u64 {
-        self.bearer().number()
+        self.charged_to().number()
     }
 
-    /// The bearer's name for people.
+    /// The name of that owner, for people.
     #[must_use]
     pub fn owner_name(&self) -> String {
-        match (self.bearer(), &self.container) {
+        match (self.charged_to(), &self.container) {
             (Owner::Container(..), Some(container)) => format!("container {}", container.shown()),
             _ => format!("uid {}", self.user),
         }
@@ -206,11 +206,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_container_of_the_engines_bears_what_it_takes_and_a_users_is_the_user() {
-        assert_eq!(who(0, Some(5)).bearer(), Owner::Container(1, 5));
-        assert_eq!(of(100_000, Some(5), 1000).bearer(), Owner::User(1000));
+        assert_eq!(who(0, Some(5)).charged_to(), Owner::Container(1, 5));
+        assert_eq!(of(100_000, Some(5), 1000).charged_to(), Owner::User(1000));
         assert_eq!(who(1000, None).owner(), 1000);
         let unseen = Identity { container: Some(Container { id: ID.into(), place: None }), ..who(7, None) };
-        assert_eq!((unseen.bearer(), unseen.container_key()), (Owner::User(7), None));
+        assert_eq!((unseen.charged_to(), unseen.container_key()), (Owner::User(7), None));
         assert_ne!(who(0, Some(5)).owner(), who(0, Some(6)).owner());
         assert_eq!(who(0, Some(5)).owner_name(), "container 4f1d3c0b5a69");
         assert_eq!(of(100_000, Some(5), 1000).owner_name(), "uid 1000");

@@ -269,7 +269,7 @@ impl Ledger {
 
 /// Whose limits it counts against.
 fn owners(who: &Identity) -> Vec<Owner> {
-    let user = Some(who.user_key()).filter(|user| *user == who.bearer());
+    let user = Some(who.user_key()).filter(|user| *user == who.charged_to());
     user.into_iter().chain(who.container_key()).collect()
 }
 

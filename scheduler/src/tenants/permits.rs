@@ -63,7 +63,7 @@ impl Permits {
     /// The first limit that is reached.
     pub fn acquire(&self, who: &Identity) -> Result<Permit, Reached> {
         let mut rows = vec![(Owner::Everyone, "tenants", self.limits.total)];
-        if who.bearer() == who.user_key() {
+        if who.charged_to() == who.user_key() {
             rows.push((who.user_key(), "tenants_per_user", self.limits.per_user));
         }
         if let Some(container) = who.container_key() {
