@@ -87,7 +87,7 @@ fn deficit_of_next(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
             + u128::from(has.resident.0)
             + claims::verified_unevictable(model, own, device)
     } else {
-        let all = at.index().resident.saturating_sub(at.index().phantom)
+        let all = at.index().resident.saturating_sub(at.index().without_context)
             + headroom::incoming_of_others(model, &[id, next], device);
         all.saturating_sub(headroom::outgoing_of_others(model, id, device))
     };

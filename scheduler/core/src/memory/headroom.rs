@@ -15,7 +15,7 @@ pub(crate) fn free_for(model: &Model, id: TenantId, device: DeviceId) -> Bytes {
 /// Resident memory of all tenants on the device, at most its capacity.
 pub(crate) fn resident_on(model: &Model, device: DeviceId) -> u128 {
     let at = &model.devices[&device];
-    at.index().resident.saturating_sub(at.index().phantom).min(u128::from(at.capacity.0))
+    at.index().resident.saturating_sub(at.index().without_context).min(u128::from(at.capacity.0))
 }
 
 /// How much memory has to be freed on the device so that all of the tenant's fits.

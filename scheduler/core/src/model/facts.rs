@@ -15,7 +15,7 @@ impl TenantFacts {
         };
         let is_absent = report.observed.is_some_and(|observed| observed.is_absent());
         let memory = if is_absent { MemoryUse::default() } else { *told };
-        let phantom = if is_absent { told.resident } else { Bytes::ZERO };
+        let without_context = if is_absent { told.resident } else { Bytes::ZERO };
         let hold = match tenant.lease() {
             None => Hold::None,
             Some(lease) if lease.devices.contains(&name) => Hold::Holder,
@@ -41,7 +41,7 @@ impl TenantFacts {
             told: *told,
             held: holds.then_some((memory.allocated, unevictable, memory.resident)),
             verified: if holds { Bytes::ZERO } else { verified },
-            phantom,
+            without_context,
             owner: tenant.competes().then_some(tenant.owner.unwrap_or(Owner::Tenant(id))),
             trusts_until: tenant.trust.expires_at().filter(|_| request.is_some()),
             unaccounted_until: report.unaccounted.expires_at(),

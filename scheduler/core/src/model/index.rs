@@ -39,7 +39,7 @@ pub(crate) struct TenantFacts {
     /// As much of the first as the driver confirms, if it does not hold the device.
     pub verified: Bytes,
     /// What it reports as resident although it has no context.
-    pub phantom: Bytes,
+    pub without_context: Bytes,
     /// Its owner, if it waits for the device or holds it.
     pub owner: Option<Owner>,
     /// Until when it believes the claims of others, and until when its refusals are believed.
@@ -99,7 +99,7 @@ pub(crate) struct DeviceIndex {
     /// report.
     pub held_resident: u128,
     pub verified: u128,
-    pub phantom: u128,
+    pub without_context: u128,
     /// The owners of tenants that wait for the device or hold it, with the number of such tenants.
     pub owners: BTreeMap<Owner, usize>,
     /// Until when tenants believe the claims of others.
@@ -162,7 +162,7 @@ impl DeviceIndex {
             (&mut self.immovable, was.told.immovable, is.told.immovable),
             (&mut self.held_resident, had.2, has.2),
             (&mut self.verified, was.verified, is.verified),
-            (&mut self.phantom, was.phantom, is.phantom),
+            (&mut self.without_context, was.without_context, is.without_context),
             (&mut self.unevictable, was.unevictable, is.unevictable),
             (&mut self.unavailable, was.unavailable, is.unavailable),
             (&mut self.incoming, was.incoming, is.incoming),
