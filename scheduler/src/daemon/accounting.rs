@@ -1,5 +1,5 @@
 //! Counts what happens, for the metrics.
-use super::members::Members;
+use super::tenant_table::Members;
 use crate::devices::Devices;
 use crate::metrics::counts::{Counts, Moved};
 use crate::metrics::exposition::Picture;

@@ -1,6 +1,6 @@
 //! What operators are told of what happens: lines of the log, events for those who follow, and the trace.
 use super::liveness::Transition;
-use super::members::{Member, Members};
+use super::tenant_table::{Member, Members};
 use super::trace_file::TraceFile;
 use crate::rate_limited_log::RateLimitedLog;
 use crate::tenants::shared::Shared;

@@ -2,25 +2,25 @@
 //!
 //! * `run` starts the daemon and waits for whatever comes next;
 //! * `reactor` holds `Daemon`: it turns what comes in into events of the core, and carries out the
-//!   core's actions; `membership` does so for tenants that come and go, `devices` for devices and NVML's answers;
+//!   core's actions; `join_leave` does so for tenants that come and go, `device_events` for devices and NVML's answers;
 //! * `audit` tells operators what happens, `accounting` counts it, `operators` answers their questions;
-//! * `members` knows the tenants, with what they have reported (`reports`) and whether their processes are halted
+//! * `tenant_table` knows the tenants, with what they have reported (`reports`) and whether their processes are halted
 //!   (`liveness`); `exits` waits for the end of processes;
 //! * `wishes` decides what a tenant gets of its wishes, `swap_space` what it gets of the swap space;
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
 mod audit;
-mod devices;
+mod device_events;
 mod exits;
 mod held_requests;
+mod join_leave;
 mod liveness;
-mod members;
-mod membership;
 mod operators;
 mod reactor;
 mod reports;
 mod run;
 mod swap_space;
+mod tenant_table;
 mod trace_file;
 mod wishes;
 

@@ -1,6 +1,6 @@
 //! What operators ask for: a report from the core's picture and the members' names, or a change.
-use super::members::{Member, Members};
 use super::swap_space;
+use super::tenant_table::{Member, Members};
 use crate::devices::Devices;
 use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;

@@ -1,6 +1,6 @@
 //! Swap space for the tenants that want it.
 use super::audit::Audit;
-use super::members::Members;
+use super::tenant_table::Members;
 use crate::devices::Devices;
 use crate::swap::Granted;
 use crate::swap::ledger::{Holder, Ledger};

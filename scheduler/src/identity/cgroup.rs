@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_users_container_is_shown_as_the_users() {
-        let shown = |owner| Container { id: ID.into(), place: Some(CgroupDir { key: (1, 2), owner }) }.shown();
+        let shown =
+            |owner| Container { id: ID.into(), place: Some(CgroupDir { key: (1, 2), owner }) }.shown();
         assert_eq!((&shown(0)[..], &shown(1000)[..]), ("4f1d3c0b5a69", "4f1d3c0b5a69 of uid 1000"));
         assert_eq!(Container { id: ID.into(), place: None }.shown(), "4f1d3c0b5a69");
     }

@@ -1,7 +1,7 @@
 //! Tenants come and go, with their connections and with their processes.
-use super::members::Member;
 use super::reactor::Daemon;
 use super::swap_space;
+use super::tenant_table::Member;
 use super::wishes::Wishes;
 use crate::identity::Identity;
 use crate::process::Key;
