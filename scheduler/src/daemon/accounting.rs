@@ -42,12 +42,12 @@ impl Accounts<'_> {
 
     /// Counts what a tenant prefetches, by its report and the one `before`. It reports that only as memory that has become
     /// resident and was not allocated meanwhile; while its gate is shut, nothing else makes memory resident.
-    pub fn prefetched(&mut self, tenant: TenantId, told: &MemoryReport, before: MemoryUse) {
-        let allocated = told.allocated.saturating_sub(before.allocated);
-        let bytes = told.resident.saturating_sub(before.resident).saturating_sub(allocated);
+    pub fn prefetched(&mut self, tenant: TenantId, report: &MemoryReport, before: MemoryUse) {
+        let allocated = report.allocated.saturating_sub(before.allocated);
+        let bytes = report.resident.saturating_sub(before.resident).saturating_sub(allocated);
         let holds = self.members.get(tenant).is_none_or(|member| member.holds());
         if !holds && bytes > Bytes::ZERO {
-            let share = Share { device: told.device, bytes };
+            let share = Share { device: report.device, bytes };
             self.moved(tenant, &[share], |bytes| Moved { into: bytes, out: Bytes::ZERO });
         }
     }

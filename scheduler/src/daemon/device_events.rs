@@ -17,18 +17,18 @@ type Users = HashMap<DeviceId, Vec<(TenantId, u32)>>;
 
 impl Daemon {
     /// A tenant names a device.
-    pub fn on_device(&mut self, tenant: TenantId, told: DeviceInfo) {
+    pub fn on_device(&mut self, tenant: TenantId, named: DeviceInfo) {
         let Some(member) = self.members.get(tenant) else { return };
         let owner = member.who.owner();
-        let known = member.devices.contains_key(&told.device);
-        if known || self.devices.remember_refused(owner, tenant, told.device, None) {
+        let known = member.devices.contains_key(&named.device);
+        if known || self.devices.remember_refused(owner, tenant, named.device, None) {
             return;
         }
         if member.devices.len() + self.devices.refused_count(owner, tenant) >= MAX_DEVICES {
             return self.dismiss(tenant, &format!("the limit of {MAX_DEVICES} devices a process is reached"));
         }
-        let (device, claimed) = (told.device, told.capacity);
-        let changes = self.devices.claim(owner, tenant, told);
+        let (device, claimed) = (named.device, named.capacity);
+        let changes = self.devices.claim(owner, tenant, named);
         self.warn_of_odd_claim(tenant, device, claimed);
         self.apply_changes(changes);
         self.announce_refusals();
@@ -142,14 +142,14 @@ impl Daemon {
     }
 
     /// Bounds a report by what the tenant claims that the device has. A report about a refused device is remembered.
-    pub fn bound_report(&mut self, tenant: TenantId, told: &MemoryReport) -> MemoryReport {
+    pub fn bound_report(&mut self, tenant: TenantId, report: &MemoryReport) -> MemoryReport {
         let owner = self.members.get(tenant).map(|member| member.who.owner());
         if let Some(owner) = owner {
-            self.devices.remember_refused(owner, tenant, told.device, Some(told));
+            self.devices.remember_refused(owner, tenant, report.device, Some(report));
         }
-        let most = self.devices.claimed(tenant, told.device).unwrap_or(Bytes::MAX);
-        let (resident, immovable) = (told.resident.min(most), told.immovable.min(most));
-        MemoryReport { resident, immovable, ..*told }
+        let most = self.devices.claimed(tenant, report.device).unwrap_or(Bytes::MAX);
+        let (resident, immovable) = (report.resident.min(most), report.immovable.min(most));
+        MemoryReport { resident, immovable, ..*report }
     }
 
     /// Tells those who were refused a device, and the log, once.

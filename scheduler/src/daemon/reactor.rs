@@ -48,9 +48,9 @@ pub struct Daemon {
 }
 
 /// Bounds a report by the tenant's reservation: our library never exceeds it.
-fn within(told: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
+fn within(report: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
-    let MemoryReport { device, allocated, resident, immovable } = told;
+    let MemoryReport { device, allocated, resident, immovable } = report;
     MemoryReport {
         device,
         allocated: allocated.min(most),
@@ -90,7 +90,7 @@ impl Daemon {
                 }
                 return;
             }
-            ToScheduler::Memory(told) => return self.on_memory(tenant, told),
+            ToScheduler::Memory(report) => return self.on_memory(tenant, report),
             ToScheduler::Request => return self.on_request(tenant),
             ToScheduler::Ready(ready) => {
                 if member.fetched(ready.lease) {
@@ -122,18 +122,18 @@ impl Daemon {
     }
 
     /// What a tenant has on a device, as far as that is possible.
-    pub fn on_memory(&mut self, tenant: TenantId, told: MemoryReport) {
+    pub fn on_memory(&mut self, tenant: TenantId, report: MemoryReport) {
         let Some(member) = self.members.get_mut(tenant) else { return };
-        if told.immovable == Bytes::ZERO {
-            member.reports.nothing_stays(told.device);
+        if report.immovable == Bytes::ZERO {
+            member.reports.nothing_stays(report.device);
         }
-        let told = within(told, member.reservation.limit);
-        let told = self.bound_report(tenant, &told);
+        let report = within(report, member.reservation.limit);
+        let report = self.bound_report(tenant, &report);
         if self.core.enabled() {
-            let before = self.core.memory_of(tenant, told.device);
-            self.accounts().prefetched(tenant, &told, before);
+            let before = self.core.memory_of(tenant, report.device);
+            self.accounts().prefetched(tenant, &report, before);
         }
-        let MemoryReport { device, allocated, resident, immovable } = told;
+        let MemoryReport { device, allocated, resident, immovable } = report;
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
     }
 

@@ -64,8 +64,8 @@ pub fn hello(hello: Hello) -> Result<Hello, Violation> {
 pub fn message(message: ToScheduler) -> Result<ToScheduler, Violation> {
     Ok(match message {
         ToScheduler::Hello(_) => return Err(Violation::SecondHello),
-        ToScheduler::Device(told) => ToScheduler::Device(device(told)?),
-        ToScheduler::Memory(told) => ToScheduler::Memory(memory(told)),
+        ToScheduler::Device(named) => ToScheduler::Device(device(named)?),
+        ToScheduler::Memory(report) => ToScheduler::Memory(memory(report)),
         ToScheduler::Report(text) => ToScheduler::Report(clean(&text, REPORT)),
         plain @ (ToScheduler::Request
         | ToScheduler::Ready(_)
@@ -78,17 +78,17 @@ pub fn message(message: ToScheduler) -> Result<ToScheduler, Violation> {
     })
 }
 
-fn device(told: DeviceInfo) -> Result<DeviceInfo, Violation> {
-    if told.capacity == Bytes::ZERO || told.capacity > MOST {
-        return Err(Violation::Capacity { device: told.device, capacity: told.capacity });
+fn device(named: DeviceInfo) -> Result<DeviceInfo, Violation> {
+    if named.capacity == Bytes::ZERO || named.capacity > MOST {
+        return Err(Violation::Capacity { device: named.device, capacity: named.capacity });
     }
-    Ok(DeviceInfo { name: clean(&told.name, DEVICE_NAME), ..told })
+    Ok(DeviceInfo { name: clean(&named.name, DEVICE_NAME), ..named })
 }
 
-fn memory(told: MemoryReport) -> MemoryReport {
-    let allocated = told.allocated.min(MOST);
+fn memory(report: MemoryReport) -> MemoryReport {
+    let allocated = report.allocated.min(MOST);
     let part = |bytes: Bytes| bytes.min(allocated);
-    MemoryReport { allocated, resident: part(told.resident), immovable: part(told.immovable), ..told }
+    MemoryReport { allocated, resident: part(report.resident), immovable: part(report.immovable), ..report }
 }
 
 #[cfg(test)]
@@ -130,13 +130,13 @@ mod tests {
 
     #[test]
     fn a_part_is_no_more_than_the_whole() {
-        let told = MemoryReport {
+        let report = MemoryReport {
             device: DeviceId::default(),
             allocated: Bytes(5),
             resident: Bytes(9),
             immovable: Bytes::MAX,
         };
-        let memory = memory(told);
+        let memory = memory(report);
         assert_eq!((memory.allocated, memory.resident, memory.immovable), (Bytes(5), Bytes(5), Bytes(5)));
     }
 }

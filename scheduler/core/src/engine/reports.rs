@@ -41,16 +41,16 @@ pub(crate) fn on_memory(
     immovable: Bytes,
 ) {
     let model = &mut engine.model;
-    let told = MemoryUse { allocated, resident, immovable };
+    let reported = MemoryUse { allocated, resident, immovable };
     let Some(capacity) = model.devices.get(&device).map(|at| at.capacity) else { return };
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(before) = tenant.devices.get(&device).copied() else { return };
-    let now = MemoryUse::plausible(told, capacity);
+    let now = MemoryUse::plausible(reported, capacity);
     let (time, silence) = (model.now, model.settings().silence);
     let gone_until = model.update(id, |tenant| {
         tenant.devices.insert(device, now);
         if let Some(report) = tenant.reports.get_mut(&device) {
-            report.memory = told;
+            report.memory = reported;
         }
         tenant.note_freed(device, &before);
         let gone_until = note_progress(tenant, time, silence);
@@ -86,8 +86,8 @@ pub(crate) fn on_capacity(engine: &mut Engine, device: DeviceId, capacity: Bytes
     let users: Vec<TenantId> = users.map(|(id, _)| *id).collect();
     for id in users {
         model.update(id, |tenant| {
-            let Some(told) = tenant.reports.get(&device).map(|report| report.memory) else { return };
-            tenant.devices.insert(device, MemoryUse::plausible(told, capacity));
+            let Some(reported) = tenant.reports.get(&device).map(|report| report.memory) else { return };
+            tenant.devices.insert(device, MemoryUse::plausible(reported, capacity));
         });
     }
     growth::resolve_shrink(engine, device);

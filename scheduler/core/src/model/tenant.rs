@@ -93,19 +93,19 @@ impl Tenant {
     /// Memory that it was told to prefetch to the device and has not prefetched yet.
     pub fn incoming(&self, device: DeviceId) -> Bytes {
         let resident = self.devices.get(&device).map_or(Bytes::ZERO, |memory| memory.resident);
-        self.prefetch.get(&device).map_or(Bytes::ZERO, |told| told.saturating_sub(resident))
+        self.prefetch.get(&device).map_or(Bytes::ZERO, |asked| asked.saturating_sub(resident))
     }
 
     /// The tenant may have freed memory since `before`. That is not incoming any more, and as far as it was resident,
     /// it does not count towards what the tenant was told to prefetch.
     pub fn note_freed(&mut self, device: DeviceId, before: &MemoryUse) {
-        let (Some(told), Some(memory)) = (self.prefetch.get_mut(&device), self.devices.get(&device)) else {
+        let (Some(asked), Some(memory)) = (self.prefetch.get_mut(&device), self.devices.get(&device)) else {
             return;
         };
         let freed = before.allocated.saturating_sub(memory.allocated);
         if freed > Bytes::ZERO {
             let was_there = before.resident.saturating_sub(memory.resident).min(freed);
-            *told = told.saturating_sub(was_there).min(memory.allocated);
+            *asked = asked.saturating_sub(was_there).min(memory.allocated);
         }
     }
 
@@ -217,10 +217,10 @@ impl Tenant {
 
     /// The same, and as much of it as the driver confirms.
     pub(crate) fn unevictable_and_verified(&self, device: DeviceId) -> (Bytes, Bytes) {
-        let told = self.claimed_unevictable(device);
+        let claimed = self.claimed_unevictable(device);
         let observed = self.reports.get(&device).and_then(|report| report.observed);
-        let verified = observed.map(|observed| told.min(observed.bytes));
-        (verified.unwrap_or(told), verified.unwrap_or_default())
+        let verified = observed.map(|observed| claimed.min(observed.bytes));
+        (verified.unwrap_or(claimed), verified.unwrap_or_default())
     }
 }
 
