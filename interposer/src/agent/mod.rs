@@ -3,17 +3,17 @@
 //! It does one thing after the other. What it must not wait for without a bound, the end of submitted
 //! work, a thread of its own waits for (`drain`).
 //!
-//! Reading order: `reactor` (the loop, and what happens with time), `link` (the state of the connection), `turn` (what the
-//! scheduler says, and what we do about it), `unmanaged` (without a scheduler), `report` (what we say of our memory),
+//! Reading order: `reactor` (the loop, and what happens with time), `link` (the state of the connection), `incoming` (what
+//! the scheduler says, and what we do about it), `unmanaged` (without a scheduler), `report` (what we say of our memory),
 //! `swap_upkeep` (swap space for later), `idle` (whether there is nothing to do), `pacer` (bounds unfinished work).
 mod drain;
 mod idle;
+mod incoming;
 mod link;
 mod pacer;
 mod reactor;
 mod report;
 mod swap_upkeep;
-mod turn;
 mod unmanaged;
 
 pub use reactor::spawn;
