@@ -7,7 +7,7 @@ use crate::driver::contexts::Contexts;
 use crate::driver::pools::Pools;
 use crate::gate::Gate;
 use crate::limits::Limits;
-use crate::memory::{Collaborators, Memory};
+use crate::memory::{Dependencies, Memory};
 use crate::settings::Settings;
 use crate::sys::waker::Waker;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -58,7 +58,7 @@ pub fn forget_in_child() {
 impl Process {
     pub fn new(settings: Settings) -> Self {
         let waker = Arc::<Waker>::default();
-        let uses = Collaborators {
+        let uses = Dependencies {
             contexts: Arc::new(Contexts::new(waker.clone())),
             captures: Arc::default(),
             gate: Arc::new(Gate::new_shut()),

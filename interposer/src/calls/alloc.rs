@@ -6,7 +6,7 @@ use super::stream::{effective, is_captured};
 use crate::dispatch::{BoxedAfter, Call, Disposition, NoAfter};
 use crate::driver::stream::StreamKey;
 use crate::driver::stream::context_of;
-use crate::memory::{AllocRequest, Handled, StreamAt};
+use crate::memory::{AllocRequest, HandledBy, StreamAt};
 use crate::process::Process;
 use nvshare_abi::*;
 
@@ -67,14 +67,14 @@ pub fn free(process: &'static Process, dptr: CUdeviceptr) -> Disposition<impl Fn
 fn freed(
     process: &'static Process,
     dptr: CUdeviceptr,
-    here: Result<Handled, CUresult>,
+    here: Result<HandledBy, CUresult>,
 ) -> Disposition<impl FnOnce(CUresult) -> CUresult> {
     match here {
-        Ok(Handled::Ours) => {
+        Ok(HandledBy::Us) => {
             process.memory.ledger.report_changes();
             return Disposition::Complete(CUresult::SUCCESS);
         }
-        Ok(Handled::NotOurs) => {}
+        Ok(HandledBy::Driver) => {}
         Err(code) => return Disposition::Complete(code),
     }
     let freeing = process.memory.frees.detach(dptr);

@@ -5,7 +5,7 @@ use super::array::uncounted;
 use super::launch::wait_for_memory;
 use crate::dispatch::{BoxedAfter, Disposition, NoAfter};
 use crate::driver;
-use crate::memory::{Handled, is_ours};
+use crate::memory::{HandledBy, is_ours};
 use crate::process::Process;
 use nvshare_abi::*;
 
@@ -104,8 +104,8 @@ pub fn map(
 
 pub fn unmap(process: &'static Process, ptr: CUdeviceptr, bytes: usize) -> Disposition<NoAfter> {
     match process.memory.vmm.unmap(ptr, bytes as u64) {
-        Ok(Handled::Ours) => complete(Ok(())),
-        Ok(Handled::NotOurs) => Disposition::Passthrough,
+        Ok(HandledBy::Us) => complete(Ok(())),
+        Ok(HandledBy::Driver) => Disposition::Passthrough,
         Err(code) => complete(Err(code)),
     }
 }
@@ -123,8 +123,8 @@ pub fn set_access(
     // SAFETY: the application's own `count` descriptions.
     let who = unsafe { std::slice::from_raw_parts(desc, count) };
     match process.memory.vmm.set_access(ptr, bytes as u64, who) {
-        Ok(Handled::Ours) => complete(Ok(())),
-        Ok(Handled::NotOurs) => Disposition::Passthrough,
+        Ok(HandledBy::Us) => complete(Ok(())),
+        Ok(HandledBy::Driver) => Disposition::Passthrough,
         Err(code) => complete(Err(code)),
     }
 }

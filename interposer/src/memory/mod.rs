@@ -34,9 +34,9 @@ use share::export::Exporter;
 use std::sync::Arc;
 
 pub mod alloc;
-pub mod collaborators;
+pub mod dependencies;
 pub mod engine;
-mod handled;
+mod handled_by;
 pub mod ledger;
 pub mod migrate;
 pub mod share;
@@ -44,9 +44,9 @@ pub use alloc::AllocRequest;
 pub use alloc::deferred::StreamAt;
 pub use alloc::teardown::ContextMemory;
 pub use alloc::vmm::is_ours;
-pub use collaborators::Collaborators;
+pub use dependencies::Dependencies;
 pub use engine::Engine;
-pub use handled::Handled;
+pub use handled_by::HandledBy;
 pub use ledger::peers::AccessScope;
 pub use ledger::query::AllocInfo;
 pub use ledger::sizes::GRANULE;
@@ -93,8 +93,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(choice: EngineChoice, uses: &Collaborators) -> Self {
-        let Collaborators { contexts, captures, waker, .. } = uses.clone();
+    pub fn new(choice: EngineChoice, uses: &Dependencies) -> Self {
+        let Dependencies { contexts, captures, waker, .. } = uses.clone();
         let ledger = Arc::new(SharedLedger::new(waker.clone()));
         let swap = Arc::new(SwapSpace::default());
         let engine = Arc::new(EngineSelection::new(choice, swap.clone()));

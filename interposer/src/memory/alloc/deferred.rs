@@ -7,7 +7,7 @@ use crate::driver::contexts::Contexts;
 use crate::driver::stream::StreamKey;
 use crate::memory::alloc::batch::{Batch, Batches, Fence, FreedAllocation, PendingFrees, Reclaimed};
 use crate::memory::alloc::release::Releaser;
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::sys::lock::{Mutex, rank};
 use nvshare_abi::*;
@@ -35,8 +35,8 @@ pub struct DeferredFrees {
 }
 
 impl DeferredFrees {
-    pub fn new(uses: &Collaborators, ledger: Arc<SharedLedger>, releaser: Arc<Releaser>) -> Self {
-        let Collaborators { contexts, captures, .. } = uses.clone();
+    pub fn new(uses: &Dependencies, ledger: Arc<SharedLedger>, releaser: Arc<Releaser>) -> Self {
+        let Dependencies { contexts, captures, .. } = uses.clone();
         Self {
             batches: Mutex::default(),
             reclaim_lock: Mutex::default(),

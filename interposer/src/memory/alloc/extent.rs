@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::memory::alloc::addresses::{Addresses, make_managed};
 use crate::memory::alloc::release::Releaser;
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::engine::Engine;
 use crate::memory::ledger::piece;
 use crate::memory::ledger::pieces::PieceKind;
@@ -57,13 +57,13 @@ pub struct ExtentAllocator {
 
 impl ExtentAllocator {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         swap: Arc<SwapSpace>,
         addresses: Arc<Addresses>,
         releaser: Arc<Releaser>,
     ) -> Self {
-        let Collaborators { gate, limits, waker, .. } = uses.clone();
+        let Dependencies { gate, limits, waker, .. } = uses.clone();
         Self { ledger, swap, addresses, releaser, gate, limits, waker }
     }
 

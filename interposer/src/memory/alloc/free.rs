@@ -5,8 +5,8 @@ use crate::driver::stream::context_of;
 use crate::memory::alloc::batch::FreedAllocation;
 use crate::memory::alloc::deferred::{DeferredFrees, StreamAt};
 use crate::memory::alloc::release::Releaser;
-use crate::memory::collaborators::Collaborators;
-use crate::memory::handled::Handled;
+use crate::memory::dependencies::Dependencies;
+use crate::memory::handled_by::HandledBy;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Allocation, Backing, Extent};
 use crate::sys::detached::{Detached, Transaction};
@@ -34,12 +34,12 @@ pub struct Frees {
 
 impl Frees {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         releaser: Arc<Releaser>,
         deferred: Arc<DeferredFrees>,
     ) -> Self {
-        let Collaborators { contexts, captures, .. } = uses.clone();
+        let Dependencies { contexts, captures, .. } = uses.clone();
         Self { ledger, releaser, deferred, contexts, captures }
     }
 
@@ -47,7 +47,7 @@ impl Frees {
     ///
     /// # Errors
     /// What the driver says to the wait that a free implies; `INVALID_VALUE` for what has been freed already.
-    pub fn free(&self, start: u64) -> Result<Handled, CUresult> {
+    pub fn free(&self, start: u64) -> Result<HandledBy, CUresult> {
         let (allocation, shared) = {
             let ledger = self.ledger.lock();
             let Some(allocation) = ledger.allocations.get(&start) else {
@@ -55,7 +55,7 @@ impl Frees {
                 return if ledger.is_in_a_chunk(start) {
                     Err(CUresult::ERROR_INVALID_VALUE)
                 } else {
-                    Ok(Handled::NotOurs)
+                    Ok(HandledBy::Driver)
                 };
             };
             (*allocation, !ledger.peers.peers_of(allocation.device).is_empty())
@@ -65,13 +65,13 @@ impl Frees {
         }
         let is_ours = |extent: &Extent| extent.arena.is_some() || !extent.is_the_drivers();
         if !self.ledger.lock().extents.get(&allocation.extent).is_some_and(is_ours) {
-            return Ok(Handled::NotOurs);
+            return Ok(HandledBy::Driver);
         }
         // As the driver's own free does: work that uses the memory ends first. Not beside a capture, which that would
         // disturb; the memory is then given back later.
         if self.captures.any() {
             self.deferred.defer(start, allocation.id);
-            return Ok(Handled::Ours);
+            return Ok(HandledBy::Us);
         }
         for context in self.contexts.all() {
             if shared || context.raw() == allocation.context {
@@ -79,22 +79,22 @@ impl Frees {
             }
         }
         self.releaser.release_allocation(start, allocation.id);
-        Ok(Handled::Ours)
+        Ok(HandledBy::Us)
     }
 
     /// Frees an allocation in a stream's order.
     ///
     /// # Errors
     /// `INVALID_VALUE` for what has been freed already.
-    pub fn free_async(&self, start: u64, stream: CUstream) -> Result<Handled, CUresult> {
-        let Some(allocation) = self.mark_freed(start)? else { return Ok(Handled::NotOurs) };
+    pub fn free_async(&self, start: u64, stream: CUstream) -> Result<HandledBy, CUresult> {
+        let Some(allocation) = self.mark_freed(start)? else { return Ok(HandledBy::Driver) };
         let context = context_of(stream)
             .or_else(|| self.contexts.current().map(|context| context.raw()))
             .unwrap_or(allocation.context);
         let Allocation { id, bytes, pool, .. } = allocation;
         let item = FreedAllocation { start, id, bytes, pool };
         self.deferred.add(item, StreamAt { context, stream });
-        Ok(Handled::Ours)
+        Ok(HandledBy::Us)
     }
 
     /// Marks the allocation that begins there as freed, unless its memory is the driver's to free: of its own pools, or

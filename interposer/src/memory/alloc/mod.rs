@@ -17,7 +17,7 @@ use crate::driver::device::Device;
 use crate::limits::Limits;
 use crate::memory::alloc::deferred::{DeferredFrees, StreamAt};
 use crate::memory::alloc::extent::{AllocSite, ExtentAllocator};
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::engine::{Engine, EngineSelection};
 use crate::memory::ledger::arena::Arena;
 use crate::memory::ledger::shared::SharedLedger;
@@ -64,13 +64,13 @@ pub struct Allocator {
 
 impl Allocator {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         engine: Arc<EngineSelection>,
         extents: Arc<ExtentAllocator>,
         deferred: Arc<DeferredFrees>,
     ) -> Self {
-        let Collaborators { captures, limits, .. } = uses.clone();
+        let Dependencies { captures, limits, .. } = uses.clone();
         Self { ledger, engine, extents, deferred, captures, limits }
     }
 

@@ -100,14 +100,14 @@ impl Transaction for ContextMemory<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::collaborators::Collaborators;
+    use crate::memory::dependencies::Dependencies;
     use crate::memory::ledger::{Backing, ExtentOwner};
     use nvshare_protocol::DeviceId;
 
     const GPU: DeviceId = DeviceId([1; 16]);
 
     fn teardown() -> Teardown {
-        let uses = Collaborators::default();
+        let uses = Dependencies::default();
         let shared = Arc::new(SharedLedger::new(uses.waker.clone()));
         let releaser = Arc::new(Releaser::new(shared.clone(), Arc::default(), uses.contexts.clone()));
         let deferred = Arc::new(DeferredFrees::new(&uses, shared.clone(), releaser.clone()));

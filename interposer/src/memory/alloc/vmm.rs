@@ -4,7 +4,7 @@
 use crate::driver;
 use crate::memory::alloc::Allocator;
 use crate::memory::alloc::extent::ExtentAllocator;
-use crate::memory::handled::Handled;
+use crate::memory::handled_by::HandledBy;
 use crate::memory::ledger::piece::{Mapping, Piece, SHARED};
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::GRANULE;
@@ -149,7 +149,7 @@ impl Vmm {
     /// # Errors
     /// The driver's, of the last mapping that it refused to take away; `INVALID_VALUE` for what the application has not
     /// mapped itself, and for a range that begins or ends within a mapping.
-    pub fn unmap(&self, at: u64, bytes: u64) -> Result<Handled, CUresult> {
+    pub fn unmap(&self, at: u64, bytes: u64) -> Result<HandledBy, CUresult> {
         let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
             return Err(CUresult::ERROR_INVALID_VALUE);
@@ -160,7 +160,7 @@ impl Vmm {
         }
         let here: Vec<(u64, PieceId)> =
             ledger.mappings.range(at..end).map(|(start, id)| (*start, *id)).collect();
-        let mut result = Ok(if here.is_empty() { Handled::NotOurs } else { Handled::Ours });
+        let mut result = Ok(if here.is_empty() { HandledBy::Driver } else { HandledBy::Us });
         let mut unused = Vec::new();
         for (start, id) in here {
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
@@ -198,7 +198,7 @@ impl Vmm {
     ///
     /// # Errors
     /// The driver's; `INVALID_VALUE` for what the application has not mapped itself.
-    pub fn set_access(&self, at: u64, bytes: u64, who: &[CUmemAccessDesc]) -> Result<Handled, CUresult> {
+    pub fn set_access(&self, at: u64, bytes: u64, who: &[CUmemAccessDesc]) -> Result<HandledBy, CUresult> {
         let end = at.saturating_add(bytes);
         let mut ledger = self.ledger.lock();
         if ledger.is_allocated(at) {
@@ -207,14 +207,14 @@ impl Vmm {
         let first = ledger.mappings.range(..=at).next_back().map_or(at, |(start, _)| *start);
         let here: Vec<(u64, PieceId)> =
             ledger.mappings.range(first..end).map(|(start, id)| (*start, *id)).collect();
-        let mut handled = Handled::NotOurs;
+        let mut handled = HandledBy::Driver;
         for (start, id) in here {
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
             let there = piece.is_resident();
             let Some(map) = piece.mappings.iter_mut().find(|map| map.at == start && map.end() > at) else {
                 continue;
             };
-            handled = Handled::Ours;
+            handled = HandledBy::Us;
             let (from, to) = (at.max(map.at), end.min(map.end()));
             if there {
                 // SAFETY: the piece is on the device, so that its range is mapped; the application's own descriptions.

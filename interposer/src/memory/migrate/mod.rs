@@ -8,7 +8,7 @@ pub mod swap_space;
 use crate::driver::context::Context;
 use crate::driver::contexts::Contexts;
 use crate::memory::alloc::release::Releaser;
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::migrate::managed::ManagedMover;
 use crate::memory::migrate::pieces::{BATCH, PieceMover, TotalsOf};
@@ -28,7 +28,7 @@ pub struct Migrator {
 
 impl Migrator {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         releaser: Arc<Releaser>,
         pieces: Arc<PieceMover>,

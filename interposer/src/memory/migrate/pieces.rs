@@ -7,7 +7,7 @@
 use crate::driver;
 use crate::driver::context::{Context, Entered, Mark};
 use crate::driver::contexts::Contexts;
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::FINE_PIECE;
@@ -60,7 +60,7 @@ pub struct PieceMover {
 
 impl PieceMover {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         swap: Arc<SwapSpace>,
         residency: Arc<Residency>,

@@ -11,7 +11,7 @@ use crate::driver::contexts::Contexts;
 use crate::memory::alloc::addresses::{
     Addresses, make_managed, make_managed_at, reserve_at, reserve_near, unreserve,
 };
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::piece::{self, SHAREABLE, SHARED};
 use crate::memory::ledger::pieces::PieceKind;
 use crate::memory::ledger::shared::SharedLedger;
@@ -42,7 +42,7 @@ struct Replacement {
 
 impl Converter {
     pub fn new(
-        uses: &Collaborators,
+        uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         residency: Arc<Residency>,
         addresses: Arc<Addresses>,

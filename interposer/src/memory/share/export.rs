@@ -4,7 +4,7 @@
 #![allow(unsafe_code)] // exports device memory through the driver
 use crate::driver;
 use crate::driver::contexts::Contexts;
-use crate::memory::collaborators::Collaborators;
+use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::piece::{SHAREABLE, SHARED};
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
@@ -52,8 +52,8 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    pub fn new(uses: &Collaborators, ledger: Arc<SharedLedger>, pieces: Arc<PieceMover>) -> Self {
-        let Collaborators { contexts, waker, .. } = uses.clone();
+    pub fn new(uses: &Dependencies, ledger: Arc<SharedLedger>, pieces: Arc<PieceMover>) -> Self {
+        let Dependencies { contexts, waker, .. } = uses.clone();
         Self { ledger, pieces, contexts, waker }
     }
 

@@ -7,7 +7,7 @@ use crate::sys::waker::Waker;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
-pub struct Collaborators {
+pub struct Dependencies {
     pub contexts: Arc<Contexts>,
     pub captures: Arc<Captures>,
     pub gate: Arc<Gate>,
@@ -17,7 +17,7 @@ pub struct Collaborators {
 }
 
 #[cfg(test)]
-impl Default for Collaborators {
+impl Default for Dependencies {
     fn default() -> Self {
         Self {
             contexts: Arc::default(),
