@@ -17,7 +17,8 @@ use std::time::Duration;
 const IDLE_WITHIN: Duration = Duration::from_millis(20);
 
 impl Agent {
-    pub(super) fn hear_scheduler(&mut self) -> io::Result<()> {
+    /// Reads what the scheduler has sent, and acts on it.
+    pub(super) fn receive(&mut self) -> io::Result<()> {
         let mut messages = self.link.receive()?.into_iter().peekable();
         while let Some(Incoming { message, mapped }) = messages.next() {
             log::debug!("hears {message:?}");
@@ -35,8 +36,8 @@ impl Agent {
                 ToTenant::Fetch(shares) => self.on_fetch(&shares)?,
                 ToTenant::Swap(bytes) => self.on_swap_space(bytes, mapped),
                 ToTenant::Notice(text) => self.link.show_notice(text),
-                ToTenant::NoPlace(said) => {
-                    self.on_not_admitted(&said);
+                ToTenant::NoPlace(refusal) => {
+                    self.on_not_admitted(&refusal);
                     return Ok(());
                 }
                 ToTenant::Enabled(true) => self.take_turns()?,
@@ -72,7 +73,7 @@ impl Agent {
         }
         if !welcome.enabled {
             self.run_unmanaged();
-        } else if self.link.said_holds() {
+        } else if self.link.reported_holding() {
             self.phase = Phase::Held;
             self.lease = LeaseId(0);
             self.set_contended(false);
@@ -81,7 +82,7 @@ impl Agent {
         }
         memory.ledger.set_scheduler_attached(welcome.enabled);
         // The process is admitted with the answer about swap space.
-        if !self.link.speaks(SWAP_SINCE) || !memory.swap.scheduler_connected() {
+        if !self.link.supports(SWAP_SINCE) || !memory.swap.scheduler_connected() {
             self.assign_swap(true);
             admission.admit();
         }
@@ -219,7 +220,7 @@ impl Agent {
         let start = clock::instant();
         let fetched = self.fetch(budget)?;
         log::info!("fetched ahead: {} in {:.3} s", Amount(&fetched), clock::since(start).as_secs_f64());
-        self.swap.stay_attentive();
+        self.swap.defer_registration();
         self.report()
     }
 

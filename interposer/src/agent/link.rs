@@ -50,8 +50,8 @@ pub struct Link {
     state: State,
     /// The version of the language of the scheduler that welcomed us last.
     version: u32,
-    /// What the last hello said of our running work.
-    said_holds: bool,
+    /// The last hello reported that work of ours runs.
+    reported_holding: bool,
     lost_at: Option<Instant>,
     /// The user was told that there is no scheduler.
     warned: bool,
@@ -69,7 +69,7 @@ impl Link {
             instance: InstanceId(random().unwrap_or_default()),
             state: State::Down { retry_at: clock::instant() },
             version: 0,
-            said_holds: false,
+            reported_holding: false,
             lost_at: None,
             warned: false,
             refusal: None,
@@ -99,13 +99,13 @@ impl Link {
         matches!(self.state, State::Up { since, .. } if now.duration_since(since) >= ORPHAN_BOUND)
     }
 
-    /// Whether the scheduler that is there understands what has been said since this version.
-    pub fn speaks(&self, since: u32) -> bool {
+    /// Whether the scheduler that is there supports what came with this version of the protocol.
+    pub fn supports(&self, since: u32) -> bool {
         self.version >= since
     }
 
-    pub fn said_holds(&self) -> bool {
-        self.said_holds
+    pub fn reported_holding(&self) -> bool {
+        self.reported_holding
     }
 
     // --- messages ---
@@ -148,8 +148,8 @@ impl Link {
     ///
     /// # Errors
     /// The connection's.
-    pub fn greet(&mut self, process: &Process, holds: bool) -> io::Result<()> {
-        self.said_holds = holds;
+    pub fn send_hello(&mut self, process: &Process, holds: bool) -> io::Result<()> {
+        self.reported_holding = holds;
         let hello = hello(process, self.instance, holds);
         self.connection().map_or(Ok(()), |connection| connection.send(&ToScheduler::Hello(hello)))
     }
@@ -203,7 +203,7 @@ impl Link {
 
     /// Whether a refusal without a reason of admission is one of a fault. A scheduler of before version 4 refuses
     /// everything in the same words.
-    pub fn tells_faults_apart(&self) -> bool {
+    pub fn distinguishes_faults(&self) -> bool {
         self.version >= NO_PLACE_SINCE || self.refusal.is_some()
     }
 

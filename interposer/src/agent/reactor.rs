@@ -68,7 +68,7 @@ pub struct Agent {
     /// When memory for which there was no room may be tried again.
     pub(super) retry_room_at: Option<Instant>,
     /// The user was told that memory finds no room, and it is not back yet.
-    pub(super) told_no_room: bool,
+    pub(super) reported_no_room: bool,
     /// Since when calls have waited without a scheduler.
     pub(super) orphaned: Option<Instant>,
 }
@@ -109,7 +109,7 @@ impl Agent {
             reporter: Reporter::new(now),
             swap: SwapUpkeep::new(now),
             retry_room_at: None,
-            told_no_room: false,
+            reported_no_room: false,
             orphaned: None,
         })
     }
@@ -117,7 +117,7 @@ impl Agent {
     fn run(mut self) -> ! {
         loop {
             self.look_for_scheduler();
-            if let Err(error) = self.tell_scheduler() {
+            if let Err(error) = self.send_changes() {
                 self.lose(&error);
             }
             if let Err(error) = self.on_time() {
@@ -129,7 +129,7 @@ impl Agent {
                 self.process.waker.wait(bound);
             }
             if self.link.has_messages()
-                && let Err(error) = self.hear_scheduler()
+                && let Err(error) = self.receive()
             {
                 self.lose(&error);
             }
@@ -156,7 +156,7 @@ impl Agent {
             return;
         }
         let holds = !gate.is_shut() && !contexts.devices().is_empty();
-        if let Err(error) = self.link.greet(self.process, holds) {
+        if let Err(error) = self.link.send_hello(self.process, holds) {
             self.lose(&error);
         }
     }
@@ -185,8 +185,8 @@ impl Agent {
         }
     }
 
-    /// What the scheduler does not know yet: devices, memory, and that work waits.
-    fn tell_scheduler(&mut self) -> io::Result<()> {
+    /// Sends what the scheduler does not know yet: devices, memory, and that work waits.
+    fn send_changes(&mut self) -> io::Result<()> {
         if !self.link.is_up() {
             return Ok(());
         }
@@ -206,7 +206,7 @@ impl Agent {
             self.report()?;
             self.link.send(&ToScheduler::Request)?;
             self.phase = Phase::Waiting;
-            self.swap.stay_attentive();
+            self.swap.defer_registration();
         }
         Ok(())
     }
@@ -309,7 +309,7 @@ impl Agent {
     pub(super) fn assign_swap(&mut self, ask: bool) {
         self.swap.assign(&self.process.memory, ask);
         // What can leave has changed, and what is wanted.
-        self.reporter.owe();
+        self.reporter.mark_due();
     }
 
     /// Calls do not wait for ever for a scheduler that is gone.

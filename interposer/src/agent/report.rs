@@ -21,11 +21,11 @@ pub struct Reporter {
     /// When memory may be reported again.
     totals_due: Instant,
     /// A report of it was put off until then.
-    owed: bool,
+    pending: bool,
     /// When the reasons may be reported again.
     reasons_due: Instant,
     /// What cannot leave has changed.
-    reasons_owed: bool,
+    reasons_pending: bool,
 }
 
 impl Reporter {
@@ -33,9 +33,9 @@ impl Reporter {
         Self {
             reported: BTreeMap::new(),
             totals_due: now,
-            owed: false,
+            pending: false,
             reasons_due: now,
-            reasons_owed: false,
+            reasons_pending: false,
         }
     }
 
@@ -44,14 +44,14 @@ impl Reporter {
         self.reported.clear();
     }
 
-    /// Memory has changed in a way that its owner does not tell of.
-    pub fn owe(&mut self) {
-        self.owed = true;
+    /// Memory has changed, and nothing else shows it: a report is due.
+    pub fn mark_due(&mut self) {
+        self.pending = true;
     }
 
     /// When a report that was put off is due.
     pub fn due(&self) -> Option<Instant> {
-        self.owed.then_some(self.totals_due)
+        self.pending.then_some(self.totals_due)
     }
 
     /// Devices that are new.
@@ -75,8 +75,8 @@ impl Reporter {
     /// # Errors
     /// The connection's.
     pub fn report_if_due(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
-        self.owed = clock::instant() < self.totals_due;
-        if self.owed {
+        self.pending = clock::instant() < self.totals_due;
+        if self.pending {
             return Ok(());
         }
         self.report(memory, link)?;
@@ -89,7 +89,7 @@ impl Reporter {
     /// The connection's.
     pub fn report_refusals(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
         for share in memory.ledger.take_refusals() {
-            if link.speaks(REFUSED_MEMORY_SINCE) {
+            if link.supports(REFUSED_MEMORY_SINCE) {
                 self.totals_due = clock::instant() + TOTALS_EVERY;
                 link.send(&ToScheduler::MemoryRefused(share))?;
             }
@@ -103,7 +103,7 @@ impl Reporter {
     /// The connection's.
     pub fn report(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
         self.report_totals(&|device| memory.ledger.totals(device), link)?;
-        if !std::mem::take(&mut self.reasons_owed) || clock::instant() < self.reasons_due {
+        if !std::mem::take(&mut self.reasons_pending) || clock::instant() < self.reasons_due {
             return Ok(());
         }
         self.reasons_due = clock::instant() + REASONS_EVERY;
@@ -141,7 +141,7 @@ impl Reporter {
         for memory in &changed {
             link.send(&ToScheduler::Memory(*memory))?;
         }
-        self.reasons_owed |= changed.iter().any(|memory| memory.immovable != Bytes::ZERO);
+        self.reasons_pending |= changed.iter().any(|memory| memory.immovable != Bytes::ZERO);
         Ok(())
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 /// How soon to look again for swap space whose pages the scheduler has made meanwhile.
 const REGISTER_AGAIN: Duration = Duration::from_millis(100);
-/// A process that has asked for the GPU, or has just had memory brought in, is likely to get another message within this
-/// time: nothing else keeps the agent then.
-const ATTENTIVE: Duration = Duration::from_millis(100);
+/// Registration waits this long after the process asked for the GPU, or had memory prefetched. It is likely to get another
+/// message then, and the agent has to be free for it.
+const DEFER_REGISTRATION: Duration = Duration::from_millis(100);
 /// How soon to ask again for swap space that the scheduler did not have.
 const ASSIGN_AGAIN: Duration = Duration::from_secs(10);
 
@@ -24,9 +24,9 @@ impl SwapUpkeep {
         Self { register_due: now, assign_due: None }
     }
 
-    /// A hand-over to this process may begin or go on any moment.
-    pub fn stay_attentive(&mut self) {
-        self.register_due = self.register_due.max(clock::instant() + ATTENTIVE);
+    /// Puts registration off: a hand-over to this process may begin or go on at any moment.
+    pub fn defer_registration(&mut self) {
+        self.register_due = self.register_due.max(clock::instant() + DEFER_REGISTRATION);
     }
 
     pub fn register_due(&self) -> Instant {

@@ -46,24 +46,27 @@ impl Agent {
 
     /// Whether the memory is back, said once when it first is not.
     pub(super) fn note_room(&mut self, back: bool) {
-        if !back && !self.told_no_room {
+        if !back && !self.reported_no_room {
             let away = self.process.memory.residency.evicted_bytes();
             log::warning!("{away} bytes of memory find no room on the device: waiting until there is some");
         }
-        self.told_no_room = !back;
+        self.reported_no_room = !back;
     }
 
     /// The scheduler does not admit this process for now: nothing of it runs until it is asked again and does.
-    pub(super) fn on_not_admitted(&mut self, said: &NoPlace) {
+    pub(super) fn on_not_admitted(&mut self, refusal: &NoPlace) {
         let Process { gate, admission, .. } = self.process;
-        let what = if said.fails { "fail" } else { "wait until there is one" };
+        let what = if refusal.fails { "fail" } else { "wait until there is one" };
         if self.link.refusal() != Some(Refusal::NotAdmitted) {
-            log::warning!("the scheduler has no place for this process: {}; its GPU calls {what}", said.why);
+            log::warning!(
+                "the scheduler has no place for this process: {}; its GPU calls {what}",
+                refusal.why
+            );
         }
         self.link.refuse(Refusal::NotAdmitted);
         self.on_disconnected();
         if self.stop_running() {
-            admission.refuse(said.fails);
+            admission.refuse(refusal.fails);
             // Calls that wait already.
             gate.wake();
         } else {
@@ -91,7 +94,7 @@ impl Agent {
     /// The connection is refused for a reason that waiting may not change. Whoever waits goes on waiting, and whoever runs
     /// is as without a scheduler. One of before version 4 tells nothing of admission: whoever it refuses runs.
     pub(super) fn on_refused(&mut self, why: &str) {
-        if self.link.tells_faults_apart() {
+        if self.link.distinguishes_faults() {
             let seconds = retry_refused_seconds();
             log::warning!("the scheduler refused this process: {why}; it is asked again in {seconds} s");
             self.link.refuse(Refusal::Fault);
