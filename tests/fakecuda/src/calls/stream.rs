@@ -122,7 +122,7 @@ driver! {
         }
         if !unfinished.is_empty() {
             inner.enqueue(key, Work::Nothing, process.world.now(), unfinished);
-            process.bell.notify_all();
+            process.work_changed.notify_all();
         }
         Ok(())
     }

@@ -69,7 +69,11 @@ fn run(process: &'static Process) {
         inner = match wait {
             None => process.wait(inner),
             Some(time) => {
-                process.bell.wait_timeout(inner, time.max(SHORTEST)).unwrap_or_else(|e| e.into_inner()).0
+                process
+                    .work_changed
+                    .wait_timeout(inner, time.max(SHORTEST))
+                    .unwrap_or_else(|e| e.into_inner())
+                    .0
             }
         };
     }
@@ -170,6 +174,6 @@ fn finish<'a>(
         drop(layout);
     }
     op.mark.set(end);
-    process.bell.notify_all();
+    process.work_changed.notify_all();
     inner
 }

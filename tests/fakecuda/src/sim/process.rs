@@ -16,8 +16,8 @@ pub struct Process {
     inner: Mutex<Inner>,
     /// Read while work is done to memory, written to take memory away. Taken before `inner`.
     layout: RwLock<()>,
-    /// Rings when work was submitted or has ended.
-    pub bell: Condvar,
+    /// Notified when work was submitted or has ended.
+    pub work_changed: Condvar,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl Process {
             pid: std::process::id(),
             inner: Mutex::default(),
             layout: RwLock::default(),
-            bell: Condvar::new(),
+            work_changed: Condvar::new(),
         };
         let process = PROCESS.get_or_init(|| process);
         executor::start(process);
@@ -88,13 +88,13 @@ impl Process {
         self.layout.write().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Waits until the bell rings, or it is time to look at what no bell tells of.
+    /// Waits for a notification, or until it is time to look at what nobody notifies of.
     pub fn wait_shortly<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        self.bell.wait_timeout(inner, executor::LOOK).unwrap_or_else(|e| e.into_inner()).0
+        self.work_changed.wait_timeout(inner, executor::LOOK).unwrap_or_else(|e| e.into_inner()).0
     }
 
-    /// Waits, as `Condvar` does, until the bell rings.
+    /// Waits, as `Condvar` does, for a notification.
     pub fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        self.bell.wait(inner).unwrap_or_else(|e| e.into_inner())
+        self.work_changed.wait(inner).unwrap_or_else(|e| e.into_inner())
     }
 }

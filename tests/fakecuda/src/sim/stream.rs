@@ -205,7 +205,7 @@ impl Process {
         }
         let mark = inner.enqueue(key, work, self.world.now(), Vec::new());
         drop(inner);
-        self.bell.notify_all();
+        self.work_changed.notify_all();
         Ok(Some(mark))
     }
 
