@@ -24,7 +24,7 @@ pub type BoxedAfter = Box<dyn FnOnce(CUresult) -> CUresult>;
 
 thread_local! { static IN_CALL: Cell<bool> = const { Cell::new(false) }; }
 
-/// Marks this thread as inside one of the application's calls. A driver that calls itself is let through unseen: it
+/// Marks this thread as inside one of the application's calls. A driver that calls itself is let through unmanaged: it
 /// would wait at a gate whose shutting waits for it.
 struct InCall;
 
@@ -45,7 +45,7 @@ impl Drop for InCall {
 
 /// What a handler needs of a call, its first argument.
 pub trait FromCall: Sized {
-    /// None where there is no such thing: the call then goes to the driver unseen.
+    /// None where there is no such thing: the call then goes to the driver unmanaged.
     fn from_call(entry: Entry) -> Option<Self>;
 }
 
@@ -79,7 +79,7 @@ impl FromCall for Call {
 }
 
 /// Asks `handler` what to do, calls the driver at most once, and lets `After` see the result.
-/// A panic of ours is never the customer's: the call then goes to the driver as if we were not here.
+/// A panic of ours is never the application's: the call then goes to the driver as if we were not here.
 #[inline]
 pub fn call<Needs: FromCall, After: FnOnce(CUresult) -> CUresult>(
     entry: Entry,

@@ -214,10 +214,10 @@ mod tests {
     #[test]
     fn a_call_at_a_shut_gate_enters_after_the_opening() {
         let gate = Gate::new_shut();
-        let (knocked, knocks) = std::sync::mpsc::channel();
+        let (waiting, waits) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| drop(gate.enter(|| knocked.send(()).unwrap())));
-            knocks.recv_timeout(LONG).unwrap();
+            let thread = scope.spawn(|| drop(gate.enter(|| waiting.send(()).unwrap())));
+            waits.recv_timeout(LONG).unwrap();
             assert!(gate.has_waiters());
             gate.open();
             thread.join().unwrap();
@@ -231,19 +231,19 @@ mod tests {
         assert_eq!(gate.waiting_since(), None);
         for _ in 0..2 {
             let before = crate::sys::clock::instant();
-            let (knocked, knocks) = std::sync::mpsc::channel();
+            let (waiting, waits) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 let call =
-                    |knocked: std::sync::mpsc::Sender<()>| drop(gate.enter(|| knocked.send(()).unwrap()));
+                    |waiting: std::sync::mpsc::Sender<()>| drop(gate.enter(|| waiting.send(()).unwrap()));
                 let first = scope.spawn({
-                    let knocked = knocked.clone();
-                    move || call(knocked)
+                    let waiting = waiting.clone();
+                    move || call(waiting)
                 });
-                knocks.recv_timeout(LONG).unwrap();
+                waits.recv_timeout(LONG).unwrap();
                 let came = gate.waiting_since().unwrap();
                 assert!(came >= before && came <= crate::sys::clock::instant());
-                let second = scope.spawn(move || call(knocked));
-                knocks.recv_timeout(LONG).unwrap();
+                let second = scope.spawn(move || call(waiting));
+                waits.recv_timeout(LONG).unwrap();
                 assert_eq!(gate.waiting_since(), Some(came), "the first counts");
                 gate.open();
                 first.join().unwrap();
@@ -272,10 +272,10 @@ mod tests {
         let gate = Gate::new_shut();
         gate.open_with_credits(1);
         drop(gate.enter(|| ()));
-        let (knocked, knocks) = std::sync::mpsc::channel();
+        let (waiting, waits) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| drop(gate.enter(|| knocked.send(()).unwrap())));
-            knocks.recv_timeout(LONG).unwrap();
+            let thread = scope.spawn(|| drop(gate.enter(|| waiting.send(()).unwrap())));
+            waits.recv_timeout(LONG).unwrap();
             gate.open_with_credits(4);
             thread.join().unwrap();
         });
@@ -285,12 +285,12 @@ mod tests {
     fn a_call_gives_up_when_it_is_woken_for_that_and_not_at_an_open_gate() {
         let gate = Gate::new_shut();
         let over = std::sync::atomic::AtomicBool::new(false);
-        let (knocked, knocks) = std::sync::mpsc::channel();
+        let (waiting, waits) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let call = scope.spawn(|| {
-                gate.enter_or_give_up(|| knocked.send(()).unwrap(), || over.load(SeqCst)).is_none()
+                gate.enter_or_give_up(|| waiting.send(()).unwrap(), || over.load(SeqCst)).is_none()
             });
-            knocks.recv_timeout(LONG).unwrap();
+            waits.recv_timeout(LONG).unwrap();
             gate.wake();
             over.store(true, SeqCst);
             gate.wake();

@@ -11,8 +11,8 @@ use std::sync::{Once, mpsc};
 use std::time::Duration;
 
 /// The pause between the first two looks, and the longest pause. What matters is work that lasts for seconds.
-const SOON: Duration = Duration::from_millis(50);
-const SELDOM: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How the name of the driver's file begins.
 const DRIVER: &str = "libcuda.so";
@@ -22,14 +22,14 @@ static WATCHED: Once = Once::new();
 /// The program opens another namespace.
 pub fn watch() {
     WATCHED.call_once(|| {
-        if let Err(error) = thread::spawn("nvshare-around", look) {
+        if let Err(error) = thread::spawn("nvshare-dlmopen", look) {
             log::debug!("cannot start a thread ({error}): a driver in another namespace is not noticed");
         }
     });
 }
 
 fn look() {
-    let mut pause = SOON;
+    let mut pause = FIRST_PAUSE;
     loop {
         match look_once() {
             Some(true) => break,
@@ -42,7 +42,7 @@ fn look() {
             }
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(SELDOM);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     // Also if the program has not initialised CUDA through us: the operator is to be told.
     start::start();
