@@ -45,18 +45,18 @@ pub fn inject(
     scratch: Scratch,
     settings: &RuntimeSettings,
 ) -> Result<Injection> {
-    let said = image_annotations::of_container(spec, bundle);
-    inject_with(spec, &said, bundle, scratch, settings)
+    let annotations = image_annotations::of_container(spec, bundle);
+    inject_with(spec, &annotations, bundle, scratch, settings)
 }
 
 fn inject_with(
     spec: &mut Value,
-    said: &ImageAnnotations,
+    annotations: &ImageAnnotations,
     bundle: &Path,
     scratch: Scratch,
     settings: &RuntimeSettings,
 ) -> Result<Injection> {
-    let Selection { verdict, spec: settled, ignored } = selection::select(spec, said, settings);
+    let Selection { verdict, spec: settled, ignored } = selection::select(spec, annotations, settings);
     let outcome = match verdict {
         // The earlier edit has logged them.
         Verdict::AlreadyInjected => {
@@ -332,8 +332,8 @@ mod tests {
         let mut spec = ground.spec();
         let Outcome::Unmanaged(reason) = ground.inject(&mut spec).unwrap() else { panic!() };
         assert!(matches!(reason, Unmanageable::GlibcTooOld { found: (2, 2), .. }), "{reason}");
-        let said = reason.to_string();
-        assert!(said.starts_with("the image's glibc 2.2 is older than the library needs, 2."), "{said}");
+        let text = reason.to_string();
+        assert!(text.starts_with("the image's glibc 2.2 is older than the library needs, 2."), "{text}");
         assert_eq!(spec, ground.spec());
         let ground = Ground::new();
         fs::remove_file(ground.dir.path().join("rootfs/lib/libgcc_s.so.1")).unwrap();

@@ -134,9 +134,9 @@ fn remember(document: &mut DocumentMut, containerd: &[&str], default: &str) {
 /// What was remembered, which is not remembered any more.
 fn forget(document: &mut DocumentMut, containerd: &[&str]) -> Option<String> {
     let section = our_section(document, containerd)?;
-    let said = section.decor().suffix()?.as_str()?.trim().strip_prefix(BEFORE)?.trim().to_owned();
+    let before = section.decor().suffix()?.as_str()?.trim().strip_prefix(BEFORE)?.trim().to_owned();
     section.decor_mut().set_suffix("");
-    Some(said)
+    Some(before)
 }
 
 #[cfg(test)]

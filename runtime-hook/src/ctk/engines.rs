@@ -177,12 +177,12 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_known_is_named() {
-        for (version, said) in
+        for (version, expected) in
             [(1, "run `containerd config migrate` first"), (4, "version 4 (known: 2 and 3)")]
         {
             let text = format!("version = {version}\n[plugins.cri]\n");
             let error = Engine::Containerd.change(&text, &configure(false)).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

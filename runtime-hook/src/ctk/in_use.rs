@@ -178,11 +178,11 @@ fn is_ours(path: &[u8]) -> bool {
 /// # Errors
 /// It does not answer, which is no answer: the engine may be stopped, and its containers start with it.
 fn known(command: &str, engine: &str, format: &str) -> Result<Vec<String>, String> {
-    let said = |words: &[&str]| {
+    let output = |words: &[&str]| {
         let done = Command::new("timeout").args(["10", command]).args(words).stdin(Stdio::null()).output();
         done.map_err(|error| format!("{command} cannot be asked: {error}"))
     };
-    let all = said(&["ps", "--all", "--quiet", "--no-trunc"])?;
+    let all = output(&["ps", "--all", "--quiet", "--no-trunc"])?;
     match all.status.code() {
         Some(0) => {}
         // Neither the command nor the engine is installed.
@@ -202,15 +202,15 @@ fn known(command: &str, engine: &str, format: &str) -> Result<Vec<String>, Strin
         return Ok(Vec::new());
     }
     // A container that goes meanwhile makes the whole command fail, which tells of the others all the same.
-    let told = said(&[&["inspect", "--format", format][..], &ids].concat())?;
-    if !told.status.success() && told.stdout.is_empty() {
+    let inspected = output(&[&["inspect", "--format", format][..], &ids].concat())?;
+    if !inspected.status.success() && inspected.stdout.is_empty() {
         return Err(format!("{command} does not tell of its containers"));
     }
     let ours = |line: &str| {
         let (runtime, container) = line.split_once(' ')?;
         (runtime == NAME || is_ours(runtime.as_bytes())).then(|| container.to_owned())
     };
-    Ok(String::from_utf8_lossy(&told.stdout).lines().filter_map(ours).collect())
+    Ok(String::from_utf8_lossy(&inspected.stdout).lines().filter_map(ours).collect())
 }
 
 fn is_installed(program: &str) -> bool {

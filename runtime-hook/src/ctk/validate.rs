@@ -66,10 +66,10 @@ fn flags_of_dockerd(path: &Path) -> Vec<String> {
 
 fn started_by_systemd() -> Option<Vec<String>> {
     let asked = ["show", "--property=ExecStart", "--value", "docker.service"];
-    let said =
+    let output =
         Command::new("systemctl").args(asked).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let line = said.split("argv[]=").nth(1)?.split(" ;").next()?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = stdout.split("argv[]=").nth(1)?.split(" ;").next()?;
     // What systemd would put for a variable is not known here.
     Some(line.split_whitespace().skip(1).filter(|word| !word.starts_with('$')).map(String::from).collect())
 }
@@ -107,15 +107,15 @@ fn validated(path: &Path, text: &str, program: &str, before: &[&str], behind: &[
         .output();
     let _ = std::fs::remove_file(&beside);
     let Ok(done) = done else { return Ok(()) };
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
     // 124: no answer in time; 127: no such program. dockerd before 23 has no such flag.
     if done.status.success()
         || matches!(done.status.code(), Some(124 | 127))
-        || said.contains("unknown flag: --validate")
+        || stderr.contains("unknown flag: --validate")
     {
         return Ok(());
     }
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
     bail!(
         "nothing is changed, for {program} would refuse the file: {}",
         last.replace(&beside.display().to_string(), &path.display().to_string())
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn what_stands_on_the_command_line_and_in_the_file_is_refused() {
         let both = "{\"default-runtime\": \"nvshare\", \"runtimes\": {}}";
-        for (flags, text, said) in [
+        for (flags, text, expected) in [
             ("--default-runtime nvidia", both, "or leave out --set-as-default"),
             ("-D --default-runtime=nvidia", both, "--default-runtime=nvidia"),
             ("--add-runtime nvidia=/x", both, "or add --add-runtime=nvshare"),
@@ -142,7 +142,11 @@ mod tests {
         ] {
             let error =
                 conflicts(&words(flags), text).map_or_else(|error| error.to_string(), |()| String::new());
-            assert_eq!(error.contains(said) && !error.is_empty(), !said.is_empty(), "{flags}: {error}");
+            assert_eq!(
+                error.contains(expected) && !error.is_empty(),
+                !expected.is_empty(),
+                "{flags}: {error}"
+            );
         }
     }
 

@@ -158,12 +158,12 @@ fn process_env(
 /// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does
 /// not reach all of them: `podman exec`, `su -` and `sshd` begin with one of their own.
 pub fn policy(spec: &Value, settings: &RuntimeSettings) -> String {
-    let said = |option: &constants::TenantOption| {
+    let given = |option: &constants::TenantOption| {
         let by_variable = || spec::variable(spec, option.variable).filter(|_| settings.may_set(option.word));
         spec::annotation(spec, option.annotation).or_else(by_variable)
     };
     let line = |option: &constants::TenantOption| {
-        let value = said(option).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
+        let value = given(option).filter(|value| !value.is_empty() && !value.contains(['\n', '\r']))?;
         Some(format!("{}={value}\n", option.variable))
     };
     constants::TENANT_OPTIONS.iter().filter_map(line).collect()
