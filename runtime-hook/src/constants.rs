@@ -60,7 +60,7 @@ pub const ENABLE_ANNOTATION: &str = "io.nvshare.enable";
 /// Set by us: the methods used and the place, `env+file /dev/nvshare`.
 pub const INJECTED_ANNOTATION: &str = "io.nvshare.injected";
 /// Set by us for the runtime below: which runtimes this start has been through.
-pub const GUARD_VARIABLE: &str = "NVSHARE_RUNTIME_CHAIN";
+pub const CHAIN_VARIABLE: &str = "NVSHARE_RUNTIME_CHAIN";
 
 /// Whether an annotation is one that users give.
 pub fn is_user_annotation(annotation: &str) -> bool {

@@ -89,7 +89,7 @@ impl LowLevelRuntime {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.env(constants::GUARD_VARIABLE, chain::encode(&self.chain));
+        command.env(constants::CHAIN_VARIABLE, chain::encode(&self.chain));
         command
     }
 
@@ -136,10 +136,10 @@ impl LowLevelRuntime {
         let words: io::Result<Vec<_>> =
             std::iter::once(Ok(path.clone())).chain(words.iter().map(|word| of(word.as_bytes()))).collect();
         let entry = |name: &OsStr, value: &OsStr| of(&[name.as_bytes(), b"=", value.as_bytes()].concat());
-        let others = std::env::vars_os().filter(|(name, _)| name != constants::GUARD_VARIABLE);
+        let others = std::env::vars_os().filter(|(name, _)| name != constants::CHAIN_VARIABLE);
         let mut variables =
             others.map(|(name, value)| entry(&name, &value)).collect::<io::Result<Vec<_>>>()?;
-        variables.push(entry(OsStr::new(constants::GUARD_VARIABLE), &chain::encode(&self.chain))?);
+        variables.push(entry(OsStr::new(constants::CHAIN_VARIABLE), &chain::encode(&self.chain))?);
         Ok((path, words?, variables))
     }
 

@@ -15,7 +15,7 @@ const LINK: &str = "/memfd:nvshare-runtime-chain";
 const NAME: &str = "nvshare-runtime-chain";
 
 pub(super) fn from_variable() -> Vec<PathBuf> {
-    decode(&std::env::var_os(constants::GUARD_VARIABLE).unwrap_or_default())
+    decode(&std::env::var_os(constants::CHAIN_VARIABLE).unwrap_or_default())
 }
 
 pub(super) fn from_memfd() -> Vec<PathBuf> {

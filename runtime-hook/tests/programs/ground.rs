@@ -79,7 +79,7 @@ impl Ground {
             .args(words)
             .current_dir(self.0.path())
             .env(constants::CONFIG_VARIABLE, self.at("settings.toml"))
-            .env_remove(constants::GUARD_VARIABLE)
+            .env_remove(constants::CHAIN_VARIABLE)
             .env("XDG_RUNTIME_DIR", self.at("user"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
