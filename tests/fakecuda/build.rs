@@ -16,7 +16,7 @@ macro_rules! rows {
     };
 }
 const INTERPOSED: &[Row] = nvshare_abi::cuda_table!(rows);
-const MORE: &[Row] = nvshare_abi::cuda_more!(rows);
+const MORE: &[Row] = nvshare_abi::cuda_not_interposed!(rows);
 
 fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");

@@ -311,7 +311,7 @@ macro_rules! cuda_table {
 /// They stand apart because each interposed row costs an application something.
 #[rustfmt::skip]
 #[macro_export]
-macro_rules! cuda_more {
+macro_rules! cuda_not_interposed {
     ($emit:ident) => { $emit! {
         // --- devices -----------------------------------------------------------------------------
         cuDeviceGet(device: *mut CUdevice, ordinal: c_int) => passthrough();

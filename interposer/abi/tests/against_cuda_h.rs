@@ -18,7 +18,7 @@ macro_rules! rows {
     };
 }
 const INTERPOSED: &[Row] = nvshare_abi::cuda_table!(rows);
-const MORE: &[Row] = nvshare_abi::cuda_more!(rows);
+const MORE: &[Row] = nvshare_abi::cuda_not_interposed!(rows);
 
 /// Rows that CUDA 12.9's header does not declare: the calls came with 13.0, and are checked against 13.
 const NEWER_THAN_12: &[&str] = &[

@@ -7,7 +7,7 @@ macro_rules! names {
     };
 }
 const INTERPOSED: &[&str] = nvshare_abi::cuda_table!(names);
-const MORE: &[&str] = nvshare_abi::cuda_more!(names);
+const MORE: &[&str] = nvshare_abi::cuda_not_interposed!(names);
 
 /// Every name that was asked for when the recording was made: the exported symbols of driver 580.159.04.
 fn exported() -> BTreeSet<&'static str> {

@@ -1,8 +1,6 @@
 //! The driver's functions, for our own use, by name and with their types.
-#![allow(unsafe_code)]
-// it opens the driver and gives its addresses their types
-// NVIDIA's names, arguments and contracts; not every row is called.
-#![allow(non_snake_case, dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)]
+#![allow(unsafe_code)] // it opens the driver and gives its addresses their types
+#![allow(non_snake_case, dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)] // NVIDIA's; not all called
 use crate::symbols::entry::Entry;
 use crate::symbols::glibc;
 use core::ffi::{CStr, c_void};
@@ -93,7 +91,7 @@ macro_rules! interposed {
 }
 nvshare_abi::cuda_table!(interposed);
 
-macro_rules! others {
+macro_rules! not_interposed {
     ($( $sym:ident ( $($arg:ident : $ty:ty),* $(,)? ) => $handler:ident ( $($parg:ident),* $(,)? ); )*) => {$(
         caller!($sym($($arg: $ty),*) at {
             static ADDRESS: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
@@ -105,4 +103,4 @@ macro_rules! others {
         });
     )*};
 }
-nvshare_abi::cuda_more!(others);
+nvshare_abi::cuda_not_interposed!(not_interposed);
