@@ -45,7 +45,7 @@ stage() {
   install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
-  for script in name-hooks unconfigure-engines say-what-is-next; do
+  for script in name-hooks unconfigure-engines print-next-steps; do
     install -Dm755 packaging/$script.sh "$root/usr/lib/nvshare/$script"
   done
   install -Dm644 packaging/nvshare-scheduler.service -t "$root/usr/lib/systemd/system"

@@ -11,7 +11,7 @@ if [ "$1" -eq 1 ]; then
     if [ -d /run/systemd/system ] && systemctl --quiet is-enabled nvshare-scheduler.service; then
         systemctl start nvshare-scheduler.service
     fi
-    /usr/lib/nvshare/say-what-is-next
+    /usr/lib/nvshare/print-next-steps
 elif [ -d /run/systemd/system ]; then
     # Tenants run on meanwhile and come back by themselves.
     systemctl try-restart nvshare-scheduler.service

@@ -11,7 +11,7 @@ small_deb() {
         sed '/#DEBHELPER#/d' "$packaging/deb/$script" >"$tree/DEBIAN/$script"; chmod 755 "$tree/DEBIAN/$script"
     done
     install -m755 "$bin"/nvshare-{runtime,hook,ctk} "$tree/usr/bin/"
-    for script in name-hooks unconfigure-engines say-what-is-next; do install -m755 "$packaging/$script.sh" "$tree/usr/lib/nvshare/$script"; done
+    for script in name-hooks unconfigure-engines print-next-steps; do install -m755 "$packaging/$script.sh" "$tree/usr/lib/nvshare/$script"; done
     install -D -m644 "$packaging/hooks.d/50-nvshare.json" -t "$tree/usr/share/nvshare/hooks.d"
     # The library is the machine's own here, so that a removal leaves it mounted where it is.
     dpkg-deb -b --root-owner-group "$tree" "$work/nvshare_$1.deb" >/dev/null

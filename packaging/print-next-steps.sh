@@ -1,5 +1,5 @@
 #!/bin/sh
-# Said once, after the installation.
+# Prints the next steps, once, after the installation.
 cat <<'END'
 nvshare: installed. Programs share the GPUs through it when told to:
   docker:           nvshare-ctk runtime configure --runtime=docker
