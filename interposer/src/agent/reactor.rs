@@ -161,10 +161,12 @@ impl Agent {
         }
     }
 
-    /// The scheduler is gone. Who holds goes on; who waits, waits a bounded time for the next one.
+    /// The scheduler is gone. A process that holds the GPU goes on. One that waits for it waits a bounded time for the next
+    /// scheduler.
     fn lose(&mut self, error: &io::Error) {
         let now = clock::instant();
-        // Who waits in line may have slept since the welcome.
+        // The agent of a waiting process may have slept since the welcome. Then nobody has noticed yet that the scheduler was
+        // steady.
         if self.link.is_steady(now) {
             self.orphaned = None;
         }

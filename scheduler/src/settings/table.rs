@@ -119,7 +119,7 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "longest_turn_seconds",
-        about: "The longest turn that a weight can make (NVSHARE_WEIGHT); never shorter than the quantum.",
+        about: "The longest turn that a weight can make (NVSHARE_WEIGHT). The quantum may be longer.",
         allowed: SECONDS,
         set: |s, v| put(&mut s.core.turn_bound, duration(v)),
         show: |s| seconds(s.core.turn_bound),

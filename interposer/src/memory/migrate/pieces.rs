@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 /// Moved between two looks at the ledger, bytes.
 pub const BATCH: u64 = 512 << 20;
-/// What has left is reported when it is so much, bytes, for the scheduler passes on no less; and not more often than
-/// every 2 ms, for it accepts no more than a thousand messages a second from one tenant.
+/// Evicted memory is reported in steps of at least so many bytes. The scheduler passes on no smaller ones.
 const PROGRESS_STEP: u64 = 128 << 20;
+/// The shortest time between two such reports. The scheduler accepts a thousand messages a second from one tenant.
 const PROGRESS_INTERVAL: Nanos = Nanos::from_millis(2);
 
 /// What there is on a device, for whoever is told while the ledger is locked.

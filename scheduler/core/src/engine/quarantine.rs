@@ -7,8 +7,9 @@ use crate::policy::admission;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
-/// Holders that are stopped, those that were granted a device and give no sign of life, and those that only say that
-/// they hold since before this run and do not answer, lose their turns where others wait for it.
+/// Takes the turn from a lifeless holder, if another tenant waits for it. A holder is lifeless if its process is stopped.
+/// It is lifeless if it was granted a device and gives no sign of life. It is lifeless also if it only claims to hold
+/// since before this scheduler started, and does not answer.
 pub(crate) fn quarantine_lifeless(engine: &mut Engine, devices: &BTreeSet<DeviceId>) {
     for id in engine.model.collect_at(devices, |index| &index.stopped_holders) {
         if engine.model.lease(id).is_some_and(|lease| admission::is_waited_for(&engine.model, lease)) {

@@ -55,8 +55,8 @@ fn regroup(model: &mut Model, group: u64) {
     }
 }
 
-/// If the tenant's request is throttled, it stands in the queues again: at its place if its quota kept it from them,
-/// for that keeps it from more than its share, and in the present round if a debt did.
+/// Puts a throttled request into the queues again. After a quota it stands where it stood: the quota has kept the tenant
+/// from more than its share. After a debt it stands in the present round.
 fn unthrottle(model: &mut Model, id: TenantId) {
     let now = model.now;
     let Some(request) = model.request(id) else { return };

@@ -165,8 +165,9 @@ impl Lease {
         self.ready_at.is_some() && !self.is_revoked()
     }
 
-    /// By when a tenant that was revoked has to answer, or to give another sign of life, if nothing but its own word
-    /// speaks for its hold. The time until its work ends is included.
+    /// By when a holder has to prove that it is alive. Only for a tenant that claims to hold since before this scheduler
+    /// started, and whose lease is revoked. It answers the revocation, or gives another sign of life. The time until its
+    /// work ends is included.
     pub fn proof_deadline(&self, silence: Nanos) -> Option<Nanos> {
         let unproven = self.id == LeaseId(0) && !self.is_unresponsive();
         let revocation =

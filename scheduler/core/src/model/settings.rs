@@ -195,13 +195,15 @@ impl Settings {
         self.silence
     }
 
-    /// The promise, once [`Self::grace`] is over: a tenant that is first in line for each of its devices is granted
-    /// them within this time, whatever the holders do. One with `n` requests before it in line waits at most `n + 1`
-    /// times as long (a device that one before it names while it waits counts as one more, and so does a holder that
-    /// grows and no longer fits beside it). One that swaps may have to wait for room that others do not make. With
-    /// [`Self::overlap`] those that mostly sleep come first, up to half of the time. One of lower priority than others
-    /// has that promise from when it has waited for [`Self::starvation`], and one with a quota from when it may hold
-    /// again. `heaviest` is the largest weight among the holders.
+    /// The scheduler's promise once [`Self::grace`] is over: a tenant that is first in line for each of its devices is
+    /// granted them within this time, whatever the holders do. `heaviest` is the largest weight among the holders.
+    ///
+    /// * A tenant with `n` requests before it in line waits at most `n + 1` times as long. A device that a tenant before it
+    ///   names meanwhile counts as one more request. So does a holder that grows and no longer fits beside it.
+    /// * A tenant that swaps may have to wait for room that others do not make.
+    /// * With [`Self::overlap`], interactive tenants come first, up to half of the time.
+    /// * A tenant of lower priority than others has the promise once it has waited for [`Self::starvation`].
+    /// * A tenant with a quota has the promise from when it may hold again.
     #[must_use]
     pub fn wait_bound(&self, heaviest: u32) -> Nanos {
         let all = self.quanta.values().copied().chain([self.quantum_of(None)]);

@@ -35,12 +35,13 @@ pub(crate) struct Tenant {
     /// It said that it is running GPU work, and has not named a device yet.
     pub claims_hold: bool,
     pub stage: Stage,
-    /// Kept by the queues: where its request stands, and how often it is first.
+    /// Where its request stands. The queues keep this, and the next.
     pub(super) queued: Option<QueueEntry>,
+    /// At how many of its devices the request is first, if it uses several.
     pub(super) head_count: HeadCount,
-    /// Time with leases, without the present one.
+    /// The time of its past leases. The present lease does not count.
     pub time_held: Nanos,
-    /// Time spent waiting, without the present request.
+    /// The time that its past requests waited. The present request does not count.
     pub time_waited: Nanos,
     pub grants: u64,
     /// Its turns last this many times as long as those of weight 1.
@@ -62,7 +63,7 @@ pub(crate) struct Tenant {
     pub evict_down_to: BTreeMap<DeviceId, Bytes>,
     /// An eviction beside its turns.
     pub eviction: Option<Eviction>,
-    /// It was asked to evict and evicted nothing, or is stopped: it is not asked again before its next turn.
+    /// It is not asked to evict before its next turn: it was asked and evicted nothing, or its process is stopped.
     pub keeps_memory: bool,
     /// How much it was last told to have resident.
     pub prefetch: BTreeMap<DeviceId, Bytes>,

@@ -13,9 +13,9 @@ use nvshare_protocol::{DeviceId, Nanos};
 /// An answer may be this late, beyond the time that its memory takes, without a debt.
 const FREE_LATENESS: Nanos = Nanos::from_millis(500);
 
-/// A lease ends within its bounds, and tenants of other owners may have lost time by it: the whole turn if it never began
-/// and was given back, otherwise the time after the revocation beyond what moving its memory takes. How much, and whether
-/// the tenant gave no sign of life.
+/// How much time tenants of other owners have lost by a lease that ends within its bounds, and whether its tenant gave no
+/// sign of life. None if that counts for nothing. If the turn never began and was given back, the whole turn is lost.
+/// Otherwise the lost time begins at the revocation. The time that moving the lease's memory takes is not lost.
 pub(crate) fn lateness(
     model: &Model,
     id: TenantId,
@@ -26,7 +26,7 @@ pub(crate) fn lateness(
         return None;
     }
     let (since, moves, silent) = match (lease.ready_at, lease.revocation()) {
-        // It was a trial.
+        // The turn never began: it was a trial, or the tenant did not give the lease back.
         (None, _) if lease.is_trial || !given_back => return None,
         (None, _) => (lease.granted_at, lease.peak_resident - lease.resident_at_grant, true),
         (Some(_), Some(revocation)) => (revocation.first_at, revocation.resident_at_start, false),
