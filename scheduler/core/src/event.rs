@@ -2,14 +2,15 @@
 //! and for an event the function that handles it and what that works on. Everything else follows from them: the enums
 //! below, how they are printed and read back, and the dispatch in `engine/dispatch.rs`.
 //!
-//! To add an event, add a row here and write its handler. If a tenant's message means it, add that to [`Event::of`]. To
-//! add an action, add a row with the message that carries it. A field of a new type needs a line in `trace/field.rs`.
+//! To add an event, add a row here and write its handler. A message of a tenant becomes its event in the daemon's
+//! reactor. To add an action, add a row with the message that carries it. A field of a new type needs a line in
+//! `trace/field.rs`.
 pub use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 pub use crate::model::settings::EvictMode;
 use crate::model::settings::Quantum;
 use crate::trace::field::{Fault, Field, Fields};
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 macro_rules! event_table {
@@ -142,18 +143,6 @@ macro_rules! define_events {
     };
 }
 event_table!(define_events);
-
-impl Event {
-    /// What a tenant's message means, if that concerns the core alone and the daemon only passes it on.
-    #[must_use]
-    pub fn of(tenant: TenantId, message: ToScheduler) -> Option<Self> {
-        match message {
-            ToScheduler::DrainCancelled(lease) => Some(Self::DrainCancelled { tenant, lease }),
-            ToScheduler::Idle(lease) => Some(Self::Idle { tenant, lease }),
-            _ => None,
-        }
-    }
-}
 
 /// The name of a field in the trace, where that is another.
 macro_rules! key {

@@ -112,11 +112,8 @@ impl Daemon {
             }
             ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
             ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
-            // What concerns the core alone.
-            message => match Event::of(tenant, message) {
-                Some(event) => event,
-                None => return,
-            },
+            ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
+            ToScheduler::Idle(lease) => Event::Idle { tenant, lease },
         };
         self.apply(event);
     }

@@ -90,7 +90,9 @@ impl Inbox {
 }
 
 fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
-    use ToTenant::{Contended, Enabled, Evict, Fetch, Grant, Notice, Revoke, Swap};
+    use ToTenant::{
+        Contended, Enabled, Evict, Fetch, Grant, NoPlace, Notice, Refused, Revoke, Swap, Welcome,
+    };
     match &mut out.message {
         // A lease is granted when the one before it is over, and revoked when it was granted.
         Grant(_) => {
@@ -117,7 +119,8 @@ fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
         Notice(_) if waiting.iter().filter(|old| matches!(old.message, Notice(_))).count() >= NOTICES => {
             return;
         }
-        _ => {}
+        // Few: one notice less than the bound, the others once a connection.
+        Notice(_) | Welcome(_) | Refused(_) | NoPlace(_) => {}
     }
     waiting.push_back(out);
 }
