@@ -200,3 +200,22 @@ fn a_list_that_announces_more_than_it_holds_costs_nothing() {
     cbor.u64(1).unwrap().array(1 << 60).unwrap();
     assert!(matches!(read::<ToScheduler>(&framed(&body)), Err(Broken::Body(_))));
 }
+
+/// The fuzz targets begin with each version's messages, in one piece of 4096 bytes.
+#[test]
+fn the_fuzz_corpus_has_every_version() {
+    let versions = [
+        ("to-scheduler/version-1", TO_SCHEDULER_1),
+        ("to-scheduler/version-2", TO_SCHEDULER_2),
+        ("to-scheduler/version-3", TO_SCHEDULER_3),
+        ("to-tenant/version-1", TO_TENANT_1),
+        ("to-tenant/version-2", TO_TENANT_2),
+        ("to-tenant/version-4", TO_TENANT_4),
+    ];
+    for (name, frozen) in versions {
+        let path = format!("{}/../../tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        let corpus = std::fs::read(&path).unwrap_or_default();
+        let wanted = format!("ff0f{}", frozen.concat());
+        assert_eq!(hex(&corpus), wanted, "{path} must have these bytes");
+    }
+}

@@ -5,6 +5,10 @@ use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::HashSet;
+use std::mem::{Discriminant, discriminant};
 
 fn device() -> impl Strategy<Value = DeviceId> {
     any::<[u8; 16]>().prop_map(DeviceId)
@@ -86,7 +90,25 @@ fn to_tenants() -> impl Strategy<Value = ToTenant> {
         shares().prop_map(ToTenant::Evict),
         shares().prop_map(ToTenant::Fetch),
         any::<u64>().prop_map(|bytes| ToTenant::Swap(Bytes(bytes))),
+        (".{0,256}", any::<bool>()).prop_map(|(why, fails)| ToTenant::NoPlace(NoPlace { why, fails })),
+        ".{0,256}".prop_map(ToTenant::Notice),
     ]
+}
+
+/// The kinds of messages that a strategy makes.
+fn kinds<M: std::fmt::Debug>(strategy: impl Strategy<Value = M>) -> HashSet<Discriminant<M>> {
+    let mut runner = TestRunner::deterministic();
+    let mut one = || discriminant(&strategy.new_tree(&mut runner).unwrap().current());
+    (0..2000).map(|_| one()).collect()
+}
+
+/// `frozen.rs` sees to it that every message has an example.
+#[test]
+fn every_message_has_a_strategy() {
+    let examples = [to_scheduler(), to_scheduler_2(), to_scheduler_3()].concat();
+    assert_eq!(kinds(from_tenants()), examples.iter().map(discriminant).collect());
+    let examples = [to_tenant(), to_tenant_2(), to_tenant_4()].concat();
+    assert_eq!(kinds(to_tenants()), examples.iter().map(discriminant).collect());
 }
 
 /// What a reader makes of a stream that arrives in pieces of `piece` bytes.
