@@ -267,6 +267,21 @@ mod tests {
         }
     }
 
+    /// The variables of README.md, in its order, with what it says of their defaults.
+    #[test]
+    fn the_readme_has_every_variable_and_its_default() {
+        let readme = include_str!("../../../README.md");
+        let rows = readme.lines().filter(|line| line.starts_with("| `NVSHARE_"));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
+        let names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches(['|', ' ', '`'])).collect();
+        assert_eq!(names, TABLE.iter().map(|setting| setting.name).collect::<Vec<_>>());
+        let defaults = Settings::defaults(None);
+        for (setting, row) in TABLE.iter().zip(&rows) {
+            let default = (setting.show)(&defaults);
+            assert!(row[2].replace('`', "").split(' ').any(|word| word == default), "{row:?}: {default}");
+        }
+    }
+
     #[test]
     fn the_c_nvshares_names_work() {
         let (settings, faults) = with(&[("NVSHARE_DEBUG", "1"), ("NVSHARE_ENABLE_SINGLE_OVERSUB", "1")]);
