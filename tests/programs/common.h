@@ -5,6 +5,14 @@
 //   1   wrong
 //   77  this driver cannot do it: the last line then is "unsupported: CALL"
 // It is compiled in this directory (`cc -I . FOLDER/NAME.c`) against CUDA 13's headers.
+//
+// The first line says the behaviour. More lines of the same comment may be notes for tests/tests/programs.rs (simulated
+// driver) and tests/gpu/scripts/programs.sh (real driver):
+//   // nvshare: NAME=VALUE ...     the library's settings when it runs under nvshare; both read it
+//   // card: FAKECUDA_NAME=VALUE   the simulated card's settings; the GPU script does not read it
+//   // build: FLAG ...             flags for nvcc, in programs of the runtime API (.cu); the GPU script alone builds those
+//   // alone: WHY. BEHAVIOUR       the first line of one that looks at the whole card: the GPU script runs it by itself
+//   // crashes the driver: WHY     left out on a real driver
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -23,10 +23,12 @@ trap end EXIT
 
 # --- compile --------------------------------------------------------------------------------------------
 cd "$gpu_tests/../programs"
+# usage: note KIND FILE: what the comment with which a program begins says of it; common.h explains the kinds
+note() { sed -n "\\|^//|!q; s|^// $1: ||p" "$2"; }
 compile() { # FILE
   local name flags=()
   name=$(basename "${1%.*}")
-  read -r -a flags <<<"$(sed -n '1,4s|^// build: ||p' "$1")"
+  read -r -a flags <<<"$(note build "$1")"
   case $1 in
   *.cu) nvcc -O1 -arch=native -I . "${toolkit[@]}" -o "$runtime/bin/$name" "$1" "${flags[@]}" ;;
   *)
@@ -47,7 +49,7 @@ if [ -n "${ONLY:-}" ]; then
 fi
 kept=()
 for file in "${sources[@]}"; do
-  crashes=$(sed -n '1,4s|^// crashes the driver: ||p' "$file")
+  crashes=$(note 'crashes the driver' "$file")
   if [ -n "$crashes" ] && [ -z "${NVSHARE_TEST_DRIVER:-}" ]; then echo "left out: $(basename "${file%.*}"): $crashes"; else kept+=("$file"); fi
 done
 sources=("${kept[@]}")
@@ -68,7 +70,7 @@ parallel=() single=()
 for file in "${sources[@]}"; do
   name=$(basename "${file%.*}")
   [ -x "$runtime/bin/$name" ] || continue
-  if head -n 1 "$file" | grep -q '^// alone:'; then single+=("$name"); else parallel+=("$name"); fi
+  if [ -n "$(note alone "$file")" ]; then single+=("$name"); else parallel+=("$name"); fi
 done
 
 # usage: run_one WAY NAME SOCKET ENGINE
@@ -76,7 +78,7 @@ run_one() {
   local at="$runtime/$1/$2" code=0 settings=()
   if [ "$1" != native ]; then
     # What the program asks for itself comes last, and holds.
-    read -r -a settings <<<"$(sed -n '1,4s|^// nvshare: ||p' */"$2".c* | head -n 1)"
+    read -r -a settings <<<"$(note nvshare */"$2".c*)"
     settings=("LD_PRELOAD=$built/libnvshare.so" "NVSHARE_SOCKET=$3" "NVSHARE_ENGINE=$4" "${settings[@]}")
   fi
   # What is to be told at the end must be told in time.
