@@ -4,7 +4,7 @@
 /// Names that the driver answers without us, and why that is right.
 #[derive(Clone, Copy, Debug)]
 pub struct PassthroughGroup {
-    /// Why these calls need neither gate nor book-keeping.
+    /// Why these calls need neither gate nor ledger.
     pub reason: &'static str,
     /// The exported names.
     pub names: &'static [&'static str],

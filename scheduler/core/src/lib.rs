@@ -44,7 +44,7 @@
 //!
 //! # Invariants
 //!
-//! `tests/invariants.rs` checks these after every event of every test, found out the long way round.
+//! `src/tests/invariants.rs` checks these after every event of every test, found out the long way round.
 //!
 //! 1. A device's index and queue are what its tenants say they are: `Model::update` brings them up to date.
 //! 2. After an event nothing is left to decide at this time: no device is dirty, and the next deadline lies ahead.
@@ -156,7 +156,7 @@ use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use policy::liveness;
 use std::collections::BTreeSet;
 
-/// The scheduler's mind.
+/// The state of the scheduler and its decisions.
 #[derive(Clone, Debug)]
 pub struct Core {
     engine: Engine,

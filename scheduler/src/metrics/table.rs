@@ -127,7 +127,7 @@ pub const TABLE: &[Metric] = &[
     },
     Metric {
         name: "tenant_waited_seconds",
-        help: "Time for which the tenant has stood in line",
+        help: "Time for which the tenant has waited for its devices",
         kind: COUNTER,
         samples: |p| tenants(p, |t| t.waited_seconds),
     },

@@ -1,4 +1,4 @@
-//! The core's story as text: lines printed and read back, replays, pictures of one moment.
+//! Events, actions and settings as text: lines printed and read back, replays, and snapshots of one moment.
 pub(crate) mod field;
 pub mod parse;
 pub mod print;

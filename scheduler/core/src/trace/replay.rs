@@ -1,4 +1,4 @@
-//! A log from the field, gone through once more.
+//! Runs the events of a recorded log through a new core.
 use crate::Core;
 use crate::trace::parse::{self, Line};
 use crate::trace::print;
