@@ -59,6 +59,13 @@ mod tests {
         }
     }
 
+    /// The scheduler's part stands in the repository, for readers.
+    #[test]
+    fn the_file_for_readers_is_the_schedulers_sample() {
+        let made_by = "`nvshare-scheduler --sample-config >packaging/config.toml`";
+        assert_eq!(scheduler::sample(), include_str!("../config.toml"), "make it by {made_by}");
+    }
+
     #[test]
     fn the_file_is_right_for_both_readers() {
         let read = scheduler::load(&text(), "config.toml", &[]);

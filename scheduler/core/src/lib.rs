@@ -35,7 +35,8 @@
 //!
 //! # Where a line lives
 //!
-//! * `model` holds facts and decides nothing. Only `Model::update` and its kin change a tenant or a device.
+//! * `model` holds facts and decides nothing. Only `Model::update` and the functions beside it change a tenant or a
+//!   device.
 //! * `policy` and `memory` answer questions about a `&Model`, and return values. They change nothing.
 //! * `engine` changes the model and pushes actions. Its `schedule` is the only place that decides without being told
 //!   to.

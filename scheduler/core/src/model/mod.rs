@@ -1,6 +1,6 @@
 //! What is known: tenants, devices, and what follows from both. Nothing here decides anything.
 //!
-//! Tenants and devices can be read by everybody and changed only through [`Model::update`] and its kin
+//! Tenants and devices can be read by everybody and changed only through [`Model::update`] and the functions beside it
 //! ([`update`]). These bring up to date what follows from a tenant: its place in the queues ([`queues`]), and the sums
 //! and orders that each device keeps over its tenants ([`index`]). They mark the devices as dirty, so that the engine
 //! looks at them again. Nothing else can change a tenant, so that nothing of this can be forgotten.
