@@ -166,8 +166,8 @@ impl Lease {
     }
 
     /// By when a holder has to prove that it is alive. Only for a tenant that claims to hold since before this scheduler
-    /// started, and whose lease is revoked. It answers the revocation, or gives another sign of life. The time until its
-    /// work ends is included.
+    /// started, and whose lease is revoked. An answer to the revocation proves it, or another sign of life. The time until
+    /// its work ends is included.
     pub fn proof_deadline(&self, silence: Nanos) -> Option<Nanos> {
         let unproven = self.id == LeaseId(0) && !self.is_unresponsive();
         let revocation =
