@@ -139,5 +139,6 @@ podman_with() {
     restart_scheduler
     shows "$name: restarting the scheduler does not strand it" "$managed" "${podman[@]}" exec "$id" show
     "${podman[@]}" rm -f -t 0 "$id" >/dev/null 2>&1
+    nvshare-ctk runtime unconfigure --runtime=podman >/dev/null 2>&1
 }
 podman_case
