@@ -14,8 +14,8 @@ if ! command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null; then
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 fi
 rustup target add $triple
-cargo zigbuild --locked -p nvshare-interposer --target $triple.2.17
-library=$target/$triple/debug/libnvshare.so
+cargo zigbuild --release --locked -p nvshare-interposer --target $triple.2.17
+library=$target/$triple/release/libnvshare.so
 tests/tools/check-floor.sh "$library"
 
 work=$(mktemp -d)
