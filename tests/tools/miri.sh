@@ -17,12 +17,13 @@ tests() { # CARGO'S ARGUMENTS -- TESTS
 # Handles are numbers with the type of a pointer, as in NVIDIA's header.
 export MIRIFLAGS=-Zmiri-permissive-provenance
 tests -p nvshare-abi --test table -- no_symbol
+
+# From here on tests read files.
+MIRIFLAGS+=' -Zmiri-disable-isolation'
 tests -p nvshare-interposer --lib
 # What threads share, in several orders of their steps.
 MIRIFLAGS="$MIRIFLAGS -Zmiri-many-seeds=0..8" tests -p nvshare-interposer --lib -- gate:: captures:: teardown:: bypass:: stream::
 
-# From here on tests read files.
-MIRIFLAGS+=' -Zmiri-disable-isolation'
 tests -p nvshare-protocol --all-features --tests -- --skip a_reader_stays_small --skip arbitrary_bytes
 tests -p nvshare-core --test golden -- --skip golden_transcripts
 tests -p nvshare-core --lib -- spans:: by_hand:: operations:: --skip who_comes_back_at_once

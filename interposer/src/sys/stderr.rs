@@ -68,7 +68,8 @@ impl File {
 /// Writes a line, with its end, if there is somebody to be given it at once.
 pub fn write(line: &[u8]) {
     let began = BEGAN.open.load(Acquire).then(|| (BEGAN.device.load(Relaxed), BEGAN.inode.load(Relaxed)));
-    let (Some(began), Ok(file)) = (began, File::of(STDERR)) else { return };
+    let Some(began) = began else { return };
+    let Ok(file) = File::of(STDERR) else { return };
     if !(began == (file.device, file.inode) && !is_conversation(file) || was_put_there(file)) {
         return;
     }
