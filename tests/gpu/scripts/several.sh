@@ -32,7 +32,7 @@ stop_scheduler
 programs=0
 mkdir -p "$out/programs"
 if command -v nvcc >/dev/null || [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
-  ONLY='context_devices copy_peer' OUT=$out/programs LIMIT_SECONDS=80 bash "$scripts/programs.sh" >"$out/programs.txt" 2>&1 || programs=$?
+  ONLY='context_devices copy_across copy_peer ipc_across peer_access peer_pool pool_device vmm_outlives_context' OUT=$out/programs LIMIT_SECONDS=80 bash "$scripts/programs.sh" >"$out/programs.txt" 2>&1 || programs=$?
 else
   programs=nvcc
 fi
