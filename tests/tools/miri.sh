@@ -27,4 +27,4 @@ MIRIFLAGS="$MIRIFLAGS -Zmiri-many-seeds=0..8" tests -p nvshare-interposer --lib 
 tests -p nvshare-protocol --all-features --tests -- --skip a_reader_stays_small --skip arbitrary_bytes --skip every_message_has
 tests -p nvshare-core --test golden -- --skip golden_transcripts
 tests -p nvshare-core --lib -- spans:: by_hand:: operations:: --skip who_comes_back_at_once
-tests -p nvshare-runtime-hook --lib -- argv:: settings:: ctk:: edit:: hook:: selection::
+tests -p nvshare-runtime-hook --lib -- argv:: settings:: ctk:: edit:: hook:: selection:: --skip in_use
