@@ -72,6 +72,23 @@ fn two_turns(daemon: &mut Daemon) -> (Tenant, Tenant) {
 }
 
 #[test]
+fn a_report_that_is_repeated_moves_nothing() {
+    let mut daemon = Daemon::start(&format!("{LISTEN}\n[gpu.\"{GPU}\"]\nmemory = \"8GiB\"\n"));
+    let line = daemon.logs("metrics are at http://");
+    let address = line.split("http://").nth(1).unwrap().strip_suffix("/metrics").unwrap().to_owned();
+    let mut tenant = Tenant::join(&daemon.tenant_socket(), "liar");
+    tenant.has(Bytes(12 << 30), Bytes(12 << 30));
+    for _ in 0..5 {
+        tenant.tells(Bytes(12 << 30), Bytes(12 << 30));
+    }
+    // What is answered after this has been read after those.
+    tenant.say(&ToScheduler::Request);
+    tenant.granted();
+    let text = get(connect(&address));
+    assert_eq!(value(&text, "nvshare_tenant_moved_bytes_total", &["direction=\"in\""]), 0.0);
+}
+
+#[test]
 fn what_happened_is_counted_by_device_and_tenant() {
     let (mut daemon, address) = start();
     let (_one, _two) = two_turns(&mut daemon);

@@ -7,7 +7,7 @@ use crate::swap::ledger::Ledger;
 use nvshare_core::MemoryUse;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::control::Status;
-use nvshare_protocol::tenant::{MemoryReport, Ready, Released, Share};
+use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -40,14 +40,14 @@ impl Accounts<'_> {
         self.moved(tenant, shares, |bytes| Moved { into: Bytes::ZERO, out: bytes });
     }
 
-    /// Counts what a tenant prefetches, by its report and the one `before`. It reports that only as memory that has become
-    /// resident and was not allocated meanwhile; while its gate is shut, nothing else makes memory resident.
-    pub fn prefetched(&mut self, tenant: TenantId, report: &MemoryReport, before: MemoryUse) {
-        let allocated = report.allocated.saturating_sub(before.allocated);
-        let bytes = report.resident.saturating_sub(before.resident).saturating_sub(allocated);
+    /// Counts what a tenant prefetches, by what it had `before` its report and has `now`. It reports that only as memory
+    /// that has become resident and was not allocated meanwhile; while its gate is shut, nothing else makes memory resident.
+    pub fn prefetched(&mut self, tenant: TenantId, device: DeviceId, before: MemoryUse, now: MemoryUse) {
+        let allocated = now.allocated.saturating_sub(before.allocated);
+        let bytes = now.resident.saturating_sub(before.resident).saturating_sub(allocated);
         let holds = self.members.get(tenant).is_none_or(|member| member.holds());
         if !holds && bytes > Bytes::ZERO {
-            let share = Share { device: report.device, bytes };
+            let share = Share { device, bytes };
             self.moved(tenant, &[share], |bytes| Moved { into: bytes, out: Bytes::ZERO });
         }
     }

@@ -126,12 +126,14 @@ impl Daemon {
         }
         let report = within(report, member.reservation.limit);
         let report = self.bound_report(tenant, &report);
-        if self.core.enabled() {
-            let before = self.core.memory_of(tenant, report.device);
-            self.accounts().prefetched(tenant, &report, before);
-        }
         let MemoryReport { device, allocated, resident, immovable } = report;
+        let before = self.core.memory_of(tenant, device);
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
+        if self.core.enabled() {
+            // Both by the core, which believes a report as far as it is possible.
+            let now = self.core.memory_of(tenant, device);
+            self.accounts().prefetched(tenant, device, before, now);
+        }
     }
 
     fn on_swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {

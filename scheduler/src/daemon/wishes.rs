@@ -19,7 +19,7 @@ impl Wishes {
         let (most, highest) = (settings.weight, settings.priority);
         let mut cut = Vec::new();
         let wish = hello.priority.and_then(|n| Priority::ALL.get(n as usize)).copied();
-        let priority = wish.map(|wish| if rank(wish) > rank(highest) { highest } else { wish });
+        let priority = wish.map(|wish| wish.min(highest));
         if let (Some(wish), Some(given)) = (wish, priority)
             && wish != given
         {
@@ -36,10 +36,6 @@ impl Wishes {
         let time_share = share.into_iter().chain(settings.time_share).min().filter(|percent| *percent < 100);
         Self { weight, priority, time_share, cut }
     }
-}
-
-fn rank(priority: Priority) -> Option<usize> {
-    Priority::ALL.iter().position(|known| *known == priority)
 }
 
 #[cfg(test)]

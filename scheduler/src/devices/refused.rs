@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of so many refused devices of one tenant there are words; of more there are none.
 const FEW: usize = 4;
 
-/// RefusalReason a device is refused to who named it.
+/// Why a device is refused to the tenant that named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalReason {
     /// The host knows others, and not this one.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
-use state::{is_ending, stat};
+use state::{field, is_ending, stat};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -112,10 +112,9 @@ impl Process {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`. The second is the program's name in brackets, which may hold anything.
+/// When the process started, in [`Key::start`]'s unit.
 fn start(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    field(stat, 22)?.parse().ok()
 }
 
 /// The unit of [`Key::start`].

@@ -37,7 +37,7 @@ pub struct Roots<'a> {
 #[must_use]
 pub fn halted(pid: u32, roots: Roots<'_>) -> Option<Halt> {
     let directory = roots.proc.join(pid.to_string());
-    match state(&stat(&directory)?)? {
+    match field(&stat(&directory)?, 3)?.chars().next()? {
         'T' => Some(Halt::Stopped),
         't' => Some(Halt::Traced),
         // A frozen process does not run.
@@ -49,21 +49,24 @@ pub fn halted(pid: u32, roots: Roots<'_>) -> Option<Halt> {
     }
 }
 
+/// So many threads of a process are looked at: the end of a process comes to all of them.
+const THREADS: usize = 64;
+
 /// Whether a process is about to end: each of its threads is on its way out, or has a SIGKILL before it. The kernel may
 /// take seconds for that, as while the driver gives memory back. Its connections are closed early on the way.
 #[must_use]
 pub fn is_ending(pid: u32, proc: &Path) -> bool {
     let Ok(threads) = fs::read_dir(proc.join(pid.to_string()).join("task")) else { return false };
-    let mut threads = threads.flatten().map(|thread| thread.path()).peekable();
+    let mut threads = threads.flatten().map(|thread| thread.path()).take(THREADS).peekable();
     threads.peek().is_some() && threads.all(|thread| leaves(&thread).unwrap_or(true))
 }
 
 /// Whether this thread is on its way out; none: it is gone already. The leader alone may leave while others go on.
 fn leaves(thread: &Path) -> Option<bool> {
     let stat = stat(thread)?;
-    // Field 9: the kernel's flags of the thread (include/linux/sched.h).
+    // Field 9 has the kernel's flags of the thread (include/linux/sched.h).
     const PF_EXITING: u64 = 4;
-    let flags = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()?;
+    let flags = field(&stat, 9)?.parse::<u64>().ok()?;
     Some(flags & PF_EXITING != 0 || is_killed(&fs::read_to_string(thread.join("status")).ok()?))
 }
 
@@ -81,9 +84,10 @@ pub(crate) fn stat(directory: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Field 3 of `/proc/PID/stat`. The second is the program's name in brackets, which may hold anything.
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+/// A field of `/proc/PID/stat` by its number in proc(5), from 3 on. The second is the program's name in brackets, which may
+/// hold anything.
+pub(crate) fn field(stat: &str, number: usize) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)
 }
 
 /// Whether the control group of a line of `/proc/PID/cgroup` is frozen, with the hierarchies mounted at `root`.

@@ -26,7 +26,7 @@ pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
     (lease.non_preemptible, lease.requested_at) = (request.starved, request.requested_at);
     let devices = model.devices_of(id);
     let at = || devices.iter().filter_map(|device| model.devices.get(device));
-    lease.is_switch = at().any(|at| at.last_holder.is_some_and(|last| last != id));
+    lease.is_switch = at().any(|at| at.is_switch_to(id));
     // The tenant itself is still in the queues.
     let others_wait = at().any(|at| at.queue().len() > 1);
     lease.quantum = match (request.continues, model.tenants.get(&id)) {

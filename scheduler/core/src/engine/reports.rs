@@ -70,12 +70,8 @@ pub(crate) fn on_memory(
 pub(crate) fn on_capacity(engine: &mut Engine, device: DeviceId, capacity: Bytes) {
     let model = &mut engine.model;
     // It may be told before the first tenant names the device.
-    let known = model.devices.get(&device).map(|at| at.capacity);
-    if known == Some(capacity) {
-        return;
-    }
-    model.add_device(device, capacity);
-    if known.unwrap_or(Bytes::ZERO) == capacity {
+    model.add_device(device, Bytes::ZERO);
+    if model.devices[&device].capacity == capacity {
         return;
     }
     model.update_device(device, |at| {

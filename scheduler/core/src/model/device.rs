@@ -54,14 +54,17 @@ impl Device {
         self.cost.0.saturating_add(self.cost.1)
     }
 
-    /// The tenant becomes a holder; true if another was granted it last.
-    pub fn grant(&mut self, tenant: TenantId) -> bool {
+    /// Whether a grant to this tenant takes it over from another.
+    pub fn is_switch_to(&self, tenant: TenantId) -> bool {
+        self.last_holder.is_some_and(|last| last != tenant)
+    }
+
+    /// The tenant becomes a holder.
+    pub fn grant(&mut self, tenant: TenantId) {
         if self.contention_notified == self.queue.is_empty() {
             self.stale_notices.insert(tenant);
         }
-        let takes_over = self.last_holder.is_some_and(|last| last != tenant);
-        self.handovers += u64::from(takes_over);
+        self.handovers += u64::from(self.is_switch_to(tenant));
         self.last_holder = Some(tenant);
-        takes_over
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Lease {
     pub continues: Option<PreemptedTurn>,
     /// How much of it was left when it was revoked.
     pub remaining: Nanos,
-    /// It was revoked because the tenant's quota is used up.
+    /// It was revoked for its tenant's quota: that is used up, or the holder is idle.
     pub over_quota: bool,
     /// Since when the tenant has been idle while somebody waited.
     pub idle_since: Option<Nanos>,
