@@ -1,5 +1,6 @@
 //! Detects CUDA calls of this program that do not reach us, and says so once, loudly.
 #![allow(unsafe_code)] // it asks the dynamic linker who answers a name
+use crate::symbols::elf;
 use crate::symbols::entry::Entry;
 use crate::symbols::glibc::real_dlsym;
 use crate::sys::lock::{Mutex, rank};
@@ -115,15 +116,9 @@ pub fn is_decided(name: &str) -> bool {
 
 /// The file in which the address lies.
 fn owner(address: *mut c_void) -> String {
-    // SAFETY: all zeros is a valid Dl_info.
-    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
-    // SAFETY: any address may be asked for; the result is ours to write.
-    let found = unsafe { libc::dladdr(address, &mut info) } != 0 && !info.dli_fname.is_null();
-    if !found {
-        return "nobody".into();
-    }
-    // SAFETY: the linker's own NUL-terminated name of a loaded file.
-    unsafe { CStr::from_ptr(info.dli_fname) }.to_string_lossy().into_owned()
+    let file = elf::file_of(address);
+    let name = file.as_ref().and_then(elf::name_of);
+    name.map_or_else(|| "nobody".into(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! A forked child has a copy of each, with the threads of its parent gone. Only the first two are reset in it
 //! (`start.rs`): what belongs to the process that initialised CUDA. The caches are right in the child too. Nothing here is
-//! a lock that another thread could have held at the fork, but for the two `OnceLock`s: each is filled within microseconds,
-//! once, by a lookup of CUDA's functions.
+//! a lock that another thread could have held at the fork, but for the two `OnceLock`s and `FORK_HANDLER`: each is done with
+//! within microseconds, once, by a lookup of CUDA's functions or by `cuInit`.
 //!
 //! The library is preloaded, so that it is never unloaded, and stands in the program's own namespace alone: a namespace
 //! that `dlmopen` makes has none of it, and no second copy of these exists.

@@ -3,8 +3,8 @@
 //! The trampoline is naked so that every name that is not ours reaches glibc with the caller's own
 //! return address: `dlsym(RTLD_NEXT, …)` is answered relative to whoever called.
 //!
-//! Allocators look functions up at their first call. So nothing here allocates before the jump to glibc, and nothing asks
-//! glibc for a name that it may lack: it would allocate an error message.
+//! Allocators look functions up at their first call. So for any name but the driver's and `dlmopen` nothing here allocates
+//! before the jump to glibc, and nothing asks glibc for a name that it may lack: it would allocate an error message.
 #![allow(unsafe_code)] // it stands in for a C library function and calls it
 #![cfg_attr(miri, allow(dead_code))] // Miri has a dlsym of its own beside which no other may be exported
 use super::entry::Entry;

@@ -62,7 +62,7 @@ unsafe extern "C" {
 /// before. Null if there is none.
 ///
 /// The list is read without its lock. It changes at its end only, where the files are that the program has loaded since it
-/// began. The C library stands before those.
+/// began. The C library stands before those; libpthread before glibc 2.34 may be one of them (`threads`).
 pub fn next(name: &CStr) -> *mut c_void {
     // SAFETY: the linker has set it before it calls anything.
     let (mut file, own) = unsafe { (_r_debug.first, (&raw const _DYNAMIC).cast::<Dyn>()) };
@@ -86,6 +86,20 @@ pub fn next(name: &CStr) -> *mut c_void {
         }
     }
     before
+}
+
+/// The file in which an address lies, by the linker.
+pub fn file_of(address: *mut c_void) -> Option<libc::Dl_info> {
+    // SAFETY: all zeros is a valid Dl_info.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: any address may be asked for; the result is a local.
+    (unsafe { libc::dladdr(address, &mut info) } != 0).then_some(info)
+}
+
+/// The name under which a file was loaded.
+pub fn name_of(file: &libc::Dl_info) -> Option<&CStr> {
+    // SAFETY: null, or the linker's own NUL-terminated name of a loaded file.
+    (!file.dli_fname.is_null()).then(|| unsafe { CStr::from_ptr(file.dli_fname) })
 }
 
 impl Tables {

@@ -3,11 +3,13 @@
 //! Such a program may never call us again. So a thread looks for the driver among the files that are mapped. The first
 //! `dlmopen` starts it, which hardly any program calls. It looks ever more rarely, and ends when it has found one.
 #![allow(unsafe_code)] // it asks the dynamic linker what is loaded
+use super::elf::{file_of, name_of};
 use crate::sys::{fd_table, log, thread};
 use crate::{process, start};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use std::collections::BTreeSet;
-use std::sync::{Once, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// The pause between the first two looks, and the longest pause. What matters is work that lasts for seconds.
@@ -17,15 +19,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How the name of the driver's file begins.
 const DRIVER: &str = "libcuda.so";
 
-static WATCHED: Once = Once::new();
+static WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// The program opens another namespace.
 pub fn watch() {
-    WATCHED.call_once(|| {
-        if let Err(error) = thread::spawn("nvshare-dlmopen", look) {
-            log::debug!("cannot start a thread ({error}): a driver in another namespace is not noticed");
-        }
-    });
+    if WATCHED.swap(true, AcqRel) {
+        return;
+    }
+    if let Err(error) = thread::spawn("nvshare-dlmopen", look) {
+        log::debug!("cannot start a thread ({error}): a driver in another namespace is not noticed");
+    }
 }
 
 fn look() {
@@ -53,14 +56,16 @@ fn look() {
 
 /// A thread of its own looks, in a table of its own: what it reads has a descriptor, which would have a number that the
 /// program counts on, or closes. This thread stays in the program's table, because it may start the agent, which calls the
-/// driver. None if no such table is allowed.
+/// driver. None if no such table is allowed. Where there is no room for a thread now, nothing is seen now.
 fn look_once() -> Option<bool> {
     let (say, said) = mpsc::channel();
     let looks = move || {
         let _ = say.send(fd_table::unshare().then(is_there));
     };
-    thread::spawn("nvshare-look", looks).ok()?;
-    said.recv().ok()?
+    match thread::spawn("nvshare-look", looks) {
+        Ok(()) => said.recv().unwrap_or(Some(false)),
+        Err(_) => Some(false),
+    }
 }
 
 /// Whether a driver is mapped that is not loaded in this namespace.
@@ -72,25 +77,19 @@ fn is_there() -> bool {
 
 /// Whether an address lies in a file of another namespace, whose functions we must not replace.
 pub fn is_foreign(address: *mut c_void) -> bool {
-    WATCHED.is_completed()
-        && file_of(address).is_some_and(|file| !here().contains(&(file.dli_fbase as usize)))
+    file_of(address).is_some_and(is_elsewhere)
+}
+
+fn is_elsewhere(file: libc::Dl_info) -> bool {
+    WATCHED.load(Acquire) && !here().contains(&(file.dli_fbase as usize))
 }
 
 /// Whether an address lies in the driver of this namespace. Other libraries may have functions of the driver's names: for
 /// tests, or to load the driver late.
 pub fn is_drivers(address: *mut c_void) -> bool {
-    let name = file_of(address).map(|file| file.dli_fname).filter(|name| !name.is_null());
-    // SAFETY: the linker's own NUL-terminated name of a loaded file.
-    let name = name.map(|name| unsafe { CStr::from_ptr(name) }.to_bytes());
-    let last = name.and_then(|path| path.rsplit(|byte| *byte == b'/').next());
-    last.is_some_and(|last| last.starts_with(DRIVER.as_bytes())) && !is_foreign(address)
-}
-
-fn file_of(address: *mut c_void) -> Option<libc::Dl_info> {
-    // SAFETY: all zeros is a valid Dl_info; any address may be asked for.
-    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
-    // SAFETY: any address may be asked for; the result is a local.
-    (unsafe { libc::dladdr(address, &mut info) } != 0).then_some(info)
+    let Some(file) = file_of(address) else { return false };
+    let last = name_of(&file).and_then(|path| path.to_bytes().rsplit(|byte| *byte == b'/').next());
+    last.is_some_and(|last| last.starts_with(DRIVER.as_bytes())) && !is_elsewhere(file)
 }
 
 /// The addresses at which drivers are mapped.

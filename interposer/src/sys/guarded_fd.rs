@@ -56,12 +56,8 @@ pub struct File {
 impl File {
     /// None: the number is closed.
     pub fn of(fd: RawFd) -> Option<Self> {
-        // SAFETY: all zeros is a valid value of this plain structure, and the call writes only to it.
-        unsafe {
-            let mut status: libc::stat = std::mem::zeroed();
-            (libc::fstat(fd, &mut status) == 0)
-                .then_some(Self { device: status.st_dev, inode: status.st_ino })
-        }
+        let status = syscall::status(fd).ok()?;
+        Some(Self { device: status.st_dev, inode: status.st_ino })
     }
 }
 
@@ -208,8 +204,8 @@ pub fn close_in_child() {
         let fd = entry.fd.swap(-1, AcqRel);
         let file = File { device: entry.device.load(Relaxed), inode: entry.inode.load(Relaxed) };
         if fd >= 0 && File::of(fd) == Some(file) {
-            // SAFETY: ours; no thread of this child uses it any more.
-            unsafe { libc::close(fd) };
+            // No thread of this child uses it any more.
+            syscall::close(fd);
         }
     }
 }

@@ -135,15 +135,16 @@ struct Writer {
     waker: Arc<Waker>,
     /// Whether the table is these threads' own.
     private: bool,
-    /// The thread that reads.
-    reader: io::Result<Sender<reader::Job>>,
+    space: Arc<SwapSpace>,
+    /// To the thread that reads. None: it is still to be started.
+    reader: Option<Sender<reader::Job>>,
     stream: Option<Arc<GuardedFd>>,
 }
 
 impl Writer {
     fn new(socket: &'static Path, space: Arc<SwapSpace>, waker: Arc<Waker>) -> Self {
         let private = fd_table::unshare();
-        Self { socket, waker, private, reader: reader::spawn(space), stream: None }
+        Self { socket, waker, private, space, reader: None, stream: None }
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -161,14 +162,23 @@ impl Writer {
     }
 
     fn connect(&mut self) -> io::Result<Arc<Inbox>> {
+        // Before the scheduler sees a connection. There may be no room for a thread now, and later.
+        if self.reader.is_none() {
+            // Not `WouldBlock`, which means a scheduler that is busy.
+            let reader = reader::spawn(self.space.clone());
+            self.reader = Some(reader.map_err(|error| io::Error::other(error.to_string()))?);
+        }
         let stream = Arc::new(GuardedFd::unconnected(self.private, Role::Link)?);
         // Bounds the connecting too: a scheduler that hangs with a full backlog would hold us for ever.
         stream.set_bound(libc::SO_SNDTIMEO, SEND_BOUND)?;
         stream.connect(self.socket)?;
         let inbox = Arc::new(Inbox { incoming: Mutex::default(), waker: self.waker.clone() });
-        // Not `WouldBlock`, which means a scheduler that is busy.
-        let reader = self.reader.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
-        reader.send((stream.clone(), inbox.clone())).map_err(io::Error::other)?;
+        let job = (stream.clone(), inbox.clone());
+        if self.reader.as_ref().is_none_or(|reader| reader.send(job).is_err()) {
+            // It has ended by a fault of ours: the next attempt starts another.
+            self.reader = None;
+            return Err(io::Error::other("the thread that receives has ended"));
+        }
         self.stream = Some(stream);
         Ok(inbox)
     }
@@ -184,5 +194,32 @@ impl Writer {
         if let Some(stream) = self.stream.take() {
             stream.shut_down();
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))] // descriptors
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_receiving_thread_that_has_ended_is_started_anew() {
+        let path = std::env::temp_dir().join(format!("nvshare-transport-{}.sock", std::process::id()));
+        let at: &'static Path = Box::leak(path.clone().into_boxed_path());
+        let mut writer = Writer::new(at, Arc::default(), Arc::default());
+        // This thread has a table of descriptors of its own from here on.
+        let listener = UnixListener::bind(&path).unwrap();
+        writer.reader = Some(mpsc::channel().0);
+        assert!(writer.connect().is_err());
+        let inbox = writer.connect().unwrap();
+        let _refused = listener.accept().unwrap();
+        drop(listener.accept().unwrap());
+        while inbox.is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(inbox.incoming.lock().pop_front().unwrap().is_err(), "it reads: the peer has hung up");
+        std::fs::remove_file(path).unwrap();
     }
 }
