@@ -1,6 +1,6 @@
 //! How the loader of a container's programs can be told of the library, or why it cannot.
 
-use crate::rootfs::{self, Libc, Loader, Preload, Requirements, View, Volume};
+use crate::rootfs::{self, Found, Libc, Loader, Preload, Requirements, View, Volume};
 use crate::settings::{Method, RuntimeSettings};
 use crate::unmanageable::{Failure, PreloadFileError, Unmanageable};
 use crate::{constants, spec};
@@ -40,14 +40,14 @@ pub fn methods(view: &View, spec: &Value, settings: &RuntimeSettings) -> Result<
         rootfs::detect_loader(view, Some(spec)).context("cannot look into the container's rootfs")?;
     check(view, &loader, &requirements(settings)?)?;
     // What cannot be looked at is no reason for the other method.
-    rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
+    let found = rootfs::found_or_none(view.find(constants::ETC_PRELOAD))
         .context("cannot look into the container's rootfs")?;
     // A program of musl would not start with a library of glibc in LD_PRELOAD; it ignores the file.
     let env = matches!(loader.libc, Libc::Glibc(_)) && settings.preload != Method::File;
     let file = match settings.preload {
         Method::Env => Err(PreloadFileError::SwitchedOff),
         _ if !loader.reads_preload_file => Err(PreloadFileError::IgnoredByLoader),
-        _ => etc_preload(view, spec),
+        _ => etc_preload(view, found.as_ref(), spec),
     };
     match file {
         Err(reason) if !env => Err(Unmanageable::NoMethod(reason).into()),
@@ -79,11 +79,11 @@ pub fn requirements(settings: &RuntimeSettings) -> Result<Requirements> {
         .map_err(|error| anyhow!("the library cannot be used: {error:#}; install nvshare or set `library`"))
 }
 
-/// What lies at `/etc/ld.so.preload`, or why nothing can be mounted there.
-fn etc_preload(view: &View, spec: &Value) -> Result<EtcPreload, PreloadFileError> {
+/// What was `found` at `/etc/ld.so.preload`, or why nothing can be mounted there.
+fn etc_preload(view: &View, found: Option<&Found>, spec: &Value) -> Result<EtcPreload, PreloadFileError> {
     let read_only = spec::is_root_read_only(spec);
     let owner = spec::host_ids_of_root(spec);
-    match rootfs::etc_preload(view) {
+    match found.map_or(Preload::Missing, rootfs::read_preload) {
         // What would be written to the host's own file must not end in a copy, nor be refused.
         Preload::Text { volume: Some(Volume::Writable), .. } => Err(PreloadFileError::InAVolume),
         Preload::Text { text, volume } => {
