@@ -77,6 +77,8 @@ struct Ended {
     /// Its copy of `/etc/ld.so.preload` on the host, if it had one of its own.
     copy: Option<PathBuf>,
     is_in_use: bool,
+    /// The host's user that the container's root was.
+    root: u32,
 }
 
 impl Ended {
@@ -87,7 +89,8 @@ impl Ended {
         let view = rootfs::found_or_none(View::of_spec(bundle, &spec))
             .context("cannot look into the container's rootfs")?;
         let is_in_use = view.as_ref().is_some_and(is_root_of_a_process);
-        Ok(Ended { place, view, copy, is_in_use })
+        let (root, _) = spec::host_ids_of_root(&spec);
+        Ok(Ended { place, view, copy, is_in_use, root })
     }
 
     fn write_back(&self, record: Option<&StartRecord>) -> Result<()> {
@@ -97,7 +100,7 @@ impl Ended {
             constants::library_by_platform(&self.place),
         ];
         let read = WritableCopy::read(copy).with_context(|| format!("cannot read {}", copy.display()));
-        read.and_then(|copy| copy.write_back(view, record.preload.as_deref(), &entries))
+        read.and_then(|copy| copy.write_back(view, record.preload.as_deref(), &entries, self.root))
             .with_context(|| format!("what programs wrote into {} is not kept", constants::ETC_PRELOAD))
     }
 

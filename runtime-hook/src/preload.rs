@@ -81,24 +81,27 @@ pub fn requirements(settings: &RuntimeSettings) -> Result<Requirements> {
 
 /// What was `found` at `/etc/ld.so.preload`, or why nothing can be mounted there.
 fn etc_preload(view: &View, found: Option<&Found>, spec: &Value) -> Result<EtcPreload, PreloadFileError> {
-    let read_only = spec::is_root_read_only(spec);
     let owner = spec::host_ids_of_root(spec);
-    match found.map_or(Preload::Missing, rootfs::read_preload) {
+    let is_read_only =
+        |found: &Found| spec::is_root_read_only(spec) || !found.is_of_root(owner.0).unwrap_or(false);
+    match found.map(|found| (found, rootfs::read_preload(found))) {
         // What would be written to the host's own file must not end in a copy, nor be refused.
-        Preload::Text { volume: Some(Volume::Writable), .. } => Err(PreloadFileError::InAVolume),
-        Preload::Text { text, volume } => {
-            Ok(EtcPreload { text, made: false, read_only: read_only || volume.is_some(), owner })
+        Some((_, Preload::Text { volume: Some(Volume::Writable), .. })) => Err(PreloadFileError::InAVolume),
+        Some((found, Preload::Text { text, volume })) => {
+            Ok(EtcPreload { text, made: false, read_only: volume.is_some() || is_read_only(found), owner })
         }
-        Preload::Unusable(reason) => Err(PreloadFileError::Unreadable(reason)),
-        Preload::Missing => {
-            let missing = EtcPreload { text: String::new(), made: true, read_only, owner };
-            can_be_created(view).map(|()| missing)
+        Some((_, Preload::Unusable(reason))) => Err(PreloadFileError::Unreadable(reason)),
+        Some((_, Preload::Missing)) | None => {
+            let directory = can_be_created(view)?;
+            let read_only = is_read_only(&directory);
+            Ok(EtcPreload { text: String::new(), made: true, read_only, owner })
         }
     }
 }
 
-/// Whether the runtime below can create the missing `/etc/ld.so.preload`.
-fn can_be_created(view: &View) -> Result<(), PreloadFileError> {
+/// The deepest directory that is there on the way to the missing `/etc/ld.so.preload`, if the runtime below can create the
+/// rest.
+fn can_be_created(view: &View) -> Result<Found, PreloadFileError> {
     let failed =
         |path| move |error: std::io::Error| PreloadFileError::Inaccessible { path, error: error.to_string() };
     let mut directory = view.find("/").map_err(failed("/"))?;
@@ -119,5 +122,5 @@ fn can_be_created(view: &View) -> Result<(), PreloadFileError> {
     if flags.contains(StatVfsMountFlags::RDONLY) {
         return Err(PreloadFileError::ReadOnlyRootfs);
     }
-    Ok(())
+    Ok(directory)
 }

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The copy that the container's programs could write.
@@ -30,8 +30,9 @@ impl WritableCopy {
     }
 
     /// Writes what programs made of the copy into the rootfs, without `entries`, our own. `before` is what lay there at the
-    /// start. What a program, or the engine's user (`docker cp`), has put there since is theirs: it stays.
-    pub fn write_back(self, view: &View, before: Option<&str>, entries: &[String]) -> Result<()> {
+    /// start. What a program, or the engine's user (`docker cp`), has put there since is theirs: it stays. So does what the
+    /// container's root, who is the user `root` on the host, could not write.
+    pub fn write_back(self, view: &View, before: Option<&str>, entries: &[String], root: u32) -> Result<()> {
         let without = |text: &str| {
             entries.iter().fold(text.to_owned(), |text, entry| rootfs::without_entry(&text, entry))
         };
@@ -47,9 +48,13 @@ impl WritableCopy {
             Preload::Unusable(reason) => bail!("{reason}"),
             Preload::Text { volume: Some(_), .. } => Ok(()),
             Preload::Text { text, .. } if text == before && is_unchanged && without(&text) == text => Ok(()),
-            Preload::Text { text, .. } if text == before => write(&found, &wanted, Some(self.permissions)),
+            Preload::Text { text, .. } if text == before => {
+                write(&found, &wanted, Some(&self.permissions), root)
+            }
             // A copy of the file that was made while it was ours, with our entry in it.
-            Preload::Text { text, .. } if without(&text) != text => write(&found, &without(&text), None),
+            Preload::Text { text, .. } if without(&text) != text => {
+                write(&found, &without(&text), None, root)
+            }
             Preload::Text { .. } if is_unchanged => Ok(()),
             Preload::Text { .. } => bail!("another file was put in its place"),
         }
@@ -71,10 +76,13 @@ pub(super) fn remove_created_file(view: &View) -> Result<()> {
     Ok(())
 }
 
-/// Writes a text, with the mode that programs gave their file.
-fn write(target: &Found, text: &str, permissions: Option<fs::Permissions>) -> Result<()> {
+/// Writes a text, with the mode that programs gave their file, but for what would let others run it with its owner's rights.
+fn write(target: &Found, text: &str, permissions: Option<&fs::Permissions>, root: u32) -> Result<()> {
     if !target.is_file() || target.volume.is_some() {
         bail!("it is not the rootfs's own file");
+    }
+    if !target.is_of_root(root)? {
+        bail!("it is not the container's root's");
     }
     let path = format!("/proc/self/fd/{}", target.fd.as_raw_fd());
     let _limit = fsize_limit::raise_for(text.len() as u64)?;
@@ -83,7 +91,7 @@ fn write(target: &Found, text: &str, permissions: Option<fs::Permissions>) -> Re
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)?;
     if let Some(permissions) = permissions {
-        file.set_permissions(permissions)?;
+        file.set_permissions(fs::Permissions::from_mode(permissions.mode() & 0o777))?;
     }
     Ok(())
 }

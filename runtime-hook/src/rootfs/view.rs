@@ -65,6 +65,12 @@ impl Found {
         File::open(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
     }
 
+    /// Whether the container's root, who is this user on the host, has rights over it. A root of its own has none over the
+    /// files of the host's users.
+    pub fn is_of_root(&self, root: u32) -> io::Result<bool> {
+        Ok(root == 0 || fstat(&self.fd)?.st_uid == root)
+    }
+
     /// Where it lies in the container, without symlinks.
     pub fn path(&self) -> &Path {
         &self.path

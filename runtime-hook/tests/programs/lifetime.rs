@@ -3,6 +3,8 @@ use super::ground::*;
 use nvshare_runtime_hook::constants;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 #[test]
 fn a_program_that_is_started_later_gets_what_its_container_has() {
@@ -51,6 +53,43 @@ fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {
         assert_eq!(log.contains("at most 64 KiB"), written == long, "{log}");
         assert_eq!(log.is_empty(), written != long, "{log}");
     }
+}
+
+/// A breaker's: root's shim wrote for a container's root who has no rights over the host root's file.
+#[test]
+fn a_root_of_its_own_writes_only_what_is_its_own() {
+    let ground = Ground::new("");
+    let mut spec = ours();
+    let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    spec["linux"] = json!({"uidMappings": mapping, "gidMappings": mapping});
+    ground.document(&spec);
+    ground.put_below("/image.so\n");
+    let below = ground.at("rootfs/etc/ld.so.preload");
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    let before = mode(&below);
+    ground.create();
+    let edited: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
+    let mut mounts = edited["mounts"].as_array().unwrap().iter();
+    let mount = mounts.find(|mount| mount["destination"] == constants::ETC_PRELOAD).unwrap();
+    assert!(mount["options"].as_array().unwrap().contains(&json!("ro")), "{mount}");
+    assert_ne!(fs::metadata(ground.copy()).unwrap().uid(), 100_000);
+    fs::write(ground.copy(), "/mine.so\n").unwrap();
+    assert_eq!(ground.delete("stopped"), Some(0));
+    assert_eq!((ground.below().as_deref(), mode(&below)), (Some("/image.so\n"), before));
+    assert!(ground.text("log").contains("it is not the container's root's"), "{}", ground.text("log"));
+}
+
+#[test]
+fn a_mode_is_kept_but_for_what_gives_rights() {
+    let ground = Ground::new("");
+    ground.put_below("/image.so\n");
+    ground.create();
+    fs::write(ground.copy(), "/mine.so\n").unwrap();
+    fs::set_permissions(ground.copy(), fs::Permissions::from_mode(0o6755)).unwrap();
+    assert_eq!(ground.delete("stopped"), Some(0));
+    assert_eq!(ground.below().as_deref(), Some("/mine.so\n"));
+    let mode = fs::metadata(ground.at("rootfs/etc/ld.so.preload")).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o755);
 }
 
 /// A breaker's: `docker cp` into a container that runs, a program that puts a new `/etc` in place.
