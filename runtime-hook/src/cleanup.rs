@@ -21,12 +21,22 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Something of ours stays; the message says what and why.
 pub fn clean_up(bundle: &Path) -> Result<()> {
+    clean_up_with(bundle, Path::new(constants::WRITABLE_PRELOADS))
+}
+
+/// `copies` is the directory for copies of containers whose bundle lies in memory.
+fn clean_up_with(bundle: &Path, copies: &Path) -> Result<()> {
     let file = JsonFile::read(&bundle.join("config.json"))?;
     if !spec::is_injected(&file.value) {
         return Ok(());
     }
+    let remove_copy =
+        |copy: &Option<PathBuf>| copy.iter().for_each(|copy| scratch::remove_copy(copy, copies));
     let record = StartRecord::of(&file);
-    let ended = Ended::look_at(bundle, &file.value)?;
+    let ended = Ended::look_at(bundle, &file.value).inspect_err(|_| {
+        // Nobody will look for it again.
+        remove_copy(&edit::remove_mounts(&mut file.value.clone()));
+    })?;
     let kept = ended.write_back(record.as_ref());
     if ended.is_in_use {
         // Another container runs on this rootfs: it would lose the library with its mount points.
@@ -34,11 +44,9 @@ pub fn clean_up(bundle: &Path) -> Result<()> {
     }
     let removed = ended.remove_mountpoints(record.as_ref());
     let restored = restore(&file, record.as_ref());
+    // Programs can make it as long as the disk is; one that lies in the bundle goes with it.
+    remove_copy(&ended.copy);
     if kept.is_ok() {
-        ended
-            .copy
-            .iter()
-            .for_each(|copy| scratch::remove_copy(copy, Path::new(constants::WRITABLE_PRELOADS)));
         for name in [constants::MERGED_PRELOAD_NAME, constants::POLICY_NAME, constants::STUB_NAME] {
             let _ = fs::remove_file(file.directory().join(name));
         }
@@ -146,4 +154,38 @@ fn remove_place(view: &View, place: &str) -> Option<()> {
     let _ = unlinkat(&place.fd, constants::PLACE_RUN, AtFlags::REMOVEDIR);
     let parent = view.find(if parent.is_empty() { "/" } else { parent }).ok()?;
     unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A breaker's: `cat /dev/zero > /etc/ld.so.preload` filled the host's disk for good.
+    #[test]
+    fn a_copy_goes_with_its_container_whatever_is_in_it() {
+        for (rootfs, said) in [("rootfs", "is not kept"), ("file", "cannot look into")] {
+            let ground = tempfile::tempdir().unwrap();
+            let at = |name: &str| ground.path().join(name);
+            let copy = at("copies/c1").join(constants::MERGED_PRELOAD_NAME);
+            for made in ["bundle", "rootfs", "copies/c1"] {
+                fs::create_dir_all(at(made)).unwrap();
+            }
+            fs::write(at("file"), "").unwrap();
+            fs::write(&copy, [0; 70_000]).unwrap();
+            let library = "/dev/nvshare/libnvshare.so";
+            let spec = json!({
+                "root": {"path": at(rootfs)},
+                "annotations": {constants::INJECTED_ANNOTATION: "file /dev/nvshare"},
+                "mounts": [{"destination": library, "type": "bind", "source": "/x/libnvshare.so"},
+                    {"destination": constants::ETC_PRELOAD, "type": "bind", "source": copy}],
+            });
+            fs::write(at("bundle/config.json"), spec.to_string()).unwrap();
+            let record = json!({"document": "", "preload": null}).to_string();
+            fs::write(at("bundle").join(constants::START_RECORD_NAME), record).unwrap();
+            let error = format!("{:#}", clean_up_with(&at("bundle"), &at("copies")).unwrap_err());
+            assert!(error.contains(said), "{error}");
+            assert!(!at("copies/c1").exists(), "{said}");
+        }
+    }
 }
