@@ -62,8 +62,8 @@ pub fn of(engine: Engine) -> InUse {
         .is_ok_and(|text| text.windows(PROGRAM.len()).any(|window| window == PROGRAM.as_bytes()));
     let known = match engine {
         _ if !told => Ok(Vec::new()),
-        Engine::Docker => known("docker", "dockerd", "{{.HostConfig.Runtime}} {{.Id}}"),
-        Engine::Podman => known("podman", "podman", "{{.OCIRuntime}} {{.Id}}"),
+        Engine::Docker => known(&["docker"], "dockerd", "{{.HostConfig.Runtime}} {{.Id}}"),
+        Engine::Podman => known(&["podman"], "podman", "{{.OCIRuntime}} {{.Id}}"),
         Engine::Containerd | Engine::Crio | Engine::PodmanHook => Ok(Vec::new()),
     };
     let unknown = known.map(|known| found.extend(known)).err();
@@ -177,40 +177,48 @@ fn is_ours(path: &[u8]) -> bool {
 ///
 /// # Errors
 /// It does not answer, which is no answer: the engine may be stopped, and its containers start with it.
-fn known(command: &str, engine: &str, format: &str) -> Result<Vec<String>, String> {
+fn known(command: &[&str], engine: &str, format: &str) -> Result<Vec<String>, String> {
+    let name = command[0];
     let output = |words: &[&str]| {
-        let done = Command::new("timeout").args(["10", command]).args(words).stdin(Stdio::null()).output();
-        done.map_err(|error| format!("{command} cannot be asked: {error}"))
+        let done = Command::new("timeout").arg("10").args(command).args(words).stdin(Stdio::null()).output();
+        done.map_err(|error| format!("{name} cannot be asked: {error}"))
     };
-    let all = output(&["ps", "--all", "--quiet", "--no-trunc"])?;
-    match all.status.code() {
-        Some(0) => {}
-        // Neither the command nor the engine is installed.
-        Some(127) if !is_installed(engine) => return Ok(Vec::new()),
-        _ => {
-            let last = String::from_utf8_lossy(&all.stderr)
-                .lines()
-                .last()
-                .unwrap_or("it does not say why")
-                .to_owned();
-            return Err(format!("{command} does not tell of its containers ({last})"));
+    let silent = |stderr: &[u8]| {
+        let stderr = String::from_utf8_lossy(stderr);
+        format!(
+            "{name} does not tell of its containers ({})",
+            stderr.lines().last().unwrap_or("it does not say why")
+        )
+    };
+    let mut unanswered = Vec::new();
+    // A container that goes between the two commands makes the second one fail, and is not in the next answer.
+    for _ in 0..2 {
+        let all = output(&["ps", "--all", "--quiet", "--no-trunc"])?;
+        match all.status.code() {
+            Some(0) => {}
+            // Neither the command nor the engine is installed.
+            Some(127) if !is_installed(engine) => return Ok(Vec::new()),
+            _ => return Err(silent(&all.stderr)),
         }
+        let all = String::from_utf8_lossy(&all.stdout).into_owned();
+        let ids: Vec<&str> = all.split_whitespace().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inspected = output(&[&["inspect", "--format", format][..], &ids].concat())?;
+        let lines = String::from_utf8_lossy(&inspected.stdout).into_owned();
+        let told: Vec<(&str, &str)> = lines
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, id)| !id.is_empty() && is_id(id))
+            .collect();
+        if inspected.status.success() || told.len() >= ids.len() {
+            let ours = told.iter().filter(|(runtime, _)| *runtime == NAME || is_ours(runtime.as_bytes()));
+            return Ok(ours.map(|(_, container)| (*container).to_owned()).collect());
+        }
+        unanswered = inspected.stderr;
     }
-    let all = String::from_utf8_lossy(&all.stdout).into_owned();
-    let ids: Vec<&str> = all.split_whitespace().collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    // A container that goes meanwhile makes the whole command fail, which tells of the others all the same.
-    let inspected = output(&[&["inspect", "--format", format][..], &ids].concat())?;
-    if !inspected.status.success() && inspected.stdout.is_empty() {
-        return Err(format!("{command} does not tell of its containers"));
-    }
-    let ours = |line: &str| {
-        let (runtime, container) = line.split_once(' ')?;
-        (runtime == NAME || is_ours(runtime.as_bytes())).then(|| container.to_owned())
-    };
-    Ok(String::from_utf8_lossy(&inspected.stdout).lines().filter_map(ours).collect())
+    Err(silent(&unanswered))
 }
 
 fn is_installed(program: &str) -> bool {
@@ -251,12 +259,42 @@ mod tests {
 
     #[test]
     fn an_engine_that_fails_to_answer_has_not_said_none() {
-        let unanswered = known("false", "false", "").unwrap_err();
+        let unanswered = known(&["false"], "false", "").unwrap_err();
         assert_eq!(unanswered, "false does not tell of its containers (it does not say why)");
-        assert_eq!(known("no-such-command", "no-such-engine", ""), Ok(Vec::new()));
-        assert!(known("no-such-command", "sh", "").is_err());
+        assert_eq!(known(&["no-such-command"], "no-such-engine", ""), Ok(Vec::new()));
+        assert!(known(&["no-such-command"], "sh", "").is_err());
         let in_use = InUse { unknown: Some("x".into()), ..InUse::default() };
         assert!(!in_use.is_empty());
+    }
+
+    /// Asks an engine that lists the containers `c1` and `c2` and whose `inspect` is this script, and counts how often.
+    fn known_by(inspect: &str) -> (Result<Vec<String>, String>, usize) {
+        let ground = tempfile::tempdir().unwrap();
+        let (asked, command) = (ground.path().join("asked"), ground.path().join("engine"));
+        let script = format!(
+            "case $1 in ps) echo c1; echo c2; exit ;; esac\necho >>{0}; asked=$(wc -l <{0})\n{inspect}\n",
+            asked.display()
+        );
+        std::fs::write(&command, script).unwrap();
+        // A shell reads it: another test may be starting a process, which keeps it open for writing.
+        let known = known(&["sh", command.to_str().unwrap()], "sh", "");
+        (known, std::fs::read_to_string(asked).unwrap().lines().count())
+    }
+
+    /// A reviewer's: docker without its daemon prints an empty line and fails.
+    #[test]
+    fn half_an_answer_is_asked_for_again() {
+        let ours = Ok(vec!["c1".to_owned()]);
+        let both = "echo nvshare c1; echo runc c2";
+        assert_eq!(known_by(both), (ours.clone(), 1));
+        assert_eq!(known_by(&format!("{both}; exit 1")), (ours.clone(), 1), "the answer is whole");
+        let one = format!("[ $asked = 1 ] && {{ echo nvshare c1; exit 1; }}; {both}");
+        assert_eq!(known_by(&one), (ours, 2));
+        for broken in ["echo; exit 1", "echo nvshare c1; echo; exit 1"] {
+            let (known, asked) = known_by(broken);
+            assert_eq!(asked, 2);
+            assert_eq!(known.unwrap_err(), "sh does not tell of its containers (it does not say why)");
+        }
     }
 
     #[test]
