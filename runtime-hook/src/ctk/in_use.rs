@@ -84,12 +84,24 @@ fn of_user(engine: Engine, uid: u32, words: &[String]) -> Option<String> {
 /// Owner and command line of the processes of other users that are conmon, the program that root installed.
 fn processes_of_users() -> impl Iterator<Item = (u32, Vec<String>)> {
     all_processes().filter_map(|(directory, uid)| {
-        let program = std::fs::read_link(directory.join("exe")).ok()?;
-        let is_conmon = program.file_name() == Some(OsStr::new("conmon"))
-            && std::fs::metadata(directory.join("exe")).is_ok_and(|file| file.uid() == 0);
-        let ours = uid != 0 && is_conmon && shares_namespace(&directory, "pid");
+        let ours = uid != 0 && shares_namespace(&directory, "pid") && program_of(&directory)? == "conmon";
         ours.then(|| Some((uid, command_line(&directory)?)))?
     })
+}
+
+/// The name of the program that a process runs, if root installed it.
+fn program_of(process: &Path) -> Option<String> {
+    let program = process.join("exe");
+    let file = std::fs::metadata(&program).ok()?;
+    name_of(&std::fs::read_link(program).ok()?, file.uid())
+}
+
+/// The name of a program, as the kernel tells its path and its owner.
+fn name_of(path: &Path, owner: u32) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    // After an upgrade.
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    (owner == 0).then(|| name.to_owned())
 }
 
 fn all_processes() -> impl Iterator<Item = (PathBuf, u32)> {
@@ -244,6 +256,14 @@ mod tests {
         assert_eq!(needed_by(nowhere, &words(line)), Some((Engine::Crio, "c1".into())));
         assert_eq!(needed_by(nowhere, &words("/usr/bin/conmon -c c1 -r /usr/bin/runc")), None);
         assert_eq!(needed_by(nowhere, &words("/usr/bin/vi /usr/bin/nvshare-runtime")), None);
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_file() {
+        let name = |path: &str, owner| name_of(Path::new(path), owner);
+        assert_eq!(name("/usr/bin/conmon", 0).as_deref(), Some("conmon"));
+        assert_eq!(name("/usr/bin/conmon (deleted)", 0).as_deref(), Some("conmon"), "conmon was upgraded");
+        assert_eq!(name("/home/u/conmon", 1000), None);
     }
 
     #[test]
