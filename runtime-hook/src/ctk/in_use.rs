@@ -3,7 +3,7 @@
 
 use super::change::NAME;
 use super::engines::Engine;
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::Read;
@@ -53,7 +53,7 @@ pub fn of(engine: Engine) -> InUse {
     of_users.sort();
     of_users.dedup();
     let mut found: Vec<String> = processes()
-        .filter_map(|(directory, words)| needed_by(&directory, &words))
+        .filter_map(|(directory, program, words)| needed_by(&directory, &program, &words))
         .filter(|(of, _)| *of == engine)
         .map(|(_, container)| container)
         .collect();
@@ -77,7 +77,7 @@ const MOST_OF_USERS: usize = 64;
 
 /// What conmon of a user without rights (rootless podman) watches over with our shim.
 fn of_user(engine: Engine, uid: u32, words: &[String]) -> Option<String> {
-    let (of, container) = needed_by(Path::new("/nonexistent"), words)?;
+    let (of, container) = needed_by(Path::new("/nonexistent"), "conmon", words)?;
     (of == engine && engine == Engine::Podman).then(|| format!("{:.64} (of uid {uid})", container))
 }
 
@@ -89,19 +89,21 @@ fn processes_of_users() -> impl Iterator<Item = (u32, Vec<String>)> {
     })
 }
 
-/// The name of the program that a process runs, if root installed it.
+/// The name of the program that a process runs, if root installed it and it has the rights of who started it: one that has
+/// its owner's shows what any user writes on its command line.
 fn program_of(process: &Path) -> Option<String> {
     let program = process.join("exe");
     let file = std::fs::metadata(&program).ok()?;
-    name_of(&std::fs::read_link(program).ok()?, file.uid())
+    name_of(&std::fs::read_link(program).ok()?, file.uid(), file.mode())
 }
 
-/// The name of a program, as the kernel tells its path and its owner.
-fn name_of(path: &Path, owner: u32) -> Option<String> {
+/// The name of a program by its path, as the kernel tells it, its owner and its mode.
+fn name_of(path: &Path, owner: u32, mode: u32) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     // After an upgrade.
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-    (owner == 0).then(|| name.to_owned())
+    let gives_rights = Mode::from_raw_mode(mode).intersects(Mode::SUID | Mode::SGID);
+    (owner == 0 && !gives_rights).then(|| name.to_owned())
 }
 
 fn all_processes() -> impl Iterator<Item = (PathBuf, u32)> {
@@ -119,20 +121,20 @@ fn command_line(process: &Path) -> Option<Vec<String>> {
     Some(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
-/// The directories in /proc and the command lines of root's processes on this host: those of containers and of other users
-/// may call themselves anything.
-pub fn processes() -> impl Iterator<Item = (PathBuf, Vec<String>)> {
+/// The directories in /proc, the programs and the command lines of root's processes on this host: those of containers and
+/// of other users may call themselves anything.
+pub fn processes() -> impl Iterator<Item = (PathBuf, String, Vec<String>)> {
     all_processes().filter_map(|(directory, uid)| {
         let ours = uid == 0 && shares_namespace(&directory, "pid") && shares_namespace(&directory, "user");
-        let words = if ours { command_line(&directory)? } else { return None };
-        Some((directory, words))
+        let program = if ours { program_of(&directory)? } else { return None };
+        let words = command_line(&directory)?;
+        Some((directory, program, words))
     })
 }
 
 /// The engine and the container that a process watches over with our shim: conmon names the runtime on its command
 /// line, a shim of containerd's in the file `runtime` of its bundle, where it runs.
-fn needed_by(process: &Path, words: &[String]) -> Option<(Engine, String)> {
-    let program = Path::new(words.first()?).file_name().and_then(OsStr::to_str)?;
+fn needed_by(process: &Path, program: &str, words: &[String]) -> Option<(Engine, String)> {
     let after = |option: &str| {
         let place = words.iter().position(|word| word.trim_start_matches('-') == option)?;
         words.get(place + 1).cloned()
@@ -252,18 +254,38 @@ mod tests {
         let nowhere = Path::new("/nonexistent");
         let line = "/usr/bin/conmon --api-version 1 -c c1 -u c1 -r /usr/bin/nvshare-runtime -b /b";
         let podman = words(&format!("{line} --exit-command /usr/bin/podman"));
-        assert_eq!(needed_by(nowhere, &podman), Some((Engine::Podman, "c1".into())));
-        assert_eq!(needed_by(nowhere, &words(line)), Some((Engine::Crio, "c1".into())));
-        assert_eq!(needed_by(nowhere, &words("/usr/bin/conmon -c c1 -r /usr/bin/runc")), None);
-        assert_eq!(needed_by(nowhere, &words("/usr/bin/vi /usr/bin/nvshare-runtime")), None);
+        let needed_by = |program: &str, words: &[String]| needed_by(nowhere, program, words);
+        assert_eq!(needed_by("conmon", &podman), Some((Engine::Podman, "c1".into())));
+        assert_eq!(needed_by("conmon", &words(line)), Some((Engine::Crio, "c1".into())));
+        assert_eq!(needed_by("conmon", &words("/usr/bin/conmon -c c1 -r /usr/bin/runc")), None);
+        assert_eq!(needed_by("vi", &words(line)), None);
     }
 
     #[test]
     fn a_program_is_known_by_its_file() {
-        let name = |path: &str, owner| name_of(Path::new(path), owner);
-        assert_eq!(name("/usr/bin/conmon", 0).as_deref(), Some("conmon"));
-        assert_eq!(name("/usr/bin/conmon (deleted)", 0).as_deref(), Some("conmon"), "conmon was upgraded");
-        assert_eq!(name("/home/u/conmon", 1000), None);
+        let name = |path: &str, owner, mode| name_of(Path::new(path), owner, mode);
+        assert_eq!(name("/usr/bin/conmon", 0, 0o100_755).as_deref(), Some("conmon"));
+        let upgraded = name("/usr/bin/conmon (deleted)", 0, 0o100_755);
+        assert_eq!(upgraded.as_deref(), Some("conmon"));
+        assert_eq!(name("/home/u/conmon", 1000, 0o100_755), None);
+        for mode in [0o104_755, 0o102_755] {
+            assert_eq!(name("/usr/bin/conmon", 0, mode), None);
+        }
+    }
+
+    /// A reviewer's: `exec -a conmon su root -- -c c1 -r /x/nvshare-runtime podman`.
+    #[test]
+    fn what_a_process_calls_itself_is_no_program() {
+        use std::os::unix::process::CommandExt;
+        let words = ["-c", "read line"];
+        let mut other =
+            Command::new("/bin/sh").arg0("conmon").args(words).stdin(Stdio::piped()).spawn().unwrap();
+        let found = processes().find(|(directory, ..)| directory.ends_with(other.id().to_string()));
+        let program = program_of(&Path::new("/proc").join(other.id().to_string()));
+        other.kill().and_then(|()| other.wait()).unwrap();
+        // Whoever runs this test may not be root.
+        assert!(found.is_none_or(|(_, program, words)| program != "conmon" && words[0] == "conmon"));
+        assert!(program.is_some_and(|program| program != "conmon"));
     }
 
     #[test]
@@ -341,7 +363,11 @@ mod tests {
         }
         let asked = |bundle: &str, namespace: &str| {
             let line = format!("/usr/bin/containerd-shim-runc-v2 -namespace {namespace} -id {bundle}");
-            needed_by(&ground.path().join(format!("process-{bundle}")), &words(&line))
+            needed_by(
+                &ground.path().join(format!("process-{bundle}")),
+                "containerd-shim-runc-v2",
+                &words(&line),
+            )
         };
         assert_eq!(asked("a", "moby"), Some((Engine::Docker, "a".into())));
         assert_eq!(asked("b", "moby"), None);

@@ -38,7 +38,7 @@ fn conflicts(flags: &[String], text: &str) -> Result<()> {
             .find(|word| word.strip_prefix("--").is_some_and(|word| word.split('=').next() == Some(flag)));
         if let (Some(given), Some(_)) = (given, file.get(key)) {
             bail!(
-                "dockerd is started with {given}, and does not start with a file that says `{key}` too: move the flag \
+                "dockerd is started with {given:?}, and does not start with a file that says `{key}` too: move the flag \
                  into the file (systemctl edit docker), {instead}"
             );
         }
@@ -48,8 +48,7 @@ fn conflicts(flags: &[String], text: &str) -> Result<()> {
 
 /// The words that dockerd runs with, or would be started with, if it reads this file.
 fn flags_of_dockerd(path: &Path) -> Vec<String> {
-    let running = super::in_use::processes().filter_map(|(_, words)| {
-        let program = Path::new(words.first()?).file_name()?;
+    let running = super::in_use::processes().filter_map(|(_, program, words)| {
         (program == "dockerd").then(|| words[1..].iter().filter(|word| !word.is_empty()).cloned().collect())
     });
     let usual = Path::new(Engine::Docker.usual_file());
@@ -136,6 +135,7 @@ mod tests {
         for (flags, text, expected) in [
             ("--default-runtime nvidia", both, "or leave out --set-as-default"),
             ("-D --default-runtime=nvidia", both, "--default-runtime=nvidia"),
+            ("--default-runtime=\x1b[2J", both, r"\u{1b}[2J"),
             ("--add-runtime nvidia=/x", both, "or add --add-runtime=nvshare"),
             ("--default-runtime nvidia", "{\"runtimes\": {}}", ""),
             ("-H fd://", both, ""),
