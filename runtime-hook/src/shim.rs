@@ -114,11 +114,16 @@ fn start(
         Outcome::Unmanaged(reason) if settings.on_error == OnError::Fail => bail!("{name}: {reason}"),
         Outcome::Unmanaged(reason) => logging::warn(settings, &name, &format!("not managed: {reason}")),
         Outcome::Managed { degraded, preload, plan } => {
-            let replaced = start_record::replace(&file, preload.as_deref());
-            if let (Err(_), Some(copy)) = (&replaced, &plan.preload_file) {
-                scratch::remove_copy(Path::new(copy), Path::new(constants::WRITABLE_PRELOADS));
+            if let Err(error) = start_record::replace(&file, preload.as_deref()) {
+                if file.is_reset() {
+                    // The document of the earlier start names the copy.
+                    start_record::restore(&file).context("cannot restore config.json")?;
+                }
+                if let Some(copy) = &plan.preload_file {
+                    scratch::remove_copy(Path::new(copy), Path::new(constants::WRITABLE_PRELOADS));
+                }
+                return Err(error);
             }
-            replaced?;
             logging::debug(call, &format!("{name} is managed: {}", plan.mark()));
             if let Some(degraded) = degraded {
                 logging::warn(settings, &name, &degraded);

@@ -200,6 +200,23 @@ fn a_bundle_that_was_never_deleted_is_edited_anew() {
     assert_eq!(ground.text("config.json"), document, "it starts as without us where it cannot be managed");
 }
 
+/// A reviewer's: the document then named a copy that was just removed, and the container did not start.
+#[test]
+fn a_start_that_cannot_be_edited_again_has_the_original() {
+    let ground = Ground::new("");
+    let mut spec = ours();
+    spec["process"]["args"] = json!(["#".repeat(20_000)]);
+    ground.document(&spec);
+    let document = ground.text("config.json");
+    ground.create();
+    assert!(is_injected(ground.text("config.json").as_bytes()));
+    // The copy fits, the document does not.
+    let words = format!("ulimit -f 16; exec {RUNTIME} create --bundle {} c1", ground.0.path().display());
+    assert_eq!(ground.run("/bin/sh", &["-c", &words], b"").status.code(), Some(7));
+    assert!(ground.text("log").contains("RLIMIT_FSIZE"), "{}", ground.text("log"));
+    assert!(ground.text("config.json") == document);
+}
+
 /// A container of podman's whose image was built with annotations that would be at others' expense.
 #[test]
 fn an_image_does_not_speak_as_the_user() {
