@@ -48,7 +48,7 @@ fn clean_up_with(bundle: &Path, copies: &Path) -> Result<()> {
     remove_copy(&ended.copy);
     if kept.is_ok() {
         for name in [constants::MERGED_PRELOAD_NAME, constants::POLICY_NAME, constants::STUB_NAME] {
-            let _ = fs::remove_file(file.directory().join(name));
+            let _ = fs::remove_file(bundle.join(name));
         }
     }
     kept.and(removed).and(restored)

@@ -3,7 +3,7 @@ use super::ground::*;
 use nvshare_runtime_hook::constants;
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 #[test]
@@ -163,6 +163,16 @@ fn a_bundle_is_its_users_again_once_its_container_is_deleted() {
         ground.delete("stopped");
         assert_eq!((ground.text("config.json"), files()), (document.clone(), 0), "to the byte");
     }
+    // A document that lies elsewhere.
+    fs::create_dir(ground.at("elsewhere")).unwrap();
+    fs::rename(ground.at("config.json"), ground.at("elsewhere/real")).unwrap();
+    symlink("elsewhere/real", ground.at("config.json")).unwrap();
+    ground.create();
+    assert!(ground.copy().exists());
+    ground.delete("stopped");
+    assert_eq!((ground.text("config.json"), files()), (document.clone(), 0));
+    fs::remove_file(ground.at("config.json")).unwrap();
+    fs::write(ground.at("config.json"), &document).unwrap();
     ground.create();
     // As NVIDIA's runtime does, after us.
     let mut by_others: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
