@@ -4,6 +4,10 @@
 //! A field that a peer of another version does not send has its default.
 use serde::{Deserialize, Serialize};
 
+/// The version of what is answered. A field that is added leaves it as it is; one that is removed, or means something
+/// else, raises it.
+pub const SCHEMA: u32 = 1;
+
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -53,6 +57,8 @@ pub enum Reply {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
+    /// The version of these structures: [`SCHEMA`].
+    pub schema: u32,
     pub version: String,
     pub enabled: bool,
     /// How long a turn lasts. Where it is computed from the cost of hand-overs: the longest of all devices that have no quantum
@@ -70,6 +76,10 @@ pub struct Status {
 #[serde(default)]
 pub struct DeviceStatus {
     pub uuid: String,
+    /// Its number in the order of the PCI bus, as nvidia-smi counts; none: NVML does not know the device.
+    pub index: Option<u32>,
+    /// Where it is, as nvidia-smi writes it: `00000000:19:00.0`; empty: NVML does not know the device.
+    pub bus_id: String,
     pub name: String,
     pub capacity_bytes: u64,
     /// The source of the capacity: `configured`, `nvml`, or `tenants` where no better source knows the device.
@@ -99,6 +109,8 @@ pub struct TenantStatus {
     /// Host pid.
     pub pid: u32,
     pub uid: u32,
+    /// The name of its user on the host; none: the number has no name there.
+    pub user: Option<String>,
     pub program: String,
     /// The container's name or id; none: a process of the host.
     pub container: Option<String>,
@@ -125,8 +137,13 @@ pub struct TenantStatus {
     pub limit_bytes: Option<u64>,
     /// Host memory that it may move its memory to.
     pub swap_bytes: u64,
+    /// What it has allocated and is not on its devices: moved out, or not brought in yet.
+    pub moved_out_bytes: u64,
     pub library: String,
+    /// What was asked for: `auto`, `swap`, `managed` or `plain`.
     pub engine: String,
+    /// What moves its memory: `swap`, `managed`, `plain`, or `undecided` while it has no memory.
+    pub engine_in_use: String,
     /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
     pub reports: Vec<String>,
 }

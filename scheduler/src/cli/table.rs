@@ -145,12 +145,13 @@ fn ids(ids: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::{DeviceStatus, QuantumSetting, TenantStatus};
+    use nvshare_protocol::control::{DeviceStatus, QuantumSetting, SCHEMA, TenantStatus};
 
     #[test]
     fn a_status_reads_like_a_table() {
         let uuid = "GPU-30313233-3435-3637-3839-616263646566";
         let full = Status {
+            schema: SCHEMA,
             version: "0.1.0".into(),
             enabled: true,
             quantum_seconds: 2.0,
@@ -159,6 +160,8 @@ mod tests {
             uptime_seconds: 3725.0,
             devices: vec![DeviceStatus {
                 uuid: uuid.into(),
+                index: Some(0),
+                bus_id: "00000000:19:00.0".into(),
                 name: "NVIDIA H200".into(),
                 capacity_bytes: 16 << 30,
                 capacity_from: "nvml".into(),
@@ -292,6 +295,7 @@ tenant 1 reports: \"37 launches met no gate\"
             ..TenantStatus::default()
         };
         let full = Status {
+            schema: SCHEMA,
             version: evil(),
             evict: evil(),
             devices: vec![device],

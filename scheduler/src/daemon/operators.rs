@@ -8,7 +8,9 @@ use crate::swap::ledger::Ledger;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Core, parse, settings, span};
-use nvshare_protocol::control::{DeviceStatus, QuantumSetting, Request, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::control::{
+    DeviceStatus, QuantumSetting, Request, SCHEMA, Span, Status, TenantStatus, Trace,
+};
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// What a request comes to.
@@ -91,6 +93,7 @@ impl Report<'_> {
         let turns = alike.map(|view| view.quantum);
         let quantum = turns.max().filter(|_| picture.auto).unwrap_or(picture.quantum);
         let status = Status {
+            schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
             enabled: picture.enabled,
             quantum_seconds: quantum.as_secs_f64(),
@@ -108,6 +111,8 @@ impl Report<'_> {
         let known = self.devices.get(view.id);
         DeviceStatus {
             uuid: view.id.to_string(),
+            index: None,
+            bus_id: String::new(),
             name: known.map(|known| known.name.clone()).unwrap_or_default(),
             capacity_bytes: view.capacity.0,
             capacity_from: known.map(|known| known.from.as_str().to_owned()).unwrap_or_default(),
@@ -137,6 +142,7 @@ impl Report<'_> {
             id: view.id.0,
             pid: member.who.pid,
             uid: member.who.uid,
+            user: None,
             program: member.hello.program.clone(),
             container: member.who.shown(),
             state: state(view, member).into(),
@@ -152,8 +158,10 @@ impl Report<'_> {
             time_share_percent: view.time_share,
             limit_bytes: member.reservation.limit.map(|limit| limit.0),
             swap_bytes: swap_space::of_tenant(self.ledger, self.members, view.id).0,
+            moved_out_bytes: sum(|memory| memory.allocated.saturating_sub(memory.resident).0),
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
+            engine_in_use: String::new(),
             reports: member.reports.shown(),
         })
     }

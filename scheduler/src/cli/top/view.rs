@@ -174,7 +174,7 @@ fn aligned<'a>(column: Sort, text: String) -> Cell<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::Status;
+    use nvshare_protocol::control::{SCHEMA, Status};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -212,6 +212,7 @@ mod tests {
 
     fn status(at: f64, devices: Vec<DeviceStatus>) -> Status {
         Status {
+            schema: SCHEMA,
             version: "0.1.0".into(),
             enabled: true,
             quantum_seconds: 8.4,
