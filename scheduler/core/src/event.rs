@@ -8,7 +8,7 @@
 pub use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 pub use crate::model::settings::EvictMode;
-use crate::model::settings::Quantum;
+use crate::model::settings::{Quantum, Settings};
 use crate::trace::field::{Fault, Field, Fields};
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
@@ -87,6 +87,11 @@ macro_rules! event_table {
                 device: DeviceId,
                 bytes: Bytes,
             } => refusals::on_memory_refused(engine);
+            /// An operator lets the tenant have no more turns, or have them again. What it has on its devices stays there
+            /// until others need the room.
+            "paused" Paused { tenant: TenantId, paused: bool } => operator::on_paused(engine);
+            /// An operator has all that the tenant can move moved out, once. A holder's turn ends for it.
+            "move-out" MoveOut { tenant: TenantId } => operator::on_move_out(engine);
             /// How long turns last where nothing else is said.
             "set-quantum" SetQuantum { quantum: Nanos } => operator::on_set_quantum(model);
             /// Turns last as what hand-overs cost says, where nothing else is said.
@@ -98,6 +103,8 @@ macro_rules! event_table {
             } => operator::on_set_device_quantum(model);
             /// What tenants that lose their turns move out.
             "set-evict" SetEvict { evict: EvictMode } => operator::on_set_evict(engine);
+            /// Other rules, all at once. How long a start takes and how much is recorded stay as they are.
+            "set-rules" SetRules { rules: Settings } => operator::on_set_rules(engine);
             /// Switched off, nobody holds and nobody waits.
             "set-enabled" SetEnabled { enabled: bool } => operator::on_set_enabled(engine);
             /// Time has passed; deadlines may be due.

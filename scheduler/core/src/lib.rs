@@ -145,6 +145,7 @@ pub use model::priority::Priority;
 pub use model::quota::PERIOD;
 pub use model::tenant::MAX_DEVICES;
 pub use model::{settings, settings::Settings, span};
+pub use policy::waits::{WaitReason, WaitView};
 pub use trace::replay::{Unreadable, replay};
 pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 

@@ -181,6 +181,7 @@ fn end_lease(engine: &mut Engine, id: TenantId, released: Option<&Released>) {
         tenant.preempted = lease.preempted(now);
         tenant.prefetch.clear();
         tenant.evict_down_to.clear();
+        tenant.evicts_all = false;
         Some(lease)
     });
     let Some(lease) = lease.flatten() else { return };

@@ -41,6 +41,16 @@ pub(crate) fn reclaim_for(engine: &mut Engine, id: TenantId) {
     asked.into_iter().for_each(|(other, shares)| evict(engine, other, shares));
 }
 
+/// Asks the tenant, which does not hold, to evict everything that it can.
+pub(crate) fn evict_all(engine: &mut Engine, id: TenantId) {
+    let Some(tenant) = engine.model.tenants.get(&id) else { return };
+    let movable = tenant.devices.iter().filter(|(_, memory)| memory.movable() > Bytes::ZERO);
+    let shares: Vec<Share> = movable.map(|(&device, _)| Share { device, bytes: Bytes::MAX }).collect();
+    if !shares.is_empty() && tenant.may_be_asked_to_evict() {
+        evict(engine, id, shares);
+    }
+}
+
 fn evict(engine: &mut Engine, id: TenantId, shares: Vec<Share>) {
     let model = &mut engine.model;
     let deadline = model.now.saturating_add(model.settings().evict_bound);
@@ -83,12 +93,7 @@ pub(crate) fn expire_evictions(model: &mut Model, devices: &BTreeSet<DeviceId>) 
 /// Under `evict=always`, what a turn left behind is evicted when the next one has begun.
 pub(crate) fn run_deferred_evictions(engine: &mut Engine) {
     for id in std::mem::take(&mut engine.deferred_evictions) {
-        let Some(tenant) = engine.model.tenants.get(&id) else { continue };
-        let movable = tenant.devices.iter().filter(|(_, memory)| memory.movable() > Bytes::ZERO);
-        let shares: Vec<Share> = movable.map(|(&device, _)| Share { device, bytes: Bytes::MAX }).collect();
-        if !shares.is_empty() && tenant.may_be_asked_to_evict() {
-            evict(engine, id, shares);
-        }
+        evict_all(engine, id);
     }
 }
 

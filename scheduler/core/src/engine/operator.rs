@@ -1,9 +1,10 @@
 //! What an operator sets.
 use crate::engine::state::Engine;
-use crate::engine::{growth, leases, turns};
+use crate::engine::{contention, growth, leases, migration, queueing, turns};
 use crate::event::Action;
 use crate::model::Model;
 use crate::model::ids::TenantId;
+use crate::model::lease::Lease;
 use crate::model::priority::Priority;
 use crate::model::settings::{EvictMode, MAX_WEIGHT, Quantum, Settings};
 use crate::model::tenant::Stage;
@@ -29,6 +30,57 @@ pub(crate) fn on_priority(model: &mut Model, id: TenantId, priority: Priority) {
 pub(crate) fn on_weight(model: &mut Model, id: TenantId, weight: u32) {
     model.update(id, |tenant| tenant.weight = weight.clamp(1, MAX_WEIGHT));
     turns::update_turn(model, id);
+}
+
+/// The tenant has no more turns, or has them again. The time of the pause is not time in which others kept it waiting.
+pub(crate) fn on_paused(engine: &mut Engine, id: TenantId, paused: bool) {
+    let model = &mut engine.model;
+    if model.tenants.get(&id).is_none_or(|tenant| tenant.is_paused == paused) {
+        return;
+    }
+    model.update(id, |tenant| tenant.is_paused = paused);
+    if paused {
+        queueing::pause(model, id);
+        contention::notify_if_contended(engine, id);
+        dismiss(engine, id);
+    } else {
+        queueing::resume(model, id);
+        contention::notify_if_contended(engine, id);
+    }
+}
+
+/// All that the tenant can move is moved out, now or when it has left.
+pub(crate) fn on_move_out(engine: &mut Engine, id: TenantId) {
+    if engine.model.lease(id).is_none() {
+        return migration::evict_all(engine, id);
+    }
+    engine.model.update(id, |tenant| tenant.evicts_all = true);
+    dismiss(engine, id);
+}
+
+/// A holder leaves, whether or not anybody waits.
+fn dismiss(engine: &mut Engine, id: TenantId) {
+    if engine.model.lease(id).is_none_or(Lease::is_revoked) {
+        return;
+    }
+    engine.model.update_lease(id, |lease| lease.leaves_alone = true);
+    leases::revoke(engine, id);
+}
+
+/// Other rules from now on.
+pub(crate) fn on_set_rules(engine: &mut Engine, rules: Settings) {
+    let rules = rules.checked();
+    engine.model.update_settings(|settings| {
+        *settings = Settings { grace: settings.grace, record: settings.record, ..rules };
+    });
+    turns::update_turns(&mut engine.model);
+    resolve_shrinks(engine);
+}
+
+/// Holders that do not fit together any more leave.
+fn resolve_shrinks(engine: &mut Engine) {
+    let devices: Vec<DeviceId> = engine.model.devices.keys().copied().collect();
+    devices.into_iter().for_each(|device| growth::resolve_shrink(engine, device));
 }
 
 /// How long turns last where nothing else is said.
@@ -59,8 +111,7 @@ fn set_turns(model: &mut Model, change: impl FnOnce(&mut Settings)) {
 /// What tenants that lose their turns move out.
 pub(crate) fn on_set_evict(engine: &mut Engine, mode: EvictMode) {
     engine.model.update_settings(|settings| settings.evict = mode);
-    let devices: Vec<DeviceId> = engine.model.devices.keys().copied().collect();
-    devices.into_iter().for_each(|device| growth::resolve_shrink(engine, device));
+    resolve_shrinks(engine);
 }
 
 /// Switched off, nobody holds and nobody waits.

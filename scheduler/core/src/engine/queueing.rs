@@ -2,11 +2,12 @@
 use crate::engine::rounds;
 use crate::engine::state::Engine;
 use crate::event::Action;
-use crate::memory::{capacity, headroom};
+use crate::memory::headroom;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::queue_key::Class;
 use crate::model::request::{QueuePosition, Wait};
+use crate::policy::waits;
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
@@ -46,6 +47,31 @@ pub(crate) fn place_with(model: &mut Model, id: TenantId, device: DeviceId) -> O
     Some(place)
 }
 
+/// The tenant's request, if it waits, stands in no queue.
+pub(crate) fn pause(model: &mut Model, id: TenantId) {
+    let now = model.now;
+    model.update_request(id, |request| {
+        // The time of a throttling that the pause ends does not count as waiting either.
+        let since = match request.wait {
+            Wait::Throttled { since, .. } => since,
+            _ => now,
+        };
+        request.wait = Wait::Paused { since };
+    });
+}
+
+/// It has its place in the queues again.
+pub(crate) fn resume(model: &mut Model, id: TenantId) {
+    let now = model.now;
+    let Some(Wait::Paused { since }) = model.request(id).map(|request| request.wait) else { return };
+    let place = if model.tenants[&id].is_stopped { None } else { place_to_return(model, id) };
+    model.update_request(id, |request| {
+        request.requested_at = request.requested_at.saturating_add(now.saturating_sub(since));
+        request.wait = Wait::Queued;
+        place.into_iter().for_each(|place| request.place = place);
+    });
+}
+
 /// There cannot be room for the tenant: it stands in no queue until there can, and an operator is told who is in the
 /// way.
 pub(crate) fn park(engine: &mut Engine, id: TenantId) {
@@ -61,11 +87,7 @@ pub(crate) fn park(engine: &mut Engine, id: TenantId) {
     let Some(tenant) = engine.model.tenants.get(&id) else { return };
     let lacks_room = |device: &&DeviceId| !headroom::can_ever_fit_on(&engine.model, id, **device);
     let Some(&device) = tenant.devices.keys().find(lacks_room) else { return };
-    let others =
-        engine.model.devices[&device].index().by_unevictable.iter().rev().filter(|(_, other)| *other != id);
-    let kept = others.take(3).map(|(bytes, other)| (*other, *bytes)).collect();
-    let wants = engine.model.memory_of(id, device).allocated;
-    let usable = capacity::usable_for(&engine.model, engine.model.facts(id, device), device);
+    let (wants, usable, kept) = waits::shortage(&engine.model, id, device);
     engine.actions.push(Action::NoRoom { tenant: id, device, wants, usable, kept });
 }
 

@@ -91,9 +91,9 @@ pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: Released)
         model.update(id, |tenant| tenant.claims_hold = false);
     }
     let Some(lease) = model.answered_lease(id, released.lease) else { return };
-    let (rerequested, over_quota) = (lease.rerequested, lease.over_quota);
+    let (rerequested, leaves_alone) = (lease.rerequested, lease.leaves_alone);
     // A tenant that leaves for its quota hands nothing over if nothing moves.
-    let is_handover = !over_quota || total(&released.evicted).0 > 0;
+    let is_handover = !leaves_alone || total(&released.evicted).0 > 0;
     if let Some(revocation) = lease.revocation().filter(|_| is_handover) {
         let reported = released.drain.saturating_add(released.evict);
         let took = reported.min(now.saturating_sub(revocation.first_at));
@@ -102,7 +102,11 @@ pub(crate) fn on_released(engine: &mut Engine, id: TenantId, released: Released)
         }
     }
     let settings = model.settings();
-    if !over_quota && settings.overlap && settings.evict == EvictMode::Always {
+    if !leaves_alone && settings.overlap && settings.evict == EvictMode::Always {
+        engine.deferred_evictions.insert(id);
+    }
+    if engine.model.tenants.get(&id).is_some_and(|tenant| tenant.evicts_all) {
+        // It may have been told to leave before it was told to evict everything.
         engine.deferred_evictions.insert(id);
     }
     leases::end_stage(engine, id, Some(&released));

@@ -52,6 +52,7 @@ pub(crate) fn request_turn(model: &mut Model, id: TenantId) {
         None => Class::Regular,
     };
     let (priority, devices) = (tenant.priority, model.devices_of(id));
+    let wait = if tenant.is_paused { Wait::Paused { since: now } } else { Wait::Queued };
     let request = Request {
         place: rounds::next_place(model, id, &devices, priority, class),
         since: now,
@@ -59,7 +60,7 @@ pub(crate) fn request_turn(model: &mut Model, id: TenantId) {
         priority,
         starved: false,
         unblocked_since: None,
-        wait: Wait::Queued,
+        wait,
         interactive,
         continues,
     };

@@ -87,7 +87,7 @@ pub(crate) fn enforce_quota(engine: &mut Engine, id: TenantId) {
     let Some(lease) = model.lease(id) else { return };
     let is_idle = lease.idle_since.is_some() && !admission::is_waited_for(model, lease);
     if is_idle || bandwidth::quota_used_up_at(model, id).is_some_and(|at| at <= now) {
-        model.update_lease(id, |lease| lease.over_quota = true);
+        model.update_lease(id, |lease| lease.leaves_alone = true);
         leases::revoke(engine, id);
     }
 }

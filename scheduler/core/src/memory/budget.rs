@@ -22,13 +22,16 @@ pub(crate) fn budget(model: &Model, id: TenantId) -> Vec<Share> {
 
 /// How much the tenant has to evict from each of its devices when it is revoked, by the eviction mode.
 pub(crate) fn shares_to_evict(model: &Model, id: TenantId) -> Vec<Share> {
-    let over_quota = model.lease(id).is_some_and(|lease| lease.over_quota);
-    let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
-    devices
+    let leaves_alone = model.lease(id).is_some_and(|lease| lease.leaves_alone);
+    let Some(tenant) = model.tenants.get(&id) else { return Vec::new() };
+    tenant
+        .devices
+        .iter()
         .map(|(&device, memory)| {
             let bytes = match model.settings().evict {
+                _ if tenant.evicts_all => Bytes::MAX,
                 // It comes back when its period is over, maybe before anybody else had a turn.
-                EvictMode::Always if over_quota => deficit_of_next(model, id, device).min(memory.movable()),
+                EvictMode::Always if leaves_alone => deficit_of_next(model, id, device).min(memory.movable()),
                 EvictMode::Never if !evicts_itself(model, id) => Bytes::ZERO,
                 // The rest is evicted when the next turn has begun.
                 EvictMode::Always if model.settings().overlap => {

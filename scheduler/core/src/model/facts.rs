@@ -26,7 +26,7 @@ impl TenantFacts {
         let request = tenant.request();
         let throttled_until = request.and_then(|request| request.wait.throttled_until());
         let parked = request.is_some_and(|request| matches!(request.wait, Wait::Parked));
-        let competing = request.filter(|_| throttled_until.is_none());
+        let competing = request.filter(|request| throttled_until.is_none() && !request.wait.is_paused());
         let movable =
             !is_absent && tenant.may_be_asked_to_evict() && tenant.evictable_soon(name) > Bytes::ZERO;
         let lacks = holds && !revoked && memory.lacks() > Bytes::ZERO;

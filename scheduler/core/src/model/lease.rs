@@ -46,8 +46,9 @@ pub(crate) struct Lease {
     pub continues: Option<PreemptedTurn>,
     /// How much of it was left when it was revoked.
     pub remaining: Nanos,
-    /// It was revoked for its tenant's quota: that is used up, or the holder is idle.
-    pub over_quota: bool,
+    /// It was revoked whether or not anybody waits: the tenant's quota is used up, a holder with a quota is idle, or an
+    /// operator wants it to leave.
+    pub leaves_alone: bool,
     /// Since when the tenant has been idle while somebody waited.
     pub idle_since: Option<Nanos>,
     /// Until when it is kept although it is idle, against thrashing.
@@ -126,7 +127,7 @@ impl Lease {
             requested_at: now,
             continues: None,
             remaining: Nanos::ZERO,
-            over_quota: false,
+            leaves_alone: false,
             idle_since: None,
             hold_until: Nanos::ZERO,
             went_idle: false,
@@ -208,7 +209,7 @@ impl Lease {
             revoked_at: revocation.first_at,
             ended_at: now,
             requested_at: self.requested_at,
-            was_idle: self.idle_since.is_some() && !self.over_quota,
+            was_idle: self.idle_since.is_some() && !self.leaves_alone,
         })
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Wait {
     Queued,
     /// In no queue, as long as there cannot be room for the tenant, whoever leaves.
     Parked,
+    /// In no queue, until an operator lets the tenant have turns again.
+    Paused { since: Nanos },
     /// In no queue until then.
     Throttled { since: Nanos, until: Nanos, why: Throttle },
 }
@@ -67,7 +69,11 @@ impl Wait {
     pub fn throttled_until(self) -> Option<Nanos> {
         match self {
             Self::Throttled { until, .. } => Some(until),
-            Self::Queued | Self::Parked => None,
+            Self::Queued | Self::Parked | Self::Paused { .. } => None,
         }
+    }
+
+    pub fn is_paused(self) -> bool {
+        matches!(self, Self::Paused { .. })
     }
 }

@@ -32,6 +32,10 @@ pub(crate) struct Tenant {
     pub is_stopped: bool,
     /// Its connection is gone.
     pub is_disconnected: bool,
+    /// An operator lets it have no turns.
+    pub is_paused: bool,
+    /// It has to evict everything that it can when its turn ends.
+    pub evicts_all: bool,
     /// It said that it is running GPU work, and has not named a device yet.
     pub claims_hold: bool,
     pub stage: Stage,
@@ -230,7 +234,7 @@ impl Tenant {
     pub(crate) fn competes(&self) -> bool {
         match &self.stage {
             Stage::Idle => false,
-            Stage::Waiting(_) => true,
+            Stage::Waiting(request) => !request.wait.is_paused(),
             Stage::Leased(lease) => !lease.is_unresponsive(),
         }
     }

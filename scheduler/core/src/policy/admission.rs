@@ -93,7 +93,7 @@ pub(crate) fn earliest_preemption(
 
 /// Whether the tenant's lease may be revoked at any time.
 pub(crate) fn is_contended(model: &Model, tenant: &Tenant, lease: &Lease) -> bool {
-    tenant.quota.is_some() || is_waited_for(model, lease)
+    tenant.quota.is_some() || tenant.is_paused || is_waited_for(model, lease)
 }
 
 /// Whether anybody waits for a device that this lease keeps.

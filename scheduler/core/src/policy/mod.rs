@@ -13,3 +13,4 @@ pub(crate) mod revocations;
 pub(crate) mod run_queue;
 pub(crate) mod thrash;
 pub(crate) mod timers;
+pub(crate) mod waits;

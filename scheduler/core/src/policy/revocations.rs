@@ -21,7 +21,8 @@ pub(crate) fn verdict(model: &Model, id: TenantId) -> Verdict {
     let Some((tenant, lease)) = holder else { return Verdict::Wait };
     let Some(revocation) = lease.revocation() else { return Verdict::Wait };
     let must_leave = || {
-        lease.devices.len() < tenant.devices.len()
+        tenant.evicts_all
+            || lease.devices.len() < tenant.devices.len()
             || lease.devices.iter().any(|device| admission::is_overcommitted(model, *device))
             || admission::is_contended(model, tenant, lease)
     };

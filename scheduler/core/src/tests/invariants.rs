@@ -191,6 +191,12 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 let place = place_at(tenant, *name);
                 device.queue().in_order().any(|(at, other)| other == id && Some(at) == place)
             };
+            if let Wait::Paused { since } = request.wait {
+                assert!(tenant.is_paused && since <= core.engine.model.now, "{id:?} is not paused");
+                assert!(!devices().any(queued), "{id:?} is paused and queued");
+                return;
+            }
+            assert!(!tenant.is_paused, "{id:?} is paused and waits for a turn");
             if tenant.is_stopped {
                 assert!(!devices().any(queued), "{id:?} is stopped and queued");
                 return;
@@ -237,7 +243,7 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
             );
             let wanted =
                 lease.devices.iter().any(|device| !core.engine.model.devices[device].queue().is_empty());
-            let wanted = wanted || tenant.quota.is_some();
+            let wanted = wanted || tenant.quota.is_some() || tenant.is_paused;
             assert!(lease.devices.is_empty() || lease.contended == wanted, "{id:?} was told the wrong thing");
             for (&name, _) in devices().filter(|_| tenant.quota.is_some() && lease.ready_at.is_some()) {
                 let usage = &core.engine.model.usages[&(name, tenant.quota.unwrap().group)];

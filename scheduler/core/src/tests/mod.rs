@@ -14,6 +14,7 @@ mod invariants;
 mod liars;
 mod mixes;
 mod operations;
+mod operators;
 mod owners;
 mod priorities;
 mod quanta;

@@ -114,6 +114,18 @@ pub enum Op {
         device: u8,
         quantum: Option<Quantum>,
     },
+    Pause {
+        who: u64,
+        paused: bool,
+    },
+    MoveOut {
+        who: u64,
+    },
+    SetRules {
+        share: bool,
+        overlap: bool,
+        reserve: u64,
+    },
     SetEvict(EvictMode),
     SetEnabled(bool),
     /// Time passes, with a tick at every deadline on the way. In milliseconds.
@@ -169,6 +181,10 @@ fn operation() -> impl Strategy<Value = Op> {
         1 => Just(Op::SetAuto),
         1 => (0..30_000_u64).prop_map(Op::SetQuantum),
         1 => (at(), quantum()).prop_map(|(device, quantum)| Op::SetDeviceQuantum { device, quantum }),
+        2 => (who(), any::<bool>()).prop_map(|(who, paused)| Op::Pause { who, paused }),
+        1 => who().prop_map(|who| Op::MoveOut { who }),
+        1 => (any::<bool>(), any::<bool>(), 0..8_u64)
+            .prop_map(|(share, overlap, reserve)| Op::SetRules { share, overlap, reserve }),
         1 => evict.prop_map(Op::SetEvict),
         1 => prop::bool::weighted(0.7).prop_map(Op::SetEnabled),
         12 => prop_oneof![0..2_000_u64, 0..60_000_u64].prop_map(Op::Wait),
@@ -344,6 +360,12 @@ impl World {
             Op::SetQuantum(millis) => Event::SetQuantum { quantum: Nanos::from_millis(millis) },
             Op::SetDeviceQuantum { device: n, quantum } => {
                 Event::SetDeviceQuantum { device: device(n), quantum }
+            }
+            Op::Pause { who, paused } => Event::Paused { tenant: tenant(who), paused },
+            Op::MoveOut { who } => Event::MoveOut { tenant: tenant(who) },
+            Op::SetRules { share, overlap, reserve } => {
+                let rules = self.core.settings().clone();
+                Event::SetRules { rules: Settings { share, overlap, reserve: Bytes(reserve << 30), ..rules } }
             }
             Op::SetEvict(evict) => Event::SetEvict { evict },
             Op::SetEnabled(enabled) => Event::SetEnabled { enabled },

@@ -3,7 +3,8 @@
 use crate::event::Stuck;
 use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
-use crate::model::settings::{EvictMode, Quantum};
+use crate::model::settings::{EvictMode, Quantum, Settings};
+use crate::trace::{parse, print};
 use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeMap;
@@ -137,6 +138,16 @@ macro_rules! structs {
             }
         })*
     };
+}
+
+impl Field for Settings {
+    fn write(&self, _: &str, line: &mut String) {
+        print::rules(self, line);
+    }
+
+    fn read(_: &str, fields: &mut Fields<'_>) -> Result<Self, Fault> {
+        parse::rules(fields)
+    }
 }
 
 structs! {

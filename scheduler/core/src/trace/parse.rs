@@ -29,7 +29,11 @@ pub fn line(text: &str) -> Result<Line, Fault> {
     let kind = words.next().unwrap_or_default();
     match kind {
         "action" => Ok(Line::Action),
-        "settings" => Ok(Line::Settings(settings(&mut Fields::new(words)?)?)),
+        "settings" => {
+            let mut fields = Fields::new(words)?;
+            let settings = rules(&mut fields)?;
+            fields.end().map(|()| Line::Settings(settings))
+        }
         "event" => {
             let name = words.next().unwrap_or_default();
             Ok(Line::Event(now, event(name, &mut Fields::new(words)?)?))
@@ -43,12 +47,13 @@ fn event(name: &str, fields: &mut Fields<'_>) -> Result<Event, Fault> {
     fields.end().map(|()| event)
 }
 
-fn settings(fields: &mut Fields<'_>) -> Result<Settings, Fault> {
+/// Every setting, as [`crate::print`] writes them.
+pub(crate) fn rules(fields: &mut Fields<'_>) -> Result<Settings, Fault> {
     let length = fields.take("quantum")?;
     // What has a value here for its absence was not in logs of the first version.
     let auto = fields.take_or("auto", false)?;
     let MaxBytes(most) = fields.take_or("most", MaxBytes(Bytes::MAX))?;
-    let settings = Settings {
+    Ok(Settings {
         quantum: if auto { Quantum::Auto } else { Quantum::Fixed(length) },
         evict: fields.take("evict")?,
         reserve: fields.take("reserve")?,
@@ -65,8 +70,7 @@ fn settings(fields: &mut Fields<'_>) -> Result<Settings, Fault> {
         turn_bound: fields.take_or("turn-bound", seconds(86_400))?,
         silence: fields.take_or("silence", seconds(86_400))?,
         quanta: fields.take_or("quanta", BTreeMap::new())?,
-    };
-    fields.end().map(|()| settings)
+    })
 }
 
 /// `GPU-` and 32 hexadecimal digits in five groups, as `nvidia-smi -L` writes it; of a MIG instance `MIG-` and the

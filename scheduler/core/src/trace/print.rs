@@ -34,6 +34,13 @@ pub fn action(now: Nanos, action: &Action) -> String {
 /// The line for the settings, with which a log begins.
 #[must_use]
 pub fn settings(now: Nanos, settings: &Settings) -> String {
+    let mut line = format!("{} settings", seconds(now));
+    rules(settings, &mut line);
+    line
+}
+
+/// Every setting, as fields of a line.
+pub(crate) fn rules(settings: &Settings, line: &mut String) {
     let Settings {
         quantum,
         quanta,
@@ -57,23 +64,21 @@ pub fn settings(now: Nanos, settings: &Settings) -> String {
         Quantum::Fixed(length) => (length, false),
         Quantum::Auto => (DEFAULT_QUANTUM, true),
     };
-    let mut line = format!("{} settings", seconds(now));
-    length.write("quantum", &mut line);
-    evict.write("evict", &mut line);
-    reserve.write("reserve", &mut line);
-    fetch_bound.write("fetch_bound", &mut line);
-    drain_bound.write("drain_bound", &mut line);
-    evict_bound.write("evict_bound", &mut line);
-    patience.write("patience", &mut line);
-    record.write("record", &mut line);
-    auto.write("auto", &mut line);
-    share.write("share", &mut line);
-    overlap.write("overlap", &mut line);
-    MaxBytes(*most).write("most", &mut line);
-    grace.write("grace", &mut line);
-    quanta.write("quanta", &mut line);
-    starvation.write("starvation", &mut line);
-    turn_bound.write("turn_bound", &mut line);
-    silence.write("silence", &mut line);
-    line
+    length.write("quantum", line);
+    evict.write("evict", line);
+    reserve.write("reserve", line);
+    fetch_bound.write("fetch_bound", line);
+    drain_bound.write("drain_bound", line);
+    evict_bound.write("evict_bound", line);
+    patience.write("patience", line);
+    record.write("record", line);
+    auto.write("auto", line);
+    share.write("share", line);
+    overlap.write("overlap", line);
+    MaxBytes(*most).write("most", line);
+    grace.write("grace", line);
+    quanta.write("quanta", line);
+    starvation.write("starvation", line);
+    turn_bound.write("turn_bound", line);
+    silence.write("silence", line);
 }

@@ -10,6 +10,7 @@ use crate::model::request::{Throttle, Wait};
 use crate::model::settings::Quantum;
 use crate::model::span::{Span, SpanKind, SpanLog};
 use crate::model::tenant::{Stage, Tenant};
+use crate::policy::waits::{self, Positions, WaitView};
 use crate::policy::{bandwidth, quantum};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -64,6 +65,9 @@ pub struct TenantView {
     pub state: State,
     /// 0: it holds since before this run.
     pub lease: Option<LeaseId>,
+    /// Since when it has had it, and since when it is to give it back.
+    pub holds_since: Option<Nanos>,
+    pub revoked_since: Option<Nanos>,
     pub memory: Vec<(DeviceId, MemoryUse)>,
     /// Time with leases, the present one included.
     pub held: Nanos,
@@ -75,6 +79,10 @@ pub struct TenantView {
     pub priority: Priority,
     /// The most of each device's time that it may hold, in per cent; none: all of it.
     pub time_share: Option<u32>,
+    /// An operator lets it have no turns.
+    pub is_paused: bool,
+    /// Why it waits; none: it does not.
+    pub wait: Option<WaitView>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +101,12 @@ pub enum State {
     Stopped,
     /// Its connection is gone and its process is not.
     Disconnected,
+    /// An operator lets it have no turns, and it has none.
+    Paused,
 }
 
 impl State {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Idle,
         Self::Waiting,
         Self::Throttled,
@@ -107,6 +117,7 @@ impl State {
         Self::Unresponsive,
         Self::Stopped,
         Self::Disconnected,
+        Self::Paused,
     ];
 
     /// The word for it, as operators read it.
@@ -123,6 +134,7 @@ impl State {
             Self::Unresponsive => "unresponsive",
             Self::Stopped => "stopped",
             Self::Disconnected => "disconnected",
+            Self::Paused => "paused",
         }
     }
 }
@@ -131,11 +143,12 @@ fn state(tenant: &Tenant) -> State {
     match &tenant.stage {
         _ if tenant.is_disconnected => State::Disconnected,
         _ if tenant.is_stopped => State::Stopped,
+        Stage::Idle | Stage::Waiting(_) if tenant.is_paused => State::Paused,
         Stage::Idle => State::Idle,
         Stage::Waiting(request) => match request.wait {
             Wait::Throttled { why: Throttle::Debt, .. } => State::Deferred,
             Wait::Throttled { why: Throttle::Quota, .. } => State::Throttled,
-            Wait::Queued | Wait::Parked => State::Waiting,
+            Wait::Queued | Wait::Parked | Wait::Paused { .. } => State::Waiting,
         },
         Stage::Leased(lease) if lease.is_unresponsive() => State::Unresponsive,
         Stage::Leased(lease) => match lease.revocation().map(|revocation| revocation.step) {
@@ -159,6 +172,8 @@ fn open_span(id: TenantId, tenant: &Tenant) -> Option<Span> {
 /// The picture after the last event. Costs time in proportion to the number of tenants.
 #[must_use]
 pub(crate) fn snapshot(model: &Model, spans: &SpanLog) -> Snapshot {
+    let positions = waits::positions(model);
+    let tenants = model.tenants.iter();
     Snapshot {
         now: model.now,
         enabled: model.enabled,
@@ -166,7 +181,7 @@ pub(crate) fn snapshot(model: &Model, spans: &SpanLog) -> Snapshot {
         auto: model.settings().quantum == Quantum::Auto,
         evict: model.settings().evict,
         devices: device_views(model),
-        tenants: model.tenants.iter().map(|(&id, tenant)| tenant_view(model, id, tenant)).collect(),
+        tenants: tenants.map(|(&id, tenant)| tenant_view(model, id, tenant, &positions)).collect(),
         open: model.tenants.iter().filter_map(|(&id, tenant)| open_span(id, tenant)).collect(),
         dropped: spans.dropped(),
     }
@@ -193,7 +208,7 @@ fn device_views(model: &Model) -> Vec<DeviceView> {
     model.devices.iter().map(view).collect()
 }
 
-fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant) -> TenantView {
+fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positions) -> TenantView {
     let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| model.now.saturating_sub(lease.granted_at));
     let now_waited = match &tenant.stage {
         Stage::Waiting(request) => model.now.saturating_sub(request.since),
@@ -203,12 +218,16 @@ fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant) -> TenantView {
         id,
         state: state(tenant),
         lease: tenant.lease().map(|lease| lease.id),
+        holds_since: tenant.lease().map(|lease| lease.granted_at),
+        revoked_since: tenant.lease().and_then(|lease| Some(lease.revocation()?.first_at)),
         memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
         held: tenant.time_held.saturating_add(now_held),
         waited: tenant.time_waited.saturating_add(now_waited),
         grants: tenant.grants,
         weight: tenant.weight.max(1),
         priority: tenant.priority,
+        is_paused: tenant.is_paused,
+        wait: waits::view(model, id, positions),
         time_share: bandwidth::quota_of(model, tenant).map(|quota| quota.percent),
     }
 }
