@@ -36,6 +36,7 @@ impl Agent {
                 ToTenant::Fetch(shares) => self.on_fetch(&shares)?,
                 ToTenant::Swap(bytes) => self.on_swap_space(bytes, mapped),
                 ToTenant::Notice(text) => self.link.show_notice(text),
+                ToTenant::Terms(terms) => self.process.limits.set_terms(terms.reserve, terms.limit),
                 ToTenant::NoPlace(refusal) => {
                     self.on_not_admitted(&refusal);
                     return Ok(());

@@ -26,4 +26,4 @@ mod units;
 pub use units::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
 
 /// The version of the tenants' protocol that this build speaks.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;

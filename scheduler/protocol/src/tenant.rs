@@ -92,6 +92,20 @@ pub enum ToTenant {
     /// For the program's user: the library says it once on standard error. Since version 4.
     #[n(10)]
     Notice(#[n(0)] String),
+    /// What [`Welcome`] said of memory has changed. What is allocated stays; what is allocated next has to fit. Since
+    /// version 5.
+    #[n(11)]
+    Terms(#[n(0)] Terms),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Terms {
+    /// As [`Welcome::reserve`].
+    #[n(0)]
+    pub reserve: Bytes,
+    /// As [`Welcome::limit`].
+    #[n(1)]
+    pub limit: Option<Bytes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

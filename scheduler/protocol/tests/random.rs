@@ -1,6 +1,8 @@
 //! Random messages come back as they were; random bytes cost one connection and nothing more.
 mod common;
-use common::{to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4};
+use common::{
+    to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4, to_tenant_5,
+};
 use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
 use nvshare_protocol::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
@@ -92,6 +94,9 @@ fn to_tenants() -> impl Strategy<Value = ToTenant> {
         any::<u64>().prop_map(|bytes| ToTenant::Swap(Bytes(bytes))),
         (".{0,256}", any::<bool>()).prop_map(|(why, fails)| ToTenant::NoPlace(NoPlace { why, fails })),
         ".{0,256}".prop_map(ToTenant::Notice),
+        any::<(u64, Option<u64>)>().prop_map(|(reserve, limit)| {
+            ToTenant::Terms(Terms { reserve: Bytes(reserve), limit: limit.map(Bytes) })
+        }),
     ]
 }
 
@@ -107,7 +112,7 @@ fn kinds<M: std::fmt::Debug>(strategy: impl Strategy<Value = M>) -> HashSet<Disc
 fn every_message_has_a_strategy() {
     let examples = [to_scheduler(), to_scheduler_2(), to_scheduler_3()].concat();
     assert_eq!(kinds(from_tenants()), examples.iter().map(discriminant).collect());
-    let examples = [to_tenant(), to_tenant_2(), to_tenant_4()].concat();
+    let examples = [to_tenant(), to_tenant_2(), to_tenant_4(), to_tenant_5()].concat();
     assert_eq!(kinds(to_tenants()), examples.iter().map(discriminant).collect());
 }
 

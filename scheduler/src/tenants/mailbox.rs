@@ -91,7 +91,7 @@ impl Inbox {
 
 fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
     use ToTenant::{
-        Contended, Enabled, Evict, Fetch, Grant, NoPlace, Notice, Refused, Revoke, Swap, Welcome,
+        Contended, Enabled, Evict, Fetch, Grant, NoPlace, Notice, Refused, Revoke, Swap, Terms, Welcome,
     };
     match &mut out.message {
         // A lease is granted when the one before it is over, and revoked when it was granted.
@@ -100,6 +100,7 @@ fn put(waiting: &mut VecDeque<Outgoing>, mut out: Outgoing) {
         }
         Revoke(_) => waiting.retain(|old| !matches!(old.message, Revoke(_) | Fetch(_))),
         Contended(_) => waiting.retain(|old| !matches!(old.message, Contended(_))),
+        Terms(_) => waiting.retain(|old| !matches!(old.message, Terms(_))),
         Enabled(_) => waiting.retain(|old| !matches!(old.message, Enabled(_))),
         Fetch(shares) => waiting.retain(|old| {
             let Fetch(before) = &old.message else { return true };
@@ -184,14 +185,15 @@ mod tests {
 
     #[test]
     fn whatever_is_said_to_one_that_does_not_read_there_is_little_of_it() {
-        use ToTenant::{Contended, Enabled, Evict, Fetch, Notice, Swap};
+        use ToTenant::{Contended, Enabled, Evict, Fetch, Notice, Swap, Terms};
         let mut said = Vec::new();
         for n in 0..1000 {
             let shares = vec![share((n % 7) as u8, n)];
             said.extend([grant(n), revoke(n), Contended(n % 2 == 0), Enabled(true), Swap(Bytes(n))]);
             said.extend([Fetch(shares.clone()), Evict(shares), Notice(n.to_string())]);
+            said.push(Terms(nvshare_protocol::tenant::Terms { reserve: Bytes(n), limit: None }));
         }
-        assert!(after(&said).len() <= 7 + NOTICES);
+        assert!(after(&said).len() <= 8 + NOTICES);
     }
 
     #[tokio::test]

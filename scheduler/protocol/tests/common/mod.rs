@@ -118,3 +118,10 @@ pub fn to_tenant_4() -> Vec<ToTenant> {
         ToTenant::Notice("this host does not know the GPU".into()),
     ]
 }
+
+/// The words that version 5 added.
+pub fn to_tenant_5() -> Vec<ToTenant> {
+    [Some(Bytes(8 << 30)), None]
+        .map(|limit| ToTenant::Terms(Terms { reserve: Bytes(1 << 30), limit }))
+        .to_vec()
+}
