@@ -48,7 +48,7 @@ pub struct Args {
 #[must_use]
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args) {
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let wrong = error.is::<Wrong>();
@@ -63,14 +63,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: Args) -> Result<()> {
     if args.sample_config {
         return print(&settings::sample());
     }
     if let Some(file) = &args.replay {
         return print(&replay(file)?);
     }
-    let (settings, file) = effective(args)?;
+    let (settings, file) = effective(&args)?;
     if args.check {
         let file = file.map_or("no file".into(), |file| file.display().to_string());
         return print(&format!(
@@ -84,13 +84,15 @@ fn run(args: &Args) -> Result<()> {
     // An error is told by `main`, whatever the log's filter is.
     runtime.context("the event loop cannot be started")?.block_on(async {
         file_descriptors(&settings);
-        daemon::open(&args.runtime_dir, args.trace.as_deref(), settings)?.serve().await;
+        let (runtime_dir, trace) = (args.runtime_dir.clone(), args.trace.clone());
+        let source = move || Ok(effective(&args)?.0);
+        daemon::open(&runtime_dir, trace.as_deref(), Box::new(source))?.serve().await;
         Ok(())
     })
 }
 
 /// The one path to the settings, for `--check` and for running.
-fn effective(args: &Args) -> Result<(DaemonSettings, Option<PathBuf>)> {
+fn effective(args: &Args) -> Result<(DaemonSettings, Option<PathBuf>), Wrong> {
     let text = settings::source(args.config.as_deref())?;
     let path = args.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
     let flags: Vec<Flag> = [

@@ -3,7 +3,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Group, chown};
-use nvshare_protocol::paths::{CONTROL_SOCKET, TENANT_SOCKET, TENANTS_DIR};
+use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, TENANT_SOCKET, TENANTS_DIR, USER_SOCKET};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -81,6 +81,31 @@ impl RuntimeDir {
         let tenants = self.path.join(TENANTS_DIR);
         directory(&tenants)?;
         listen(&tenants.join(TENANT_SOCKET), mode, None)
+    }
+
+    /// Everybody's socket, where users see their own tenants.
+    ///
+    /// # Errors
+    /// As [`Self::tenants`].
+    pub fn users(&self) -> Result<Listening> {
+        listen(&self.path.join(USER_SOCKET), 0o666, None)
+    }
+
+    /// The socket of those who may see all, for root, the daemon's user and `group`; none: there is none, and one that
+    /// an earlier scheduler has left is gone.
+    ///
+    /// # Errors
+    /// As [`Self::operators`].
+    pub fn readers(&self, group: Option<&str>) -> Result<Option<Listening>> {
+        let path = self.path.join(READER_SOCKET);
+        let Some(name) = group else {
+            clear(&path)?;
+            return Ok(None);
+        };
+        let Some(found) = Group::from_name(name).ok().flatten() else {
+            bail!("[sockets] reader_group = {name:?} is not allowed: this machine has no such group");
+        };
+        listen(&path, 0o660, Some((found, true))).map(Some)
     }
 
     /// The operators' socket, for root, the daemon's user and `group`.

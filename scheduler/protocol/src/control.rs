@@ -23,6 +23,24 @@ pub enum Request {
     SetEvict {
         mode: String,
     },
+    /// What holds for these tenants alone, above what the settings allow and what they wish for.
+    SetTenant {
+        target: Target,
+        change: TenantChange,
+    },
+    /// These have no turns until they are resumed. Their memory stays until others need the room.
+    Pause {
+        target: Target,
+    },
+    Resume {
+        target: Target,
+    },
+    /// What these have on their GPUs is moved out, once; it comes back with their next turns.
+    Evict {
+        target: Target,
+    },
+    /// The configuration file is read again.
+    Reload,
     On,
     Off,
     /// What was recorded of holds and hand-overs.
@@ -30,6 +48,29 @@ pub enum Request {
     /// What happens from now on: answered by a [`Reply::Done`], then by one [`Reply::Event`] after the other until
     /// the operator closes the connection.
     Events,
+}
+
+/// Whom a request is about: `{"tenant":3}` or `{"container":"4f1d3c0b5a69"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    Tenant(u64),
+    /// The first characters of a container's id, as many as tell it from others: its tenants, and those that join later.
+    Container(String),
+}
+
+/// What is set for a tenant; none: what the settings and its own wish say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TenantChange {
+    /// The most that it may allocate on each GPU, bytes.
+    Limit(Option<u64>),
+    /// 1 to 1000.
+    Weight(Option<u32>),
+    /// `low`, `normal` or `high`.
+    Priority(Option<String>),
+    /// The most of each GPU's time, 1 to 100 per cent.
+    TimeShare(Option<u32>),
 }
 
 /// How long turns last: `{"seconds":2.5}` or `"auto"`.
@@ -144,8 +185,39 @@ pub struct TenantStatus {
     pub engine: String,
     /// What moves its memory: `swap`, `managed`, `plain`, or `undecided` while it has no memory.
     pub engine_in_use: String,
+    /// Where the limit comes from: `operator` (set by one), the setting's name such as `memory_per_tenant`, `wish` (its
+    /// own), or none: there is no limit.
+    pub limit_from: Option<String>,
+    /// An operator has paused it.
+    pub paused: bool,
+    pub why: Why,
     /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
     pub reports: Vec<String>,
+}
+
+/// Why a tenant is in the state that it is in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Why {
+    /// `running`, `idle`, `off` (the scheduler is), `paused`, `stopped` (its process is, or frozen), `disconnected`,
+    /// `unresponsive`, `no-device` (it has named none that the host knows), `restart` (of the scheduler: those that held
+    /// before come first), `quota` (its share of the time is used up), `debt` (its owner's tenants have kept a GPU from
+    /// others), `no-room` (it cannot fit beside what others keep), `outside` (programs outside of nvshare fill the GPU),
+    /// `queue` (others are before it), `turn` (it is next, and others have their turns), `leaving` (it is next, and one
+    /// that has to leave does not), `moving` (it is next, and memory of others is still moving out).
+    pub reason: String,
+    /// In words.
+    pub text: String,
+    /// For how long it has been so; none: not known.
+    pub seconds: Option<f64>,
+    /// In how long its turn can be expected, if all keep to their turns; none: nothing says so.
+    pub expected_seconds: Option<f64>,
+    /// The tenants that have what it needs.
+    pub holders: Vec<u64>,
+    /// What else slows it down.
+    pub remarks: Vec<String>,
+    /// What could be done about it.
+    pub advice: Vec<String>,
 }
 
 /// Finished and running spans, oldest first, in seconds since the scheduler's start.

@@ -12,6 +12,10 @@ pub const CONTAINER_POLICY: &str = "policy";
 pub const TENANT_SOCKET: &str = "scheduler.sock";
 /// The operators' socket, in the runtime directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// The socket of those who may see all and set nothing, in the runtime directory.
+pub const READER_SOCKET: &str = "reader.sock";
+/// Everybody's socket, where each user sees their own tenants, in the runtime directory.
+pub const USER_SOCKET: &str = "user.sock";
 /// Where the tenants' socket lies on the host by default.
 pub const DEFAULT_TENANT_SOCKET: &str = "/run/nvshare/tenants/scheduler.sock";
 /// Where the tenants' directory may be bound inside a container: at one of these.

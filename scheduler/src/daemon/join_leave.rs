@@ -1,6 +1,7 @@
 //! Tenants come and go, with their connections and with their processes.
 use super::reactor::Daemon;
 use super::swap_space;
+use super::tenant_rules::{self, Overrides};
 use super::tenant_table::Member;
 use super::wishes::Wishes;
 use crate::identity::Identity;
@@ -22,7 +23,7 @@ pub const NOTICES_SINCE: u32 = 4;
 pub const CLAIMS: Nanos = Nanos::from_millis(10_000);
 
 /// The group in which the tenant's time is counted: its container, or the tenant alone.
-fn group(who: &Identity, tenant: TenantId) -> u64 {
+pub fn group(who: &Identity, tenant: TenantId) -> u64 {
     who.container_key().map_or(tenant.0, |key| key.number())
 }
 
@@ -44,12 +45,12 @@ impl Daemon {
     }
 
     pub fn on_connected(&mut self, connected: Connected) {
+        let overrides = self.overrides_of(&connected);
         self.replace_earlier_connections(&connected);
         let Connected { tenant, who, hello, outbound, .. } = &connected;
         let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
         let wishes = Wishes::of(hello, &self.settings);
-        let reservation = self.reservations.reserve(who, hello.limit);
-        let group = group(who, tenant);
+        let reservation = self.reservations.reserve(who, hello.limit, overrides.limit);
         outbound.put(ToTenant::Welcome(Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
@@ -66,19 +67,11 @@ impl Daemon {
             self.nvml.set_wanted(true);
         }
         self.exits.watch(who.process.as_ref());
-        self.members.join(connected, reservation);
+        self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });
-        if let Some(weight) = wishes.weight {
-            self.apply(Event::Weight { tenant, weight });
-        }
-        if let Some(priority) = wishes.priority {
-            self.apply(Event::Priority { tenant, priority });
-        }
-        if let Some(percent) = wishes.time_share {
-            self.apply(Event::TimeShare { tenant, group, percent });
-        }
+        tenant_rules::apply(self, tenant);
         self.report_swap_engine(tenant);
     }
 
@@ -105,6 +98,17 @@ impl Daemon {
         self.audit.publish(&self.members, "joined", tenant, |event| event.text = Some(details.to_owned()));
     }
 
+    /// What operators have set for the process's earlier connection, or for its container.
+    fn overrides_of(&self, connected: &Connected) -> Overrides {
+        let earlier = self.members.of_process(connected.who.key()).into_iter().rev();
+        let earlier = earlier.filter_map(|tenant| self.members.get(tenant));
+        let mut same = earlier.filter(|member| member.hello.instance == connected.hello.instance);
+        same.next().map_or_else(
+            || self.container_overrides.of(connected.who.container_key()),
+            |member| member.overrides,
+        )
+    }
+
     /// Removes the earlier connections of a process that connects again.
     fn replace_earlier_connections(&mut self, connected: &Connected) {
         for old in self.members.of_process(connected.who.key()) {
@@ -129,7 +133,7 @@ impl Daemon {
     }
 
     /// What tenants may have of a device, where that is set.
-    fn usable(&self) -> Option<Bytes> {
+    pub fn usable(&self) -> Option<Bytes> {
         Some(self.core.settings().most).filter(|most| *most < Bytes::MAX)
     }
 

@@ -1,6 +1,7 @@
 //! What operators ask for: a report from the core's picture and the members' names, or a change.
 use super::swap_space;
 use super::tenant_table::{Member, Members};
+use super::why::Explainer;
 use crate::devices::Devices;
 use crate::settings::from_seconds;
 use crate::settings::table::QUANTUM;
@@ -9,7 +10,7 @@ use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Core, parse, settings, span};
 use nvshare_protocol::control::{
-    DeviceStatus, QuantumSetting, Request, SCHEMA, Span, Status, TenantStatus, Trace,
+    DeviceStatus, QuantumSetting, Request, SCHEMA, Span, Status, Target, TenantChange, TenantStatus, Trace,
 };
 use nvshare_protocol::{DeviceId, Nanos};
 
@@ -17,6 +18,18 @@ use nvshare_protocol::{DeviceId, Nanos};
 pub enum Command {
     Status,
     Trace,
+    Set {
+        target: Target,
+        change: TenantChange,
+    },
+    Pause {
+        target: Target,
+        paused: bool,
+    },
+    MoveOut {
+        target: Target,
+    },
+    Reload,
     /// The event for the core, and what the operator is answered then.
     Change {
         event: Event,
@@ -33,6 +46,13 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
     match request {
         Request::Status => Ok(Command::Status),
         Request::Trace => Ok(Command::Trace),
+        Request::SetTenant { target, change } => {
+            Ok(Command::Set { target: target.clone(), change: change.clone() })
+        }
+        Request::Pause { target } => Ok(Command::Pause { target: target.clone(), paused: true }),
+        Request::Resume { target } => Ok(Command::Pause { target: target.clone(), paused: false }),
+        Request::Evict { target } => Ok(Command::MoveOut { target: target.clone() }),
+        Request::Reload => Ok(Command::Reload),
         Request::Events => Err("events are followed on a connection of their own".into()),
         Request::SetQuantum(QuantumSetting::Auto) => {
             change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
@@ -85,9 +105,15 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The status, and its devices by id.
-    pub fn status(&self) -> (Status, Vec<DeviceId>) {
+    /// The status, and its devices by id; with the tenants of this user alone, or of all.
+    pub fn status(&self, viewer: Option<u32>) -> (Status, Vec<DeviceId>) {
         let picture = self.core.snapshot();
+        let explainer = Explainer::new(&picture, self.members, viewer);
+        let may_see = |view: &&TenantView| {
+            let member = self.members.get(view.id);
+            viewer.is_none_or(|user| member.is_some_and(|member| member.belongs_to(user)))
+        };
+        let seen = picture.tenants.iter().filter(may_see);
         let ids = picture.devices.iter().map(|view| view.id).collect();
         let alike = picture.devices.iter().filter(|view| view.own_quantum.is_none());
         let turns = alike.map(|view| view.quantum);
@@ -101,7 +127,7 @@ impl Report<'_> {
             evict: picture.evict.as_str().into(),
             uptime_seconds: picture.now.as_secs_f64(),
             devices: picture.devices.iter().map(|view| self.device_status(view)).collect(),
-            tenants: picture.tenants.iter().filter_map(|view| self.tenant_status(view)).collect(),
+            tenants: seen.filter_map(|view| self.tenant_status(view, &explainer)).collect(),
         };
         (status, ids)
     }
@@ -133,7 +159,7 @@ impl Report<'_> {
         }
     }
 
-    fn tenant_status(&self, view: &TenantView) -> Option<TenantStatus> {
+    fn tenant_status(&self, view: &TenantView, explainer: &Explainer<'_>) -> Option<TenantStatus> {
         let member = self.members.get(view.id)?;
         let sum = |part: fn(&nvshare_core::MemoryUse) -> u64| {
             view.memory.iter().fold(0u64, |sum, (_, memory)| sum.saturating_add(part(memory)))
@@ -162,6 +188,9 @@ impl Report<'_> {
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             engine_in_use: String::new(),
+            limit_from: member.limit_from().map(str::to_owned),
+            paused: view.is_paused,
+            why: explainer.why(view, member),
             reports: member.reports.shown(),
         })
     }

@@ -5,14 +5,18 @@ use super::exits::ExitWatches;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
 use super::operators::{Command, Report, understand};
+use super::reload;
 use super::swap_space;
+use super::tenant_rules::{self, ContainerOverrides};
 use super::tenant_table::Members;
 use crate::clock::Clock;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::settings::DaemonSettings;
 use crate::swap::ledger::Ledger;
+use crate::operator_api::Viewer;
 use crate::tenants::inbound::Inbound;
+use crate::tenants::permits::Permits;
 use crate::tenants::reservations::Reservations;
 use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, TenantId};
@@ -45,9 +49,13 @@ pub struct Daemon {
     pub audit: Audit,
     pub exposition: Exposition,
     pub shared: Arc<Shared>,
+    pub permits: Permits,
+    pub container_overrides: ContainerOverrides,
+    /// Reads the settings again.
+    pub source: reload::Source,
 }
 
-/// Bounds a report by the tenant's reservation: our library never exceeds it.
+/// Bounds a report by the largest limit that the tenant has had: our library never exceeds it.
 fn within(report: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
     let MemoryReport { device, allocated, resident, immovable } = report;
@@ -124,7 +132,7 @@ impl Daemon {
         if report.immovable == Bytes::ZERO {
             member.reports.nothing_stays(report.device);
         }
-        let report = within(report, member.reservation.limit);
+        let report = within(report, member.most_allowed());
         let report = self.bound_report(tenant, &report);
         let MemoryReport { device, allocated, resident, immovable } = report;
         let before = self.core.memory_of(tenant, device);
@@ -243,10 +251,13 @@ impl Daemon {
         resident.filter(|(_, bytes)| *bytes > Bytes::ZERO).collect()
     }
 
-    /// Answers an operator.
-    pub fn on_query(&mut self, request: &Request) -> Reply {
+    /// Answers an operator, or another user.
+    pub fn on_query(&mut self, request: &Request, viewer: &Viewer) -> Reply {
+        if !viewer.may(request) {
+            return Reply::Error { message: "only operators may do this, through control.sock".into() };
+        }
         match understand(request, &self.core) {
-            Ok(Command::Status) => Reply::Status(self.status().0),
+            Ok(Command::Status) => Reply::Status(self.status(viewer.sees_only()).0),
             Ok(Command::Trace) => {
                 // The core's picture of now, and not of its last event.
                 self.apply(Event::Tick);
@@ -254,6 +265,38 @@ impl Daemon {
             }
             Ok(Command::Change { event, message }) => {
                 self.apply(event);
+                self.done(Ok(message))
+            }
+            Ok(Command::Set { target, change }) => {
+                let done = tenant_rules::set(self, &target, &change);
+                self.done(done)
+            }
+            Ok(Command::Pause { target, paused }) => {
+                let done = tenant_rules::pause(self, &target, paused);
+                self.done(done)
+            }
+            Ok(Command::MoveOut { target }) => {
+                let done = tenant_rules::move_out(self, &target);
+                self.done(done)
+            }
+            Ok(Command::Reload) => self.reload(),
+            Err(message) => Reply::Error { message },
+        }
+    }
+
+    /// Reads the settings again, and tells the log what came of it.
+    pub fn reload(&mut self) -> Reply {
+        let done = reload::reload(self);
+        if let Err(why) = &done {
+            self.audit.log().warn(why);
+        }
+        self.done(done)
+    }
+
+    /// What an operator is answered; what has changed is in the log.
+    fn done(&self, done: Result<String, String>) -> Reply {
+        match done {
+            Ok(message) => {
                 self.audit.setting_changed(&message);
                 Reply::Done { message }
             }
@@ -265,11 +308,11 @@ impl Daemon {
         Report { core: &self.core, members: &self.members, devices: &self.devices, ledger: &self.ledger }
     }
 
-    /// The status of now, and its devices by id.
-    fn status(&mut self) -> (Status, Vec<DeviceId>) {
+    /// The status of now, and its devices by id; with the tenants of this user alone, or of all.
+    fn status(&mut self, viewer: Option<u32>) -> (Status, Vec<DeviceId>) {
         self.poll_halted();
         self.apply(Event::Tick);
-        self.report().status()
+        self.report().status(viewer)
     }
 
     /// What a client of the metrics gets.
@@ -278,7 +321,7 @@ impl Daemon {
         if let Some(text) = self.exposition.fresh(now) {
             return text;
         }
-        let (status, ids) = self.status();
+        let (status, ids) = self.status(None);
         let picture = picture(status, ids, &self.members, &self.devices, &self.ledger);
         self.exposition.renew(now, picture.text())
     }

@@ -6,16 +6,16 @@ use super::held_requests::HeldRequests;
 use super::join_leave::CLAIMS;
 use super::liveness::PollSchedule;
 use super::reactor::Daemon;
+use super::reload::Source;
+use super::tenant_rules::ContainerOverrides;
 use super::tenant_table::Members;
 use super::trace_file::TraceFile;
 use crate::clock::Clock;
 use crate::devices::{Devices, ProcessUsage};
-use crate::event_bus::EventBus;
-use crate::identity::Host;
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
 use crate::nvml::{ExternalProcesses, Monitor};
-use crate::operator_api;
+use crate::operator_api::{self, Access};
 use crate::rate_limited_log::RateLimitedLog;
 use crate::settings::DaemonSettings;
 use crate::sockets::{Listening, RuntimeDir, SocketFile};
@@ -36,7 +36,6 @@ use nvshare_core::event::Event;
 use nvshare_protocol::{Bytes, Nanos};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -58,6 +57,8 @@ pub struct Running {
     queries: mpsc::Receiver<operator_api::OperatorQuery>,
     scraped: mpsc::Receiver<Scrape>,
     stop: [Signal; 2],
+    /// SIGHUP.
+    hangup: Signal,
     _files: Files,
 }
 
@@ -65,6 +66,8 @@ pub struct Running {
 struct Files {
     _tenants_socket: SocketFile,
     _operators_socket: SocketFile,
+    _readers_socket: Option<SocketFile>,
+    _users_socket: SocketFile,
     /// Last: it holds the lock under which the sockets' files are removed.
     _directory: RuntimeDir,
 }
@@ -73,7 +76,8 @@ struct Files {
 ///
 /// # Errors
 /// Whatever stands in the way, with its path.
-pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> Result<Running> {
+pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running> {
+    let mut settings = source()?;
     let trace = trace.map(TraceFile::open).transpose()?;
     let dir = RuntimeDir::claim(path)?;
     if dir.inherited {
@@ -81,6 +85,9 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> 
     }
     let (tenants, tenants_file) = listener(dir.tenants(settings.tenant_mode)?)?;
     let (operators, operators_file) = listener(dir.operators(settings.control_group.as_deref())?)?;
+    let readers = dir.readers(settings.reader_group.as_deref())?.map(listener).transpose()?;
+    let (users, users_file) = listener(dir.users()?)?;
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be awaited")?;
     let stop = [
         signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?,
         signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?,
@@ -88,24 +95,20 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> 
     let clock = Clock::start();
     let (queue, inbound) = mpsc::channel(QUEUE);
     let (ask, queries) = mpsc::channel(ASKED);
-    let shared = Arc::new(Shared {
-        clock,
-        log: Arc::new(RateLimitedLog::new(clock)),
-        host: Host::default(),
-        full_fails: settings.full_fails,
-        events: EventBus::new(clock),
-        queue,
-        hello_timeout: settings.hello_timeout,
-        messages_per_second: settings.messages_per_second,
-        tenants: AtomicU64::new(0),
-    });
-    tokio::spawn(accept::serve(tenants, Permits::new(settings.tenants), Arc::clone(&shared)));
+    let shared = Arc::new(Shared::new(clock, Arc::new(RateLimitedLog::new(clock)), queue, &settings));
+    let permits = Permits::new(settings.tenants);
+    tokio::spawn(accept::serve(tenants, permits.clone(), Arc::clone(&shared)));
     let (scrape, scraped) = mpsc::channel(ASKED);
     if let Some(address) = &settings.metrics {
         let listener = Listener::open(address, settings.control_group.as_deref())?;
         tokio::spawn(server::serve(listener, scrape));
     }
-    tokio::spawn(operator_api::serve(operators, ask, Arc::clone(&shared)));
+    let (readers, readers_file) = readers.unzip();
+    if let Some(readers) = readers {
+        tokio::spawn(operator_api::serve(readers, Access::Readers, ask.clone(), Arc::clone(&shared)));
+    }
+    tokio::spawn(operator_api::serve(users, Access::Users, ask.clone(), Arc::clone(&shared)));
+    tokio::spawn(operator_api::serve(operators, Access::Operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
     let members = Members::new(settings.core.record);
     let nvml = Monitor::start(settings.nvml.clone());
@@ -135,6 +138,9 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> 
         audit: Audit::new(Arc::clone(&shared), trace),
         exposition: Exposition::default(),
         shared,
+        permits,
+        container_overrides: ContainerOverrides::default(),
+        source,
     };
     daemon.begin(handed.unwrap_or_default());
     Ok(Running {
@@ -143,7 +149,14 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> 
         queries,
         scraped,
         stop,
-        _files: Files { _tenants_socket: tenants_file, _operators_socket: operators_file, _directory: dir },
+        hangup,
+        _files: Files {
+            _tenants_socket: tenants_file,
+            _operators_socket: operators_file,
+            _readers_socket: readers_file,
+            _users_socket: users_file,
+            _directory: dir,
+        },
     })
 }
 
@@ -176,15 +189,17 @@ impl Running {
         systemd::ready(&line);
         let mut watchdog = systemd::interval().map(tokio::time::interval);
         let [terminate, interrupt] = &mut self.stop;
+        let hangup = &mut self.hangup;
         let daemon = &mut self.daemon;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                Some(()) = hangup.recv() => drop(daemon.reload()),
                 Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
                 Some(query) = self.queries.recv() => {
                     // An operator who has gone needs no answer.
-                    let _ = query.reply.send(daemon.on_query(&query.request));
+                    let _ = query.reply.send(daemon.on_query(&query.request, &query.viewer));
                 }
                 Some(scrape) = self.scraped.recv() => {
                     // Its client may have gone.

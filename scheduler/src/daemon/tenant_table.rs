@@ -1,6 +1,7 @@
 //! The tenants, and the names of those that have left.
 use super::liveness::Liveness;
 use super::reports::Reports;
+use super::tenant_rules::{Overrides, TurnRules};
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
@@ -26,6 +27,12 @@ pub struct Member {
     pub devices: BTreeMap<DeviceId, LoggedMissing>,
     pub moved: Moved,
     pub reservation: Reservation,
+    /// The largest limit that it has had: what it has allocated under it stays; none: there was none once.
+    most_allowed: Option<Bytes>,
+    /// What operators have set for it.
+    pub overrides: Overrides,
+    /// What the core was told of its turns.
+    pub turn_rules: TurnRules,
     pub reports: Reports,
     /// The limits for which it was refused swap space: each is logged once.
     pub swap_refusals: BTreeSet<&'static str>,
@@ -69,6 +76,32 @@ impl Member {
         let Self { who, hello, .. } = self;
         let container = who.shown().map(|id| format!(", container {id}")).unwrap_or_default();
         format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
+    }
+
+    /// Whether this user of the host may see it as their own.
+    pub fn belongs_to(&self, user: u32) -> bool {
+        self.who.uid == user || self.who.user == user
+    }
+
+    /// Another limit from now on.
+    pub fn reserve(&mut self, reservation: Reservation) {
+        self.most_allowed = self.most_allowed.zip(reservation.limit).map(|(most, limit)| most.max(limit));
+        self.reservation = reservation;
+    }
+
+    /// More than this it cannot have allocated on a device.
+    pub fn most_allowed(&self) -> Option<Bytes> {
+        self.most_allowed
+    }
+
+    /// Where its limit comes from.
+    pub fn limit_from(&self) -> Option<&'static str> {
+        match (self.reservation.limit, self.reservation.by) {
+            (None, _) => None,
+            (Some(_), Some((setting, _))) => Some(setting),
+            (Some(_), None) if self.overrides.limit.is_some() => Some("operator"),
+            (Some(_), None) => Some("wish"),
+        }
     }
 
     /// Whether its connection is open.
@@ -135,7 +168,7 @@ impl Members {
         Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered }
     }
 
-    pub fn join(&mut self, joined: Connected, reservation: Reservation) {
+    pub fn join(&mut self, joined: Connected, reservation: Reservation, overrides: Overrides) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
@@ -148,7 +181,10 @@ impl Members {
             resumed: hello.holds,
             who,
             hello,
+            most_allowed: reservation.limit,
             reservation,
+            overrides,
+            turn_rules: TurnRules::default(),
             reports: Reports::default(),
             swap_refusals: BTreeSet::new(),
             lease: None,

@@ -1,8 +1,11 @@
 //! The operators' socket: one JSON object a line, a request and its reply in turn.
 mod follow;
+mod users;
 
 use crate::tenants::accept::BACK_OFF;
 use crate::tenants::shared::Shared;
+use crate::tenants::token_bucket::TokenBucket;
+use users::Users;
 use follow::FOLLOWERS;
 use nvshare_protocol::control::{Reply, Request};
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 #[derive(Debug)]
 pub struct OperatorQuery {
     pub request: Request,
+    pub viewer: Viewer,
     pub reply: oneshot::Sender<Reply>,
 }
 
@@ -22,8 +26,50 @@ pub struct OperatorQuery {
 pub const MAX_LINE: usize = 64 * 1024;
 /// Operators at a time.
 const CONNECTIONS: usize = 32;
+/// Connections of one user at a time, to everybody's socket.
+const USER_CONNECTIONS: usize = 4;
+/// How often one of them may ask, in a second.
+const USER_REQUESTS: u64 = 4;
 /// How long one may take to ask, or to read the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which socket it is, and so what its peers may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Operators,
+    /// See everything, set nothing.
+    Readers,
+    /// See their own tenants.
+    Users,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    pub access: Access,
+    /// The kernel's word.
+    pub uid: u32,
+}
+
+impl Viewer {
+    /// Whether this may be asked.
+    #[must_use]
+    pub fn may(&self, request: &Request) -> bool {
+        match self.access {
+            Access::Operators => true,
+            Access::Readers => matches!(request, Request::Status | Request::Trace | Request::Events),
+            Access::Users => matches!(request, Request::Status),
+        }
+    }
+
+    /// The user whose tenants alone are shown; none: everybody's are.
+    #[must_use]
+    pub fn sees_only(&self) -> Option<u32> {
+        // Root sees all processes anyway.
+        (self.access == Access::Users && self.uid != 0).then_some(self.uid)
+    }
+}
 
 /// What a connection needs of the daemon.
 #[derive(Clone)]
@@ -31,19 +77,27 @@ struct Ends {
     ask: mpsc::Sender<OperatorQuery>,
     shared: Arc<Shared>,
     followers: Arc<Semaphore>,
+    access: Access,
+    users: Users,
 }
 
 /// Serves `listener` for ever.
-pub async fn serve(listener: UnixListener, ask: mpsc::Sender<OperatorQuery>, shared: Arc<Shared>) {
+pub async fn serve(
+    listener: UnixListener,
+    access: Access,
+    ask: mpsc::Sender<OperatorQuery>,
+    shared: Arc<Shared>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let ends = Ends { ask, shared, followers: Arc::new(Semaphore::new(FOLLOWERS)) };
+    let followers = Arc::new(Semaphore::new(FOLLOWERS));
+    let ends = Ends { ask, shared, followers, access, users: Users::default() };
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let ends = ends.clone();
                 tokio::spawn(async move {
-                    converse(stream, &ends).await;
+                    serve_peer(stream, &ends).await;
                     drop(place);
                 });
             }
@@ -55,18 +109,39 @@ pub async fn serve(listener: UnixListener, ask: mpsc::Sender<OperatorQuery>, sha
     }
 }
 
+/// A peer without credentials is none.
+async fn serve_peer(mut stream: UnixStream, ends: &Ends) {
+    let Ok(peer) = stream.peer_cred() else { return };
+    let viewer = Viewer { access: ends.access, uid: peer.uid() };
+    if ends.access != Access::Users {
+        return converse(stream, viewer, ends).await;
+    }
+    match ends.users.enter(viewer.uid) {
+        Some(_place) => converse(stream, viewer, ends).await,
+        None => {
+            let message = format!("a user has {USER_CONNECTIONS} connections at most: close another one");
+            write(&mut stream, &error(message)).await;
+        }
+    }
+}
+
 /// Ends with the peer, at its first line that is too long, or when it takes too long.
-async fn converse(mut stream: UnixStream, ends: &Ends) {
+async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends) {
     let mut bytes = Vec::new();
+    let mut bucket = TokenBucket::new(USER_REQUESTS, ends.shared.clock.now());
     loop {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
             Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
+                Ok(_) if ends.access == Access::Users && !bucket.take(ends.shared.clock.now()) => {
+                    (error(format!("a user asks {USER_REQUESTS} times a second at most")), true)
+                }
+                Ok(request) if !viewer.may(&request) => (error(refusal(viewer.access)), false),
                 Ok(Request::Events) => {
                     let refused = follow::serve(&mut stream, &ends.shared.events, &ends.followers).await;
                     let Some(refused) = refused else { return };
                     (refused, false)
                 }
-                Ok(request) => (reply(request, &ends.ask).await, false),
+                Ok(request) => (reply(request, viewer, &ends.ask).await, false),
                 Err(why) => (error(format!("this is no request: {why}")), false),
             },
             Ok(Line::TooLong) => {
@@ -87,9 +162,16 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
     matches!(tokio::time::timeout(PATIENCE, to.write_all(&text)).await, Ok(Ok(())))
 }
 
-async fn reply(request: Request, ask: &mpsc::Sender<OperatorQuery>) -> Reply {
+fn refusal(access: Access) -> String {
+    match access {
+        Access::Readers => "readers may set nothing: run nvsharectl as an operator".into(),
+        _ => "users may see the status of their own tenants and nothing else: run nvsharectl as an operator".into(),
+    }
+}
+
+async fn reply(request: Request, viewer: Viewer, ask: &mpsc::Sender<OperatorQuery>) -> Reply {
     let (answer, answered) = oneshot::channel();
-    let sent = ask.send(OperatorQuery { request, reply: answer }).await;
+    let sent = ask.send(OperatorQuery { request, viewer, reply: answer }).await;
     match (sent, answered.await) {
         (Ok(()), Ok(reply)) => reply,
         _ => error("the scheduler is stopping".into()),

@@ -1,5 +1,5 @@
 //! The settings of single GPUs: the tables `[gpu."UUID"]`.
-use super::DaemonSettings;
+use super::{DaemonSettings, Difference};
 use super::table::QUANTUM;
 use super::value::{capacity, duration, quoted, seconds, whole_size};
 use nvshare_core::parse;
@@ -94,6 +94,27 @@ pub fn print(settings: &DaemonSettings) -> String {
         format!("\n[gpu.\"{device}\"]\n{}{}", quantum.unwrap_or_default(), memory.unwrap_or_default())
     };
     devices.into_iter().map(table).collect()
+}
+
+/// What `new` sets differently for single GPUs.
+pub fn differences(old: &DaemonSettings, new: &DaemonSettings) -> Vec<Difference> {
+    let all = [&old.core.quanta, &new.core.quanta].into_iter().flat_map(|of| of.keys());
+    let all = all.chain([&old.capacities, &new.capacities].into_iter().flat_map(|of| of.keys()));
+    let devices: BTreeSet<DeviceId> = all.copied().collect();
+    let mut found = Vec::new();
+    for device in devices {
+        let quantum = |of: &DaemonSettings| of.core.quanta.get(&device).map(|quantum| show(*quantum));
+        let memory = |of: &DaemonSettings| of.capacities.get(&device).map(|memory| whole_size(*memory));
+        for (key, before, after, needs_restart) in
+            [("quantum", quantum(old), quantum(new), false), ("memory", memory(old), memory(new), true)]
+        {
+            if before != after {
+                let after = after.unwrap_or_else(|| "not set".into());
+                found.push(Difference { text: format!("[gpu.\"{device}\"] {key} = {after}"), needs_restart });
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub struct DaemonSettings {
     pub tenant_mode: u32,
     /// The group whose members are operators; none: `nvshare` where there is one, else the daemon's own.
     pub control_group: Option<String>,
+    /// The group whose members see everything and set nothing; none: nobody beside operators does.
+    pub reader_group: Option<String>,
     /// Where metrics are served; none: nowhere.
     pub metrics: Option<Address>,
 }
@@ -84,9 +86,30 @@ impl Default for DaemonSettings {
             capacities: BTreeMap::new(),
             tenant_mode: 0o666,
             control_group: None,
+            reader_group: None,
             metrics: None,
         }
     }
+}
+
+/// One setting that two files set differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// As a line of the file: what the second one says.
+    pub text: String,
+    /// Whether it can hold only from the daemon's next start.
+    pub needs_restart: bool,
+}
+
+/// What `new` sets differently than `old`, in the order of the sample file.
+#[must_use]
+pub fn differences(old: &DaemonSettings, new: &DaemonSettings) -> Vec<Difference> {
+    let changed = table::TABLE.iter().filter(|row| (row.show)(old) != (row.show)(new));
+    let rows = changed.map(|row| Difference {
+        text: format!("[{}] {} = {}", row.section, row.key, (row.show)(new)),
+        needs_restart: row.needs_restart(),
+    });
+    rows.chain(gpus::differences(old, new)).collect()
 }
 
 /// Everything that is wrong, each with what is allowed.

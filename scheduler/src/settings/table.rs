@@ -24,6 +24,18 @@ pub struct Setting {
     pub show: fn(&DaemonSettings) -> String,
 }
 
+impl Setting {
+    /// Whether a change holds only from the daemon's next start: sockets and what is made once. All else holds as soon
+    /// as the file is read again.
+    #[must_use]
+    pub fn needs_restart(&self) -> bool {
+        matches!(
+            (self.section, self.key),
+            ("sockets" | "metrics", _) | ("scheduler", "trace_spans") | ("memory", "nvml")
+        )
+    }
+}
+
 const SECONDS: &str = "a number of seconds from 0.001 to 86400";
 /// What a quantum may be.
 pub const QUANTUM: &str = "\"auto\" or a number of seconds from 0.001 to 86400";
@@ -330,6 +342,16 @@ pub const TABLE: &[Setting] = &[
         allowed: "the name of a group of this machine, or \"\"",
         set: |s, v| put(&mut s.control_group, name(v)),
         show: |s| show_name(s.control_group.as_deref()),
+    },
+    Setting {
+        section: "sockets",
+        key: "reader_group",
+        about: "The group whose members see all tenants, and may set nothing (reader.sock in the runtime directory); the\n\
+                daemon's user must be one of them, or root. Empty: operators alone see all. Everybody sees their own\n\
+                tenants (user.sock).",
+        allowed: "the name of a group of this machine, or \"\"",
+        set: |s, v| put(&mut s.reader_group, name(v)),
+        show: |s| show_name(s.reader_group.as_deref()),
     },
     Setting {
         section: "metrics",

@@ -3,7 +3,7 @@
 use super::inbound::{Connected, Inbound};
 use super::mailbox::{Inbox, Outbound, Outgoing, mailbox};
 use super::permits::Permit;
-use super::shared::Shared;
+use super::shared::{ConnectionRules, Shared};
 use super::token_bucket::TokenBucket;
 use super::validate::{self, Violation};
 use crate::identity::Identity;
@@ -42,6 +42,7 @@ struct Connection {
     stream: UnixStream,
     shared: Arc<Shared>,
     reader: Reader,
+    rules: ConnectionRules,
     bucket: TokenBucket,
     /// None until the hello.
     tenant: Option<TenantId>,
@@ -66,10 +67,12 @@ struct Connection {
 pub async fn serve(stream: UnixStream, who: Identity, permit: Permit, shared: Arc<Shared>) {
     let (outbound, inbox) = mailbox();
     let now = shared.clock.now();
+    let rules = shared.rules();
     let mut connection = Connection {
         stream,
         reader: Reader::default(),
-        bucket: TokenBucket::new(shared.messages_per_second, now),
+        bucket: TokenBucket::new(rules.messages_per_second, now),
+        rules,
         tenant: None,
         who,
         outbound: Some(outbound),
@@ -121,14 +124,14 @@ impl Connection {
     fn deadline(&self) -> Option<Nanos> {
         // While the loop is behind, the time does not count.
         let hello = self.unfinished.filter(|_| self.pending.is_none());
-        let hello = hello.map(|since| since.saturating_add(self.shared.hello_timeout));
+        let hello = hello.map(|since| since.saturating_add(self.rules.hello_timeout));
         let stall =
             self.stalled.filter(|_| self.who.process.is_none()).map(|since| since.saturating_add(STALL));
         hello.into_iter().chain(stall).min()
     }
 
     fn late(&self) -> Result<(), End> {
-        let bound = text::seconds(self.shared.hello_timeout);
+        let bound = text::seconds(self.rules.hello_timeout);
         Err(End::Fault(
             if self.who.process.is_none()
                 && self.stalled.is_some_and(|since| self.shared.clock.now() >= since.saturating_add(STALL))
@@ -166,7 +169,7 @@ impl Connection {
             if !self.bucket.take(self.shared.clock.now()) {
                 return Err(End::Fault(format!(
                     "more than [limits] messages_per_second = {}",
-                    self.shared.messages_per_second
+                    self.rules.messages_per_second
                 )));
             }
             if let Received::Message(message) = frame {

@@ -14,8 +14,9 @@ pub struct Limits {
     pub per_container: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct InUse {
+    limits: Limits,
     by: HashMap<Owner, usize>,
     /// The permits of each process, and how many of them count.
     processes: HashMap<Key, (usize, usize)>,
@@ -24,7 +25,6 @@ struct InUse {
 /// The permits in use.
 #[derive(Clone, Debug)]
 pub struct Permits {
-    limits: Limits,
     in_use: Arc<Mutex<InUse>>,
 }
 
@@ -52,7 +52,13 @@ impl fmt::Display for Reached {
 impl Permits {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, in_use: Arc::default() }
+        let in_use = InUse { limits, by: HashMap::new(), processes: HashMap::new() };
+        Self { in_use: Arc::new(Mutex::new(in_use)) }
+    }
+
+    /// Other limits, for permits from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
     }
 
     /// A permit for `who`. A container of the host's engine counts for itself, and not for the user that it runs as, who is
@@ -62,14 +68,15 @@ impl Permits {
     /// # Errors
     /// The first limit that is reached.
     pub fn acquire(&self, who: &Identity) -> Result<Permit, Reached> {
-        let mut rows = vec![(Owner::Everyone, "tenants", self.limits.total)];
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = in_use.limits;
+        let mut rows = vec![(Owner::Everyone, "tenants", limits.total)];
         if who.charged_to() == who.user_key() {
-            rows.push((who.user_key(), "tenants_per_user", self.limits.per_user));
+            rows.push((who.user_key(), "tenants_per_user", limits.per_user));
         }
         if let Some(container) = who.container_key() {
-            rows.push((container, "tenants_per_container", self.limits.per_container));
+            rows.push((container, "tenants_per_container", limits.per_container));
         }
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let full = rows.iter().find(|(owner, _, limit)| in_use.by.get(owner).copied().unwrap_or(0) >= *limit);
         let again =
             who.key().and_then(|key| in_use.processes.get(&key)).is_some_and(|(permits, _)| *permits == 1);

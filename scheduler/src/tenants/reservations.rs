@@ -37,8 +37,14 @@ impl Reservations {
         Self { ceilings, reserved: HashMap::new() }
     }
 
-    /// The least of what the tenant wishes, what one may have, and what is left for its user and its container.
-    pub fn reserve(&mut self, who: &Identity, wish: Option<Bytes>) -> Reservation {
+    /// Other ceilings, for reservations from now on.
+    pub fn set_ceilings(&mut self, ceilings: Ceilings) {
+        self.ceilings = ceilings;
+    }
+
+    /// The least of what the tenant wishes, what one may have, and what is left for its user and its container; or what
+    /// an operator has set, which counts against its user and its container all the same.
+    pub fn reserve(&mut self, who: &Identity, wish: Option<Bytes>, set: Option<Bytes>) -> Reservation {
         let Ceilings { per_tenant, per_user, per_container } = self.ceilings;
         let mut owners = Vec::new();
         let mut bounds = vec![("memory_per_tenant", per_tenant, per_tenant)];
@@ -51,8 +57,8 @@ impl Reservations {
             bounds.push((setting, Some(ceiling), Some(ceiling.saturating_sub(Bytes(reserved)))));
             owners.push(owner);
         }
-        let mut reservation = Reservation { limit: wish, by: None, owners };
-        for (setting, ceiling, left) in bounds {
+        let mut reservation = Reservation { limit: set.or(wish), by: None, owners };
+        for (setting, ceiling, left) in bounds.into_iter().filter(|_| set.is_none()) {
             let (Some(ceiling), Some(left)) = (ceiling, left) else { continue };
             if reservation.limit.is_none_or(|limit| left < limit) {
                 (reservation.limit, reservation.by) = (Some(left), Some((setting, ceiling)));
@@ -91,7 +97,7 @@ mod tests {
     fn the_least_of_wish_and_ceiling_counts_and_is_named() {
         let none = Ceilings::default();
         let some = Ceilings { per_tenant: gib(8), ..none };
-        let reserve = |ceilings, wish| Reservations::new(ceilings).reserve(&who(1, None), wish);
+        let reserve = |ceilings, wish| Reservations::new(ceilings).reserve(&who(1, None), wish, None);
         for (ceilings, wish, limit, by) in [
             (none, None, None, None),
             (none, gib(4), gib(4), None),
@@ -117,7 +123,7 @@ mod tests {
         let two = reservations.reserve(&who(0, Some(1)), None);
         assert_eq!((two.limit, two.by), (gib(4), Some(("memory_per_container", Bytes(10 << 30)))));
         assert_eq!(reservations.reserve(&who(0, Some(1)), gib(1)).limit, gib(0));
-        let host = reservations.reserve(&who(0, None), None);
+        let host = reservations.reserve(&who(0, None), None, None);
         assert_eq!((host.limit, host.by), (gib(10), Some(("memory_per_user", Bytes(20 << 30)))));
         assert_eq!(reservations.reserve(&who(0, Some(2)), None).limit, gib(0), "its user has no more");
         assert_eq!(reservations.reserve(&who(7, Some(2)), None).limit, gib(10), "another user's has");
@@ -126,10 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operator_has_set_holds_above_ceilings_and_counts() {
+        let mut reservations =
+            Reservations::new(Ceilings { per_tenant: gib(8), per_user: gib(20), per_container: None });
+        let set = reservations.reserve(&who(1, None), gib(4), gib(16));
+        assert_eq!((set.limit, set.by), (gib(16), None));
+        assert_eq!(reservations.reserve(&who(1, None), None, None).limit, gib(4), "what is left for its user");
+        reservations.set_ceilings(Ceilings::default());
+        assert_eq!(reservations.reserve(&who(1, None), None, None).limit, None);
+    }
+
+    #[test]
     fn nothing_is_left_of_those_who_left() {
         let mut reservations = Reservations::new(Ceilings { per_user: gib(1), ..Ceilings::default() });
         for n in 0..100 {
-            let reservation = reservations.reserve(&who(n, None), Some(Bytes::MAX));
+            let reservation = reservations.reserve(&who(n, None), Some(Bytes::MAX), None);
             reservations.release(&reservation);
         }
         assert!(reservations.reserved.is_empty());
