@@ -20,8 +20,10 @@
 pub mod control;
 pub mod frame;
 pub mod paths;
+pub mod quantity;
 pub mod tenant;
 mod units;
+pub mod wishes;
 
 pub use units::{Bytes, DeviceId, InstanceId, LeaseId, Nanos};
 
