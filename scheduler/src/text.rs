@@ -1,5 +1,5 @@
-//! Words from outside, made fit for logs and terminals, and numbers for people.
-use nvshare_protocol::{Bytes, Nanos};
+//! Words from outside, made fit for logs and terminals, and numbers for people (sizes and times: [`quantity`]).
+use nvshare_protocol::{Bytes, Nanos, quantity};
 use std::borrow::Cow;
 
 /// `text` without characters that steer a terminal, forge a log line or turn the direction of
@@ -27,45 +27,12 @@ fn steers(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// In GB or MB of 10 to the 9th and 6th, as rates are quoted.
-#[must_use]
-pub fn bytes(Bytes(n): Bytes) -> String {
-    match n {
-        0..1_000 => format!("{n} B"),
-        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
-        _ => format!("{:.1} GB", n as f64 / 1e9),
-    }
-}
+pub use quantity::{show_seconds as seconds, show_size as bytes, show_time as time};
 
-/// In GiB or MiB, as memory is sold.
+/// As [`bytes`].
 #[must_use]
 pub fn memory(n: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    match n {
-        0 => "0".into(),
-        1..MIB => format!("{} KiB", n.div_ceil(1024)),
-        MIB..0x4000_0000 => format!("{} MiB", n / MIB),
-        _ => format!("{:.1} GiB", n as f64 / (1u64 << 30) as f64),
-    }
-}
-
-/// In seconds, to the millisecond.
-#[must_use]
-pub fn seconds(time: Nanos) -> String {
-    format!("{:.3} s", time.as_secs_f64())
-}
-
-/// To the tenth of a second below a minute; then in two units.
-#[must_use]
-pub fn time(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        3600..86_400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3600),
-    }
+    bytes(Bytes(n))
 }
 
 /// A quantum: `0.5 s`, or `auto (2.0 s)`.
@@ -74,7 +41,7 @@ pub fn quantum(seconds: f64, auto: bool) -> String {
     if auto { format!("auto ({seconds:.1} s)") } else { format!("{seconds} s") }
 }
 
-/// `moved` in `took` as GB/s; nothing for a time too short to divide by.
+/// `moved` in `took` as GB/s of 10 to the 9th, as links are sold; nothing for a time too short to divide by.
 #[must_use]
 pub fn rate(Bytes(moved): Bytes, took: Nanos) -> Option<f64> {
     (took.0 > 0 && moved > 0).then(|| moved as f64 / took.0 as f64)
@@ -104,21 +71,12 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!(bytes(Bytes(12 << 30)), "12.9 GB");
+        assert_eq!(bytes(Bytes(2 << 30)), "2.0 GiB");
         assert_eq!(memory(12 << 30), "12.0 GiB");
         assert_eq!(memory(1), "1 KiB");
         assert_eq!(seconds(Nanos(260_400_000)), "0.260 s");
         assert_eq!(rate(Bytes(12_900_000_000), Nanos(258_000_000)), Some(50.0));
         assert_eq!(rate(Bytes(1), Nanos(0)), None);
         assert_eq!((quantum(0.25, false), quantum(2.0, true)), ("0.25 s".into(), "auto (2.0 s)".into()));
-    }
-
-    #[test]
-    fn times_have_two_units() {
-        for (seconds, text) in
-            [(59.94, "59.9 s"), (61.0, "1 min 1 s"), (7322.0, "2 h 2 min"), (90_000.0, "1 d 1 h")]
-        {
-            assert_eq!(time(seconds), text);
-        }
     }
 }

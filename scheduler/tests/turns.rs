@@ -207,9 +207,9 @@ fn one_that_swaps_is_not_granted_what_a_tenant_that_does_not_leave_keeps_and_an_
     let names = [
         "WARN",
         "tenant 2 (two, pid ",
-        "8.6 GB do not fit on GPU-",
+        "8.0 GiB do not fit on GPU-",
         "; tenant 1 (one, pid ",
-        "keeps 12.9 GB",
+        "keeps 12.0 GiB",
     ];
     assert!(names.iter().all(|name| line.contains(name)), "{line}");
     let states: Vec<_> = daemon.status().tenants.into_iter().map(|tenant| tenant.state).collect();

@@ -102,9 +102,9 @@ fn quantum(text: &str) -> Result<QuantumSetting, String> {
     if text == "auto" {
         return Ok(QuantumSetting::Auto);
     }
-    // JSON has no other numbers.
-    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite());
-    seconds.map(QuantumSetting::Seconds).ok_or_else(|| "neither a number of seconds nor auto".into())
+    let time = nvshare_protocol::quantity::time(text);
+    let seconds = time.map(|time| QuantumSetting::Seconds(time.as_secs_f64()));
+    seconds.ok_or_else(|| "neither a number of seconds, or a time such as 500ms, nor auto".into())
 }
 
 impl Args {
@@ -154,7 +154,10 @@ mod tests {
         for word in ["nan", "inf", "soon"] {
             let line = ["nvsharectl", "set", "tq", word];
             let said = Args::try_parse_from(line).unwrap_err().to_string();
-            assert!(said.contains("neither a number of seconds nor auto"), "{word}: {said}");
+            assert!(
+                said.contains("neither a number of seconds, or a time such as 500ms, nor auto"),
+                "{word}: {said}"
+            );
         }
     }
 

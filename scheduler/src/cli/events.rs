@@ -22,7 +22,7 @@ pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
     })
 }
 
-/// `   12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.9 GB in 0.258 s, GPU-30313233`
+/// `   12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233`
 fn line(event: &AuditEvent) -> String {
     let container = event.container.as_ref().map(|id| format!("container {id}"));
     let pid = event.pid.map(|pid| format!("pid {pid}"));
@@ -85,7 +85,7 @@ mod tests {
         for (event, expected) in [
             (
                 ready,
-                "    12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.9 GB in 0.258 s, GPU-30313233",
+                "    12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233",
             ),
             (
                 revoked,

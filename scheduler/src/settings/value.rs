@@ -2,15 +2,16 @@
 use crate::metrics::listen::Address;
 use crate::swap::ledger::Limit;
 use nvshare_core::Priority;
-use nvshare_protocol::{Bytes, Nanos};
+use nvshare_protocol::{Bytes, Nanos, quantity, wishes};
 use std::ops::RangeInclusive;
 use toml::Value;
 
-/// A number of seconds within the core's range.
+/// A number of seconds, or a time with its unit, within the core's range.
 pub fn duration(value: &Value) -> Option<Nanos> {
     let seconds = match value {
         Value::Integer(n) => *n as f64,
         Value::Float(n) => *n,
+        Value::String(text) => quantity::time(text)?.as_secs_f64(),
         _ => return None,
     };
     from_seconds(seconds)
@@ -35,9 +36,7 @@ pub fn count(value: &Value, allowed: RangeInclusive<u64>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok().filter(|n| allowed.contains(n))
 }
 
-const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-
-/// A size with its unit, at most 64 GiB.
+/// A size, at most 64 GiB.
 pub fn size(value: &Value) -> Option<Bytes> {
     size_up_to(value, 64 << 30)
 }
@@ -77,8 +76,7 @@ pub fn show_limit(limit: Limit) -> String {
 }
 
 pub fn priority(value: &Value) -> Option<Priority> {
-    let text = value.as_str()?;
-    Priority::ALL.into_iter().find(|priority| priority.as_str() == text)
+    Priority::ALL.get(wishes::priority(value.as_str()?)? as usize).copied()
 }
 
 /// Whether calls fail where there is no place.
@@ -92,12 +90,12 @@ pub fn show_ceiling(ceiling: Option<Bytes>) -> String {
 
 /// A part of time in whole per cent; none: all of it.
 pub fn percent(value: &Value) -> Option<Option<u32>> {
-    let text = value.as_str()?.trim();
-    if text == "none" {
-        return Some(None);
+    match value {
+        Value::String(text) if text == "none" => Some(None),
+        Value::String(text) => quantity::percent(text).map(Some),
+        Value::Integer(number) => quantity::percent(&number.to_string()).map(Some),
+        _ => None,
     }
-    let number = text.strip_suffix('%')?.trim_end().parse().ok()?;
-    (1..=100).contains(&number).then_some(Some(number))
 }
 
 pub fn show_percent(percent: Option<u32>) -> String {
@@ -105,18 +103,12 @@ pub fn show_percent(percent: Option<u32>) -> String {
 }
 
 fn size_up_to(value: &Value, most: u64) -> Option<Bytes> {
-    let text = value.as_str()?.trim();
-    let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
-    let number = number.trim();
-    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let bytes = number.parse::<f64>().ok().filter(|_| plain)? * unit as f64;
-    (bytes <= most as f64).then_some(Bytes(bytes as u64))
+    quantity::size(value.as_str()?).filter(|size| size.0 <= most)
 }
 
-/// In the largest unit that divides it.
-pub fn whole_size(Bytes(n): Bytes) -> String {
-    let (name, unit) = UNITS.into_iter().find(|(_, unit)| n % unit == 0 && n >= *unit).unwrap_or(("B", 1));
-    quoted(&format!("{}{name}", n / unit))
+/// As it is read back, in quotes.
+pub fn whole_size(size: Bytes) -> String {
+    quoted(&quantity::exact_size(size))
 }
 
 pub fn mode(value: &Value) -> Option<u32> {
@@ -167,12 +159,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_a_unit_and_a_bound() {
+    fn sizes_have_a_bound() {
         let read = |text: &str| size(&Value::String(text.into())).map(|bytes| bytes.0);
-        assert_eq!(read("1GiB"), Some(1 << 30));
-        assert_eq!(read("1.5 GiB"), Some(3 << 29));
+        assert_eq!(["1GiB", "1g", "1GB", "1024M"].map(read), [Some(1 << 30); 4]);
         assert_eq!(read("0B"), Some(0));
-        for wrong in ["", "1", "GiB", "-1GiB", "1e3GiB", "infGiB", "65GiB", "1GB", "1.2.3MiB"] {
+        for wrong in ["", "GiB", "-1GiB", "65GiB", "50%"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!(size(&Value::Integer(5)), None);
@@ -198,8 +189,9 @@ mod tests {
     #[test]
     fn parts_of_time_are_in_whole_per_cent() {
         let read = |text: &str| percent(&Value::String(text.into()));
-        assert_eq!((read("none"), read("30%"), read("100 %")), (Some(None), Some(Some(30)), Some(Some(100))));
-        for wrong in ["30", "0%", "101%", "2.5%", "-1%", ""] {
+        assert_eq!((read("none"), read("30"), read("100 %")), (Some(None), Some(Some(30)), Some(Some(100))));
+        assert_eq!((percent(&Value::Integer(30)), percent(&Value::Integer(0))), (Some(Some(30)), None));
+        for wrong in ["0%", "101%", "2.5%", "-1%", ""] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!((show_percent(None), show_percent(Some(30))), ("\"none\"".into(), "\"30%\"".into()));
@@ -221,6 +213,8 @@ mod tests {
     fn durations_are_finite_and_within_a_day() {
         assert_eq!(duration(&Value::Float(0.05)), Some(Nanos(50_000_000)));
         assert_eq!(duration(&Value::Integer(30)), Some(Nanos(30_000_000_000)));
+        assert_eq!(duration(&Value::String("50ms".into())), Some(Nanos(50_000_000)));
+        assert_eq!(duration(&Value::String("soon".into())), None);
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, 86_401.0, 1e-9] {
             assert_eq!(duration(&Value::Float(wrong)), None, "{wrong}");
         }
