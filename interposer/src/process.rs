@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 pub struct Process {
     pub settings: Settings,
+    /// What is wrong with the settings, for operators.
+    pub faults: Vec<String>,
     pub gate: Arc<Gate>,
     pub contexts: Arc<Contexts>,
     pub captures: Arc<Captures>,
@@ -56,7 +58,7 @@ pub fn forget_in_child() {
 }
 
 impl Process {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new((settings, faults): (Settings, Vec<String>)) -> Self {
         let waker = Arc::<Waker>::default();
         let uses = Dependencies {
             contexts: Arc::new(Contexts::new(waker.clone())),
@@ -70,6 +72,7 @@ impl Process {
             admission: Admission::default(),
             pools: Pools::default(),
             settings,
+            faults,
             gate: uses.gate,
             contexts: uses.contexts,
             captures: uses.captures,

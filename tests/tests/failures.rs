@@ -124,6 +124,30 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed() -> Result<()> {
     Ok(())
 }
 
+/// OPERATOR: a mistyped limit meant no limit, and the operator heard nothing.
+#[test]
+fn a_wish_that_is_not_understood_reaches_the_operator() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&[])?;
+    let wishes = [("NVSHARE_MEM_LIMIT", "50%"), ("NVSHARE_WIEGHT", "3")];
+    let tenant = world.load(&["--bytes", BYTES, "--seconds", "1000"], &wishes)?;
+    tenant.next("step")?;
+    let told = [
+        "NVSHARE_MEM_LIMIT=\"50%\" is not allowed (allowed: a size such as 8GiB",
+        "did you mean NVSHARE_WEIGHT?",
+    ];
+    until("the scheduler is told", || {
+        let reports: Vec<String> =
+            scheduler.status()?.tenants.into_iter().flat_map(|tenant| tenant.reports).collect();
+        Ok(told.iter().all(|told| reports.iter().any(|report| report.contains(told))))
+    })?;
+    let (log, own) = (scheduler.log(), world.tenants_log());
+    // In the daemon's log a tenant's own words are in quotes.
+    assert!(log.contains("did you mean NVSHARE_WEIGHT?") && log.contains("NVSHARE_MEM_LIMIT"), "{log}");
+    assert!(told.iter().all(|told| own.contains(told)), "{own}");
+    Ok(())
+}
+
 #[test]
 fn the_limit_is_what_the_application_sees_and_may_have() -> Result<()> {
     let world = World::new(REPORT)?;

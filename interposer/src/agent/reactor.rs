@@ -195,6 +195,7 @@ impl Agent {
         let Process { contexts, memory, bypass, gate, .. } = self.process;
         self.reporter.report_devices(contexts, &self.link)?;
         self.reporter.report_if_due(memory, &self.link)?;
+        self.reporter.report_faults(&self.process.faults, &self.link)?;
         for text in bypass.take_reports() {
             self.link.send(&ToScheduler::Report(text))?;
         }

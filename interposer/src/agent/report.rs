@@ -26,6 +26,8 @@ pub struct Reporter {
     reasons_due: Instant,
     /// What cannot leave has changed.
     reasons_pending: bool,
+    /// The scheduler knows what is wrong with the settings.
+    faults_reported: bool,
 }
 
 impl Reporter {
@@ -36,12 +38,27 @@ impl Reporter {
             pending: false,
             reasons_due: now,
             reasons_pending: false,
+            faults_reported: false,
         }
     }
 
     /// A scheduler has welcomed us, which knows nothing yet.
     pub fn forget(&mut self) {
         self.reported.clear();
+        self.faults_reported = false;
+    }
+
+    /// What is wrong with the settings: a wish that is not followed must not be seen by the program's user alone.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn report_faults(&mut self, faults: &[String], link: &Link) -> io::Result<()> {
+        if !std::mem::replace(&mut self.faults_reported, true) {
+            for fault in faults {
+                link.send(&ToScheduler::Report(fault.clone()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Memory has changed, and nothing else shows it: a report is due.

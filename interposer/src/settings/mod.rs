@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // getauxval
 use crate::sys::log::{self, Level};
 use core::ffi::CStr;
-use nvshare_protocol::{Bytes, paths};
+use nvshare_protocol::{Bytes, paths, wishes};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ mod value;
 
 /// Read where files are opened, too: before CUDA is initialised.
 pub const DEEPBIND: &CStr = c"NVSHARE_DEEPBIND";
+
+/// So many faults are told.
+const MOST_FAULTS: usize = 8;
 
 /// What new allocations are to be made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +86,10 @@ fn read_within(
         lines.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     };
     let (mut settings, mut faults) = read(&get, container);
+    let remarks = policy.lines().filter_map(|line| line.strip_prefix(wishes::POLICY_REMARK));
+    let remarks: Vec<String> = remarks.map(str::to_owned).collect();
     let (policy, of_policy) = read(said, container);
-    for fault in of_policy {
+    for fault in of_policy.into_iter().chain(remarks) {
         if !faults.contains(&fault) {
             faults.push(fault);
         }
@@ -96,6 +101,14 @@ fn read_within(
         }
     }
     (settings, faults)
+}
+
+/// A line for each variable that seems to have been meant as one of ours.
+fn misspelt(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    names.filter_map(|name| {
+        let meant = wishes::meant(&name)?;
+        Some(format!("{name} is no setting of nvshare and is not followed: did you mean {meant}?"))
+    })
 }
 
 /// The policy beside the directory of a container's socket, if it has one.
@@ -133,23 +146,27 @@ impl Settings {
         }
     }
 
-    /// The process's own, with every fault said on stderr. A program that runs with more privileges
-    /// than its caller has (`AT_SECURE`) takes none of them from the caller.
-    pub fn of_this_process() -> Self {
+    /// The process's own, and what is wrong with them, which is said on stderr and is for the scheduler too. A program
+    /// that runs with more privileges than its caller has (`AT_SECURE`) takes none of them from the caller.
+    pub fn of_this_process() -> (Self, Vec<String>) {
         // SAFETY: getauxval reads the auxiliary vector and has no other effect.
         let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
         // Not every program of a container has the variable: `podman exec` gives it a fresh environment.
         let container = paths::CONTAINER_TENANTS_DIRS.map(Path::new).into_iter().find(|path| path.is_dir());
         let get = |name: &str| if secure { None } else { std::env::var(name).ok() };
-        let (settings, faults) = read_within(get, container, &policy(container));
+        let (settings, mut faults) = read_within(get, container, &policy(container));
+        if !secure {
+            faults.extend(misspelt(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())));
+        }
+        faults.truncate(MOST_FAULTS);
         log::set_level(settings.level);
-        for fault in faults {
+        for fault in &faults {
             log::error!("{fault}");
         }
         for Setting { name, about, allowed, show, .. } in TABLE {
             log::debug!("setting {name}={}: {about} (allowed: {allowed})", show(&settings));
         }
-        settings
+        (settings, faults)
     }
 }
 
@@ -184,7 +201,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "NVSHARE_MEM_LIMIT=\"4 parsecs\" is not allowed (allowed: bytes, or a number with KiB, MiB, GiB or TiB); using the default: none",
+                "NVSHARE_MEM_LIMIT=\"4 parsecs\" is not allowed (allowed: a size such as 8GiB, 8g or 512MB, where k, m, g and t are powers of 1024; a number alone is bytes); using the default: none",
                 "NVSHARE_PREFETCH=\"yes\" is not allowed (allowed: on, off); using the default: on",
             ]
         );
@@ -244,9 +261,44 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
+    /// OPERATOR: 8GB, 8Gi and 8g meant no limit at all.
+    #[test]
+    fn a_limit_is_understood_as_people_write_it() {
+        for text in ["8GB", "8Gi", "8g", "8192 MB"] {
+            let (settings, faults) = with(&[("NVSHARE_MEM_LIMIT", text)]);
+            assert_eq!((settings.limit, faults.len()), (Some(Bytes(8 << 30)), 0), "{text}");
+        }
+        let (_, faults) = with(&[("NVSHARE_MEM_LIMIT", "50%")]);
+        assert!(faults[0].contains("\"50%\" is not allowed (allowed: a size such as 8GiB"), "{faults:?}");
+    }
+
+    #[test]
+    fn the_policys_remarks_and_misspelt_variables_are_faults() {
+        let (_, faults) =
+            read_within(|_| None, None, "!the annotation io.nvshare.memlimit is none\nNVSHARE_WEIGHT=2\n");
+        assert_eq!(faults, ["the annotation io.nvshare.memlimit is none"]);
+        let names = ["NVSHARE_MEMLIMIT", "NVSHARE_MEM_LIMIT", "NVSHARE_HOME", "PATH"].map(String::from);
+        let faults: Vec<String> = misspelt(names.into_iter()).collect();
+        assert_eq!(
+            faults,
+            [
+                "NVSHARE_MEMLIMIT is no setting of nvshare and is not followed: did you mean NVSHARE_MEM_LIMIT?"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_list_of_variables_is_complete() {
+        let known: Vec<&str> = wishes::variables().collect();
+        assert!(TABLE.iter().all(|setting| known.contains(&setting.name)), "{known:?}");
+        assert_eq!(TABLE.len() + wishes::CONTAINER_VARIABLES.len(), known.len());
+        let engines = EngineChoice::ALL.map(EngineChoice::name);
+        assert_eq!(engines, wishes::ENGINES);
+    }
+
     #[test]
     fn a_priority_is_one_of_three_words() {
-        for (word, expected) in [("low", Some(0)), ("normal", Some(1)), ("high", Some(2)), ("2", None)] {
+        for (word, expected) in [("low", Some(0)), ("Normal", Some(1)), ("HIGH", Some(2)), ("2", None)] {
             let (settings, faults) = with(&[("NVSHARE_PRIORITY", word)]);
             assert_eq!((settings.priority, faults.is_empty()), (expected, expected.is_some()), "{word}");
         }
@@ -257,7 +309,7 @@ mod tests {
         for (word, expected) in [
             ("30%", Some(30)),
             ("100 %", Some(100)),
-            ("30", None),
+            ("30", Some(30)),
             ("0%", None),
             ("101%", None),
             ("2.5%", None),

@@ -1,7 +1,9 @@
 //! Every setting of the library.
-use super::value::{choice, percent, quantity, switch, whole};
+use super::value::{choice, switch};
 use super::{DEEPBIND, EngineChoice, Settings};
 use crate::sys::log::Level;
+use nvshare_protocol::quantity;
+use nvshare_protocol::wishes::{self, ENGINE, MEM_LIMIT, PRIORITIES, PRIORITY, TIME_SHARE, WEIGHT, one_of};
 use std::path::{Path, PathBuf};
 
 /// One setting: an environment variable.
@@ -28,8 +30,6 @@ const LEVELS: [(&str, Level); 5] = [
     ("info", Level::Info),
     ("debug", Level::Debug),
 ];
-/// As the scheduler is told.
-const PRIORITIES: [(&str, u32); 3] = [("low", 0), ("normal", 1), ("high", 2)];
 
 /// Hands a parsed value to its place.
 fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
@@ -73,43 +73,43 @@ pub const TABLE: &[Setting] = &[
         bound: None,
     },
     Setting {
-        name: "NVSHARE_ENGINE",
+        name: ENGINE.variable,
         about: "how memory is moved out and back; auto: swap where device and scheduler offer it, else managed; plain: not at all",
-        allowed: "auto, swap, managed, plain",
-        set: |s, v| put(&mut s.engine, EngineChoice::ALL.into_iter().find(|engine| engine.name() == v)),
+        allowed: ENGINE.allowed,
+        set: |s, v| put(&mut s.engine, one_of(&wishes::ENGINES, v).map(|at| EngineChoice::ALL[at])),
         show: |s| s.engine.name().to_owned(),
         // An engine gives nobody more.
         bound: Some(|s, policy, has_one| s.engine = if has_one { s.engine } else { policy.engine }),
     },
     Setting {
-        name: "NVSHARE_MEM_LIMIT",
+        name: MEM_LIMIT.variable,
         about: "the most that the process may allocate on each device",
-        allowed: "bytes, or a number with KiB, MiB, GiB or TiB",
-        set: |s, v| put(&mut s.limit, quantity(v).map(Some)),
-        show: |s| shown(s.limit.map(|limit| limit.0), "none"),
+        allowed: MEM_LIMIT.allowed,
+        set: |s, v| put(&mut s.limit, wishes::memory_limit(v).map(Some)),
+        show: |s| shown(s.limit.map(quantity::show_size), "none"),
         bound: Some(|s, policy, _| least(&mut s.limit, policy.limit)),
     },
     Setting {
-        name: "NVSHARE_WEIGHT",
+        name: WEIGHT.variable,
         about: "how many times as long its turns last as those of others",
-        allowed: "1 to 1000",
-        set: |s, v| put(&mut s.weight, whole(v, 1..=1000).map(Some)),
+        allowed: WEIGHT.allowed,
+        set: |s, v| put(&mut s.weight, wishes::weight(v).map(Some)),
         show: |s| shown(s.weight, "1"),
         bound: Some(|s, policy, _| least(&mut s.weight, policy.weight)),
     },
     Setting {
-        name: "NVSHARE_PRIORITY",
+        name: PRIORITY.variable,
         about: "who comes first where not all fit on the GPU",
-        allowed: "low, normal, high",
-        set: |s, v| put(&mut s.priority, choice(&PRIORITIES, v).map(Some)),
-        show: |s| word(&PRIORITIES, &s.priority.unwrap_or(1)),
+        allowed: PRIORITY.allowed,
+        set: |s, v| put(&mut s.priority, wishes::priority(v).map(Some)),
+        show: |s| PRIORITIES[s.priority.unwrap_or(1) as usize].to_owned(),
         bound: Some(|s, policy, _| least(&mut s.priority, policy.priority)),
     },
     Setting {
-        name: "NVSHARE_TIME_SHARE",
+        name: TIME_SHARE.variable,
         about: "the most of each GPU's time that the container's processes may hold together, or this one on the host",
-        allowed: "a whole number of per cent, 1% to 100%",
-        set: |s, v| put(&mut s.time_share, percent(v).map(Some)),
+        allowed: TIME_SHARE.allowed,
+        set: |s, v| put(&mut s.time_share, quantity::percent(v).map(Some)),
         show: |s| format!("{}%", s.time_share.unwrap_or(100)),
         bound: Some(|s, policy, _| least(&mut s.time_share, policy.time_share)),
     },
