@@ -7,6 +7,7 @@
 //!   documents;
 //! * [`image_annotations`] finds out which annotations came with the image, [`provenance`] separates them from the
 //!   user's, [`selection`] decides whether a container is to be managed;
+//! * [`wishes`] finds what a container asks for and does not get, so that nobody takes a mistake for a limit;
 //! * [`rootfs`] finds out which loader and C library a container's programs have;
 //! * [`preload`] finds out how that loader can be told of the library, or why the container is [`unmanageable`];
 //! * [`plan`] turns the decision into a plan, [`place`] chooses where our files go in the container, [`scratch`] where
@@ -18,7 +19,7 @@
 //! * `json` and `fsize_limit` prevent that a document loses a key, or that a process is killed, when a file is written;
 //! * [`logging`] reports failures, and [`panic_guard`] turns our panics into errors.
 //!
-//! Invariants: `spec`, `provenance`, `selection`, `place` and `edit` do no I/O. Nothing here prints while a container
+//! Invariants: `spec`, `provenance`, `selection`, `wishes`, `place` and `edit` do no I/O. Nothing here prints while a container
 //! starts: without a terminal, standard output and error are the container's own.
 
 #![forbid(unsafe_code)]
@@ -49,3 +50,4 @@ pub mod spec;
 pub mod start_record;
 mod stub_library;
 pub mod unmanageable;
+pub mod wishes;

@@ -8,8 +8,9 @@ use crate::preload::methods;
 use crate::rootfs::{self, View};
 use crate::scratch::{Scratch, path_for, writable_copy_path, write_preload_file};
 use crate::selection::{self, Selection, Verdict};
-use crate::settings::RuntimeSettings;
+use crate::settings::{OnError, RuntimeSettings};
 use crate::unmanageable::{Failure, Unmanageable};
+use crate::wishes::{self, Wrong};
 use crate::{place, stub_library};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -28,7 +29,7 @@ pub enum Outcome {
     Managed { plan: Plan, preload: Option<String>, degraded: Option<String> },
 }
 
-/// What became of a container, and which of its annotations were ignored, for the log.
+/// What became of a container, and what of its annotations and variables is not followed, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
     pub outcome: Outcome,
@@ -38,7 +39,8 @@ pub struct Injection {
 /// Edits `spec` if the container is to be managed.
 ///
 /// # Errors
-/// Something is wrong on this host or with the document. The document must then be dropped.
+/// Something is wrong on this host or with the document, or, where `on_error` is `fail`, with what the container wishes.
+/// The document must then be dropped.
 pub fn inject(
     spec: &mut Value,
     bundle: &Path,
@@ -56,7 +58,8 @@ fn inject_with(
     scratch: Scratch,
     settings: &RuntimeSettings,
 ) -> Result<Injection> {
-    let Selection { verdict, spec: settled, ignored } = selection::select(spec, annotations, settings);
+    let Selection { verdict, spec: settled, mut ignored, wrong } =
+        selection::select(spec, annotations, settings);
     let outcome = match verdict {
         // The earlier edit has logged them.
         Verdict::AlreadyInjected => {
@@ -64,8 +67,12 @@ fn inject_with(
         }
         Verdict::Skipped(reason) => Outcome::NotSelected(reason),
         Verdict::Selected(_) => {
+            if settings.on_error == OnError::Fail && !wrong.is_empty() {
+                bail!("{}", wishes::joined(&wrong));
+            }
             let mut edited = settled;
-            let outcome = manage(&mut edited, bundle, scratch, settings)?;
+            let outcome = manage(&mut edited, bundle, scratch, settings, &wrong)?;
+            ignored.extend(wrong.into_iter().map(|wrong| wrong.text));
             if matches!(outcome, Outcome::Managed { .. }) {
                 *spec = edited;
             }
@@ -76,7 +83,13 @@ fn inject_with(
 }
 
 /// Edits a document in which the annotations of ours are the user's.
-fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeSettings) -> Result<Outcome> {
+fn manage(
+    spec: &mut Value,
+    bundle: &Path,
+    scratch: Scratch,
+    settings: &RuntimeSettings,
+    wrong: &[Wrong],
+) -> Result<Outcome> {
     let view = View::of_spec(bundle, spec).context("cannot look into the container's rootfs")?;
     let methods = match methods(&view, spec, settings) {
         Ok(methods) => methods,
@@ -94,7 +107,7 @@ fn manage(spec: &mut Value, bundle: &Path, scratch: Scratch, settings: &RuntimeS
         policy_file: None,
         preload_writable: false,
     };
-    let policy = edit::policy(spec, settings);
+    let policy = wishes::policy(spec, wrong, settings);
     if !policy.is_empty() {
         let path = path_for(scratch, constants::POLICY_NAME, &policy)?;
         write_atomically(&path, policy.as_bytes(), 0o644, None)?;

@@ -2,6 +2,7 @@
 
 use crate::image_annotations::ImageAnnotations;
 use crate::settings::RuntimeSettings;
+use crate::wishes::{self, Wrong};
 use crate::{constants, provenance, spec};
 use serde_json::Value;
 
@@ -22,13 +23,27 @@ pub struct Selection {
     pub spec: Value,
     /// What is said in it and not followed, for the log.
     pub ignored: Vec<String>,
+    /// What a container that is to be managed asks for and does not get: `on_error` decides.
+    pub wrong: Vec<Wrong>,
 }
 
 /// Decides on a config.json whose image has these annotations.
 pub fn select(spec: &Value, said: &ImageAnnotations, settings: &RuntimeSettings) -> Selection {
-    let (spec, ignored) = provenance::separate(spec, said, settings);
-    Selection { verdict: decide(&spec, settings), spec, ignored }
+    let (spec, mut ignored) = provenance::separate(spec, said, settings);
+    let verdict = decide(&spec, settings);
+    let wrong = match verdict {
+        Verdict::Selected(_) => wishes::wrong(&spec, settings),
+        // Who meant to select it by an annotation has to hear of it.
+        Verdict::Skipped(NO_SIGN) => {
+            ignored.extend(wishes::annotations(&spec));
+            Vec::new()
+        }
+        Verdict::Skipped(_) | Verdict::AlreadyInjected => Vec::new(),
+    };
+    Selection { verdict, spec, ignored, wrong }
 }
+
+const NO_SIGN: &str = "no sign of a GPU";
 
 /// An explicit annotation decides first, then an explicit variable, then the signs of a GPU.
 fn decide(spec: &Value, settings: &RuntimeSettings) -> Verdict {
@@ -81,7 +96,7 @@ fn decide(spec: &Value, settings: &RuntimeSettings) -> Verdict {
     if hooks.any(|hook| is_nvidia_hook(spec::text(hook, "path"))) {
         return Verdict::Selected("an nvidia hook");
     }
-    Verdict::Skipped("no sign of a GPU")
+    Verdict::Skipped(NO_SIGN)
 }
 
 /// Kubernetes asks for devices by annotations (`cdi.k8s.io/NAME: nvidia.com/gpu=0`); those of NVIDIA's own prefix

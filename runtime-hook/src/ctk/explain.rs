@@ -4,7 +4,7 @@ use crate::bundle::JsonFile;
 use crate::plan::{self, Preview};
 use crate::selection::{self, Verdict};
 use crate::settings::{self, OnError};
-use crate::{constants, edit, image_annotations, spec};
+use crate::{constants, edit, image_annotations, spec, wishes};
 use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
@@ -43,10 +43,17 @@ pub fn run(path: &Path) -> Result<()> {
         }
     };
     println!("ours      {sign}");
+    for wrong in &selection.wrong {
+        println!("wrong     {}", wrong.text);
+    }
     let otherwise = match settings.on_error {
         OnError::Fail => "it does not start (on_error = \"fail\")",
         OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
     };
+    if settings.on_error == OnError::Fail && !selection.wrong.is_empty() {
+        println!("decision  {otherwise}: {}", wishes::joined(&selection.wrong));
+        return Ok(());
+    }
     match plan::preview(&selection.spec, &bundle, &settings) {
         Ok(Preview::Managed { method, place }) => {
             println!("decision  managed, by {method}, with our files at {place}")

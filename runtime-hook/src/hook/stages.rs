@@ -7,7 +7,7 @@ use crate::bundle::JsonFile;
 use crate::selection::{self, Selection, Verdict};
 use crate::settings::{self, OnError, RuntimeSettings};
 use crate::unmanageable::Failure;
-use crate::{image_annotations, logging, panic_guard, place, preload, spec};
+use crate::{image_annotations, logging, panic_guard, place, preload, spec, wishes};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
 use std::io::Read;
@@ -66,7 +66,7 @@ fn work(
 ) -> Result<()> {
     let bundle = state.bundle.clone().map_or_else(std::env::current_dir, Ok)?;
     let spec = JsonFile::read(&bundle.join("config.json"))?.value;
-    let Selection { verdict, spec, ignored } =
+    let Selection { verdict, spec, ignored, wrong } =
         selection::select(&spec, &image_annotations::of_container(&spec, &bundle), settings);
     if !matches!(verdict, Verdict::Selected(_)) {
         return Ok(());
@@ -74,7 +74,11 @@ fn work(
     if let Some(error) = settings_error {
         bail!("{error}");
     }
-    ignored.iter().for_each(|ignored| logging::warn(settings, &state.container, ignored));
+    if settings.on_error == OnError::Fail && !wrong.is_empty() {
+        bail!("{}", wishes::joined(&wrong));
+    }
+    let ignored = ignored.iter().chain(wrong.iter().map(|wrong| &wrong.text));
+    ignored.for_each(|ignored| logging::warn(settings, &state.container, ignored));
     let root = Some(spec::root_path(&spec)).filter(|path| !path.is_empty());
     let root = bundle.join(root.context("config.json names no root")?);
     let requirements = preload::requirements(settings)?;
@@ -93,7 +97,7 @@ fn work(
         place.path,
         sources,
         &requirements,
-        &crate::edit::policy(&spec, settings),
+        &wishes::policy(&spec, &wrong, settings),
     )
     .map_err(Failure::into_error)
 }

@@ -241,3 +241,64 @@ fn without_a_runtime_below_the_engine_is_told_what_was_looked_for() {
         ground.text("engine.log")
     );
 }
+
+/// OPERATOR: a mistyped limit meant no limit at all, also under `on_error = "fail"`; `-e` was dropped without a word.
+#[test]
+fn a_wrong_wish_is_told_and_stops_a_container_under_fail() {
+    for (more, starts) in [("", true), ("on_error = \"fail\"", false)] {
+        for (variable, annotation, told) in [
+            ("NVSHARE_MEM_LIMIT=8 parsecs", "", "is not understood (allowed: a size such as 8GiB"),
+            ("NVSHARE_MEM_LIMIT=50%", "", "is not understood (allowed: a size such as 8GiB"),
+            ("A=b", "io.nvshare.mem-limit", "io.nvshare.mem-limit=lots is not understood"),
+            ("A=b", "io.nvshare.memlimit", "did you mean io.nvshare.mem-limit?"),
+            ("NVSHARE_MEMLIMIT=8GiB", "", "did you mean NVSHARE_MEM_LIMIT?"),
+            ("NVSHARE_PRIORITY=high", "", "--annotation io.nvshare.priority=high"),
+        ] {
+            let ground = Ground::new(more);
+            let mut spec = ours();
+            spec["process"]["env"].as_array_mut().unwrap().push(json!(variable));
+            if !annotation.is_empty() {
+                spec["annotations"] = json!({annotation: "lots"});
+            }
+            ground.document(&spec);
+            let output = ground.create();
+            assert_eq!(output.status.code(), Some(if starts { 7 } else { 1 }), "{variable}{annotation}");
+            assert_eq!(ground.at("started").exists(), starts);
+            let heard = ground.text(if starts { "log" } else { "engine.log" });
+            assert!(heard.contains(told), "{heard}");
+            assert_eq!(heard.lines().count(), 1, "{heard}");
+            assert_eq!(is_managed(&ground), starts);
+            ground.document(&spec);
+            let output = ground.run(HOOK, &["precreate"], spec.to_string().as_bytes());
+            assert_eq!(output.status.success(), starts, "precreate: {variable}{annotation}");
+            let explained = said(&ground.run(CTK, &["explain", &ground.0.path().display().to_string()], b""));
+            assert!(explained.contains("wrong  "), "{explained}");
+        }
+    }
+    // What the library cannot see, it is told.
+    let ground = Ground::new("");
+    let mut spec = ours();
+    spec["annotations"] = json!({"io.nvshare.memlimit": "8GiB"});
+    ground.document(&spec);
+    ground.create();
+    let policy = ground.text(constants::POLICY_NAME);
+    assert!(policy.starts_with("!the annotation io.nvshare.memlimit is none of nvshare's"), "{policy}");
+}
+
+/// OPERATOR: 8GB, 30 and HIGH were not understood.
+#[test]
+fn wishes_are_understood_as_people_write_them() {
+    let ground = Ground::new("on_error = \"fail\"");
+    let mut spec = ours();
+    let variables = ["NVSHARE_MEM_LIMIT=8GB", "NVSHARE_TIME_SHARE=30"];
+    spec["process"]["env"].as_array_mut().unwrap().extend(variables.map(|variable| json!(variable)));
+    spec["annotations"] = json!({"io.nvshare.priority": "HIGH"});
+    ground.document(&spec);
+    assert_eq!(ground.create().status.code(), Some(7), "{}", ground.text("engine.log"));
+    assert_eq!(ground.text("log"), "");
+}
+
+fn is_managed(ground: &Ground) -> bool {
+    let spec: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
+    spec["annotations"][constants::INJECTED_ANNOTATION].is_string()
+}
