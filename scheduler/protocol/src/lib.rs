@@ -13,14 +13,20 @@
 //! 5. [`VERSION`] says which messages a peer may send, not whether it may connect. It rises with every new message.
 //! 6. `tests/frozen.rs` holds the bytes of every message of every version. They are only ever added to.
 //!
-//! This crate is a leaf: it knows no clock, no socket and no policy.
+//! This crate is a leaf: it knows no clock, no socket and no policy. What all programs read or write alike is here too
+//! ([`quantity`], [`wishes`], [`runtime_settings`]); what the library has no use for needs the feature `control`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "control")]
+pub mod check;
+#[cfg(feature = "control")]
+pub mod console;
 #[cfg(feature = "control")]
 pub mod control;
 pub mod frame;
 pub mod paths;
 pub mod quantity;
+pub mod runtime_settings;
 pub mod tenant;
 mod units;
 pub mod wishes;
