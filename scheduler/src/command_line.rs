@@ -1,9 +1,10 @@
 //! The daemon's command line, and the way from it to a running daemon.
 use crate::settings::{self, DEFAULT_FILE, DaemonSettings, Flag, Wrong};
-use crate::{daemon, logging};
+use crate::{daemon, logging, sockets};
 use anyhow::{Context, Result};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nvshare_protocol::check::{Check, Checks, State};
 use nvshare_protocol::paths::RUNTIME_DIR;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,9 +22,12 @@ pub struct Args {
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the settings in force, or everything that is wrong with them, and exit (section runtime: nvshare-ctk doctor)
+    /// Print the settings in force, or everything that is wrong with the file, and exit
     #[arg(long)]
     check: bool,
+    /// With --check: print what was found as JSON
+    #[arg(long, requires = "check")]
+    json: bool,
     /// Append every event and action to this file, from which the run can be replayed
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -70,40 +74,107 @@ fn run(args: Args) -> Result<()> {
     if let Some(file) = &args.replay {
         return print(&replay(file)?);
     }
-    let (settings, file) = effective(&args)?;
+    let source = Source::read(&args);
     if args.check {
-        let file = file.map_or("no file".into(), |file| file.display().to_string());
-        return print(&format!(
-            "# {file}; runtime directory {}\n# Section [runtime] is not checked here, but by: nvshare-ctk doctor\n{}",
-            args.runtime_dir.display(),
-            settings.print()
-        ));
+        return check(&args, source);
     }
+    let source = source?;
+    let settings = source.effective(&args)?;
     let _log = logging::start(args.log.as_deref()).map_err(|why| Wrong(vec![why]))?;
+    for fault in source.runtime_faults() {
+        tracing::warn!("{fault}: it concerns the container programs alone");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     // An error is told by `main`, whatever the log's filter is.
     runtime.context("the event loop cannot be started")?.block_on(async {
         file_descriptors(&settings);
         let (runtime_dir, trace) = (args.runtime_dir.clone(), args.trace.clone());
-        let source = move || Ok(effective(&args)?.0);
+        let source = move || Source::read(&args)?.effective(&args);
         daemon::open(&runtime_dir, trace.as_deref(), Box::new(source))?.serve().await;
         Ok(())
     })
 }
 
-/// The one path to the settings, for `--check` and for running.
-fn effective(args: &Args) -> Result<(DaemonSettings, Option<PathBuf>), Wrong> {
-    let text = settings::source(args.config.as_deref())?;
-    let path = args.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-    let flags: Vec<Flag> = [
-        ("--quantum", ("scheduler", "quantum"), &args.quantum),
-        ("--evict", ("scheduler", "evict"), &args.evict),
-    ]
-    .into_iter()
-    .filter_map(|(flag, setting, given)| Some((flag, setting, given.as_deref()?)))
-    .collect();
-    let settings = settings::load(text.as_deref().unwrap_or(""), &path.display().to_string(), &flags)?;
-    Ok((settings, text.map(|_| path)))
+/// The settings file: the one path to the settings, for `--check` and for running.
+struct Source {
+    path: String,
+    /// None: there is no file, and the defaults hold.
+    text: Option<String>,
+}
+
+impl Source {
+    fn read(args: &Args) -> Result<Self, Wrong> {
+        let path = args.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        Ok(Self { text: settings::source(args.config.as_deref())?, path: path.display().to_string() })
+    }
+
+    fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or("")
+    }
+
+    fn effective(&self, args: &Args) -> Result<DaemonSettings, Wrong> {
+        let flags: Vec<Flag> = [
+            ("--quantum", ("scheduler", "quantum"), &args.quantum),
+            ("--evict", ("scheduler", "evict"), &args.evict),
+        ]
+        .into_iter()
+        .filter_map(|(flag, setting, given)| Some((flag, setting, given.as_deref()?)))
+        .collect();
+        settings::load(self.text(), &self.path, &flags)
+    }
+
+    fn runtime_faults(&self) -> Vec<String> {
+        settings::runtime_faults(self.text(), &self.path)
+    }
+}
+
+/// Prints the settings in force, or everything that would stop the daemon or a container program.
+fn check(args: &Args, source: Result<Source, Wrong>) -> Result<()> {
+    let mut checks = Vec::new();
+    let mut tell = |name: &str, faults: Vec<String>, right: String| {
+        if faults.is_empty() {
+            checks.push(Check::new(name, State::Ok, right));
+        }
+        let advice = "correct the file";
+        checks.extend(faults.into_iter().map(|fault| Check::new(name, State::Error, fault).advise(advice)));
+    };
+    let mut in_force = None;
+    match source {
+        Err(Wrong(faults)) => tell("settings", faults, String::new()),
+        Ok(source) => {
+            let file = if source.text.is_some() { source.path.as_str() } else { "no file" };
+            match source.effective(args) {
+                Ok(settings) => {
+                    tell("settings", Vec::new(), format!("{file} is right"));
+                    let groups = [
+                        ("control_group", settings.control_group.as_deref()),
+                        ("reader_group", settings.reader_group.as_deref()),
+                    ];
+                    let missing = groups.iter().filter_map(|(key, name)| sockets::missing_group(key, (*name)?));
+                    let faults = missing.map(|fault| format!("{}: {fault}", source.path)).collect();
+                    tell("groups", faults, "those that are named exist".into());
+                    let directory = args.runtime_dir.display();
+                    in_force = Some(format!("# {file}; runtime directory {directory}\n{}", settings.print()));
+                }
+                Err(Wrong(faults)) => tell("settings", faults, String::new()),
+            }
+            tell("runtime-settings", source.runtime_faults(), "section [runtime] is right".into());
+        }
+    }
+    let checks = Checks::new("nvshare-scheduler", checks);
+    let faults = checks.checks.iter().filter(|check| check.state == State::Error);
+    let faults: Vec<String> = faults.map(|check| check.text.clone()).collect();
+    if args.json {
+        print(&(serde_json::to_string_pretty(&checks)? + "\n"))?;
+    } else if let Some(settings) = in_force.filter(|_| faults.is_empty()) {
+        print(&settings)?;
+    }
+    match (faults.is_empty(), args.json) {
+        (true, _) => Ok(()),
+        // They are told.
+        (false, true) => Err(Wrong(Vec::new()).into()),
+        (false, false) => Err(Wrong(faults).into()),
+    }
 }
 
 fn replay(file: &PathBuf) -> Result<String> {

@@ -24,8 +24,9 @@ pub mod process;
 pub mod rate_limited_log;
 pub mod settings;
 pub mod sockets;
-pub mod stdout;
 pub mod swap;
 pub mod systemd;
 pub mod tenants;
 pub mod text;
+
+use nvshare_protocol::console as stdout;

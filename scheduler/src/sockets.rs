@@ -102,10 +102,11 @@ impl RuntimeDir {
             clear(&path)?;
             return Ok(None);
         };
-        let Some(found) = Group::from_name(name).ok().flatten() else {
-            bail!("[sockets] reader_group = {name:?} is not allowed: this machine has no such group");
-        };
-        listen(&path, 0o660, Some((found, true))).map(Some)
+        if let Some(fault) = missing_group("reader_group", name) {
+            bail!("{fault}");
+        }
+        let found = Group::from_name(name).ok().flatten();
+        listen(&path, 0o660, found.map(|found| (found, true))).map(Some)
     }
 
     /// The operators' socket, for root, the daemon's user and `group`.
@@ -117,15 +118,22 @@ impl RuntimeDir {
     }
 }
 
+/// What is wrong with the setting `key`, which names this group.
+#[must_use]
+pub fn missing_group(key: &str, name: &str) -> Option<String> {
+    let found = Group::from_name(name).ok().flatten();
+    found.is_none().then(|| format!("[sockets] {key} = {name:?} is not allowed: this machine has no such group"))
+}
+
 /// A socket for root, the daemon's user and `group`.
 ///
 /// # Errors
 /// Where something stands in its place, it cannot be made, or a named group does not exist.
 pub fn shared(path: &Path, group: Option<&str>) -> Result<Listening> {
-    let found = Group::from_name(group.unwrap_or(GROUP)).ok().flatten();
-    if let (Some(name), None) = (group, &found) {
-        bail!("[sockets] control_group = {name:?} is not allowed: this machine has no such group");
+    if let Some(fault) = group.and_then(|name| missing_group("control_group", name)) {
+        bail!("{fault}");
     }
+    let found = Group::from_name(group.unwrap_or(GROUP)).ok().flatten();
     listen(path, 0o660, found.map(|found| (found, group.is_some())))
 }
 

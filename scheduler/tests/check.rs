@@ -18,7 +18,7 @@ fn right_settings_are_printed_as_they_are_in_force() {
     let (setup, output) = check("[scheduler]\nquantum = 7\n", &["--evict", "always", "--quantum", "0.5"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let expected = format!(
-        "# {}; runtime directory {}\n# Section [runtime] is not checked here, but by: nvshare-ctk doctor\n\
+        "# {}; runtime directory {}\n\
          [scheduler]\nquantum = 0.5\nshare = true\noverlap = true\nevict = \"always\"\nenabled = true\nfetch_seconds = 60\ndrain_seconds = 5\n\
          evict_seconds = 30\npatience_seconds = 10\nlongest_turn_seconds = 60\nsilence_seconds = 5\nstarvation_seconds = 60\ntrace_spans = 4096\n\
          \n[memory]\nreserve = \"1GiB\"\nusable = \"auto\"\nnvml = \"libnvidia-ml.so.1\"\n\
@@ -27,7 +27,7 @@ fn right_settings_are_printed_as_they_are_in_force() {
          swap_per_tenant = \"auto\"\nswap_per_user = \"auto\"\nswap_per_container = \"auto\"\n\
          memory_per_tenant = \"none\"\nmemory_per_user = \"none\"\nmemory_per_container = \"none\"\ntime_share_per_tenant = \"none\"\n\
          hello_timeout_seconds = 5\nmessages_per_second = 1000\n\
-         \n[sockets]\ntenant_mode = \"0666\"\ncontrol_group = \"\"\n\
+         \n[sockets]\ntenant_mode = \"0666\"\ncontrol_group = \"\"\nreader_group = \"\"\n\
          \n[metrics]\nlisten = \"\"\n",
         setup.path("config.toml").display(),
         setup.path("run").display()
@@ -50,6 +50,44 @@ fn wrong_settings_are_all_named_and_stop_the_start_in_the_same_words() {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), expected.clone()));
     let start = Setup { args: vec!["--evict".into(), "sometimes".into()], ..setup };
     assert_eq!(start.fails(), (2, expected));
+}
+
+/// OPERATOR: rc 0, then the daemon did not start, or containers were not managed.
+#[test]
+fn the_whole_file_is_checked_and_that_the_group_is_there() {
+    let config = "[sockets]\ncontrol_group = \"no-such-group-here\"\nreader_group = \"nor-this\"\n[runtime]\non_error = \"fial\"\n";
+    let (setup, output) = check(config, &[]);
+    let file = setup.path("config.toml").display().to_string();
+    let expected = format!(
+        "nvshare-scheduler: {file}: [sockets] control_group = \"no-such-group-here\" is not allowed: this machine has no such group\n\
+         nvshare-scheduler: {file}: [sockets] reader_group = \"nor-this\" is not allowed: this machine has no such group\n\
+         nvshare-scheduler: {file}: [runtime] on_error = \"fial\" is not allowed (allowed: \"fail\" or \"run-unmanaged\")\n"
+    );
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), expected));
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn what_was_checked_is_printed_as_json_of_one_schema() {
+    for (config, code, states) in [
+        ("", 0, [("settings", "ok"), ("groups", "ok"), ("runtime-settings", "ok")]),
+        (
+            "[runtime]\non_error = \"fial\"\n",
+            2,
+            [("settings", "ok"), ("groups", "ok"), ("runtime-settings", "error")],
+        ),
+    ] {
+        let (_, output) = check(config, &["--json"]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(code), String::new()));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&found["schema"], &found["program"]), (&1.into(), &"nvshare-scheduler".into()));
+        let rows = found["checks"].as_array().unwrap();
+        let rows: Vec<_> =
+            rows.iter().map(|row| (row["name"].as_str().unwrap(), row["state"].as_str().unwrap())).collect();
+        assert_eq!(rows, states);
+        let wrong = found["checks"].as_array().unwrap().iter().filter(|row| row["state"] == "error");
+        assert!(wrong.clone().all(|row| row["advice"] == "correct the file"), "{found}");
+    }
 }
 
 #[test]

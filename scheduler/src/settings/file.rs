@@ -1,6 +1,7 @@
 //! The configuration file and the flags that override it.
 use super::table::{TABLE, find};
 use super::{DaemonSettings, Wrong, gpus};
+use nvshare_protocol::runtime_settings::{self, Given};
 use std::io;
 use std::path::Path;
 use toml::{Table, Value};
@@ -51,7 +52,7 @@ pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<DaemonSettings
 
 fn read(settings: &mut DaemonSettings, document: &Table, file: &str, wrong: &mut Vec<String>) {
     for (section, entries) in document {
-        if section == RUNTIME_SECTION {
+        if section == runtime_settings::SECTION {
             continue;
         }
         if section == gpus::SECTION {
@@ -88,13 +89,36 @@ fn read(settings: &mut DaemonSettings, document: &Table, file: &str, wrong: &mut
     }
 }
 
-/// The container programs' part of the same file; they check it themselves.
-const RUNTIME_SECTION: &str = "runtime";
+/// What is wrong with the container programs' section of `text`. It stops no daemon.
+#[must_use]
+pub fn runtime_faults(text: &str, file: &str) -> Vec<String> {
+    let document = text.parse::<Table>().unwrap_or_default();
+    let faults = match document.get(runtime_settings::SECTION) {
+        None => Vec::new(),
+        Some(Value::Table(entries)) => entries
+            .iter()
+            .filter_map(|(key, value)| runtime_settings::fault(key, &given(value), &value.to_string()))
+            .collect(),
+        Some(_) => vec![format!("`{}` is not a section", runtime_settings::SECTION)],
+    };
+    faults.into_iter().map(|fault| format!("{file}: {fault}")).collect()
+}
+
+fn given(value: &Value) -> Given<'_> {
+    match value {
+        Value::String(text) => Given::Text(text),
+        Value::Array(list) => {
+            list.iter().map(Value::as_str).collect::<Option<_>>().map_or(Given::Other, Given::Texts)
+        }
+        _ => Given::Other,
+    }
+}
 
 fn section_names() -> String {
     let mut names: Vec<String> = TABLE.iter().map(|row| format!("[{}]", row.section)).collect();
     names.dedup();
     names.push("[gpu.\"UUID\"]".into());
+    names.push(format!("[{}]", runtime_settings::SECTION));
     names.join(", ")
 }
 
@@ -109,6 +133,22 @@ mod tests {
     fn the_container_programs_section_is_theirs() {
         let document = "[runtime]\non_error = \"fail\"\n[scheduler]\nquantum = 7\n";
         assert!(load(document, "c.toml", &[]).is_ok());
+        assert_eq!(runtime_faults(document, "c.toml"), [""; 0]);
+    }
+
+    /// OPERATOR: `on_error = "fial"` was right for `--check`.
+    #[test]
+    fn the_container_programs_section_is_judged_as_they_do() {
+        let document = "[runtime]\non_error = \"fial\"\nlibary = \"/x\"\nlow_level_runtimes = []\n";
+        assert_eq!(
+            runtime_faults(document, "c.toml"),
+            [
+                "c.toml: [runtime] libary is no setting (known: on_error, preload, low_level_runtimes, image_may_set, library, tenants_dir, log_file)",
+                "c.toml: [runtime] low_level_runtimes = [] is not allowed (allowed: at least one name, or absolute path, of an OCI runtime)",
+                "c.toml: [runtime] on_error = \"fial\" is not allowed (allowed: \"fail\" or \"run-unmanaged\")",
+            ]
+        );
+        assert_eq!(runtime_faults("runtime = 3", "c.toml"), ["c.toml: `runtime` is not a section"]);
     }
 
     #[test]
@@ -149,7 +189,7 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [gpu.\"UUID\"])",
+                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [gpu.\"UUID\"], [runtime])",
                 "c.toml: [memory] reserve = \"1 bit\" is not allowed (allowed: a size such as \"512MiB\" or \"1.5GiB\", at most \"64GiB\")",
                 "c.toml: [scheduler] evict = \"sometimes\" is not allowed (allowed: \"pressure\", \"always\" or \"never\")",
                 "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)",

@@ -5,7 +5,7 @@ mod gpus;
 pub mod table;
 mod value;
 
-pub use file::{DEFAULT_FILE, Flag, load, source};
+pub use file::{DEFAULT_FILE, Flag, load, runtime_faults, source};
 pub use gpus::MEMORY as GPU_MEMORY;
 pub use value::{from_seconds, whole_size};
 
@@ -136,8 +136,8 @@ impl DaemonSettings {
 pub fn sample() -> String {
     let defaults = DaemonSettings::default();
     let head = "# The settings of nvshare-scheduler. What is commented out is the default.\n\
-                # `nvshare-scheduler --check` tells whether this file is right, `nvshare-ctk doctor` whether its section\n\
-                # [runtime] is.\n\n";
+                # `nvshare-scheduler --check` tells whether this file is right; so does `nvshare-ctk doctor`, with the rest\n\
+                # of the installation.\n\n";
     let body = sections(|row| {
         let about: String = row.about.lines().map(|line| format!("# {line}\n")).collect();
         format!("\n{about}# Allowed: {}.\n#{} = {}\n", row.allowed, row.key, (row.show)(&defaults))
