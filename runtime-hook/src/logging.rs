@@ -4,6 +4,7 @@
 use crate::argv::Call;
 use crate::fsize_limit;
 use crate::settings::RuntimeSettings;
+use nvshare_protocol::console;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,7 +20,7 @@ pub fn fatal(call: &Call, message: &str) {
     let line = line("error", &message, call.log_json);
     match &call.log {
         Some(log) if append(log, &line) => {}
-        _ => eprintln!("{message}"),
+        _ => console::complain(&format!("{message}\n")),
     }
 }
 

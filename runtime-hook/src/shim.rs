@@ -10,6 +10,7 @@ use crate::settings::{self, OnError, RuntimeSettings};
 use crate::start_record::{self, StartRecord};
 use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, scratch, selection, spec};
 use anyhow::{Context, Result, bail};
+use nvshare_protocol::console;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -24,6 +25,9 @@ pub fn main() -> u8 {
     let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     let become_runtime = || -> Result<u8> {
+        if matches!(&words[..], [only] if HELP.iter().any(|word| only == word)) {
+            console::print(&help(&settings)).context("standard output cannot be written to")?;
+        }
         let low_level = low_level_runtime::find(&settings)?;
         if let Action::Delete { container } = &call.action
             && let Some(code) = delete(container, &call, &words, &settings, &low_level)
@@ -45,6 +49,32 @@ pub fn main() -> u8 {
         logging::fatal(&call, &format!("{error:#}"));
         1
     })
+}
+
+/// How runtimes are asked for help. Their own follows ours.
+const HELP: [&str; 3] = ["--help", "-h", "help"];
+
+fn help(settings: &RuntimeSettings) -> String {
+    let rows = settings::table::TABLE.iter().map(|row| format!("  {} = {}\n", row.key, (row.show)(settings)));
+    let below = match low_level_runtime::find(settings) {
+        Ok(found) => format!("{}. Its own help:", found.path().display()),
+        Err(_) => "none of them is installed.".into(),
+    };
+    format!(
+        "nvshare-runtime {}: an OCI runtime for containers that share a GPU.\n\n\
+         A container engine starts it in the place of runc or crun (docker run --runtime=nvshare). Before create, run\n\
+         and exec it edits the container's document if the container has a GPU. Then it becomes the low-level runtime,\n\
+         which has every command and option.\n\n  \
+           nvshare-ctk runtime configure   tells an engine of it\n  \
+           nvshare-ctk explain BUNDLE      says what becomes of a container, and why\n  \
+           nvshare-ctk doctor              says what is wrong, and what to do\n\n\
+         Settings in force, of section [{}] of {}:\n\n{}\n\
+         The low-level runtime is {below}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        settings::SECTION,
+        settings::path().display(),
+        rows.collect::<String>(),
+    )
 }
 
 /// What a warning about this call is headed with: the bundle, as far as the command line tells it.

@@ -3,109 +3,183 @@
 use super::engines::Engine;
 use super::podman_hook;
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
-use crate::settings::{self, RuntimeSettings};
+use crate::settings::{self, Loaded, RuntimeSettings};
 use crate::{constants, low_level_runtime, preload};
+use anyhow::{Context, Result};
+use nvshare_protocol::check::{Check, Checks, State};
+use nvshare_protocol::console;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 
-/// What a check found.
-#[derive(Debug)]
-enum Finding {
-    Good(String),
-    /// Worth a look; containers start all the same.
-    Note(String),
-    /// Containers will not be managed.
-    Bad(String),
+fn good(name: &str, text: impl Into<String>) -> Check {
+    Check::new(name, State::Ok, text)
 }
-use Finding::{Bad, Good, Note};
 
-/// Prints every finding; fails if one is bad.
-pub fn run(root: Option<&Path>) -> ExitCode {
+/// Worth a look; containers start all the same.
+fn note(name: &str, text: impl Into<String>) -> Check {
+    Check::new(name, State::Warning, text)
+}
+
+/// Containers will not be managed, or the scheduler does not start.
+fn bad(name: &str, text: impl Into<String>) -> Check {
+    Check::new(name, State::Error, text)
+}
+
+/// Prints every check; fails if something is wrong.
+///
+/// # Errors
+/// Standard output cannot be written to.
+pub fn run(root: Option<&Path>, json: bool) -> Result<ExitCode> {
+    let checks = look(root);
+    let text = if json { serde_json::to_string_pretty(&checks)? + "\n" } else { shown(&checks) };
+    console::print(&text).context("standard output cannot be written to")?;
+    Ok(if checks.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Looks at everything.
+pub fn look(root: Option<&Path>) -> Checks {
     let loaded = settings::load(&settings::path());
+    let mut checks = of_settings(&loaded, &settings::path());
     let settings = loaded.settings;
-    let mut findings = vec![match loaded.error {
-        Some(error) => Bad(format!("settings: {error}; correct the file")),
-        None => Good(format!("settings: {}", settings::path().display())),
-    }];
-    findings.push(library(&settings));
-    findings.push(socket(&settings));
-    findings.push(match low_level_runtime::find(&settings) {
-        Ok(found) => Good(format!("low-level runtime: {}", found.path().display())),
-        Err(error) => Bad(format!("{error:#}")),
+    checks.push(library(&settings));
+    checks.push(socket(&settings));
+    checks.push(match low_level_runtime::find(&settings) {
+        Ok(found) => good("low-level runtime", found.path().display().to_string()),
+        Err(error) => bad("low-level runtime", format!("{error:#}")),
     });
-    findings.push(driver());
-    findings.push(hook_of_podman());
-    findings.extend(
+    checks.push(driver());
+    checks.push(hook_of_podman());
+    checks.extend(
         Engine::ALL.into_iter().filter(|engine| *engine != Engine::PodmanHook).filter_map(runtime_of),
     );
-    findings.extend(kernel());
-    findings.extend(selinux());
-    findings.extend(root.map(|root| image(root, &settings)));
-    let mut bad = 0;
-    for finding in &findings {
-        match finding {
-            Good(text) => println!("ok    {text}"),
-            Note(text) => println!("note  {text}"),
-            Bad(text) => {
-                bad += 1;
-                println!("BAD   {text}")
-            }
-        }
-    }
-    println!("{}", if bad == 0 { "Nothing is wrong.".into() } else { format!("{bad} to correct.") });
-    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    checks.extend(kernel());
+    checks.extend(selinux());
+    checks.extend(root.map(|root| image(root, &settings)));
+    Checks::new("nvshare-ctk doctor", checks)
 }
 
-fn library(settings: &RuntimeSettings) -> Finding {
+/// For people, a line each.
+pub fn shown(checks: &Checks) -> String {
+    let line = |check: &Check| {
+        let mark = match check.state {
+            State::Ok => "ok   ",
+            State::Warning => "note ",
+            State::Error => "BAD  ",
+        };
+        let advice = check.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("{mark} {}: {}{advice}\n", check.name, check.text)
+    };
+    let lines: String = checks.checks.iter().map(line).collect();
+    match checks.errors() {
+        0 => lines + "Nothing is wrong.\n",
+        wrong => lines + &format!("{wrong} to correct.\n"),
+    }
+}
+
+/// The whole file: our section by us, the others by the program that reads them.
+fn of_settings(loaded: &Loaded, path: &Path) -> Vec<Check> {
+    let file = path.display();
+    if !path.exists() {
+        return vec![
+            note("settings", format!("{file} is missing: the defaults hold"))
+                .advise("install nvshare again, or write the file by nvshare-scheduler --sample-config"),
+        ];
+    }
+    let mut checks = vec![match &loaded.error {
+        Some(error) => bad("settings", error).advise("correct the file"),
+        None => good("settings", file.to_string()),
+    }];
+    match of_scheduler(path) {
+        Ok(found) => {
+            // Its word on our section is ours too.
+            let others = found.checks.into_iter().filter(|check| check.name != "runtime-settings");
+            let wrong = others.filter(|check| check.state != State::Ok);
+            let wrong: Vec<_> =
+                wrong.map(|check| Check { name: "scheduler settings".into(), ..check }).collect();
+            match wrong.is_empty() {
+                true => checks.push(good("scheduler settings", "the other sections are right")),
+                false => checks.extend(wrong),
+            }
+        }
+        Err(error) => checks.push(
+            note("scheduler settings", format!("the other sections are not checked: {error:#}"))
+                .advise("install nvshare again"),
+        ),
+    }
+    checks
+}
+
+/// What the scheduler says of the file.
+fn of_scheduler(path: &Path) -> Result<Checks> {
+    let program = beside("nvshare-scheduler");
+    let output = Command::new(&program)
+        .args(["--check", "--json", "--config"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{} does not start", program.display()))?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{} --check --json cannot be understood", program.display()))
+}
+
+/// A program of the same package: beside this one, else where `PATH` has it.
+pub fn beside(name: &str) -> PathBuf {
+    let ours = std::env::current_exe().ok().map(|ourselves| ourselves.with_file_name(name));
+    ours.filter(|path| path.exists()).unwrap_or_else(|| name.into())
+}
+
+fn library(settings: &RuntimeSettings) -> Check {
+    const NAME: &str = "library";
     let path = settings.library.display();
     let requirements = match Requirements::of(&settings.library) {
         Ok(requirements) => requirements,
-        Err(error) => return Bad(format!("library: {error:#}; install nvshare or set `library`")),
+        Err(error) => return bad(NAME, format!("{error:#}")).advise("install nvshare or set `library`"),
     };
     match statvfs(&settings.library) {
         Ok(found) if found.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
-            Bad(format!("library: {path} lies on a filesystem mounted noexec; move it and set `library`"))
+            bad(NAME, format!("{path} lies on a filesystem mounted noexec"))
+                .advise("move it and set `library`")
         }
-        Ok(_) => Good(format!(
-            "library: {path}, loads with glibc {}.{} or newer",
-            requirements.glibc.0, requirements.glibc.1
-        )),
-        Err(error) => Bad(format!("library: {path}: {error}")),
+        Ok(_) => good(
+            NAME,
+            format!("{path}, loads with glibc {}.{} or newer", requirements.glibc.0, requirements.glibc.1),
+        ),
+        Err(error) => bad(NAME, format!("{path}: {error}")),
     }
 }
 
-fn socket(settings: &RuntimeSettings) -> Finding {
+fn socket(settings: &RuntimeSettings) -> Check {
+    const NAME: &str = "scheduler";
     let path = settings.tenants_dir.join(constants::TENANT_SOCKET);
     let shown = path.display();
+    let start = "systemctl start nvshare-scheduler";
     match std::fs::metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound && settings.tenants_dir.is_dir() => {
-            return Bad(format!("scheduler: {shown} is missing; systemctl start nvshare-scheduler"));
+            return bad(NAME, format!("{shown} is missing")).advise(start);
         }
-        Err(error) => {
-            return Bad(format!("scheduler: {shown}: {error}; systemctl start nvshare-scheduler"));
-        }
+        Err(error) => return bad(NAME, format!("{shown}: {error}")).advise(start),
         Ok(found) if found.is_dir() => {
-            return Bad(format!(
-                "scheduler: {shown} is a directory where a socket should be: an engine made it for a bind whose \
-                 source was missing; rmdir it and restart nvshare-scheduler"
-            ));
+            let why = "an engine made it for a bind whose source was missing";
+            return bad(NAME, format!("{shown} is a directory where a socket should be: {why}"))
+                .advise("rmdir it and restart nvshare-scheduler");
         }
         Ok(found) if !found.file_type().is_socket() => {
-            return Bad(format!("scheduler: {shown} is no socket; remove it and restart nvshare-scheduler"));
+            return bad(NAME, format!("{shown} is no socket"))
+                .advise("remove it and restart nvshare-scheduler");
         }
         Ok(_) => {}
     }
     match UnixStream::connect(&path) {
-        Ok(_) => Good(format!("scheduler: answers at {shown}")),
-        Err(error) => Bad(format!("scheduler: {shown}: {error}; systemctl restart nvshare-scheduler")),
+        Ok(_) => good(NAME, format!("answers at {shown}")),
+        Err(error) => bad(NAME, format!("{shown}: {error}")).advise("systemctl restart nvshare-scheduler"),
     }
 }
 
-fn driver() -> Finding {
+fn driver() -> Check {
     let directories = [
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib64",
@@ -116,26 +190,23 @@ fn driver() -> Finding {
     let found =
         directories.iter().map(|directory| Path::new(directory).join("libcuda.so.1")).find(|f| f.exists());
     match found {
-        Some(path) => Good(format!("driver: {}", path.display())),
-        None => Note(
-            "driver: no libcuda.so.1 in the usual directories; install NVIDIA's driver, or ignore this if it \
-             lies elsewhere"
-                .into(),
-        ),
+        Some(path) => good("driver", path.display().to_string()),
+        None => note("driver", "no libcuda.so.1 in the usual directories")
+            .advise("install NVIDIA's driver, or ignore this if it lies elsewhere"),
     }
 }
 
 /// What an engine that was told of the runtime makes of it.
-fn runtime_of(engine: Engine) -> Option<Finding> {
+fn runtime_of(engine: Engine) -> Option<Check> {
     let file = engine.usual_file();
     let text = std::fs::read_to_string(file).ok()?;
     let path = shim_in(&text)?;
+    let name = format!("{engine:?}").to_lowercase();
     Some(if Path::new(path).exists() {
-        Good(format!("{engine:?}: {file} names {path}"))
+        good(&name, format!("{file} names {path}"))
     } else {
-        Bad(format!(
-            "{engine:?}: {file} names {path}, which is missing; install nvshare, or take the entry out"
-        ))
+        bad(&name, format!("{file} names {path}, which is missing"))
+            .advise("install nvshare, or take the entry out")
     })
 }
 
@@ -145,78 +216,77 @@ fn shim_in(text: &str) -> Option<&str> {
     text.split('"').find(|word| word.starts_with('/') && Path::new(word).file_name() == name)
 }
 
-fn hook_of_podman() -> Finding {
+fn hook_of_podman() -> Check {
+    const NAME: &str = "podman";
     let file = format!("{}/50-nvshare.json", podman_hook::DIRECTORY);
     let elsewhere = format!("{}/50-nvshare.json", podman_hook::USUAL);
     if Path::new(&elsewhere).exists() {
-        return Bad(format!(
-            "podman: {elsewhere} lies where buildah, CRI-O and others look for hooks, and stops them; remove it"
-        ));
+        let why = "lies where buildah, CRI-O and others look for hooks, and stops them";
+        return bad(NAME, format!("{elsewhere} {why}")).advise("remove it");
     }
     let Ok(text) = std::fs::read_to_string(&file) else {
-        return Note(format!(
-            "podman: {file} is missing; only `--runtime nvshare` manages podman's containers"
-        ));
+        let missing = format!("{file} is missing");
+        return note(NAME, missing).advise("only `--runtime nvshare` manages podman's containers");
     };
     let path = serde_json::from_str::<serde_json::Value>(&text)
         .ok()
         .and_then(|hook| hook.pointer("/hook/path")?.as_str().map(String::from));
     match path {
-        None => {
-            Bad(format!("podman: {file} is broken, which stops every container of podman; install it again"))
-        }
+        None => bad(NAME, format!("{file} is broken, which stops every container of podman"))
+            .advise("install it again"),
         Some(path) if !Path::new(&path).exists() => {
-            Bad(format!("podman: {path} is missing, so podman passes over {file}; install nvshare again"))
+            bad(NAME, format!("{path} is missing, so podman passes over {file}"))
+                .advise("install nvshare again")
         }
         Some(_) if !podman_hook::named(None).iter().any(|named| named == podman_hook::DIRECTORY) => {
-            Note(format!(
-                "podman: `hooks_dir` does not name {}; nvshare-ctk runtime configure --runtime=podman-hook",
-                podman_hook::DIRECTORY
-            ))
+            note(NAME, format!("`hooks_dir` does not name {}", podman_hook::DIRECTORY))
+                .advise("nvshare-ctk runtime configure --runtime=podman-hook")
         }
-        Some(_) => Good(format!("podman: {file}")),
+        Some(_) => good(NAME, file),
     }
 }
 
-fn kernel() -> Option<Finding> {
+fn kernel() -> Option<Check> {
     let (call, error) = crate::hook::detached_mount::unsupported_call()?;
-    Some(Note(format!(
-        "kernel: {call} is refused here ({error}), so the hooks mount in the older way; containers are managed all the same"
-    )))
+    let text = format!(
+        "{call} is refused here ({error}), so the hooks mount in the older way; containers are managed all the same"
+    );
+    Some(note("kernel", text))
 }
 
-fn selinux() -> Option<Finding> {
+fn selinux() -> Option<Check> {
     let enforcing = std::fs::read_to_string("/sys/fs/selinux/enforce").ok()?.trim() == "1";
     enforcing.then(|| {
-        Note(
-            "SELinux is enforcing: containers may be denied `connectto` on the scheduler's socket; see `ausearch -m \
-             avc` and run those containers with --security-opt label=disable, or add a policy module"
-                .into(),
-        )
+        note("selinux", "SELinux is enforcing: containers may be denied `connectto` on the scheduler's socket")
+            .advise(
+                "see `ausearch -m avc` and run those containers with --security-opt label=disable, or add a policy \
+                 module",
+            )
     })
 }
 
-fn image(root: &Path, settings: &RuntimeSettings) -> Finding {
+fn image(root: &Path, settings: &RuntimeSettings) -> Check {
+    const NAME: &str = "rootfs";
     let shown = root.display();
     let view = match open_directory(root) {
         Ok(root) => View::of_root(root),
-        Err(error) => return Bad(format!("rootfs: {error}")),
+        Err(error) => return bad(NAME, error.to_string()),
     };
     let loader = match rootfs::detect_loader(&view, None) {
         Ok(loader) => loader,
-        Err(error) => return Bad(format!("rootfs: cannot look into {shown}: {error}")),
+        Err(error) => return bad(NAME, format!("cannot look into {shown}: {error}")),
     };
-    // A library that cannot be read has a finding of its own.
+    // A library that cannot be read has a row of its own.
     let requirements = Requirements::of(&settings.library).unwrap_or_default();
     let (major, minor) = match preload::check(&view, &loader, &requirements) {
         Ok(version) => version,
-        Err(reason) => return Bad(format!("rootfs: {shown}: {reason}; use another image")),
+        Err(reason) => return bad(NAME, format!("{shown}: {reason}")).advise("use another image"),
     };
     let musl = match loader.libc {
         Libc::GlibcAndMusl(_) => " and musl; programs of glibc are managed",
         _ => "",
     };
-    Good(format!("rootfs: {shown} has glibc {major}.{minor}{musl}"))
+    good(NAME, format!("{shown} has glibc {major}.{minor}{musl}"))
 }
 
 #[cfg(test)]

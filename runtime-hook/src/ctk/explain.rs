@@ -9,59 +9,60 @@ use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
 
-/// Prints the decision about the container of a bundle, or of its config.json.
+/// The decision about the container of a bundle, or of its config.json.
 ///
 /// # Errors
 /// There is no config.json that can be read.
-pub fn run(path: &Path) -> Result<()> {
+pub fn explain(path: &Path) -> Result<String> {
+    let mut out = String::new();
     let named = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let file = JsonFile::read(&named)?;
     let bundle = file.directory().to_owned();
     let mut spec = file.value;
-    println!("document  {}", named.display());
+    out += &format!("document  {}\n", named.display());
     let loaded = settings::load(&settings::path());
     let settings = loaded.settings;
     if let Some(error) = &loaded.error {
-        println!("settings  {error}: no container is managed until the file is corrected");
+        out += &format!("settings  {error}: no container is managed until the file is corrected\n");
     }
     if let Some(mark) = take_mark(&mut spec) {
-        println!("edited    by nvshare: {mark}; below, what it was without that");
+        out += &format!("edited    by nvshare: {mark}; below, what it was without that\n");
     }
     let selection = selection::select(&spec, &image_annotations::of_container(&spec, &bundle), &settings);
     for ignored in &selection.ignored {
-        println!("ignored   {ignored}");
+        out += &format!("ignored   {ignored}\n");
     }
     let sign = match selection.verdict {
         Verdict::Selected(sign) => sign,
         Verdict::Skipped(reason) => {
-            println!("decision  not ours: {reason}");
-            return Ok(());
+            out += &format!("decision  not ours: {reason}\n");
+            return Ok(out);
         }
         Verdict::AlreadyInjected => {
-            println!("decision  managed already");
-            return Ok(());
+            out += "decision  managed already\n";
+            return Ok(out);
         }
     };
-    println!("ours      {sign}");
+    out += &format!("ours      {sign}\n");
     for wrong in &selection.wrong {
-        println!("wrong     {}", wrong.text);
+        out += &format!("wrong     {}\n", wrong.text);
     }
     let otherwise = match settings.on_error {
         OnError::Fail => "it does not start (on_error = \"fail\")",
         OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
     };
     if settings.on_error == OnError::Fail && !selection.wrong.is_empty() {
-        println!("decision  {otherwise}: {}", wishes::joined(&selection.wrong));
-        return Ok(());
+        out += &format!("decision  {otherwise}: {}\n", wishes::joined(&selection.wrong));
+        return Ok(out);
     }
     match plan::preview(&selection.spec, &bundle, &settings) {
         Ok(Preview::Managed { method, place }) => {
-            println!("decision  managed, by {method}, with our files at {place}")
+            out += &format!("decision  managed, by {method}, with our files at {place}\n")
         }
-        Ok(Preview::Unmanaged(reason)) => println!("decision  {otherwise}: {reason}"),
-        Err(error) => println!("decision  {otherwise}: {error:#}"),
+        Ok(Preview::Unmanaged(reason)) => out += &format!("decision  {otherwise}: {reason}\n"),
+        Err(error) => out += &format!("decision  {otherwise}: {error:#}\n"),
     }
-    Ok(())
+    Ok(out)
 }
 
 /// Takes an earlier edit of ours out of the document.

@@ -20,6 +20,7 @@ use change::Change;
 use clap::{Args, Parser, Subcommand};
 use engines::Engine;
 use in_use::InUse;
+use nvshare_protocol::console;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,6 +45,9 @@ enum Top {
         /// Also judge whether the library loads in this root file system.
         #[arg(long, value_name = "DIRECTORY")]
         rootfs: Option<PathBuf>,
+        /// As JSON, one object with a row for each check.
+        #[arg(long)]
+        json: bool,
     },
     /// Print whether a container is managed, and why.
     Explain {
@@ -113,7 +117,7 @@ pub fn main() -> ExitCode {
     match carry_out(Command::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("nvshare-ctk: {error:#}");
+            console::complain(&format!("nvshare-ctk: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
@@ -131,16 +135,20 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Top::Cdi(Cdi::Generate { output }) => {
             let text = cdi::specification(&crate::settings::load(&crate::settings::path()).settings);
             if output.as_os_str() == "-" {
-                print!("{text}");
+                print(&text)?;
             } else {
                 write(&output, &text)?;
-                eprintln!("wrote {}", output.display());
+                console::complain(&format!("wrote {}\n", output.display()));
             }
         }
-        Top::Explain { bundle } => explain::run(&bundle)?,
-        Top::Doctor { rootfs } => return Ok(doctor::run(rootfs.as_deref())),
+        Top::Explain { bundle } => print(&explain::explain(&bundle)?)?,
+        Top::Doctor { rootfs, json } => return doctor::run(rootfs.as_deref(), json),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> Result<()> {
+    console::print(text).context("standard output cannot be written to")
 }
 
 /// How `unconfigure` is asked for.
@@ -166,10 +174,10 @@ fn change(file: &ConfigFile, change: Change, asked: Asked) -> Result<()> {
     let change = if needing.is_empty() { change } else { Change::UnsetDefault };
     let after = file.runtime.change(&text, &change).with_context(|| path.display().to_string())?;
     if file.dry_run {
-        eprintln!("{} would be, without --dry-run:", path.display());
-        print!("{after}");
+        console::complain(&format!("{} would be, without --dry-run:\n", path.display()));
+        print(&after)?;
     } else if after == text && needing.is_empty() {
-        eprintln!("{}: nothing to change", path.display());
+        console::complain(&format!("{}: nothing to change\n", path.display()));
     } else if after != text {
         if matches!(change, Change::Configure { .. }) {
             validate::check(file.runtime, &path, &after).with_context(|| path.display().to_string())?;
@@ -187,7 +195,7 @@ fn change(file: &ConfigFile, change: Change, asked: Asked) -> Result<()> {
             }
             (true, _) => "dockerd has been told.",
         };
-        eprintln!("{}: changed. {next}", path.display());
+        console::complain(&format!("{}: changed. {next}\n", path.display()));
     }
     if !needing.is_empty() {
         let next = if asked.removing {

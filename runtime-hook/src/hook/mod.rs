@@ -9,10 +9,20 @@ mod precreate;
 mod stages;
 pub mod state;
 
+use nvshare_protocol::console;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: nvshare-hook precreate | createContainer | createRuntime | prestart\n\n\
-    An OCI hook: the engine starts it, and gives it the container's document or state on standard input.\n";
+const HELP: &str = "An OCI hook: the engine starts it, and gives it the container's document or state on standard input.\n\n\
+    Usage: nvshare-hook STAGE\n\n\
+    Stages:\n  \
+      precreate        podman's, before the runtime starts: the document comes back on standard output\n  \
+      createContainer  in the container's mount namespace, for the CDI device nvshare.io/gpu=shared\n  \
+      createRuntime    the same from the host's side\n  \
+      prestart         the same, as older engines call it\n\n\
+    Options:\n  \
+      -h, --help       Print help\n  \
+      -V, --version    Print version\n\n\
+    Its settings are in section [runtime] of /etc/nvshare/config.toml. What is wrong: nvshare-ctk doctor.\n";
 
 /// The whole of `nvshare-hook`.
 pub fn main() -> ExitCode {
@@ -22,16 +32,20 @@ pub fn main() -> ExitCode {
         "precreate" => precreate::run(),
         "createContainer" => stages::run(stages::Where::Inside),
         "createRuntime" | "prestart" => stages::run(stages::Where::Host),
-        "--version" => {
-            println!("nvshare-hook {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        "--help" | "-h" => {
-            print!("{USAGE}");
-            ExitCode::SUCCESS
-        }
+        "--version" | "-V" => print(concat!("nvshare-hook ", env!("CARGO_PKG_VERSION"), "\n")),
+        "--help" | "-h" => print(HELP),
         _ => {
-            eprint!("nvshare-hook: unknown stage `{stage}`\n{USAGE}");
+            console::complain(&format!("nvshare-hook: unknown stage `{stage}`\n{HELP}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match console::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::complain(&format!("nvshare-hook: standard output cannot be written to: {error}\n"));
             ExitCode::FAILURE
         }
     }

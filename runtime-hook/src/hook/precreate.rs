@@ -11,6 +11,7 @@ use crate::settings::{self, OnError, RuntimeSettings};
 use crate::{constants, image_annotations, json, logging, panic_guard, selection, spec};
 use anyhow::{Result, anyhow, bail};
 use caps::Capability;
+use nvshare_protocol::console;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             logging::warn(&settings, "", &format!("precreate: not managed: {error:#}"));
             if settings.on_error == OnError::Fail {
-                eprintln!("nvshare-hook: {error:#}");
+                console::complain(&format!("nvshare-hook: {error:#}\n"));
                 return ExitCode::FAILURE;
             }
             input

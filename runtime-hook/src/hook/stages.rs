@@ -10,6 +10,7 @@ use crate::unmanageable::Failure;
 use crate::{image_annotations, logging, panic_guard, place, preload, spec, wishes};
 use anyhow::{Context, Result, bail};
 use caps::Capability as Cap;
+use nvshare_protocol::console;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ pub fn run(side: Where) -> ExitCode {
             match settings.on_error {
                 OnError::RunUnmanaged => ExitCode::SUCCESS,
                 OnError::Fail => {
-                    eprintln!("nvshare-hook: {error:#}");
+                    console::complain(&format!("nvshare-hook: {error:#}\n"));
                     ExitCode::FAILURE
                 }
             }

@@ -1,13 +1,14 @@
 //! The settings file.
 
 use super::RuntimeSettings;
-use super::table::{TABLE, find};
+use super::table::find;
 use crate::{constants, panic_guard};
+use nvshare_protocol::runtime_settings::{self, Given};
 use std::path::{Path, PathBuf};
-use toml_edit::{DocumentMut, Item};
+use toml_edit::{DocumentMut, Item, Value};
 
 /// Our section of it.
-pub const SECTION: &str = "runtime";
+pub use nvshare_protocol::runtime_settings::SECTION;
 
 /// Settings as far as they could be read, and what was wrong with the rest. The caller treats `error` as
 /// `settings.on_error` says, so a mistake elsewhere in the file does not hide that key.
@@ -80,18 +81,30 @@ fn read_lines(settings: &mut RuntimeSettings, text: &str) {
 
 /// Takes one entry, or says what is wrong with it.
 fn set(settings: &mut RuntimeSettings, key: &str, item: &Item) -> Result<(), String> {
-    let Some(row) = find(key) else {
-        let known: Vec<_> = TABLE.iter().map(|row| row.key).collect();
-        return Err(format!("[{SECTION}] {key} is no setting (known: {})", known.join(", ")));
-    };
-    item.as_value().and_then(|value| (row.set)(settings, value)).ok_or_else(|| {
-        let given = item.to_string();
-        format!("[{SECTION}] {key} = {} is not allowed (allowed: {})", given.trim(), row.allowed)
-    })
+    let value = item.as_value();
+    if let Some(fault) = runtime_settings::fault(key, &value.map_or(Given::Other, given), &item.to_string()) {
+        return Err(fault);
+    }
+    // What is allowed is understood: `what_is_allowed_is_understood`.
+    if let (Some(row), Some(value)) = (find(key), value) {
+        let _ = (row.set)(settings, value);
+    }
+    Ok(())
+}
+
+fn given(value: &Value) -> Given<'_> {
+    match value {
+        Value::String(text) => Given::Text(text.value()),
+        Value::Array(list) => {
+            list.iter().map(Value::as_str).collect::<Option<_>>().map_or(Given::Other, Given::Texts)
+        }
+        _ => Given::Other,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::TABLE;
     use super::super::{Method, OnError, may_set_words, sample};
     use super::*;
 
@@ -116,6 +129,39 @@ mod tests {
         assert_eq!((loaded.error, loaded.settings), (None, RuntimeSettings::default()));
         let entries = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#'));
         assert_eq!(entries.count(), TABLE.len());
+    }
+
+    /// The scheduler judges this section by the shared rows alone.
+    #[test]
+    fn what_is_allowed_is_understood() {
+        let keys: Vec<_> = runtime_settings::KEYS.iter().map(|row| row.key).collect();
+        assert_eq!(keys, TABLE.iter().map(|row| row.key).collect::<Vec<_>>());
+        assert!(may_set_words().eq(runtime_settings::IMAGE_MAY_SET));
+        let values = [
+            "\"fail\"",
+            "\"run-unmanaged\"",
+            "\"fial\"",
+            "\"auto\"",
+            "\"env\"",
+            "\"file\"",
+            "\"/x\"",
+            "\"x\"",
+            "\"\"",
+            "3",
+            "true",
+            "[]",
+            "[\"runc\"]",
+            "[3]",
+            "[\"weight\"]",
+            "[\"weight\", \"colour\"]",
+            "{ x = 1 }",
+        ];
+        for (row, shared) in TABLE.iter().zip(runtime_settings::KEYS) {
+            for value in values.map(|value| value.parse::<Value>().unwrap()) {
+                let read = (row.set)(&mut RuntimeSettings::default(), &value).is_some();
+                assert_eq!(read, shared.form.allows(&given(&value)), "{} = {value}", row.key);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn an_engines_file_is_changed_once_and_back() {
@@ -61,4 +62,71 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     assert!(has(&ask().1, "BAD", "no dynamic loader"));
     ground.settings("no_such_key = 1");
     assert!(has(&ask().1, "BAD", "correct the file"));
+}
+
+/// OPERATOR: a file that was not there was ok, and the scheduler's sections were not looked at.
+#[test]
+fn the_doctor_says_that_there_is_no_file() {
+    let ground = Ground::new("");
+    fs::remove_file(ground.at("settings.toml")).unwrap();
+    let text = said(&ground.run(CTK, &["doctor"], b""));
+    let file = ground.at("settings.toml").display().to_string();
+    assert!(text.contains(&format!("note  settings: {file} is missing: the defaults hold")), "{text}");
+}
+
+#[test]
+fn what_the_doctor_found_is_printed_as_json_of_one_schema() {
+    let ground = Ground::new("no_such_key = 1");
+    let output = ground.run(CTK, &["doctor", "--json"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["schema"], &found["program"]), (&1.into(), &"nvshare-ctk doctor".into()));
+    let rows = found["checks"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(
+        (&row("settings")["state"], &row("settings")["advice"]),
+        (&"error".into(), &"correct the file".into())
+    );
+    assert!(row("settings")["text"].as_str().unwrap().contains("no_such_key is no setting"), "{found}");
+    assert_eq!(row("scheduler")["advice"], "systemctl start nvshare-scheduler");
+    assert_eq!(row("low-level runtime")["state"], "ok");
+}
+
+/// OPERATOR: `nvshare-ctk doctor | head -1` and `>/dev/full` panicked (rc 101).
+#[test]
+fn nobody_who_stops_reading_makes_a_program_panic() {
+    for (program, words) in [
+        (CTK, vec!["doctor"]),
+        (CTK, vec!["doctor", "--json"]),
+        (CTK, vec!["explain", "."]),
+        (CTK, vec!["cdi", "generate", "--output", "-"]),
+        (HOOK, vec!["--help"]),
+        (HOOK, vec!["--version"]),
+    ] {
+        let ground = Ground::new("");
+        let run = |stdout: Stdio, stderr: Stdio| {
+            let mut command = Command::new(program);
+            command
+                .args(&words)
+                .current_dir(ground.0.path())
+                .stdin(Stdio::null())
+                .stdout(stdout)
+                .stderr(stderr);
+            let output =
+                command.env(constants::CONFIG_VARIABLE, ground.at("settings.toml")).output().unwrap();
+            (output.status.code(), said(&output))
+        };
+        let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+        let well = run(Stdio::null(), Stdio::null()).0;
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run(writer.into(), Stdio::piped()), (well, String::new()), "{words:?}");
+        let (code, text) = run(full(), Stdio::piped());
+        assert_eq!(code, Some(1), "{words:?}");
+        assert!(
+            text.contains("standard output cannot be written to") && !text.contains("panicked"),
+            "{text}"
+        );
+        assert_eq!(run(full(), full()).0, Some(1), "{words:?}");
+    }
 }

@@ -43,3 +43,18 @@ fn a_stage_without_a_process_to_enter_is_logged_and_fails_only_where_the_setting
     }
     assert!(!Ground::new("").run(HOOK, &["poststop"], b"").status.success(), "an unknown stage");
 }
+
+/// OPERATOR: -V failed.
+#[test]
+fn the_hook_says_what_it_is() {
+    let ground = Ground::new("");
+    for (word, expected) in [
+        ("-V", concat!("nvshare-hook ", env!("CARGO_PKG_VERSION"), "\n")),
+        ("--version", concat!("nvshare-hook ", env!("CARGO_PKG_VERSION"), "\n")),
+        ("-h", "Usage: nvshare-hook STAGE"),
+        ("--help", "Usage: nvshare-hook STAGE"),
+    ] {
+        let output = ground.run(HOOK, &[word], b"");
+        assert!(output.status.success() && said(&output).contains(expected), "{word}: {}", said(&output));
+    }
+}

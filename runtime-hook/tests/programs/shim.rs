@@ -302,3 +302,26 @@ fn is_managed(ground: &Ground) -> bool {
     let spec: Value = serde_json::from_str(&ground.text("config.json")).unwrap();
     spec["annotations"][constants::INJECTED_ANNOTATION].is_string()
 }
+
+/// OPERATOR: runc's help alone.
+#[test]
+fn help_is_ours_and_then_that_of_the_runtime_below() {
+    let ground = Ground::new("on_error = \"fail\"");
+    fs::write(ground.at("below"), "#!/bin/sh\necho help of the runtime below: \"$@\"\n").unwrap();
+    for word in ["--help", "-h", "help"] {
+        let output = ground.run(RUNTIME, &[word], b"");
+        let text = said(&output);
+        assert!(text.starts_with("nvshare-runtime ") && output.status.success(), "{text}");
+        assert!(text.contains("\n  on_error = \"fail\"\n"), "{text}");
+        assert!(
+            text.contains(&format!("The low-level runtime is {}.", ground.at("below").display())),
+            "{text}"
+        );
+        assert!(text.ends_with(&format!("help of the runtime below: {word}\n")), "{text}");
+    }
+    let text = said(&ground.run(RUNTIME, &["create", "--help"], b""));
+    assert_eq!(
+        text, "help of the runtime below: create --help\n",
+        "a command's help is that of the runtime below"
+    );
+}
