@@ -8,8 +8,10 @@ mod doctor;
 pub mod engines;
 mod explain;
 mod in_use;
+mod masking;
 mod podman;
 mod podman_hook;
+mod report;
 mod toml_tables;
 mod validate;
 
@@ -46,8 +48,11 @@ enum Top {
         #[arg(long, value_name = "DIRECTORY")]
         rootfs: Option<PathBuf>,
         /// As JSON, one object with a row for each check.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "report")]
         json: bool,
+        /// Write a report (.tar.gz) for whoever helps you, without passwords, and print what is in it.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
     },
     /// Print whether a container is managed, and why.
     Explain {
@@ -142,7 +147,8 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             }
         }
         Top::Explain { bundle } => print(&explain::explain(&bundle)?)?,
-        Top::Doctor { rootfs, json } => return doctor::run(rootfs.as_deref(), json),
+        Top::Doctor { report: Some(file), .. } => print(&report::write(&file)?)?,
+        Top::Doctor { rootfs, json, report: None } => return doctor::run(rootfs.as_deref(), json),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -130,3 +130,28 @@ fn nobody_who_stops_reading_makes_a_program_panic() {
         assert_eq!(run(full(), full()).0, Some(1), "{words:?}");
     }
 }
+
+#[test]
+fn a_report_says_what_is_in_it_and_holds_no_secret_of_the_environment() {
+    let ground = Ground::new("");
+    let report = |file: &str| {
+        let mut command = Command::new(CTK);
+        command.args(["doctor", "--report", file]).current_dir(ground.0.path());
+        command.env(constants::CONFIG_VARIABLE, ground.at("settings.toml"));
+        command.env("NVSHARE_LOG", "info").env("REGISTRY_PASSWORD", "s3cret").output().unwrap()
+    };
+    let output = report("report.tar.gz");
+    assert!(output.status.success(), "{}", said(&output));
+    let listed = said(&output);
+    assert!(listed.starts_with("report.tar.gz has:\n  about.txt "), "{listed}");
+    assert!(listed.contains("Look through it before you hand it on"), "{listed}");
+    assert_eq!(fs::metadata(ground.at("report.tar.gz")).unwrap().permissions().mode() & 0o777, 0o600);
+    let unpacked = ground.run("/bin/tar", &["-xzOf", "report.tar.gz"], b"");
+    let text = said(&unpacked);
+    assert!(unpacked.status.success() && !text.contains("s3cret"), "{text}");
+    assert!(text.contains("NVSHARE_LOG=info") && text.contains("low_level_runtimes = "), "{text}");
+    let again = report("report.tar.gz");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("cannot make report.tar.gz: File exists"), "{}", said(&again));
+    assert!(!report("/nonexistent/x").status.success());
+}
