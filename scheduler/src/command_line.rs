@@ -150,7 +150,8 @@ fn check(args: &Args, source: Result<Source, Wrong>) -> Result<()> {
                         ("control_group", settings.control_group.as_deref()),
                         ("reader_group", settings.reader_group.as_deref()),
                     ];
-                    let missing = groups.iter().filter_map(|(key, name)| sockets::missing_group(key, (*name)?));
+                    let missing =
+                        groups.iter().filter_map(|(key, name)| sockets::missing_group(key, (*name)?));
                     let faults = missing.map(|fault| format!("{}: {fault}", source.path)).collect();
                     tell("groups", faults, "those that are named exist".into());
                     let directory = args.runtime_dir.display();

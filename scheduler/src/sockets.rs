@@ -122,7 +122,9 @@ impl RuntimeDir {
 #[must_use]
 pub fn missing_group(key: &str, name: &str) -> Option<String> {
     let found = Group::from_name(name).ok().flatten();
-    found.is_none().then(|| format!("[sockets] {key} = {name:?} is not allowed: this machine has no such group"))
+    found
+        .is_none()
+        .then(|| format!("[sockets] {key} = {name:?} is not allowed: this machine has no such group"))
 }
 
 /// A socket for root, the daemon's user and `group`.
