@@ -1,8 +1,9 @@
 //! The command line of `nvsharectl`.
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use nvshare_protocol::control::QuantumSetting;
-use nvshare_protocol::paths::{CONTROL_SOCKET, RUNTIME_DIR};
+use nvshare_protocol::control::{QuantumSetting, Request, Target, TenantChange};
+use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, RUNTIME_DIR, USER_SOCKET};
+use nvshare_protocol::quantity;
 use std::path::PathBuf;
 
 /// Shows and steers the scheduler that hands GPUs round.
@@ -38,11 +39,27 @@ pub enum Command {
     },
     /// Watch GPUs and tenants, on a terminal
     Top,
-    /// Change a rule until the scheduler is restarted
+    /// Change a rule, for all or for one tenant, until the scheduler is restarted
     Set {
         #[command(subcommand)]
         setting: Setting,
     },
+    /// Say what tenants wait for, who has it, and what could be done
+    Why {
+        #[command(flatten)]
+        whom: Whom,
+        /// As JSON: the tenants of `status --json`, with `why`
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a tenant have no more turns; its memory stays until others need the room
+    Pause(Whom),
+    /// Let a tenant have turns again
+    Resume(Whom),
+    /// Move what a tenant has out of its GPUs, once; it comes back with its next turn
+    Evict(Whom),
+    /// Read the configuration file again, as `systemctl reload nvshare-scheduler` does
+    Reload,
     /// Take turns
     On,
     /// Let everybody run
@@ -78,6 +95,100 @@ pub enum Setting {
         /// pressure, always or never
         mode: String,
     },
+    /// The most that a tenant may allocate on each GPU: a size such as 8GiB, or default
+    ///
+    /// A tenant that has more keeps it; its next allocation fails as out of memory.
+    Limit(TenantSetting),
+    /// How many times as long as those of others a tenant's turns last: 1 to 1000, or default
+    Weight(TenantSetting),
+    /// Whose work comes first: low, normal, high, or default
+    Priority(TenantSetting),
+    /// The most of each GPU's time that a tenant may hold: 1% to 100%, or default
+    TimeShare(TenantSetting),
+}
+
+/// Whom a command is about.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct Whom {
+    /// The tenant's number, as status shows it
+    #[arg(value_name = "TENANT", conflicts_with = "container")]
+    tenant: Option<u64>,
+    /// All tenants of this container, by the first characters of its id
+    #[arg(long, value_name = "ID")]
+    container: Option<String>,
+}
+
+impl Whom {
+    pub fn target(&self) -> Option<Target> {
+        let container = self.container.clone().map(Target::Container);
+        self.tenant.map(Target::Tenant).or(container)
+    }
+}
+
+/// Reads a value, or says what is allowed.
+type ReadChange = fn(&str) -> Result<TenantChange, String>;
+
+/// A value for one tenant, or for a container's.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct TenantSetting {
+    /// The tenant's number, as status shows it, and the value; default: what the settings and its own wish say
+    #[arg(value_name = "TENANT VALUE", num_args = 1..=2, required = true)]
+    words: Vec<String>,
+    /// All tenants of this container, by the first characters of its id, and those that join it later
+    #[arg(long, value_name = "ID")]
+    container: Option<String>,
+}
+
+impl TenantSetting {
+    /// Whom it is for, and the value.
+    fn split(&self) -> Result<(Target, &str), String> {
+        match (&self.words[..], &self.container) {
+            ([value], Some(container)) => Ok((Target::Container(container.clone()), value)),
+            ([tenant, value], None) => {
+                let tenant = quantity::whole(tenant).ok_or_else(|| {
+                    format!("{tenant:?} is no tenant (allowed: a number as `nvsharectl status` shows it)")
+                })?;
+                Ok((Target::Tenant(tenant.into()), value))
+            }
+            ([_], None) => Err("it needs a tenant and a value, or --container ID and a value".into()),
+            _ => Err("it is for a tenant or for a container, not for both".into()),
+        }
+    }
+}
+
+impl Setting {
+    /// What a setting of one tenant asks for; none: it is one of all.
+    ///
+    /// # Errors
+    /// What is wrong with the words.
+    pub fn of_tenant(&self) -> Result<Option<Request>, String> {
+        let (setting, change): (_, ReadChange) = match self {
+            Self::Tq { .. } | Self::Evict { .. } => return Ok(None),
+            Self::Limit(setting) => (setting, |value| {
+                let read = |text: &str| quantity::size(text).map(|bytes| bytes.0);
+                or_default(value, read, quantity::SIZE).map(TenantChange::Limit)
+            }),
+            Self::Weight(setting) => {
+                (setting, |value| or_default(value, quantity::whole, "1 to 1000").map(TenantChange::Weight))
+            }
+            Self::Priority(setting) => (setting, |value| {
+                let read = |text: &str| Some(text.to_ascii_lowercase());
+                or_default(value, read, "low, normal or high").map(TenantChange::Priority)
+            }),
+            Self::TimeShare(setting) => (setting, |value| {
+                or_default(value, quantity::percent, quantity::PERCENT).map(TenantChange::TimeShare)
+            }),
+        };
+        let (target, value) = setting.split()?;
+        Ok(Some(Request::SetTenant { target, change: change(value)? }))
+    }
+}
+
+fn or_default<T>(value: &str, read: impl Fn(&str) -> Option<T>, allowed: &str) -> Result<Option<T>, String> {
+    if value == "default" {
+        return Ok(None);
+    }
+    read(value).map(Some).ok_or_else(|| format!("{value:?} is not allowed (allowed: {allowed}, or default)"))
 }
 
 /// How long turns are to last.
@@ -102,9 +213,10 @@ fn quantum(text: &str) -> Result<QuantumSetting, String> {
     if text == "auto" {
         return Ok(QuantumSetting::Auto);
     }
-    let time = nvshare_protocol::quantity::time(text);
-    let seconds = time.map(|time| QuantumSetting::Seconds(time.as_secs_f64()));
-    seconds.ok_or_else(|| "neither a number of seconds, or a time such as 500ms, nor auto".into())
+    let seconds = quantity::time(text).map(|time| time.as_secs_f64());
+    // The scheduler says which numbers are allowed; JSON has no others than finite ones.
+    let number = || text.parse().ok().filter(|seconds: &f64| seconds.is_finite());
+    seconds.or_else(number).map(QuantumSetting::Seconds).ok_or_else(|| "neither a number of seconds, or a time such as 500ms, nor auto".into())
 }
 
 impl Args {
@@ -113,18 +225,46 @@ impl Args {
     /// # Errors
     /// What is wrong with the command line.
     pub fn checked(self) -> Result<Self, clap::Error> {
+        let wrong = |kind, what: String| Err(Self::command().error(kind, what));
+        match &self.command {
+            Some(Command::Set { setting }) => {
+                if let Err(what) = setting.of_tenant() {
+                    return wrong(ErrorKind::ValueValidation, what);
+                }
+            }
+            Some(Command::Pause(whom) | Command::Resume(whom) | Command::Evict(whom))
+                if whom.target().is_none() =>
+            {
+                return wrong(
+                    ErrorKind::MissingRequiredArgument,
+                    "it needs a tenant as `nvsharectl status` shows it, or --container ID".into(),
+                );
+            }
+            _ => {}
+        }
         let general = Setting::Tq { length: Length::Default, gpu: None };
         match &self.command {
-            Some(Command::Set { setting }) if *setting == general => Err(Self::command().error(
+            Some(Command::Set { setting }) if *setting == general => wrong(
                 ErrorKind::MissingRequiredArgument,
-                "`set tq default` needs the GPU that it is for: --gpu UUID",
-            )),
+                "`set tq default` needs the GPU that it is for: --gpu UUID".into(),
+            ),
             _ => Ok(self),
         }
     }
 
+    /// Where operators ask.
     pub fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.runtime_dir.join(CONTROL_SOCKET))
+    }
+
+    /// Where this can be seen, the socket that shows the most first.
+    pub fn sockets_to_see(&self) -> Vec<PathBuf> {
+        match &self.socket {
+            Some(socket) => vec![socket.clone()],
+            None => {
+                [CONTROL_SOCKET, READER_SOCKET, USER_SOCKET].map(|name| self.runtime_dir.join(name)).to_vec()
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the scheduler may take to answer.
@@ -59,6 +59,19 @@ impl Client {
         let timeouts = [stream.set_read_timeout(Some(PATIENCE)), stream.set_write_timeout(Some(PATIENCE))];
         timeouts.into_iter().collect::<Result<(), _>>().map_err(|error| unreachable_socket(path, &error))?;
         Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Connects to the first of these that lets us: those that show less are for those who may see less. The error is
+    /// that of the first.
+    pub fn connect_to_see(paths: &[PathBuf]) -> Result<Self, Failed> {
+        let mut first = None;
+        for path in paths {
+            match Self::connect(path) {
+                Ok(client) => return Ok(client),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Failed::NoScheduler("there is no socket to ask at".into())))
     }
 
     /// The answer to `request`, unless it is an error.

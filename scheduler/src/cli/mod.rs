@@ -5,6 +5,7 @@ mod events;
 mod perfetto;
 pub mod table;
 mod top;
+mod why;
 mod words;
 
 use crate::stdout;
@@ -39,7 +40,10 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
     if let Some(Command::Top) = args.command {
         return top::run(&args.socket()).map(|()| ExitCode::SUCCESS);
     }
-    let mut client = Client::connect(&args.socket())?;
+    let mut client = match requests.is_empty() {
+        true => Client::connect_to_see(&args.sockets_to_see())?,
+        false => Client::connect(&args.socket())?,
+    };
     for request in requests {
         if let Reply::Done { message } = client.ask(&request)? {
             print(&format!("{message}\n"))?;
@@ -65,7 +69,22 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             }
         }
         Some(Command::Events { json }) => events::follow(&mut client, *json)?,
-        Some(Command::On | Command::Off | Command::Set { .. } | Command::Top) | None => {}
+        Some(Command::Why { whom, json }) => {
+            let status = client.status()?;
+            let tenants = why::of(&status, whom.target().as_ref()).map_err(Failed::Refused)?;
+            print(&if *json { pretty(&tenants)? } else { why::text(&tenants) })?;
+        }
+        Some(
+            Command::On
+            | Command::Off
+            | Command::Set { .. }
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Evict(_)
+            | Command::Reload
+            | Command::Top,
+        )
+        | None => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -86,7 +105,19 @@ fn changes(args: &Args) -> Vec<Request> {
         Some(Command::Set { setting: Setting::Evict { mode } }) => {
             Some(Request::SetEvict { mode: mode.clone() })
         }
-        Some(Command::Status { .. } | Command::Trace { .. } | Command::Events { .. } | Command::Top)
+        // `checked` has seen that it can be read.
+        Some(Command::Set { setting }) => setting.of_tenant().ok().flatten(),
+        Some(Command::Pause(whom)) => whom.target().map(|target| Request::Pause { target }),
+        Some(Command::Resume(whom)) => whom.target().map(|target| Request::Resume { target }),
+        Some(Command::Evict(whom)) => whom.target().map(|target| Request::Evict { target }),
+        Some(Command::Reload) => Some(Request::Reload),
+        Some(
+            Command::Status { .. }
+            | Command::Trace { .. }
+            | Command::Events { .. }
+            | Command::Why { .. }
+            | Command::Top,
+        )
         | None => None,
     };
     let quantum = args.set_tq.map(Request::SetQuantum);

@@ -81,7 +81,9 @@ fn apply(daemon: &mut Daemon, old: &DaemonSettings, new: DaemonSettings) {
     }
     daemon.shared.set_rules(&new);
     daemon.permits.set_limits(new.tenants);
-    daemon.ledger.set_limits(new.swap.unwrap_or_else(|| Bytes(crate::swap::half_of_memory())), new.swap_limits);
+    daemon
+        .ledger
+        .set_limits(new.swap.unwrap_or_else(|| Bytes(crate::swap::half_of_memory())), new.swap_limits);
     daemon.reservations.set_ceilings(new.memory);
     daemon.settings = new;
     let tenants: Vec<TenantId> = daemon.members.all().map(|(tenant, _)| tenant).collect();
@@ -127,13 +129,29 @@ mod tests {
     fn what_operators_have_set_stays_unless_the_file_says_something_new() {
         let seconds = |n: u64| Quantum::Fixed(Nanos::from_millis(n * 1000));
         let device = |n| DeviceId([n; 16]);
-        let file = Settings { quanta: [(device(1), seconds(1)), (device(2), seconds(2))].into(), ..Settings::default() };
-        let now = Settings { quantum: seconds(9), share: true, quanta: [(device(1), seconds(9)), (device(3), seconds(3))].into(), ..file.clone() };
-        let new = Settings { share: false, starvation: Nanos(7), quanta: [(device(1), seconds(1)), (device(4), seconds(4))].into(), ..file.clone() };
+        let file = Settings {
+            quanta: [(device(1), seconds(1)), (device(2), seconds(2))].into(),
+            ..Settings::default()
+        };
+        let now = Settings {
+            quantum: seconds(9),
+            share: true,
+            quanta: [(device(1), seconds(9)), (device(3), seconds(3))].into(),
+            ..file.clone()
+        };
+        let new = Settings {
+            share: false,
+            starvation: Nanos(7),
+            quanta: [(device(1), seconds(1)), (device(4), seconds(4))].into(),
+            ..file.clone()
+        };
         let rules = changed_rules(&now, &file, &new);
         assert_eq!(rules.quantum, seconds(9));
         assert!(rules.share, "the file has always said so");
         assert_eq!(rules.starvation, Nanos(7));
-        assert_eq!(rules.quanta, [(device(1), seconds(9)), (device(3), seconds(3)), (device(4), seconds(4))].into());
+        assert_eq!(
+            rules.quanta,
+            [(device(1), seconds(9)), (device(3), seconds(3)), (device(4), seconds(4))].into()
+        );
     }
 }

@@ -112,7 +112,8 @@ pub fn reserve_again(daemon: &mut Daemon, tell_all: bool) {
     for tenant in tenants {
         let Some(member) = daemon.members.get_mut(tenant) else { continue };
         let before = member.reservation.limit;
-        let reservation = daemon.reservations.reserve(&member.who, member.hello.limit, member.overrides.limit);
+        let reservation =
+            daemon.reservations.reserve(&member.who, member.hello.limit, member.overrides.limit);
         member.reserve(reservation);
         if tell_all || member.reservation.limit != before {
             tell_terms(daemon, tenant);
@@ -144,14 +145,18 @@ fn find(daemon: &Daemon, target: &Target) -> Result<Found, String> {
         Target::Tenant(id) => {
             let tenant = TenantId(*id);
             return match daemon.members.get(tenant) {
-                Some(_) => Ok(Found { tenants: vec![tenant], name: daemon.members.name(tenant), container: None }),
+                Some(_) => {
+                    Ok(Found { tenants: vec![tenant], name: daemon.members.name(tenant), container: None })
+                }
                 None => Err(format!("there is no tenant {id} (nvsharectl status shows them)")),
             };
         }
         Target::Container(container) => container,
     };
     if container.len() < SHORTEST_ID {
-        return Err(format!("{container:?} is too short: a container's id has {SHORTEST_ID} characters at least"));
+        return Err(format!(
+            "{container:?} is too short: a container's id has {SHORTEST_ID} characters at least"
+        ));
     }
     let named = daemon.members.all().filter_map(|(tenant, member)| {
         let of = member.who.container.as_ref().filter(|of| of.id.starts_with(container.as_str()))?;
@@ -207,7 +212,9 @@ pub fn set(daemon: &mut Daemon, target: &Target, to: &TenantChange) -> Result<St
             (format!("priority {}", shown(word.clone())), holds)
         }
         TenantChange::TimeShare(Some(percent)) if !(1..=100).contains(percent) => {
-            return Err(format!("time-share = {percent} is not allowed (allowed: 1 to 100 per cent, or default)"));
+            return Err(format!(
+                "time-share = {percent} is not allowed (allowed: 1 to 100 per cent, or default)"
+            ));
         }
         TenantChange::TimeShare(percent) => (
             format!("time share {}", shown(percent.map(|n| format!("{n} %")))),
@@ -219,7 +226,8 @@ pub fn set(daemon: &mut Daemon, target: &Target, to: &TenantChange) -> Result<St
 
 fn named_priority(word: &str) -> Result<Priority, String> {
     let found = Priority::ALL.into_iter().find(|priority| priority.as_str() == word);
-    found.ok_or_else(|| format!("priority = {word:?} is not allowed (allowed: low, normal, high, or default)"))
+    found
+        .ok_or_else(|| format!("priority = {word:?} is not allowed (allowed: low, normal, high, or default)"))
 }
 
 fn shown(value: Option<String>) -> String {
@@ -232,7 +240,8 @@ fn set_limit(daemon: &mut Daemon, found: &Found, limit: Option<Bytes>) -> Result
         return Err(format!("limit = {bytes} B is not allowed (allowed: 1MiB to 16384GiB, or default)"));
     }
     let old = |tenant: &&TenantId| daemon.members.get(**tenant).is_some_and(|member| !knows_terms(member));
-    let old: Vec<String> = found.tenants.iter().filter(old).map(|tenant| daemon.members.name(*tenant)).collect();
+    let old: Vec<String> =
+        found.tenants.iter().filter(old).map(|tenant| daemon.members.name(*tenant)).collect();
     if found.container.is_none() && !old.is_empty() {
         return Err(format!(
             "{}: its library is older and hears of no new limit; restart the program, then set it",
@@ -241,11 +250,8 @@ fn set_limit(daemon: &mut Daemon, found: &Found, limit: Option<Bytes>) -> Result
     }
     let holds = change(daemon, found, |set| set.limit = limit);
     reserve_again(daemon, false);
-    let mut answer = format!(
-        "{}: limit {}, {holds}",
-        found.name,
-        shown(limit.map(|limit| text::memory(limit.0)))
-    );
+    let mut answer =
+        format!("{}: limit {}, {holds}", found.name, shown(limit.map(|limit| text::memory(limit.0))));
     for tenant in &found.tenants {
         let Some(limit) = daemon.members.get(*tenant).and_then(|member| member.reservation.limit) else {
             continue;
@@ -292,7 +298,10 @@ pub fn move_out(daemon: &mut Daemon, target: &Target) -> Result<String, String> 
     };
     let able: Vec<TenantId> = found.tenants.iter().filter(can).copied().collect();
     if able.is_empty() {
-        return Err(format!("{}: its process is stopped or has lost its connection: it can move nothing", found.name));
+        return Err(format!(
+            "{}: its process is stopped or has lost its connection: it can move nothing",
+            found.name
+        ));
     }
     able.into_iter().for_each(|tenant| daemon.apply(Event::MoveOut { tenant }));
     Ok(format!(

@@ -45,10 +45,8 @@ impl<'a> Explainer<'a> {
     pub fn why(&self, view: &TenantView, member: &Member) -> Why {
         let mut told = self.reason(view, member);
         if let Some(at) = view.wait.as_ref().and_then(|wait| wait.promoted) {
-            told.text += &format!(
-                "; tenants of higher priority come first, for {} more at most",
-                self.from_now(at)
-            );
+            told.text +=
+                &format!("; tenants of higher priority come first, for {} more at most", self.time_until(at));
             told.advice.push(format!("`nvsharectl set priority {} normal` lets it come sooner", view.id.0));
         }
         let seconds = |at: Nanos| self.picture.now.saturating_sub(at).as_secs_f64();
@@ -112,15 +110,19 @@ impl<'a> Explainer<'a> {
                     format!("look at process {}: it may wait for another host or rank", member.who.pid),
                     "`nvsharectl events` says what it did last".into(),
                 ],
-                ..told("unresponsive", "it does not give its GPU back: it lost its turn, and others go on beside it")
+                ..told(
+                    "unresponsive",
+                    "it does not give its GPU back: it lost its turn, and others go on beside it",
+                )
             },
             State::Draining => Told {
                 since: view.revoked_since,
                 ..told("running", "its turn is over: it ends its work and moves its memory out")
             },
-            State::Fetching => {
-                Told { since: view.holds_since, ..told("running", "it has its turn and brings its memory in") }
-            }
+            State::Fetching => Told {
+                since: view.holds_since,
+                ..told("running", "it has its turn and brings its memory in")
+            },
             State::Running => Told { since: view.holds_since, ..told("running", "it has its turn") },
             _ => told("idle", "it has no work for the GPU"),
         }
@@ -140,7 +142,7 @@ impl<'a> Explainer<'a> {
                     format!(
                         "its share of the time is used up ({} %): the next period begins in {}",
                         view.time_share.unwrap_or(100),
-                        self.from_now(*until)
+                        self.time_until(*until)
                     ),
                 )
             },
@@ -150,7 +152,7 @@ impl<'a> Explainer<'a> {
                     "debt",
                     format!(
                         "its owner's tenants have kept a GPU from others for too long: it stands back for {} at most",
-                        self.from_now(*until)
+                        self.time_until(*until)
                     ),
                 )
             },
@@ -163,7 +165,7 @@ impl<'a> Explainer<'a> {
                     "restart",
                     format!(
                         "the scheduler has started: tenants that had their turns before come first, for {}",
-                        self.from_now(*until)
+                        self.time_until(*until)
                     ),
                 )
             },
@@ -205,7 +207,7 @@ impl<'a> Explainer<'a> {
         let names: Vec<String> = holders.iter().take(3).map(|id| self.holder(*id)).collect();
         let more = holders.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let ends = expected.map(|at| format!("; the turn ends in {} at the latest", self.from_now(at)));
+        let ends = expected.map(|at| format!("; the turn ends in {} at the latest", self.time_until(at)));
         Told {
             expected,
             holders: holders.to_vec(),
@@ -213,7 +215,10 @@ impl<'a> Explainer<'a> {
                 format!("`nvsharectl set priority {} high` lets it come before others", view.id.0),
                 "`nvsharectl set tq SECONDS` makes turns shorter".into(),
             ],
-            ..told("turn", format!("it is next: {}{more} has the GPU{}", names.join(", "), ends.unwrap_or_default()))
+            ..told(
+                "turn",
+                format!("it is next: {}{more} has the GPU{}", names.join(", "), ends.unwrap_or_default()),
+            )
         }
     }
 
@@ -233,7 +238,9 @@ impl<'a> Explainer<'a> {
         let fits_alone = wants <= usable.saturating_add(outside).saturating_sub(by_tenants);
         if outside > Bytes::ZERO && fits_alone {
             return Told {
-                advice: vec!["`nvidia-smi` shows the programs that use the GPU; end those that are not needed".into()],
+                advice: vec![
+                    "`nvidia-smi` shows the programs that use the GPU; end those that are not needed".into(),
+                ],
                 ..told(
                     "outside",
                     format!("{room}: programs outside of nvshare use {}", text::memory(outside.0)),
@@ -249,7 +256,9 @@ impl<'a> Explainer<'a> {
         }
         Told {
             holders: kept.iter().map(|(id, _)| *id).collect(),
-            advice: vec!["it goes on as soon as the others end or free memory, or it frees some itself".into()],
+            advice: vec![
+                "it goes on as soon as the others end or free memory, or it frees some itself".into(),
+            ],
             ..told("no-room", words)
         }
     }
@@ -288,7 +297,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    fn from_now(&self, at: Nanos) -> String {
+    fn time_until(&self, at: Nanos) -> String {
         text::time(at.saturating_sub(self.picture.now).as_secs_f64())
     }
 }

@@ -5,7 +5,6 @@ mod users;
 use crate::tenants::accept::BACK_OFF;
 use crate::tenants::shared::Shared;
 use crate::tenants::token_bucket::TokenBucket;
-use users::Users;
 use follow::FOLLOWERS;
 use nvshare_protocol::control::{Reply, Request};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use users::Users;
 
 /// One request on its way to the loop.
 #[derive(Debug)]
@@ -165,7 +165,8 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
 fn refusal(access: Access) -> String {
     match access {
         Access::Readers => "readers may set nothing: run nvsharectl as an operator".into(),
-        _ => "users may see the status of their own tenants and nothing else: run nvsharectl as an operator".into(),
+        _ => "users may see the status of their own tenants and nothing else: run nvsharectl as an operator"
+            .into(),
     }
 }
 

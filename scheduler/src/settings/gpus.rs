@@ -1,7 +1,7 @@
 //! The settings of single GPUs: the tables `[gpu."UUID"]`.
-use super::{DaemonSettings, Difference};
 use super::table::QUANTUM;
 use super::value::{capacity, duration, quoted, seconds, whole_size};
+use super::{DaemonSettings, Difference};
 use nvshare_core::parse;
 use nvshare_core::settings::Quantum;
 use nvshare_protocol::DeviceId;

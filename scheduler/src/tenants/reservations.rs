@@ -119,16 +119,16 @@ mod tests {
     fn what_is_promised_to_one_is_not_promised_to_another_until_it_leaves() {
         let ceilings = Ceilings { per_tenant: None, per_user: gib(20), per_container: gib(10) };
         let mut reservations = Reservations::new(ceilings);
-        let one = reservations.reserve(&who(0, Some(1)), gib(6));
-        let two = reservations.reserve(&who(0, Some(1)), None);
+        let one = reservations.reserve(&who(0, Some(1)), gib(6), None);
+        let two = reservations.reserve(&who(0, Some(1)), None, None);
         assert_eq!((two.limit, two.by), (gib(4), Some(("memory_per_container", Bytes(10 << 30)))));
-        assert_eq!(reservations.reserve(&who(0, Some(1)), gib(1)).limit, gib(0));
+        assert_eq!(reservations.reserve(&who(0, Some(1)), gib(1), None).limit, gib(0));
         let host = reservations.reserve(&who(0, None), None, None);
         assert_eq!((host.limit, host.by), (gib(10), Some(("memory_per_user", Bytes(20 << 30)))));
-        assert_eq!(reservations.reserve(&who(0, Some(2)), None).limit, gib(0), "its user has no more");
-        assert_eq!(reservations.reserve(&who(7, Some(2)), None).limit, gib(10), "another user's has");
+        assert_eq!(reservations.reserve(&who(0, Some(2)), None, None).limit, gib(0), "its user has no more");
+        assert_eq!(reservations.reserve(&who(7, Some(2)), None, None).limit, gib(10), "another user's has");
         reservations.release(&one);
-        assert_eq!(reservations.reserve(&who(0, Some(1)), None).limit, gib(6));
+        assert_eq!(reservations.reserve(&who(0, Some(1)), None, None).limit, gib(6));
     }
 
     #[test]
@@ -137,7 +137,11 @@ mod tests {
             Reservations::new(Ceilings { per_tenant: gib(8), per_user: gib(20), per_container: None });
         let set = reservations.reserve(&who(1, None), gib(4), gib(16));
         assert_eq!((set.limit, set.by), (gib(16), None));
-        assert_eq!(reservations.reserve(&who(1, None), None, None).limit, gib(4), "what is left for its user");
+        assert_eq!(
+            reservations.reserve(&who(1, None), None, None).limit,
+            gib(4),
+            "what is left for its user"
+        );
         reservations.set_ceilings(Ceilings::default());
         assert_eq!(reservations.reserve(&who(1, None), None, None).limit, None);
     }

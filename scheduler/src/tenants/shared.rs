@@ -6,8 +6,8 @@ use crate::identity::Host;
 use crate::rate_limited_log::RateLimitedLog;
 use crate::settings::DaemonSettings;
 use nvshare_protocol::Nanos;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 
 /// What connections have to keep to. New rules hold for connections that are made from then on.

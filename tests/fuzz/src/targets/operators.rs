@@ -27,6 +27,11 @@ pub fn request(bytes: &[u8]) {
         | Request::On
         | Request::Off
         | Request::Trace
+        | Request::SetTenant { .. }
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Evict { .. }
+        | Request::Reload
         | Request::Events => {}
     }
     let line = serde_json::to_string(&request).expect("a request can be written");

@@ -1,0 +1,135 @@
+//! Who may see what: operators everything, readers everything and set nothing, users their own tenants.
+mod common;
+use common::{Daemon, Operator, Tenant, hello};
+use nvshare_protocol::control::{Reply, Request, Status};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const USER: u32 = 60_001;
+
+/// `nvsharectl` as this user, with these groups.
+fn ctl_as(daemon: &Daemon, uid: u32, gid: u32, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nvsharectl"));
+    command.arg("--runtime-dir").arg(daemon.run_dir()).args(args).uid(uid).gid(gid);
+    command.output().unwrap()
+}
+
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn status(output: &Output) -> Status {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        common::skip("only root can be another user");
+    }
+    root
+}
+
+#[test]
+fn each_user_sees_their_own_tenants_and_sets_nothing() {
+    if !root() {
+        return;
+    }
+    let daemon = Daemon::start("");
+    open_to_all(daemon.setup.dir.path());
+    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
+    theirs.greets(hello("theirs"));
+    let _others = Tenant::with_work(&daemon.tenant_socket(), "secret");
+    let seen = status(&ctl_as(&daemon, USER, USER, &["status", "--json"]));
+    let programs: Vec<&str> = seen.tenants.iter().map(|tenant| &tenant.program[..]).collect();
+    assert_eq!(programs, ["theirs"]);
+    assert_eq!(daemon.status().tenants.len(), 2);
+    for words in [&["off"][..], &["set", "weight", "1", "3"], &["pause", "1"], &["trace"], &["reload"]] {
+        let output = ctl_as(&daemon, USER, USER, words);
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert!(!output.status.success(), "{words:?}");
+        let expected = if words == ["trace"] {
+            "users may see the status of their own tenants"
+        } else {
+            "permission denied"
+        };
+        assert!(said.contains(expected), "{words:?}: {said}");
+    }
+    assert!(daemon.status().enabled);
+}
+
+#[test]
+fn another_users_tenant_has_no_name_for_a_user() {
+    if !root() {
+        return;
+    }
+    let daemon = Daemon::start("[scheduler]\nshare = false\n");
+    open_to_all(daemon.setup.dir.path());
+    let mut holder = Tenant::with_work(&daemon.tenant_socket(), "secret");
+    holder.granted();
+    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
+    theirs.greets(hello("theirs"));
+    theirs.has(nvshare_protocol::Bytes(12 << 30), nvshare_protocol::Bytes(0));
+    theirs.say(&nvshare_protocol::tenant::ToScheduler::Request);
+    while daemon.status().tenants[1].state != "waiting" {}
+    let output = ctl_as(&daemon, USER, USER, &["why", "2"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("it is next: a tenant of another user (for "), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    let said = String::from_utf8(daemon.ctl(&["why", "2"]).stdout).unwrap();
+    assert!(said.contains("tenant 1 (secret, pid "), "{said}");
+}
+
+#[test]
+fn readers_see_everything_and_set_nothing() {
+    if !root() {
+        return;
+    }
+    // A group that every system has, and the daemon here, as root, may use.
+    let daemon = Daemon::start("[sockets]\nreader_group = \"daemon\"\n");
+    open_to_all(daemon.setup.dir.path());
+    let group = nix::unistd::Group::from_name("daemon").unwrap().unwrap().gid.as_raw();
+    let _tenant = Tenant::join(&daemon.tenant_socket(), "anybodys");
+    let seen = status(&ctl_as(&daemon, USER, group, &["status", "--json"]));
+    assert_eq!(seen.tenants.len(), 1);
+    assert!(ctl_as(&daemon, USER, group, &["trace"]).status.success());
+    let mut reader = Operator::connect(&daemon.run_dir().join("reader.sock"));
+    assert!(matches!(reader.ask(&Request::Status), Reply::Status(_)));
+    assert_eq!(
+        reader.ask(&Request::Off),
+        Reply::Error { message: "readers may set nothing: run nvsharectl as an operator".into() }
+    );
+    assert!(daemon.status().enabled);
+}
+
+#[test]
+fn without_a_group_there_is_no_readers_socket() {
+    let daemon = Daemon::start("");
+    assert!(!daemon.run_dir().join("reader.sock").exists());
+    assert!(daemon.run_dir().join("user.sock").exists());
+}
+
+#[test]
+fn a_user_takes_neither_the_places_nor_the_time_of_others() {
+    if !root() {
+        return;
+    }
+    let daemon = Daemon::start("");
+    let socket = daemon.run_dir().join("user.sock");
+    let mut mine: Vec<Operator> = (0..4).map(|_| Operator::connect(&socket)).collect();
+    for one in &mut mine {
+        assert!(matches!(one.ask(&Request::Status), Reply::Status(_)));
+    }
+    let mut fifth = Operator::connect(&socket);
+    let expected = Reply::Error { message: "a user has 4 connections at most: close another one".into() };
+    assert_eq!(fifth.receive(), expected);
+    assert!(fifth.is_closed());
+    // As fast as it can.
+    let asked = (0..100).take_while(|_| matches!(mine[0].ask(&Request::Status), Reply::Status(_))).count();
+    assert!((7..60).contains(&asked), "{asked}");
+    assert!(mine[0].is_closed());
+    assert!(matches!(mine[1].ask(&Request::Status), Reply::Status(_)));
+}
