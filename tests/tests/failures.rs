@@ -1,5 +1,6 @@
 //! What bad input and trouble get: one line, and everybody else goes on.
-use anyhow::Result;
+use anyhow::{Context, Result};
+use nvshare_protocol::control::{Reply, Request, Target, TenantChange};
 use nvshare_tests::world::{Tenant, World, until};
 use std::process::Stdio;
 
@@ -212,5 +213,30 @@ fn a_kernel_that_waits_for_a_thread_at_the_gate_costs_a_cancelled_drain_and_no_d
     assert_eq!(waiting.finish()?["ended"], true);
     assert!(world.tenants_log().contains("work did not end within 0.3 s"), "{}", world.tenants_log());
     assert!(scheduler.log().contains("cannot end its work"), "{}", scheduler.log());
+    Ok(())
+}
+
+#[test]
+fn a_limit_below_what_is_used_fails_the_next_allocation_and_nothing_else() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&[])?;
+    let steady = world.load(&["--bytes", BYTES, "--steps", "40", "--rest-ms", "5"], &[])?;
+    steady.next("step")?;
+    let growing = world.load(&["--bytes", "8388608", "--seconds", "1000", "--extra", "1048576"], &[])?;
+    growing.next("step").with_context(|| world.tenants_log())?;
+    growing.next("step").with_context(|| world.tenants_log())?;
+    for tenant in scheduler.status()?.tenants {
+        let (target, limit) = (Target::Tenant(tenant.id), TenantChange::Limit(Some(1 << 20)));
+        let reply = scheduler.ask(&Request::SetTenant { target, change: limit })?;
+        assert!(
+            matches!(&reply, Reply::Done { message } if message.contains("its next allocation fails")),
+            "{reply:?}"
+        );
+    }
+    let failed = growing.finish().unwrap_err().to_string();
+    let log = world.tenants_log();
+    assert!(log.contains("CUDA error 2"), "{failed}\n{log}");
+    let last = steady.finish()?;
+    assert_eq!((&last["wrong"], &last["steps"]), (&0.into(), &40.into()), "{last}");
     Ok(())
 }

@@ -216,7 +216,10 @@ fn quantum(text: &str) -> Result<QuantumSetting, String> {
     let seconds = quantity::time(text).map(|time| time.as_secs_f64());
     // The scheduler says which numbers are allowed; JSON has no others than finite ones.
     let number = || text.parse().ok().filter(|seconds: &f64| seconds.is_finite());
-    seconds.or_else(number).map(QuantumSetting::Seconds).ok_or_else(|| "neither a number of seconds, or a time such as 500ms, nor auto".into())
+    seconds
+        .or_else(number)
+        .map(QuantumSetting::Seconds)
+        .ok_or_else(|| "neither a number of seconds, or a time such as 500ms, nor auto".into())
 }
 
 impl Args {
