@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "nvshare-scheduler", version)]
 pub struct Args {
-    /// Directory of the sockets: tenants/scheduler.sock and control.sock
+    /// Directory of the sockets: tenants/scheduler.sock, control.sock, reader.sock and user.sock
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     runtime_dir: PathBuf,
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
