@@ -75,6 +75,7 @@ fn status_is_a_table_or_json() {
     let status: Status = serde_json::from_str(&json).unwrap();
     let own = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().map(|user| user.name);
     assert_eq!((status.tenants[0].user_uid, &status.tenants[0].user), (nix::unistd::getuid().as_raw(), &own));
+    assert_eq!(out(&daemon.ctl(&["names", "gpus"])), format!("{GPU}\n"));
     let empty = out(&daemon.ctl(&["status", "--tenant", "2"]));
     assert!(empty.ends_with("\nno tenant\n"), "{empty}");
     assert_eq!((status.tenants[0].pid, &status.tenants[0].program[..]), (tenant.pid(), "train"));
@@ -187,6 +188,12 @@ fn without_a_scheduler_the_error_says_what_to_do() {
         dir.path().display()
     );
     assert_eq!(words, expected);
+}
+
+#[test]
+fn a_completion_gets_no_error_where_there_is_no_scheduler() {
+    let output = ctl(tempfile::tempdir().unwrap().path(), &["names", "gpus"]);
+    assert_eq!((out(&output), output.stderr), (String::new(), Vec::new()));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `nvsharectl top` on a terminal.
 mod common;
-use common::{Daemon, PATIENCE, Tenant};
+use common::{Daemon, PATIENCE, Tenant, device};
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::Pid;
+use nvshare_protocol::DeviceId;
+use nvshare_protocol::tenant::ToScheduler;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A `top` and the terminal that it draws on.
 struct Top {
@@ -60,6 +62,14 @@ impl Top {
     fn press(&mut self, keys: &str) {
         self.text.clear();
         self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Of its process, so far.
+    fn cpu_seconds(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).unwrap().unwrap() as f64
     }
 
     fn quits(&mut self) {
@@ -136,6 +146,34 @@ fn a_scheduler_that_hangs_is_told_of_and_keys_work() {
     top.shows(&["does not answer"]);
     top.quits();
     kill(pid, Signal::SIGCONT).unwrap();
+}
+
+/// `cargo test --release -p nvshare-scheduler --test top -- --ignored --nocapture`
+#[test]
+#[ignore = "takes 30 s"]
+fn at_rest_it_takes_a_hundredth_of_a_core_at_most() {
+    const SECONDS: u64 = 30;
+    let daemon = Daemon::start("");
+    let gpus: Vec<DeviceId> = (1..=8).map(|n| DeviceId([n; 16])).collect();
+    let tenants: Vec<Tenant> = (0..10)
+        .map(|n| {
+            let mut tenant = Tenant::join(&daemon.tenant_socket(), "train");
+            tenant.say(&ToScheduler::Device(device(gpus[n % gpus.len()])));
+            tenant.say(&ToScheduler::Request);
+            tenant
+        })
+        .collect();
+    while daemon.status().devices.len() < gpus.len() {
+        std::thread::yield_now();
+    }
+    let mut top = Top::start(&daemon, &[]);
+    top.shows(&["10 tenants"]);
+    let before = top.cpu_seconds();
+    let end = Instant::now() + Duration::from_secs(SECONDS);
+    while top.drawn.recv_timeout(end.saturating_duration_since(Instant::now())).is_ok() {}
+    let share = (top.cpu_seconds() - before) / SECONDS as f64;
+    println!("top at rest, 8 GPUs, {} tenants: {:.2} % of a core", tenants.len(), share * 100.0);
+    assert!(share <= 0.01, "{share}");
 }
 
 #[test]

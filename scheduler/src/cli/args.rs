@@ -71,12 +71,24 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what can be named, one a line, for the shells' completions
+    #[command(hide = true)]
+    Names { of: Named },
     /// Write who held which GPU, and every hand-over, for ui.perfetto.dev
     Trace {
         /// File to write instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+/// What has names that an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Named {
+    Gpus,
+    Tenants,
+    Containers,
+    Users,
 }
 
 /// What is shown of the status, and how.

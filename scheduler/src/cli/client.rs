@@ -77,6 +77,12 @@ impl Client {
         Err(first.unwrap_or_else(|| Failed::NoScheduler("there is no socket to ask at".into())))
     }
 
+    /// Waits for an answer no longer than this.
+    pub fn within(self, patience: Duration) -> Result<Self, Failed> {
+        self.stream.get_ref().set_read_timeout(Some(patience)).map_err(|error| silent(&error))?;
+        Ok(self)
+    }
+
     /// The answer to `request`, unless it is an error.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, Failed> {
         let mut line = serde_json::to_vec(request).map_err(|error| Failed::Broken(error.to_string()))?;

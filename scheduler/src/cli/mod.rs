@@ -5,6 +5,7 @@ mod columns;
 mod events;
 mod filter;
 mod gpus;
+mod names;
 mod perfetto;
 pub mod table;
 mod top;
@@ -51,6 +52,9 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
     if let Some(Command::Top { interval }) = args.command {
         return top::run(&args.socket(), interval).map(|()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Names { of }) = args.command {
+        return print(&names::lines(&args.sockets_to_see(), of)).map(|()| ExitCode::SUCCESS);
+    }
     let mut client = match requests.is_empty() {
         true => Client::connect_to_see(&args.sockets_to_see())?,
         false => Client::connect(&args.socket())?,
@@ -91,7 +95,8 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             | Command::Resume(_)
             | Command::Evict(_)
             | Command::Reload
-            | Command::Top { .. },
+            | Command::Top { .. }
+            | Command::Names { .. },
         )
         | None => {}
     }
@@ -150,7 +155,8 @@ fn changes(args: &Args) -> Vec<Request> {
             | Command::Trace { .. }
             | Command::Events { .. }
             | Command::Why { .. }
-            | Command::Top { .. },
+            | Command::Top { .. }
+            | Command::Names { .. },
         )
         | None => None,
     };
