@@ -109,7 +109,7 @@ pub struct Status {
     pub quantum_auto: bool,
     pub evict: String,
     pub uptime_seconds: f64,
-    #[serde(rename = "gpus", alias = "devices")]
+    #[serde(rename = "gpus")]
     pub devices: Vec<DeviceStatus>,
     pub tenants: Vec<TenantStatus>,
 }
@@ -143,13 +143,11 @@ pub struct DeviceStatus {
     /// How long a turn of weight 1 lasts on it.
     pub quantum_seconds: f64,
     /// What is set for it alone.
-    #[serde(alias = "own_quantum")]
     pub quantum_setting: Option<QuantumSetting>,
     /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,
     /// How fast memory came in last; 0: not known.
-    #[serde(alias = "fetch_rate")]
     pub fetch_rate_bytes_per_second: u64,
 }
 
@@ -172,7 +170,7 @@ pub struct TenantStatus {
     /// connection is gone and its process is not, nor what it has).
     pub state: String,
     /// The UUIDs of its GPUs.
-    #[serde(rename = "gpus", alias = "devices")]
+    #[serde(rename = "gpus")]
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
@@ -248,14 +246,14 @@ pub struct Span {
     pub tenant: u64,
     pub pid: u32,
     pub label: String,
-    #[serde(rename = "gpus", alias = "devices")]
+    #[serde(rename = "gpus")]
     pub devices: Vec<String>,
     /// `wait`, `fetch`, `run`, `drain`, `evict`.
     pub kind: String,
-    #[serde(rename = "start_seconds", alias = "start")]
+    #[serde(rename = "start_seconds")]
     pub start: f64,
     /// None: still going on.
-    #[serde(rename = "end_seconds", alias = "end")]
+    #[serde(rename = "end_seconds")]
     pub end: Option<f64>,
     /// What was moved in it.
     pub bytes: u64,
@@ -282,7 +280,7 @@ pub struct AuditEvent {
     pub program: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    #[serde(rename = "gpus", alias = "devices", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "gpus", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
     /// What it may have (`granted`, `bring-in`), has moved or has to move, on all devices together; none of the latter:
     /// everything.
