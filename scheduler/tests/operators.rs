@@ -117,7 +117,7 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     let gpu = &status.devices[0];
     let (fetch, release) = (gpu.fetch_cost_seconds, gpu.release_cost_seconds);
     assert!(fetch > 0.0 && release > 0.0 && release <= 0.161, "{gpu:?}");
-    assert!((12_000_000_000..=1_000_000_000_000).contains(&gpu.fetch_rate_bytes_per_second), "{gpu:?}");
+    assert!((12_000_000_000..=1_000_000_000_000).contains(&gpu.fetch_bytes_per_second), "{gpu:?}");
     let turn = (20.0 * (fetch + release)).clamp(1.0, 30.0);
     assert!((gpu.quantum_seconds - turn).abs() < 0.001, "{gpu:?}");
     assert_eq!((status.quantum_seconds, status.quantum_auto), (gpu.quantum_seconds, true));

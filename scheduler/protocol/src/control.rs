@@ -148,7 +148,7 @@ pub struct DeviceStatus {
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,
     /// How fast memory came in last; 0: not known.
-    pub fetch_rate_bytes_per_second: u64,
+    pub fetch_bytes_per_second: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

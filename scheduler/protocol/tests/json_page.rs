@@ -1,5 +1,5 @@
 //! docs/reference/json.md has every field of what operators' programs read, and no other.
-use nvshare_protocol::control::{AuditEvent, DeviceStatus, SCHEMA, Span, Status, TenantStatus, Trace};
+use nvshare_protocol::control::{AuditEvent, DeviceStatus, SCHEMA, Span, Status, TenantStatus, Trace, Why};
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use std::collections::BTreeSet;
@@ -53,6 +53,7 @@ fn every_field_of_the_json_is_described_and_no_other() {
         ("Status", fields::<Status>()),
         ("GPU", fields::<DeviceStatus>()),
         ("Tenant", fields::<TenantStatus>()),
+        ("Why", fields::<Why>()),
         ("Event", fields::<AuditEvent>()),
         ("Trace", fields::<Trace>()),
         ("Span", fields::<Span>()),

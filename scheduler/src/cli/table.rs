@@ -182,7 +182,7 @@ mod tests {
                 quantum_setting: None,
                 fetch_cost_seconds: 0.26,
                 release_cost_seconds: 0.16,
-                fetch_rate_bytes_per_second: 50_000_000_000,
+                fetch_bytes_per_second: 50_000_000_000,
             }],
             tenants: vec![
                 TenantStatus {

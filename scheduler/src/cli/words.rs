@@ -21,8 +21,8 @@ pub fn cost(device: &DeviceStatus) -> Option<String> {
 
 /// How fast memory comes in.
 pub fn rate(device: &DeviceStatus) -> Option<String> {
-    (device.fetch_rate_bytes_per_second > 0)
-        .then(|| format!("{:.1} GB/s", device.fetch_rate_bytes_per_second as f64 / 1e9))
+    (device.fetch_bytes_per_second > 0)
+        .then(|| format!("{:.1} GB/s", device.fetch_bytes_per_second as f64 / 1e9))
 }
 
 /// What the tenant calls itself, cut after `most` characters.

@@ -160,7 +160,7 @@ impl Report<'_> {
             }),
             fetch_cost_seconds: view.cost.0.as_secs_f64(),
             release_cost_seconds: view.cost.1.as_secs_f64(),
-            fetch_rate_bytes_per_second: view.rate,
+            fetch_bytes_per_second: view.rate,
         }
     }
 

@@ -31,7 +31,7 @@ fn gpu(n: u32, at: f64) -> DeviceStatus {
         quantum_setting: (n == 3).then_some(QuantumSetting::Seconds(8.4)),
         fetch_cost_seconds: 0.26,
         release_cost_seconds: 0.16,
-        fetch_rate_bytes_per_second: 50_000_000_000,
+        fetch_bytes_per_second: 50_000_000_000,
     }
 }
 
