@@ -126,6 +126,33 @@ fn it_draws_until_a_key_ends_it_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_tenant_is_paused_resumed_and_given_a_weight_after_a_yes() {
+    let daemon = Daemon::start("");
+    let mut tenant = Tenant::with_work(&daemon.tenant_socket(), "train");
+    tenant.granted();
+    let row = || daemon.status().tenants.remove(0);
+    let mut top = Top::start(&daemon, &[]);
+    top.shows(&["train", "quit"]);
+    top.press("p");
+    top.shows(&["Pause tenant 1"]);
+    assert!(!row().paused, "nobody has said yes");
+    top.press("y");
+    top.shows(&["paused: no turns"]);
+    assert!(row().paused);
+    top.press("p");
+    top.shows(&["Resume tenant 1"]);
+    top.press("y");
+    top.shows(&["has turns again"]);
+    assert!(!row().paused);
+    top.press("w5\ry");
+    top.shows(&["weight 5, until it leaves"]);
+    assert_eq!(row().weight, 5);
+    top.press("w5000\ry");
+    top.shows(&["the scheduler refused: weight = 5000 is not allowed"]);
+    top.quits();
+}
+
+#[test]
 fn a_scheduler_that_hangs_is_told_of_and_keys_work() {
     let daemon = Daemon::start("");
     let mut tenant = Tenant::with_work(&daemon.tenant_socket(), "train");

@@ -1,4 +1,5 @@
 //! Everything about one line, and the keys.
+use super::actions::Action;
 use super::keys::HELP;
 use super::model::{Focus, Model};
 use crate::cli::gpus::called;
@@ -13,7 +14,16 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 pub fn draw_help(frame: &mut Frame<'_>, area: Rect) {
     let rows = HELP.iter().map(|(keys, does)| ((*keys).to_owned(), (*does).to_owned())).collect();
-    draw(frame, area, "Keys", rows);
+    draw(frame, area, "Keys", CLOSE, rows);
+}
+
+pub fn draw_question(frame: &mut Frame<'_>, action: &Action, area: Rect) {
+    let rows = vec![
+        (action.question.clone(), String::new()),
+        (String::new(), String::new()),
+        (action.means.to_owned(), String::new()),
+    ];
+    draw(frame, area, "Sure?", "y does it, any other key does not", rows);
 }
 
 /// Of the line under the cursor.
@@ -22,12 +32,14 @@ pub fn draw_line(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         Focus::Gpus => ("GPU", model.selected_gpu().map(|device| gpu(model, device))),
         Focus::Tenants => ("Tenant", model.selected_tenant().map(|row| tenant(model, row))),
     };
-    draw(frame, area, title, rows.unwrap_or_else(|| vec![("".into(), "there is none".into())]));
+    draw(frame, area, title, CLOSE, rows.unwrap_or_else(|| vec![("".into(), "there is none".into())]));
 }
+
+const CLOSE: &str = "Esc closes";
 
 type Rows = Vec<(String, String)>;
 
-fn draw(frame: &mut Frame<'_>, area: Rect, title: &str, rows: Rows) {
+fn draw(frame: &mut Frame<'_>, area: Rect, title: &str, below: &str, rows: Rows) {
     let left = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let lines: Vec<Line<'_>> = rows
         .into_iter()
@@ -36,12 +48,12 @@ fn draw(frame: &mut Frame<'_>, area: Rect, title: &str, rows: Rows) {
             Line::from(vec![Span::styled(name, Style::new().add_modifier(Modifier::BOLD)), value.into()])
         })
         .collect();
-    let width = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len()) as u16 + 4;
+    let width = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len()).max(below.len()) as u16 + 4;
     let (width, height) = (width.min(area.width), (lines.len() as u16 + 2).min(area.height));
     let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
     let over = Rect { x, y, width, height };
     frame.render_widget(Clear, over);
-    let block = Block::bordered().title(title.to_owned()).title_bottom("Esc closes");
+    let block = Block::bordered().title(title.to_owned()).title_bottom(below.to_owned());
     frame.render_widget(Paragraph::new(lines).block(block), over);
 }
 
@@ -95,13 +107,35 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
         ("library", or_dash(Some(clean(&row.library, 32)))),
         ("priority", format!("{}, weight {}", or_dash(Some(clean(&row.priority, 16))), row.weight)),
         ("time share", or_dash(share)),
-        ("limit", or_dash(row.limit_bytes.map(memory))),
+        ("limit", limit(row)),
         ("allocated", memory(row.allocated_bytes)),
         ("resident", format!("{}, {} cannot move", memory(row.resident_bytes), memory(row.immovable_bytes))),
         ("moved out", format!("{} of {} swap space", memory(row.moved_out_bytes), memory(row.swap_bytes))),
         ("held", format!("{} in {} turns", time(row.held_seconds), row.grants)),
         ("waited", time(row.waited_seconds)),
     ]);
+    all.extend(why(row));
     all.extend(row.reports.iter().map(|report| ("reports".into(), clean(report, 256))));
     all
+}
+
+/// What it may allocate, and who says so.
+fn limit(row: &TenantStatus) -> String {
+    match (row.limit_bytes.map(memory), &row.limit_from) {
+        (Some(limit), Some(from)) => format!("{limit} by {}", clean(from, 32)),
+        (limit, _) => or_dash(limit),
+    }
+}
+
+/// Why it is in its state, and what could be done.
+fn why(row: &TenantStatus) -> Rows {
+    let why = &row.why;
+    let mut rows = Rows::new();
+    if !why.text.is_empty() {
+        rows.push(("why".into(), clean(&why.text, 256)));
+    }
+    rows.extend(why.expected_seconds.map(|seconds| ("turn".into(), format!("in about {}", time(seconds)))));
+    rows.extend(why.remarks.iter().map(|text| ("".into(), clean(text, 256))));
+    rows.extend(why.advice.iter().map(|text| ("advice".into(), clean(text, 256))));
+    rows
 }

@@ -1,15 +1,19 @@
 //! What keys do.
+use super::actions;
 use super::model::{Focus, Model, Overlay};
+use nvshare_protocol::control::Request;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 
 /// What a key comes to beside a change of the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     Continue,
     Quit,
     /// Pictures come so often from now on.
     Pace(Duration),
+    /// The scheduler is to do this.
+    Ask(Box<Request>),
 }
 
 /// The intervals between which `+` and `-` choose.
@@ -24,6 +28,9 @@ pub const HELP: &[(&str, &str)] = &[
     ("r", "reverse the order"),
     ("/", "show tenants with these words only"),
     ("g", "graphs of the GPU in the GPUs' table"),
+    ("p", "pause or resume the tenant"),
+    ("e", "move its memory out of the GPU"),
+    ("l w n t", "set its limit, weight, priority, time share"),
     ("Space", "hold the picture"),
     ("+ -", "pictures more often, less often"),
     ("Esc", "close this, or end the filter"),
@@ -34,10 +41,19 @@ pub fn pressed(model: &mut Model, key: KeyEvent) -> Outcome {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return if key.code == KeyCode::Char('c') { Outcome::Quit } else { Outcome::Continue };
     }
+    model.answer = None;
     match model.overlay {
         Overlay::Filter => filter(model, key.code),
         Overlay::Help | Overlay::Details => over(model, key.code),
         Overlay::None => tables(model, key.code),
+        Overlay::Entry(_) => {
+            actions::write(model, key.code);
+            Outcome::Continue
+        }
+        Overlay::Confirm(_) => {
+            let request = actions::answer(model, key.code);
+            request.map_or(Outcome::Continue, |request| Outcome::Ask(Box::new(request)))
+        }
     }
 }
 
@@ -98,6 +114,7 @@ fn tables(model: &mut Model, key: KeyCode) -> Outcome {
         KeyCode::Up | KeyCode::Char('k') => model.scroll(-1),
         KeyCode::PageDown => model.scroll(10),
         KeyCode::PageUp => model.scroll(-10),
+        KeyCode::Char('p' | 'e' | 'l' | 'w' | 'n' | 't') => actions::begin(model, key),
         KeyCode::Home => model.scroll(isize::MIN),
         KeyCode::End => model.scroll(isize::MAX),
         _ => {}

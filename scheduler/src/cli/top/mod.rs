@@ -1,6 +1,7 @@
 //! `nvsharectl top`: GPUs and tenants, drawn anew with every picture.
 //!
 //! One thread reads keys, one asks the scheduler, and one draws, so that keys work while the scheduler does not answer.
+mod actions;
 mod column;
 mod details;
 mod gpu_table;
@@ -18,7 +19,7 @@ use super::client::{Client, Failed};
 use super::users::Users;
 use keys::{Outcome, pressed};
 use model::Model;
-use nvshare_protocol::control::Status;
+use nvshare_protocol::control::{Reply, Request, Status};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ const AGEING: Duration = Duration::from_secs(1);
 enum News {
     Status(Box<Result<Status, Failed>>),
     Terminal(Event),
+    /// To an action.
+    Answer(Result<Reply, Failed>),
     /// No more keys will come.
     NoTerminal(std::io::Error),
 }
@@ -52,11 +55,14 @@ pub fn run(socket: &Path, interval: Duration) -> Result<(), Failed> {
     let (send, news) = channel();
     let (pace, paces) = channel();
     let reader = Reader { socket: socket.to_owned(), client: Some(client), users, interval };
-    let threads =
-        [spawn("status", status_reader(reader, send.clone(), paces)), spawn("keys", keys_reader(send))];
+    let threads = [
+        spawn("status", status_reader(reader, send.clone(), paces)),
+        spawn("keys", keys_reader(send.clone())),
+    ];
     threads.into_iter().collect::<Result<(), _>>().map_err(|error| failed(&error))?;
     let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
-    let ended = draw(terminal, &mut model, &news, &pace);
+    let ends = Ends { news, pace, send, socket: socket.to_owned() };
+    let ended = draw(terminal, &mut model, &ends);
     ratatui::restore();
     ended.map_err(|error| failed(&error))
 }
@@ -69,17 +75,32 @@ fn failed(error: &std::io::Error) -> Failed {
     Failed::Output(format!("the terminal cannot be used: {error}"))
 }
 
-fn draw(
-    mut terminal: ratatui::DefaultTerminal,
-    model: &mut Model,
-    news: &Receiver<News>,
-    pace: &Sender<Duration>,
-) -> std::io::Result<()> {
+/// What the thread that draws has of the others.
+struct Ends {
+    news: Receiver<News>,
+    pace: Sender<Duration>,
+    send: Sender<News>,
+    socket: PathBuf,
+}
+
+impl Ends {
+    /// Has a thread ask the scheduler to do it: the answer may take long, and comes as news.
+    fn act(&self, request: Request) -> std::io::Result<()> {
+        let (socket, send) = (self.socket.clone(), self.send.clone());
+        spawn("action", move || {
+            let answer = Client::connect(&socket).and_then(|mut client| client.ask(&request));
+            // Nobody reads it any more where it is quit meanwhile.
+            let _ = send.send(News::Answer(answer));
+        })
+    }
+}
+
+fn draw(mut terminal: ratatui::DefaultTerminal, model: &mut Model, ends: &Ends) -> std::io::Result<()> {
     let mut came = Instant::now();
     loop {
         model.age = came.elapsed();
         terminal.draw(|frame| view::draw(frame, model))?;
-        match news.recv_timeout(until_older(model)) {
+        match ends.news.recv_timeout(until_older(model)) {
             Ok(News::Status(answer)) => match *answer {
                 Ok(status) => {
                     if !model.paused {
@@ -93,8 +114,21 @@ fn draw(
                 match pressed(model, key) {
                     Outcome::Continue => {}
                     Outcome::Quit => return Ok(()),
-                    Outcome::Pace(interval) => drop(pace.send(interval)),
+                    Outcome::Pace(interval) => {
+                        // The reader lives as long as this does.
+                        let _ = ends.pace.send(interval);
+                    }
+                    Outcome::Ask(request) => ends.act(*request)?,
                 }
+            }
+            Ok(News::Answer(answer)) => {
+                model.answer = Some(match answer {
+                    Ok(Reply::Done { message }) => (message, true),
+                    Ok(_) => ("it answers something else than was asked".into(), false),
+                    Err(failed) => (failed.to_string(), false),
+                });
+                // What has changed can be seen at once.
+                let _ = ends.pace.send(model.interval);
             }
             // A new size, for instance; or the picture has become older.
             Ok(News::Terminal(_)) | Err(RecvTimeoutError::Timeout) => {}

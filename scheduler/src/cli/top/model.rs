@@ -1,4 +1,5 @@
 //! What is drawn: the last picture, what has been, and what the operator has chosen of it.
+use super::actions::{Action, Entry};
 use super::column::{Column, Source};
 use super::history::History;
 use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
@@ -23,6 +24,8 @@ pub struct Model {
     pub overlay: Overlay,
     /// Whether graphs are drawn; none: where there is room.
     pub graphs: Option<bool>,
+    /// What the scheduler has answered to the last action, and whether it has done it.
+    pub answer: Option<(String, bool)>,
     gpu: usize,
     /// The tenant under the cursor, and the cursor's line in case that it is gone.
     tenant: Option<u64>,
@@ -40,7 +43,7 @@ pub enum Focus {
 }
 
 /// What lies over the tables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Overlay {
     #[default]
     None,
@@ -49,6 +52,10 @@ pub enum Overlay {
     Details,
     /// The filter is being written.
     Filter,
+    /// A value for a tenant is being written.
+    Entry(Entry),
+    /// It is done if the operator says yes.
+    Confirm(Action),
 }
 
 impl Model {

@@ -61,8 +61,17 @@ fn summary(model: &Model, shown: &[&TenantStatus], (first, room): (usize, usize)
         return "no tenant".into();
     }
     let number = |state: &str| all.iter().filter(|row| row.state == state).count();
-    let states =
-        ["running", "fetching", "draining", "waiting", "throttled", "deferred", "unresponsive", "stopped"];
+    let states = [
+        "running",
+        "fetching",
+        "draining",
+        "waiting",
+        "throttled",
+        "deferred",
+        "paused",
+        "unresponsive",
+        "stopped",
+    ];
     let states: Vec<String> = states
         .into_iter()
         .filter(|state| number(state) > 0)

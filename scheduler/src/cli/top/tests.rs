@@ -1,10 +1,12 @@
 //! Whole pictures.
 use super::column::Column;
+use super::keys::pressed;
 use super::model::{Focus, Model, Overlay};
 use super::view;
 use nvshare_protocol::control::{DeviceStatus, QuantumSetting, SCHEMA, Status, TenantStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Modifier;
 use std::time::Duration;
 
@@ -147,6 +149,29 @@ fn the_keys() {
     let mut model = model(2, 3);
     model.overlay = Overlay::Help;
     insta::assert_snapshot!(picture(&model, 80, 24));
+}
+
+#[test]
+fn an_action_is_asked_about_and_its_answer_is_shown() {
+    let mut model = model(2, 10);
+    model.scroll(4);
+    let press = |model: &mut Model, key| pressed(model, KeyEvent::new(key, KeyModifiers::NONE));
+    press(&mut model, KeyCode::Char('e'));
+    insta::assert_snapshot!(picture(&model, 80, 20));
+    press(&mut model, KeyCode::Esc);
+    press(&mut model, KeyCode::Char('l'));
+    press(&mut model, KeyCode::Char('8'));
+    press(&mut model, KeyCode::Enter);
+    let foot =
+        |model: &Model| picture(model, 120, 20).lines().last().unwrap().trim_matches('"').trim().to_owned();
+    let who = "tenant 5 (a-program-with-a-long-name, pid 4705)";
+    let wrong = "this is not a size such as 8GiB, or default";
+    assert_eq!(foot(&model), format!("limit of {who}: 8▏  {wrong}"));
+    press(&mut model, KeyCode::Esc);
+    model.answer = Some(("tenant 5: there\u{1b}is no such tenant".into(), false));
+    assert_eq!(foot(&model), "tenant 5: there?is no such tenant");
+    press(&mut model, KeyCode::Down);
+    assert!(foot(&model).starts_with("? keys"), "{}", foot(&model));
 }
 
 #[test]

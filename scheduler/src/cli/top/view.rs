@@ -42,10 +42,11 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     }
     tenant_table::draw(frame, model, tenants);
     draw_foot(frame, model, foot);
-    match model.overlay {
+    match &model.overlay {
         Overlay::Help => details::draw_help(frame, area),
         Overlay::Details => details::draw_line(frame, model, area),
-        Overlay::None | Overlay::Filter => {}
+        Overlay::Confirm(action) => details::draw_question(frame, action, area),
+        Overlay::None | Overlay::Filter | Overlay::Entry(_) => {}
     }
 }
 
@@ -93,15 +94,20 @@ fn draw_head(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 }
 
 fn draw_foot(frame: &mut Frame<'_>, model: &Model, area: Rect) {
-    let text = match model.overlay {
-        Overlay::Filter => {
+    let text = match (&model.overlay, &model.answer) {
+        (_, Some((answer, done))) => {
+            let style = Style::new().fg(if *done { Color::Green } else { Color::Red });
+            return frame.render_widget(Line::styled(clean(answer, 512), style), area);
+        }
+        (Overlay::Entry(entry), _) => return frame.render_widget(Line::from(entry.prompt()), area),
+        (Overlay::Filter, _) => {
             let text = format!("/{}▏  Enter keeps, Esc ends", clean(&model.filter, 256));
             return frame.render_widget(Line::from(text), area);
         }
-        _ if !model.filter.is_empty() => {
+        (_, None) if !model.filter.is_empty() => {
             "Esc end the filter   ? keys   / filter   ← → sort   Enter details   q quit"
         }
-        _ => "? keys   / filter   ← → sort   Enter details   Tab GPUs   Space hold   q quit",
+        (_, None) => "? keys   / filter   ← → sort   Enter details   Tab GPUs   Space hold   q quit",
     };
     frame.render_widget(Line::styled(text, Style::new().add_modifier(Modifier::DIM)), area);
 }
