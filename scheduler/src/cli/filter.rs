@@ -1,6 +1,7 @@
 //! The part of a status that the command line asks for.
 use super::args::StatusArgs;
 use super::gpus;
+use super::why::same_container;
 use nvshare_protocol::control::{Status, TenantStatus};
 
 /// Leaves out what was not asked for.
@@ -26,12 +27,7 @@ pub fn reduce(status: &mut Status, args: &StatusArgs) -> Result<(), String> {
 }
 
 fn has_container(row: &TenantStatus, word: &str) -> bool {
-    // Whole ids are longer than what is shown of them.
-    let known = |name: &String| {
-        let id = name.split(' ').next().unwrap_or(name);
-        name.starts_with(word) || (id.len() >= 12 && word.starts_with(id))
-    };
-    !word.is_empty() && row.container.as_ref().is_some_and(known)
+    !word.is_empty() && row.container.as_ref().is_some_and(|shown| same_container(shown, word))
 }
 
 fn has_user(row: &TenantStatus, word: &str) -> bool {

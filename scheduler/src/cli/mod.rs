@@ -50,7 +50,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
         return Ok(ExitCode::from(2));
     }
     if let Some(Command::Top { interval }) = args.command {
-        return top::run(&args.socket(), interval).map(|()| ExitCode::SUCCESS);
+        return top::run(&args.socket(), args.sockets_to_see(), interval).map(|()| ExitCode::SUCCESS);
     }
     if let Some(Command::Names { of }) = args.command {
         return print(&names::lines(&args.sockets_to_see(), of)).map(|()| ExitCode::SUCCESS);

@@ -211,7 +211,8 @@ mod tests {
         host.update(&answer(vec![report(ONE, place(1), Some(5)), report(TWO, place(0), None)], true));
         let seen = Seen { place: place(1), used: Some(Bytes(5)), utilization: Some(7) };
         assert_eq!(host.seen(ONE), Some(&seen));
-        assert!(!host.update(&answer(vec![report(ONE, None, Some(6))], false)), "no news for the core");
+        let both = vec![report(ONE, None, Some(6)), report(TWO, None, None)];
+        assert!(!host.update(&answer(both, true)), "no news for the core");
         assert_eq!(host.seen(ONE), Some(&Seen { used: Some(Bytes(6)), ..seen.clone() }));
         host.update(&Answer::Unavailable);
         assert_eq!(host.seen(ONE), Some(&Seen { used: None, utilization: None, ..seen }));

@@ -7,7 +7,7 @@ mod value;
 
 pub use file::{DEFAULT_FILE, Flag, load, runtime_faults, source};
 pub use gpus::MEMORY as GPU_MEMORY;
-pub use value::{from_seconds, size, whole_size};
+pub use value::{from_seconds, whole_size};
 
 use crate::metrics::listen::Address;
 use crate::swap::ledger;

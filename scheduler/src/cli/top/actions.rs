@@ -1,10 +1,9 @@
 //! What an operator can do to the tenant under the cursor. Everything is asked about before it is done.
 use super::model::{Model, Overlay};
 use crate::cli::words::program;
-use crate::settings::size;
 use crate::text::{clean, memory};
-use nvshare_protocol::Bytes;
 use nvshare_protocol::control::{Request, Target, TenantChange, TenantStatus};
+use nvshare_protocol::{Bytes, quantity};
 use ratatui::crossterm::event::KeyCode;
 
 /// What is about to be done.
@@ -62,20 +61,15 @@ impl Rule {
         let default = text == "default";
         match self {
             Self::Limit if default => Some(TenantChange::Limit(None)),
-            Self::Limit => {
-                size(&toml::Value::String(text.into())).map(|Bytes(n)| TenantChange::Limit(Some(n)))
-            }
+            Self::Limit => quantity::size(text).map(|Bytes(n)| TenantChange::Limit(Some(n))),
             Self::Weight if default => Some(TenantChange::Weight(None)),
-            Self::Weight => text.parse().ok().map(|weight| TenantChange::Weight(Some(weight))),
+            Self::Weight => quantity::whole(text).map(|weight| TenantChange::Weight(Some(weight))),
             Self::Priority if default => Some(TenantChange::Priority(None)),
             Self::Priority => {
                 ["low", "normal", "high"].contains(&text).then(|| TenantChange::Priority(Some(text.into())))
             }
             Self::TimeShare if default => Some(TenantChange::TimeShare(None)),
-            Self::TimeShare => {
-                let number = text.trim_end_matches('%').trim_end();
-                number.parse().ok().map(|percent| TenantChange::TimeShare(Some(percent)))
-            }
+            Self::TimeShare => quantity::percent(text).map(|percent| TenantChange::TimeShare(Some(percent))),
         }
     }
 }
@@ -136,9 +130,9 @@ pub fn write(model: &mut Model, key: KeyCode) {
         KeyCode::Esc => model.overlay = Overlay::None,
         KeyCode::Enter => match entry.of.change(&entry.text) {
             Some(change) => {
-                let (what, text) = (entry.of.name(), clean(entry.text.trim(), 64));
+                let (what, to) = (entry.of.name(), words(&change));
                 let action = Action {
-                    question: format!("Set the {what} of {} to {text}?", entry.name),
+                    question: format!("Set the {what} of {} to {to}?", entry.name),
                     request: Request::SetTenant { target: Target::Tenant(entry.tenant), change },
                     means: "It holds until the tenant leaves or the scheduler is restarted.",
                 };
@@ -148,6 +142,16 @@ pub fn write(model: &mut Model, key: KeyCode) {
         },
         _ => {}
     }
+}
+
+fn words(change: &TenantChange) -> String {
+    let value = match change {
+        TenantChange::Limit(bytes) => bytes.map(memory),
+        TenantChange::Weight(weight) => weight.map(|weight| weight.to_string()),
+        TenantChange::Priority(priority) => priority.clone(),
+        TenantChange::TimeShare(percent) => percent.map(|percent| format!("{percent} %")),
+    };
+    value.unwrap_or_else(|| "what the settings and its own wish say".into())
 }
 
 /// What is to be asked for after this key; any other than `y` means no.

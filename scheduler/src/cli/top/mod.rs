@@ -39,10 +39,11 @@ enum News {
     NoTerminal(std::io::Error),
 }
 
-/// Draws until a key ends it.
-pub fn run(socket: &Path, interval: Duration) -> Result<(), Failed> {
+/// Draws until a key ends it. What is drawn is asked for at the first of the sockets that lets us, what is to be done at
+/// `control`.
+pub fn run(control: &Path, sockets: Vec<PathBuf>, interval: Duration) -> Result<(), Failed> {
     // The first answer decides whether there is anything to draw.
-    let mut client = Client::connect(socket)?;
+    let mut client = Client::connect_to_see(&sockets)?;
     let mut users = Users::default();
     let status = named(&mut client, &mut users)?;
     if !std::io::stdout().is_terminal() {
@@ -54,14 +55,14 @@ pub fn run(socket: &Path, interval: Duration) -> Result<(), Failed> {
     model.add(status);
     let (send, news) = channel();
     let (pace, paces) = channel();
-    let reader = Reader { socket: socket.to_owned(), client: Some(client), users, interval };
+    let reader = Reader { sockets, client: Some(client), users, interval };
     let threads = [
         spawn("status", status_reader(reader, send.clone(), paces)),
         spawn("keys", keys_reader(send.clone())),
     ];
     threads.into_iter().collect::<Result<(), _>>().map_err(|error| failed(&error))?;
     let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
-    let ends = Ends { news, pace, send, socket: socket.to_owned() };
+    let ends = Ends { news, pace, send, control: control.to_owned() };
     let ended = draw(terminal, &mut model, &ends);
     ratatui::restore();
     ended.map_err(|error| failed(&error))
@@ -80,15 +81,15 @@ struct Ends {
     news: Receiver<News>,
     pace: Sender<Duration>,
     send: Sender<News>,
-    socket: PathBuf,
+    control: PathBuf,
 }
 
 impl Ends {
     /// Has a thread ask the scheduler to do it: the answer may take long, and comes as news.
     fn act(&self, request: Request) -> std::io::Result<()> {
-        let (socket, send) = (self.socket.clone(), self.send.clone());
+        let (control, send) = (self.control.clone(), self.send.clone());
         spawn("action", move || {
-            let answer = Client::connect(&socket).and_then(|mut client| client.ask(&request));
+            let answer = Client::connect(&control).and_then(|mut client| client.ask(&request));
             // Nobody reads it any more where it is quit meanwhile.
             let _ = send.send(News::Answer(answer));
         })
@@ -149,7 +150,7 @@ fn until_older(model: &Model) -> Duration {
 
 /// What asks the scheduler.
 struct Reader {
-    socket: PathBuf,
+    sockets: Vec<PathBuf>,
     client: Option<Client>,
     users: Users,
     interval: Duration,
@@ -158,7 +159,7 @@ struct Reader {
 impl Reader {
     /// Over the same connection as long as it works.
     fn ask(&mut self) -> Result<Status, Failed> {
-        let mut client = self.client.take().map_or_else(|| Client::connect(&self.socket), Ok)?;
+        let mut client = self.client.take().map_or_else(|| Client::connect_to_see(&self.sockets), Ok)?;
         let status = named(&mut client, &mut self.users)?;
         self.client = Some(client);
         Ok(status)

@@ -160,13 +160,13 @@ fn an_action_is_asked_about_and_its_answer_is_shown() {
     insta::assert_snapshot!(picture(&model, 80, 20));
     press(&mut model, KeyCode::Esc);
     press(&mut model, KeyCode::Char('l'));
-    press(&mut model, KeyCode::Char('8'));
+    press(&mut model, KeyCode::Char('x'));
     press(&mut model, KeyCode::Enter);
     let foot =
         |model: &Model| picture(model, 120, 20).lines().last().unwrap().trim_matches('"').trim().to_owned();
     let who = "tenant 5 (a-program-with-a-long-name, pid 4705)";
     let wrong = "this is not a size such as 8GiB, or default";
-    assert_eq!(foot(&model), format!("limit of {who}: 8▏  {wrong}"));
+    assert_eq!(foot(&model), format!("limit of {who}: x▏  {wrong}"));
     press(&mut model, KeyCode::Esc);
     model.answer = Some(("tenant 5: there\u{1b}is no such tenant".into(), false));
     assert_eq!(foot(&model), "tenant 5: there?is no such tenant");
