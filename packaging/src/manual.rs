@@ -94,7 +94,7 @@ mod tests {
             let text: String = pages.iter().map(|(_, page)| words(page)).collect();
             let mut left = vec![&program];
             while let Some(command) = left.pop() {
-                left.extend(command.get_subcommands());
+                left.extend(command.get_subcommands().filter(|below| !below.is_hide_set()));
                 let name = command.get_display_name().unwrap_or(command.get_name());
                 assert!(pages.iter().any(|(page, _)| *page == format!("{name}.8")), "{name} has no page");
                 for option in command.get_arguments() {

@@ -412,3 +412,34 @@ fn a_card_smaller_than_the_reserve_is_given_all_the_same() {
     tenant.say(&ToScheduler::Request);
     assert!(tenant.granted().budget[0].bytes > Bytes(0));
 }
+
+#[test]
+fn operators_see_where_a_device_is_and_how_busy() {
+    let other = "GPU-00000000-0000-0000-0000-000000000001";
+    let says = format!(
+        "device {other}\nbus 00000000:19:00.0\ntotal {CARD}\n{}",
+        on_gpu(&format!("bus 00000000:3b:00.0\ntotal {CARD}\nused {}\nbusy 37\n", 5u64 << 30))
+    );
+    let nvml = Nvml::start(&says);
+    let _tenant = Tenant::with_work(&nvml.daemon.tenant_socket(), "train");
+    until(&nvml.daemon, |daemon| daemon.status().devices.first().is_some_and(|gpu| gpu.index.is_some()));
+    let gpu = nvml.daemon.status().devices.remove(0);
+    assert_eq!((gpu.index, &gpu.bus_id[..]), (Some(1), "00000000:3b:00.0"), "in the order of the bus");
+    assert_eq!((gpu.used_bytes, gpu.utilization_percent), (Some(5 << 30), Some(37)));
+}
+
+#[test]
+fn a_mig_instance_is_where_its_gpu_is_and_without_nvml_nothing_is_known() {
+    let digits = GPU.to_string().replace("GPU-", "");
+    let says = format!("device GPU-x\nbus 00000000:19:00.0\ninstance MIG-{digits}\ntotal {CARD}\n");
+    let nvml = Nvml::start(&says);
+    let _tenant = Tenant::with_work(&nvml.daemon.tenant_socket(), "train");
+    until(&nvml.daemon, |daemon| daemon.status().devices.first().is_some_and(|gpu| gpu.index.is_some()));
+    let gpu = nvml.daemon.status().devices.remove(0);
+    assert_eq!((gpu.index, &gpu.bus_id[..]), (Some(0), "00000000:19:00.0"));
+    let silent = Daemon::start("");
+    let mut tenant = Tenant::with_work(&silent.tenant_socket(), "train");
+    tenant.granted();
+    let gpu = silent.status().devices.remove(0);
+    assert_eq!((gpu.index, &gpu.bus_id[..], gpu.used_bytes), (None, "", None));
+}

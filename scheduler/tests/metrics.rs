@@ -1,6 +1,6 @@
 //! Metrics, scraped as Prometheus does.
 mod common;
-use common::{Daemon, GPU, PATIENCE, Tenant};
+use common::{Daemon, GPU, Nvml, PATIENCE, Tenant, on_gpu};
 use nvshare_protocol::tenant::{MemoryReport, Share, ToScheduler};
 use nvshare_protocol::{Bytes, LeaseId};
 use std::collections::BTreeSet;
@@ -246,6 +246,27 @@ fn an_address_that_is_taken_stops_the_start_with_its_name() {
 fn metrics_for_the_network_are_warned_of() {
     let mut daemon = Daemon::start("[metrics]\nlisten = \"0.0.0.0:0\"\n");
     assert!(daemon.logs("metrics are open to the network").contains("WARN"));
+}
+
+#[test]
+fn a_gpu_is_told_by_the_labels_of_the_dcgm_exporter_too() {
+    let says = on_gpu("bus 00000000:3b:00.0\ntotal 17179869184\n");
+    let mut nvml = Nvml::start_with(Some(&says), "[metrics]\nlisten = \"127.0.0.1:0\"\n");
+    let line = nvml.daemon.logs("metrics are at http://");
+    let address = line.split("http://").nth(1).unwrap().strip_suffix("/metrics").unwrap().to_owned();
+    let mut tenant = Tenant::with_work(&nvml.daemon.tenant_socket(), "train");
+    tenant.granted();
+    while nvml.daemon.status().devices[0].index.is_none() {
+        std::thread::yield_now();
+    }
+    let text = get(connect(&address));
+    let (gpu, uuid) = (format!("gpu=\"{GPU}\""), format!("UUID=\"{GPU}\""));
+    let place = "pci_bus_id=\"00000000:3b:00.0\"";
+    let labels = [&gpu, &uuid[..], "gpu_index=\"0\"", place, "modelName=\"Test Card\""];
+    assert_eq!(value(&text, "nvshare_gpu_info", &labels), 1.0);
+    assert!(value(&text, "nvshare_gpu_held_seconds_total", &[&gpu]) > 0.0, "{text}");
+    let held_out = value(&text, "nvshare_tenant_moved_out_bytes", &["program=\"train\""]);
+    assert_eq!(held_out, (12u64 << 30) as f64);
 }
 
 /// Everything in `text` that looks like a metric of ours.

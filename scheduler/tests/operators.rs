@@ -53,18 +53,31 @@ fn status_is_a_table_or_json() {
     let lease = tenant.granted().lease;
     tenant.ready(lease);
     daemon.logs("has the GPU: fetched");
-    let text = out(&daemon.ctl(&["status"]));
+    let narrow = out(&daemon.ctl(&["status"]));
+    assert!(narrow.lines().skip(1).all(|line| line.len() <= 80), "{narrow}");
+    let text = out(&daemon.ctl(&["status", "-o", "wide"]));
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
     let uuid = GPU.to_string();
-    let words = [&uuid[..], "Test", "Card", "16.0", "GiB", "12.0", "GiB", "0", "0", "1", "-", "0", "-"];
+    let words = [
+        &["-", &uuid[..], "-", "Test", "Card", "-", "16.0", "GiB"][..],
+        &["12.0", "GiB", "0", "0", "1", "-", "0", "-"],
+    ]
+    .concat();
     let (first, rest) = rows[3].split_at(words.len());
     assert_eq!(first, words, "{text}");
     // What the tenant says that it brought in, in the time that has really passed, which is less than it says.
     let [rate, "GB/s", "tenants"] = rest else { panic!("{text}") };
     assert!((50.0..=1000.0).contains(&rate.parse::<f64>().unwrap()), "{text}");
     let pid = tenant.pid().to_string();
-    assert_eq!((rows[6][0], rows[6][1], rows[6][3]), ("1", &pid[..], "train"), "{text}");
-    let status: Status = serde_json::from_str(&out(&daemon.ctl(&["status", "--json"]))).unwrap();
+    assert_eq!((rows[6][0], rows[6][1], rows[6][4]), ("1", &pid[..], "train"), "{text}");
+    let json = out(&daemon.ctl(&["status", "--json"]));
+    assert_eq!(out(&daemon.ctl(&["status", "-o", "json"])).lines().count(), json.lines().count());
+    let status: Status = serde_json::from_str(&json).unwrap();
+    let own = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().map(|user| user.name);
+    assert_eq!((status.tenants[0].user_uid, &status.tenants[0].user), (nix::unistd::getuid().as_raw(), &own));
+    assert_eq!(out(&daemon.ctl(&["names", "gpus"])), format!("{GPU}\n"));
+    let empty = out(&daemon.ctl(&["status", "--tenant", "2"]));
+    assert!(empty.ends_with("\nno tenant\n"), "{empty}");
     assert_eq!((status.tenants[0].pid, &status.tenants[0].program[..]), (tenant.pid(), "train"));
     assert_eq!((status.devices[0].capacity_bytes, status.devices[0].allocated_bytes), (16 << 30, 12 << 30));
 }
@@ -104,7 +117,7 @@ fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
     let gpu = &status.devices[0];
     let (fetch, release) = (gpu.fetch_cost_seconds, gpu.release_cost_seconds);
     assert!(fetch > 0.0 && release > 0.0 && release <= 0.161, "{gpu:?}");
-    assert!((12_000_000_000..=1_000_000_000_000).contains(&gpu.fetch_rate), "{gpu:?}");
+    assert!((12_000_000_000..=1_000_000_000_000).contains(&gpu.fetch_bytes_per_second), "{gpu:?}");
     let turn = (20.0 * (fetch + release)).clamp(1.0, 30.0);
     assert!((gpu.quantum_seconds - turn).abs() < 0.001, "{gpu:?}");
     assert_eq!((status.quantum_seconds, status.quantum_auto), (gpu.quantum_seconds, true));
@@ -178,6 +191,12 @@ fn without_a_scheduler_the_error_says_what_to_do() {
 }
 
 #[test]
+fn a_completion_gets_no_error_where_there_is_no_scheduler() {
+    let output = ctl(tempfile::tempdir().unwrap().path(), &["names", "gpus"]);
+    assert_eq!((out(&output), output.stderr), (String::new(), Vec::new()));
+}
+
+#[test]
 fn a_trace_has_the_spans_of_every_turn() {
     let mut daemon = Daemon::start("[scheduler]\nquantum = 0.02\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
@@ -219,27 +238,31 @@ fn a_trace_has_the_spans_of_every_turn() {
 }
 
 fn rules_of_one_gpu(daemon: &Daemon, tenant: &mut Tenant) {
-    let (code, text) = error(&daemon.ctl(&["set", "tq", "5", "--gpu", "GPU-1"]));
-    assert_eq!(
-        (code, &text[..]),
-        (3, "nvsharectl: the scheduler refused: no tenant has named a GPU \"GPU-1\" (known: none yet)\n")
-    );
+    let refused = |gpu| error(&daemon.ctl(&["set", "tq", "5", "--gpu", gpu]));
+    let words = "nvsharectl: there is no GPU \"GPU-1\": no GPU is known, for no tenant has named one yet\n";
+    assert_eq!(refused("GPU-1"), (2, words.into()));
     tenant.has(Bytes(1 << 30), Bytes(0));
     let gpu = GPU.to_string();
     let set = |length| daemon.ctl(&["set", "tq", length, "--gpu", &gpu]);
     while daemon.status().devices.is_empty() {
         std::thread::yield_now();
     }
-    let device = || (daemon.status().devices[0].quantum_seconds, daemon.status().devices[0].own_quantum);
+    let device = || (daemon.status().devices[0].quantum_seconds, daemon.status().devices[0].quantum_setting);
     assert_eq!(out(&set("5")), format!("the quantum on {gpu} is 5 s\n"));
     assert_eq!(device(), (5.0, Some(QuantumSetting::Seconds(5.0))));
     assert_eq!(out(&set("auto")), format!("the quantum on {gpu} is auto\n"));
     assert_eq!(device(), (2.0, Some(QuantumSetting::Auto)));
     assert_eq!(out(&set("default")), format!("the quantum on {gpu} is as on the others\n"));
     assert_eq!(device().1, None);
+    // The beginning of the UUID is enough; what is meant is told in full.
+    let short = daemon.ctl(&["set", "tq", "6", "--gpu", &gpu[4..12]]);
+    assert_eq!(out(&short), format!("the quantum on {gpu} is 6 s\n"));
+    let words = format!("nvsharectl: there is no GPU \"7\" (known: {gpu})\n");
+    assert_eq!(refused("7"), (2, words));
+    out(&set("default"));
     let (code, text) = error(&set("0"));
     let words = "nvsharectl: the scheduler refused: quantum = 0 is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)\n";
     assert_eq!((code, &text[..]), (3, words));
     let (code, text) = error(&daemon.ctl(&["set", "tq", "default"]));
-    assert!(code == 2 && text.contains("needs the GPU that it is for: --gpu UUID"), "{text}");
+    assert!(code == 2 && text.contains("needs the GPU that it is for: --gpu INDEX|UUID"), "{text}");
 }

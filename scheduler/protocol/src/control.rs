@@ -109,6 +109,7 @@ pub struct Status {
     pub quantum_auto: bool,
     pub evict: String,
     pub uptime_seconds: f64,
+    #[serde(rename = "gpus")]
     pub devices: Vec<DeviceStatus>,
     pub tenants: Vec<TenantStatus>,
 }
@@ -129,18 +130,25 @@ pub struct DeviceStatus {
     pub resident_bytes: u64,
     /// What programs outside of nvshare use.
     pub outside_bytes: u64,
+    /// What is in use by anybody, the driver's own included; none: NVML does not tell.
+    pub used_bytes: Option<u64>,
+    /// How much of the last moments somebody computed on it, in per cent; none: NVML does not tell.
+    pub utilization_percent: Option<u32>,
     pub holders: Vec<u64>,
     pub waiting: Vec<u64>,
+    /// Grants to another tenant than the last.
     pub handovers: u64,
+    /// The time for which somebody has held it.
+    pub held_seconds: f64,
     /// How long a turn of weight 1 lasts on it.
     pub quantum_seconds: f64,
     /// What is set for it alone.
-    pub own_quantum: Option<QuantumSetting>,
+    pub quantum_setting: Option<QuantumSetting>,
     /// What bringing memory in has cost lately, and what draining and moving out has; 0: not known.
     pub fetch_cost_seconds: f64,
     pub release_cost_seconds: f64,
-    /// How fast memory came in last, bytes a second; 0: not known.
-    pub fetch_rate: u64,
+    /// How fast memory came in last; 0: not known.
+    pub fetch_bytes_per_second: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -150,7 +158,9 @@ pub struct TenantStatus {
     /// Host pid.
     pub pid: u32,
     pub uid: u32,
-    /// The name of its user on the host; none: the number has no name there.
+    /// Its user on the host: whose range of uids (/etc/subuid) its own is in, or its own.
+    pub user_uid: u32,
+    /// That user's name. The scheduler leaves it out, nvsharectl fills it in; none: the number has no name here.
     pub user: Option<String>,
     pub program: String,
     /// The container's name or id; none: a process of the host.
@@ -159,6 +169,8 @@ pub struct TenantStatus {
     /// owner's tenants have kept from others), `unresponsive`, `stopped` (its process is, or frozen), `disconnected` (its
     /// connection is gone and its process is not, nor what it has).
     pub state: String,
+    /// The UUIDs of its GPUs.
+    #[serde(rename = "gpus")]
     pub devices: Vec<String>,
     pub allocated_bytes: u64,
     pub resident_bytes: u64,
@@ -234,11 +246,14 @@ pub struct Span {
     pub tenant: u64,
     pub pid: u32,
     pub label: String,
+    #[serde(rename = "gpus")]
     pub devices: Vec<String>,
     /// `wait`, `fetch`, `run`, `drain`, `evict`.
     pub kind: String,
+    #[serde(rename = "start_seconds")]
     pub start: f64,
     /// None: still going on.
+    #[serde(rename = "end_seconds")]
     pub end: Option<f64>,
     /// What was moved in it.
     pub bytes: u64,
@@ -265,7 +280,7 @@ pub struct AuditEvent {
     pub program: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "gpus", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
     /// What it may have (`granted`, `bring-in`), has moved or has to move, on all devices together; none of the latter:
     /// everything.

@@ -5,6 +5,7 @@ use nvshare_protocol::control::{QuantumSetting, Request, Target, TenantChange};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, RUNTIME_DIR, USER_SOCKET};
 use nvshare_protocol::quantity;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Shows and steers the scheduler that hands GPUs round.
 ///
@@ -32,13 +33,13 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show GPUs and tenants
-    Status {
-        /// As JSON, with every field
-        #[arg(long)]
-        json: bool,
+    Status(StatusArgs),
+    /// Watch GPUs and tenants, on a terminal; ? shows the keys
+    Top {
+        /// Time between two pictures, 0.1 to 3600
+        #[arg(short = 'd', long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+        interval: Duration,
     },
-    /// Watch GPUs and tenants, on a terminal
-    Top,
     /// Change a rule, for all or for one tenant, until the scheduler is restarted
     Set {
         #[command(subcommand)]
@@ -70,12 +71,61 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what can be named, one a line, for the shells' completions
+    #[command(hide = true)]
+    Names { of: Named },
     /// Write who held which GPU, and every hand-over, for ui.perfetto.dev
     Trace {
         /// File to write instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+/// What has names that an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Named {
+    Gpus,
+    Tenants,
+    Containers,
+    Users,
+}
+
+/// What is shown of the status, and how.
+#[derive(clap::Args, Debug)]
+pub struct StatusArgs {
+    /// As JSON, with every field (docs/reference/json.md)
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+    /// table: what fits into the terminal's width, or into 80 columns; wide: every column; json: every field
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    output: Output,
+    /// This GPU alone, and who uses it
+    #[arg(long, value_name = "INDEX|UUID")]
+    pub gpu: Option<String>,
+    /// The tenant of this number alone, and its GPUs
+    #[arg(long, value_name = "NUMBER")]
+    pub tenant: Option<u64>,
+    /// The tenants of the container whose id or name begins so, and their GPUs
+    #[arg(long, value_name = "ID")]
+    pub container: Option<String>,
+    /// The tenants of this user of the host, and their GPUs
+    #[arg(long, value_name = "NAME|UID")]
+    pub user: Option<String>,
+}
+
+/// How a status is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Wide,
+    Json,
+}
+
+impl StatusArgs {
+    pub fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
 }
 
 #[derive(Debug, PartialEq, Subcommand)]
@@ -87,7 +137,7 @@ pub enum Setting {
         #[arg(value_name = "SECONDS|auto|default", value_parser = length, allow_negative_numbers = true)]
         length: Length,
         /// On this GPU alone
-        #[arg(long, value_name = "UUID")]
+        #[arg(long, value_name = "INDEX|UUID")]
         gpu: Option<String>,
     },
     /// What a tenant moves out of the GPU at the end of its turn
@@ -205,6 +255,11 @@ pub enum Switch {
     Off,
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "no number of seconds from 0.1 to 3600".into())
+}
+
 fn length(text: &str) -> Result<Length, String> {
     if text == "default" { Ok(Length::Default) } else { quantum(text).map(Length::Quantum) }
 }
@@ -249,7 +304,7 @@ impl Args {
         match &self.command {
             Some(Command::Set { setting }) if *setting == general => wrong(
                 ErrorKind::MissingRequiredArgument,
-                "`set tq default` needs the GPU that it is for: --gpu UUID".into(),
+                "`set tq default` needs the GPU that it is for: --gpu INDEX|UUID".into(),
             ),
             _ => Ok(self),
         }
@@ -301,6 +356,35 @@ mod tests {
                 said.contains("neither a number of seconds, or a time such as 500ms, nor auto"),
                 "{word}: {said}"
             );
+        }
+    }
+
+    #[test]
+    fn a_status_is_written_in_one_form() {
+        let form = |line: &[&str]| match Args::try_parse_from(line).map(|args| args.command) {
+            Ok(Some(Command::Status(args))) => Some(args.output()),
+            _ => None,
+        };
+        assert_eq!(form(&["nvsharectl", "status"]), Some(Output::Table));
+        assert_eq!(form(&["nvsharectl", "status", "-o", "wide"]), Some(Output::Wide));
+        assert_eq!(form(&["nvsharectl", "status", "-ojson"]), Some(Output::Json));
+        assert_eq!(form(&["nvsharectl", "status", "--json"]), Some(Output::Json));
+        assert_eq!(form(&["nvsharectl", "status", "--json", "-o", "wide"]), None);
+        assert_eq!(form(&["nvsharectl", "status", "-o", "yaml"]), None);
+    }
+
+    #[test]
+    fn pictures_come_every_tenth_of_a_second_at_most() {
+        let interval = |line: &[&str]| match Args::try_parse_from(line).map(|args| args.command) {
+            Ok(Some(Command::Top { interval })) => Ok(interval.as_secs_f64()),
+            other => Err(other.unwrap_err().to_string()),
+        };
+        assert_eq!(interval(&["nvsharectl", "top"]), Ok(1.0));
+        assert_eq!(interval(&["nvsharectl", "top", "-d", "0.1"]), Ok(0.1));
+        assert_eq!(interval(&["nvsharectl", "top", "--interval=3600"]), Ok(3600.0));
+        for word in ["0", "0.05", "3601", "nan", "soon"] {
+            let words = interval(&["nvsharectl", "top", "--interval", word]).unwrap_err();
+            assert!(words.contains("no number of seconds from 0.1 to 3600"), "{words}");
         }
     }
 

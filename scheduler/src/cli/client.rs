@@ -22,6 +22,8 @@ pub enum Failed {
     Broken(String),
     /// The answer cannot be written.
     Output(String),
+    /// The command line names what there is not.
+    Usage(String),
     /// The scheduler will not.
     Refused(String),
 }
@@ -31,6 +33,7 @@ impl Failed {
     pub const fn code(&self) -> u8 {
         match self {
             Self::NoScheduler(_) | Self::Broken(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
             Self::Refused(_) => 3,
         }
     }
@@ -39,7 +42,7 @@ impl Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoScheduler(why) | Self::Output(why) => f.write_str(why),
+            Self::NoScheduler(why) | Self::Output(why) | Self::Usage(why) => f.write_str(why),
             Self::Broken(why) => write!(
                 f,
                 "the scheduler's answer cannot be understood: {why}. Are nvsharectl and nvshare-scheduler of one version?"
@@ -72,6 +75,12 @@ impl Client {
             }
         }
         Err(first.unwrap_or_else(|| Failed::NoScheduler("there is no socket to ask at".into())))
+    }
+
+    /// Waits for an answer no longer than this.
+    pub fn within(self, patience: Duration) -> Result<Self, Failed> {
+        self.stream.get_ref().set_read_timeout(Some(patience)).map_err(|error| silent(&error))?;
+        Ok(self)
     }
 
     /// The answer to `request`, unless it is an error.

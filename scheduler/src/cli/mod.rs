@@ -1,19 +1,31 @@
 //! `nvsharectl`: asks the scheduler and shows the answer.
 pub mod args;
 mod client;
+mod columns;
 mod events;
+mod filter;
+mod gpus;
+mod names;
 mod perfetto;
 pub mod table;
 mod top;
+mod users;
 mod why;
 mod words;
 
 use crate::stdout;
-use args::{Args, Command, Length, Setting, Switch};
+use args::{Args, Command, Length, Output, Setting, StatusArgs, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
-use nvshare_protocol::control::{Reply, Request};
+use nvshare_protocol::control::{Reply, Request, Status};
+use ratatui::crossterm::terminal;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use table::Room;
+use users::Users;
+
+/// The width of a table that goes to no terminal.
+const NARROW: usize = 80;
 
 /// Runs what the command line asks for.
 #[must_use]
@@ -37,23 +49,24 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
         let _ = stdout::print(&Args::command().render_help().to_string());
         return Ok(ExitCode::from(2));
     }
-    if let Some(Command::Top) = args.command {
-        return top::run(&args.socket()).map(|()| ExitCode::SUCCESS);
+    if let Some(Command::Top { interval }) = args.command {
+        return top::run(&args.socket(), args.sockets_to_see(), interval).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(Command::Names { of }) = args.command {
+        return print(&names::lines(&args.sockets_to_see(), of)).map(|()| ExitCode::SUCCESS);
     }
     let mut client = match requests.is_empty() {
         true => Client::connect_to_see(&args.sockets_to_see())?,
         false => Client::connect(&args.socket())?,
     };
     for request in requests {
+        let request = with_whole_uuid(request, &mut client)?;
         if let Reply::Done { message } = client.ask(&request)? {
             print(&format!("{message}\n"))?;
         }
     }
     match &args.command {
-        Some(Command::Status { json }) => {
-            let status = client.status()?;
-            print(&if *json { pretty(&status)? } else { table::status(&status) })?;
-        }
+        Some(Command::Status(args)) => print(&status(client.status()?, args)?)?,
         Some(Command::Trace { output }) => {
             let trace = client.trace()?;
             let text = serde_json::to_string(&perfetto::events(&trace, &client.status()?));
@@ -82,11 +95,37 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             | Command::Resume(_)
             | Command::Evict(_)
             | Command::Reload
-            | Command::Top,
+            | Command::Top { .. }
+            | Command::Names { .. },
         )
         | None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The part of the status that was asked for, as it was asked for.
+fn status(mut status: Status, args: &StatusArgs) -> Result<String, Failed> {
+    Users::default().name(&mut status);
+    filter::reduce(&mut status, args).map_err(Failed::Usage)?;
+    let room = match args.output() {
+        Output::Json => return pretty(&status),
+        Output::Wide => Room::Wide,
+        Output::Table => Room::Cells(width()),
+    };
+    Ok(table::status(&status, room))
+}
+
+fn width() -> usize {
+    let size = std::io::stdout().is_terminal().then(terminal::size);
+    size.and_then(Result::ok).map_or(NARROW, |(columns, _)| columns.into())
+}
+
+/// The GPU as the scheduler knows it.
+fn with_whole_uuid(request: Request, client: &mut Client) -> Result<Request, Failed> {
+    let Request::SetGpuQuantum { gpu, quantum } = request else { return Ok(request) };
+    let status = client.status()?;
+    let gpu = gpus::find(&status.devices, &gpu).map_err(Failed::Usage)?.uuid.clone();
+    Ok(Request::SetGpuQuantum { gpu, quantum })
 }
 
 /// What the command line wants changed: flags of the C nvshare first, then a command.
@@ -112,11 +151,12 @@ fn changes(args: &Args) -> Vec<Request> {
         Some(Command::Evict(whom)) => whom.target().map(|target| Request::Evict { target }),
         Some(Command::Reload) => Some(Request::Reload),
         Some(
-            Command::Status { .. }
+            Command::Status(_)
             | Command::Trace { .. }
             | Command::Events { .. }
             | Command::Why { .. }
-            | Command::Top,
+            | Command::Top { .. }
+            | Command::Names { .. },
         )
         | None => None,
     };

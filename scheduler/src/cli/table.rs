@@ -1,11 +1,24 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
-use super::words::{cost, or_dash, own_quantum, program, rate, short, switch};
+use super::columns::{Column, lines};
+use super::gpus::called;
+use super::words::{cost, engine, or_dash, own_quantum, program, rate, short, switch, user};
 use crate::text::{clean, memory, quantum, time};
-use comfy_table::{CellAlignment, Table};
-use nvshare_protocol::control::Status;
+use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
+
+/// So many ids are shown of those who hold or wait, and the number of the rest.
+const IDS: usize = 4;
+
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// So many cells in a line; what does not fit is left out.
+    Cells(usize),
+    /// For every column, and for whole UUIDs.
+    Wide,
+}
 
 /// What `nvsharectl status` prints.
-pub fn status(status: &Status) -> String {
+pub fn status(status: &Status, room: Room) -> String {
     let mut out = format!(
         "scheduler {}, quantum {}, evict {}, up {}, version {}\n\n",
         switch(status),
@@ -14,9 +27,9 @@ pub fn status(status: &Status) -> String {
         time(status.uptime_seconds),
         status.version
     );
-    out.push_str(&devices(status));
+    out.push_str(&devices(status, room));
     out.push('\n');
-    out.push_str(&tenants(status));
+    out.push_str(&tenants(status, room));
     for tenant in &status.tenants {
         for report in &tenant.reports {
             out.push_str(&format!("\ntenant {} reports: {:?}", tenant.id, clean(report, 256)));
@@ -29,123 +42,114 @@ pub fn status(status: &Status) -> String {
     out.lines().map(|line| clean(line, usize::MAX) + "\n").collect()
 }
 
-fn devices(status: &Status) -> String {
-    if status.devices.is_empty() {
-        return "no GPU: no tenant has named one yet\n".into();
-    }
-    let mut head = vec![
-        "GPU",
-        "NAME",
-        "MEMORY",
-        "ALLOCATED",
-        "RESIDENT",
-        "OUTSIDE",
-        "HOLD",
-        "WAIT",
-        "HAND-OVERS",
-        "COST",
-        "RATE",
-    ];
-    let own = status.devices.iter().any(|device| device.own_quantum.is_some());
-    head.extend(own.then_some("QUANTUM"));
-    let believed = status.devices.iter().any(|device| device.capacity_from == "tenants");
-    head.extend(believed.then_some("MEMORY-FROM"));
-    let rows = status.devices.iter().map(|device| {
-        let mut row = vec![
-            device.uuid.clone(),
-            or_dash(Some(clean(&device.name, 96))),
-            memory(device.capacity_bytes),
-            memory(device.allocated_bytes),
-            memory(device.resident_bytes),
-            memory(device.outside_bytes),
-            ids(&device.holders),
-            ids(&device.waiting),
-            device.handovers.to_string(),
-            or_dash(cost(device)),
-            or_dash(rate(device)),
-        ];
-        row.extend(own.then(|| or_dash(own_quantum(device))));
-        row.extend(believed.then(|| or_dash(Some(clean(&device.capacity_from, 16)))));
-        row
-    });
-    aligned(&head, &[2, 3, 4, 5, 8, 9, 10, 11], rows)
-}
-
-fn tenants(status: &Status) -> String {
-    if status.tenants.is_empty() {
-        return "no tenant\n".into();
-    }
-    let mut head = vec![
-        "TENANT",
-        "PID",
-        "UID",
-        "PROGRAM",
-        "CONTAINER",
-        "STATE",
-        "GPU",
-        "ALLOCATED",
-        "RESIDENT",
-        "LIMIT",
-        "SWAP",
-        "HELD",
-        "GRANTS",
-        "WEIGHT",
-    ];
-    let prioritised = status.tenants.iter().any(|tenant| !matches!(&tenant.priority[..], "" | "normal"));
-    head.extend(prioritised.then_some("PRIORITY"));
-    let limited = status.tenants.iter().any(|tenant| tenant.time_share_percent.is_some());
-    head.extend(limited.then_some("TIME-SHARE"));
-    let rows = status.tenants.iter().map(|tenant| {
-        let devices: Vec<&str> = tenant.devices.iter().map(|uuid| short(uuid)).collect();
-        let mut row = vec![
-            tenant.id.to_string(),
-            tenant.pid.to_string(),
-            tenant.uid.to_string(),
-            program(tenant, 64),
-            or_dash(tenant.container.clone()),
-            tenant.state.clone(),
-            or_dash(Some(devices.join(","))),
-            memory(tenant.allocated_bytes),
-            memory(tenant.resident_bytes),
-            or_dash(tenant.limit_bytes.map(memory)),
-            memory(tenant.swap_bytes),
-            time(tenant.held_seconds),
-            tenant.grants.to_string(),
-            tenant.weight.to_string(),
-        ];
-        row.extend(prioritised.then(|| or_dash(Some(clean(&tenant.priority, 16)))));
-        let share = tenant.time_share_percent.map(|percent| format!("{percent} %"));
-        row.extend(limited.then(|| or_dash(share)));
-        row
-    });
-    aligned(&head, &[0, 1, 2, 7, 8, 9, 10, 11, 12, 13], rows)
-}
-
-/// Columns two blanks apart; those in `right` hold numbers.
-fn aligned(head: &[&str], right: &[usize], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(head.iter().copied());
-    rows.for_each(|row| {
-        table.add_row(row);
-    });
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if right.contains(&i) {
-            column.set_cell_alignment(CellAlignment::Right);
+impl Room {
+    const fn cells(self) -> Option<usize> {
+        match self {
+            Self::Cells(most) => Some(most),
+            Self::Wide => None,
         }
     }
-    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+
+    fn is_wide(self) -> bool {
+        self == Self::Wide
+    }
 }
 
-fn ids(ids: &[u64]) -> String {
-    or_dash(Some(ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")))
+fn devices(status: &Status, room: Room) -> String {
+    let rows = &status.devices;
+    if rows.is_empty() {
+        return "no GPU: no tenant has named one yet\n".into();
+    }
+    let column = |head, rank, cell: &dyn Fn(&DeviceStatus) -> String| Column::new(head, rank, rows, cell);
+    let number = |head, rank, cell: &dyn Fn(&DeviceStatus) -> String| column(head, rank, cell).right();
+    let uuid =
+        |row: &DeviceStatus| if room.is_wide() { row.uuid.clone() } else { short(&row.uuid).to_owned() };
+    let ids = |list: &[u64]| if room.is_wide() { ids(list, usize::MAX) } else { ids(list, IDS) };
+    let mut all = vec![
+        number("GPU", 0, &|row| or_dash(row.index.map(|index| index.to_string()))),
+        column("UUID", 0, &uuid),
+        column("BUS-ID", 10, &|row| or_dash(Some(row.bus_id.clone()))),
+        column("NAME", 6, &|row| or_dash(Some(clean(&row.name, 96)))),
+        number("UTIL", 7, &|row| or_dash(row.utilization_percent.map(|percent| format!("{percent} %")))),
+        number("MEMORY", 0, &|row| memory(row.capacity_bytes)),
+        number("ALLOCATED", 2, &|row| memory(row.allocated_bytes)),
+        number("RESIDENT", 1, &|row| memory(row.resident_bytes)),
+        number("OUTSIDE", 4, &|row| memory(row.outside_bytes)),
+        column("HOLD", 0, &|row| ids(&row.holders)),
+        column("WAIT", 0, &|row| ids(&row.waiting)),
+        number("HAND-OVERS", 5, &|row| row.handovers.to_string()),
+        number("COST", 8, &|row| or_dash(cost(row))),
+        number("RATE", 9, &|row| or_dash(rate(row))),
+    ];
+    if rows.iter().any(|device| device.quantum_setting.is_some()) {
+        all.push(number("QUANTUM", 3, &|row| or_dash(own_quantum(row))));
+    }
+    if rows.iter().any(|device| device.capacity_from == "tenants") {
+        all.push(column("MEMORY-FROM", 3, &|row| or_dash(Some(clean(&row.capacity_from, 16)))));
+    }
+    lines(all, room.cells())
+}
+
+fn tenants(status: &Status, room: Room) -> String {
+    let rows = &status.tenants;
+    if rows.is_empty() {
+        return "no tenant\n".into();
+    }
+    let column = |head, rank, cell: &dyn Fn(&TenantStatus) -> String| Column::new(head, rank, rows, cell);
+    let number = |head, rank, cell: &dyn Fn(&TenantStatus) -> String| column(head, rank, cell).right();
+    let gpus = |row: &TenantStatus| {
+        or_dash(Some(
+            row.devices.iter().map(|uuid| called(&status.devices, uuid)).collect::<Vec<_>>().join(","),
+        ))
+    };
+    let contained = rows.iter().any(|row| row.container.is_some());
+    let mut all = vec![
+        number("TENANT", 0, &|row| row.id.to_string()),
+        number("PID", 7, &|row| row.pid.to_string()),
+        column("USER", 4, &user),
+        number("UID", 15, &|row| row.uid.to_string()),
+        column("PROGRAM", 0, &|row| program(row, 64)),
+        column("CONTAINER", if contained { 5 } else { 14 }, &|row| or_dash(row.container.clone())),
+        column("STATE", 0, &|row| row.state.clone()),
+        column("GPU", 1, &gpus),
+        column("ENGINE", 11, &|row| or_dash(Some(engine(row)))),
+        number("ALLOCATED", 2, &|row| memory(row.allocated_bytes)),
+        number("RESIDENT", 3, &|row| memory(row.resident_bytes)),
+        number("LIMIT", 9, &|row| or_dash(row.limit_bytes.map(memory))),
+        number("SWAP", 6, &|row| memory(row.moved_out_bytes)),
+        number("SWAP-MAX", 12, &|row| memory(row.swap_bytes)),
+        number("HELD", 8, &|row| time(row.held_seconds)),
+        number("WAITED", 10, &|row| time(row.waited_seconds)),
+        number("GRANTS", 16, &|row| row.grants.to_string()),
+        number("WEIGHT", 13, &|row| row.weight.to_string()),
+    ];
+    if rows.iter().any(|tenant| !matches!(&tenant.priority[..], "" | "normal")) {
+        all.push(column("PRIORITY", 12, &|row| or_dash(Some(clean(&row.priority, 16)))));
+    }
+    if rows.iter().any(|tenant| tenant.time_share_percent.is_some()) {
+        let share =
+            |row: &TenantStatus| or_dash(row.time_share_percent.map(|percent| format!("{percent} %")));
+        all.push(number("TIME-SHARE", 12, &share));
+    }
+    lines(all, room.cells())
+}
+
+fn ids(ids: &[u64], most: usize) -> String {
+    let mut shown: Vec<String> = ids.iter().take(most).map(u64::to_string).collect();
+    if ids.len() > most {
+        shown.push(format!("+{}", ids.len() - most));
+    }
+    or_dash(Some(shown.join(",")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use nvshare_protocol::control::{DeviceStatus, QuantumSetting, SCHEMA, TenantStatus};
+
+    fn wide(of: &Status) -> String {
+        status(of, Room::Wide)
+    }
 
     #[test]
     fn a_status_reads_like_a_table() {
@@ -168,20 +172,25 @@ mod tests {
                 allocated_bytes: 24 << 30,
                 resident_bytes: 12 << 30,
                 outside_bytes: 1 << 30,
+                used_bytes: None,
+                utilization_percent: Some(37),
                 holders: vec![1],
                 waiting: vec![2, 13],
                 handovers: 7,
+                held_seconds: 40.0,
                 quantum_seconds: 2.0,
-                own_quantum: None,
+                quantum_setting: None,
                 fetch_cost_seconds: 0.26,
                 release_cost_seconds: 0.16,
-                fetch_rate: 50_000_000_000,
+                fetch_bytes_per_second: 50_000_000_000,
             }],
             tenants: vec![
                 TenantStatus {
                     id: 1,
                     pid: 4711,
-                    uid: 1000,
+                    uid: 101_000,
+                    user_uid: 1000,
+                    user: Some("anna".into()),
                     program: "python3".into(),
                     container: Some("4f1d3c0b5a69".into()),
                     state: "running".into(),
@@ -192,6 +201,9 @@ mod tests {
                     grants: 4,
                     weight: 2,
                     limit_bytes: Some(14 << 30),
+                    engine: "auto".into(),
+                    engine_in_use: "swap".into(),
+                    moved_out_bytes: 5 << 20,
                     swap_bytes: 6 << 30,
                     reports: vec!["37 launches met no gate".into()],
                     ..TenantStatus::default()
@@ -206,32 +218,34 @@ mod tests {
                 },
             ],
         };
-        let expected = "\
-scheduler on, quantum auto (2.0 s), evict pressure, up 1 h 2 min, version 0.1.0
+        insta::assert_snapshot!(status(&full, Room::Wide));
+        insta::assert_snapshot!(status(&full, Room::Cells(120)));
+        insta::assert_snapshot!(status(&full, Room::Cells(80)));
+        for most in 40..300 {
+            let text = status(&full, Room::Cells(most));
+            let longest = text.lines().skip(1).map(str::len).max().unwrap();
+            assert!(longest <= most.max(60), "{most}: {text}");
+        }
+    }
 
-GPU                                       NAME           MEMORY  ALLOCATED  RESIDENT  OUTSIDE  HOLD  WAIT  HAND-OVERS    COST       RATE
-GPU-30313233-3435-3637-3839-616263646566  NVIDIA H200  16.0 GiB   24.0 GiB  12.0 GiB  1.0 GiB  1     2,13           7  0.42 s  50.0 GB/s
-
-TENANT   PID   UID  PROGRAM  CONTAINER     STATE    GPU           ALLOCATED  RESIDENT     LIMIT     SWAP       HELD  GRANTS  WEIGHT
-     1  4711  1000  python3  4f1d3c0b5a69  running  GPU-30313233   12.0 GiB  12.0 GiB  14.0 GiB  6.0 GiB  1 min 1 s       4       2
-    13     9     0  train    -             waiting  -                     0         0         -        0      0.0 s       0       1
-
-tenant 1 reports: \"37 launches met no gate\"
-";
-        assert_eq!(status(&full), expected);
+    #[test]
+    fn of_many_who_wait_some_are_shown() {
+        assert_eq!(ids(&[1, 2, 3, 4], IDS), "1,2,3,4");
+        assert_eq!(ids(&[1, 2, 3, 4, 5, 60], IDS), "1,2,3,4,+2");
+        assert_eq!(ids(&[], IDS), "-");
     }
 
     #[test]
     fn a_gpu_with_a_quantum_of_its_own_shows_it() {
-        let device = |own_quantum| DeviceStatus {
+        let device = |quantum_setting| DeviceStatus {
             uuid: "GPU-1".into(),
             quantum_seconds: 5.0,
-            own_quantum,
+            quantum_setting,
             ..DeviceStatus::default()
         };
         let of = |list: &[Option<QuantumSetting>]| {
             let devices = list.iter().copied().map(device).collect();
-            let text = status(&Status { devices, ..Status::default() });
+            let text = wide(&Status { devices, ..Status::default() });
             text.lines()
                 .skip(2)
                 .take(1 + list.len())
@@ -248,7 +262,7 @@ tenant 1 reports: \"37 launches met no gate\"
         let last = |sources: &[&str]| {
             let device =
                 |from: &&str| DeviceStatus { capacity_from: (*from).into(), ..DeviceStatus::default() };
-            let text = status(&Status { devices: sources.iter().map(device).collect(), ..Status::default() });
+            let text = wide(&Status { devices: sources.iter().map(device).collect(), ..Status::default() });
             let rows = text.lines().skip(2).take(1 + sources.len());
             rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
         };
@@ -262,7 +276,7 @@ tenant 1 reports: \"37 launches met no gate\"
             let tenant =
                 |priority: &&str| TenantStatus { priority: (*priority).into(), ..TenantStatus::default() };
             let tenants = priorities.iter().map(tenant).collect();
-            let text = status(&Status { tenants, ..Status::default() });
+            let text = wide(&Status { tenants, ..Status::default() });
             let rows = text.lines().skip_while(|line| !line.starts_with("TENANT"));
             rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
         };
@@ -274,7 +288,7 @@ tenant 1 reports: \"37 launches met no gate\"
     fn shares_of_time_are_shown_where_somebody_has_one() {
         let tenants = [None, Some(30)]
             .map(|time_share_percent| TenantStatus { time_share_percent, ..TenantStatus::default() });
-        let text = status(&Status { tenants: tenants.to_vec(), ..Status::default() });
+        let text = wide(&Status { tenants: tenants.to_vec(), ..Status::default() });
         let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("TENANT")).collect();
         assert!(
             rows[0].ends_with("WEIGHT  TIME-SHARE") && rows[1].ends_with(" -") && rows[2].ends_with(" 30 %"),
@@ -302,13 +316,13 @@ tenant 1 reports: \"37 launches met no gate\"
             tenants: vec![tenant],
             ..Status::default()
         };
-        let text = status(&full);
+        let text = wide(&full);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]
     fn an_empty_status_says_so() {
-        let text = status(&Status { evict: "never".into(), version: "1".into(), ..Status::default() });
+        let text = wide(&Status { evict: "never".into(), version: "1".into(), ..Status::default() });
         let expected = "scheduler off, quantum 0 s, evict never, up 0.0 s, version 1\n\n\
                         no GPU: no tenant has named one yet\n\nno tenant\n";
         assert_eq!(text, expected);

@@ -31,7 +31,7 @@ pub fn of<'a>(status: &'a Status, target: Option<&Target>) -> Result<Vec<&'a Ten
 }
 
 /// Whether one begins as the other: status shows the first characters of an id.
-fn same_container(shown: &str, id: &str) -> bool {
+pub fn same_container(shown: &str, id: &str) -> bool {
     let shown = shown.split(' ').next().unwrap_or_default();
     shown.starts_with(id) || id.starts_with(shown)
 }

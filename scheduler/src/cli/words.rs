@@ -10,7 +10,7 @@ pub fn switch(status: &Status) -> &'static str {
 
 /// What is set for the device alone.
 pub fn own_quantum(device: &DeviceStatus) -> Option<String> {
-    device.own_quantum.map(|own| quantum(device.quantum_seconds, own == QuantumSetting::Auto))
+    device.quantum_setting.map(|own| quantum(device.quantum_seconds, own == QuantumSetting::Auto))
 }
 
 /// What a hand-over costs, both ways together.
@@ -21,12 +21,26 @@ pub fn cost(device: &DeviceStatus) -> Option<String> {
 
 /// How fast memory comes in.
 pub fn rate(device: &DeviceStatus) -> Option<String> {
-    (device.fetch_rate > 0).then(|| format!("{:.1} GB/s", device.fetch_rate as f64 / 1e9))
+    (device.fetch_bytes_per_second > 0)
+        .then(|| format!("{:.1} GB/s", device.fetch_bytes_per_second as f64 / 1e9))
 }
 
 /// What the tenant calls itself, cut after `most` characters.
 pub fn program(tenant: &TenantStatus, most: usize) -> String {
     word(&clean(&tenant.program, most)).into_owned()
+}
+
+/// The tenant's user on the host: the name, else the number.
+pub fn user(tenant: &TenantStatus) -> String {
+    tenant.user.as_ref().map_or_else(|| tenant.user_uid.to_string(), |name| clean(name, 32))
+}
+
+/// What moves its memory; while that is not known, what was asked for.
+pub fn engine(tenant: &TenantStatus) -> String {
+    match &tenant.engine_in_use[..] {
+        "" | "undecided" => clean(&tenant.engine, 16),
+        known => clean(known, 16),
+    }
 }
 
 /// As much of a UUID as tells GPUs apart.

@@ -135,27 +135,32 @@ impl Report<'_> {
     fn device_status(&self, view: &DeviceView) -> DeviceStatus {
         let ids = |list: &[TenantId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
         let known = self.devices.get(view.id);
+        let seen = self.devices.seen(view.id);
+        let place = seen.and_then(|seen| seen.place.as_ref());
         DeviceStatus {
             uuid: view.id.to_string(),
-            index: None,
-            bus_id: String::new(),
+            index: place.map(|place| place.index),
+            bus_id: place.map(|place| place.bus_id.clone()).unwrap_or_default(),
             name: known.map(|known| known.name.clone()).unwrap_or_default(),
             capacity_bytes: view.capacity.0,
             capacity_from: known.map(|known| known.from.as_str().to_owned()).unwrap_or_default(),
             allocated_bytes: view.allocated.0,
             resident_bytes: view.resident.0,
             outside_bytes: view.outside.0,
+            used_bytes: seen.and_then(|seen| seen.used).map(|used| used.0),
+            utilization_percent: seen.and_then(|seen| seen.utilization),
             holders: ids(&[&view.holders[..], &view.beside[..]].concat()),
             waiting: ids(&view.waiting),
             handovers: view.handovers,
+            held_seconds: view.held.as_secs_f64(),
             quantum_seconds: view.quantum.as_secs_f64(),
-            own_quantum: view.own_quantum.map(|own| match own {
+            quantum_setting: view.own_quantum.map(|own| match own {
                 settings::Quantum::Auto => QuantumSetting::Auto,
                 settings::Quantum::Fixed(length) => QuantumSetting::Seconds(length.as_secs_f64()),
             }),
             fetch_cost_seconds: view.cost.0.as_secs_f64(),
             release_cost_seconds: view.cost.1.as_secs_f64(),
-            fetch_rate: view.rate,
+            fetch_bytes_per_second: view.rate,
         }
     }
 
@@ -168,6 +173,7 @@ impl Report<'_> {
             id: view.id.0,
             pid: member.who.pid,
             uid: member.who.uid,
+            user_uid: member.who.user,
             user: None,
             program: member.hello.program.clone(),
             container: member.who.shown(),

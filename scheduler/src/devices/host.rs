@@ -1,5 +1,5 @@
 //! Which devices the host knows, by the configuration and by NVML.
-use crate::nvml::Answer;
+use crate::nvml::{Answer, Place};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 
@@ -19,6 +19,17 @@ pub enum HostView {
 pub struct Host {
     configured: BTreeMap<DeviceId, Bytes>,
     listed: NvmlList,
+    seen: BTreeMap<DeviceId, Seen>,
+}
+
+/// What NVML tells of a device for operators alone; nothing depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub place: Option<Place>,
+    /// In use by anybody; none: it does not tell.
+    pub used: Option<Bytes>,
+    /// Per cent; none: it does not tell.
+    pub utilization: Option<u32>,
 }
 
 /// What NVML has said.
@@ -35,7 +46,11 @@ enum NvmlList {
 impl Host {
     /// Of what is configured, and of NVML if that is asked.
     pub fn new(configured: BTreeMap<DeviceId, Bytes>, asks: bool) -> Self {
-        Self { configured, listed: if asks { NvmlList::Awaited } else { NvmlList::Nothing } }
+        Self {
+            configured,
+            listed: if asks { NvmlList::Awaited } else { NvmlList::Nothing },
+            seen: BTreeMap::new(),
+        }
     }
 
     /// Whether NVML has not answered yet.
@@ -46,6 +61,7 @@ impl Host {
     /// Takes NVML's answer, and returns whether it changes anything. What an answer leaves out of a device stays in force.
     pub fn update(&mut self, answer: &Answer) -> bool {
         let before = self.listed.clone();
+        self.look(answer);
         match (answer, &mut self.listed) {
             (Answer::Inventory(new), listed) => {
                 let known = match listed {
@@ -63,6 +79,26 @@ impl Host {
             (Answer::Unavailable, listed) => *listed = NvmlList::Nothing,
         }
         self.listed != before
+    }
+
+    /// Takes what is for operators. What was in use is not known any more when NVML is closed; where a device is, is.
+    fn look(&mut self, answer: &Answer) {
+        let Answer::Inventory(new) = answer else {
+            return self.seen.values_mut().for_each(|seen| (seen.used, seen.utilization) = (None, None));
+        };
+        if new.complete {
+            self.seen.retain(|device, _| new.devices.iter().any(|found| found.device == *device));
+        }
+        for found in &new.devices {
+            let seen = self.seen.entry(found.device).or_default();
+            (seen.used, seen.utilization) = (found.used, found.utilization);
+            seen.place = found.place.clone().or(seen.place.take());
+        }
+    }
+
+    /// What NVML tells of the device for operators.
+    pub fn seen(&self, device: DeviceId) -> Option<&Seen> {
+        self.seen.get(&device)
     }
 
     /// Whether it knows the device.
@@ -113,6 +149,8 @@ mod tests {
             total: total.map(Bytes),
             used: None,
             processes: None,
+            utilization: None,
+            place: None,
         };
         Answer::Inventory(Inventory { question: 0, complete, devices: devices.iter().map(found).collect() })
     }
@@ -154,5 +192,31 @@ mod tests {
         assert_eq!((host.total(ONE), host.total(TWO)), (Some(Bytes(5)), Some(Bytes(7))));
         assert!(host.update(&inventory(true, &[(TWO, Some(7))])));
         assert_eq!(words(&host), [HostView::NotListed, HostView::Listed]);
+    }
+
+    #[test]
+    fn where_a_device_is_stays_known_and_what_is_used_does_not() {
+        let place = |index| Some(Place { index, bus_id: format!("00000000:{index}9:00.0") });
+        let report = |device, place, used: Option<u64>| DeviceReport {
+            device,
+            total: None,
+            used: used.map(Bytes),
+            processes: None,
+            utilization: used.map(|_| 7),
+            place,
+        };
+        let answer = |devices, complete| Answer::Inventory(Inventory { devices, complete, question: 0 });
+        let mut host = Host::new(BTreeMap::new(), true);
+        assert_eq!(host.seen(ONE), None);
+        host.update(&answer(vec![report(ONE, place(1), Some(5)), report(TWO, place(0), None)], true));
+        let seen = Seen { place: place(1), used: Some(Bytes(5)), utilization: Some(7) };
+        assert_eq!(host.seen(ONE), Some(&seen));
+        let both = vec![report(ONE, None, Some(6)), report(TWO, None, None)];
+        assert!(!host.update(&answer(both, true)), "no news for the core");
+        assert_eq!(host.seen(ONE), Some(&Seen { used: Some(Bytes(6)), ..seen.clone() }));
+        host.update(&Answer::Unavailable);
+        assert_eq!(host.seen(ONE), Some(&Seen { used: None, utilization: None, ..seen }));
+        host.update(&answer(vec![report(ONE, None, None)], true));
+        assert_eq!(host.seen(TWO), None);
     }
 }

@@ -16,7 +16,7 @@ pub use refused::RefusalReason;
 use crate::metrics::counts::Counts;
 use crate::nvml::Answer;
 use capacity::{Claims, capacity};
-use host::{Host, HostView};
+use host::{Host, HostView, Seen};
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::{DeviceInfo, MemoryReport};
 use nvshare_protocol::{Bytes, DeviceId};
@@ -282,6 +282,12 @@ impl Devices {
     /// What is counted of a device that is known.
     pub fn counts(&mut self, device: DeviceId) -> Option<&mut Counts> {
         self.devices.get_mut(&device).map(|known| &mut known.counts)
+    }
+
+    /// What NVML tells of it for operators.
+    #[must_use]
+    pub fn seen(&self, device: DeviceId) -> Option<&Seen> {
+        self.host.seen(device)
     }
 
     #[must_use]

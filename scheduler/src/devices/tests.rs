@@ -29,6 +29,8 @@ fn lists(devices: &[(u64, u64)]) -> Answer {
         total: Some(Bytes(total)),
         used: None,
         processes: None,
+        utilization: None,
+        place: None,
     };
     Answer::Inventory(Inventory { question: 0, complete: true, devices: devices.iter().map(found).collect() })
 }

@@ -48,6 +48,12 @@ pub const TABLE: &[Metric] = &[
     },
     Metric { name: "tenants", help: "Tenants by state", kind: GAUGE, samples: |p| p.states() },
     Metric {
+        name: "gpu_info",
+        help: "What else the device is called, as the DCGM exporter labels it; always 1",
+        kind: GAUGE,
+        samples: |p| p.status.devices.iter().map(info).collect(),
+    },
+    Metric {
         name: "gpu_capacity_bytes",
         help: "The whole memory of the device",
         kind: GAUGE,
@@ -96,6 +102,12 @@ pub const TABLE: &[Metric] = &[
         samples: |p| devices(p, |d| d.handovers as f64),
     },
     Metric {
+        name: "gpu_held_seconds",
+        help: "Time for which somebody has held the device",
+        kind: COUNTER,
+        samples: |p| devices(p, |d| d.held_seconds),
+    },
+    Metric {
         name: "gpu_moved_bytes",
         help: "Bytes moved into the device and out of it",
         kind: COUNTER,
@@ -118,6 +130,12 @@ pub const TABLE: &[Metric] = &[
         help: "Host memory that the tenant may move its memory to",
         kind: GAUGE,
         samples: |p| tenants(p, |t| t.swap_bytes as f64),
+    },
+    Metric {
+        name: "tenant_moved_out_bytes",
+        help: "What the tenant has allocated and is not on devices",
+        kind: GAUGE,
+        samples: |p| tenants(p, |t| t.moved_out_bytes as f64),
     },
     Metric {
         name: "tenant_held_seconds",
@@ -144,6 +162,18 @@ pub const TABLE: &[Metric] = &[
         samples: |p| p.moved_by_tenant(),
     },
 ];
+
+/// Index and place are known once NVML has answered: labels of the other metrics must not change then.
+fn info(device: &DeviceStatus) -> Sample {
+    let labels = [
+        ("gpu", device.uuid.clone()),
+        ("UUID", device.uuid.clone()),
+        ("gpu_index", device.index.map(|index| index.to_string()).unwrap_or_default()),
+        ("pci_bus_id", device.bus_id.clone()),
+        ("modelName", device.name.clone()),
+    ];
+    Sample::new(labels, 1.0)
+}
 
 fn devices(picture: &Picture, value: fn(&DeviceStatus) -> f64) -> Vec<Sample> {
     let rows = picture.status.devices.iter();

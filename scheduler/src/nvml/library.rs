@@ -1,5 +1,5 @@
 //! Calls NVML. What it does not tell about a device is left out, and asked again the next time.
-use super::{DeviceReport, Inventory};
+use super::{DeviceReport, Inventory, Place};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
@@ -27,7 +27,7 @@ impl Library {
         let mut all = Inventory { devices: Vec::new(), complete: true, question: 0 };
         for index in 0..count {
             match self.0.device_by_index(index) {
-                Ok(device) => parts(&device, &mut all),
+                Ok(device) => parts(&device, index, &mut all),
                 Err(error) => {
                     failed(&format!("GPU {index}"), &error);
                     all.complete = false;
@@ -39,18 +39,21 @@ impl Library {
 }
 
 /// Adds the MIG instances of a device that is divided; otherwise the device.
-fn parts(device: &Device<'_>, all: &mut Inventory) {
+fn parts(device: &Device<'_>, index: u32, all: &mut Inventory) {
+    // The numbers of NVML follow the bus, and so do nvidia-smi's.
+    let place = device.pci_info().inspect_err(|error| failed(&format!("the place of GPU {index}"), error));
+    let place = place.ok().map(|pci| Place { index, bus_id: pci.bus_id });
     let divided = device.mig_mode().is_ok_and(|mode| mode.current != 0);
     if !divided {
-        return add(device, all);
+        return add(device, place, all);
     }
     let most = device.mig_device_count().unwrap_or(0);
     // Not every slot has an instance.
     let instances = (0..most).filter_map(|index| device.mig_device_by_index(index).ok());
-    instances.for_each(|instance| add(&instance, all));
+    instances.for_each(|instance| add(&instance, place.clone(), all));
 }
 
-fn add(device: &Device<'_>, all: &mut Inventory) {
+fn add(device: &Device<'_>, place: Option<Place>, all: &mut Inventory) {
     let uuid = device.uuid().inspect_err(|error| failed("a UUID", error)).ok();
     let Some((uuid, device_id)) = uuid.and_then(|uuid| device_id(&uuid).map(|id| (uuid, id))) else {
         all.complete = false;
@@ -63,6 +66,9 @@ fn add(device: &Device<'_>, all: &mut Inventory) {
         total: memory.as_ref().map(|memory| Bytes(memory.total.saturating_sub(memory.reserved))),
         used: memory.as_ref().map(|memory| Bytes(memory.used)),
         processes: processes(device).inspect_err(|error| failed(&uuid, error)).ok(),
+        // MIG instances do not tell.
+        utilization: device.utilization_rates().ok().map(|rates| rates.gpu),
+        place,
     });
 }
 

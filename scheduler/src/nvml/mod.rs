@@ -31,6 +31,18 @@ pub struct DeviceReport {
     pub used: Option<Bytes>,
     /// The host's pid of each process on it, and what that uses, its contexts included.
     pub processes: Option<Vec<(u32, Bytes)>>,
+    /// How much of the last moments somebody computed on it, in per cent.
+    pub utilization: Option<u32>,
+    pub place: Option<Place>,
+}
+
+/// Where a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number in the order of the PCI bus; that of its GPU for a MIG instance.
+    pub index: u32,
+    /// As nvidia-smi writes it: `00000000:19:00.0`.
+    pub bus_id: String,
 }
 
 /// All devices that can be asked.

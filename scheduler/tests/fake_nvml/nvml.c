@@ -2,6 +2,8 @@
  *   device UUID / instance UUID      a GPU; a MIG instance of the GPU above it
  *   total BYTES / reserved BYTES / used BYTES      the memory of the GPU or instance above it; without total, it does
  *                                                  not tell
+ *   bus ID / busy PER CENT           where the GPU above it is, and how much of the time somebody computes on it; without
+ *                                    them, it does not tell
  *   lost REASON                      a GPU that does not answer
  *   compute PID BYTES / graphics PID BYTES      a process on the GPU or instance above it
  * Openings and closings are appended to its own path and ".log", where it may write.
@@ -27,10 +29,22 @@ typedef struct {
 } Memory;
 
 typedef struct {
+    char legacy[16];
+    unsigned domain, bus, device, id, subsystem;
+    char bus_id[32];
+} Pci;
+
+typedef struct {
+    unsigned gpu, memory;
+} Utilization;
+
+typedef struct {
     char uuid[80];
     int parent; /* -1: a GPU */
     int lost;
     unsigned long long total, reserved, used;
+    char bus[32];
+    int busy; /* -1: it does not tell */
     int count[2];
     Process processes[2][MOST];
 } Part;
@@ -59,12 +73,17 @@ static int read_all(void) {
             memset(part, 0, sizeof *part);
             strcpy(part->uuid, value);
             part->parent = *word == 'i' ? gpu : -1;
+            part->busy = -1;
             if (*word == 'd') gpu = count - 1;
         } else if (!strcmp(word, "lost")) {
             Part *part = &parts[count++];
             memset(part, 0, sizeof *part);
             part->parent = -1;
             part->lost = 1;
+        } else if (!strcmp(word, "bus")) {
+            snprintf(parts[count - 1].bus, sizeof parts[count - 1].bus, "%.31s", value);
+        } else if (!strcmp(word, "busy")) {
+            parts[count - 1].busy = atoi(value);
         } else if (!strcmp(word, "total") || !strcmp(word, "reserved") || !strcmp(word, "used")) {
             Part *part = &parts[count - 1];
             *(*word == 't' ? &part->total : *word == 'r' ? &part->reserved : &part->used) = strtoull(value, NULL, 10);
@@ -148,6 +167,20 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory *memory) {
     memory->used = of->used;
     memory->reserved = of->reserved;
     memory->free = of->total - of->reserved - of->used;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetPciInfo_v3(void *handle, Pci *pci) {
+    if (!*part(handle)->bus) return NOT_SUPPORTED;
+    memset(pci, 0, sizeof *pci);
+    strcpy(pci->bus_id, part(handle)->bus);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetUtilizationRates(void *handle, Utilization *rates) {
+    if (part(handle)->busy < 0) return NOT_SUPPORTED;
+    rates->gpu = (unsigned)part(handle)->busy;
+    rates->memory = 0;
     return SUCCESS;
 }
 

@@ -24,7 +24,7 @@ row(
     int(open(f"{out}/daemon.txt").read().split()[1]) < 64 * 1024,
     "< 64 MiB",
 )
-device = json.load(open(f"{out}/status.json"))["devices"][0]
+device = json.load(open(f"{out}/status.json"))["gpus"][0]
 row("the card's memory by NVML", device["capacity_bytes"] / 2**30, "GiB", device["capacity_from"] == "nvml", "by NVML")
 events = [json.loads(line) for line in open(f"{out}/events.jsonl")]
 stopped = next((event for event in events if event["kind"] == "stopped"), None)

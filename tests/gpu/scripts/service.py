@@ -31,7 +31,7 @@ def status(name):
     try:
         return json.loads(text(f"{name}.json"))
     except ValueError:
-        return {"devices": [], "tenants": [], "uptime_seconds": 0}
+        return {"gpus": [], "tenants": [], "uptime_seconds": 0}
 
 
 def number(fact):
@@ -102,7 +102,7 @@ row("questions that NVML did not answer", len(silent), "", not silent, "none")
 for line in silent[:3]:
     print("    " + line)
 seen = status("turns")
-device = seen["devices"][0] if seen["devices"] else {"name": "", "uuid": "", "capacity_bytes": 0, "handovers": 0}
+device = seen["gpus"][0] if seen["gpus"] else {"name": "", "uuid": "", "capacity_bytes": 0, "handovers": 0}
 told = [[field.strip() for field in line.split(",")] for line in plain.splitlines()]
 match = [fields for fields in told if len(fields) > 3 and (fields[1], fields[2]) == (device["name"], device["uuid"])]
 row("GPUs of nvidia-smi's name and UUID in nvsharectl status", len(match), "", len(match) == 1, "1")
@@ -118,7 +118,7 @@ simulated = "NVSHARE_TEST_DRIVER" in os.environ
 if simulated:
     among = within = {stranger: 5}
 for name in "outside", "outside-again":
-    outside = [d["outside_bytes"] for d in status(name)["devices"]][:1] or [0]
+    outside = [d["outside_bytes"] for d in status(name)["gpus"]][:1] or [0]
     what = "memory of a program outside that the daemon knows" + (", after the restart" if name != "outside" else "")
     if stranger in among:
         row(what, outside[0] / 2**20, "MiB", abs(outside[0] / 2**20 - among[stranger]) <= 2, f"{among[stranger]} MiB, as NVML outside")

@@ -5,6 +5,6 @@ import json
 import sys
 
 status = json.load(open(sys.argv[1]))
-print("device", status["devices"][0]["uuid"])
+print("device", status["gpus"][0]["uuid"])
 for pid, mib in [(t["pid"], 60) for t in status["tenants"]] + [(sys.argv[2], 5)]:
     print("compute", pid, mib << 20)

@@ -5,5 +5,5 @@ import json
 import sys
 
 s = json.load(open(sys.argv[1]))
-tenants, devices = s["tenants"], s["devices"]
+tenants, devices = s["tenants"], s["gpus"]
 sys.exit(not eval(sys.argv[2]))

@@ -30,6 +30,9 @@ pub(crate) struct Device {
     /// next notice.
     pub stale_notices: BTreeSet<TenantId>,
     pub(super) index: DeviceIndex,
+    /// Since when somebody has a lease on it without a break, and for how long somebody had before.
+    held_since: Option<Nanos>,
+    held_before: Nanos,
     /// When memory was last evicted on request.
     pub last_evicted: Nanos,
     /// When the next decision about the device is due.
@@ -47,6 +50,22 @@ impl Device {
 
     pub fn queue(&self) -> &RunQueue {
         &self.queue
+    }
+
+    /// Takes note of whether somebody has a lease on it.
+    pub(super) fn note_holders(&mut self, now: Nanos) {
+        let is_held = !self.index.holders.is_empty() || !self.index.beside.is_empty();
+        match (is_held, self.held_since) {
+            (true, None) => self.held_since = Some(now),
+            (false, Some(_)) => (self.held_before, self.held_since) = (self.held(now), None),
+            _ => {}
+        }
+    }
+
+    /// For how long somebody has had a lease on it.
+    pub fn held(&self, now: Nanos) -> Nanos {
+        let so_far = self.held_since.map_or(Nanos::ZERO, |since| now.saturating_sub(since));
+        self.held_before.saturating_add(so_far)
     }
 
     /// What a hand-over costs in all.

@@ -36,7 +36,12 @@ impl Model {
         let tenant = self.tenants.get_mut(&id)?;
         let result = change(tenant)?;
         if tenant.is_queued_as_wanted() {
-            Self::reindex(tenant, id, self.settings.silence, (&mut self.devices, &mut self.dirty));
+            Self::reindex(
+                tenant,
+                id,
+                (self.settings.silence, self.now),
+                (&mut self.devices, &mut self.dirty),
+            );
         } else {
             self.move_in_queues(id);
             self.reindex_tenant(id);
@@ -87,6 +92,7 @@ impl Model {
             self.dirty.insert(*name);
             if let Some(device) = self.devices.get_mut(name) {
                 device.index.apply(id, **facts, TenantFacts::default());
+                device.note_holders(self.now);
             }
         }
         Some(tenant)
@@ -129,7 +135,12 @@ impl Model {
 
     fn reindex_tenant(&mut self, id: TenantId) {
         if let Some(tenant) = self.tenants.get_mut(&id) {
-            Self::reindex(tenant, id, self.settings.silence, (&mut self.devices, &mut self.dirty));
+            Self::reindex(
+                tenant,
+                id,
+                (self.settings.silence, self.now),
+                (&mut self.devices, &mut self.dirty),
+            );
         }
     }
 
@@ -137,7 +148,7 @@ impl Model {
     fn reindex(
         tenant: &mut Tenant,
         id: TenantId,
-        silence: Nanos,
+        (silence, now): (Nanos, Nanos),
         (devices, dirty): (&mut DeviceTable, &mut BTreeSet<DeviceId>),
     ) {
         for &name in tenant.devices.keys() {
@@ -146,6 +157,7 @@ impl Model {
             let known = tenant.facts.entry(name).or_default();
             if **known != is {
                 device.index.apply(id, **known, is);
+                device.note_holders(now);
                 **known = is;
             }
             dirty.insert(name);

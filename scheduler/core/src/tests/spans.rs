@@ -121,3 +121,24 @@ fn the_record_is_bounded_and_counts_what_it_forgets() {
         assert_eq!(core.spans().count(), 0);
     }
 }
+
+#[test]
+fn a_device_is_held_while_anybody_has_a_lease_on_it() {
+    let mut core = Core::new(Settings::default());
+    join(&mut core, 0, 1);
+    join(&mut core, 0, 2);
+    let held = |core: &Core| core.snapshot().devices[0].held.0 / 1_000_000;
+    at(&mut core, 1_000, Event::Requested { tenant: tenant(1) });
+    at(&mut core, 1_500, Event::Requested { tenant: tenant(2) });
+    at(&mut core, 3_000, Event::Tick);
+    assert_eq!(held(&core), 2_000, "two that run together hold it once");
+    let none = |lease| released(lease, Bytes::ZERO, 0, 0);
+    at(&mut core, 4_000, Event::Released { tenant: tenant(1), released: none(1) });
+    at(&mut core, 5_000, Event::Released { tenant: tenant(2), released: none(2) });
+    at(&mut core, 9_000, Event::Tick);
+    assert_eq!(held(&core), 4_000);
+    at(&mut core, 10_000, Event::Requested { tenant: tenant(1) });
+    at(&mut core, 11_000, Event::Left { tenant: tenant(1) });
+    at(&mut core, 12_000, Event::Tick);
+    assert_eq!(held(&core), 5_000, "who leaves does not hold it any more");
+}

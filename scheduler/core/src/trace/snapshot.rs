@@ -57,6 +57,8 @@ pub struct DeviceView {
     pub waiting: Vec<TenantId>,
     /// Grants to another tenant than the last.
     pub handovers: u64,
+    /// For how long somebody has had a lease on it.
+    pub held: Nanos,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,6 +206,7 @@ fn device_views(model: &Model) -> Vec<DeviceView> {
         beside: device.index().beside.iter().copied().collect(),
         waiting: device.queue().in_order().map(|(_, tenant)| tenant).collect(),
         handovers: device.handovers,
+        held: device.held(model.now),
     };
     model.devices.iter().map(view).collect()
 }

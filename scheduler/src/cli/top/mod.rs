@@ -1,46 +1,69 @@
-//! `nvsharectl top`: GPUs and tenants, drawn anew every second.
+//! `nvsharectl top`: GPUs and tenants, drawn anew with every picture.
 //!
 //! One thread reads keys, one asks the scheduler, and one draws, so that keys work while the scheduler does not answer.
+mod actions;
+mod column;
+mod details;
+mod gpu_table;
+mod graph;
+mod history;
+mod keys;
 mod model;
+mod tenant_table;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use super::client::{Client, Failed};
-use model::{Model, Sort};
-use nvshare_protocol::control::Status;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use super::users::Users;
+use keys::{Outcome, pressed};
+use model::Model;
+use nvshare_protocol::control::{Reply, Request, Status};
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const REFRESH: Duration = Duration::from_secs(1);
+/// How often the age of an old picture is drawn anew.
+const AGEING: Duration = Duration::from_secs(1);
 
 /// What causes a new picture.
 enum News {
     Status(Box<Result<Status, Failed>>),
     Terminal(Event),
+    /// To an action.
+    Answer(Result<Reply, Failed>),
     /// No more keys will come.
     NoTerminal(std::io::Error),
 }
 
-/// Draws until a key ends it.
-pub fn run(socket: &Path) -> Result<(), Failed> {
+/// Draws until a key ends it. What is drawn is asked for at the first of the sockets that lets us, what is to be done at
+/// `control`.
+pub fn run(control: &Path, sockets: Vec<PathBuf>, interval: Duration) -> Result<(), Failed> {
     // The first answer decides whether there is anything to draw.
-    let status = Client::connect(socket)?.status()?;
+    let mut client = Client::connect_to_see(&sockets)?;
+    let mut users = Users::default();
+    let status = named(&mut client, &mut users)?;
     if !std::io::stdout().is_terminal() {
         return Err(Failed::Output(
             "top draws on a terminal; `nvsharectl status` prints the same once".into(),
         ));
     }
-    let mut model = Model::default();
+    let mut model = Model::new(interval);
     model.add(status);
     let (send, news) = channel();
-    let (_stop, stopped) = channel::<()>();
-    let threads =
-        [spawn("status", status_reader(socket.to_owned(), send.clone(), stopped)), spawn("keys", keys(send))];
+    let (pace, paces) = channel();
+    let reader = Reader { sockets, client: Some(client), users, interval };
+    let threads = [
+        spawn("status", status_reader(reader, send.clone(), paces)),
+        spawn("keys", keys_reader(send.clone())),
+    ];
     threads.into_iter().collect::<Result<(), _>>().map_err(|error| failed(&error))?;
     let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
-    let ended = draw(terminal, &mut model, &news);
+    let ends = Ends { news, pace, send, control: control.to_owned() };
+    let ended = draw(terminal, &mut model, &ends);
     ratatui::restore();
     ended.map_err(|error| failed(&error))
 }
@@ -53,72 +76,119 @@ fn failed(error: &std::io::Error) -> Failed {
     Failed::Output(format!("the terminal cannot be used: {error}"))
 }
 
-fn draw(
-    mut terminal: ratatui::DefaultTerminal,
-    model: &mut Model,
-    news: &Receiver<News>,
-) -> std::io::Result<()> {
+/// What the thread that draws has of the others.
+struct Ends {
+    news: Receiver<News>,
+    pace: Sender<Duration>,
+    send: Sender<News>,
+    control: PathBuf,
+}
+
+impl Ends {
+    /// Has a thread ask the scheduler to do it: the answer may take long, and comes as news.
+    fn act(&self, request: Request) -> std::io::Result<()> {
+        let (control, send) = (self.control.clone(), self.send.clone());
+        spawn("action", move || {
+            let answer = Client::connect(&control).and_then(|mut client| client.ask(&request));
+            // Nobody reads it any more where it is quit meanwhile.
+            let _ = send.send(News::Answer(answer));
+        })
+    }
+}
+
+fn draw(mut terminal: ratatui::DefaultTerminal, model: &mut Model, ends: &Ends) -> std::io::Result<()> {
+    let mut came = Instant::now();
     loop {
+        model.age = came.elapsed();
         terminal.draw(|frame| view::draw(frame, model))?;
-        match news.recv() {
+        match ends.news.recv_timeout(until_older(model)) {
             Ok(News::Status(answer)) => match *answer {
-                Ok(status) => model.add(status),
+                Ok(status) => {
+                    if !model.paused {
+                        came = Instant::now();
+                    }
+                    model.add(status);
+                }
                 Err(failed) => model.fault = Some(failed.to_string()),
             },
             Ok(News::Terminal(Event::Key(key))) if key.kind != KeyEventKind::Release => {
-                if !pressed(model, key) {
-                    return Ok(());
+                match pressed(model, key) {
+                    Outcome::Continue => {}
+                    Outcome::Quit => return Ok(()),
+                    Outcome::Pace(interval) => {
+                        // The reader lives as long as this does.
+                        let _ = ends.pace.send(interval);
+                    }
+                    Outcome::Ask(request) => ends.act(*request)?,
                 }
             }
-            // A new size, for instance.
-            Ok(News::Terminal(_)) => {}
+            Ok(News::Answer(answer)) => {
+                model.answer = Some(match answer {
+                    Ok(Reply::Done { message }) => (message, true),
+                    Ok(_) => ("it answers something else than was asked".into(), false),
+                    Err(failed) => (failed.to_string(), false),
+                });
+                // What has changed can be seen at once.
+                let _ = ends.pace.send(model.interval);
+            }
+            // A new size, for instance; or the picture has become older.
+            Ok(News::Terminal(_)) | Err(RecvTimeoutError::Timeout) => {}
             Ok(News::NoTerminal(error)) => return Err(error),
-            Err(_) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }
 }
 
-/// Whether to go on.
-fn pressed(model: &mut Model, key: KeyEvent) -> bool {
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => return false,
-        KeyCode::Char('c') if control => return false,
-        KeyCode::Right => model.sort = model.sort.next(),
-        KeyCode::Left => model.sort = model.sort.previous(),
-        KeyCode::Char('r') => model.reversed = !model.reversed,
-        KeyCode::Down => model.scroll(1),
-        KeyCode::Up => model.scroll(-1),
-        KeyCode::PageDown => model.scroll(10),
-        KeyCode::PageUp => model.scroll(-10),
-        KeyCode::Home => model.sort = Sort::default(),
-        _ => {}
+/// When the age of the picture has to be drawn, if nothing happens.
+fn until_older(model: &Model) -> Duration {
+    if model.paused || model.is_stale() || model.fault.is_some() {
+        return AGEING;
     }
-    true
+    // A little later than the age at which it counts as old.
+    (model.interval * 2).saturating_sub(model.age) + Duration::from_millis(1)
 }
 
-/// Asks every second, over the same connection as long as it works.
-fn status_reader(socket: PathBuf, send: Sender<News>, stopped: Receiver<()>) -> impl FnOnce() + Send {
+/// What asks the scheduler.
+struct Reader {
+    sockets: Vec<PathBuf>,
+    client: Option<Client>,
+    users: Users,
+    interval: Duration,
+}
+
+impl Reader {
+    /// Over the same connection as long as it works.
+    fn ask(&mut self) -> Result<Status, Failed> {
+        let mut client = self.client.take().map_or_else(|| Client::connect_to_see(&self.sockets), Ok)?;
+        let status = named(&mut client, &mut self.users)?;
+        self.client = Some(client);
+        Ok(status)
+    }
+}
+
+/// The status, with the names of users: they are asked for here and not while drawing, for a directory may be slow.
+fn named(client: &mut Client, users: &mut Users) -> Result<Status, Failed> {
+    let mut status = client.status()?;
+    users.name(&mut status);
+    Ok(status)
+}
+
+fn status_reader(mut reader: Reader, send: Sender<News>, paces: Receiver<Duration>) -> impl FnOnce() + Send {
     move || {
-        let mut client = None;
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(REFRESH) {
-            let answer = match client.take() {
-                Some(client) => Ok(client),
-                None => Client::connect(&socket),
-            };
-            let answer = answer.and_then(|mut connected: Client| {
-                let status = connected.status()?;
-                client = Some(connected);
-                Ok(status)
-            });
-            if send.send(News::Status(Box::new(answer))).is_err() {
+        loop {
+            match paces.recv_timeout(reader.interval) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(interval) => reader.interval = interval,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if send.send(News::Status(Box::new(reader.ask()))).is_err() {
                 return;
             }
         }
     }
 }
 
-fn keys(send: Sender<News>) -> impl FnOnce() + Send {
+fn keys_reader(send: Sender<News>) -> impl FnOnce() + Send {
     move || {
         loop {
             let news = event::read().map_or_else(News::NoTerminal, News::Terminal);
@@ -126,32 +196,6 @@ fn keys(send: Sender<News>) -> impl FnOnce() + Send {
             if send.send(news).is_err() || ended {
                 return;
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_sort_scroll_and_end() {
-        let mut model = Model::default();
-        let mut press = |code, modifiers| {
-            let goes_on = pressed(&mut model, KeyEvent::new(code, modifiers));
-            (goes_on, model.sort, model.reversed)
-        };
-        let none = KeyModifiers::NONE;
-        assert_eq!(press(KeyCode::Right, none), (true, Sort::Container, false));
-        assert_eq!(press(KeyCode::Left, none), (true, Sort::Tenant, false));
-        assert_eq!(press(KeyCode::Left, none), (true, Sort::Resident, false));
-        assert_eq!(press(KeyCode::Char('r'), none), (true, Sort::Resident, true));
-        assert_eq!(press(KeyCode::Home, none), (true, Sort::Tenant, true));
-        assert!(press(KeyCode::Char('c'), none).0);
-        for (code, modifiers) in
-            [(KeyCode::Char('q'), none), (KeyCode::Esc, none), (KeyCode::Char('c'), KeyModifiers::CONTROL)]
-        {
-            assert!(!press(code, modifiers).0, "{code:?}");
         }
     }
 }

@@ -1,198 +1,270 @@
-//! What is drawn: the last status, and rates over the last minute.
+//! What is drawn: the last picture, what has been, and what the operator has chosen of it.
+use super::actions::{Action, Entry};
+use super::column::{Column, Source};
+use super::history::History;
 use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
-use std::cmp::Ordering;
-use std::collections::{HashMap, VecDeque};
-
-/// Rates are those of the last minute, seconds.
-const WINDOW: f64 = 60.0;
+use std::cell::Cell;
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub struct Model {
     pub status: Status,
+    pub history: History,
     /// Why the status is not the latest.
     pub fault: Option<String>,
-    pub sort: Sort,
+    /// How old the status is.
+    pub age: Duration,
+    pub interval: Duration,
+    /// Later pictures are not shown.
+    pub paused: bool,
+    pub sort: Column,
     pub reversed: bool,
-    /// Tenants above the first one that is drawn.
-    pub above: usize,
-    samples: VecDeque<Sample>,
+    pub filter: String,
+    pub focus: Focus,
+    pub overlay: Overlay,
+    /// Whether graphs are drawn; none: where there is room.
+    pub graphs: Option<bool>,
+    /// What the scheduler has answered to the last action, and whether it has done it.
+    pub answer: Option<(String, bool)>,
+    gpu: usize,
+    /// The tenant under the cursor, and the cursor's line in case that it is gone.
+    tenant: Option<u64>,
+    line: usize,
+    /// The first line that was drawn last, of each table.
+    pub above: [Cell<usize>; 2],
 }
 
-/// Counts at one time.
-#[derive(Debug)]
-struct Sample {
-    at: f64,
-    handovers: HashMap<String, u64>,
-    held: HashMap<u64, f64>,
-}
-
-/// The column by which tenants are sorted.
+/// Which table the cursor moves in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
+pub enum Focus {
     #[default]
-    Tenant,
-    Container,
-    Program,
-    State,
-    Held,
-    Allocated,
-    Resident,
+    Tenants,
+    Gpus,
 }
 
-impl Sort {
-    pub const ALL: [Self; 7] = [
-        Self::Tenant,
-        Self::Container,
-        Self::Program,
-        Self::State,
-        Self::Held,
-        Self::Allocated,
-        Self::Resident,
-    ];
-
-    pub fn next(self) -> Self {
-        Self::ALL[(self as usize + 1) % Self::ALL.len()]
-    }
-
-    pub fn previous(self) -> Self {
-        Self::ALL[(self as usize + Self::ALL.len() - 1) % Self::ALL.len()]
-    }
+/// What lies over the tables.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Overlay {
+    #[default]
+    None,
+    Help,
+    /// Of the line under the cursor.
+    Details,
+    /// The filter is being written.
+    Filter,
+    /// A value for a tenant is being written.
+    Entry(Entry),
+    /// It is done if the operator says yes.
+    Confirm(Action),
 }
 
 impl Model {
+    /// Without a picture yet.
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, ..Self::default() }
+    }
+
     /// The latest status.
     pub fn add(&mut self, status: Status) {
-        let at = status.uptime_seconds;
-        if self.samples.back().is_some_and(|last| last.at > at) {
-            // Another scheduler, which counts from the beginning.
-            self.samples.clear();
+        self.history.add(&status);
+        self.fault = None;
+        if !self.paused {
+            self.status = status;
+            self.keep_cursor();
         }
-        let handovers = status.devices.iter().map(|row| (row.uuid.clone(), row.handovers)).collect();
-        let held = status.tenants.iter().map(|row| (row.id, row.held_seconds)).collect();
-        self.samples.push_back(Sample { at, handovers, held });
-        while self.samples.front().is_some_and(|first| first.at < at - WINDOW) {
-            self.samples.pop_front();
-        }
-        (self.status, self.fault) = (status, None);
-        self.scroll(0);
     }
 
-    pub fn scroll(&mut self, rows: isize) {
-        let last = self.status.tenants.len().saturating_sub(1);
-        self.above = self.above.saturating_add_signed(rows).min(last);
+    /// Whether two pictures at least have not come.
+    pub fn is_stale(&self) -> bool {
+        !self.paused && self.age > self.interval * 2
     }
 
-    /// Hand-overs a minute; none as long as there is only one sample.
-    pub fn handovers(&self, device: &DeviceStatus) -> Option<f64> {
-        self.rate(|sample| sample.handovers.get(&device.uuid).map(|n| *n as f64)).map(|rate| rate * 60.0)
+    fn source(&self) -> Source<'_> {
+        Source { status: &self.status, history: &self.history }
     }
 
-    /// The part of the time for which a tenant has held its devices.
-    pub fn held(&self, tenant: &TenantStatus) -> Option<f64> {
-        self.rate(|sample| sample.held.get(&tenant.id).copied()).map(|share| share.min(1.0))
-    }
-
-    /// The rate of a count, per second, since the first sample that has it.
-    fn rate(&self, count: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
-        let mut counts = self.samples.iter().filter_map(|sample| Some((sample.at, count(sample)?)));
-        let (from, least) = counts.next()?;
-        let (to, most) = counts.next_back()?;
-        (to > from).then(|| (most - least).max(0.0) / (to - from))
-    }
-
-    /// Sorted; numbers begin with the largest.
+    /// Those that the filter leaves, in order.
     pub fn tenants(&self) -> Vec<&TenantStatus> {
-        let mut rows: Vec<&TenantStatus> = self.status.tenants.iter().collect();
-        let held = |row: &TenantStatus| self.held(row).unwrap_or(0.0);
+        let source = self.source();
+        let wanted = self.filter.to_lowercase();
+        let has = |row: &&TenantStatus| {
+            let cell = |column: &Column| column.text(source, row).to_lowercase().contains(&wanted);
+            wanted.is_empty() || FILTERED.iter().any(cell)
+        };
+        let mut rows: Vec<&TenantStatus> = self.status.tenants.iter().filter(has).collect();
         rows.sort_by(|a, b| {
-            let order = match self.sort {
-                Sort::Tenant => Ordering::Equal,
-                Sort::Container => a.container.cmp(&b.container),
-                Sort::Program => a.program.cmp(&b.program),
-                Sort::State => a.state.cmp(&b.state),
-                Sort::Held => held(b).total_cmp(&held(a)),
-                Sort::Allocated => b.allocated_bytes.cmp(&a.allocated_bytes),
-                Sort::Resident => b.resident_bytes.cmp(&a.resident_bytes),
-            };
-            let order = order.then(a.id.cmp(&b.id));
+            let order = self.sort.order(source, a, b).then(a.id.cmp(&b.id));
             if self.reversed { order.reverse() } else { order }
         });
         rows
     }
+
+    /// The cell of a tenant.
+    pub fn cell(&self, column: Column, row: &TenantStatus) -> String {
+        column.text(self.source(), row)
+    }
+
+    /// The width and the rank of a column.
+    pub fn place(&self, column: Column) -> (u16, u8) {
+        column.place(self.source())
+    }
+
+    /// Moves the cursor of the table that has it.
+    pub fn scroll(&mut self, lines: isize) {
+        match self.focus {
+            Focus::Gpus => {
+                let last = self.status.devices.len().saturating_sub(1);
+                self.gpu = self.gpu.saturating_add_signed(lines).min(last);
+            }
+            Focus::Tenants => {
+                let ids: Vec<u64> = self.tenants().iter().map(|row| row.id).collect();
+                self.line = self.line.saturating_add_signed(lines).min(ids.len().saturating_sub(1));
+                self.tenant = ids.get(self.line).copied();
+            }
+        }
+    }
+
+    /// The cursor stays on its tenant, wherever that is now; else in its line.
+    pub fn keep_cursor(&mut self) {
+        let ids: Vec<u64> = self.tenants().iter().map(|row| row.id).collect();
+        let kept = self.tenant.and_then(|tenant| ids.iter().position(|id| *id == tenant));
+        self.line = kept.unwrap_or(self.line).min(ids.len().saturating_sub(1));
+        self.tenant = ids.get(self.line).copied();
+        self.gpu = self.gpu.min(self.status.devices.len().saturating_sub(1));
+    }
+
+    /// Sorts anew; the cursor stays on its tenant.
+    pub fn sort_by(&mut self, column: Column) {
+        self.sort = column;
+        self.keep_cursor();
+    }
+
+    /// The lines of the cursors.
+    pub fn line(&self, of: Focus) -> usize {
+        if of == Focus::Gpus { self.gpu } else { self.line }
+    }
+
+    pub fn selected_gpu(&self) -> Option<&DeviceStatus> {
+        self.status.devices.get(self.gpu)
+    }
+
+    pub fn selected_tenant(&self) -> Option<&TenantStatus> {
+        let id = self.tenant?;
+        self.status.tenants.iter().find(|row| row.id == id)
+    }
+
+    /// The first line to draw of a table of which `room` lines can be seen.
+    pub fn first_line(&self, of: Focus, lines: usize, room: usize) -> usize {
+        let (above, cursor) = (&self.above[of as usize], self.line(of));
+        let most = lines.saturating_sub(room);
+        let first = above.get().max((cursor + 1).saturating_sub(room)).min(cursor).min(most);
+        above.set(first);
+        first
+    }
 }
+
+/// Where the filter looks.
+const FILTERED: [Column; 9] = [
+    Column::Tenant,
+    Column::Pid,
+    Column::User,
+    Column::Container,
+    Column::Program,
+    Column::Gpu,
+    Column::State,
+    Column::Engine,
+    Column::Priority,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn status(at: f64, handovers: u64, held: &[(u64, f64)]) -> Status {
-        let device = DeviceStatus { uuid: "GPU-a".into(), handovers, ..DeviceStatus::default() };
-        let tenant = |&(id, held_seconds)| TenantStatus { id, held_seconds, ..TenantStatus::default() };
-        let tenants = held.iter().map(tenant).collect();
-        Status { uptime_seconds: at, devices: vec![device], tenants, ..Status::default() }
-    }
-
-    fn figures(model: &Model) -> (Option<f64>, Vec<Option<f64>>) {
-        let handovers = model.handovers(&model.status.devices[0]);
-        (handovers, model.status.tenants.iter().map(|row| model.held(row)).collect())
-    }
-
-    #[test]
-    fn rates_are_those_of_the_last_minute() {
-        let mut model = Model::default();
-        model.add(status(100.0, 5, &[(1, 50.0)]));
-        assert_eq!(figures(&model), (None, vec![None]));
-        model.add(status(110.0, 7, &[(1, 55.0), (2, 0.0)]));
-        assert_eq!(figures(&model), (Some(12.0), vec![Some(0.5), None]));
-        model.add(status(130.0, 7, &[(2, 10.0)]));
-        assert_eq!(figures(&model), (Some(4.0), vec![Some(0.5)]));
-        model.add(status(165.0, 8, &[(2, 45.0)]));
-        assert_eq!(figures(&model).0, Some(60.0 / 55.0), "what is older than a minute is forgotten");
-    }
-
-    #[test]
-    fn another_scheduler_counts_from_the_beginning() {
-        let mut model = Model::default();
-        model.add(status(500.0, 900, &[(1, 50.0)]));
-        model.add(status(1.0, 0, &[(1, 0.5)]));
-        assert_eq!(figures(&model), (None, vec![None]));
-        model.add(status(2.0, 1, &[(1, 1.5)]));
-        assert_eq!(figures(&model), (Some(60.0), vec![Some(1.0)]));
-    }
-
-    #[test]
-    fn tenants_are_sorted_by_any_column_both_ways() {
-        let tenant = |id, program: &str, state: &str, allocated_bytes| TenantStatus {
+    fn tenant(id: u64, program: &str, state: &str, allocated_bytes: u64) -> TenantStatus {
+        TenantStatus {
             id,
             program: program.into(),
             state: state.into(),
             allocated_bytes,
             ..TenantStatus::default()
-        };
-        let tenants =
-            vec![tenant(1, "b", "idle", 5), tenant(2, "a", "waiting", 9), tenant(3, "c", "idle", 7)];
+        }
+    }
+
+    fn model(tenants: Vec<TenantStatus>) -> Model {
         let mut model = Model::default();
         model.add(Status { tenants, ..Status::default() });
-        let mut order = |sort, reversed| {
-            (model.sort, model.reversed) = (sort, reversed);
-            model.tenants().iter().map(|row| row.id).collect::<Vec<_>>()
-        };
-        assert_eq!(order(Sort::Tenant, false), [1, 2, 3]);
-        assert_eq!(order(Sort::Program, false), [2, 1, 3]);
-        assert_eq!(order(Sort::State, false), [1, 3, 2]);
-        assert_eq!(order(Sort::Allocated, false), [2, 3, 1]);
-        assert_eq!(order(Sort::Allocated, true), [1, 3, 2]);
+        model
+    }
+
+    fn three() -> Vec<TenantStatus> {
+        vec![tenant(1, "b", "idle", 5), tenant(2, "a", "waiting", 9), tenant(3, "c", "idle", 7)]
+    }
+
+    fn ids(model: &Model) -> Vec<u64> {
+        model.tenants().iter().map(|row| row.id).collect()
     }
 
     #[test]
-    fn scrolling_ends_with_the_last_tenant() {
-        let mut model = Model::default();
-        model.add(status(1.0, 0, &[(1, 0.0), (2, 0.0), (3, 0.0)]));
+    fn tenants_are_sorted_by_any_column_both_ways() {
+        let mut model = model(three());
+        let mut order = |sort, reversed| {
+            (model.sort, model.reversed) = (sort, reversed);
+            ids(&model)
+        };
+        assert_eq!(order(Column::Tenant, false), [1, 2, 3]);
+        assert_eq!(order(Column::Program, false), [2, 1, 3]);
+        assert_eq!(order(Column::State, false), [1, 3, 2]);
+        assert_eq!(order(Column::Allocated, false), [2, 3, 1]);
+        assert_eq!(order(Column::Allocated, true), [1, 3, 2]);
+    }
+
+    #[test]
+    fn a_filter_leaves_those_that_have_its_words() {
+        let mut model = model(three());
+        for (filter, left) in
+            [("", &[1, 2, 3][..]), ("IDLE", &[1, 3]), ("wait", &[2]), ("x", &[]), ("2", &[2])]
+        {
+            model.filter = filter.into();
+            assert_eq!(ids(&model), left, "{filter}");
+        }
+    }
+
+    #[test]
+    fn the_cursor_stays_on_its_tenant_and_within_the_table() {
+        let mut model = model(three());
+        model.scroll(1);
+        assert_eq!(model.selected_tenant().unwrap().id, 2);
+        model.sort_by(Column::Program);
+        assert_eq!((model.selected_tenant().unwrap().id, model.line(Focus::Tenants)), (2, 0));
         model.scroll(10);
-        assert_eq!(model.above, 2);
-        model.scroll(-1);
-        assert_eq!(model.above, 1);
-        model.add(status(2.0, 0, &[(1, 0.0)]));
-        assert_eq!(model.above, 0);
+        assert_eq!(model.selected_tenant().unwrap().id, 3);
+        model.add(Status { tenants: three()[..1].to_vec(), ..Status::default() });
+        assert_eq!(model.selected_tenant().unwrap().id, 1, "the line is gone with the tenant");
+        model.add(Status::default());
+        assert_eq!(model.selected_tenant(), None);
+        model.scroll(1);
+        assert_eq!(model.line(Focus::Tenants), 0);
+    }
+
+    #[test]
+    fn a_table_is_scrolled_as_far_as_its_cursor_needs() {
+        let mut model = model((0..10).map(|id| tenant(id, "", "", 0)).collect());
+        let mut first = |lines| {
+            model.scroll(lines);
+            model.first_line(Focus::Tenants, 10, 4)
+        };
+        assert_eq!([3, 1, 9, -1, -2, -1, -9].map(&mut first), [0, 1, 6, 6, 6, 5, 0]);
+    }
+
+    #[test]
+    fn a_pause_keeps_the_picture() {
+        let mut model = model(three());
+        (model.paused, model.age, model.interval) = (true, Duration::from_secs(9), Duration::from_secs(1));
+        model.add(Status::default());
+        assert_eq!((model.status.tenants.len(), model.is_stale()), (3, false));
+        model.paused = false;
+        assert!(model.is_stale());
+        model.add(Status::default());
+        assert_eq!(model.status.tenants.len(), 0);
     }
 }

@@ -42,6 +42,6 @@ pub fn request(bytes: &[u8]) {
 /// Promise: nothing in the table that an operator sees steers a terminal.
 pub fn reply(bytes: &[u8]) {
     let Ok(Reply::Status(status)) = serde_json::from_slice(bytes) else { return };
-    let shown = table::status(&status);
+    let shown = table::status(&status, table::Room::Wide);
     assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
 }
