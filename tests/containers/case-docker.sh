@@ -52,6 +52,10 @@ docker_case() {
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
     shows "docker: limits by variable" "$managed NVSHARE_MEM_LIMIT=4GiB policy:NVSHARE_MEM_LIMIT=4GiB" \
         "${run[@]}" "${gpu[@]}" -e NVSHARE_MEM_LIMIT=4GiB test/debian show
+    : >"$log"
+    shows "docker: a variable that is dropped" "$managed NVSHARE_PRIORITY=-" \
+        "${run[@]}" "${gpu[@]}" -e NVSHARE_PRIORITY=high test/debian show
+    check "docker: ... is told, with how to give it" grep -qF -e "--annotation io.nvshare.priority=high" "$log"
     shows "docker: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
     shows "docker: NVSHARE_ENABLE=0" "$unmanaged" "${run[@]}" "${gpu[@]}" -e NVSHARE_ENABLE=0 test/debian show
     shows "docker: NVSHARE_ENABLE=1 is enough" "$managed" "${run[@]}" -e NVSHARE_ENABLE=1 test/debian show
