@@ -115,7 +115,7 @@ docker_is_asked() {
         --pidfile "$work/docker/other.pid" -H unix:///run/nvo.sock --bridge none --iptables=false --ip6tables=false >"$work/docker/other.log" 2>&1 &
     pid=$!
     until tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- --default-runtime; do sleep 0.05; done
-    check "docker: a default on dockerd's command line: it is named" grep -q 'is started with --default-runtime.*leave out --set-as-default' \
+    check "docker: a default on dockerd's command line: it is named" grep -q 'is started with "--default-runtime.*leave out --set-as-default' \
         <(nvshare-ctk runtime configure --runtime=docker --set-as-default --config "$file" 2>&1)
     check "docker: ... and the file is as before" test "$(cat "$file")" = '{"log-level": "warn"}'
     check "docker: ... without a default it is configured" nvshare-ctk runtime configure --runtime=docker --config "$file"
