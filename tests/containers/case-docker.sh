@@ -52,6 +52,10 @@ docker_case() {
         "${run[@]}" "${gpu[@]}" test/preloading grep -c 'r-xp.*libother' /proc/self/maps
     shows "docker: limits by variable" "$managed NVSHARE_MEM_LIMIT=4GiB policy:NVSHARE_MEM_LIMIT=4GiB" \
         "${run[@]}" "${gpu[@]}" -e NVSHARE_MEM_LIMIT=4GiB test/debian show
+    : >"$log"
+    shows "docker: a variable that is dropped" "$managed NVSHARE_PRIORITY=-" \
+        "${run[@]}" "${gpu[@]}" -e NVSHARE_PRIORITY=high test/debian show
+    check "docker: ... is told, with how to give it" grep -qF -e "--annotation io.nvshare.priority=high" "$log"
     shows "docker: not a GPU container" "$unmanaged" "${run[@]}" test/debian show
     shows "docker: NVSHARE_ENABLE=0" "$unmanaged" "${run[@]}" "${gpu[@]}" -e NVSHARE_ENABLE=0 test/debian show
     shows "docker: NVSHARE_ENABLE=1 is enough" "$managed" "${run[@]}" -e NVSHARE_ENABLE=1 test/debian show
@@ -111,7 +115,7 @@ docker_is_asked() {
         --pidfile "$work/docker/other.pid" -H unix:///run/nvo.sock --bridge none --iptables=false --ip6tables=false >"$work/docker/other.log" 2>&1 &
     pid=$!
     until tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- --default-runtime; do sleep 0.05; done
-    check "docker: a default on dockerd's command line: it is named" grep -q 'is started with --default-runtime.*leave out --set-as-default' \
+    check "docker: a default on dockerd's command line: it is named" grep -q 'is started with "--default-runtime.*leave out --set-as-default' \
         <(nvshare-ctk runtime configure --runtime=docker --set-as-default --config "$file" 2>&1)
     check "docker: ... and the file is as before" test "$(cat "$file")" = '{"log-level": "warn"}'
     check "docker: ... without a default it is configured" nvshare-ctk runtime configure --runtime=docker --config "$file"

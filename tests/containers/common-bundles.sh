@@ -184,6 +184,17 @@ shows "$low_level: an image sets its share of time and not its priority" \
     "$managed NVSHARE_PRIORITY=- NVSHARE_TIME_SHARE=30%" run_bundle \
     "$(bundle b debian '.process.env += ["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_PRIORITY=high", "NVSHARE_TIME_SHARE=30%"]')"
 
+# What nobody understands is told, and the container runs without it.
+for wrong in '.process.env += ["NVSHARE_PRIORITY=high"]:--annotation io.nvshare.priority=high' \
+    '.process.env += ["NVSHARE_MEM_LIMIT=50%"]:NVSHARE_MEM_LIMIT=50% is not understood' \
+    '.annotations = {"io.nvshare.memlimit": "8GiB"}:did you mean io.nvshare.mem-limit?'; do
+    edit=${wrong%:*}
+    : >"$log"
+    shows "$low_level: a wrong wish: ${edit:0:60}" "$managed" run_bundle "$(bundle b debian "$edit")"
+    check "$low_level: ... and our log says what is right, once" \
+        test "$(wc -l <"$log")$(grep -cF -e "${wrong##*:}" "$log")" = 11
+done
+
 # Hostile images: nothing outside may change.
 outside=$work/outside; mkdir -p "$outside"; echo untouched >"$outside/x"
 up=../../../../../../../../../../..
@@ -286,6 +297,12 @@ faults "missing socket directory" 'tenants_dir = "/run/nvshare/gone"' "start nvs
 echo "no library" >"$work/text.so"
 faults "a library that is none" "library = \"$work/text.so\"" "$work/text.so"
 faults "broken configuration" 'nonsense = 1' '[runtime] nonsense is no setting'
+
+directory=$(bundle f debian '.annotations = {"io.nvshare.memlimit": "8GiB"}')
+cp "$directory/config.json" "$work/before.json"
+fault_fails "a misspelt annotation" "" "did you mean io.nvshare.mem-limit?" "$directory"
+check "$low_level: a misspelt annotation: config.json is whole" cmp "$work/before.json" "$directory/config.json"
+settings
 
 # A bundle that cannot be written: read-only, and on a full disk.
 directory=$(bundle f debian ".root.path = \"$work/bundles/whole\"")

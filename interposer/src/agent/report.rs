@@ -3,6 +3,7 @@ use super::link::{Link, REFUSED_MEMORY_SINCE};
 use crate::driver::contexts::Contexts;
 use crate::memory::{Memory, Totals, TotalsOf};
 use crate::sys::clock;
+use nvshare_protocol::quantity::show_size;
 use nvshare_protocol::tenant::{DeviceInfo, MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
@@ -128,7 +129,7 @@ impl Reporter {
         for (device, _) in self.reported.iter().filter(|(_, totals)| has_unevictable(totals)) {
             let reasons = memory.ledger.unevictable_by_reason(*device);
             let reasons: Vec<String> =
-                reasons.iter().map(|(why, bytes)| format!("{why}: {bytes} bytes")).collect();
+                reasons.iter().map(|(why, bytes)| format!("{why}: {}", show_size(Bytes(*bytes)))).collect();
             link.send(&ToScheduler::Report(format!("stays on {device}: {}", reasons.join(", "))))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::process::Process;
 use crate::sys::random::random;
 use crate::sys::{clock, log};
 use nvshare_protocol::Bytes;
+use nvshare_protocol::quantity::show_size;
 use nvshare_protocol::tenant::{NoPlace, Share};
 
 impl Agent {
@@ -48,7 +49,8 @@ impl Agent {
     pub(super) fn note_room(&mut self, back: bool) {
         if !back && !self.reported_no_room {
             let away = self.process.memory.residency.evicted_bytes();
-            log::warning!("{away} bytes of memory find no room on the device: waiting until there is some");
+            let away = show_size(Bytes(away));
+            log::warning!("{away} of memory find no room on the device: waiting until there is some");
         }
         self.reported_no_room = !back;
     }

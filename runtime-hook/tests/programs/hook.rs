@@ -58,3 +58,19 @@ fn the_hook_says_what_it_is() {
         assert!(output.status.success() && said(&output).contains(expected), "{word}: {}", said(&output));
     }
 }
+
+/// OPERATOR: a mistyped limit meant no limit, with CDI's hook too.
+#[test]
+fn a_wrong_wish_stops_a_stage_under_fail() {
+    for (more, succeeds) in [("", true), ("on_error = \"fail\"", false)] {
+        let ground = Ground::new(more);
+        let mut spec = ours();
+        spec["annotations"] = json!({"io.nvshare.memlimit": "8GiB"});
+        ground.document(&spec);
+        let state = json!({"id": "c1", "bundle": ground.0.path()}).to_string();
+        let output = ground.run(HOOK, &["createRuntime"], state.as_bytes());
+        assert_eq!(output.status.success(), succeeds, "{more}");
+        let log = ground.text("log");
+        assert_eq!(log.matches("did you mean io.nvshare.mem-limit?").count(), 1, "{log}");
+    }
+}

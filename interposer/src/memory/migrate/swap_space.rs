@@ -12,6 +12,8 @@ use crate::sys::log;
 use crate::sys::sync::Deadline;
 use crate::sys::syscall;
 use nvshare_abi::*;
+use nvshare_protocol::Bytes;
+use nvshare_protocol::quantity::show_size;
 use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -184,7 +186,10 @@ impl SwapSpace {
             if inner.asked == inner.granted {
                 // Others may have taken what came: only an answer that brought nothing is a refusal.
                 if had == Some(inner.granted) {
-                    log::warning!("the scheduler's swap space is used up: {bytes} bytes more are refused");
+                    log::warning!(
+                        "the scheduler's swap space is used up: {} more are refused",
+                        show_size(Bytes(bytes))
+                    );
                     return Err(CUresult::ERROR_OUT_OF_MEMORY);
                 }
                 had = Some(inner.granted);
@@ -193,7 +198,10 @@ impl SwapSpace {
                 inner.wanted = inner.granted + inner.step(rest.max(bytes));
             }
             let Some(left) = deadline.left() else {
-                log::warning!("the scheduler does not answer for swap space: {bytes} bytes more are refused");
+                log::warning!(
+                    "the scheduler does not answer for swap space: {} more are refused",
+                    show_size(Bytes(bytes))
+                );
                 return Err(CUresult::ERROR_OUT_OF_MEMORY);
             };
             drop(inner);

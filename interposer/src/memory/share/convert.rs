@@ -20,6 +20,8 @@ use crate::memory::ledger::{Backing, Ledger, PieceId};
 use crate::memory::migrate::residency::Residency;
 use crate::sys::log;
 use nvshare_abi::*;
+use nvshare_protocol::Bytes;
+use nvshare_protocol::quantity::show_size;
 use std::sync::{Arc, OnceLock};
 
 #[derive(Debug)]
@@ -143,7 +145,8 @@ impl Replacement {
         if make_managed_at(*start, *bytes) {
             return self.copy(*start, *elsewhere, stream).and(Err(code));
         }
-        log::error!("{bytes} bytes of memory at {start:#x} are lost: their addresses were taken meanwhile");
+        let size = show_size(Bytes(*bytes));
+        log::error!("{size} of memory at {start:#x} are lost: their addresses were taken meanwhile");
         let lost = ledger.extents.remove(start);
         lost.and_then(|extent| extent.arena).and_then(|arena_key| ledger.arenas.remove(&arena_key));
         Err(code)
