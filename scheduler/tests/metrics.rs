@@ -126,7 +126,13 @@ fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() 
     two.released(LeaseId(2));
     let memory = |allocated: u64, resident: u64| {
         let (allocated, resident) = (Bytes(allocated << 30), Bytes(resident << 30));
-        ToScheduler::Memory(MemoryReport { device: GPU, allocated, resident, immovable: Bytes(0) })
+        ToScheduler::Memory(MemoryReport {
+            device: GPU,
+            allocated,
+            resident,
+            immovable: Bytes(0),
+            engine: None,
+        })
     };
     two.say(&memory(12, 4));
     two.say(&memory(14, 7));

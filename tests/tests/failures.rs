@@ -138,6 +138,29 @@ fn the_limit_is_what_the_application_sees_and_may_have() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_engine_that_a_process_fell_back_to_is_shown_and_said() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler =
+        world.scheduler_with("[swap]\nbudget = \"2MiB\"\n[limits]\nswap_per_user = \"2MiB\"\n", &[])?;
+    let engines = || -> Result<Vec<String>> {
+        Ok(scheduler.status()?.tenants.into_iter().map(|tenant| tenant.engine_in_use).collect())
+    };
+    let small = ["--bytes", "1048576", "--seconds", "1000"];
+    let auto = [("NVSHARE_ENGINE", "auto")];
+    let first = world.load(&small, &auto)?;
+    first.next("step")?;
+    until("the first swaps", || Ok(engines()? == ["swap"]))?;
+    let second = world.load(&small, &auto)?;
+    second.next("step")?;
+    until("the second does not", || Ok(engines()? == ["swap", "managed"]))?;
+    until("its user is told", || {
+        Ok(world.tenants_log().contains("the memory of this program moves by the engine managed"))
+    })?;
+    assert!(scheduler.log().contains("uses the engine managed"), "{}", scheduler.log());
+    Ok(())
+}
+
 /// A program that ends at once has told its user and the operator why.
 #[test]
 fn a_refusal_by_a_limit_is_told_to_the_user_and_the_operator() -> Result<()> {

@@ -181,7 +181,7 @@ pub struct AuditEvent {
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
+    /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
     /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,

@@ -161,7 +161,7 @@ impl Report<'_> {
             moved_out_bytes: sum(|memory| memory.allocated.saturating_sub(memory.resident).0),
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
-            engine_in_use: String::new(),
+            engine_in_use: member.engine_in_use(sum(|memory| memory.allocated.0)).into(),
             reports: member.reports.shown(),
         })
     }

@@ -1,6 +1,7 @@
 //! Turns messages, polls and operators' requests into events of the core, and carries out its actions.
 use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
+use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
@@ -50,8 +51,9 @@ pub struct Daemon {
 /// Bounds a report by the tenant's reservation: our library never exceeds it.
 fn within(report: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
-    let MemoryReport { device, allocated, resident, immovable } = report;
+    let MemoryReport { device, allocated, resident, immovable, engine } = report;
     MemoryReport {
+        engine,
         device,
         allocated: allocated.min(most),
         resident: resident.min(most),
@@ -126,7 +128,10 @@ impl Daemon {
         }
         let report = within(report, member.reservation.limit);
         let report = self.bound_report(tenant, &report);
-        let MemoryReport { device, allocated, resident, immovable } = report;
+        let MemoryReport { device, allocated, resident, immovable, .. } = report;
+        if let Some(engine) = report.engine.and_then(Engine::numbered) {
+            self.on_engine(tenant, engine);
+        }
         let before = self.core.memory_of(tenant, device);
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
         if self.core.enabled() {

@@ -1,4 +1,5 @@
 //! The tenants, and the names of those that have left.
+use super::engine::Engine;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use crate::identity::Identity;
@@ -33,6 +34,8 @@ pub struct Member {
     lease: Option<(LeaseId, Logged)>,
     /// It has held its lease since before this daemon.
     resumed: bool,
+    /// What moves its memory, by its library's last word.
+    pub engine: Option<Engine>,
     /// The core knows that it swaps.
     swaps: bool,
     /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
@@ -99,6 +102,18 @@ impl Member {
         swaps && !std::mem::replace(&mut self.swaps, true)
     }
 
+    /// What moves its memory, as `status` says it. A library of before this word is judged by what it has.
+    pub fn engine_in_use(&self, allocated: u64) -> &'static str {
+        let by_its_name = || match self.hello.engine.as_str() {
+            _ if allocated == 0 => None,
+            "plain" => Some(Engine::Plain),
+            "managed" => Some(Engine::Managed),
+            _ if self.swaps => Some(Engine::Swap),
+            _ => Some(Engine::Managed),
+        };
+        self.engine.or_else(by_its_name).map_or("undecided", Engine::as_str)
+    }
+
     pub fn granted(&mut self, lease: LeaseId) {
         self.lease = Some((lease, Logged::Grant));
     }
@@ -152,6 +167,7 @@ impl Members {
             reports: Reports::default(),
             swap_refusals: BTreeSet::new(),
             lease: None,
+            engine: None,
             swaps: false,
             waits_for_devices: false,
             liveness: Liveness::default(),

@@ -114,11 +114,17 @@ impl Tenant {
 
     /// What it has on the card that it uses.
     pub fn tells(&mut self, allocated: Bytes, resident: Bytes) {
+        self.tells_with(allocated, resident, None);
+    }
+
+    /// The same, with the engine that it uses, by its number.
+    pub fn tells_with(&mut self, allocated: Bytes, resident: Bytes, engine: Option<u32>) {
         self.say(&ToScheduler::Memory(MemoryReport {
             device: GPU,
             allocated,
             resident,
             immovable: Bytes(0),
+            engine,
         }));
     }
 
