@@ -64,7 +64,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
                 }
             }
         }
-        Some(Command::Events { json }) => events::follow(&mut client, *json)?,
+        Some(Command::Events { json, choice }) => events::follow(&mut client, &choice.request(), *json)?,
         Some(Command::On | Command::Off | Command::Set { .. } | Command::Top) | None => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -33,7 +33,9 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
     match request {
         Request::Status => Ok(Command::Status),
         Request::Trace => Ok(Command::Trace),
-        Request::Events => Err("events are followed on a connection of their own".into()),
+        Request::Events | Request::EventsSince(_) => {
+            Err("events are followed on a connection of their own".into())
+        }
         Request::SetQuantum(QuantumSetting::Auto) => {
             change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
         }
@@ -140,6 +142,7 @@ impl Report<'_> {
         };
         Some(TenantStatus {
             id: view.id.0,
+            session: member.session.clone(),
             pid: member.who.pid,
             uid: member.who.uid,
             user: None,

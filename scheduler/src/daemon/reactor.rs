@@ -249,7 +249,7 @@ impl Daemon {
     }
 
     /// Answers an operator.
-    pub fn on_query(&mut self, request: &Request) -> Reply {
+    pub fn on_query(&mut self, request: &Request, by: &str) -> Reply {
         match understand(request, &self.core) {
             Ok(Command::Status) => Reply::Status(self.status().0),
             Ok(Command::Trace) => {
@@ -259,7 +259,7 @@ impl Daemon {
             }
             Ok(Command::Change { event, message }) => {
                 self.apply(event);
-                self.audit.setting_changed(&message);
+                self.audit.setting_changed(&message, by);
                 Reply::Done { message }
             }
             Err(message) => Reply::Error { message },

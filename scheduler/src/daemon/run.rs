@@ -107,7 +107,7 @@ pub fn open(path: &Path, trace: Option<&Path>, mut settings: DaemonSettings) -> 
     }
     tokio::spawn(operator_api::serve(operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
-    let members = Members::new(settings.core.record);
+    let members = Members::new(settings.core.record, ledger_file::boot());
     let nvml = Monitor::start(settings.nvml.clone());
     let devices = Devices::new(settings.capacities.clone(), nvml.asks());
     let handed = ledger_file::read(path).unwrap_or_else(|error| {
@@ -184,7 +184,7 @@ impl Running {
                 Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
                 Some(query) = self.queries.recv() => {
                     // An operator who has gone needs no answer.
-                    let _ = query.reply.send(daemon.on_query(&query.request));
+                    let _ = query.reply.send(daemon.on_query(&query.request, &query.by));
                 }
                 Some(scrape) = self.scraped.recv() => {
                     // Its client may have gone.

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// One tenant.
 pub struct Member {
+    /// What it is called beyond this daemon's life: its pid, and what tells its process from others with that pid.
+    pub session: String,
     pub who: Identity,
     pub hello: Hello,
     /// None: its connection is gone, and its process lives.
@@ -142,20 +144,44 @@ pub struct Members {
     /// The latest to leave, for the spans that the core remembers of them.
     past: VecDeque<(TenantId, u32, String)>,
     remembered: usize,
+    /// Tells this boot of the machine from others.
+    boot: String,
+}
+
+/// FNV-1a: the same in every build, which the standard library's hashes need not be.
+fn fold(parts: &[&[u8]]) -> u32 {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Members {
     /// Remembers the names of so many that have left.
-    pub fn new(remembered: usize) -> Self {
-        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered }
+    pub fn new(remembered: usize, boot: String) -> Self {
+        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered, boot }
+    }
+
+    /// What the tenant is called, also after the next start of the daemon: no other that is present has this name. Further
+    /// connections of one process are numbered.
+    fn session(&self, tenant: TenantId, who: &Identity) -> String {
+        let Some(key) = who.key() else { return format!("{}-{}", who.pid, tenant.0) };
+        let name = format!("{}-{:08x}", key.pid, fold(&[self.boot.as_bytes(), &key.start.to_le_bytes()]));
+        let others = self.of_process(Some(key));
+        let is_taken = |name: &str| {
+            others.iter().filter_map(|other| self.get(*other)).any(|other| other.session == name)
+        };
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
     pub fn join(&mut self, joined: Connected, reservation: Reservation) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
+        let session = self.session(tenant, &who);
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
         }
         let member = Member {
+            session,
             outbound: Some(outbound),
             _permit: permit,
             devices: BTreeMap::new(),

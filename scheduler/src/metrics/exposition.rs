@@ -47,7 +47,7 @@ impl Sample {
     /// Of a tenant.
     pub fn of(tenant: &TenantStatus, value: f64) -> Self {
         let labels = [
-            ("tenant", tenant.id.to_string()),
+            ("tenant", tenant.session.clone()),
             ("program", tenant.program.clone()),
             ("container", tenant.container.clone().unwrap_or_default()),
             ("uid", tenant.uid.to_string()),

@@ -3,8 +3,10 @@ mod follow;
 
 use crate::tenants::accept::BACK_OFF;
 use crate::tenants::shared::Shared;
+use crate::text::clean;
 use follow::FOLLOWERS;
-use nvshare_protocol::control::{Reply, Request};
+use nix::unistd::{Uid, User};
+use nvshare_protocol::control::{EventQuery, Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,6 +17,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 #[derive(Debug)]
 pub struct OperatorQuery {
     pub request: Request,
+    /// Who asks: `root (uid 0)`.
+    pub by: String,
     pub reply: oneshot::Sender<Reply>,
 }
 
@@ -22,6 +26,8 @@ pub struct OperatorQuery {
 pub const MAX_LINE: usize = 64 * 1024;
 /// Operators at a time.
 const CONNECTIONS: usize = 32;
+/// How long the name of one is looked for.
+const NAMED_WITHIN: Duration = Duration::from_secs(1);
 /// How long one may take to ask, or to read the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,16 +63,22 @@ pub async fn serve(listener: UnixListener, ask: mpsc::Sender<OperatorQuery>, sha
 
 /// Ends with the peer, at its first line that is too long, or when it takes too long.
 async fn converse(mut stream: UnixStream, ends: &Ends) {
+    let by = name_of_peer(&stream).await;
     let mut bytes = Vec::new();
     loop {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
             Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
-                Ok(Request::Events) => {
-                    let refused = follow::serve(&mut stream, &ends.shared.events, &ends.followers).await;
-                    let Some(refused) = refused else { return };
-                    (refused, false)
+                Ok(request @ (Request::Events | Request::EventsSince(_))) => {
+                    let query = match request {
+                        Request::EventsSince(query) => query,
+                        _ => EventQuery { follow: true, ..EventQuery::default() },
+                    };
+                    let events = &ends.shared.events;
+                    let told = follow::serve(&mut stream, events, &ends.followers, &query).await;
+                    let Some(told) = told else { return };
+                    (told, false)
                 }
-                Ok(request) => (reply(request, &ends.ask).await, false),
+                Ok(request) => (reply(request, by.clone(), &ends.ask).await, false),
                 Err(why) => (error(format!("this is no request: {why}")), false),
             },
             Ok(Line::TooLong) => {
@@ -87,9 +99,21 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
     matches!(tokio::time::timeout(PATIENCE, to.write_all(&text)).await, Ok(Ok(())))
 }
 
-async fn reply(request: Request, ask: &mpsc::Sender<OperatorQuery>) -> Reply {
+/// Who is at the other end, by the kernel and the host's list of users.
+async fn name_of_peer(stream: &UnixStream) -> String {
+    let Ok(peer) = stream.peer_cred() else { return "somebody".into() };
+    let uid = peer.uid();
+    // The list of users may be behind a network.
+    let user = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)).ok().flatten());
+    match tokio::time::timeout(NAMED_WITHIN, user).await {
+        Ok(Ok(Some(user))) => format!("{} (uid {uid})", clean(&user.name, 64)),
+        _ => format!("uid {uid}"),
+    }
+}
+
+async fn reply(request: Request, by: String, ask: &mpsc::Sender<OperatorQuery>) -> Reply {
     let (answer, answered) = oneshot::channel();
-    let sent = ask.send(OperatorQuery { request, reply: answer }).await;
+    let sent = ask.send(OperatorQuery { request, by, reply: answer }).await;
     match (sent, answered.await) {
         (Ok(()), Ok(reply)) => reply,
         _ => error("the scheduler is stopping".into()),

@@ -56,6 +56,11 @@ impl Tenant {
         (peer, streams.into_iter().map(Self::over).collect())
     }
 
+    /// One that the test's own process has made.
+    pub fn of_this_process(socket: &Path) -> Self {
+        Self::over(UnixStream::connect(socket).unwrap())
+    }
+
     fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
