@@ -32,6 +32,7 @@ mod gate;
 mod limits;
 mod memory;
 mod process;
+mod refusals;
 mod sanitizer;
 mod settings;
 mod start;

@@ -1,4 +1,5 @@
 //! How much memory the application may have, and sees.
+use crate::refusals::{By, Refusals};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::usable;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,12 +17,13 @@ pub struct Limits {
     reserve: AtomicU64,
     /// The scheduler's limit for this tenant, bytes; `u64::MAX`: none.
     limit: AtomicU64,
+    pub refusals: Refusals,
 }
 
 impl Limits {
     pub fn new(own: Option<Bytes>, oversubscribe: bool) -> Self {
         let (reserve, limit) = (AtomicU64::new(DEFAULT_RESERVE.0), AtomicU64::new(u64::MAX));
-        Self { own, oversubscribe, reserve, limit }
+        Self { own, oversubscribe, reserve, limit, refusals: Refusals::default() }
     }
 
     /// What the scheduler said of this tenant's memory.
@@ -40,6 +42,17 @@ impl Limits {
     pub fn limit(&self) -> Option<u64> {
         let own = self.own.unwrap_or(Bytes::MAX).0;
         Some(own.min(self.limit.load(Relaxed))).filter(|limit| *limit != u64::MAX)
+    }
+
+    /// What a bound of this process comes from.
+    pub fn source(&self, bound: u64) -> By {
+        if self.own == Some(Bytes(bound)) {
+            By::Own(bound)
+        } else if self.limit.load(Relaxed) == bound {
+            By::Operator(bound)
+        } else {
+            By::Device(bound)
+        }
     }
 
     /// The most that may be allocated on a device, if there is a bound.
@@ -62,5 +75,13 @@ mod tests {
         limits.set_terms(Bytes::ZERO, None);
         assert_eq!(limits.limit(), Some(300));
         assert_eq!(Limits::new(None, true).bound(capacity), None);
+    }
+
+    #[test]
+    fn a_bound_is_known_by_its_source() {
+        let limits = Limits::new(Some(Bytes(300)), false);
+        limits.set_terms(Bytes::ZERO, Some(Bytes(200)));
+        let sources = [300, 200, 100].map(|bound| limits.source(bound));
+        assert_eq!(sources, [By::Own(300), By::Operator(200), By::Device(100)]);
     }
 }

@@ -1,6 +1,6 @@
 //! The only place where this process reads a clock.
 use nvshare_protocol::Nanos;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Time since the daemon's start, monotonic.
@@ -13,6 +13,12 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now() }
+    }
+
+    /// The time of day, for people.
+    #[must_use]
+    pub fn time_of_day() -> SystemTime {
+        SystemTime::now()
     }
 
     /// Nanoseconds since the start.

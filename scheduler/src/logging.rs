@@ -51,6 +51,8 @@ pub fn start(filter: Option<&str>) -> Result<Log, String> {
         .with_env_filter(filter)
         .with_writer(mailbox.clone())
         .with_ansi(false)
+        // Lines are for people, who do not know our modules.
+        .with_target(false)
         .log_internal_errors(false);
     if journal {
         builder.without_time().init()

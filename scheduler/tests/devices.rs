@@ -170,7 +170,13 @@ fn a_device_that_the_host_does_not_know_is_refused_to_its_claimant_until_it_is_k
     let device = other(1);
     tenant.say(&ToScheduler::Device(common::device(device)));
     let (allocated, resident) = (Bytes(5 << 30), Bytes(0));
-    tenant.say(&ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable: Bytes(0) }));
+    tenant.say(&ToScheduler::Memory(MemoryReport {
+        device,
+        allocated,
+        resident,
+        immovable: Bytes(0),
+        engine: None,
+    }));
     tenant.say(&ToScheduler::Request);
     let words = format!("{device} is not known to this host; [gpu.\"{device}\"] memory = makes it known");
     assert_eq!(notice(&mut tenant), words);

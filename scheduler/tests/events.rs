@@ -1,9 +1,9 @@
 //! What happens, followed by operators.
 mod common;
 use common::{Daemon, Operator, Tenant};
-use nvshare_protocol::control::{AuditEvent, Reply, Request};
-use nvshare_protocol::tenant::ToScheduler;
-use nvshare_protocol::{Bytes, DeviceId, frame};
+use nvshare_protocol::control::{AuditEvent, EventQuery, Reply, Request};
+use nvshare_protocol::tenant::{Hello, ToScheduler};
+use nvshare_protocol::{Bytes, DeviceId, InstanceId, frame};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -137,9 +137,7 @@ fn followers_leave_room_for_other_operators() {
 #[test]
 fn the_command_prints_each_as_a_line_for_people_or_as_json() {
     let daemon = Daemon::start("");
-    for (flags, expected) in
-        [(&[][..], "set              evict is never"), (&["--json"][..], "\"kind\":\"set\"")]
-    {
+    for (flags, expected) in [(&[][..], "): evict is never"), (&["--json"][..], "\"kind\":\"set\"")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nvsharectl"));
         command.arg("--runtime-dir").arg(daemon.run_dir()).arg("events").args(flags);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -160,6 +158,109 @@ fn the_command_prints_each_as_a_line_for_people_or_as_json() {
         }
         assert!(child.wait().unwrap().success(), "it ends well when nobody reads it");
     }
+}
+
+#[test]
+fn the_past_is_shown_by_time_and_choice() {
+    let daemon = Daemon::start("");
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.ready(lease);
+    daemon.operator().ask(&Request::SetEvict { mode: "never".into() });
+    let past = |args: &[&str]| -> Vec<AuditEvent> {
+        let output = daemon.ctl(&[&["events", "--no-follow", "--json"], args].concat());
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let kinds = |args: &[&str]| past(args).into_iter().map(|event| event.kind).collect::<Vec<_>>();
+    let all = past(&[]);
+    let joined = all.iter().find(|event| event.kind == "joined").unwrap();
+    assert!(
+        joined.time.ends_with('Z') && joined.time.len() == "2026-11-30T16:15:54.123Z".len(),
+        "{joined:?}"
+    );
+    let set = all.iter().find(|event| event.kind == "set").unwrap();
+    assert_eq!(set.text.as_deref(), Some("evict is never"));
+    let uid = format!("uid {}", nix::unistd::getuid());
+    assert!(set.by.as_ref().is_some_and(|by| by.contains(&uid)), "{set:?}");
+    assert_eq!(kinds(&["--kind", "joined"]), ["joined"]);
+    assert!(kinds(&["--gpu", "gpu-3031"]).contains(&"ready".to_owned()));
+    assert_eq!(kinds(&["--gpu", "GPU-4", "--since", "1h"]), [""; 0]);
+    let session = joined.session.clone().unwrap();
+    let of_one = kinds(&["--tenant", &session]);
+    assert_eq!((of_one.first().map(String::as_str), of_one.contains(&"set".into())), (Some("joined"), false));
+    assert_eq!(kinds(&["--tenant", "1"]), of_one);
+    assert_eq!(kinds(&["--since", "2999-01-01T00:00:00Z"]), [""; 0]);
+    assert_eq!(daemon.ctl(&["events", "--since", "soon"]).status.code(), Some(2));
+    assert_eq!(daemon.status().tenants[0].session, session);
+}
+
+#[test]
+fn who_follows_since_a_time_gets_the_past_and_then_the_rest() {
+    let daemon = Daemon::start("");
+    for mode in ["never", "always"] {
+        daemon.operator().ask(&Request::SetEvict { mode: mode.into() });
+    }
+    let query = EventQuery { since: Some(0.0), follow: true, ..EventQuery::default() };
+    let mut operator = daemon.operator();
+    assert_eq!(operator.ask(&Request::EventsSince(query)), Reply::Done { message: "following".into() });
+    let mut follower = Follower(operator);
+    daemon.operator().ask(&Request::SetEvict { mode: "pressure".into() });
+    let texts: Vec<String> = (0..3).filter_map(|_| follower.next().text).collect();
+    assert_eq!(texts, ["evict is never", "evict is always", "evict is pressure"]);
+}
+
+#[test]
+fn an_operator_may_ask_on_after_the_past() {
+    let daemon = Daemon::start("");
+    let mut operator = daemon.operator();
+    let query = Request::EventsSince(EventQuery { since: Some(0.0), ..EventQuery::default() });
+    assert_eq!(operator.ask(&query), Reply::Done { message: "past events".into() });
+    assert_eq!(operator.receive(), Reply::Done { message: "no more".into() });
+    assert!(matches!(operator.ask(&Request::Status), Reply::Status(_)));
+}
+
+#[test]
+fn a_process_keeps_its_session_over_a_restart() {
+    let daemon = Daemon::start("");
+    let first = Tenant::join(&daemon.tenant_socket(), "first");
+    let mut second = Tenant::of_this_process(&daemon.tenant_socket());
+    second.greets(common::hello("second"));
+    let session = |daemon: &Daemon, pid: u32| {
+        let tenants = daemon.status().tenants.into_iter();
+        tenants.filter(|tenant| tenant.pid == pid).map(|tenant| tenant.session).collect::<Vec<_>>()
+    };
+    let (pid, other) = (first.pid(), second.pid());
+    let before = session(&daemon, other);
+    assert_eq!(before.len(), 1);
+    assert_ne!(before, session(&daemon, pid));
+    let setup = daemon.kill();
+    let daemon = setup.start();
+    let mut again = Tenant::of_this_process(&daemon.tenant_socket());
+    again.greets(common::hello("second"));
+    assert_eq!(session(&daemon, other), before, "its number is now that of the first");
+    // A second connection of one process is another tenant.
+    let mut beside = Tenant::of_this_process(&daemon.tenant_socket());
+    beside.greets(Hello { instance: InstanceId([8; 16]), ..common::hello("second") });
+    let both = session(&daemon, other);
+    assert_eq!(both, [before[0].clone(), format!("{}-2", before[0])]);
+}
+
+#[test]
+fn the_log_has_no_names_of_modules_and_says_who_changed_what() {
+    let mut daemon = Daemon::start("");
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.tells(Bytes(12 << 30), Bytes(12 << 30));
+    one.ready(lease);
+    daemon.operator().ask(&Request::SetEvict { mode: "never".into() });
+    let line = daemon.logs("evict is never");
+    assert!(line.contains(&format!("uid {}", nix::unistd::getuid())), "{line}");
+    let (code, _, log) = daemon.stop();
+    assert_eq!(code, 0);
+    assert!(log.iter().all(|line| !line.contains("nvshare_scheduler")), "{log:?}");
+    assert!(log.iter().all(|line| !line.contains("has the GPU")), "hand-overs are many: {log:?}");
 }
 
 #[test]

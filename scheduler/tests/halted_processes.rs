@@ -35,7 +35,7 @@ fn small(daemon: &Daemon, program: &str) -> Tenant {
 
 #[test]
 fn a_holder_that_is_stopped_keeps_nobody_waiting_and_comes_back() {
-    let mut daemon = Daemon::start(CONFIG);
+    let mut daemon = Daemon::verbose(CONFIG);
     let mut follower = daemon.operator();
     follower.ask(&Request::Events);
     let mut holder = small(&daemon, "holder");

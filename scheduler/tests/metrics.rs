@@ -15,7 +15,7 @@ const LISTEN: &str =
 
 /// A daemon that serves metrics on a port of the kernel's choice.
 fn start() -> (Daemon, String) {
-    let mut daemon = Daemon::start(LISTEN);
+    let mut daemon = Daemon::verbose(LISTEN);
     let line = daemon.logs("metrics are at http://");
     let address = line.split("http://").nth(1).unwrap().strip_suffix("/metrics").unwrap().to_owned();
     (daemon, address)
@@ -109,11 +109,11 @@ fn what_happened_is_counted_by_device_and_tenant() {
     assert_eq!([bucket("fetch", "0.25"), bucket("fetch", "0.5"), bucket("fetch", "+Inf")], [0.0, 1.0, 1.0]);
     assert_eq!([bucket("drain", "0.005"), bucket("evict", "0.1"), bucket("evict", "0.25")], [1.0, 0.0, 1.0]);
     assert_eq!(of("nvshare_handover_seconds_sum", &["phase=\"fetch\""]), 0.258);
-    let one = ["tenant=\"1\"", "program=\"say \\\"hi\\\"\"", "container=\"\""];
+    let one = ["program=\"say \\\"hi\\\"\"", "container=\"\""];
     assert_eq!(of("nvshare_tenant_moved_bytes_total", &[&one[..], &["direction=\"in\""]].concat()), 12.9e9);
     assert_eq!(of("nvshare_tenant_grants_total", &one), 1.0);
     assert!(of("nvshare_tenant_held_seconds_total", &one) >= 0.02);
-    assert!(of("nvshare_tenant_waited_seconds_total", &["tenant=\"2\""]) > 0.0);
+    assert!(of("nvshare_tenant_waited_seconds_total", &["program=\"two\""]) > 0.0);
     assert_eq!(of("nvshare_tenants", &["state=\"fetching\""]), 1.0);
     assert_eq!(of("nvshare_tenants", &["state=\"idle\""]), 1.0);
     assert_eq!(of("nvshare_enabled", &[]), 1.0);
@@ -126,7 +126,13 @@ fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() 
     two.released(LeaseId(2));
     let memory = |allocated: u64, resident: u64| {
         let (allocated, resident) = (Bytes(allocated << 30), Bytes(resident << 30));
-        ToScheduler::Memory(MemoryReport { device: GPU, allocated, resident, immovable: Bytes(0) })
+        ToScheduler::Memory(MemoryReport {
+            device: GPU,
+            allocated,
+            resident,
+            immovable: Bytes(0),
+            engine: None,
+        })
     };
     two.say(&memory(12, 4));
     two.say(&memory(14, 7));
@@ -136,7 +142,7 @@ fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() 
     daemon.logs("that was all");
     let text = get(connect(&address));
     let moved = |direction: &str| {
-        let labels = ["tenant=\"2\"", &format!("direction=\"{direction}\"")];
+        let labels = ["program=\"two\"", &format!("direction=\"{direction}\"")];
         value(&text, "nvshare_tenant_moved_bytes_total", &labels) / f64::from(1 << 30)
     };
     // Four, and three less two that were allocated; the release of `Tenant` says 8 GB.

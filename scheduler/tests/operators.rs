@@ -45,7 +45,7 @@ fn requests_are_answered_one_by_one_and_garbage_with_an_error() {
 
 #[test]
 fn status_is_a_table_or_json() {
-    let mut daemon = Daemon::start("");
+    let mut daemon = Daemon::verbose("");
     let text = out(&daemon.ctl(&["status"]));
     assert!(text.starts_with("scheduler on, quantum auto (2.0 s), evict pressure, up "), "{text}");
     assert!(text.ends_with("\nno GPU: no tenant has named one yet\n\nno tenant\n"), "{text}");
@@ -84,7 +84,7 @@ fn status_is_a_table_or_json() {
 
 #[test]
 fn status_tells_a_tenants_wishes_and_what_hand_overs_cost() {
-    let mut daemon = Daemon::start("[limits]\nweight = 5\npriority = \"high\"\n");
+    let mut daemon = Daemon::verbose("[limits]\nweight = 5\npriority = \"high\"\n");
     // A first grant takes the GPU over from nobody. Out at most 0.161 s and in 0.258 s, as the tenants say: less, where less
     // time has really passed.
     let mut other = Tenant::with_work(&daemon.tenant_socket(), "other");
@@ -198,7 +198,7 @@ fn a_completion_gets_no_error_where_there_is_no_scheduler() {
 
 #[test]
 fn a_trace_has_the_spans_of_every_turn() {
-    let mut daemon = Daemon::start("[scheduler]\nquantum = 0.02\n");
+    let mut daemon = Daemon::verbose("[scheduler]\nquantum = 0.02\n");
     let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
     let lease = one.granted().lease;
     one.ready(lease);

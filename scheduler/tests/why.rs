@@ -81,6 +81,7 @@ fn no_room_beside_what_another_keeps() {
         allocated: all,
         resident: all,
         immovable: all,
+        engine: None,
     }));
     let mut tenant = Tenant::silent(&daemon.tenant_socket());
     tenant.greets(Hello { version: 5, engine: "swap".into(), ..hello("big") });

@@ -164,6 +164,84 @@ fn the_limit_is_what_the_application_sees_and_may_have() -> Result<()> {
 }
 
 #[test]
+fn the_engine_that_a_process_fell_back_to_is_shown_and_said() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler =
+        world.scheduler_with("[swap]\nbudget = \"2MiB\"\n[limits]\nswap_per_user = \"2MiB\"\n", &[])?;
+    let engines = || -> Result<Vec<String>> {
+        Ok(scheduler.status()?.tenants.into_iter().map(|tenant| tenant.engine_in_use).collect())
+    };
+    let small = ["--bytes", "1048576", "--seconds", "1000"];
+    let auto = [("NVSHARE_ENGINE", "auto")];
+    let first = world.load(&small, &auto)?;
+    first.next("step")?;
+    until("the first swaps", || Ok(engines()? == ["swap"]))?;
+    let second = world.load(&small, &auto)?;
+    second.next("step")?;
+    until("the second does not", || Ok(engines()? == ["swap", "managed"]))?;
+    until("its user is told", || {
+        Ok(world.tenants_log().contains("the memory of this program moves by the engine managed"))
+    })?;
+    assert!(scheduler.log().contains("uses the engine managed"), "{}", scheduler.log());
+    Ok(())
+}
+
+/// A program that ends at once has told its user and the operator why.
+#[test]
+fn a_refusal_by_a_limit_is_told_to_the_user_and_the_operator() -> Result<()> {
+    const WHY: &str = "out of memory by the limit NVSHARE_MEM_LIMIT";
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler(&[])?;
+    let arguments = ["--bytes", BYTES, "--steps", "1"];
+    let refused = world.load(&arguments, &[("NVSHARE_MEM_LIMIT", "16MiB")])?.finish();
+    assert!(refused.is_err());
+    let user = world.tenants_log();
+    assert_eq!(user.matches(WHY).count(), 1, "{user}");
+    assert!(user.contains(" of 16.0 MiB"), "{user}");
+    until("the operator hears of it", || Ok(scheduler.log().contains(WHY)))?;
+    let quiet = [("NVSHARE_MEM_LIMIT", "16MiB"), ("NVSHARE_LOG", "off")];
+    assert!(world.load(&arguments, &quiet)?.finish().is_err());
+    assert_eq!(world.tenants_log().matches(WHY).count(), 1, "NVSHARE_LOG silences it");
+    until("the operator hears of it", || Ok(scheduler.log().matches(WHY).count() == 2))
+}
+
+#[test]
+fn a_limit_of_the_operators_is_told_as_such() -> Result<()> {
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler_with("[limits]\nmemory_per_user = \"16MiB\"\n", &[])?;
+    let tenant = world.load(&["--bytes", "8388600", "--seconds", "1000"], &[])?;
+    tenant.next("step")?;
+    let why = "out of memory by the operator's limit";
+    assert!(world.load(&["--bytes", BYTES, "--steps", "1"], &[])?.finish().is_err());
+    assert!(world.tenants_log().contains(why), "{}", world.tenants_log());
+    until("the operator hears of it", || Ok(scheduler.log().contains(why)))
+}
+
+#[test]
+fn a_program_that_waits_long_says_so_once() -> Result<()> {
+    use nvshare_protocol::control::Request;
+    let world = World::new(REPORT)?;
+    let scheduler = world.scheduler_with("[scheduler]\nquantum = 1000\nshare = false\n", &[])?;
+    let holder = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    holder.next("step")?;
+    let waiter = world.load(&["--bytes", BYTES, "--seconds", "1000"], &[])?;
+    until("the second says that it waits", || {
+        Ok(world.tenants_log().contains("has waited 5 s for its turn"))
+    })?;
+    assert!(scheduler.status()?.tenants.iter().any(|tenant| tenant.state == "waiting"));
+    assert!(
+        world.tenants_log().contains(&format!("nvshare[{}] warn: ", waiter.pid())),
+        "{}",
+        world.tenants_log()
+    );
+    // It is let through and waits anew.
+    scheduler.ask(&Request::Off)?;
+    waiter.next("step")?;
+    assert_eq!(world.tenants_log().matches("for its turn").count(), 1);
+    Ok(())
+}
+
+#[test]
 fn without_cuda_the_library_is_silent_and_harmless() -> Result<()> {
     let world = World::new(REPORT)?;
     for (program, arguments) in [

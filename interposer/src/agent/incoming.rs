@@ -250,7 +250,7 @@ impl Agent {
         memory.residency.forbid_placement();
         let mut reported = Ok(());
         let evicted = memory.migrator.evict(wanted, |totals| {
-            keep_error(&mut reported, || self.reporter.report_totals(totals, &self.link));
+            keep_error(&mut reported, || self.reporter.report_totals(totals, &memory.engine, &self.link));
         });
         reported.map(|()| evicted)
     }

@@ -5,11 +5,13 @@
 //!
 //! Reading order: `reactor` (the loop, and what happens with time), `link` (the state of the connection), `incoming` (what
 //! the scheduler says, and what we do about it), `unmanaged` (without a scheduler), `report` (what we say of our memory),
-//! `swap_upkeep` (swap space for later), `idle` (whether there is nothing to do), `pacer` (bounds unfinished work).
+//! `swap_upkeep` (swap space for later), `idle` (whether there is nothing to do), `long_wait` (when
+//! the user is told of a wait), `pacer` (bounds unfinished work).
 mod drain;
 mod idle;
 mod incoming;
 mod link;
+mod long_wait;
 mod pacer;
 mod reactor;
 mod report;

@@ -2,6 +2,7 @@
 use super::drain::Drain;
 use super::idle::{Idleness, Verdict};
 use super::link::{Link, ORPHAN_BOUND};
+use super::long_wait::{LongWait, SAY_AGAIN};
 use super::pacer::Pacer;
 use super::report::Reporter;
 use super::swap_upkeep::SwapUpkeep;
@@ -69,6 +70,7 @@ pub struct Agent {
     pub(super) retry_room_at: Option<Instant>,
     /// The user was told that memory finds no room, and it is not back yet.
     pub(super) reported_no_room: bool,
+    pub(super) long_wait: LongWait,
     /// Since when calls have waited without a scheduler.
     pub(super) orphaned: Option<Instant>,
 }
@@ -110,6 +112,7 @@ impl Agent {
             swap: SwapUpkeep::new(now),
             retry_room_at: None,
             reported_no_room: false,
+            long_wait: LongWait::default(),
             orphaned: None,
         })
     }
@@ -192,12 +195,16 @@ impl Agent {
         if !self.link.is_up() {
             return Ok(());
         }
-        let Process { contexts, memory, bypass, gate, .. } = self.process;
+        let Process { contexts, memory, bypass, gate, limits, .. } = self.process;
         self.reporter.report_devices(contexts, &self.link)?;
         self.reporter.report_if_due(memory, &self.link)?;
         self.reporter.report_faults(&self.process.faults, &self.link)?;
         for text in bypass.take_reports() {
             self.link.send(&ToScheduler::Report(text))?;
+        }
+        if let Some(text) = limits.refusals.unsent() {
+            self.link.send(&ToScheduler::Report(text))?;
+            limits.refusals.note_sent();
         }
         if let Some(bytes) = memory.swap.next_request() {
             self.link.send(&ToScheduler::SwapWanted(Bytes(bytes)))?;
@@ -272,7 +279,30 @@ impl Agent {
         if self.link.is_up() && self.swap.assign_due().is_some_and(|at| now >= at) {
             self.assign_swap(true);
         }
+        self.tell_of_a_long_wait(now);
         self.judge_idleness(now)
+    }
+
+    /// The user learns that the program waits, and does not hang.
+    fn tell_of_a_long_wait(&mut self, now: Instant) {
+        let Some(since) = self.turn_awaited_since() else { return };
+        if self.long_wait.take_if_due(since, now) {
+            let devices = self.process.contexts.devices();
+            let names: Vec<String> = devices.iter().map(|device| device.id.to_string()).collect();
+            log::warning!(
+                "this program has waited {} s for its turn on {}: others have the GPU. It goes on when its turn comes; \
+                 `nvsharectl why` tells the reason (said every {} minutes at most)",
+                now.duration_since(since).as_secs(),
+                names.join(", "),
+                SAY_AGAIN.as_secs() / 60
+            );
+        }
+    }
+
+    /// Since when calls wait for a turn that was asked for.
+    fn turn_awaited_since(&self) -> Option<Instant> {
+        let waits = self.phase == Phase::Waiting && self.link.is_up();
+        self.process.gate.waiting_since().filter(|_| waits)
     }
 
     fn judge_idleness(&mut self, now: Instant) -> io::Result<()> {
@@ -350,6 +380,7 @@ impl Agent {
             self.is_contended_holder().then(|| self.idleness.due(now)),
             self.may_register_swap().then(|| self.swap.register_due()),
             self.swap.assign_due().filter(|_| is_up),
+            self.turn_awaited_since().map(|since| self.long_wait.due(since)),
         ];
         let first = due.into_iter().flatten().min();
         first.map_or(FOREVER, |at| at.saturating_duration_since(now)).min(FOREVER)

@@ -1,6 +1,7 @@
 //! What the scheduler is told of devices and memory: each change, but not too often.
 use super::link::{Link, REFUSED_MEMORY_SINCE};
 use crate::driver::contexts::Contexts;
+use crate::memory::engine::EngineSelection;
 use crate::memory::{Memory, Totals, TotalsOf};
 use crate::sys::clock;
 use nvshare_protocol::quantity::show_size;
@@ -120,7 +121,7 @@ impl Reporter {
     /// # Errors
     /// The connection's.
     pub fn report(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
-        self.report_totals(&|device| memory.ledger.totals(device), link)?;
+        self.report_totals(&|device| memory.ledger.totals(device), &memory.engine, link)?;
         if !std::mem::take(&mut self.reasons_pending) || clock::instant() < self.reasons_due {
             return Ok(());
         }
@@ -139,7 +140,12 @@ impl Reporter {
     ///
     /// # Errors
     /// The connection's.
-    pub fn report_totals(&mut self, totals: TotalsOf<'_>, link: &Link) -> io::Result<()> {
+    pub fn report_totals(
+        &mut self,
+        totals: TotalsOf<'_>,
+        engine: &EngineSelection,
+        link: &Link,
+    ) -> io::Result<()> {
         let mut changed = Vec::new();
         for (device, reported) in &mut self.reported {
             let now = totals(*device);
@@ -150,6 +156,7 @@ impl Reporter {
                     allocated: Bytes(now.allocated),
                     resident: Bytes(now.resident),
                     immovable: Bytes(now.unevictable),
+                    engine: engine.number(),
                 });
             }
         }

@@ -27,8 +27,10 @@ fn counted<T: Copy + Into<Key> + 'static>(
 ) -> Disposition<BoxedAfter> {
     let Some(context) = process.contexts.current() else { return Disposition::Passthrough };
     let device = context.device.id;
-    let charge =
-        || process.memory.ledger.charge(device, bytes, process.limits.bound(context.device.capacity));
+    let (ledger, limits) = (&process.memory.ledger, &process.limits);
+    let bound = limits.bound(context.device.capacity);
+    let refused = |code| bound.map_or(code, |_| ledger.refuse(limits, device, bytes, bound));
+    let charge = || ledger.charge(device, bytes, bound).map_err(refused);
     if let Err(code) = process.admission.wait().and_then(|()| charge()) {
         return Disposition::Complete(code);
     }

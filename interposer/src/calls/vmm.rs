@@ -52,7 +52,8 @@ pub fn physical_create(
         return Disposition::Complete(unsafe { write_result(handle, made) });
     }
     if let Err(code) = process.memory.ledger.charge(device, bytes as u64, limit) {
-        return Disposition::Complete(code);
+        let refused = |_| process.memory.ledger.refuse(&process.limits, device, bytes as u64, limit);
+        return Disposition::Complete(limit.map_or(code, refused));
     }
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {

@@ -60,6 +60,15 @@ impl EngineSelection {
         }
     }
 
+    /// Its number to the scheduler, once it is decided.
+    pub fn number(&self) -> Option<u32> {
+        self.decided.get().map(|engine| match engine {
+            Engine::Swap => 0,
+            Engine::Managed => 1,
+            Engine::Plain => 2,
+        })
+    }
+
     /// The engine's name as far as it is decided, else the setting's.
     pub fn name(&self) -> &'static str {
         self.decided.get().map_or(self.choice.name(), |engine| engine.name())

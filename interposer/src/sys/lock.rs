@@ -31,7 +31,7 @@ use std::time::Duration;
 /// | `CONTEXT_WORK` | `Context` | our stream and events in it | swap space |
 /// | `SWAP_SPACE` | `SwapSpace` | slots and mappings | leaves |
 /// | `GATE` | `Gate` | the threads that wait at the gate | the admission, which says whether they give up |
-/// | `LEAF` | batches of deferred frees, ended contexts, green contexts, devices, contexts that are ending, pools, the admission, the drain's board, the inbox, the bypass detector | themselves alone | nothing |
+/// | `LEAF` | batches of deferred frees, ended contexts, green contexts, devices, contexts that are ending, pools, the admission, the drain's board, the inbox, the bypass detector, refusals by limits | themselves alone | nothing |
 pub mod rank {
     pub const STREAM_NAMES: u8 = 0;
     pub const RECLAIM: u8 = 1;

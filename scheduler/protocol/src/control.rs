@@ -48,6 +48,25 @@ pub enum Request {
     /// What happens from now on: answered by a [`Reply::Done`], then by one [`Reply::Event`] after the other until
     /// the operator closes the connection.
     Events,
+    /// Past events, and those from now on where they are followed: answered as [`Request::Events`]; not followed, a
+    /// second [`Reply::Done`] ends them.
+    EventsSince(EventQuery),
+}
+
+/// Which events an operator wants to see. A field that is none chooses all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventQuery {
+    /// The first moment, in seconds since 1970 (UTC); none: no past event.
+    pub since: Option<f64>,
+    pub follow: bool,
+    /// Its number or its session.
+    pub tenant: Option<String>,
+    /// Its name or id as the event shows it, or the whole id.
+    pub container: Option<String>,
+    /// A UUID, or how one begins.
+    pub gpu: Option<String>,
+    pub kind: Option<String>,
 }
 
 /// Whom a request is about: `{"tenant":3}` or `{"container":"4f1d3c0b5a69"}`.
@@ -155,6 +174,8 @@ pub struct DeviceStatus {
 #[serde(default)]
 pub struct TenantStatus {
     pub id: u64,
+    /// As the id, and the same after a restart of the scheduler.
+    pub session: String,
     /// Host pid.
     pub pid: u32,
     pub uid: u32,
@@ -265,15 +286,23 @@ pub struct Span {
 pub struct AuditEvent {
     /// Since the scheduler's start.
     pub seconds: f64,
+    /// The time of day (UTC), as RFC 3339 writes it: `2026-11-30T16:15:54.123Z`.
+    pub time: String,
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
+    /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
     /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u64>,
+    /// As the tenant's number, and the same after a restart of the scheduler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The operator who did it: `root (uid 0)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -183,6 +183,10 @@ pub struct MemoryReport {
     /// The part of it that can never be moved out.
     #[n(3)]
     pub immovable: Bytes,
+    /// What moves the process's memory: 0 swap, 1 managed, 2 plain. None while that is not decided; another number is
+    /// none. Asks for no version: who does not know it skips it.
+    #[n(4)]
+    pub engine: Option<u32>,
 }
 
 /// A number of bytes on one device.

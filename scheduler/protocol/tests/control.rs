@@ -1,6 +1,6 @@
 //! The operators' words as they stand on the wire.
 use nvshare_protocol::control::{
-    AuditEvent, QuantumSetting, Reply, Request, Span, Status, TenantStatus, Trace,
+    AuditEvent, EventQuery, QuantumSetting, Reply, Request, Span, Status, TenantStatus, Trace,
 };
 
 #[test]
@@ -22,6 +22,10 @@ fn every_request_has_its_line() {
         (Request::Off, r#""off""#),
         (Request::Trace, r#""trace""#),
         (Request::Events, r#""events""#),
+        (
+            Request::EventsSince(EventQuery { since: Some(0.5), ..EventQuery::default() }),
+            r#"{"events-since":{"since":0.5,"follow":false,"tenant":null,"container":null,"gpu":null,"kind":null}}"#,
+        ),
     ];
     for (request, line) in table {
         assert_eq!(serde_json::to_string(&request).unwrap(), line);

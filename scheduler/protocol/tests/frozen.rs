@@ -2,7 +2,8 @@
 //! container still speaks as it was built.
 mod common;
 use common::{
-    to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4, to_tenant_5,
+    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_tenant, to_tenant_2, to_tenant_4,
+    to_tenant_5,
 };
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{self, Broken, Reader, Received};
@@ -42,6 +43,9 @@ const TO_SCHEDULER_3: &[&str] = &[
     "400000008200818b03506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a4000000002",
     "420000008200818c03506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a40000000f6181e",
 ];
+
+const TO_SCHEDULER_4: &[&str] =
+    &["250000008202818550303132333435363738396162636465661b00000003000000001a002000000101"];
 
 const TO_TENANT_2: &[&str] = &[
     "1f000000820681818250303132333435363738396162636465661bffffffffffffffff",
@@ -93,6 +97,7 @@ fn messages_to_the_scheduler_keep_their_bytes() {
     is_frozen(&to_scheduler(), TO_SCHEDULER_1);
     is_frozen(&to_scheduler_2(), TO_SCHEDULER_2);
     is_frozen(&to_scheduler_3(), TO_SCHEDULER_3);
+    is_frozen(&to_scheduler_4(), TO_SCHEDULER_4);
 }
 
 #[test]
@@ -107,7 +112,9 @@ fn messages_to_a_tenant_keep_their_bytes() {
 #[test]
 fn every_message_has_an_example() {
     let mut seen = [false; 12];
-    for message in to_scheduler().into_iter().chain(to_scheduler_2()).chain(to_scheduler_3()) {
+    for message in
+        to_scheduler().into_iter().chain(to_scheduler_2()).chain(to_scheduler_3()).chain(to_scheduler_4())
+    {
         seen[match message {
             ToScheduler::Hello(_) => 0,
             ToScheduler::Device(_) => 1,
@@ -215,6 +222,7 @@ fn the_fuzz_corpus_has_every_version() {
         ("to-scheduler/version-1", TO_SCHEDULER_1),
         ("to-scheduler/version-2", TO_SCHEDULER_2),
         ("to-scheduler/version-3", TO_SCHEDULER_3),
+        ("to-scheduler/version-4", TO_SCHEDULER_4),
         ("to-tenant/version-1", TO_TENANT_1),
         ("to-tenant/version-2", TO_TENANT_2),
         ("to-tenant/version-4", TO_TENANT_4),

@@ -1,7 +1,8 @@
 //! Random messages come back as they were; random bytes cost one connection and nothing more.
 mod common;
 use common::{
-    to_scheduler, to_scheduler_2, to_scheduler_3, to_tenant, to_tenant_2, to_tenant_4, to_tenant_5,
+    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_tenant, to_tenant_2, to_tenant_4,
+    to_tenant_5,
 };
 use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
@@ -48,9 +49,10 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
         (device(), any::<u64>(), text()).prop_map(|(device, capacity, name)| ToScheduler::Device(
             DeviceInfo { device, capacity: Bytes(capacity), name }
         )),
-        (device(), any::<(u64, u64, u64)>()).prop_map(|(device, (a, r, i))| ToScheduler::Memory(
-            MemoryReport { device, allocated: Bytes(a), resident: Bytes(r), immovable: Bytes(i) }
-        )),
+        (device(), any::<(u64, u64, u64, Option<u32>)>()).prop_map(|(device, (a, r, i, engine))| {
+            let (allocated, resident, immovable) = (Bytes(a), Bytes(r), Bytes(i));
+            ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable, engine })
+        }),
         Just(ToScheduler::Request),
         (any::<(u64, u64)>(), shares()).prop_map(|((lease, took), fetched)| ToScheduler::Ready(Ready {
             lease: LeaseId(lease),
@@ -110,7 +112,7 @@ fn kinds<M: std::fmt::Debug>(strategy: impl Strategy<Value = M>) -> HashSet<Disc
 /// `frozen.rs` sees to it that every message has an example.
 #[test]
 fn every_message_has_a_strategy() {
-    let examples = [to_scheduler(), to_scheduler_2(), to_scheduler_3()].concat();
+    let examples = [to_scheduler(), to_scheduler_2(), to_scheduler_3(), to_scheduler_4()].concat();
     assert_eq!(kinds(from_tenants()), examples.iter().map(discriminant).collect());
     let examples = [to_tenant(), to_tenant_2(), to_tenant_4(), to_tenant_5()].concat();
     assert_eq!(kinds(to_tenants()), examples.iter().map(discriminant).collect());
@@ -164,7 +166,7 @@ proptest! {
     #[test]
     fn one_wrong_byte_never_panics(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte: u8) {
         let mut stream = Vec::new();
-        to_scheduler().iter().chain(&to_scheduler_2()).chain(&to_scheduler_3()).for_each(|message| frame::write(message, &mut stream));
+        to_scheduler().iter().chain(&to_scheduler_2()).chain(&to_scheduler_3()).chain(&to_scheduler_4()).for_each(|message| frame::write(message, &mut stream));
         let place = at.index(stream.len());
         stream[place] = byte;
         in_pieces::<ToScheduler>(&stream, 64);

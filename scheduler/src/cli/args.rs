@@ -1,11 +1,11 @@
 //! The command line of `nvsharectl`.
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use nvshare_protocol::control::{QuantumSetting, Request, Target, TenantChange};
+use nvshare_protocol::control::{EventQuery, QuantumSetting, Request, Target, TenantChange};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, RUNTIME_DIR, USER_SOCKET};
 use nvshare_protocol::quantity;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Shows and steers the scheduler that hands GPUs round.
 ///
@@ -65,11 +65,13 @@ pub enum Command {
     On,
     /// Let everybody run
     Off,
-    /// Follow what happens, one line each, until stopped
+    /// Show what has happened, and follow what happens until stopped, one line each
     Events {
         /// As JSON, one object a line
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        choice: EventChoice,
     },
     /// Print what can be named, one a line, for the shells' completions
     #[command(hide = true)]
@@ -126,6 +128,58 @@ impl StatusArgs {
     pub fn output(&self) -> Output {
         if self.json { Output::Json } else { self.output }
     }
+}
+
+/// Which events are shown.
+#[derive(Debug, Default, clap::Args)]
+pub struct EventChoice {
+    /// Past events too: since so long ago (90s, 10m, 2h, 7d), or since a time (2026-11-30T16:15:00Z)
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub since: Option<f64>,
+    /// Past events only; all that are remembered, unless --since says less
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Of this tenant: its number, or its session
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+    /// Of this container: its name or id
+    #[arg(long, value_name = "ID")]
+    pub container: Option<String>,
+    /// On this GPU: its UUID, or how that begins
+    #[arg(long, value_name = "UUID")]
+    pub gpu: Option<String>,
+    /// Of this kind, for instance joined or no-room
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+}
+
+impl EventChoice {
+    /// As the scheduler is asked. A scheduler of an older version understands only the plain request.
+    pub fn request(&self) -> Request {
+        let Self { since, no_follow, tenant, container, gpu, kind } = self;
+        let query = EventQuery {
+            since: since.or(no_follow.then_some(0.0)),
+            follow: !no_follow,
+            tenant: tenant.clone(),
+            container: container.clone(),
+            gpu: gpu.clone(),
+            kind: kind.clone(),
+        };
+        let all = EventQuery { follow: true, ..EventQuery::default() };
+        if query == all { Request::Events } else { Request::EventsSince(query) }
+    }
+}
+
+/// A moment, in seconds since 1970: so long ago, or a time of day with its date (UTC).
+pub fn since(text: &str) -> Result<f64, String> {
+    let moment = match humantime::parse_duration(text) {
+        Ok(ago) => SystemTime::now().checked_sub(ago),
+        Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+    };
+    let after = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    after.map(|after| after.as_secs_f64()).ok_or_else(|| {
+        "neither a duration such as 10m, 2h or 7d nor a time such as 2026-11-30T16:15:00Z".into()
+    })
 }
 
 #[derive(Debug, PartialEq, Subcommand)]
@@ -333,6 +387,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_moment_is_so_long_ago_or_a_time() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        for (text, ago) in [("90s", 90.0), ("10m", 600.0), ("7d", 604_800.0)] {
+            assert!((now - ago - since(text).unwrap()).abs() < 60.0, "{text}");
+        }
+        for text in ["2001-09-09T01:46:40Z", "2001-09-09 01:46:40"] {
+            assert_eq!(since(text), Ok(1e9), "{text}");
+        }
+        for text in ["", "soon", "-1h", "1969-01-01T00:00:00Z", "10000000000000000000000y"] {
+            assert!(since(text).is_err(), "{text}");
+        }
+        assert_eq!(EventChoice::default().request(), Request::Events);
     }
 
     #[test]

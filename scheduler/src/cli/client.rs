@@ -104,12 +104,18 @@ impl Client {
     }
 
     /// Hands every event to `each` until that wants no more of them.
-    pub fn follow(&mut self, mut each: impl FnMut(AuditEvent) -> Result<bool, Failed>) -> Result<(), Failed> {
-        let mut reply = self.ask(&Request::Events)?;
+    pub fn follow(
+        &mut self,
+        request: &Request,
+        mut each: impl FnMut(AuditEvent) -> Result<bool, Failed>,
+    ) -> Result<(), Failed> {
+        let mut reply = self.ask(request)?;
+        let mut began = false;
         // Nothing may happen for hours.
         self.stream.get_ref().set_read_timeout(None).map_err(|error| silent(&error))?;
         loop {
             match reply {
+                Reply::Done { .. } if std::mem::replace(&mut began, true) => return Ok(()),
                 Reply::Done { .. } => {}
                 Reply::Event(event) => {
                     if !each(event)? {

@@ -1,13 +1,13 @@
-//! `nvsharectl events`: what happens, one line each, until somebody stops it.
+//! `nvsharectl events`: what has happened and happens, one line each, until somebody stops it.
 use super::client::{Client, Failed};
 use crate::text::{bytes, clean, seconds, word};
-use nvshare_protocol::control::AuditEvent;
+use nvshare_protocol::control::{AuditEvent, Request};
 use nvshare_protocol::{Bytes, Nanos};
 use std::io::{ErrorKind, Write};
 
 /// Prints every event, as JSON or for people. Ends well when nobody reads it any more.
-pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
-    client.follow(|event| {
+pub fn follow(client: &mut Client, request: &Request, json: bool) -> Result<(), Failed> {
+    client.follow(request, |event| {
         let line = if json {
             serde_json::to_string(&event).map_err(|error| Failed::Broken(error.to_string()))?
         } else {
@@ -22,7 +22,7 @@ pub fn follow(client: &mut Client, json: bool) -> Result<(), Failed> {
     })
 }
 
-/// `   12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233`
+/// `2026-11-30T16:15:54.123Z  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233`
 fn line(event: &AuditEvent) -> String {
     let container = event.container.as_ref().map(|id| format!("container {id}"));
     let pid = event.pid.map(|pid| format!("pid {pid}"));
@@ -34,8 +34,10 @@ fn line(event: &AuditEvent) -> String {
     let tenant = event.tenant.map(|id| format!("tenant {id}"));
     let who = match (tenant, who.join(", ")) {
         (Some(tenant), who) => format!("{tenant} ({who})"),
-        (None, who) => who,
+        (None, who) => event.by.clone().unwrap_or(who),
     };
+    // A scheduler of an older version does not say it.
+    let time = if event.time.is_empty() { format!("{:>10.3} s", event.seconds) } else { event.time.clone() };
     let took = event.took_seconds.map(|time| seconds(Nanos((time * 1e9) as u64)));
     let moved = match (event.bytes.map(|n| bytes(Bytes(n))), took) {
         (Some(bytes), Some(took)) => Some(format!("{bytes} in {took}")),
@@ -51,7 +53,7 @@ fn line(event: &AuditEvent) -> String {
     let details: Vec<String> = [text, moved, devices].into_iter().flatten().collect();
     let parts = [who, details.join(", ")];
     let rest: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    let line = format!("{:>10.3} s  {:<15}  {}", event.seconds, event.kind, rest.join(": "));
+    let line = format!("{time}  {:<15}  {}", event.kind, rest.join(": "));
     clean(line.trim_end(), 512)
 }
 
@@ -63,6 +65,9 @@ mod tests {
     fn an_event_is_one_line_that_says_who_what_and_how_much() {
         let ready = AuditEvent {
             seconds: 12.3451,
+            time: "2026-11-30T16:15:54.123Z".into(),
+            session: Some("4711-0badcafe".into()),
+            by: None,
             kind: "ready".into(),
             tenant: Some(3),
             pid: Some(4711),
@@ -74,8 +79,12 @@ mod tests {
             text: None,
         };
         let revoked = AuditEvent { kind: "revoked".into(), bytes: None, took_seconds: None, ..ready.clone() };
-        let odd =
-            AuditEvent { kind: "set".into(), text: Some("evict is\nnever".into()), ..AuditEvent::default() };
+        let odd = AuditEvent {
+            kind: "set".into(),
+            text: Some("evict is\nnever".into()),
+            by: Some("root (uid 0)".into()),
+            ..AuditEvent::default()
+        };
         let refused = AuditEvent {
             kind: "refused".into(),
             pid: Some(9),
@@ -85,13 +94,13 @@ mod tests {
         for (event, expected) in [
             (
                 ready,
-                "    12.345 s  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233",
+                "2026-11-30T16:15:54.123Z  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233",
             ),
             (
                 revoked,
-                "    12.345 s  revoked          tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): GPU-30313233",
+                "2026-11-30T16:15:54.123Z  revoked          tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): GPU-30313233",
             ),
-            (odd, "     0.000 s  set              evict is?never"),
+            (odd, "     0.000 s  set              root (uid 0): evict is?never"),
             (refused, "     0.000 s  refused          pid 9: the limit [limits] tenants = 3 is reached"),
         ] {
             assert_eq!(line(&event), expected);

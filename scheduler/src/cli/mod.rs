@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
                 }
             }
         }
-        Some(Command::Events { json }) => events::follow(&mut client, *json)?,
+        Some(Command::Events { json, choice }) => events::follow(&mut client, &choice.request(), *json)?,
         Some(Command::Why { whom, json }) => {
             let status = client.status()?;
             let tenants = why::of(&status, whom.target().as_ref()).map_err(Failed::Refused)?;

@@ -48,11 +48,9 @@ impl Audit {
         tenant: TenantId,
         details: impl FnOnce(&mut AuditEvent),
     ) {
-        self.shared.events.publish(|| {
-            let mut event = event(kind, tenant, members.get(tenant));
-            details(&mut event);
-            event
-        });
+        let mut event = event(kind, tenant, members.get(tenant));
+        details(&mut event);
+        self.shared.events.publish(event);
     }
 
     /// A line that this tenant has provoked, at `warn`.
@@ -186,7 +184,7 @@ impl Audit {
 
     /// A tenant, by its `name`, has left.
     pub fn left(&self, name: &str, tenant: TenantId, member: &Member, why: Option<&str>) {
-        self.shared.events.publish(|| AuditEvent {
+        self.shared.events.publish(AuditEvent {
             text: why.map(str::to_owned),
             devices: member.devices.keys().map(ToString::to_string).collect(),
             ..event("left", tenant, Some(member))
@@ -200,15 +198,15 @@ impl Audit {
     }
 
     /// An operator has changed a setting.
-    pub fn setting_changed(&self, message: &str) {
-        tracing::info!("an operator: {message}");
-        let text = Some(message.to_owned());
-        self.shared.events.publish(|| AuditEvent { kind: "set".into(), text, ..AuditEvent::default() });
+    pub fn setting_changed(&self, message: &str, by: &str) {
+        tracing::info!("{by}: {message}");
+        let (text, by) = (Some(message.to_owned()), Some(by.to_owned()));
+        self.shared.events.publish(AuditEvent { kind: "set".into(), text, by, ..AuditEvent::default() });
     }
 
     /// Programs outside of nvshare use so much of the device.
     pub fn external_memory(&self, device: DeviceId, bytes: Bytes) {
-        self.shared.events.publish(|| AuditEvent {
+        self.shared.events.publish(AuditEvent {
             kind: "outside".into(),
             devices: vec![device.to_string()],
             bytes: Some(bytes.0),
@@ -225,17 +223,12 @@ impl Audit {
         self.moved(members, tenant, "gave the GPU back: moved out", moved, released.evict);
     }
 
-    /// A hand-over that moved nothing is told only at level `debug`.
+    /// Hand-overs are many: the log has them at level `debug`, and the events always.
     fn moved(&self, members: &Members, tenant: TenantId, what: &str, moved: Bytes, took: Nanos) {
-        let line = || {
+        if tracing::enabled!(tracing::Level::DEBUG) {
             let rate = text::rate(moved, took).map(|rate| format!(" ({rate:.1} GB/s)")).unwrap_or_default();
             let (name, bytes, seconds) = (members.name(tenant), text::bytes(moved), text::seconds(took));
-            format!("{name} {what} {bytes} in {seconds}{rate}")
-        };
-        if moved > Bytes::ZERO {
-            self.info_of(members, tenant, &line());
-        } else if tracing::enabled!(tracing::Level::DEBUG) {
-            tracing::debug!("{}", line());
+            tracing::debug!("{name} {what} {bytes} in {seconds}{rate}");
         }
     }
 }
@@ -244,6 +237,7 @@ fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> AuditEvent {
     AuditEvent {
         kind: kind.into(),
         tenant: Some(tenant.0),
+        session: member.map(|member| member.session.clone()),
         pid: member.map(|member| member.who.pid),
         program: member.map(|member| member.hello.program.clone()),
         container: member.and_then(|member| member.who.shown()),

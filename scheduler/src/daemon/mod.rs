@@ -13,6 +13,7 @@
 mod accounting;
 mod audit;
 mod device_events;
+mod engine;
 mod exits;
 mod held_requests;
 mod join_leave;

@@ -53,7 +53,9 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
         Request::Resume { target } => Ok(Command::Pause { target: target.clone(), paused: false }),
         Request::Evict { target } => Ok(Command::MoveOut { target: target.clone() }),
         Request::Reload => Ok(Command::Reload),
-        Request::Events => Err("events are followed on a connection of their own".into()),
+        Request::Events | Request::EventsSince(_) => {
+            Err("events are followed on a connection of their own".into())
+        }
         Request::SetQuantum(QuantumSetting::Auto) => {
             change(Event::SetAuto, "the quantum is auto: it follows the cost of a hand-over".into())
         }
@@ -171,6 +173,7 @@ impl Report<'_> {
         };
         Some(TenantStatus {
             id: view.id.0,
+            session: member.session.clone(),
             pid: member.who.pid,
             uid: member.who.uid,
             user_uid: member.who.user,
@@ -193,7 +196,7 @@ impl Report<'_> {
             moved_out_bytes: sum(|memory| memory.allocated.saturating_sub(memory.resident).0),
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
-            engine_in_use: String::new(),
+            engine_in_use: member.engine_in_use(sum(|memory| memory.allocated.0)).into(),
             limit_from: member.limit_from().map(str::to_owned),
             paused: view.is_paused,
             why: explainer.why(view, member),

@@ -1,6 +1,7 @@
 //! Turns messages, polls and operators' requests into events of the core, and carries out its actions.
 use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
+use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
@@ -58,8 +59,9 @@ pub struct Daemon {
 /// Bounds a report by the largest limit that the tenant has had: our library never exceeds it.
 fn within(report: MemoryReport, limit: Option<Bytes>) -> MemoryReport {
     let most = limit.unwrap_or(Bytes::MAX);
-    let MemoryReport { device, allocated, resident, immovable } = report;
+    let MemoryReport { device, allocated, resident, immovable, engine } = report;
     MemoryReport {
+        engine,
         device,
         allocated: allocated.min(most),
         resident: resident.min(most),
@@ -134,7 +136,10 @@ impl Daemon {
         }
         let report = within(report, member.most_allowed());
         let report = self.bound_report(tenant, &report);
-        let MemoryReport { device, allocated, resident, immovable } = report;
+        let MemoryReport { device, allocated, resident, immovable, .. } = report;
+        if let Some(engine) = report.engine.and_then(Engine::numbered) {
+            self.on_engine(tenant, engine);
+        }
         let before = self.core.memory_of(tenant, device);
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
         if self.core.enabled() {
@@ -265,39 +270,39 @@ impl Daemon {
             }
             Ok(Command::Change { event, message }) => {
                 self.apply(event);
-                self.done(Ok(message))
+                self.done(Ok(message), &viewer.name)
             }
             Ok(Command::Set { target, change }) => {
                 let done = tenant_rules::set(self, &target, &change);
-                self.done(done)
+                self.done(done, &viewer.name)
             }
             Ok(Command::Pause { target, paused }) => {
                 let done = tenant_rules::pause(self, &target, paused);
-                self.done(done)
+                self.done(done, &viewer.name)
             }
             Ok(Command::MoveOut { target }) => {
                 let done = tenant_rules::move_out(self, &target);
-                self.done(done)
+                self.done(done, &viewer.name)
             }
-            Ok(Command::Reload) => self.reload(),
+            Ok(Command::Reload) => self.reload(&viewer.name),
             Err(message) => Reply::Error { message },
         }
     }
 
-    /// Reads the settings again, and tells the log what came of it.
-    pub fn reload(&mut self) -> Reply {
+    /// Reads the settings again, and tells the log what came of it. `by`: who wants it.
+    pub fn reload(&mut self, by: &str) -> Reply {
         let done = reload::reload(self);
         if let Err(why) = &done {
             self.audit.log().warn(why);
         }
-        self.done(done)
+        self.done(done, by)
     }
 
     /// What an operator is answered; what has changed is in the log.
-    fn done(&self, done: Result<String, String>) -> Reply {
+    fn done(&self, done: Result<String, String>, by: &str) -> Reply {
         match done {
             Ok(message) => {
-                self.audit.setting_changed(&message);
+                self.audit.setting_changed(&message, by);
                 Reply::Done { message }
             }
             Err(message) => Reply::Error { message },

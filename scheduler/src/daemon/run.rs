@@ -110,7 +110,7 @@ pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running
     tokio::spawn(operator_api::serve(users, Access::Users, ask.clone(), Arc::clone(&shared)));
     tokio::spawn(operator_api::serve(operators, Access::Operators, ask, Arc::clone(&shared)));
     let core = Core::new(settings.core.clone());
-    let members = Members::new(settings.core.record);
+    let members = Members::new(settings.core.record, ledger_file::boot());
     let nvml = Monitor::start(settings.nvml.clone());
     let devices = Devices::new(settings.capacities.clone(), nvml.asks());
     let handed = ledger_file::read(path).unwrap_or_else(|error| {
@@ -195,7 +195,7 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                Some(()) = hangup.recv() => drop(daemon.reload()),
+                Some(()) = hangup.recv() => drop(daemon.reload("SIGHUP")),
                 Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
                 Some(query) = self.queries.recv() => {
                     // An operator who has gone needs no answer.

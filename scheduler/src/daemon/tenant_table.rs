@@ -1,4 +1,5 @@
 //! The tenants, and the names of those that have left.
+use super::engine::Engine;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use super::tenant_rules::{Overrides, TurnRules};
@@ -17,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// One tenant.
 pub struct Member {
+    /// What it is called beyond this daemon's life: its pid, and what tells its process from others with that pid.
+    pub session: String,
     pub who: Identity,
     pub hello: Hello,
     /// None: its connection is gone, and its process lives.
@@ -40,6 +43,8 @@ pub struct Member {
     lease: Option<(LeaseId, Logged)>,
     /// It has held its lease since before this daemon.
     resumed: bool,
+    /// What moves its memory, by its library's last word.
+    pub engine: Option<Engine>,
     /// The core knows that it swaps.
     swaps: bool,
     /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
@@ -132,6 +137,18 @@ impl Member {
         swaps && !std::mem::replace(&mut self.swaps, true)
     }
 
+    /// What moves its memory, as `status` says it. A library of before this word is judged by what it has.
+    pub fn engine_in_use(&self, allocated: u64) -> &'static str {
+        let by_its_name = || match self.hello.engine.as_str() {
+            _ if allocated == 0 => None,
+            "plain" => Some(Engine::Plain),
+            "managed" => Some(Engine::Managed),
+            _ if self.swaps => Some(Engine::Swap),
+            _ => Some(Engine::Managed),
+        };
+        self.engine.or_else(by_its_name).map_or("undecided", Engine::as_str)
+    }
+
     pub fn granted(&mut self, lease: LeaseId) {
         self.lease = Some((lease, Logged::Grant));
     }
@@ -160,20 +177,44 @@ pub struct Members {
     /// The latest to leave, for the spans that the core remembers of them.
     past: VecDeque<(TenantId, u32, String)>,
     remembered: usize,
+    /// Tells this boot of the machine from others.
+    boot: String,
+}
+
+/// FNV-1a: the same in every build, which the standard library's hashes need not be.
+fn fold(parts: &[&[u8]]) -> u32 {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Members {
     /// Remembers the names of so many that have left.
-    pub fn new(remembered: usize) -> Self {
-        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered }
+    pub fn new(remembered: usize, boot: String) -> Self {
+        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered, boot }
+    }
+
+    /// What the tenant is called, also after the next start of the daemon: no other that is present has this name. Further
+    /// connections of one process are numbered.
+    fn session(&self, tenant: TenantId, who: &Identity) -> String {
+        let Some(key) = who.key() else { return format!("{}-{}", who.pid, tenant.0) };
+        let name = format!("{}-{:08x}", key.pid, fold(&[self.boot.as_bytes(), &key.start.to_le_bytes()]));
+        let others = self.of_process(Some(key));
+        let is_taken = |name: &str| {
+            others.iter().filter_map(|other| self.get(*other)).any(|other| other.session == name)
+        };
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
     pub fn join(&mut self, joined: Connected, reservation: Reservation, overrides: Overrides) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
+        let session = self.session(tenant, &who);
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
         }
         let member = Member {
+            session,
             outbound: Some(outbound),
             _permit: permit,
             devices: BTreeMap::new(),
@@ -188,6 +229,7 @@ impl Members {
             reports: Reports::default(),
             swap_refusals: BTreeSet::new(),
             lease: None,
+            engine: None,
             swaps: false,
             waits_for_devices: false,
             liveness: Liveness::default(),

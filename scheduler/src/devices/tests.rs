@@ -91,7 +91,13 @@ fn an_unknown_device_waits_with_its_memory_until_it_is_known() {
     assert_eq!(machine.claim(ANN, tenant(1), device(2, 50)), []);
     assert_eq!(machine.take_refusals(), [(tenant(1), id(2), RefusalReason::Unknown)]);
     assert_eq!(machine.take_refusals(), [], "once");
-    let memory = MemoryReport { device: id(2), allocated: Bytes(5), resident: Bytes(5), immovable: Bytes(0) };
+    let memory = MemoryReport {
+        device: id(2),
+        allocated: Bytes(5),
+        resident: Bytes(5),
+        immovable: Bytes(0),
+        engine: None,
+    };
     assert!(machine.remember_refused(ANN, tenant(1), id(2), Some(&memory)));
     assert!(machine.remember_refused(ANN, tenant(1), id(2), None));
     assert_eq!(machine.refused_count(ANN, tenant(1)), 1);

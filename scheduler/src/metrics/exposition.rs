@@ -7,10 +7,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The type of the text, as HTTP names it.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What may move memory, as the status says it.
+const ENGINES: [&str; 4] = ["swap", "managed", "plain", "undecided"];
 
 /// Everything of one moment.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +47,7 @@ impl Sample {
     /// Of a tenant.
     pub fn of(tenant: &TenantStatus, value: f64) -> Self {
         let labels = [
-            ("tenant", tenant.id.to_string()),
+            ("tenant", tenant.session.clone()),
             ("program", tenant.program.clone()),
             ("container", tenant.container.clone().unwrap_or_default()),
             ("uid", tenant.uid.to_string()),
@@ -51,7 +55,7 @@ impl Sample {
         Self::new(labels, value)
     }
 
-    fn and(mut self, label: &'static str, value: &str) -> Self {
+    pub(super) fn and(mut self, label: &'static str, value: &str) -> Self {
         self.labels.push((label, value.to_owned()));
         self
     }
@@ -76,6 +80,22 @@ impl Picture {
             Sample::new([("state", state.as_str().to_owned())], count as f64)
         };
         State::ALL.iter().map(number).collect()
+    }
+
+    pub(super) fn engines(&self) -> Vec<Sample> {
+        let mut counts: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        for (device, _) in &self.devices {
+            counts.extend(ENGINES.map(|engine| ((&device[..], engine), 0)));
+        }
+        for row in &self.status.tenants {
+            for device in &row.devices {
+                *counts.entry((device, &row.engine_in_use)).or_default() += 1;
+            }
+        }
+        let sample = |((gpu, engine), count): ((&str, &str), u32)| {
+            Sample::new([("gpu", gpu.to_owned()), ("engine", engine.to_owned())], f64::from(count))
+        };
+        counts.into_iter().map(sample).collect()
     }
 
     pub(super) fn moved_by_device(&self) -> Vec<Sample> {

@@ -114,6 +114,20 @@ pub const TABLE: &[Metric] = &[
         samples: |p| p.moved_by_device(),
     },
     Metric {
+        name: "gpu_tenants",
+        help: "Tenants of the device by the engine that moves their memory",
+        kind: GAUGE,
+        samples: |p| p.engines(),
+    },
+    Metric {
+        name: "tenant_engine",
+        help: "The engine that moves the tenant's memory; always 1",
+        kind: GAUGE,
+        samples: |p| {
+            p.status.tenants.iter().map(|t| Sample::of(t, 1.0).and("engine", &t.engine_in_use)).collect()
+        },
+    },
+    Metric {
         name: "tenant_allocated_bytes",
         help: "What the tenant has allocated",
         kind: GAUGE,

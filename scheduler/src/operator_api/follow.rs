@@ -1,7 +1,7 @@
-//! Serves an operator that follows the events: one event a line, until it closes the connection.
+//! Serves an operator that asks for events: one event a line, past ones first, until it closes the connection.
 use super::write;
-use crate::event_bus::EventBus;
-use nvshare_protocol::control::{AuditEvent, Reply};
+use crate::event_bus::{EventBus, is_wanted};
+use nvshare_protocol::control::{AuditEvent, EventQuery, Reply};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -13,8 +13,13 @@ use tokio::sync::{Semaphore, TryAcquireError};
 /// Followers at a time: fewer than operators, so that others can still ask.
 pub const FOLLOWERS: usize = 16;
 
-/// Serves a follower to its end, or says why it cannot follow.
-pub async fn serve(stream: &mut UnixStream, events: &EventBus, places: &Semaphore) -> Option<Reply> {
+/// Serves an operator that asks for events, until it has gone (none) or is told this and may ask on.
+pub async fn serve(
+    stream: &mut UnixStream,
+    events: &EventBus,
+    places: &Semaphore,
+    query: &EventQuery,
+) -> Option<Reply> {
     let _place = match places.try_acquire() {
         Ok(place) => place,
         Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
@@ -22,13 +27,12 @@ pub async fn serve(stream: &mut UnixStream, events: &EventBus, places: &Semaphor
             return Some(Reply::Error { message });
         }
     };
-    let events = events.subscribe();
+    let (past, events) = events.subscribe_since(query.since);
     let (mut from, mut to) = stream.split();
     tokio::select! {
-        () = closed(&mut from) => {}
-        () = pass_on(events, &mut to) => {}
+        () = closed(&mut from), if query.follow => None,
+        ended = pass_on(past, events, &mut to, query) => ended,
     }
-    None
 }
 
 /// Discards what a follower sends, until it closes the connection.
@@ -38,9 +42,26 @@ async fn closed(from: &mut ReadHalf<'_>) {
 }
 
 /// Until the follower reads nothing for too long.
-async fn pass_on(mut events: Receiver<Arc<AuditEvent>>, to: &mut WriteHalf<'_>) {
-    let mut reply = Reply::Done { message: "following".into() };
-    while write(to, &reply).await {
+async fn pass_on(
+    past: Vec<Arc<AuditEvent>>,
+    mut events: Receiver<Arc<AuditEvent>>,
+    to: &mut WriteHalf<'_>,
+    query: &EventQuery,
+) -> Option<Reply> {
+    let word = if query.follow { "following" } else { "past events" };
+    let mut reply = Reply::Done { message: word.into() };
+    for event in past.into_iter().filter(|event| is_wanted(event, query)) {
+        if !write(to, &reply).await {
+            return None;
+        }
+        reply = Reply::Event(Arc::unwrap_or_clone(event));
+    }
+    if !query.follow {
+        let end = Reply::Done { message: "no more".into() };
+        return if write(to, &reply).await { Some(end) } else { None };
+    }
+    let mut is_new = true;
+    while !is_new || write(to, &reply).await {
         reply = match events.recv().await {
             Ok(event) => Reply::Event(Arc::unwrap_or_clone(event)),
             Err(RecvError::Lagged(missed)) => Reply::Event(AuditEvent {
@@ -48,7 +69,9 @@ async fn pass_on(mut events: Receiver<Arc<AuditEvent>>, to: &mut WriteHalf<'_>) 
                 text: Some(format!("{missed} events, because they were not read in time")),
                 ..AuditEvent::default()
             }),
-            Err(RecvError::Closed) => return,
+            Err(RecvError::Closed) => return None,
         };
+        is_new = matches!(&reply, Reply::Event(event) if is_wanted(event, query));
     }
+    None
 }

@@ -5,8 +5,10 @@ mod users;
 use crate::tenants::accept::BACK_OFF;
 use crate::tenants::shared::Shared;
 use crate::tenants::token_bucket::TokenBucket;
+use crate::text::clean;
 use follow::FOLLOWERS;
-use nvshare_protocol::control::{Reply, Request};
+use nix::unistd::{Uid, User};
+use nvshare_protocol::control::{EventQuery, Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -30,6 +32,8 @@ const CONNECTIONS: usize = 32;
 const USER_CONNECTIONS: usize = 4;
 /// How often one of them may ask, in a second.
 const USER_REQUESTS: u64 = 4;
+/// How long the name of one is looked for.
+const NAMED_WITHIN: Duration = Duration::from_secs(1);
 /// How long one may take to ask, or to read the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,11 +49,13 @@ pub enum Access {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewer {
     pub access: Access,
     /// The kernel's word.
     pub uid: u32,
+    /// For the log: `root (uid 0)`.
+    pub name: String,
 }
 
 impl Viewer {
@@ -58,7 +64,10 @@ impl Viewer {
     pub fn may(&self, request: &Request) -> bool {
         match self.access {
             Access::Operators => true,
-            Access::Readers => matches!(request, Request::Status | Request::Trace | Request::Events),
+            Access::Readers => matches!(
+                request,
+                Request::Status | Request::Trace | Request::Events | Request::EventsSince(_)
+            ),
             Access::Users => matches!(request, Request::Status),
         }
     }
@@ -112,7 +121,13 @@ pub async fn serve(
 /// A peer without credentials is none.
 async fn serve_peer(mut stream: UnixStream, ends: &Ends) {
     let Ok(peer) = stream.peer_cred() else { return };
-    let viewer = Viewer { access: ends.access, uid: peer.uid() };
+    let uid = peer.uid();
+    // Only operators change what is logged with a name.
+    let name = match ends.access {
+        Access::Operators => name_of(uid).await,
+        Access::Readers | Access::Users => format!("uid {uid}"),
+    };
+    let viewer = Viewer { access: ends.access, uid, name };
     if ends.access != Access::Users {
         return converse(stream, viewer, ends).await;
     }
@@ -136,12 +151,17 @@ async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends) {
                     (error(format!("a user asks {USER_REQUESTS} times a second at most")), true)
                 }
                 Ok(request) if !viewer.may(&request) => (error(refusal(viewer.access)), false),
-                Ok(Request::Events) => {
-                    let refused = follow::serve(&mut stream, &ends.shared.events, &ends.followers).await;
-                    let Some(refused) = refused else { return };
-                    (refused, false)
+                Ok(request @ (Request::Events | Request::EventsSince(_))) => {
+                    let query = match request {
+                        Request::EventsSince(query) => query,
+                        _ => EventQuery { follow: true, ..EventQuery::default() },
+                    };
+                    let events = &ends.shared.events;
+                    let told = follow::serve(&mut stream, events, &ends.followers, &query).await;
+                    let Some(told) = told else { return };
+                    (told, false)
                 }
-                Ok(request) => (reply(request, viewer, &ends.ask).await, false),
+                Ok(request) => (reply(request, viewer.clone(), &ends.ask).await, false),
                 Err(why) => (error(format!("this is no request: {why}")), false),
             },
             Ok(Line::TooLong) => {
@@ -167,6 +187,16 @@ fn refusal(access: Access) -> String {
         Access::Readers => "readers may set nothing: run nvsharectl as an operator".into(),
         _ => "users may see the status of their own tenants and nothing else: run nvsharectl as an operator"
             .into(),
+    }
+}
+
+/// Who is at the other end, by the kernel and the host's list of users.
+async fn name_of(uid: u32) -> String {
+    // The list of users may be behind a network.
+    let user = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)).ok().flatten());
+    match tokio::time::timeout(NAMED_WITHIN, user).await {
+        Ok(Ok(Some(user))) => format!("{} (uid {uid})", clean(&user.name, 64)),
+        _ => format!("uid {uid}"),
     }
 }
 

@@ -68,7 +68,8 @@ fn print(handed: &Balances, boot: &str) -> String {
     format!("{HEAD} {boot}\n") + &lines.collect::<String>()
 }
 
-fn boot() -> String {
+/// What this boot of the machine is called.
+pub fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

@@ -79,7 +79,7 @@ fn permit(stream: UnixStream, permits: &Permits, shared: &Arc<Shared>) {
         Err(reached) => {
             let why = reached.to_string();
             no_place(&stream, &why, shared.rules().full_fails);
-            shared.events.publish(|| AuditEvent {
+            shared.events.publish(AuditEvent {
                 kind: "refused".into(),
                 pid: Some(who.pid),
                 container: who.shown(),

@@ -131,6 +131,7 @@ mod tests {
     #[test]
     fn a_part_is_no_more_than_the_whole() {
         let report = MemoryReport {
+            engine: None,
             device: DeviceId::default(),
             allocated: Bytes(5),
             resident: Bytes(9),

@@ -84,6 +84,11 @@ impl Daemon {
         Setup::new(config).start()
     }
 
+    /// One whose log has every hand-over.
+    pub fn verbose(config: &str) -> Self {
+        Setup::new(config).args(&["--log", "debug"]).start()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -56,6 +56,11 @@ impl Tenant {
         (peer, streams.into_iter().map(Self::over).collect())
     }
 
+    /// One that the test's own process has made.
+    pub fn of_this_process(socket: &Path) -> Self {
+        Self::over(UnixStream::connect(socket).unwrap())
+    }
+
     fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -114,11 +119,17 @@ impl Tenant {
 
     /// What it has on the card that it uses.
     pub fn tells(&mut self, allocated: Bytes, resident: Bytes) {
+        self.tells_with(allocated, resident, None);
+    }
+
+    /// The same, with the engine that it uses, by its number.
+    pub fn tells_with(&mut self, allocated: Bytes, resident: Bytes, engine: Option<u32>) {
         self.say(&ToScheduler::Memory(MemoryReport {
             device: GPU,
             allocated,
             resident,
             immovable: Bytes(0),
+            engine,
         }));
     }
 

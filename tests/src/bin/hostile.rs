@@ -167,7 +167,8 @@ impl Liar {
             1..=3 => {
                 let (allocated, resident, immovable) =
                     (self.dice.bytes(), self.dice.bytes(), self.dice.bytes());
-                ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable })
+                let engine = Some(self.dice.roll(5) as u32);
+                ToScheduler::Memory(MemoryReport { device, allocated, resident, immovable, engine })
             }
             4 | 5 => ToScheduler::Request,
             6 => ToScheduler::Ready(Ready { lease, fetched: vec![share], took: some_time }),

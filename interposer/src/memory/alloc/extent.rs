@@ -150,11 +150,13 @@ impl ExtentAllocator {
     fn allocate_pieces(&self, site: AllocSite<'_>, bytes: u64) -> Result<u64, CUresult> {
         let device = &*site.context.device;
         let whole = bytes.checked_next_multiple_of(GRANULE).ok_or(CUresult::ERROR_OUT_OF_MEMORY)?;
-        if !self.make_room(device.id, whole, self.limits.bound(device.capacity)) {
-            return Err(CUresult::ERROR_OUT_OF_MEMORY);
+        let bound = self.limits.bound(device.capacity);
+        if !self.make_room(device.id, whole, bound) {
+            return Err(self.ledger.refuse(&self.limits, device.id, whole, bound));
         }
         let sizes = piece_sizes(whole);
-        let slots = self.allocate_slots(&sizes)?;
+        let refused = |_| self.ledger.refuse(&self.limits, device.id, whole, None);
+        let slots = self.allocate_slots(&sizes).map_err(refused)?;
         let start = self.addresses.reserve(whole).inspect_err(|_| self.free_slots(&slots))?;
         let ids = {
             let mut ledger = self.ledger.lock();

@@ -157,7 +157,10 @@ impl Allocator {
             return Ok(());
         }
         self.deferred.reclaim(true);
-        self.ledger.charge(device, bytes, bound)
+        self.ledger.charge(device, bytes, bound).map_err(|code| match bound {
+            Some(_) => self.ledger.refuse(&self.limits, device, bytes, bound),
+            None => code,
+        })
     }
 
     fn allocate_from_engine(

@@ -1,5 +1,7 @@
 //! The ledger as threads share it, and how they hear of its changes.
+use crate::limits::Limits;
 use crate::memory::ledger::{Ledger, Totals, Unevictable};
+use crate::refusals::{By, Refusal, SENT_WITHIN};
 use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::{Condvar, Mutex, MutexGuard, rank};
 use crate::sys::waker::Waker;
@@ -94,6 +96,18 @@ impl SharedLedger {
     /// `OUT_OF_MEMORY`, with nothing counted.
     pub fn charge(&self, device: DeviceId, bytes: u64, limit: Option<u64>) -> Result<(), CUresult> {
         self.lock().charge(device, bytes, limit)
+    }
+
+    /// A bound, or without one the lack of swap space, refuses an allocation: the first time, the user and the operator
+    /// are told. Returns the code for the application.
+    pub fn refuse(&self, limits: &Limits, device: DeviceId, asked: u64, bound: Option<u64>) -> CUresult {
+        let by = bound.map_or(By::Swap, |bound| limits.source(bound));
+        let refusal = || Refusal { by, device, asked, used: self.charged(device) };
+        if limits.refusals.tell(refusal) && self.is_scheduler_attached() {
+            self.waker.wake();
+            limits.refusals.wait_until_sent(SENT_WITHIN);
+        }
+        CUresult::ERROR_OUT_OF_MEMORY
     }
 
     pub fn refund(&self, device: DeviceId, bytes: u64) {

@@ -44,6 +44,7 @@ pub fn to_scheduler() -> Vec<ToScheduler> {
             allocated: Bytes(12 << 30),
             resident: Bytes(2 << 20),
             immovable: Bytes(1),
+            engine: None,
         }),
         ToScheduler::Request,
         ToScheduler::Ready(Ready {
@@ -100,6 +101,12 @@ pub fn to_scheduler_3() -> Vec<ToScheduler> {
         ToScheduler::Hello(Hello { version: 3, priority: Some(2), ..hello_2() }),
         ToScheduler::Hello(Hello { version: 3, time_share: Some(30), ..hello_2() }),
     ]
+}
+
+/// The fields that version 4 added.
+pub fn to_scheduler_4() -> Vec<ToScheduler> {
+    let (allocated, resident, immovable) = (Bytes(12 << 30), Bytes(2 << 20), Bytes(1));
+    vec![ToScheduler::Memory(MemoryReport { device: GPU, allocated, resident, immovable, engine: Some(1) })]
 }
 
 /// The words that version 2 added.

@@ -32,6 +32,7 @@ pub fn request(bytes: &[u8]) {
         | Request::Resume { .. }
         | Request::Evict { .. }
         | Request::Reload
+        | Request::EventsSince(_)
         | Request::Events => {}
     }
     let line = serde_json::to_string(&request).expect("a request can be written");
