@@ -1,16 +1,17 @@
 # The commands of README.md and docs, as they stand there. What this place lacks has a stand-in under the same
-# name: sudo, systemd, NVIDIA's container toolkit, and python3, which is the load of the tests.
+# name: sudo, systemd, NVIDIA's container toolkit, the package, PyTorch (tests/gpu/rehearsal).
 bin_world=${NVSHARE_WORLD:-$bin}
 in=$work/documents
-LOAD='load --bytes 12582912 --seconds 5'
 
 stand_in() { printf '#!/bin/sh\n%s\n' "$2" >"$in/bin/$1"; chmod 755 "$in/bin/$1"; }
 
 prepare() {
-    mkdir -p "$in/bin" "$in/lib" "$in/clone/target/x86_64-unknown-linux-gnu" "$in/card"
+    mkdir -p "$in/bin" "$in/lib" "$in/clone/target/x86_64-unknown-linux-gnu" "$in/card" "$in/home"
+    chmod 777 "$in/home"
     stand_in sudo 'exec "$@"'
-    stand_in python3 "exec env LD_LIBRARY_PATH=$in/lib FAKECUDA_DIR=$in/card FAKECUDA_BYTE_SCALE=512 \\
-        FAKECUDA_TIME_SCALE=25 $bin_world/$LOAD >$in/\$1.out"
+    stand_in python3 "exec env LD_LIBRARY_PATH=$in/lib FAKECUDA_DIR=\${CARD:-$in/card} ${simulated[*]} \\
+        PYTHONPATH=$here/../gpu/rehearsal /usr/bin/python3 -B \"\$@\" >\${OUT:-$in}/share.\$\$.out"
+    share_program "$in/clone/share.py" || not_ok "documents: share.py is not what the test expects"
     stand_in systemctl "case \"\$*\" in
         '--quiet is-active docker.service') kill -0 \$(cat $in/docker.pid) ;;
         'reload docker.service') kill -HUP \$(cat $in/docker.pid) && sleep 0.5 ;;
@@ -28,12 +29,9 @@ prepare() {
     mkdir -p /etc/cdi
     echo '{"cdiVersion": "0.3.0", "kind": "nvidia.com/gpu", "devices": [{"name": "all",
         "containerEdits": {"env": ["NVIDIA_VISIBLE_DEVICES=all"]}}]}' >/etc/cdi/nvidia.json
-    cp -a "$work/images/debian" "$in/image"
-    with_libs "$in/image" "$bin_world/load" "$bin_world/libfakecuda.so"
-    ln -s /usr/bin/libfakecuda.so "$in/image/usr/lib/libcuda.so.1"
-    printf '#!/bin/sh\nexport LD_LIBRARY_PATH=/usr/lib\nexec %s\n' "${LOAD/seconds 5/steps 3}" >"$in/image/usr/bin/python3"
-    chmod 755 "$in/image/usr/bin/python3"
-    "$here/../documents/blocks.sh" "$in/blocks" clone processes docker podman containerd
+    python_image "$in/image" "$bin_world"
+    sed -i 's/+ 5/+ 1/' "$in/image/share.py"
+    "$here/../documents/blocks.sh" "$in/blocks" clone processes unprivileged docker podman containerd
 }
 
 daemon() {
@@ -43,10 +41,12 @@ daemon() {
 }
 no_daemon() { kill "$(cat /run/nvshare/scheduler.lock)"; until ! [ -e /run/nvshare/control.sock ]; do sleep 0.05; done; }
 
+# Who types.
+as=()
 # type_block FILE: as somebody types it who has an image of that name. What it leaves running keeps no pipe open.
 type_block() {
     sed 's|\bIMAGE\b|test/tenant|' "$1" >"$in/block"
-    (cd "$in/clone" && PATH=$in/bin:$PATH bash -eux "$in/block") </dev/null >"$in/said" 2>&1
+    (cd "$in/clone" && PATH=$in/bin:$PATH "${as[@]}" bash -eux "$in/block") </dev/null >"$in/said" 2>&1
     local result=$?
     cat "$in/said"
     return $result
@@ -63,33 +63,68 @@ each() {
     [ $found = 1 ] || not_ok "documents: no block of kind $1"
 }
 
-# running: two programs hold the GPU. One that began before the scheduler listened holds it without a grant.
+# running [OPTIONS]: two programs hold the GPU. One that began before the scheduler listened holds it without a grant.
 running() {
     for _ in $(seq 200); do
-        "$bin_world/nvsharectl" status --json >"$in/status" 2>/dev/null \
+        "$bin_world/nvsharectl" "$@" status --json >"$in/status" 2>/dev/null \
             && jq -e '[.tenants[] | select(.grants > 0 or .state == "running")] | length == 2' "$in/status" && return
         sleep 0.05
     done
     cat "$in/status"
     return 1
 }
-# two_run: after the block that started them.
-two_run() { ! grep -q 'train.py' "$in/block" || check "documents: ... and two programs hold the GPU" running; }
-
-ended() {
-    local program
-    for program in train other; do
-        for _ in $(seq 200); do tail -n 1 "$in/$program.py.out" | grep -q '"wrong"' && break; sleep 0.1; done
-        jq -e 'select(.wrong == 0)' <(tail -n 1 "$in/$program.py.out") || return 1
-        rm "$in/$program.py.out"
+# two_run: after the block that started them. limited: after the one whose program has a limit.
+two_run() {
+    [ "$(grep -o 'share.py &' "$in/block" | wc -l)" != 2 ] || check "documents: ... and two programs hold the GPU" running
+    ! grep -q NVSHARE_MEM_LIMIT= "$in/block" || check "documents: ... whose limit is known" limited
+}
+limited() {
+    for _ in $(seq 200); do
+        "$bin_world/nvsharectl" status --json >"$in/status" && jq -e 'any(.tenants[]; .limit_bytes == 3 * pow(2; 30))' "$in/status" && return
+        sleep 0.05
     done
+    cat "$in/status"
+    return 1
+}
+
+# ended COUNT [DIRECTORY]: so many programs have ended and say that their data is right.
+ended() {
+    local right
+    for _ in $(seq 200); do
+        right=$(cat "${2:-$in}"/share.*.out | grep -c 'right: True')
+        [ "$right" = "$1" ] && break
+        sleep 0.1
+    done
+    [ "$right" = "$1" ] || { head "${2:-$in}"/share.*.out; return 1; }
+    rm "${2:-$in}"/share.*.out
+}
+
+# unprivileged: as a user of this machine, with the package's files unpacked in their home.
+unprivileged() {
+    local place=$in/home/nvshare
+    mkdir -p "$in/package/usr/bin" "$in/package/usr/lib/nvshare" "$in/home/card"
+    install -m755 "$bin_world"/{nvshare-scheduler,nvsharectl} "$in/package/usr/bin/"
+    install -m644 "$NVSHARE_LIBRARY" "$in/package/usr/lib/nvshare/libnvshare.so"
+    : >"$in/clone/nvshare_0_amd64.deb"
+    chmod 777 "$in/home/card"
+    stand_in dpkg-deb "[ \"\$1\" = -x ] && [ -e \"\$2\" ] && cp -r $in/package \"\$3\""
+    as=(setpriv --reuid=1000 --regid=1000 --clear-groups env HOME="$in/home" CARD="$in/home/card" OUT="$in/home")
+    each unprivileged own_scheduler
+    as=()
+    check "documents: ... which end with right data" ended 2 "$in/home"
+    kill "$(cat "$place/run/scheduler.lock")"
+}
+own_scheduler() {
+    grep -q 'share.py &' "$in/block" || return 0
+    check "documents: ... and two programs hold the GPU by their user's own scheduler" \
+        running --runtime-dir "$in/home/nvshare/run"
 }
 
 # was_a_tenant: the container that a block started, if it started one.
 was_a_tenant() {
     grep -q ' run ' "$in/block" || return 0
     check "documents: ... and its program was a tenant in a container" \
-        sh -c "grep -q 'joined.*container\|container.*joined' '$in/scheduler.log' && grep -q '\"wrong\":0' '$in/said'"
+        sh -c "grep -q 'joined.*container\|container.*joined' '$in/scheduler.log' && grep -q 'right: True' '$in/said'"
     : >"$in/scheduler.log"
 }
 
@@ -129,11 +164,12 @@ documents_case() {
     kill "$scheduler"; wait "$scheduler" 2>/dev/null; rm -f /run/nvshare/tenants/scheduler.sock
     prepare
     each clone two_run
-    check "documents: ... which end with right data" ended
+    check "documents: ... which end with right data" ended 2
     no_daemon
     daemon
     each processes two_run
-    check "documents: ... which end with right data" ended
+    check "documents: ... which end with right data" ended 3
+    unprivileged
     with_dockerd
     with_podman
     mkdir -p /etc/containerd; rm -f /etc/containerd/config.toml

@@ -92,3 +92,34 @@ make_images() {
     gcc -shared -fPIC -o "$images/preloading/usr/lib/libother.so" -xc - <<<'int other_marker(void) { return 2; }'
     echo /usr/lib/libother.so >"$images/preloading/etc/ld.so.preload"
 }
+
+# python_image TREE WORLD: a Debian with python3, the stand-in for PyTorch (tests/gpu/rehearsal) and the simulated driver of
+# the directory WORLD, and share.py of the documents, which asks for 12 MiB and runs for 5 s.
+python_image() {
+    local tree=$1 world=$2 python stdlib
+    cp -a "$work/images/debian" "$tree"
+    python=$(readlink -f /usr/bin/python3)
+    stdlib=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+    with_libs "$tree" "$python" "$stdlib"/lib-dynload/_ctypes.*.so "$world/load" "$world/libfakecuda.so"
+    mv "$tree/usr/bin/$(basename "$python")" "$tree/usr/bin/python-itself"
+    ln -s /usr/bin/libfakecuda.so "$tree/usr/lib/libcuda.so.1"
+    mkdir -p "$tree$stdlib" "$tree/usr/share/tests/fakecuda" "$tree/usr/share/tests/gpu"
+    tar -C "$stdlib" --exclude=__pycache__ --exclude=./test --exclude=./ensurepip --exclude=./idlelib --exclude=./config-\* -c . \
+        | tar -C "$tree$stdlib" -x
+    cp -r "$here/../gpu/rehearsal" "$tree/usr/share/tests/gpu/"
+    cp "$here/../fakecuda/kernels.ptx" "$tree/usr/share/tests/fakecuda/"
+    printf '#!/bin/sh\nexport LD_LIBRARY_PATH=/usr/lib %s PYTHONPATH=/usr/share/tests/gpu/rehearsal\nexec python-itself "$@"\n' \
+        "${simulated[*]}" >"$tree/usr/bin/python3"
+    chmod 755 "$tree/usr/bin/python3"
+    share_program "$tree/share.py"
+}
+# How the simulated card is told from a real one.
+simulated=(REHEARSAL_SCALE=1 FAKECUDA_BYTE_SCALE=512 FAKECUDA_TIME_SCALE=25)
+
+# share_program FILE: the documents' program, of a size and length for a test.
+share_program() {
+    rm -rf "$work/share"
+    "$here/../documents/blocks.sh" "$work/share" program
+    sed 's/2 \* 2\*\*30/12582912/; s/+ 30/+ 5/' "$work/share/"*.program.python >"$1"
+    grep -q '12582912.*cuda' "$1" && grep -q '+ 5' "$1"
+}

@@ -2,7 +2,7 @@
 # Containers started by real engines. Runs as root on any Debian; installs what it needs.
 #
 #   tests/containers/run.sh [CASES...]      CASES: speed runc crun youki docker turns containerd podman rootless matrix
-#                                          documents
+#                                          documents compose jupyter servers users
 #                                          (all by default)
 #
 #   NVSHARE_BIN       directory of nvshare-runtime, nvshare-hook, nvshare-ctk (default: the cargo target directory)
@@ -19,8 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
-    needed=(runc crun dockerd docker containerd ctr podman buildah musl-gcc jq newuidmap gcc conmon)
-    packages=(runc crun docker.io containerd podman buildah musl-tools musl jq uidmap gcc libc6-dev conmon)
+    needed=(python3 docker-compose curl useradd runc crun dockerd docker containerd ctr podman buildah musl-gcc jq newuidmap gcc conmon)
+    packages=(python3 python3-venv docker-compose curl passwd runc crun docker.io containerd podman buildah musl-tools musl jq uidmap gcc libc6-dev conmon)
     for command in "${needed[@]}"; do
         command -v "$command" >/dev/null && continue
         export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
@@ -106,7 +106,7 @@ start_scheduler
 managed="loaded=1 connect=ok"
 unmanaged="loaded=0 LD_PRELOAD=- NVSHARE_SOCKET=- connect=-"
 
-for case in ${*:-speed runc crun youki docker turns containerd podman rootless matrix documents}; do
+for case in ${*:-speed runc crun youki docker turns containerd podman rootless matrix documents compose jupyter servers users}; do
     echo "# $case"
     . "$here/case-$case.sh"
     own_cgroup

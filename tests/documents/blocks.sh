@@ -1,6 +1,6 @@
 #!/bin/bash
-# Takes the commands out of the documents: each block fenced as `sh WORD` in README.md and docs becomes
-# DIRECTORY/FILE-LINE.WORD.sh. The word says which test runs it; tests/tests/documents.rs knows all words.
+# Takes the commands and files out of the documents: each block fenced as `LANGUAGE WORD` in README.md and docs becomes
+# DIRECTORY/FILE-LINE.WORD.LANGUAGE. The word says which test runs it; tests/tests/documents.rs knows all words.
 # usage: blocks.sh DIRECTORY WORDS...
 set -euo pipefail
 directory=${1:?usage: blocks.sh DIRECTORY WORDS...}; shift
@@ -10,9 +10,9 @@ awk -v directory="$directory" -v words=" $* " '
     /^```/ {
         if (open) { open = 0; script = ""; next }
         open = 1
-        if ($1 != "```sh" || !index(words, " " $2 " ")) next
+        if (!$2 || !index(words, " " $2 " ")) next
         name = FILENAME; sub(/.*\//, "", name); sub(/\.md$/, "", name)
-        script = sprintf("%s/%s-%03d.%s.sh", directory, name, FNR, $2)
+        script = sprintf("%s/%s-%03d.%s.%s", directory, name, FNR, $2, substr($1, 4))
         next
     }
     script != "" { print >script }

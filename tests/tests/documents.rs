@@ -1,6 +1,7 @@
 //! What the documents say of this repository is so: their commands are run by a test each, what they name is there.
 //!
-//! A command stands in a block fenced as `sh WORD`; the word says who runs it.
+//! A command stands in a block fenced as `sh WORD`, a file that belongs to commands in one fenced as `yaml WORD` or the
+//! like; the word says who runs it.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,16 @@ const RUNNERS: &[(&str, &str)] = &[
     ("docker", "tests/containers/case-documents.sh"),
     ("podman", "tests/containers/case-documents.sh"),
     ("containerd", "tests/containers/case-documents.sh"),
+    ("compose", "tests/containers/case-compose.sh"),
+    ("compose-annotations", "tests/containers/case-compose.sh"),
+    ("jupyter", "tests/containers/case-jupyter.sh"),
+    ("servers", "tests/containers/case-servers.sh"),
+    ("users", "tests/containers/case-users.sh"),
     ("machine", "tests/packages/case-debian.sh"),
     ("by-hand", "nobody: tests/documents/by-hand.txt says why"),
 ];
+/// What a block is written in that a test runs or uses.
+const LANGUAGES: &[&str] = &["sh", "python", "yaml", "toml", "cuda"];
 /// Blocks that are no commands.
 const OTHERS: &[&str] = &["text", "toml", "ini", "json"];
 
@@ -87,11 +95,11 @@ fn every_block_has_a_kind_and_every_command_a_runner() {
     for (name, text) in documents() {
         for (info, lines) in blocks(&text) {
             match info.split_once(' ').unwrap_or((info, "")) {
-                ("sh", word) => {
+                (language, word) if LANGUAGES.contains(&language) && (language == "sh" || !word.is_empty()) => {
                     let known = RUNNERS.iter().any(|(runner, _)| *runner == word);
                     assert!(
                         known,
-                        "{name}: nobody runs the block `sh {word}`: {lines:?}; known: {RUNNERS:?}"
+                        "{name}: nobody runs the block `{language} {word}`: {lines:?}; known: {RUNNERS:?}"
                     );
                     used.insert(word.to_owned());
                 }
