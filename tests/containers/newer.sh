@@ -28,9 +28,11 @@ for place in run tmp; do mount -t tmpfs tmpfs "$tree/$place"; done
 mkdir -p "$tree/$source" "$tree/old"
 mount --rbind "$source" "$tree/$source"
 cp /etc/resolv.conf "$tree/etc/"
+# Whoever this machine trusts, behind a proxy of its own for instance.
+cp /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/"
 cp -n /etc/apt/apt.conf.d/* "$tree/etc/apt/apt.conf.d/"
 proxies=()
-for name in http_proxy https_proxy; do [ -z "${!name:-}" ] || proxies+=("$name=${!name}"); done
+for name in http_proxy https_proxy PIP_CERT PIP_INDEX_URL; do [ -z "${!name:-}" ] || proxies+=("$name=${!name}"); done
 cd "$tree"
 pivot_root . old
 umount -l /old

@@ -38,10 +38,10 @@ recipe_type() { (cd "$(dirname "$1")" && PATH=$recipes/bin:$PATH bash -eux "$1")
 # recipe_known JQ: waits until the scheduler's status is as said.
 recipe_known() {
     for _ in $(seq 300); do
-        nvsharectl status --json >"$recipes/status" 2>/dev/null && jq -e "$1" "$recipes/status" && return
+        nvsharectl status --json >"$recipes/status" 2>/dev/null && jq -e "$1" "$recipes/status" >/dev/null && return
         sleep 0.05
     done
-    cat "$recipes/status"
+    jq -c ".tenants[]" "$recipes/status"
     return 1
 }
 
