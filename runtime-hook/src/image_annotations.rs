@@ -47,7 +47,7 @@ pub fn of_container(spec: &Value, bundle: &Path) -> ImageAnnotations {
         return ImageAnnotations::NotHandedOn;
     }
     let locations = locations(spec, bundle);
-    if locations.is_empty() && !is_from_podman(spec) {
+    if !is_from_podman(spec) && !locations.iter().any(RecordLocation::is_of_a_storage) {
         return ImageAnnotations::NotHandedOn;
     }
     let mut why = "its record is not found".to_owned();
@@ -131,6 +131,12 @@ fn is_id(name: &str) -> bool {
 type Annotations = BTreeMap<String, BTreeSet<String>>;
 
 impl RecordLocation {
+    /// Whether the path is one of containers/storage. docker keeps layers by the same names (`overlay2/LAYER/merged`,
+    /// `vfs/dir/LAYER`) and no such records; an own directory of a container is there with no other engine.
+    fn is_of_a_storage(&self) -> bool {
+        self.field == "id" || self.root.join(format!("{}-containers", self.driver)).is_dir()
+    }
+
     /// What the container's image says of us; none if there is no record of the container.
     fn annotations(&self) -> io::Result<Option<Annotations>> {
         let root =
