@@ -8,7 +8,7 @@
 #   RUSTFLAGS             as the library was built with
 #   NVSHARE_DIST          where the packages go (default: TARGET/dist)
 #   NVSHARE_REVISION      of the packages (default: 1)
-#   NVSHARE_MAINTAINER    NAME <ADDRESS> of whoever publishes them (default: a local build)
+#   NVSHARE_MAINTAINER    NAME <ADDRESS> of whoever publishes them (default: packaging/maintainer.txt)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -20,8 +20,7 @@ export CARGO_TARGET_DIR=$target PATH="$target/tools/bin:$target/venv/bin:$PATH" 
 programs=(nvshare-scheduler nvsharectl nvshare-runtime nvshare-hook nvshare-ctk)
 revision=${NVSHARE_REVISION:-1}
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-# Nobody reads mail for the project (SECURITY.md): a package that is not published is its builder's.
-maintainer=${NVSHARE_MAINTAINER:-local build of nvshare <root@localhost>}
+maintainer=${NVSHARE_MAINTAINER:-$(cat packaging/maintainer.txt)}
 
 stage() {
   local time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
@@ -43,6 +42,11 @@ stage() {
   cargo about generate --frozen --fail --workspace --target "$triple" \
     -c packaging/licences/about.toml -o "$root/usr/share/doc/nvshare/third-party.txt" packaging/licences/third-party.hbs
   install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
+  install -m644 packaging/grafana/nvshare-alerts.yml "$root/usr/share/doc/nvshare/prometheus-alerts.yml"
+  local folder
+  for folder in guide reference measurements; do
+    install -Dm644 docs/$folder/*.md -t "$root/usr/share/doc/nvshare/$folder"
+  done
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
   for script in name-hooks unconfigure-engines print-next-steps; do

@@ -4,9 +4,13 @@
 //!
 //! `nvshare-packaging DIRECTORY DATE` fills DIRECTORY as the root of a file system.
 mod completions;
+mod contact;
 mod manual;
+mod overview;
 mod sample;
 mod settings_page;
+mod supplement;
+mod text;
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory, Parser};
@@ -44,6 +48,7 @@ fn write_all(root: &Path, date: &str) -> Result<()> {
     }
     manual::copy_written(date, root)?;
     put(root, "usr/share/man/man5/nvshare-config.toml.5", &settings_page::page(date)?)?;
+    put(root, "usr/share/man/man7/nvshare.7", &overview::page(date)?)?;
     put(root, "etc/nvshare/config.toml", sample::text().as_bytes())
 }
 
@@ -66,6 +71,7 @@ mod tests {
         for path in [
             "etc/nvshare/config.toml",
             "usr/share/man/man5/nvshare-config.toml.5",
+            "usr/share/man/man7/nvshare.7",
             "usr/share/man/man8/nvshare-scheduler.8",
             "usr/share/man/man8/nvsharectl.8",
             "usr/share/man/man8/nvsharectl-set-tq.8",

@@ -1,6 +1,6 @@
 //! One page a program and one a command of it, from the definitions that `--help` prints; and those that are
 //! written by hand.
-use crate::put;
+use crate::{contact, put, supplement};
 use anyhow::Result;
 use clap::Command;
 use clap_mangen::Man;
@@ -14,7 +14,8 @@ const WRITTEN: [(&str, &str); 2] = [
 ];
 
 /// What a reader of any page may want next.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
+    ("nvshare", "7"),
     ("nvshare-scheduler", "8"),
     ("nvsharectl", "8"),
     ("nvshare-ctk", "8"),
@@ -44,7 +45,10 @@ fn pages(command: &Command, date: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let man = Man::new(command.clone()).section("8").date(date).source(source()).manual(MANUAL);
     let mut page = Vec::new();
     man.render(&mut page)?;
-    page.extend_from_slice(see_also(command.get_name()).to_roff().as_bytes());
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    for more in [supplement::sections(name), contact::section(), see_also(command.get_name())] {
+        page.extend_from_slice(more.to_roff().as_bytes());
+    }
     let mut pages = vec![(man.get_filename(), page)];
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         pages.extend(self::pages(below, date)?);
@@ -113,7 +117,7 @@ mod tests {
         for (name, section) in PAGES {
             let page = format!("{name}.{section}");
             let exists = written.contains(&page) || programs.contains(&page);
-            assert!(exists || page == "nvshare-config.toml.5", "{page}");
+            assert!(exists || ["nvshare-config.toml.5", "nvshare.7"].contains(&page.as_str()), "{page}");
         }
     }
 }

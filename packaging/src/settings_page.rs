@@ -1,8 +1,9 @@
 //! The page of the settings file.
 use crate::manual::{MANUAL, see_also, source};
-use crate::sample;
+use crate::text::inlines;
+use crate::{contact, sample};
 use anyhow::Result;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use clap_mangen::roff::{Roff, bold, italic, roman};
 
 const NAME: &str = "nvshare-config.toml";
 
@@ -50,13 +51,10 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
     roff.control("RE", []);
     let mut page = Vec::new();
     roff.to_writer(&mut page)?;
-    page.extend_from_slice(see_also(NAME).to_roff().as_bytes());
+    for more in [contact::section(), see_also(NAME)] {
+        page.extend_from_slice(more.to_roff().as_bytes());
+    }
     Ok(page)
-}
-
-/// What stands in backquotes is bold.
-fn inlines(text: &str) -> Vec<Inline> {
-    text.split('`').enumerate().map(|(n, part)| if n % 2 == 1 { bold(part) } else { roman(part) }).collect()
 }
 
 #[cfg(test)]

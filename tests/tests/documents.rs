@@ -20,6 +20,9 @@ const RUNNERS: &[(&str, &str)] = &[
     ("jupyter", "tests/containers/case-jupyter.sh"),
     ("servers", "tests/containers/case-servers.sh"),
     ("users", "tests/containers/case-users.sh"),
+    ("program", "tests/containers/images.sh, for the programs of case-documents.sh"),
+    ("unprivileged", "tests/containers/case-documents.sh"),
+    ("gpu", "tests/gpu/scripts/recipes.sh"),
     ("machine", "tests/packages/case-debian.sh"),
     ("by-hand", "nobody: tests/documents/by-hand.txt says why"),
 ];

@@ -19,3 +19,13 @@ if ! [ -x "$venv/bin/cargo-zigbuild" ]; then
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'ziglang>=0.13,<0.18' 'cargo-zigbuild>=0.20,<0.25'
 fi
+# promtool, which the alert rules are checked with: the program alone, for the package would start Prometheus.
+if ! command -v promtool >/dev/null && ! [ -x "$venv/bin/promtool" ]; then
+  place=$(mktemp -d)
+  if (cd "$place" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb .) >/dev/null 2>&1; then
+    install -m755 "$place/usr/bin/promtool" "$venv/bin/"
+  else
+    echo 'setup: no promtool to be had; the alert rules are not checked with it' >&2
+  fi
+  rm -rf "$place"
+fi
