@@ -43,6 +43,14 @@ same_files() {
         <(rpm -qpl "$rpm" | sed 's|^/||' | grep -vE "$elsewhere" | sort)
 }
 
+# Both have the documents for people, the dashboard and the alert rules.
+documents() {
+    local file there; there=$(rpm -qpl "$rpm")
+    for file in $(cd "$here/../../docs" && ls guide/*.md reference/*.md) grafana-dashboard.json prometheus-alerts.yml; do
+        [ -s "$unpacked/usr/share/doc/nvshare/$file" ] && grep -qx "/usr/share/doc/nvshare/$file" <<<"$there" || { echo "no $file"; return 1; }
+    done
+}
+
 config_is_kept() { rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$rpm" | grep -x '/etc/nvshare/config.toml cn'; }
 
 contents_case() {
@@ -55,6 +63,8 @@ contents_case() {
     check "both packages hold the same files" same_files
     check "the .rpm leaves a changed config.toml alone" config_is_kept
     check "every program has a page, and no page has a mistake" pages
+    check "both packages hold the documents, the dashboard and the alert rules" documents
+    check "nvshare(7) is there" test -s "$unpacked/usr/share/man/man7/nvshare.7.gz"
     check "shells can read the completions" shells
     check "the programs keep to their glibc" floors
     check "nothing names a directory of its builder" nothing_of_the_builder

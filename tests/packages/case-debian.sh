@@ -132,6 +132,31 @@ hook_off() {
     inside sh -c ": >$drop_in" && installs /packages/next.deb && [ "$(inside stat -c %s "$drop_in")" = 0 ]
 }
 
+# a_service: the unit of a service that uses the GPU, in the sandbox that docs/guide/recipes.md speaks of.
+a_service() {
+    cat >"$root/etc/systemd/system/train.service" <<'END'
+[Service]
+ExecStart=/world/load --bytes 6291456
+Environment=LD_LIBRARY_PATH=/world FAKECUDA_DIR=/tmp/card FAKECUDA_BYTE_SCALE=512
+User=somebody
+PrivateTmp=yes
+ProtectSystem=strict
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX
+END
+    inside systemctl daemon-reload
+    inside systemctl start train.service
+}
+service_is_managed() {
+    typed train.service && inside systemd-analyze verify --man=no train.service \
+        && known ".program == \"load\" and .grants > 0 and .limit_bytes == 8 * pow(2; 30) and .pid == $(inside systemctl show --property=MainPID --value train)"
+}
+service_survives() {
+    local before; before=$(inside systemctl show --property=MainPID --value train)
+    inside systemctl restart nvshare-scheduler && known ".pid == $before" && inside systemctl is-active train.service
+}
+no_service() { inside systemctl stop train.service; inside rm -r /etc/systemd/system/train.service /etc/systemd/system/train.service.d; inside systemctl daemon-reload; }
+
 debian_case() {
     local suite=$1 drop_in=/etc/containers/containers.conf.d/99-nvshare-hooks.conf
     lay "$suite"; boot
@@ -143,7 +168,7 @@ debian_case() {
     inside apt-get purge -y -qq nvshare
     inside rm -r /etc/containers
     inside useradd --system somebody; inside useradd --system op
-    mkdir -p "$root/root/clone/target/dist"; cp "$deb" "$root/root/clone/target/dist/"
+    mkdir -p "$root/root/clone"; cp "$deb" "$root/root/clone/"
     "$here/../documents/blocks.sh" "$work/documents" machine
     check "$suite: installs as the documents say" typed 'apt install'
     check "$suite: the daemon runs and will at the next boot" active
@@ -157,6 +182,11 @@ debian_case() {
     check "$suite: nvshare-ctk doctor finds nothing wrong" inside nvshare-ctk doctor
     check "$suite: members of the group are operators, others are not" operators
     check "$suite: the directory of the tenants' socket outlives restarts" directory_stays
+
+    a_service
+    check "$suite: a service becomes a tenant as the documents say" service_is_managed
+    check "$suite: ... and goes on when the scheduler is restarted" service_survives
+    no_service
 
     rm -f "$work/stdin"; mkfifo "$work/stdin"; exec 8<>"$work/stdin"
     start_tenant

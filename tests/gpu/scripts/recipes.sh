@@ -1,0 +1,68 @@
+#!/bin/bash
+# The programs of the documents on a real card: share.py and share.cu of docs/guide/getting-started.md, two of each at the same
+# time; server.py of docs/guide/recipes.md (transformers, a model of random weights that is made here), natively, alone, two of
+# them where both fit, and where one fits.
+# What it must show: right numbers; the same answers as natively, always; alone an answer at most 5 % later than natively; where
+# one fits, an answer to one that was idle at most 1 s later than alone.
+# Expected: 130 s. Settings: MODEL_GIB (4); REQUESTS (6); SHARE_SECONDS (5).
+. "$(dirname "$0")/../lib/common.sh"
+model_gib=${MODEL_GIB:-4} requests=${REQUESTS:-6} seconds=${SHARE_SECONDS:-5}
+need_free $((model_gib * 3 + 4))
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error NVSHARE_LOG=info
+"$gpu_tests/../documents/blocks.sh" "$runtime/blocks" program servers gpu
+sed "s/2 \* 2\*\*30/$(bytes_of 2)/; s/+ 30/+ $seconds/" "$runtime"/blocks/*.program.python >"$runtime/share.py"
+cp "$runtime"/blocks/*.servers.python "$runtime/server.py"
+
+# usage: twice NAME COMMAND...: two of them at the same time, as tenants
+twice() {
+  local name=$1 pids=() i; shift
+  for i in 1 2; do shared "$@" >"$out/$name-$i.txt" 2>"$out/$name-$i.log" & pids+=($!); done
+  for i in "${pids[@]}"; do wait "$i" || true; done
+}
+start_scheduler
+twice share-py python3 "$runtime/share.py"
+if command -v nvcc >/dev/null && [ "$scale" = 1 ]; then
+  sed "s/+ 30/+ $seconds/" "$runtime"/blocks/*.gpu.cuda >"$runtime/share.cu"
+  (cd "$runtime" && bash -eux "$runtime"/blocks/*.gpu.sh) >"$out/nvcc.log" 2>&1 || cat "$out/nvcc.log" >&2
+  twice share-cu "$runtime/share"
+fi
+
+# The model, and how much of it the stand-in for rehearsals has.
+REHEARSAL_MODEL=$(bytes_of "$model_gib")
+export REHEARSAL_MODEL
+[ "$scale" != 1 ] || python3 "$loads/llm_model.py" "$runtime/model" "$model_gib" >"$out/model.log" 2>&1 || { tail -n 5 "$out/model.log" >&2; exit 1; }
+servers=()
+# usage: serve NAME PORT [shared]
+serve() {
+  "${@:3}" python3 "$runtime/server.py" "$runtime/model" "$2" >"$out/$1.txt" 2>"$out/$1.log" & servers+=($!)
+  until_says ready "$out/$1.txt" $! 90 || { tail -n 5 "$out/$1.log" >&2; exit 1; }
+}
+# A server under the library is the child of a shell.
+ended() {
+  local pid
+  for pid in "${servers[@]}"; do
+    # shellcheck disable=SC2046
+    kill $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  servers=()
+}
+ask() { local name=$1; shift; python3 "$loads/ask.py" "$@" >"$out/$name.json" 2>"$out/$name.log" || tail -n 3 "$out/$name.log" >&2; }
+
+serve native 8601
+ask native at-once "$requests" 8601
+ended
+serve alone 8601 shared
+ask alone at-once "$requests" 8601
+serve second 8602 shared
+ask fit at-once "$requests" 8601 8602
+ended
+stop_scheduler
+world "$(usable "$(python3 -c "print($model_gib * 1.5)")")"
+serve tight-1 8601 shared
+serve tight-2 8602 shared
+ask idle in-turn "$requests" 8601 8602
+ask busy at-once "$requests" 8601 8602
+ctl status --json >"$out/status.json"
+ended
+python3 "$scripts/recipes.py" "$out" "$(machine)" "$model_gib"
