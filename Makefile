@@ -100,6 +100,11 @@ fuzz: setup ## Look for bytes that break a reader, for FUZZ_SECONDS (600) in all
 miri: ## The unit tests that need no kernel and no driver, under miri (installs a nightly toolchain with it)
 	tests/tools/miri.sh
 
+.PHONY: pictures
+pictures: release lib ## Draw docs/pictures from the real programs on simulated GPUs
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check pyte==0.8.2
+	$(VENV)/bin/python tests/tools/pictures.py $(TARGET)/release $(TARGET)/$(FLOOR)/release/libnvshare.so docs/pictures
+
 .PHONY: bench
 bench: release ## What the gate adds to a launch; the daemon with a thousand tenants
 	$(CARGO) bench -p nvshare-tests --locked

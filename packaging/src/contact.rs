@@ -7,8 +7,8 @@ use clap_mangen::roff::Roff;
 pub const MAINTAINER: &str = include_str!("../maintainer.txt");
 
 /// The way that works.
-pub const REPORT: &str = "Faults: an issue of the code repository, with the output of `nvshare-ctk doctor` and of `nvsharectl \
-status --json`. Vulnerabilities: its private vulnerability reporting, not a public issue.";
+pub const REPORT: &str = "Faults: an issue of the code repository, with the report that `nvshare-ctk doctor --report \
+report.tar.gz` writes; it prints what is in it. Vulnerabilities: its private vulnerability reporting, not a public issue.";
 
 /// The section of a page.
 pub fn section() -> Roff {

@@ -47,6 +47,34 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("nvsharectl-set-evict", &[("Evict all memory at each turn's end", "nvsharectl set evict always")]),
+    (
+        "nvsharectl-why",
+        &[
+            ("What tenant 3 waits for", "nvsharectl why 3"),
+            ("What the programs of a container wait for", "nvsharectl why --container 4f1d"),
+        ],
+    ),
+    (
+        "nvsharectl-pause",
+        &[
+            ("No more turns for tenant 3", "nvsharectl pause 3"),
+            ("For a whole container", "nvsharectl pause --container 4f1d"),
+        ],
+    ),
+    ("nvsharectl-resume", &[("Turns again", "nvsharectl resume 3")]),
+    ("nvsharectl-evict", &[("Make room on the GPU, once", "nvsharectl evict 3")]),
+    ("nvsharectl-reload", &[("After a change of config.toml", "nvsharectl reload")]),
+    (
+        "nvsharectl-set-limit",
+        &[
+            ("At most 8 GiB of each GPU for tenant 3", "nvsharectl set limit 3 8GiB"),
+            ("For a container, and what joins it later", "nvsharectl set limit --container 4f1d 8GiB"),
+            ("What the settings and its own wish say", "nvsharectl set limit 3 default"),
+        ],
+    ),
+    ("nvsharectl-set-weight", &[("Turns twice as long", "nvsharectl set weight 3 2")]),
+    ("nvsharectl-set-priority", &[("Behind all others", "nvsharectl set priority 3 low")]),
+    ("nvsharectl-set-time-share", &[("At most 30 % of each GPU's time", "nvsharectl set time-share 3 30%")]),
     ("nvsharectl-on", &[("Take turns again", "nvsharectl on")]),
     ("nvsharectl-off", &[("Let everybody run at once, to compare", "nvsharectl off")]),
     (
@@ -117,7 +145,15 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
 /// The tables of the operators' document that belong on a page.
 const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("nvsharectl-status", &[("COLUMNS", "| column | meaning |"), ("STATES", "| state | meaning |")]),
-    ("nvsharectl-top", &[("COLUMNS", "| column | meaning |"), ("STATES", "| state | meaning |")]),
+    (
+        "nvsharectl-top",
+        &[
+            ("COLUMNS", "| column of `top` | meaning |"),
+            ("KEYS", "| key | does |"),
+            ("STATES", "| state | meaning |"),
+        ],
+    ),
+    ("nvsharectl-why", &[("REASONS", "| reason | |")]),
     ("nvsharectl-events", &[("EVENTS", "| event | meaning |"), ("STATES", "| state | meaning |")]),
 ];
 
@@ -176,6 +212,13 @@ mod tests {
         for page in ["nvsharectl-status", "nvsharectl-top"] {
             assert_eq!(missing(page, states.clone()), [""; 0], "{page}: add them to docs/guide/operating.md");
         }
+    }
+
+    #[test]
+    fn every_reason_is_explained() {
+        let reasons = words_of("Why", "reason");
+        assert!(reasons.len() >= 14, "{reasons:?}");
+        assert_eq!(missing("nvsharectl-why", reasons), [""; 0], "add them to docs/guide/operating.md");
     }
 
     #[test]

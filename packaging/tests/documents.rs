@@ -39,7 +39,9 @@ fn commands(text: &str) -> Vec<&str> {
 /// What one of our programs says to a command; none: it is another's command, or a program's name alone.
 fn read(command: &str) -> Option<Result<(), clap::Error>> {
     let command = command.split(['#', '|']).next().unwrap_or_default().trim().trim_end_matches('&');
-    let words: Vec<&str> = command.split_whitespace().skip_while(|word| *word == "sudo").collect();
+    // What stands for a number of the reader's.
+    let words = command.split_whitespace().skip_while(|word| *word == "sudo");
+    let words: Vec<&str> = words.map(|word| if word == "TENANT" { "3" } else { word }).collect();
     let [program, _, ..] = words[..] else { return None };
     match program.rsplit('/').next()? {
         "nvsharectl" => Some(cli::args::Args::try_parse_from(words).map(drop)),

@@ -39,7 +39,7 @@ servers_case() {
     for port in 8601 8602; do curl --silent --fail -d once http://localhost:$port/ >"$recipes/alone-$port"; done
     check "servers: the answers depend on the model's whole memory" grep -qx 'once and right' "$recipes/alone-8601"
     check "servers: asked at the same time, both give the same answers" at_once
-    check "servers: ... by hand-overs" recipe_known '.devices[0].handovers >= 2'
+    check "servers: ... by hand-overs" recipe_known '.gpus[0].handovers >= 2'
     docker rm -f chat code >/dev/null 2>&1
     recipe_end
 }

@@ -20,7 +20,9 @@ program() {
 end() { writer=${writers[$1]}; exec {writer}>&-; wait "${programs[$1]}"; }
 right() { jq -e 'select(.wrong == 0)' <(tail -n 1 "$recipes/users/$1.out"); }
 tenants_of() { echo "([.tenants[] | select(.uid == $(id -u "$1") and .allocated_bytes > 0)] | length == $2)"; }
-others() { as ada nvsharectl status 2>&1 | grep 'permission denied'; }
+readers_set_nothing() { ! as dan nvsharectl set tq 5; }
+# sees USER: those whose tenants the user sees, by number.
+sees() { as "$1" nvsharectl status --json | jq -c '[.tenants[].uid] | unique'; }
 refused() { cat "$recipes/users/$1.out"; grep -q 'CUDA error 2' "$recipes/users/$1.out"; }
 
 users_case() {
@@ -32,7 +34,8 @@ users_case() {
     install -m755 "$bin_world/libfakecuda.so" "$recipes/lib/libcuda.so.1"
     # What the package and the lab have made before.
     getent group nvshare >/dev/null || groupadd --system nvshare
-    for user in carol ada eve; do id $user >/dev/null 2>&1 || useradd --no-create-home $user; done
+    id nvshare >/dev/null 2>&1 || useradd --no-create-home --system -g nvshare nvshare
+    for user in carol dan ada eve; do id $user >/dev/null 2>&1 || useradd --no-create-home $user; done
     toml=$recipes/users/config.toml
     # The limits of the document are met by programs of a small card.
     sed 's/128MiB/1GiB/' "$recipes"/users/*.users.toml >"$toml"
@@ -47,10 +50,14 @@ users_case() {
     recipe_scheduler "$toml"
 
     check "users: an operator sees the tenants" as carol nvsharectl status
-    check "users: another user does not" others
+    check "users: a reader sees them too" as dan nvsharectl status
+    check "users: ... and sets nothing" readers_set_nothing
+    check "users: an operator sets" as carol nvsharectl set tq 5
     program ada1 ada 12; program ada2 ada 12; program eve1 eve 12
     check "users: programs from a login are tenants" recipe_known "$(tenants_of ada 2) and $(tenants_of eve 1)"
     check "users: ... of their users, each within 20" recipe_known '[.tenants[].limit_bytes] | unique == [20 * 1048576]'
+    check "users: another user sees their own tenants" test "$(sees ada)" = "[$(id -u ada)]"
+    check "users: ... an operator and a reader all of them" test "$(sees carol) $(sees dan)" = "[$(id -u ada),$(id -u eve)] [$(id -u ada),$(id -u eve)]"
     program ada3 ada 12; wait "${programs[ada3]}"
     check "users: two programs that ask for nothing use a user's memory up" refused ada3
     program eve2 eve 24; wait "${programs[eve2]}"

@@ -47,6 +47,6 @@ row("two that fit, both asked at once: an answer", typical("fit") * 1e3, "ms")
 late = typical("idle") - alone
 row("one fits, the other was asked before: an answer beyond alone", late * 1e3, "ms", late <= 1 or not real, "<= 1000 ms")
 row("one fits, both asked all the time: an answer", typical("busy") * 1e3, "ms")
-device = json.load(open(f"{out}/status.json"))["devices"][0]
+device = json.load(open(f"{out}/status.json"))["gpus"][0]
 row("hand-overs meanwhile", device["handovers"], "", device["handovers"] >= 2, ">= 2")
 end()
