@@ -49,6 +49,16 @@ recipe_known() {
 # container needs of this place (the card's directory, one pid namespace for the locks in it) is given to `docker run`.
 recipe_dockerd() {
     export DOCKER_HOST=unix:///run/docker.sock
+    recipe_stand_in docker "case \$1 in
+        run) shift; exec $(command -v docker) run --network host --pid host -v $card:/card \"\$@\" ;;
+        compose) shift; exec docker-compose -f compose.yaml -f place.yaml \"\$@\" ;;
+        *) exec $(command -v docker) \"\$@\" ;;
+        esac"
+    recipe_stand_in systemctl "case \"\$*\" in
+        '--quiet is-active docker.service') kill -0 \$(cat $recipes/docker.pid) ;;
+        'reload docker.service') kill -HUP \$(cat $recipes/docker.pid) ;;
+        *) echo \"nobody stands in for systemctl \$*\"; exit 1 ;;
+        esac"
     docker info >/dev/null 2>&1 && return
     mkdir -p /etc/docker "$recipes/image"
     printf '#!/bin/sh\nexit 0\n' >/usr/bin/nvidia-container-runtime-hook; chmod 755 /usr/bin/nvidia-container-runtime-hook
@@ -61,15 +71,5 @@ recipe_dockerd() {
     python_image "$recipes/image/tree" "$bin_world"
     tar -C "$recipes/image/tree" -c . | docker import --change 'ENV FAKECUDA_DIR=/card' --change 'CMD ["python3", "share.py"]' \
         - test/recipe >/dev/null || { not_ok "recipes: docker import"; return 1; }
-    recipe_stand_in docker "case \$1 in
-        run) shift; exec $(command -v docker) run --network host --pid host -v $card:/card \"\$@\" ;;
-        compose) shift; exec docker-compose -f compose.yaml -f place.yaml \"\$@\" ;;
-        *) exec $(command -v docker) \"\$@\" ;;
-        esac"
-    recipe_stand_in systemctl "case \"\$*\" in
-        '--quiet is-active docker.service') kill -0 \$(cat $recipes/docker.pid) ;;
-        'reload docker.service') kill -HUP \$(cat $recipes/docker.pid) ;;
-        *) echo \"nobody stands in for systemctl \$*\"; exit 1 ;;
-        esac"
 }
 docker_knows_annotations() { docker version --format '{{.Server.APIVersion}}' | awk -F. '{ exit !($1 > 1 || $2 >= 43) }'; }
