@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import select
 import signal
 import struct
@@ -55,7 +56,7 @@ def svg(screen, title):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img">',
         f"<title>{html.escape(title)}</title>",
         f'<rect width="100%" height="100%" rx="6" fill="{GROUND}"/>',
-        '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" xml:space="preserve">',
+        '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14">',
     ]
     for line in range(screen.lines):
         cells, column = screen.buffer[line], 0
@@ -71,12 +72,12 @@ def svg(screen, title):
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y}" width="{(column - begin) * CELL:.1f}" height="{ROW}" fill="{back}"/>'
                 )
-            if text.strip():
-                weight = ' font-weight="bold"' if bold else ""
-                # Exactly as wide as its cells, whatever the font is.
+            weight = ' font-weight="bold"' if bold else ""
+            # Words by themselves, for not every reader keeps blanks; exactly as wide as their cells, whatever the font is.
+            for words in re.finditer(r"\S+(?: \S+)*", text):
                 parts.append(
-                    f'<text x="{x:.1f}" y="{y + 13.5}" textLength="{len(text) * CELL:.1f}" '
-                    f'lengthAdjust="spacingAndGlyphs" fill="{front}"{weight}>{html.escape(text)}</text>'
+                    f'<text x="{x + words.start() * CELL:.1f}" y="{y + 13.5}" textLength="{len(words[0]) * CELL:.1f}" '
+                    f'lengthAdjust="spacingAndGlyphs" fill="{front}"{weight}>{html.escape(words[0])}</text>'
                 )
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
@@ -173,7 +174,7 @@ def watch(words, until, seconds):
 def worth_a_picture(text):
     """Every tenant is there, somebody waits, and the graphs have a past."""
     there = text.count("load") >= 4 and "several" in text and "waiting" in text and "running" in text
-    return there and sum(text.count(bar) for bar in "▁▂▃▄▅▆▇█") > 120
+    return there and sum(text.count(bar) for bar in "▁▂▃▄▅▆▇█") > 300
 
 
 def main(programs, library, directory):
