@@ -79,7 +79,7 @@ fn without_a_device_a_tenant_gets_little_and_another_user_something() {
     assert_eq!(greedy.swaps(1 << 62), 256 * MIB);
     assert_eq!(greedy.swaps(1 << 62), 256 * MIB);
     daemon.logs("(greedy, pid ");
-    daemon.logs("[limits] swap_per_tenant is reached with 268.4 MB");
+    daemon.logs("[limits] swap_per_tenant is reached with 256 MiB");
     let mut more: Vec<Tenant> = (0..4).map(|_| Tenant::join(&daemon.tenant_socket(), "more")).collect();
     let sum: u64 = more.iter_mut().map(|tenant| tenant.swaps(1 << 40)).sum();
     assert_eq!(sum, 640 * MIB, "seven eighths of the budget, less what the first has");

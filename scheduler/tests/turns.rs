@@ -31,9 +31,9 @@ fn two_tenants_take_turns() {
     }
     leases.dedup();
     assert_eq!(leases.len(), 7, "every grant has a number of its own");
-    let line = daemon.logs("fetched 12.9 GB in 0.258 s (50.0 GB/s)");
+    let line = daemon.logs("fetched 12.0 GiB in 0.258 s (50.0 GB/s)");
     assert!(line.contains("tenant 1 (one, pid "), "{line}");
-    assert!(daemon.logs("moved out 8.0 GB in 0.160 s (50.0 GB/s)").contains("tenant 1 (one"));
+    assert!(daemon.logs("moved out 7.5 GiB in 0.160 s (50.0 GB/s)").contains("tenant 1 (one"));
 }
 
 #[test]
