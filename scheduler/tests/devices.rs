@@ -48,7 +48,7 @@ fn serves(daemon: &mut Daemon, host: Host) {
     let mut honest = Tenant::with_work(&daemon.tenant_socket(), "honest");
     daemon.logs("event device tenant=2");
     // What is closest to NVML's word and not beyond it.
-    daemon.logs(&format!("{GPU} has {CARD} bytes ({})", host.word()));
+    daemon.logs(&format!("{GPU} has 16.0 GiB ({})", host.word()));
     let grant = honest.granted();
     assert_eq!(grant.budget, [Share { device: GPU, bytes: Bytes(CARD) }], "{host:?}");
     assert_eq!(daemon.status().devices[0].capacity_bytes, CARD, "{host:?}");
@@ -108,7 +108,7 @@ fn who_says_that_a_card_is_small_makes_nobody_leave_it_where_the_host_knows_bett
         let lease = honest.granted().lease;
         honest.ready(lease);
         // Before NVML's first answer nobody knows better.
-        daemon.logs(&format!("{GPU} has {CARD} bytes ({})", host.word()));
+        daemon.logs(&format!("{GPU} has 16.0 GiB ({})", host.word()));
         let mut liar = Tenant::join(&daemon.tenant_socket(), "liar");
         liar.say(&claims(1));
         liar.say(&ToScheduler::Request);
@@ -124,7 +124,7 @@ fn whose_word_it_is_can_be_seen() {
         let mut daemon = host.start();
         let mut tenant = Tenant::join(&daemon.tenant_socket(), "one");
         tenant.say(&claims(CARD));
-        daemon.logs(&format!("{GPU} has {CARD} bytes ({from})"));
+        daemon.logs(&format!("{GPU} has 16.0 GiB ({from})"));
         until(&daemon, |daemon| daemon.status().devices.first().is_some_and(|gpu| gpu.capacity_from == from));
         let table = String::from_utf8(daemon.ctl(&["status"]).stdout).unwrap();
         assert_eq!(table.contains("MEMORY-FROM"), host == Host::Silent, "{table}");
@@ -164,7 +164,7 @@ fn other(n: u64) -> DeviceId {
 fn a_device_that_the_host_does_not_know_is_refused_to_its_claimant_until_it_is_known() {
     let mut world = Nvml::start(&on_gpu(&format!("total {TOTAL}\n")));
     let mut first = Tenant::with_work(&world.daemon.tenant_socket(), "first");
-    world.daemon.logs(&format!("{GPU} has {CARD} bytes (nvml)"));
+    world.daemon.logs(&format!("{GPU} has 16.0 GiB (nvml)"));
     first.granted();
     let mut tenant = newer(&world.daemon, "odd");
     let device = other(1);
@@ -297,7 +297,7 @@ fn nvml_that_comes_later_than_the_tenants_corrects_them_and_stops_nobody() {
     world.say(&on_gpu(&format!("total {TOTAL}\nused 5\ncompute OWN 600\n")));
     world.install();
     world.daemon.logs(&format!("event capacity device={GPU} capacity={TOTAL}"));
-    world.daemon.logs(&format!("{GPU} has {TOTAL} bytes (nvml)"));
+    world.daemon.logs(&format!("{GPU} has 16.3 GiB (nvml)"));
     // What was there before stays.
     odd.ready(held.lease);
     until(&world.daemon, |daemon| daemon.status().tenants.iter().any(|row| row.state == "running"));
@@ -325,7 +325,7 @@ fn a_gpu_that_does_not_answer_makes_no_other_unknown() {
     let mut world = Nvml::start(&format!("device {}\ntotal {TOTAL}\nlost it\n", other(7)));
     let mut first = Tenant::join(&world.daemon.tenant_socket(), "first");
     first.say(&ToScheduler::Device(device(other(7))));
-    world.daemon.logs(&format!("{} has {CARD} bytes (nvml)", other(7)));
+    world.daemon.logs(&format!("{} has 16.0 GiB (nvml)", other(7)));
     Tenant::with_work(&world.daemon.tenant_socket(), "one").granted();
 }
 
@@ -381,7 +381,7 @@ fn a_device_that_is_refused_after_the_request_takes_the_grant_back_until_it_is_k
     let mut holder = Tenant::with_work(&world.daemon.tenant_socket(), "holder");
     let lease = holder.granted().lease;
     holder.ready(lease);
-    world.daemon.logs(&format!("{GPU} has {CARD} bytes (nvml)"));
+    world.daemon.logs(&format!("{GPU} has 16.0 GiB (nvml)"));
     let mut waits = Tenant::with_work(&world.daemon.tenant_socket(), "waits");
     while holder.hear() != ToTenant::Contended(true) {}
     waits.say(&ToScheduler::Device(device(other(1))));

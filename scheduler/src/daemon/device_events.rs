@@ -54,8 +54,8 @@ impl Daemon {
         for change in changes {
             match change {
                 Change::Resized(device) => {
-                    if let Some((Bytes(capacity), from)) = self.devices.take_size_news(device) {
-                        let line = format!("{device} has {capacity} bytes ({})", from.as_str());
+                    if let Some((capacity, from)) = self.devices.take_size_news(device) {
+                        let line = format!("{device} has {} ({})", text::bytes(capacity), from.as_str());
                         self.audit.log().info(&line);
                     }
                     let capacity = self.devices.get(device).map(|known| known.capacity);

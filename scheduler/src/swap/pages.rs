@@ -5,6 +5,7 @@
 //! here, because the tenant's driver would clear them slowly, and with its locks held, when it registers them.
 #![allow(unsafe_code)] // maps the pages in order to clear them
 use crate::identity::Owner;
+use crate::text;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
@@ -186,10 +187,12 @@ fn serve(queue: &Queue, say: &impl Fn(PageEvent)) {
 fn take(step: Step, say: &impl Fn(PageEvent)) -> nix::Result<()> {
     match step {
         Step::Allocate(file, at, bytes) => populate(&file, at, bytes).inspect_err(|error| {
-            say(PageEvent::Failed(format!("swap space of {bytes} bytes cannot be allocated ahead: {error}")));
+            let size = text::memory(bytes);
+            say(PageEvent::Failed(format!("swap space of {size} cannot be allocated ahead: {error}")));
         }),
         Step::Free(file, at, bytes) => punch(&file, at, bytes).inspect_err(|error| {
-            say(PageEvent::Failed(format!("swap space of {bytes} bytes cannot be given back: {error}")));
+            let size = text::memory(bytes);
+            say(PageEvent::Failed(format!("swap space of {size} cannot be given back: {error}")));
         }),
         Step::Done(freed) => {
             freed.into_iter().for_each(|freed| say(PageEvent::Freed(freed)));

@@ -14,10 +14,18 @@ pub fn scheduler(bytes: &[u8]) {
     }
 }
 
-/// Promise: there is a runtime to start, whatever the file says.
+/// Promises: there is a runtime to start, whatever the file says; and who checks the file judges our section as we do.
 pub fn runtime(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let loaded = runtime_settings::parse(text);
     assert!(!loaded.settings.low_level_runtimes.is_empty());
-    assert!(loaded.error.is_none_or(|error| !error.is_empty()));
+    let judged = settings::runtime_faults(text, "config.toml");
+    match &loaded.error {
+        Some(error) => assert!(!error.is_empty()),
+        None => assert_eq!(judged, [""; 0], "what the container programs read is right"),
+    }
+    // Text that is no TOML is told as that by `settings::load`.
+    if settings::load(text, "config.toml", &[]).is_ok() {
+        assert_eq!(judged.is_empty(), loaded.error.is_none(), "{judged:?} {loaded:?}");
+    }
 }
