@@ -184,8 +184,10 @@ pub struct TenantStatus {
     /// That user's name. The scheduler leaves it out, nvsharectl fills it in; none: the number has no name here.
     pub user: Option<String>,
     pub program: String,
-    /// The container's name or id; none: a process of the host.
+    /// The beginning of its container's id, followed by its owner where that is not root; none: a process of the host.
     pub container: Option<String>,
+    /// That container's name. The scheduler leaves it out, nvsharectl fills it in; none: no engine of the host tells it.
+    pub container_name: Option<String>,
     /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `deferred` (it stands back for the time that its
     /// owner's tenants have kept from others), `unresponsive`, `stopped` (its process is, or frozen), `disconnected` (its
     /// connection is gone and its process is not, nor what it has).

@@ -108,8 +108,8 @@ pub struct StatusArgs {
     /// The tenant of this number alone, and its GPUs
     #[arg(long, value_name = "NUMBER")]
     pub tenant: Option<u64>,
-    /// The tenants of the container whose id or name begins so, and their GPUs
-    #[arg(long, value_name = "ID")]
+    /// The tenants of the container of this name, or whose id begins so, and their GPUs
+    #[arg(long, value_name = "NAME|ID")]
     pub container: Option<String>,
     /// The tenants of this user of the host, and their GPUs
     #[arg(long, value_name = "NAME|UID")]

@@ -27,7 +27,9 @@ pub fn reduce(status: &mut Status, args: &StatusArgs) -> Result<(), String> {
 }
 
 fn has_container(row: &TenantStatus, word: &str) -> bool {
-    !word.is_empty() && row.container.as_ref().is_some_and(|shown| same_container(shown, word))
+    !word.is_empty()
+        && (row.container_name.as_deref() == Some(word)
+            || row.container.as_ref().is_some_and(|shown| same_container(shown, word)))
 }
 
 fn has_user(row: &TenantStatus, word: &str) -> bool {
@@ -47,6 +49,7 @@ mod tests {
             user: Some(user.into()),
             user_uid,
             container: container.map(str::to_owned),
+            container_name: (id == 2).then(|| "web".into()),
             devices: gpus.iter().map(ToString::to_string).collect(),
             ..TenantStatus::default()
         };
@@ -85,6 +88,7 @@ mod tests {
             (&["--tenant", "9"], &[], &[]),
             (&["--container", "4f1d3c0b5a7"], &[2], &[0, 1]),
             (&["--container", "4f1d3c0b5a69788796a5b4c3d2e1f001"], &[1], &[0]),
+            (&["--container", "web"], &[2], &[0, 1]),
             (&["--user", "anna"], &[1, 3], &[0]),
             (&["--user", "1001"], &[2], &[0, 1]),
             (&["--user", "anna", "--gpu", "1"], &[], &[1]),

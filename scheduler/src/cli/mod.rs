@@ -2,6 +2,7 @@
 pub mod args;
 mod client;
 mod columns;
+mod containers;
 mod events;
 mod filter;
 mod gpus;
@@ -17,6 +18,7 @@ use crate::stdout;
 use args::{Args, Command, Length, Output, Setting, StatusArgs, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
+use containers::Containers;
 use nvshare_protocol::control::{Reply, Request, Status};
 use ratatui::crossterm::terminal;
 use std::io::IsTerminal;
@@ -106,6 +108,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
 /// The part of the status that was asked for, as it was asked for.
 fn status(mut status: Status, args: &StatusArgs) -> Result<String, Failed> {
     Users::default().name(&mut status);
+    Containers::default().name(&mut status);
     filter::reduce(&mut status, args).map_err(Failed::Usage)?;
     let room = match args.output() {
         Output::Json => return pretty(&status),

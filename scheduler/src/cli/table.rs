@@ -1,7 +1,7 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
 use super::columns::{Column, lines};
 use super::gpus::called;
-use super::words::{cost, engine, or_dash, own_quantum, program, rate, short, switch, user};
+use super::words::{container, cost, engine, or_dash, own_quantum, program, rate, short, switch, user};
 use crate::text::{clean, memory, quantum, time};
 use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
 
@@ -109,7 +109,7 @@ fn tenants(status: &Status, room: Room) -> String {
         column("USER", 4, &user),
         number("UID", 15, &|row| row.uid.to_string()),
         column("PROGRAM", 0, &|row| program(row, 64)),
-        column("CONTAINER", if contained { 5 } else { 14 }, &|row| or_dash(row.container.clone())),
+        column("CONTAINER", if contained { 5 } else { 14 }, &|row| or_dash(container(row))),
         column("STATE", 0, &|row| row.state.clone()),
         column("GPU", 1, &gpus),
         column("ENGINE", 11, &|row| or_dash(Some(engine(row)))),

@@ -35,6 +35,11 @@ pub fn user(tenant: &TenantStatus) -> String {
     tenant.user.as_ref().map_or_else(|| tenant.user_uid.to_string(), |name| clean(name, 32))
 }
 
+/// The tenant's container: the name, else what is known of its id.
+pub fn container(tenant: &TenantStatus) -> Option<String> {
+    tenant.container_name.as_ref().or(tenant.container.as_ref()).map(|name| clean(name, 64))
+}
+
 /// What moves its memory; while that is not known, what was asked for.
 pub fn engine(tenant: &TenantStatus) -> String {
     match &tenant.engine_in_use[..] {

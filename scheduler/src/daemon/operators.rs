@@ -180,6 +180,7 @@ impl Report<'_> {
             user: None,
             program: member.hello.program.clone(),
             container: member.who.shown(),
+            container_name: None,
             state: state(view, member).into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),
             allocated_bytes: sum(|memory| memory.allocated.0),

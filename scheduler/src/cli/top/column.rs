@@ -1,7 +1,7 @@
 //! The columns of the tenants: what they show, and in which order they put tenants.
 use super::history::History;
 use crate::cli::gpus::called;
-use crate::cli::words::{engine, or_dash, program, user};
+use crate::cli::words::{container, engine, or_dash, program, user};
 use crate::text::{clean, memory};
 use nvshare_protocol::control::{Status, TenantStatus};
 use std::cmp::Ordering;
@@ -130,7 +130,7 @@ impl Column {
             Self::Tenant => row.id.to_string(),
             Self::Pid => row.pid.to_string(),
             Self::User => user(row),
-            Self::Container => or_dash(row.container.as_ref().map(|name| clean(name, 64))),
+            Self::Container => or_dash(container(row)),
             Self::Program => program(row, 64),
             Self::Gpu => {
                 let names = row.devices.iter().map(|uuid| called(&source.status.devices, uuid));

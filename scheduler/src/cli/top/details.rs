@@ -100,7 +100,7 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
         ("tenant", row.id.to_string()),
         ("process", format!("{}, pid {}", program(row, 64), row.pid)),
         ("user", format!("{} (uid {})", user(row), row.uid)),
-        ("container", or_dash(row.container.as_ref().map(|name| clean(name, 64)))),
+        ("container", container_in_full(row)),
         ("state", clean(&row.state, 16)),
         ("GPUs", or_dash(Some(gpus.join(", ")))),
         ("engine", format!("{} (asked for: {})", or_dash(Some(engine(row))), clean(&row.engine, 16))),
@@ -117,6 +117,14 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
     all.extend(why(row));
     all.extend(row.reports.iter().map(|report| ("reports".into(), clean(report, 256))));
     all
+}
+
+fn container_in_full(row: &TenantStatus) -> String {
+    let id = row.container.as_ref().map(|id| clean(id, 64));
+    match (&row.container_name, id) {
+        (Some(name), Some(id)) => format!("{} ({id})", clean(name, 64)),
+        (_, id) => or_dash(id),
+    }
 }
 
 /// What it may allocate, and who says so.

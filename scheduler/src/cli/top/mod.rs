@@ -16,6 +16,7 @@ mod view;
 mod tests;
 
 use super::client::{Client, Failed};
+use super::containers::Containers;
 use super::users::Users;
 use keys::{Outcome, pressed};
 use model::Model;
@@ -44,8 +45,8 @@ enum News {
 pub fn run(control: &Path, sockets: Vec<PathBuf>, interval: Duration) -> Result<(), Failed> {
     // The first answer decides whether there is anything to draw.
     let mut client = Client::connect_to_see(&sockets)?;
-    let mut users = Users::default();
-    let status = named(&mut client, &mut users)?;
+    let mut names = Names::default();
+    let status = names.of(client.status()?);
     if !std::io::stdout().is_terminal() {
         return Err(Failed::Output(
             "top draws on a terminal; `nvsharectl status` prints the same once".into(),
@@ -55,7 +56,7 @@ pub fn run(control: &Path, sockets: Vec<PathBuf>, interval: Duration) -> Result<
     model.add(status);
     let (send, news) = channel();
     let (pace, paces) = channel();
-    let reader = Reader { sockets, client: Some(client), users, interval };
+    let reader = Reader { sockets, client: Some(client), names, interval };
     let threads = [
         spawn("status", status_reader(reader, send.clone(), paces)),
         spawn("keys", keys_reader(send.clone())),
@@ -152,7 +153,7 @@ fn until_older(model: &Model) -> Duration {
 struct Reader {
     sockets: Vec<PathBuf>,
     client: Option<Client>,
-    users: Users,
+    names: Names,
     interval: Duration,
 }
 
@@ -160,17 +161,26 @@ impl Reader {
     /// Over the same connection as long as it works.
     fn ask(&mut self) -> Result<Status, Failed> {
         let mut client = self.client.take().map_or_else(|| Client::connect_to_see(&self.sockets), Ok)?;
-        let status = named(&mut client, &mut self.users)?;
+        let status = self.names.of(client.status()?);
         self.client = Some(client);
         Ok(status)
     }
 }
 
-/// The status, with the names of users: they are asked for here and not while drawing, for a directory may be slow.
-fn named(client: &mut Client, users: &mut Users) -> Result<Status, Failed> {
-    let mut status = client.status()?;
-    users.name(&mut status);
-    Ok(status)
+/// Names of users and containers. They are asked for by the thread that asks the scheduler, and not while drawing, for a
+/// directory or an engine may be slow.
+#[derive(Debug, Default)]
+struct Names {
+    users: Users,
+    containers: Containers,
+}
+
+impl Names {
+    fn of(&mut self, mut status: Status) -> Status {
+        self.users.name(&mut status);
+        self.containers.name(&mut status);
+        status
+    }
 }
 
 fn status_reader(mut reader: Reader, send: Sender<News>, paces: Receiver<Duration>) -> impl FnOnce() + Send {

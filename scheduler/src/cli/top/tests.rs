@@ -52,6 +52,7 @@ fn tenant(id: u64, at: f64) -> TenantStatus {
             _ => "python3".into(),
         },
         container: (id.is_multiple_of(2)).then(|| format!("4f1d3c0b5a{id:02}")),
+        container_name: (id == 4).then(|| "jupyter-anna".into()),
         state: match id {
             5 => "unresponsive",
             _ if waits => "waiting",
