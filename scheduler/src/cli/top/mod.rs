@@ -35,7 +35,7 @@ enum News {
     Status(Box<Result<Status, Failed>>),
     Terminal(Event),
     /// To an action.
-    Answer(Result<Reply, Failed>),
+    Answer(Box<Result<Reply, Failed>>),
     /// No more keys will come.
     NoTerminal(std::io::Error),
 }
@@ -92,7 +92,7 @@ impl Ends {
         spawn("action", move || {
             let answer = Client::connect(&control).and_then(|mut client| client.ask(&request));
             // Nobody reads it any more where it is quit meanwhile.
-            let _ = send.send(News::Answer(answer));
+            let _ = send.send(News::Answer(Box::new(answer)));
         })
     }
 }
@@ -124,7 +124,7 @@ fn draw(mut terminal: ratatui::DefaultTerminal, model: &mut Model, ends: &Ends) 
                 }
             }
             Ok(News::Answer(answer)) => {
-                model.answer = Some(match answer {
+                model.answer = Some(match *answer {
                     Ok(Reply::Done { message }) => (message, true),
                     Ok(_) => ("it answers something else than was asked".into(), false),
                     Err(failed) => (failed.to_string(), false),
