@@ -18,6 +18,8 @@ macro_rules! event_table {
         $with! {
             /// A connection said hello. `holds`: it is running GPU work now.
             "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
+            /// The tenant is about to join, as a member of this gang: those of a gang are granted their devices together.
+            "gang" Gang { tenant: TenantId, gang: u64 } => membership::on_gang(model);
             /// The process has ended, and what it had is gone.
             "left" Left { tenant: TenantId } => membership::on_left(engine);
             /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything.

@@ -131,6 +131,7 @@
 pub mod event;
 
 mod engine;
+mod gang;
 mod memory;
 mod model;
 mod policy;
@@ -152,6 +153,7 @@ pub use trace::{parse, print, snapshot, snapshot::Snapshot};
 use engine::state::Engine;
 use engine::{dispatch, schedule};
 use event::{Action, Event};
+use gang::{Expanded, Gangs};
 use memory::unaccounted;
 use model::span::Span;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
@@ -161,6 +163,7 @@ use std::collections::BTreeSet;
 /// The state of the scheduler and its decisions.
 #[derive(Clone, Debug)]
 pub struct Core {
+    gangs: Gangs,
     engine: Engine,
 }
 
@@ -168,23 +171,31 @@ impl Core {
     /// A scheduler that is switched on and knows nobody. Durations beyond their range are brought into it.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { engine: Engine::new(settings.checked()) }
+        Self { gangs: Gangs::default(), engine: Engine::new(settings.checked()) }
     }
 
     /// What to do about `event`, which happened at `now` (since the daemon's start; a time before the
     /// last event's counts as that one's). What fell due meanwhile is decided too, after the event.
     pub fn handle(&mut self, now: Nanos, event: Event) -> Vec<Action> {
-        let engine = &mut self.engine;
+        let Self { gangs, engine } = self;
         engine.model.now = engine.model.now.max(now);
-        dispatch::dispatch(engine, event);
-        schedule::schedule(engine);
-        std::mem::take(&mut engine.actions)
+        gangs.take(engine.model.now, event, &engine.model);
+        // Time may have passed for the engine too, whatever the event is for a gang.
+        let mut told = false;
+        while let Some(event) = gangs.next_event().or((!told).then_some(Event::Tick)) {
+            told = true;
+            dispatch::dispatch(engine, event);
+            schedule::schedule(engine);
+            gangs.carry_out(std::mem::take(&mut engine.actions));
+        }
+        gangs.take_actions()
     }
 
     /// When the next decision is due without anything happening. Always after the last event's time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.engine.model.next_deadline()
+        let engine = self.engine.model.next_deadline();
+        engine.into_iter().chain(self.gangs.next_deadline()).min()
     }
 
     /// The rules in force.
@@ -202,31 +213,32 @@ impl Core {
     /// The picture after the last event. Costs time in proportion to the number of tenants.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::snapshot(&self.engine.model, &self.engine.spans)
+        snapshot::snapshot(&self.engine.model, &self.engine.spans).expanded(&self.gangs)
     }
 
     /// What the tenant has on the device, by its last report.
     #[must_use]
     pub fn memory_of(&self, tenant: TenantId, device: DeviceId) -> MemoryUse {
-        self.engine.model.memory_of(tenant, device)
+        let member = self.gangs.memory_of(tenant, device);
+        member.unwrap_or_else(|| self.engine.model.memory_of(tenant, device))
     }
 
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
     #[must_use]
     pub fn unaccounted(&self, tenant: TenantId, device: DeviceId) -> Bytes {
-        unaccounted::unaccounted(&self.engine.model, tenant, device)
+        unaccounted::unaccounted(&self.engine.model, self.gangs.unit(tenant), device)
     }
 
     /// Tenants of which it matters whether they are stopped: those that others wait for, and those that were revoked or
     /// asked to evict. Stopped ones are among them as long as anybody waits, themselves included.
     #[must_use]
     pub fn awaited(&self) -> BTreeSet<TenantId> {
-        liveness::awaited(&self.engine.model)
+        self.gangs.members(liveness::awaited(&self.engine.model))
     }
 
     /// The finished spans that are remembered, in the order of their ends. They stay.
-    pub fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.engine.spans.spans()
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        self.engine.spans.spans().flat_map(|span| self.gangs.spans(span))
     }
 
     /// Takes the finished spans out of the record.

@@ -27,6 +27,9 @@ pub(crate) fn on_joined(model: &mut Model, id: TenantId, holds: bool) {
     rounds::open_account(model, id);
 }
 
+/// The engine knows gangs as tenants: [`crate::gang`] has taken the word.
+pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64) {}
+
 /// The process has ended, and what it had is gone.
 pub(crate) fn on_left(engine: &mut Engine, id: TenantId) {
     retire(engine, id);

@@ -81,6 +81,8 @@ pub struct TenantView {
     pub priority: Priority,
     /// The most of each device's time that it may hold, in per cent; none: all of it.
     pub time_share: Option<u32>,
+    /// The gang that it is of.
+    pub gang: Option<u64>,
     /// An operator lets it have no turns.
     pub is_paused: bool,
     /// Why it waits; none: it does not.
@@ -229,6 +231,7 @@ fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positio
         grants: tenant.grants,
         weight: tenant.weight.max(1),
         priority: tenant.priority,
+        gang: None,
         is_paused: tenant.is_paused,
         wait: waits::view(model, id, positions),
         time_share: bandwidth::quota_of(model, tenant).map(|quota| quota.percent),

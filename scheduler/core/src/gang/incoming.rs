@@ -1,0 +1,356 @@
+//! Events of members become events of their gang.
+use super::turn::{MemberTurn, Stage, Turn};
+use super::{FIRST, Gang, Gangs, Member, OnDevice};
+use crate::event::Event;
+use crate::memory::budget;
+use crate::model::Model;
+use crate::model::ids::TenantId;
+use crate::model::memory_use::MemoryUse;
+use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+
+impl Gangs {
+    pub(super) fn on_event(&mut self, event: Event, model: &Model) {
+        match event {
+            Event::Gang { tenant, gang } => {
+                if !self.of.contains_key(&tenant) {
+                    self.announced.insert(tenant, gang);
+                }
+                return;
+            }
+            Event::Joined { tenant, holds } => {
+                if let Some(number) = self.announced.remove(&tenant) {
+                    return self.join(tenant, number, holds);
+                }
+            }
+            _ => {}
+        }
+        let Some(tenant) = tenant_of(&event) else { return self.events.push_back(event) };
+        let Some(&unit) = self.of.get(&tenant) else { return self.events.push_back(event) };
+        self.on_member(unit, tenant, event, model);
+    }
+
+    fn join(&mut self, tenant: TenantId, number: u64, holds: bool) {
+        let unit = match self.by_number.get(&number) {
+            Some(unit) => *unit,
+            None => {
+                let unit = self.new_unit();
+                self.by_number.insert(number, unit);
+                self.gangs.insert(unit, Gang { number, ..Gang::default() });
+                self.events.push_back(Event::Joined { tenant: unit, holds });
+                unit
+            }
+        };
+        self.of.insert(tenant, unit);
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        gang.members.insert(tenant, Member::default());
+        if holds {
+            // It runs since before this scheduler: under the hold that the engine believes, if it believes one.
+            let old = Turn { ready: true, ..Turn::new(&super::outgoing::old_grant()) };
+            let turn = gang.turn.get_or_insert(old);
+            let is_old = turn.lease == LeaseId(0);
+            if let Some(member) = gang.members.get_mut(&tenant) {
+                member.turn = MemberTurn::Granted { ready: true, idle: false };
+            }
+            if !is_old {
+                // The gang has a turn of its own by now: that one is the member's too.
+                self.grant_member(unit, tenant);
+            }
+        }
+    }
+
+    /// A name for the engine that it has not heard yet.
+    pub(super) fn new_unit(&mut self) -> TenantId {
+        let unit = TenantId(FIRST + self.made);
+        self.made += 1;
+        unit
+    }
+
+    fn on_member(&mut self, unit: TenantId, id: TenantId, event: Event, model: &Model) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(member) = gang.members.get_mut(&id) else { return };
+        match event {
+            Event::Device { device, capacity, .. } => {
+                member.devices.entry(device).or_insert(OnDevice { capacity, ..OnDevice::default() });
+                self.events.push_back(Event::Device { tenant: unit, device, capacity });
+                self.tell_memory(unit, device);
+            }
+            Event::Memory { device, allocated, resident, immovable, .. } => {
+                if let Some(on) = member.devices.get_mut(&device) {
+                    on.memory = bounded(on.capacity, allocated, resident, immovable);
+                    self.tell_memory(unit, device);
+                }
+            }
+            Event::Seen { device, bytes, .. } => {
+                if let Some(on) = member.devices.get_mut(&device) {
+                    on.seen = Some(bytes);
+                    self.tell_seen(unit, device);
+                }
+            }
+            Event::Requested { .. } => self.on_requested(unit, id, model),
+            Event::Ready { ready, .. } => self.on_ready(unit, id, &ready),
+            Event::Idle { lease, .. } => self.on_idle(unit, id, lease),
+            Event::Released { released, .. } => self.on_released(unit, id, &released),
+            Event::DrainCancelled { .. } => self.drain_cancelled(unit, id),
+            Event::Evicted { .. } => self.on_evicted(unit, id),
+            Event::Stopped { stopped, .. } => {
+                member.is_stopped = stopped;
+                let stopped = gang.members.values().any(|member| member.is_stopped);
+                gang.told.stopped = stopped;
+                self.events.push_back(Event::Stopped { tenant: unit, stopped });
+            }
+            Event::Disconnected { .. } => {
+                (member.is_disconnected, member.turn) = (true, MemberTurn::None);
+                if gang.members.values().all(|member| member.is_disconnected) {
+                    gang.turn = None;
+                    self.events.push_back(Event::Disconnected { tenant: unit });
+                } else {
+                    self.tell_all_memory(unit);
+                    self.on_fewer(unit, id);
+                }
+            }
+            Event::Left { .. } => self.leave(unit, id),
+            Event::MemoryRefused { device, bytes, .. } => {
+                self.events.push_back(Event::MemoryRefused { tenant: unit, device, bytes });
+            }
+            Event::Swaps { .. } => {
+                gang.told.swaps = true;
+                self.events.push_back(Event::Swaps { tenant: unit });
+            }
+            Event::Owner { owner, .. } => {
+                gang.told.owner = Some(owner);
+                self.events.push_back(Event::Owner { tenant: unit, owner });
+            }
+            Event::Weight { weight, .. } => {
+                gang.told.weight = Some(weight);
+                self.events.push_back(Event::Weight { tenant: unit, weight });
+            }
+            Event::Priority { priority, .. } => {
+                gang.told.priority = Some(priority);
+                self.events.push_back(Event::Priority { tenant: unit, priority });
+            }
+            Event::TimeShare { group, percent, .. } => {
+                gang.told.time_share = Some((group, percent));
+                self.events.push_back(Event::TimeShare { tenant: unit, group, percent });
+            }
+            Event::Paused { paused, .. } => {
+                gang.told.paused = paused;
+                self.events.push_back(Event::Paused { tenant: unit, paused });
+            }
+            Event::MoveOut { .. } => self.events.push_back(Event::MoveOut { tenant: unit }),
+            _ => {}
+        }
+    }
+
+    fn on_requested(&mut self, unit: TenantId, id: TenantId, model: &Model) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(member) = gang.members.get_mut(&id) else { return };
+        let runs = gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Runs));
+        match &mut member.turn {
+            // The gang has its turn already, with the member's devices.
+            MemberTurn::None if runs => {
+                if let Some(turn) = &mut gang.turn {
+                    turn.budget = budget::budget(model, unit);
+                }
+                self.grant_member(unit, id);
+            }
+            MemberTurn::Granted { idle, .. } if runs => {
+                *idle = false;
+                self.events.push_back(Event::Requested { tenant: unit });
+            }
+            MemberTurn::Granted { .. } => {}
+            // The turn is ending: the gang wants another one.
+            MemberTurn::None | MemberTurn::Asked | MemberTurn::Drained => {
+                member.wants = true;
+                self.events.push_back(Event::Requested { tenant: unit });
+            }
+        }
+    }
+
+    fn on_ready(&mut self, unit: TenantId, id: TenantId, said: &Ready) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = gang.turn.as_mut().filter(|turn| turn.lease == said.lease) else { return };
+        let Some(member) = gang.members.get_mut(&id) else { return };
+        let MemberTurn::Granted { ready, .. } = &mut member.turn else { return };
+        if std::mem::replace(ready, true) {
+            return;
+        }
+        for share in &said.fetched {
+            let sum = turn.fetched.entry(share.device).or_default();
+            *sum = sum.saturating_add(share.bytes.0);
+        }
+        turn.took = turn.took.max(said.took);
+        self.check_ready(unit);
+    }
+
+    /// All that run have their memory: the turn begins.
+    fn check_ready(&mut self, unit: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = gang.turn.as_mut().filter(|turn| !turn.ready) else { return };
+        let waits = |member: &Member| matches!(member.turn, MemberTurn::Granted { ready: false, .. });
+        if gang.members.values().any(waits) {
+            return;
+        }
+        turn.ready = true;
+        let share = |(device, bytes): (&DeviceId, &u64)| Share { device: *device, bytes: Bytes(*bytes) };
+        let ready =
+            Ready { lease: turn.lease, fetched: turn.fetched.iter().map(share).collect(), took: turn.took };
+        self.events.push_back(Event::Ready { tenant: unit, ready });
+    }
+
+    fn on_idle(&mut self, unit: TenantId, id: TenantId, lease: LeaseId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        if let Some(member) = gang.members.get_mut(&id)
+            && let MemberTurn::Granted { idle, .. } = &mut member.turn
+        {
+            *idle = true;
+        }
+        self.check_idle(unit, lease);
+    }
+
+    /// A gang is idle when all are that run.
+    fn check_idle(&mut self, unit: TenantId, lease: LeaseId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let works = |member: &Member| matches!(member.turn, MemberTurn::Granted { idle: false, .. });
+        let runs = gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Runs));
+        if runs && !gang.members.values().any(works) {
+            self.events.push_back(Event::Idle { tenant: unit, lease });
+        }
+    }
+
+    fn on_released(&mut self, unit: TenantId, id: TenantId, released: &Released) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(member) = gang.members.get_mut(&id) else { return };
+        match member.turn {
+            MemberTurn::Asked => {
+                member.turn = MemberTurn::Drained;
+                self.reopen(unit);
+                self.check_drained(unit);
+            }
+            MemberTurn::Granted { .. } => {
+                member.turn = MemberTurn::None;
+                self.leave_turn(unit);
+                self.check_drained(unit);
+            }
+            // It answers what the engine has asked in its turns before.
+            MemberTurn::None | MemberTurn::Drained if gang.turn.is_none() => {
+                let evicted = Vec::new();
+                let released =
+                    Released { evicted, drain: Nanos::ZERO, evict: Nanos::ZERO, ..released.clone() };
+                self.events.push_back(Event::Released { tenant: unit, released });
+            }
+            MemberTurn::None | MemberTurn::Drained => {}
+        }
+    }
+
+    fn on_evicted(&mut self, unit: TenantId, id: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        if gang.evicting.remove(&id) && gang.evicting.is_empty() {
+            self.events.push_back(Event::Evicted { tenant: unit });
+        }
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        if let Some(Turn { stage: Stage::Evicts { waiting, .. }, .. }) = &mut gang.turn {
+            waiting.remove(&id);
+            self.check_evicted(unit);
+        }
+    }
+
+    fn leave(&mut self, unit: TenantId, id: TenantId) {
+        self.of.remove(&id);
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(member) = gang.members.remove(&id) else { return };
+        if gang.members.is_empty() {
+            let number = gang.number;
+            self.gangs.remove(&unit);
+            self.by_number.remove(&number);
+            return self.events.push_back(Event::Left { tenant: unit });
+        }
+        gang.has_left_device |= member
+            .devices
+            .keys()
+            .any(|device| gang.members.values().all(|member| !member.devices.contains_key(device)));
+        if gang.told.stopped && !gang.members.values().any(|member| member.is_stopped) {
+            gang.told.stopped = false;
+            self.events.push_back(Event::Stopped { tenant: unit, stopped: false });
+        }
+        for device in member.devices.into_keys() {
+            self.tell_memory(unit, device);
+            self.tell_seen(unit, device);
+        }
+        self.on_fewer(unit, id);
+        self.announce_anew(unit);
+    }
+
+    /// One fewer has to answer.
+    fn on_fewer(&mut self, unit: TenantId, id: TenantId) {
+        self.on_evicted(unit, id);
+        let Some(gang) = self.gangs.get(&unit) else { return };
+        let Some(lease) = gang.turn.as_ref().map(|turn| turn.lease) else { return };
+        if !gang.members.values().any(|member| member.turn != MemberTurn::None) {
+            // Nobody runs who could give the turn back.
+            self.leave_turn(unit);
+        }
+        self.check_ready(unit);
+        self.check_drained(unit);
+        self.check_idle(unit, lease);
+    }
+
+    fn tell_all_memory(&mut self, unit: TenantId) {
+        let devices = self.gangs.get(&unit).map(Gang::devices).unwrap_or_default();
+        devices.into_iter().for_each(|device| self.tell_memory(unit, device));
+    }
+
+    pub(super) fn tell_memory(&mut self, unit: TenantId, device: DeviceId) {
+        let Some(gang) = self.gangs.get(&unit) else { return };
+        let MemoryUse { allocated, resident, immovable } = gang.memory_on(device);
+        self.events.push_back(Event::Memory { tenant: unit, device, allocated, resident, immovable });
+    }
+
+    pub(super) fn tell_seen(&mut self, unit: TenantId, device: DeviceId) {
+        let Some(bytes) = self.gangs.get(&unit).and_then(|gang| gang.seen_on(device)) else { return };
+        self.events.push_back(Event::Seen { tenant: unit, device, bytes });
+    }
+}
+
+/// A report as far as it is possible.
+fn bounded(capacity: Bytes, allocated: Bytes, resident: Bytes, immovable: Bytes) -> MemoryUse {
+    let resident = resident.min(allocated).min(capacity);
+    MemoryUse { allocated, resident, immovable: immovable.min(resident) }
+}
+
+/// Whom the event is about.
+fn tenant_of(event: &Event) -> Option<TenantId> {
+    match event {
+        Event::Joined { tenant, .. }
+        | Event::Gang { tenant, .. }
+        | Event::Left { tenant }
+        | Event::Disconnected { tenant }
+        | Event::Stopped { tenant, .. }
+        | Event::Owner { tenant, .. }
+        | Event::Device { tenant, .. }
+        | Event::Seen { tenant, .. }
+        | Event::Memory { tenant, .. }
+        | Event::Requested { tenant }
+        | Event::Ready { tenant, .. }
+        | Event::Released { tenant, .. }
+        | Event::DrainCancelled { tenant, .. }
+        | Event::Idle { tenant, .. }
+        | Event::Evicted { tenant }
+        | Event::Weight { tenant, .. }
+        | Event::Priority { tenant, .. }
+        | Event::TimeShare { tenant, .. }
+        | Event::Swaps { tenant }
+        | Event::MemoryRefused { tenant, .. }
+        | Event::Paused { tenant, .. }
+        | Event::MoveOut { tenant } => Some(*tenant),
+        Event::Capacity { .. }
+        | Event::Outside { .. }
+        | Event::SetQuantum { .. }
+        | Event::SetAuto
+        | Event::SetDeviceQuantum { .. }
+        | Event::SetEvict { .. }
+        | Event::SetRules { .. }
+        | Event::SetEnabled { .. }
+        | Event::Tick => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! Gangs: tenants that are granted their devices together or not at all.
+//!
+//! The engine knows a gang as one tenant, with the devices and the memory of all members together. So all that holds
+//! for one process with several devices holds for a gang: it is granted when all devices can be had, and revoked,
+//! drained and idle as a whole. This layer stands before the engine. It makes events of members into events of their
+//! gang ([`incoming`]), and actions for a gang into actions for its members ([`outgoing`]). A tenant without a gang
+//! passes through untouched.
+//!
+//! Members wait for each other inside their work: a collective kernel ends only when all ranks have submitted theirs.
+//! If the gates shut at different calls, one rank cannot end its work, because the others may not submit theirs any
+//! more. So a gang drains in attempts ([`turn`]): who has drained keeps its memory in place, and is let go on if
+//! another member cannot drain; then all are asked again. Only when all have drained does memory move out.
+mod incoming;
+mod memory;
+mod outgoing;
+mod turn;
+mod views;
+
+pub(crate) use views::Expanded;
+
+use crate::event::{Action, Event};
+use crate::model::Model;
+use crate::model::ids::TenantId;
+use crate::model::memory_use::MemoryUse;
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use turn::{MemberTurn, Turn};
+
+/// The engine's numbers for gangs. No tenant has so large a number.
+const FIRST: u64 = 1 << 63;
+
+/// One process of a gang.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Member {
+    pub devices: BTreeMap<DeviceId, OnDevice>,
+    pub turn: MemberTurn,
+    /// It asks for a turn.
+    pub wants: bool,
+    pub is_stopped: bool,
+    /// Nobody can ask it for anything any more; what it has stays.
+    pub is_disconnected: bool,
+}
+
+/// What a member has on one device.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnDevice {
+    pub capacity: Bytes,
+    /// By its own word.
+    pub memory: MemoryUse,
+    /// By the driver's; none: not known.
+    pub seen: Option<Bytes>,
+}
+
+/// Some tenants that belong together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gang {
+    /// The operator's number for it.
+    pub number: u64,
+    pub members: BTreeMap<TenantId, Member>,
+    /// While the engine has granted it its devices.
+    pub turn: Option<Turn>,
+    /// Members that were asked to evict beside the gang's turns and have not answered.
+    pub evicting: BTreeSet<TenantId>,
+    /// A device that no member uses any more is still one of the gang's.
+    pub has_left_device: bool,
+    /// What the engine was told besides, for the case that the gang is announced anew.
+    pub told: Told,
+}
+
+/// What the engine was told of a gang beside its members' devices and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    pub owner: Option<u64>,
+    pub weight: Option<u32>,
+    pub priority: Option<crate::model::priority::Priority>,
+    pub time_share: Option<(u64, u32)>,
+    pub paused: bool,
+    pub swaps: bool,
+    pub stopped: bool,
+}
+
+/// All gangs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gangs {
+    /// By the engine's number.
+    gangs: BTreeMap<TenantId, Gang>,
+    /// The engine's number for each member's gang.
+    of: BTreeMap<TenantId, TenantId>,
+    /// The gang that a tenant will join in, by the operator's number.
+    announced: BTreeMap<TenantId, u64>,
+    by_number: BTreeMap<u64, TenantId>,
+    /// How many the engine has known.
+    made: u64,
+    now: Nanos,
+    /// What the engine is to be told, in this order.
+    events: VecDeque<Event>,
+    /// What is to be done, in this order.
+    actions: Vec<Action>,
+}
+
+impl Gangs {
+    /// The engine's name for the tenant.
+    pub fn unit(&self, tenant: TenantId) -> TenantId {
+        self.of.get(&tenant).copied().unwrap_or(tenant)
+    }
+
+    fn gang_of(&self, tenant: TenantId) -> Option<&Gang> {
+        self.gangs.get(self.of.get(&tenant)?)
+    }
+
+    /// When a gang has to be looked at without anything happening.
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.gangs.values().filter_map(|gang| gang.turn.as_ref()?.retry_at()).min()
+    }
+
+    /// Takes an event of a tenant; what the engine is to be told of it comes out of [`Self::next_event`].
+    pub fn take(&mut self, now: Nanos, event: Event, model: &Model) {
+        self.now = self.now.max(now);
+        if self.of.is_empty() && self.announced.is_empty() && !matches!(event, Event::Gang { .. }) {
+            self.events.push_back(event);
+            return;
+        }
+        self.on_event(event, model);
+        self.retry_due();
+    }
+
+    /// What the engine is to be told next.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Takes what the engine wants done.
+    pub fn carry_out(&mut self, actions: Vec<Action>) {
+        if self.gangs.is_empty() {
+            self.actions.extend(actions);
+            return;
+        }
+        actions.into_iter().for_each(|action| self.on_action(action));
+    }
+
+    /// What is to be done.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// What the tenant has on the device, if it is a member of a gang.
+    pub fn memory_of(&self, tenant: TenantId, device: DeviceId) -> Option<MemoryUse> {
+        let member = self.gang_of(tenant)?.members.get(&tenant)?;
+        Some(member.devices.get(&device).map(|on| on.memory).unwrap_or_default())
+    }
+
+    /// The members of the engine's tenants: gangs are replaced by those who can be asked.
+    pub fn members(&self, units: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
+        if self.gangs.is_empty() {
+            return units;
+        }
+        units.into_iter().flat_map(|unit| self.members_of(unit)).collect()
+    }
+
+    fn members_of(&self, unit: TenantId) -> Vec<TenantId> {
+        self.gangs.get(&unit).map_or_else(|| vec![unit], |gang| gang.members.keys().copied().collect())
+    }
+}

@@ -1,0 +1,322 @@
+//! A gang's turn: its members run, drain in attempts, and move memory out.
+use super::{Gang, Gangs};
+use crate::event::{Action, Event};
+use crate::model::ids::TenantId;
+use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long the first attempt to drain may take. Each one has twice as long as the one before it.
+const FIRST_DRAIN: Nanos = Nanos::from_millis(250);
+
+/// How long members go on between two attempts: long enough for those that wait for each other to meet.
+const RETRY: Nanos = Nanos::from_millis(20);
+
+/// What a member makes of its gang's turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MemberTurn {
+    /// It has no part in it.
+    #[default]
+    None,
+    /// Its gate is open, or will be when its memory is there.
+    Granted { ready: bool, idle: bool },
+    /// It was asked to drain.
+    Asked,
+    /// It has drained.
+    Drained,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub lease: LeaseId,
+    pub budget: Vec<Share>,
+    pub contended: bool,
+    /// The engine knows that all memory is there.
+    pub ready: bool,
+    /// What the members have said about bringing in.
+    pub fetched: BTreeMap<DeviceId, u64>,
+    pub took: Nanos,
+    pub stage: Stage,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    Runs,
+    Drains(Drain),
+    /// Members that have drained go on, because another could not drain; all are asked again then.
+    Reopened(Drain, Nanos),
+    /// All have drained; those that were asked to evict have not all answered.
+    Evicts {
+        drain: Nanos,
+        since: Nanos,
+        waiting: BTreeSet<TenantId>,
+        /// What was resident when that began.
+        resident: BTreeMap<DeviceId, u64>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Drain {
+    pub since: Nanos,
+    pub attempt: u32,
+    /// How long all attempts may take.
+    pub bound: Nanos,
+    /// What is to move out at the end.
+    pub evict: Vec<Share>,
+}
+
+impl Turn {
+    pub fn new(grant: &Grant) -> Self {
+        Self {
+            lease: grant.lease,
+            budget: grant.budget.clone(),
+            contended: grant.contended,
+            ready: false,
+            fetched: BTreeMap::new(),
+            took: Nanos::ZERO,
+            stage: Stage::Runs,
+        }
+    }
+
+    pub fn retry_at(&self) -> Option<Nanos> {
+        match &self.stage {
+            Stage::Reopened(_, at) => Some(*at),
+            _ => None,
+        }
+    }
+}
+
+impl Gangs {
+    /// Lets a member run.
+    pub(super) fn grant_member(&mut self, unit: TenantId, id: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = &gang.turn else { return };
+        let budget = gang.share_of_budget(id, &turn.budget);
+        let (lease, contended) = (turn.lease, turn.contended);
+        let Some(member) = gang.members.get_mut(&id).filter(|member| member.can_run()) else { return };
+        if budget.is_empty() {
+            return;
+        }
+        let was_ready = member.turn == MemberTurn::Drained;
+        member.wants = false;
+        member.turn = MemberTurn::Granted { ready: was_ready, idle: false };
+        self.actions.push(Action::Grant { tenant: id, grant: Grant { lease, budget, contended } });
+    }
+
+    /// The engine wants the devices back.
+    pub(super) fn revoke(&mut self, unit: TenantId, revoke: Revoke) {
+        let now = self.now;
+        let Some(turn) = self.gangs.get_mut(&unit).and_then(|gang| gang.turn.as_mut()) else {
+            // Nobody has anything to give back.
+            let (lease, zero) = (revoke.lease, Nanos::ZERO);
+            let released = Released { lease, evicted: Vec::new(), drain: zero, evict: zero };
+            self.events.push_back(Event::Released { tenant: unit, released });
+            return;
+        };
+        match &mut turn.stage {
+            Stage::Drains(drain) | Stage::Reopened(drain, _) => {
+                (drain.evict, drain.bound) = (revoke.evict, revoke.drain_within);
+            }
+            Stage::Evicts { .. } => {}
+            Stage::Runs => {
+                let bound = revoke.drain_within;
+                turn.stage = Stage::Drains(Drain { since: now, attempt: 0, bound, evict: revoke.evict });
+                self.ask_to_drain(unit);
+            }
+        }
+    }
+
+    /// A member has given its part back by itself, for instance for lack of room: the others cannot go on without it.
+    pub(super) fn leave_turn(&mut self, unit: TenantId) {
+        let now = self.now;
+        let Some(turn) = self.gangs.get_mut(&unit).and_then(|gang| gang.turn.as_mut()) else { return };
+        if matches!(turn.stage, Stage::Runs) {
+            let bound = FIRST_DRAIN;
+            turn.stage = Stage::Drains(Drain { since: now, attempt: 0, bound, evict: Vec::new() });
+            self.ask_to_drain(unit);
+        }
+    }
+
+    fn ask_to_drain(&mut self, unit: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(Turn { lease, stage: Stage::Drains(drain), .. }) = &gang.turn else { return };
+        let within = Nanos(FIRST_DRAIN.0 << drain.attempt.min(16)).min(drain.bound);
+        for (id, member) in &mut gang.members {
+            if !matches!(member.turn, MemberTurn::Granted { .. }) {
+                continue;
+            }
+            member.turn = MemberTurn::Asked;
+            let nothing = |device: &DeviceId| Share { device: *device, bytes: Bytes::ZERO };
+            let evict = member.devices.keys().map(nothing).collect();
+            let revoke = Revoke { lease: *lease, evict, drain_within: within };
+            self.actions.push(Action::Revoke { tenant: *id, revoke });
+        }
+        self.check_drained(unit);
+    }
+
+    /// All members have drained: what has to go moves out.
+    pub(super) fn check_drained(&mut self, unit: TenantId) {
+        let now = self.now;
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = &gang.turn else { return };
+        let Stage::Drains(drain) = &turn.stage else { return };
+        if gang.members.values().any(|member| member.is_in_turn()) {
+            return;
+        }
+        let (took, wanted) = (now.saturating_sub(drain.since), drain.evict.clone());
+        let asked = gang.split_eviction(&wanted);
+        let waiting = asked.keys().copied().collect();
+        let resident = gang.resident();
+        if let Some(turn) = &mut gang.turn {
+            turn.stage = Stage::Evicts { drain: took, since: now, waiting, resident };
+        }
+        self.ask_to_evict(asked);
+        self.check_evicted(unit);
+    }
+
+    pub(super) fn ask_to_evict(&mut self, asked: BTreeMap<TenantId, Vec<Share>>) {
+        for (tenant, shares) in asked {
+            self.actions.push(Action::Evict { tenant, shares });
+        }
+    }
+
+    /// All that was asked for has moved out, or nobody is left to answer: the turn is over.
+    pub(super) fn check_evicted(&mut self, unit: TenantId) {
+        let now = self.now;
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(Turn { lease, stage: Stage::Evicts { drain, since, waiting, resident }, .. }) = &gang.turn
+        else {
+            return;
+        };
+        if !waiting.is_empty() {
+            return;
+        }
+        let left = gang.resident();
+        let moved = |(device, before): (&DeviceId, &u64)| Share {
+            device: *device,
+            bytes: Bytes(before.saturating_sub(left.get(device).copied().unwrap_or_default())),
+        };
+        let evicted = resident.iter().map(moved).filter(|share| share.bytes > Bytes::ZERO).collect();
+        let (lease, drain, evict) = (*lease, *drain, now.saturating_sub(*since));
+        self.end_turn(unit);
+        let released = Released { lease, evicted, drain, evict };
+        self.events.push_back(Event::Released { tenant: unit, released });
+        self.announce_anew(unit);
+    }
+
+    /// Nobody has a part in a turn any more.
+    pub(super) fn end_turn(&mut self, unit: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        gang.turn = None;
+        gang.members.values_mut().for_each(|member| member.turn = MemberTurn::None);
+    }
+
+    /// The engine forgets the gang and hears of it anew, without the devices that no member uses any more: otherwise it
+    /// would wait for these too. Its place in the queues is lost.
+    pub(super) fn announce_anew(&mut self, unit: TenantId) {
+        let is_due = |gang: &mut Gang| gang.has_left_device && gang.turn.is_none();
+        let Some(mut gang) = self.gangs.remove(&unit) else { return };
+        if !is_due(&mut gang) {
+            self.gangs.insert(unit, gang);
+            return;
+        }
+        self.events.push_back(Event::Left { tenant: unit });
+        let tenant = self.new_unit();
+        self.by_number.insert(gang.number, tenant);
+        self.of.values_mut().filter(|of| **of == unit).for_each(|of| *of = tenant);
+        (gang.has_left_device, gang.evicting) = (false, BTreeSet::new());
+        let wants = gang.members.values().any(|member| member.wants);
+        let told = gang.told;
+        let mut tell = |event| self.events.push_back(event);
+        tell(Event::Joined { tenant, holds: false });
+        told.owner.into_iter().for_each(|owner| tell(Event::Owner { tenant, owner }));
+        told.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
+        told.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
+        if let Some((group, percent)) = told.time_share {
+            tell(Event::TimeShare { tenant, group, percent });
+        }
+        for member in gang.members.values() {
+            for (device, on) in &member.devices {
+                tell(Event::Device { tenant, device: *device, capacity: on.capacity });
+            }
+        }
+        if told.swaps {
+            tell(Event::Swaps { tenant });
+        }
+        for (is_so, event) in [
+            (told.paused, Event::Paused { tenant, paused: true }),
+            (told.stopped, Event::Stopped { tenant, stopped: true }),
+        ] {
+            is_so.then(|| tell(event));
+        }
+        let devices = gang.devices();
+        self.gangs.insert(tenant, gang);
+        for device in devices {
+            self.tell_memory(tenant, device);
+            self.tell_seen(tenant, device);
+        }
+        if wants {
+            self.events.push_back(Event::Requested { tenant });
+        }
+    }
+
+    /// A member could not drain, and goes on. Maybe it waits for others, which have drained: these go on too.
+    pub(super) fn drain_cancelled(&mut self, unit: TenantId, id: TenantId) {
+        let now = self.now;
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(member) = gang.members.get_mut(&id).filter(|member| member.turn == MemberTurn::Asked) else {
+            return;
+        };
+        member.turn = MemberTurn::Granted { ready: true, idle: false };
+        let Some(turn) = &mut gang.turn else { return };
+        if let Stage::Drains(drain) = &turn.stage {
+            let drain = drain.clone();
+            turn.stage = Stage::Reopened(drain, now.saturating_add(RETRY));
+        }
+        self.reopen(unit);
+        self.give_up_if_late(unit);
+    }
+
+    /// Those that have drained go on.
+    pub(super) fn reopen(&mut self, unit: TenantId) {
+        let Some(gang) = self.gangs.get(&unit) else { return };
+        if !matches!(gang.turn, Some(Turn { stage: Stage::Reopened(..), .. })) {
+            return;
+        }
+        let drained = gang.members.iter().filter(|(_, member)| member.turn == MemberTurn::Drained);
+        let drained: Vec<TenantId> = drained.map(|(id, _)| *id).collect();
+        drained.into_iter().for_each(|id| self.grant_member(unit, id));
+    }
+
+    /// The attempts have taken as long as they may: the engine hears that the gang does not drain.
+    fn give_up_if_late(&mut self, unit: TenantId) {
+        let now = self.now;
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = &mut gang.turn else { return };
+        let Stage::Reopened(drain, _) = &turn.stage else { return };
+        let is_asked = gang.members.values().any(|member| member.turn == MemberTurn::Asked);
+        if is_asked || now < drain.since.saturating_add(drain.bound) {
+            return;
+        }
+        turn.stage = Stage::Runs;
+        let lease = turn.lease;
+        self.events.push_back(Event::DrainCancelled { tenant: unit, lease });
+    }
+
+    /// Asks those again whose time has come, once all have answered the last attempt.
+    pub(super) fn retry_due(&mut self) {
+        let now = self.now;
+        let due = |gang: &Gang| {
+            let answered = gang.members.values().all(|member| member.turn != MemberTurn::Asked);
+            answered && gang.turn.as_ref().and_then(Turn::retry_at).is_some_and(|at| at <= now)
+        };
+        let due: Vec<TenantId> = self.gangs.iter().filter(|(_, gang)| due(gang)).map(|(id, _)| *id).collect();
+        for unit in due {
+            let Some(turn) = self.gangs.get_mut(&unit).and_then(|gang| gang.turn.as_mut()) else { continue };
+            let Stage::Reopened(drain, _) = &turn.stage else { continue };
+            let drain = Drain { attempt: drain.attempt + 1, ..drain.clone() };
+            turn.stage = Stage::Drains(drain);
+            self.ask_to_drain(unit);
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! Jobs of several processes, whose members wait for each other inside their work, in virtual time.
+use super::{device, gib};
+use crate::event::{Action, Event, TenantId};
+use crate::model::settings::{Quantum, seconds};
+use crate::trace::snapshot::State;
+use crate::{Core, Settings, print, replay};
+use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use std::collections::BTreeMap;
+
+/// What a link moves, bytes a second.
+const LINK: u64 = 50_000_000_000;
+/// What a member computes before each collective, and what the collective takes once all are in it.
+const COMPUTES: Nanos = Nanos::from_millis(5);
+const COLLECTIVE: Nanos = Nanos::from_millis(10);
+
+/// One process, with all its memory on one device.
+#[derive(Clone, Debug)]
+struct Process {
+    job: usize,
+    device: DeviceId,
+    bytes: Bytes,
+    resident: Bytes,
+    open: bool,
+    lease: LeaseId,
+    /// How many collectives it has submitted.
+    submitted: u64,
+    /// It was asked to drain, with this lease, and has to give up then.
+    draining: Option<(LeaseId, Nanos)>,
+    /// It brings memory in, and does what it was told meanwhile when that is over.
+    fetching: bool,
+    told: Vec<Action>,
+    /// Revocations of which the end is not waited for any more are told by number.
+    asked: u64,
+    alive: bool,
+    /// Submissions of an earlier opening of the gate do not count.
+    opened: u64,
+}
+
+/// Processes that go from one collective to the next together.
+#[derive(Clone, Debug)]
+struct Job {
+    members: Vec<usize>,
+    /// None: the scheduler does not know that they belong together.
+    gang: Option<u64>,
+    done: u64,
+    completing: bool,
+    last: Nanos,
+    /// The longest time between two collectives.
+    stall: Nanos,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Due {
+    Submits(usize, u64),
+    Completes(usize),
+    GivesUp(usize, u64),
+    Fetched(usize, LeaseId, Bytes),
+    Evicted(usize, Bytes),
+}
+
+struct World {
+    core: Core,
+    now: Nanos,
+    processes: Vec<Process>,
+    jobs: Vec<Job>,
+    due: BTreeMap<(Nanos, u64), Due>,
+    number: u64,
+    random: u64,
+    log: String,
+    capacity: Bytes,
+}
+
+fn settings() -> Settings {
+    Settings {
+        quantum: Quantum::Fixed(seconds(2)),
+        share: true,
+        overlap: true,
+        reserve: Bytes::ZERO,
+        ..Settings::default()
+    }
+}
+
+impl World {
+    fn new(settings: Settings, capacity: Bytes, seed: u64) -> Self {
+        let core = Core::new(settings);
+        let log = print::settings(Nanos::ZERO, core.settings()) + "\n";
+        Self {
+            core,
+            now: Nanos::ZERO,
+            processes: Vec::new(),
+            jobs: Vec::new(),
+            due: BTreeMap::new(),
+            number: 0,
+            random: seed,
+            log,
+            capacity,
+        }
+    }
+
+    fn id(process: usize) -> TenantId {
+        TenantId(process as u64 + 1)
+    }
+
+    /// Up to this long.
+    fn some(&mut self, most: Nanos) -> Nanos {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Nanos((self.random >> 33) % most.0.max(1))
+    }
+
+    /// A job with one process on each of the devices.
+    fn job(&mut self, devices: &[u8], bytes: Bytes, gang: Option<u64>) -> usize {
+        let job = self.prepare(devices, bytes, gang);
+        self.jobs[job].members.clone().into_iter().for_each(|at| self.start(at));
+        job
+    }
+
+    /// Two jobs whose processes start in turn.
+    fn crossed(&mut self, one: &[u8], two: &[u8], bytes: Bytes, gangs: Option<(u64, u64)>) {
+        let first = self.prepare(one, bytes, gangs.map(|(one, _)| one));
+        let second = self.prepare(two, bytes, gangs.map(|(_, two)| two));
+        let members = self.jobs[first].members.clone().into_iter().zip(self.jobs[second].members.clone());
+        let order: Vec<usize> = members.flat_map(|(a, b)| [a, b]).collect();
+        self.start_together(&order);
+    }
+
+    /// All are there before the first of them is granted anything.
+    fn start_together(&mut self, processes: &[usize]) {
+        self.tell(Event::SetEnabled { enabled: false });
+        processes.iter().for_each(|at| self.start(*at));
+        self.tell(Event::SetEnabled { enabled: true });
+        processes.iter().for_each(|at| self.tell(Event::Requested { tenant: Self::id(*at) }));
+    }
+
+    fn prepare(&mut self, devices: &[u8], bytes: Bytes, gang: Option<u64>) -> usize {
+        let job = self.jobs.len();
+        let members = (self.processes.len()..self.processes.len() + devices.len()).collect();
+        let last = self.now;
+        self.jobs.push(Job { members, gang, done: 0, completing: false, last, stall: Nanos::ZERO });
+        for n in devices {
+            let device = device(*n);
+            self.processes.push(Process {
+                job,
+                device,
+                bytes,
+                resident: Bytes::ZERO,
+                open: false,
+                lease: LeaseId(0),
+                submitted: 0,
+                draining: None,
+                fetching: false,
+                told: Vec::new(),
+                asked: 0,
+                alive: true,
+                opened: 0,
+            });
+        }
+        job
+    }
+
+    fn start(&mut self, process: usize) {
+        let Process { job, device, .. } = self.processes[process];
+        let (tenant, capacity) = (Self::id(process), self.capacity);
+        if let Some(gang) = self.jobs[job].gang {
+            self.tell(Event::Gang { tenant, gang });
+        }
+        self.tell(Event::Joined { tenant, holds: false });
+        self.tell(Event::Device { tenant, device, capacity });
+        self.tell(Event::Swaps { tenant });
+        self.report(process);
+        self.tell(Event::Requested { tenant });
+    }
+
+    fn report(&mut self, process: usize) {
+        let Process { device, bytes, resident, .. } = self.processes[process];
+        let tenant = Self::id(process);
+        self.tell(Event::Memory { tenant, device, allocated: bytes, resident, immovable: Bytes::ZERO });
+    }
+
+    fn after(&mut self, time: Nanos, due: Due) {
+        self.number += 1;
+        self.due.insert((self.now.saturating_add(time), self.number), due);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.log += &(print::event(self.now, &event) + "\n");
+        let actions = self.core.handle(self.now, event);
+        for action in &actions {
+            self.log += &(print::action(self.now, action) + "\n");
+        }
+        actions.into_iter().for_each(|action| self.obey(action));
+    }
+
+    fn obey(&mut self, action: Action) {
+        let (Action::Grant { tenant, .. }
+        | Action::Revoke { tenant, .. }
+        | Action::Evict { tenant, .. }
+        | Action::Fetch { tenant, .. }) = &action
+        else {
+            return;
+        };
+        let at = tenant.0 as usize - 1;
+        if !self.processes[at].alive {
+            return;
+        }
+        if self.processes[at].fetching {
+            return self.processes[at].told.push(action);
+        }
+        match action {
+            Action::Grant { grant, .. } => {
+                let process = &mut self.processes[at];
+                assert!(!process.open, "granted while it runs");
+                (process.lease, process.fetching) = (grant.lease, true);
+                let budget = grant.budget.iter().map(|share| share.bytes).max().unwrap_or_default();
+                let lacks = process.bytes.min(budget).saturating_sub(process.resident);
+                let lease = grant.lease;
+                self.after(Nanos(lacks.0 / (LINK / 1_000_000_000)), Due::Fetched(at, lease, lacks));
+            }
+            Action::Revoke { revoke, .. } => {
+                let process = &mut self.processes[at];
+                process.open = false;
+                process.asked += 1;
+                let (asked, until) = (process.asked, self.now.saturating_add(revoke.drain_within));
+                process.draining = Some((revoke.lease, until));
+                assert!(
+                    revoke
+                        .evict
+                        .iter()
+                        .all(|share| share.bytes == Bytes::ZERO || self.jobs[process.job].gang.is_none())
+                );
+                if !revoke.evict.iter().all(|share| share.bytes == Bytes::ZERO) {
+                    // It stands alone: what it evicts is away at once in this world.
+                    let share = revoke.evict.iter().map(|share| share.bytes).max().unwrap_or_default();
+                    process.resident = process.resident.saturating_sub(share);
+                }
+                self.after(revoke.drain_within, Due::GivesUp(at, asked));
+                self.drained(at);
+            }
+            Action::Evict { shares, .. } => {
+                let most = shares.iter().map(|share| share.bytes).max().unwrap_or_default();
+                let bytes = self.processes[at].resident.min(most);
+                self.after(Nanos(bytes.0 / (LINK / 1_000_000_000)), Due::Evicted(at, bytes));
+            }
+            Action::Fetch { .. } => {}
+            _ => {}
+        }
+    }
+
+    /// It answers, if its work has ended.
+    fn drained(&mut self, at: usize) {
+        let process = &mut self.processes[at];
+        let Some((lease, _)) = process.draining else { return };
+        if process.submitted > self.jobs[process.job].done {
+            return;
+        }
+        process.draining = None;
+        let released = Released { lease, evicted: Vec::new(), drain: Nanos::ZERO, evict: Nanos::ZERO };
+        self.report(at);
+        self.tell(Event::Released { tenant: Self::id(at), released });
+        self.tell(Event::Requested { tenant: Self::id(at) });
+    }
+
+    /// It computes, and submits its part of the next collective.
+    fn goes_on(&mut self, at: usize) {
+        let skew = self.some(Nanos::from_millis(1));
+        let process = &self.processes[at];
+        let opened = process.opened;
+        if process.open && process.submitted == self.jobs[process.job].done {
+            self.after(COMPUTES.saturating_add(skew), Due::Submits(at, opened));
+        }
+    }
+
+    fn happens(&mut self, due: Due) {
+        match due {
+            Due::Submits(at, opened) => {
+                let process = &mut self.processes[at];
+                let job = process.job;
+                if !process.open
+                    || process.opened != opened
+                    || process.submitted > self.jobs[job].done
+                    || !process.alive
+                {
+                    return;
+                }
+                process.submitted += 1;
+                self.meet(job);
+            }
+            Due::Completes(job) => {
+                let now = self.now;
+                let state = &mut self.jobs[job];
+                (state.done, state.completing) = (state.done + 1, false);
+                state.stall = state.stall.max(now.saturating_sub(state.last));
+                state.last = now;
+                for at in state.members.clone() {
+                    self.drained(at);
+                    self.goes_on(at);
+                }
+            }
+            Due::GivesUp(at, asked) => {
+                let process = &mut self.processes[at];
+                let Some((lease, _)) = process.draining.filter(|_| process.asked == asked && process.alive)
+                else {
+                    return;
+                };
+                (process.draining, process.open) = (None, true);
+                process.opened += 1;
+                self.tell(Event::DrainCancelled { tenant: Self::id(at), lease });
+                self.goes_on(at);
+            }
+            Due::Fetched(at, lease, bytes) => {
+                let process = &mut self.processes[at];
+                if !process.alive {
+                    return;
+                }
+                process.fetching = false;
+                process.resident = process.resident.saturating_add(bytes);
+                (process.open, process.opened) = (true, process.opened + 1);
+                let device = process.device;
+                self.fits(device);
+                self.report(at);
+                let ready = Ready { lease, fetched: vec![Share { device, bytes }], took: Nanos::ZERO };
+                self.tell(Event::Ready { tenant: Self::id(at), ready });
+                let told = std::mem::take(&mut self.processes[at].told);
+                told.into_iter().for_each(|action| self.obey(action));
+                self.goes_on(at);
+            }
+            Due::Evicted(at, bytes) => {
+                let process = &mut self.processes[at];
+                if !process.alive {
+                    return;
+                }
+                if !process.open {
+                    process.resident = process.resident.saturating_sub(bytes);
+                }
+                self.report(at);
+                self.tell(Event::Evicted { tenant: Self::id(at) });
+            }
+        }
+    }
+
+    fn meet(&mut self, job: usize) {
+        let state = &mut self.jobs[job];
+        let next = state.done + 1;
+        let alive = state.members.iter().filter(|at| self.processes[**at].alive);
+        if !state.completing && alive.clone().all(|at| self.processes[*at].submitted == next) {
+            state.completing = true;
+            self.after(COLLECTIVE, Due::Completes(job));
+        }
+    }
+
+    fn fits(&self, device: DeviceId) {
+        let there = self.processes.iter().filter(|process| process.device == device && process.alive);
+        let sum: u64 = there.map(|process| process.resident.0).sum();
+        let tail: Vec<&str> = self.log.lines().rev().take(60).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        assert!(sum <= self.capacity.0, "{sum} on {device} of {}:\n{}", self.capacity.0, tail.join("\n"));
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.processes[at].alive = false;
+        self.processes[at].open = false;
+        self.tell(Event::Left { tenant: Self::id(at) });
+    }
+
+    fn run(&mut self, time: Nanos) {
+        let end = self.now.saturating_add(time);
+        loop {
+            let own = self.due.first_key_value().map(|((at, _), _)| *at);
+            let Some(next) = own.into_iter().chain(self.core.next_deadline()).min().filter(|at| *at <= end)
+            else {
+                break;
+            };
+            self.now = self.now.max(next);
+            if own == Some(next) {
+                let (_, due) = self.due.pop_first().unwrap();
+                self.happens(due);
+            } else {
+                self.tell(Event::Tick);
+            }
+        }
+        self.now = end;
+        for job in &mut self.jobs {
+            job.stall = job.stall.max(end.saturating_sub(job.last));
+        }
+    }
+
+    fn done(&self) -> Vec<u64> {
+        self.jobs.iter().map(|job| job.done).collect()
+    }
+
+    /// The story is the same to another core.
+    fn replays(&self) {
+        assert_eq!(replay(&self.log).unwrap(), self.log);
+    }
+}
+
+#[test]
+fn jobs_that_do_not_fit_take_turns_with_all_their_devices() {
+    let mut world = World::new(settings(), gib(16), 1);
+    let alone = {
+        let mut world = World::new(settings(), gib(16), 1);
+        world.job(&[0, 1], gib(12), Some(1));
+        world.run(seconds(60));
+        world.done()[0]
+    };
+    world.crossed(&[0, 1], &[1, 0], gib(12), Some((1, 2)));
+    world.run(seconds(60));
+    let done = world.done();
+    let sum: u64 = done.iter().sum();
+    assert!(sum * 100 >= alone * 70, "{done:?} of {alone}: 2 s turns, hand-overs of half a second");
+    assert!(done[0].abs_diff(done[1]) * 100 <= sum * 5, "{done:?}");
+    // A turn, two hand-overs, and the attempts to drain.
+    for job in &world.jobs {
+        assert!(job.stall <= seconds(4), "{:?}", job.stall);
+    }
+    world.replays();
+}
+
+#[test]
+fn without_gangs_they_cross_and_stall() {
+    let mut world = World::new(settings(), gib(16), 1);
+    world.crossed(&[0, 1], &[1, 0], gib(12), None);
+    world.run(seconds(60));
+    let longest = world.jobs.iter().map(|job| job.stall).max().unwrap();
+    assert!(longest > seconds(8), "{longest:?}: what this is for");
+}
+
+#[test]
+fn where_all_fit_nobody_leaves() {
+    let mut world = World::new(settings(), gib(32), 1);
+    world.job(&[0, 1], gib(12), Some(1));
+    world.job(&[0, 1], gib(12), Some(2));
+    world.run(seconds(20));
+    assert!(
+        !world.log.contains(" action revoke "),
+        "{}",
+        world.log.lines().find(|line| line.contains("revoke")).unwrap()
+    );
+    assert!(world.done().iter().all(|done| *done > 1000), "{:?}", world.done());
+}
+
+#[test]
+fn two_processes_of_a_job_on_one_device_beside_another_tenant() {
+    let mut world = World::new(settings(), gib(16), 3);
+    world.job(&[0, 0], gib(6), Some(1));
+    world.job(&[0], gib(12), None);
+    world.run(seconds(60));
+    let done = world.done();
+    assert!(done[0] * 10 >= done[1] * 6 && done[1] * 10 >= done[0] * 6, "{done:?}");
+    for job in &world.jobs {
+        assert!(job.stall <= seconds(4), "{:?}", job.stall);
+    }
+}
+
+#[test]
+fn random_sets_of_gangs_on_eight_devices_neither_lock_nor_starve() {
+    for seed in 0..24 {
+        let mut world = World::new(settings(), gib(16), seed);
+        let jobs = 2 + world.some(Nanos(5)).0;
+        for gang in 0..jobs {
+            let n = 1 + world.some(Nanos(4)).0;
+            let mut devices: Vec<u8> = (0..8).collect();
+            for at in 0..8 {
+                let other = world.some(Nanos(8)).0 as usize;
+                devices.swap(at, other);
+            }
+            devices.truncate(n as usize);
+            let bytes = gib(4 + world.some(Nanos(9)).0);
+            world.prepare(&devices, bytes, Some(gang));
+        }
+        let all: Vec<usize> = (0..world.processes.len()).collect();
+        world.start_together(&all);
+        world.run(seconds(120));
+        for (at, job) in world.jobs.iter().enumerate() {
+            let bound = seconds(2 * jobs + 4);
+            assert!(job.stall <= bound, "seed {seed}: job {at} of {jobs} has stalled for {:?}", job.stall);
+            assert!(job.done > 0, "seed {seed}: job {at}");
+        }
+        world.replays();
+    }
+}
+
+#[test]
+fn a_gang_is_granted_whole_or_not_at_all() {
+    let mut world = World::new(settings(), gib(16), 5);
+    world.job(&[0, 1, 2], gib(12), Some(1));
+    world.job(&[2, 3], gib(12), Some(2));
+    let mut checked = 0;
+    for _ in 0..400 {
+        world.run(Nanos::from_millis(37));
+        let views = world.core.snapshot().tenants;
+        for job in &world.jobs {
+            let states: Vec<State> = job.members.iter().map(|at| views[*at].state).collect();
+            assert!(states.windows(2).all(|pair| pair[0] == pair[1]), "{states:?}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 800);
+}
+
+#[test]
+fn a_member_that_dies_at_any_moment_holds_nobody_up() {
+    for millis in (0..6_000).step_by(133) {
+        let mut world = World::new(settings(), gib(16), millis);
+        world.job(&[0, 1], gib(12), Some(1));
+        world.job(&[0, 1], gib(12), Some(2));
+        world.run(Nanos::from_millis(millis));
+        world.kill(0);
+        let before = world.jobs[1].done;
+        world.run(seconds(30));
+        assert!(world.jobs[1].done > before + 200, "{millis} ms: {} and {}", before, world.jobs[1].done);
+        world.kill(1);
+        let before = world.jobs[1].done;
+        world.run(seconds(10));
+        assert!(world.jobs[1].done > before + 500, "{millis} ms: alone");
+    }
+}
+
+#[test]
+fn a_member_that_comes_late_is_let_in() {
+    let mut world = World::new(settings(), gib(16), 7);
+    world.job(&[0], gib(6), Some(1));
+    world.run(seconds(3));
+    // Another process of the same gang, of a job of its own in this world.
+    world.job(&[0], gib(6), Some(1));
+    world.run(seconds(3));
+    assert!(world.done().iter().all(|done| *done > 100), "{:?}", world.done());
+}
+
+#[test]
+fn a_gang_is_left_behind_by_nothing() {
+    let mut world = World::new(settings(), gib(16), 9);
+    world.job(&[0, 1], gib(6), Some(1));
+    world.run(seconds(1));
+    world.kill(0);
+    world.kill(1);
+    assert!(world.core.snapshot().tenants.is_empty());
+    world.job(&[0, 1], gib(6), Some(1));
+    world.run(seconds(1));
+    assert_eq!(world.core.snapshot().tenants.iter().filter(|view| view.gang == Some(1)).count(), 2);
+    world.replays();
+}
+
+#[test]
+fn devices_that_no_member_uses_any_more_are_not_waited_for() {
+    let mut world = World::new(settings(), gib(16), 11);
+    world.job(&[0, 1], gib(12), Some(1));
+    world.run(seconds(1));
+    // Another has device 1 from now on, and never leaves it: it is alone there.
+    world.job(&[1], gib(12), None);
+    world.run(seconds(10));
+    world.kill(1);
+    let (gang, other) = (world.jobs[0].done, world.jobs[1].done);
+    world.run(seconds(10));
+    let (gang, other) = (world.jobs[0].done - gang, world.jobs[1].done - other);
+    assert!(gang > 550 && other > 550, "each has a device for itself: {gang} and {other} of 640");
+}
