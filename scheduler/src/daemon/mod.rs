@@ -27,6 +27,7 @@ mod swap_space;
 mod tenant_rules;
 mod tenant_table;
 mod trace_file;
+mod usage;
 mod why;
 mod wishes;
 

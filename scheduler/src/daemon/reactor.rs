@@ -10,6 +10,7 @@ use super::reload;
 use super::swap_space;
 use super::tenant_rules::{self, ContainerOverrides};
 use super::tenant_table::Members;
+use super::usage::Meter;
 use crate::clock::Clock;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
@@ -49,6 +50,7 @@ pub struct Daemon {
     pub polls: PollSchedule,
     pub audit: Audit,
     pub exposition: Exposition,
+    pub meter: Meter,
     pub shared: Arc<Shared>,
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
@@ -326,8 +328,10 @@ impl Daemon {
         if let Some(text) = self.exposition.fresh(now) {
             return text;
         }
+        self.meter_all();
         let (status, ids) = self.status(None);
-        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger);
+        let totals = &self.meter.totals;
+        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger, totals);
         self.exposition.renew(now, picture.text())
     }
 }
