@@ -9,6 +9,8 @@ use nvshare_protocol::paths::RUNTIME_DIR;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// In a directory that is the same for all, whatever their runtime directories are.
+const GPUS_LOCK: &str = "/run/nvshare/gpus.lock";
 /// As the unit's `StateDirectory=`.
 const STATE_DIR: &str = "/var/lib/nvshare-scheduler";
 
@@ -26,6 +28,9 @@ pub struct Args {
     /// /var/lib/nvshare-scheduler with the default runtime directory, or none]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// File in which all schedulers of the host say which GPUs they serve, to notice that two serve the same; none: nowhere
+    #[arg(long, value_name = "FILE", default_value = GPUS_LOCK)]
+    gpus_lock: PathBuf,
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -96,21 +101,23 @@ fn run(args: Args) -> Result<()> {
     runtime.context("the event loop cannot be started")?.block_on(async {
         file_descriptors(&settings);
         let (runtime_dir, trace) = (args.runtime_dir.clone(), args.trace.clone());
-        let state = state_dir(&args);
+        let places = places(&args);
         let source = move || Source::read(&args)?.effective(&args);
-        daemon::open(&runtime_dir, trace.as_deref(), state, Box::new(source))?.serve().await;
+        daemon::open(&runtime_dir, trace.as_deref(), places, Box::new(source))?.serve().await;
         Ok(())
     })
 }
 
-/// Where what outlasts a restart is kept; none: nowhere.
-fn state_dir(args: &Args) -> Option<PathBuf> {
+/// Where the daemon keeps what does not lie in its runtime directory.
+fn places(args: &Args) -> daemon::Places {
     let of_the_unit = || {
         let dirs = std::env::var("STATE_DIRECTORY").ok()?;
         dirs.split(':').next().filter(|dir| !dir.is_empty()).map(PathBuf::from)
     };
     let is_usual = args.runtime_dir == Path::new(RUNTIME_DIR);
-    args.state_dir.clone().or_else(of_the_unit).or_else(|| is_usual.then(|| STATE_DIR.into()))
+    let state = args.state_dir.clone().or_else(of_the_unit).or_else(|| is_usual.then(|| STATE_DIR.into()));
+    let gpus_lock = Some(args.gpus_lock.clone()).filter(|file| file != Path::new("none"));
+    daemon::Places { state, gpus_lock }
 }
 
 /// The settings file: the one path to the settings, for `--check` and for running.

@@ -343,7 +343,7 @@ pub struct AuditEvent {
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
     /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
-    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `set` (by an
+    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]

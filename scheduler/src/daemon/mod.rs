@@ -32,5 +32,5 @@ mod why;
 mod wishes;
 
 pub use reload::Source;
-pub use run::{Running, open};
+pub use run::{Places, Running, open};
 pub use trace_file::TraceFile;

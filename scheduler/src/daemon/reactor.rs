@@ -12,6 +12,7 @@ use super::tenant_rules::{self, ContainerOverrides};
 use super::tenant_table::Members;
 use super::usage::Meter;
 use crate::clock::Clock;
+use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api::Viewer;
@@ -38,6 +39,7 @@ pub struct Daemon {
     pub settings: DaemonSettings,
     pub members: Members,
     pub devices: Devices,
+    pub served: Served,
     pub process_usage: ProcessUsage,
     pub external_processes: ExternalProcesses,
     pub held_requests: HeldRequests,

@@ -12,6 +12,7 @@ use super::tenant_table::Members;
 use super::trace_file::TraceFile;
 use super::usage::Meter;
 use crate::clock::Clock;
+use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
@@ -53,6 +54,15 @@ const ASKED: usize = 16;
 /// times a second.
 const GRACE: Nanos = Nanos::from_millis(1_000);
 
+/// What the daemon has in the file system beside its runtime directory.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Where what outlasts a restart is kept; none: nowhere.
+    pub state: Option<PathBuf>,
+    /// The file in which all daemons of the host say which GPUs they serve.
+    pub gpus_lock: Option<PathBuf>,
+}
+
 /// A daemon whose sockets are open.
 pub struct Running {
     daemon: Daemon,
@@ -75,11 +85,11 @@ struct Files {
     _directory: RuntimeDir,
 }
 
-/// Claims `path`, opens the sockets and serves them; `state` is where what tenants use is kept. To be called within the runtime.
+/// Claims `path`, opens the sockets and serves them. To be called within the runtime.
 ///
 /// # Errors
 /// Whatever stands in the way, with its path.
-pub fn open(path: &Path, trace: Option<&Path>, state: Option<PathBuf>, source: Source) -> Result<Running> {
+pub fn open(path: &Path, trace: Option<&Path>, places: Places, source: Source) -> Result<Running> {
     let mut settings = source()?;
     let trace = trace.map(TraceFile::open).transpose()?;
     let dir = RuntimeDir::claim(path)?;
@@ -122,7 +132,7 @@ pub fn open(path: &Path, trace: Option<&Path>, state: Option<PathBuf>, source: S
     });
     let claims_until = (dir.inherited && handed.is_none()).then_some(CLAIMS);
     let ledger = ledger(&settings, path, &shared)?;
-    let usage = Usage::keep(state, settings.usage_days);
+    let usage = Usage::keep(places.state, settings.usage_days);
     let usage = usage.context("no thread can be started for what tenants use")?;
     let reservations = Reservations::new(settings.memory);
     let mut daemon = Daemon {
@@ -134,6 +144,7 @@ pub fn open(path: &Path, trace: Option<&Path>, state: Option<PathBuf>, source: S
         settings,
         members,
         devices,
+        served: places.gpus_lock.as_deref().map(Served::say_in).unwrap_or_default(),
         process_usage: ProcessUsage::default(),
         held_requests: HeldRequests::default(),
         ledger,
