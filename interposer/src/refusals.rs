@@ -2,7 +2,8 @@
 use crate::sys::lock::{Condvar, Mutex, rank};
 use crate::sys::log;
 use crate::sys::sync::Deadline;
-use nvshare_protocol::DeviceId;
+use nvshare_protocol::quantity::show_size;
+use nvshare_protocol::{Bytes, DeviceId};
 use std::fmt;
 use std::time::Duration;
 
@@ -52,24 +53,14 @@ impl fmt::Display for Refusal {
         write!(
             f,
             "out of memory by {by}: {} more were asked for on {device}, where {}",
-            Size(asked),
-            Size(used)
+            show_size(Bytes(asked)),
+            show_size(Bytes(used))
         )?;
         match by {
-            By::Own(all) | By::Operator(all) | By::Device(all) => write!(f, " of {} are in use", Size(all)),
+            By::Own(all) | By::Operator(all) | By::Device(all) => {
+                write!(f, " of {} are in use", show_size(Bytes(all)))
+            }
             By::Swap => f.write_str(" are in use"),
-        }
-    }
-}
-
-/// For people.
-struct Size(u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 1 << 30 => write!(f, "{:.2} GiB", bytes as f64 / (1u64 << 30) as f64),
-            bytes => write!(f, "{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
         }
     }
 }
@@ -146,7 +137,7 @@ mod tests {
         let text = refusals.unsent().unwrap();
         assert!(text.starts_with("out of memory by the limit NVSHARE_MEM_LIMIT"), "{text}");
         assert!(
-            text.contains(": 12.0 MiB more") && text.ends_with("where 3.00 GiB of 16.0 MiB are in use"),
+            text.contains(": 12 MiB more") && text.ends_with("where 3.0 GiB of 16 MiB are in use"),
             "{text}"
         );
         refusals.wait_until_sent(Duration::from_millis(1));

@@ -6,8 +6,13 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nvshare_protocol::check::{Check, Checks, State};
 use nvshare_protocol::paths::RUNTIME_DIR;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// In a directory that is the same for all, whatever their runtime directories are.
+const GPUS_LOCK: &str = "/run/nvshare/gpus.lock";
+/// As the unit's `StateDirectory=`.
+const STATE_DIR: &str = "/var/lib/nvshare-scheduler";
 
 /// Hands GPUs round between the processes that share them.
 ///
@@ -19,6 +24,13 @@ pub struct Args {
     /// Directory of the sockets: tenants/scheduler.sock, control.sock, reader.sock and user.sock
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
     runtime_dir: PathBuf,
+    /// Directory of what outlasts a restart: who has used how much [default: STATE_DIRECTORY of the unit, or
+    /// /var/lib/nvshare-scheduler with the default runtime directory, or none]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// File in which all schedulers of the host say which GPUs they serve, to notice that two serve the same; none: nowhere
+    #[arg(long, value_name = "FILE", default_value = GPUS_LOCK)]
+    gpus_lock: PathBuf,
     /// Configuration file [default: /etc/nvshare/config.toml where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -89,10 +101,23 @@ fn run(args: Args) -> Result<()> {
     runtime.context("the event loop cannot be started")?.block_on(async {
         file_descriptors(&settings);
         let (runtime_dir, trace) = (args.runtime_dir.clone(), args.trace.clone());
+        let places = places(&args);
         let source = move || Source::read(&args)?.effective(&args);
-        daemon::open(&runtime_dir, trace.as_deref(), Box::new(source))?.serve().await;
+        daemon::open(&runtime_dir, trace.as_deref(), places, Box::new(source))?.serve().await;
         Ok(())
     })
+}
+
+/// Where the daemon keeps what does not lie in its runtime directory.
+fn places(args: &Args) -> daemon::Places {
+    let of_the_unit = || {
+        let dirs = std::env::var("STATE_DIRECTORY").ok()?;
+        dirs.split(':').next().filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    };
+    let is_usual = args.runtime_dir == Path::new(RUNTIME_DIR);
+    let state = args.state_dir.clone().or_else(of_the_unit).or_else(|| is_usual.then(|| STATE_DIR.into()));
+    let gpus_lock = Some(args.gpus_lock.clone()).filter(|file| file != Path::new("none"));
+    daemon::Places { state, gpus_lock }
 }
 
 /// The settings file: the one path to the settings, for `--check` and for running.

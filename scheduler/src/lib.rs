@@ -6,7 +6,7 @@
 //!
 //! * [`identity`] and [`process`] find out who a peer is, by the kernel; [`sockets`] makes the sockets;
 //! * [`tenants`] serves the tenants, [`operator_api`] the operators, [`metrics`] the scrapes;
-//! * [`devices`] and [`nvml`] know the host's devices; [`swap`] allocates swap space and counts it;
+//! * [`devices`] and [`nvml`] know the host's devices; [`swap`] allocates swap space and counts it; [`usage`] keeps what was used;
 //! * [`settings`] is the table of settings; [`command_line`] reads the daemon's flags, [`cli`] is `nvsharectl`;
 //! * [`rate_limited_log`], [`event_bus`] and [`logging`] tell operators what happens; [`systemd`] is notified.
 pub mod cli;
@@ -28,5 +28,6 @@ pub mod swap;
 pub mod systemd;
 pub mod tenants;
 pub mod text;
+pub mod usage;
 
 use nvshare_protocol::console as stdout;

@@ -28,7 +28,8 @@ fn right_settings_are_printed_as_they_are_in_force() {
          memory_per_tenant = \"none\"\nmemory_per_user = \"none\"\nmemory_per_container = \"none\"\ntime_share_per_tenant = \"none\"\n\
          hello_timeout_seconds = 5\nmessages_per_second = 1000\n\
          \n[sockets]\ntenant_mode = \"0666\"\ncontrol_group = \"\"\nreader_group = \"\"\n\
-         \n[metrics]\nlisten = \"\"\n",
+         \n[metrics]\nlisten = \"\"\n\
+         \n[accounting]\ndays = 30\n",
         setup.path("config.toml").display(),
         setup.path("run").display()
     );

@@ -117,6 +117,10 @@ fn what_happened_is_counted_by_device_and_tenant() {
     assert_eq!(of("nvshare_tenants", &["state=\"fetching\""]), 1.0);
     assert_eq!(of("nvshare_tenants", &["state=\"idle\""]), 1.0);
     assert_eq!(of("nvshare_enabled", &[]), 1.0);
+    let uid = &format!("uid=\"{}\"", nix::unistd::getuid())[..];
+    assert_eq!(of("nvshare_user_moved_bytes_total", &[uid, "direction=\"in\""]), 12.9e9);
+    assert!(of("nvshare_user_held_seconds_total", &[uid]) >= 0.02);
+    assert!(of("nvshare_user_waited_seconds_total", &[uid]) > 0.0);
 }
 
 #[test]

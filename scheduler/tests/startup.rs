@@ -1,6 +1,8 @@
 //! Starting, refusing to start, and stopping.
 mod common;
-use common::{Daemon, Setup, Tenant};
+use common::{Daemon, GPU, Setup, Tenant};
+use nvshare_protocol::Bytes;
+use nvshare_protocol::control::{Reply, Request};
 use nvshare_protocol::tenant::ToScheduler;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -146,4 +148,38 @@ fn without_file_descriptors_new_connections_wait_and_old_ones_are_served() {
     assert!(daemon.count("cannot be accepted yet") < 20, "it does not spin");
     drop(silent);
     Tenant::join(&daemon.tenant_socket(), "late");
+}
+
+#[test]
+fn two_daemons_that_serve_one_gpu_say_so() {
+    let common = tempfile::tempdir().unwrap();
+    let lock = common.path().join("gpus.lock").display().to_string();
+    let start = || Setup::new("").args(&["--gpus-lock", &lock]).start();
+    let (mut first, mut second) = (start(), start());
+    let mut one = Tenant::with_work(&first.tenant_socket(), "one");
+    one.granted();
+    let mut follower = second.operator();
+    follower.ask(&Request::Events);
+    let mut two = Tenant::with_work(&second.tenant_socket(), "two");
+    two.granted();
+    let line = second.logs("another nvshare-scheduler");
+    assert!(line.contains(&format!("(pid {})", first.pid())) && line.contains(&GPU.to_string()), "{line}");
+    let kinds = (0..4).map(|_| match follower.receive() {
+        Reply::Event(event) => event.kind,
+        other => panic!("{other:?}"),
+    });
+    assert!(kinds.collect::<Vec<_>>().contains(&"served-twice".to_owned()));
+    assert_eq!(first.count("another nvshare-scheduler"), 0, "it was first");
+    // The GPU is the second one's when the first has ended.
+    first.kill();
+    let mut three = Tenant::join(&second.tenant_socket(), "three");
+    three.has(Bytes(1 << 30), Bytes(0));
+    three.say(&ToScheduler::Request);
+    three.granted();
+    let mut third = start();
+    let mut four = Tenant::with_work(&third.tenant_socket(), "four");
+    four.granted();
+    let line = third.logs("another nvshare-scheduler");
+    assert!(line.contains(&format!("(pid {})", second.pid())), "{line}");
+    assert_eq!(second.count("another nvshare-scheduler"), 1, "it was said once");
 }

@@ -121,6 +121,8 @@ impl World {
             .program("nvshare-scheduler")
             .arg("--runtime-dir")
             .arg(self.runtime_dir())
+            // Daemons of other tests serve the same simulated GPUs.
+            .args(["--gpus-lock", "none"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -197,7 +197,7 @@ fn a_refusal_by_a_limit_is_told_to_the_user_and_the_operator() -> Result<()> {
     assert!(refused.is_err());
     let user = world.tenants_log();
     assert_eq!(user.matches(WHY).count(), 1, "{user}");
-    assert!(user.contains(" of 16.0 MiB"), "{user}");
+    assert!(user.contains(" of 16 MiB"), "{user}");
     until("the operator hears of it", || Ok(scheduler.log().contains(WHY)))?;
     let quiet = [("NVSHARE_MEM_LIMIT", "16MiB"), ("NVSHARE_LOG", "off")];
     assert!(world.load(&arguments, &quiet)?.finish().is_err());

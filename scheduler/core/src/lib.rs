@@ -223,6 +223,13 @@ impl Core {
         member.unwrap_or_else(|| self.engine.model.memory_of(tenant, device))
     }
 
+    /// For how long the tenant has held its devices and waited for them, until the last event.
+    #[must_use]
+    pub fn times_of(&self, tenant: TenantId) -> (Nanos, Nanos) {
+        let model = &self.engine.model;
+        model.tenants.get(&tenant).map_or_else(Default::default, |known| snapshot::times(model, known))
+    }
+
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.
     #[must_use]
     pub fn unaccounted(&self, tenant: TenantId, device: DeviceId) -> Bytes {

@@ -51,6 +51,54 @@ pub enum Request {
     /// Past events, and those from now on where they are followed: answered as [`Request::Events`]; not followed, a
     /// second [`Reply::Done`] ends them.
     EventsSince(EventQuery),
+    /// What was used.
+    Report(ReportQuery),
+}
+
+/// Which sums of usage an operator wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReportQuery {
+    /// The first moment, in seconds since 1970 (UTC): what is known of its hour, or day, counts whole.
+    pub since: f64,
+    pub by: Grouping,
+}
+
+/// What a row of a report is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grouping {
+    /// All processes of one program of one user in one container, or outside of all.
+    #[default]
+    Tenant,
+    Container,
+    User,
+    Gpu,
+}
+
+/// What was used, the most first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    pub by: Grouping,
+    /// The first hour or day that counts, in seconds since 1970; none: nothing was used.
+    pub since: Option<f64>,
+    pub rows: Vec<ReportRow>,
+}
+
+/// One user, container, program or GPU: what the report is not by is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportRow {
+    pub uid: Option<u32>,
+    pub container: Option<String>,
+    pub program: Option<String>,
+    pub gpu: Option<String>,
+    /// The time of GPUs held: two for a second are two.
+    pub held_seconds: f64,
+    pub waited_seconds: f64,
+    pub moved_in_bytes: u64,
+    pub moved_out_bytes: u64,
 }
 
 /// Which events an operator wants to see. A field that is none chooses all.
@@ -109,6 +157,7 @@ pub enum Reply {
     Status(Status),
     Trace(Trace),
     Event(AuditEvent),
+    Report(Report),
     Done { message: String },
     Error { message: String },
 }
@@ -294,7 +343,7 @@ pub struct AuditEvent {
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
     /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
-    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `set` (by an
+    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]

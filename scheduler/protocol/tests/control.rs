@@ -1,6 +1,7 @@
 //! The operators' words as they stand on the wire.
 use nvshare_protocol::control::{
-    AuditEvent, EventQuery, QuantumSetting, Reply, Request, Span, Status, TenantStatus, Trace,
+    AuditEvent, EventQuery, Grouping, QuantumSetting, Reply, Report, ReportQuery, ReportRow, Request, Span,
+    Status, TenantStatus, Trace,
 };
 
 #[test]
@@ -22,6 +23,10 @@ fn every_request_has_its_line() {
         (Request::Off, r#""off""#),
         (Request::Trace, r#""trace""#),
         (Request::Events, r#""events""#),
+        (
+            Request::Report(ReportQuery { since: 0.5, by: Grouping::Gpu }),
+            r#"{"report":{"since":0.5,"by":"gpu"}}"#,
+        ),
         (
             Request::EventsSince(EventQuery { since: Some(0.5), ..EventQuery::default() }),
             r#"{"events-since":{"since":0.5,"follow":false,"tenant":null,"container":null,"gpu":null,"kind":null}}"#,
@@ -57,10 +62,12 @@ fn what_an_older_scheduler_does_not_tell_has_its_default() {
 fn replies_come_back_as_they_were() {
     let tenants = vec![TenantStatus { id: 7, container: Some("c0ffee".into()), ..TenantStatus::default() }];
     let spans = vec![Span { kind: "fetch".into(), start: 0.25, end: None, bytes: 9, ..Span::default() }];
+    let row = ReportRow { uid: Some(7), held_seconds: 0.5, ..ReportRow::default() };
     for reply in [
         Reply::Status(Status { tenants, quantum_seconds: 30.0, ..Status::default() }),
         Reply::Trace(Trace { spans, dropped: 3 }),
         Reply::Event(AuditEvent { kind: "joined".into(), tenant: Some(3), ..AuditEvent::default() }),
+        Reply::Report(Report { by: Grouping::User, since: Some(3600.0), rows: vec![row] }),
         Reply::Done { message: "done".into() },
         Reply::Error { message: "no".into() },
     ] {

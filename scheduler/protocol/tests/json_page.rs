@@ -1,5 +1,7 @@
 //! docs/reference/json.md has every field of what operators' programs read, and no other.
-use nvshare_protocol::control::{AuditEvent, DeviceStatus, SCHEMA, Span, Status, TenantStatus, Trace, Why};
+use nvshare_protocol::control::{
+    AuditEvent, DeviceStatus, Report, ReportRow, SCHEMA, Span, Status, TenantStatus, Trace, Why,
+};
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use std::collections::BTreeSet;
@@ -55,6 +57,8 @@ fn every_field_of_the_json_is_described_and_no_other() {
         ("Tenant", fields::<TenantStatus>()),
         ("Why", fields::<Why>()),
         ("Event", fields::<AuditEvent>()),
+        ("Report", fields::<Report>()),
+        ("Row", fields::<ReportRow>()),
         ("Trace", fields::<Trace>()),
         ("Span", fields::<Span>()),
     ] {

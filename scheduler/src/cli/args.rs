@@ -1,7 +1,7 @@
 //! The command line of `nvsharectl`.
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use nvshare_protocol::control::{EventQuery, QuantumSetting, Request, Target, TenantChange};
+use nvshare_protocol::control::{EventQuery, Grouping, QuantumSetting, Request, Target, TenantChange};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, RUNTIME_DIR, USER_SOCKET};
 use nvshare_protocol::quantity;
 use std::path::PathBuf;
@@ -72,6 +72,17 @@ pub enum Command {
         json: bool,
         #[command(flatten)]
         choice: EventChoice,
+    },
+    /// Sum up what users, containers and programs have used
+    Report {
+        /// Since so long ago (2h, 7d), or since a time (2026-11-30T16:15:00Z)
+        #[arg(long, value_name = "DURATION|TIME", value_parser = since, default_value = "7d")]
+        since: f64,
+        /// One row for each of these
+        #[arg(long, value_enum, default_value_t = By::Tenant)]
+        by: By,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
     },
     /// Print what can be named, one a line, for the shells' completions
     #[command(hide = true)]
@@ -301,6 +312,34 @@ pub enum Length {
     Quantum(QuantumSetting),
     /// On one GPU: as on the others.
     Default,
+}
+
+/// What a row of a report is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// A program of a user in a container, or outside of all
+    Tenant,
+    Container,
+    User,
+    Gpu,
+}
+
+impl By {
+    pub const fn grouping(self) -> Grouping {
+        match self {
+            Self::Tenant => Grouping::Tenant,
+            Self::Container => Grouping::Container,
+            Self::User => Grouping::User,
+            Self::Gpu => Grouping::Gpu,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Csv,
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

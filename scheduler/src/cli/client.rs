@@ -1,6 +1,6 @@
 //! The operator's end of the control socket.
 use nix::unistd::{Gid, Group};
-use nvshare_protocol::control::{AuditEvent, Reply, Request, Status, Trace};
+use nvshare_protocol::control::{AuditEvent, Reply, Report, ReportQuery, Request, Status, Trace};
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -131,6 +131,13 @@ impl Client {
     pub fn status(&mut self) -> Result<Status, Failed> {
         match self.ask(&Request::Status)? {
             Reply::Status(status) => Ok(status),
+            _ => Err(Failed::Broken("it answers something else than was asked".into())),
+        }
+    }
+
+    pub fn report(&mut self, query: ReportQuery) -> Result<Report, Failed> {
+        match self.ask(&Request::Report(query))? {
+            Reply::Report(report) => Ok(report),
             _ => Err(Failed::Broken("it answers something else than was asked".into())),
         }
     }

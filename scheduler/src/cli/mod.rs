@@ -8,6 +8,7 @@ mod filter;
 mod gpus;
 mod names;
 mod perfetto;
+mod report;
 pub mod table;
 mod top;
 mod users;
@@ -15,11 +16,11 @@ mod why;
 mod words;
 
 use crate::stdout;
-use args::{Args, Command, Length, Output, Setting, StatusArgs, Switch};
+use args::{Args, Command, Format, Length, Output, Setting, StatusArgs, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
 use containers::Containers;
-use nvshare_protocol::control::{Reply, Request, Status};
+use nvshare_protocol::control::{Reply, ReportQuery, Request, Status};
 use ratatui::crossterm::terminal;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -84,6 +85,14 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             }
         }
         Some(Command::Events { json, choice }) => events::follow(&mut client, &choice.request(), *json)?,
+        Some(Command::Report { since, by, format }) => {
+            let report = client.report(ReportQuery { since: *since, by: by.grouping() })?;
+            print(&match format {
+                Format::Table => report::table(&report),
+                Format::Csv => report::csv(&report),
+                Format::Json => pretty(&report)?,
+            })?;
+        }
         Some(Command::Why { whom, json }) => {
             let status = client.status()?;
             let tenants = why::of(&status, whom.target().as_ref()).map_err(Failed::Refused)?;
@@ -157,6 +166,7 @@ fn changes(args: &Args) -> Vec<Request> {
             Command::Status(_)
             | Command::Trace { .. }
             | Command::Events { .. }
+            | Command::Report { .. }
             | Command::Why { .. }
             | Command::Top { .. }
             | Command::Names { .. },

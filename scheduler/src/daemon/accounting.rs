@@ -4,6 +4,7 @@ use crate::devices::Devices;
 use crate::metrics::counts::{Counts, Moved};
 use crate::metrics::exposition::Picture;
 use crate::swap::ledger::Ledger;
+use crate::usage::Totals;
 use nvshare_core::MemoryUse;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::control::Status;
@@ -59,6 +60,7 @@ impl Accounts<'_> {
             let capacity = self.devices.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
             let moved = way(share.bytes.min(capacity));
             member.moved.add(moved);
+            member.counted.moved.entry(share.device).or_default().add(moved);
             if let Some(counts) = self.devices.counts(share.device) {
                 counts.moved.add(moved);
             }
@@ -83,12 +85,14 @@ pub fn picture(
     members: &Members,
     devices: &Devices,
     ledger: &Ledger,
+    totals: &Totals,
 ) -> Picture {
     let moved = |id: u64| members.get(TenantId(id)).map(|member| member.moved).unwrap_or_default();
     let counts = |id: DeviceId| devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
     Picture {
         swap_budget: ledger.total().0,
         swap_used: ledger.used().0,
+        totals: totals.clone(),
         devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
         tenants: status.tenants.iter().map(|row| moved(row.id)).collect(),
         status,

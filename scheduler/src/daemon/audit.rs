@@ -204,6 +204,20 @@ impl Audit {
         self.shared.events.publish(AuditEvent { kind: "set".into(), text, by, ..AuditEvent::default() });
     }
 
+    /// Another daemon of this host, the process `other`, serves the device too.
+    pub fn served_twice(&self, device: DeviceId, other: i32) {
+        let text = format!(
+            "another nvshare-scheduler (pid {other}) serves it too: neither knows of the other's tenants, so that they run at the same time and may lack memory; stop one of the two"
+        );
+        self.shared.log.warn(&format!("{device}: {text}"));
+        self.shared.events.publish(AuditEvent {
+            kind: "served-twice".into(),
+            devices: vec![device.to_string()],
+            text: Some(text),
+            ..AuditEvent::default()
+        });
+    }
+
     /// Programs outside of nvshare use so much of the device.
     pub fn external_memory(&self, device: DeviceId, bytes: Bytes) {
         self.shared.events.publish(AuditEvent {

@@ -75,6 +75,9 @@ impl Daemon {
         let Some(member) = self.members.get_mut(tenant) else { return };
         member.devices.insert(device, LoggedMissing::default());
         let pid = member.who.pid;
+        if let Some(other) = self.served.begin(device) {
+            self.audit.served_twice(device, other);
+        }
         self.apply(Event::Device { tenant, device, capacity });
         if self.process_usage.attach(tenant, pid, device) {
             self.apply(Event::Seen { tenant, device, bytes: Bytes::ZERO });
@@ -180,6 +183,7 @@ impl Daemon {
         self.held_requests.forget(tenant);
         // What others use of a device without tenants is not followed any more.
         for device in unused {
+            self.served.end(device);
             if self.external_processes.forget(device) {
                 self.set_external_memory(device, Bytes::ZERO);
             }

@@ -174,6 +174,7 @@ impl Daemon {
     }
 
     fn remove(&mut self, tenant: TenantId, why: Option<&str>) {
+        self.meter_last(tenant);
         let name = self.members.name(tenant);
         let Some(member) = self.members.leave(tenant) else { return };
         if self.members.is_empty() {

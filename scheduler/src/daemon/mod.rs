@@ -27,9 +27,10 @@ mod swap_space;
 mod tenant_rules;
 mod tenant_table;
 mod trace_file;
+mod usage;
 mod why;
 mod wishes;
 
 pub use reload::Source;
-pub use run::{Running, open};
+pub use run::{Places, Running, open};
 pub use trace_file::TraceFile;

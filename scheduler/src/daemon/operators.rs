@@ -53,6 +53,7 @@ pub fn understand(request: &Request, core: &Core) -> Result<Command, String> {
         Request::Resume { target } => Ok(Command::Pause { target: target.clone(), paused: false }),
         Request::Evict { target } => Ok(Command::MoveOut { target: target.clone() }),
         Request::Reload => Ok(Command::Reload),
+        Request::Report(_) => Err("reports are made elsewhere".into()),
         Request::Events | Request::EventsSince(_) => {
             Err("events are followed on a connection of their own".into())
         }

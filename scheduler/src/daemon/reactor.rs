@@ -10,7 +10,9 @@ use super::reload;
 use super::swap_space;
 use super::tenant_rules::{self, ContainerOverrides};
 use super::tenant_table::Members;
+use super::usage::Meter;
 use crate::clock::Clock;
+use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api::Viewer;
@@ -37,6 +39,7 @@ pub struct Daemon {
     pub settings: DaemonSettings,
     pub members: Members,
     pub devices: Devices,
+    pub served: Served,
     pub process_usage: ProcessUsage,
     pub external_processes: ExternalProcesses,
     pub held_requests: HeldRequests,
@@ -49,6 +52,7 @@ pub struct Daemon {
     pub polls: PollSchedule,
     pub audit: Audit,
     pub exposition: Exposition,
+    pub meter: Meter,
     pub shared: Arc<Shared>,
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
@@ -326,8 +330,10 @@ impl Daemon {
         if let Some(text) = self.exposition.fresh(now) {
             return text;
         }
+        self.meter_all();
         let (status, ids) = self.status(None);
-        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger);
+        let totals = &self.meter.totals;
+        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger, totals);
         self.exposition.renew(now, picture.text())
     }
 }

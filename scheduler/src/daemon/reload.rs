@@ -56,6 +56,7 @@ fn keeping(old: &DaemonSettings, new: DaemonSettings) -> DaemonSettings {
         control_group: _,
         reader_group: _,
         metrics: _,
+        usage_days: _,
     } = new;
     kept.core = Settings { grace: old.core.grace, record: old.core.record, ..core };
     kept.enabled = enabled;

@@ -10,7 +10,9 @@ use super::reload::Source;
 use super::tenant_rules::ContainerOverrides;
 use super::tenant_table::Members;
 use super::trace_file::TraceFile;
+use super::usage::Meter;
 use crate::clock::Clock;
+use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
 use crate::metrics::listen::Listener;
 use crate::metrics::server::{self, Scrape};
@@ -30,11 +32,13 @@ use crate::tenants::permits::Permits;
 use crate::tenants::reservations::Reservations;
 use crate::tenants::shared::Shared;
 use crate::text;
+use crate::usage::file::Usage;
 use anyhow::{Context, Result};
 use nvshare_core::Core;
 use nvshare_core::event::Event;
+use nvshare_protocol::control::Request;
 use nvshare_protocol::{Bytes, Nanos};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -49,6 +53,15 @@ const ASKED: usize = 16;
 /// How long nobody is granted a GPU after another scheduler. Tenants that have held one since then look for a scheduler ten
 /// times a second.
 const GRACE: Nanos = Nanos::from_millis(1_000);
+
+/// What the daemon has in the file system beside its runtime directory.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Where what outlasts a restart is kept; none: nowhere.
+    pub state: Option<PathBuf>,
+    /// The file in which all daemons of the host say which GPUs they serve.
+    pub gpus_lock: Option<PathBuf>,
+}
 
 /// A daemon whose sockets are open.
 pub struct Running {
@@ -76,7 +89,7 @@ struct Files {
 ///
 /// # Errors
 /// Whatever stands in the way, with its path.
-pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running> {
+pub fn open(path: &Path, trace: Option<&Path>, places: Places, source: Source) -> Result<Running> {
     let mut settings = source()?;
     let trace = trace.map(TraceFile::open).transpose()?;
     let dir = RuntimeDir::claim(path)?;
@@ -119,6 +132,8 @@ pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running
     });
     let claims_until = (dir.inherited && handed.is_none()).then_some(CLAIMS);
     let ledger = ledger(&settings, path, &shared)?;
+    let usage = Usage::keep(places.state, settings.usage_days);
+    let usage = usage.context("no thread can be started for what tenants use")?;
     let reservations = Reservations::new(settings.memory);
     let mut daemon = Daemon {
         nvml,
@@ -129,6 +144,7 @@ pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running
         settings,
         members,
         devices,
+        served: places.gpus_lock.as_deref().map(Served::say_in).unwrap_or_default(),
         process_usage: ProcessUsage::default(),
         held_requests: HeldRequests::default(),
         ledger,
@@ -137,6 +153,7 @@ pub fn open(path: &Path, trace: Option<&Path>, source: Source) -> Result<Running
         reservations,
         audit: Audit::new(Arc::clone(&shared), trace),
         exposition: Exposition::default(),
+        meter: Meter::new(usage),
         shared,
         permits,
         container_overrides: ContainerOverrides::default(),
@@ -198,6 +215,12 @@ impl Running {
                 Some(()) = hangup.recv() => drop(daemon.reload("SIGHUP")),
                 Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
                 Some(query) = self.queries.recv() => {
+                    if let Request::Report(asked) = query.request
+                        && query.viewer.may(&query.request)
+                    {
+                        daemon.on_report(asked, query.reply);
+                        continue;
+                    }
                     // An operator who has gone needs no answer.
                     let _ = query.reply.send(daemon.on_query(&query.request, &query.viewer));
                 }
@@ -208,11 +231,13 @@ impl Running {
                 answer = daemon.nvml.next() => daemon.on_nvml_answer(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.apply(Event::Tick),
                 () = daemon.clock.until(daemon.polls.next()) => daemon.poll_awaited(),
+                () = daemon.clock.until(daemon.meter.due(&daemon.members)) => daemon.meter_all(),
                 () = daemon.clock.until(daemon.held_requests.until()) => daemon.expire_held_requests(),
                 () = tick(&mut watchdog) => systemd::alive(),
             }
         }
         systemd::stopping();
+        daemon.meter_all();
         tracing::info!("stopping: tenants go on without a scheduler until one is started");
     }
 }

@@ -3,6 +3,7 @@ use super::engine::Engine;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use super::tenant_rules::{Overrides, TurnRules};
+use super::usage::Counted;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
 use crate::process::Key;
@@ -29,6 +30,8 @@ pub struct Member {
     /// The devices that it has named and that are not refused.
     pub devices: BTreeMap<DeviceId, LoggedMissing>,
     pub moved: Moved,
+    /// What of its usage is counted.
+    pub counted: Counted,
     pub reservation: Reservation,
     /// The largest limit that it has had: what it has allocated under it stays; none: there was none once.
     most_allowed: Option<Bytes>,
@@ -219,6 +222,7 @@ impl Members {
             _permit: permit,
             devices: BTreeMap::new(),
             moved: Moved::default(),
+            counted: Counted::default(),
             resumed: hello.holds,
             who,
             hello,

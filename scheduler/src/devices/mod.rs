@@ -8,6 +8,7 @@ mod capacity;
 mod host;
 mod process_usage;
 mod refused;
+pub mod served;
 
 pub use capacity::Source;
 pub use process_usage::ProcessUsage;

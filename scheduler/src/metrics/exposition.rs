@@ -1,6 +1,7 @@
 //! Writes a snapshot in the OpenMetrics format, which Prometheus reads.
 use super::counts::{Counts, Durations, Moved};
 use super::table::TABLE;
+use crate::usage::{Sums, Totals};
 use nvshare_core::snapshot::State;
 use nvshare_protocol::control::{Status, TenantStatus};
 use prometheus_client::collector::Collector;
@@ -22,6 +23,8 @@ pub struct Picture {
     pub status: Status,
     pub swap_budget: u64,
     pub swap_used: u64,
+    /// Of users and containers.
+    pub totals: Totals,
     /// By UUID.
     pub devices: Vec<(String, Counts)>,
     /// Of the tenants, in the status's order.
@@ -80,6 +83,23 @@ impl Picture {
             Sample::new([("state", state.as_str().to_owned())], count as f64)
         };
         State::ALL.iter().map(number).collect()
+    }
+
+    /// Of users by uid, or of containers.
+    pub(super) fn sums(&self, label: &'static str, value: fn(&Sums) -> f64) -> Vec<Sample> {
+        self.series(label).map(|(name, sums)| Sample::new([(label, name.clone())], value(sums))).collect()
+    }
+
+    pub(super) fn moved_by(&self, label: &'static str) -> Vec<Sample> {
+        let moved = |(name, sums): (&String, &Sums)| {
+            both_ways(&Sample::new([(label, name.clone())], 0.0), sums.moved)
+        };
+        self.series(label).flat_map(moved).collect()
+    }
+
+    fn series(&self, label: &str) -> impl Iterator<Item = (&String, &Sums)> {
+        let Totals { users, containers } = &self.totals;
+        if label == "uid" { users.iter() } else { containers.iter() }
     }
 
     pub(super) fn engines(&self) -> Vec<Sample> {

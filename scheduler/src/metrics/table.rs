@@ -175,6 +175,42 @@ pub const TABLE: &[Metric] = &[
         kind: COUNTER,
         samples: |p| p.moved_by_tenant(),
     },
+    Metric {
+        name: "user_held_seconds",
+        help: "Time of devices that the user's processes have held since the scheduler's start",
+        kind: COUNTER,
+        samples: |p| p.sums("uid", |s| s.held.as_secs_f64()),
+    },
+    Metric {
+        name: "user_waited_seconds",
+        help: "Time of devices that the user's processes have waited for since then",
+        kind: COUNTER,
+        samples: |p| p.sums("uid", |s| s.waited.as_secs_f64()),
+    },
+    Metric {
+        name: "user_moved_bytes",
+        help: "Bytes of the user's processes moved into devices and out of them since then",
+        kind: COUNTER,
+        samples: |p| p.moved_by("uid"),
+    },
+    Metric {
+        name: "container_held_seconds",
+        help: "Time of devices that the container's processes have held since the scheduler's start",
+        kind: COUNTER,
+        samples: |p| p.sums("container", |s| s.held.as_secs_f64()),
+    },
+    Metric {
+        name: "container_waited_seconds",
+        help: "Time of devices that the container's processes have waited for since then",
+        kind: COUNTER,
+        samples: |p| p.sums("container", |s| s.waited.as_secs_f64()),
+    },
+    Metric {
+        name: "container_moved_bytes",
+        help: "Bytes of the container's processes moved into devices and out of them since then",
+        kind: COUNTER,
+        samples: |p| p.moved_by("container"),
+    },
 ];
 
 /// Index and place are known once NVML has answered: labels of the other metrics must not change then.

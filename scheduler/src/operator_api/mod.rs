@@ -66,7 +66,11 @@ impl Viewer {
             Access::Operators => true,
             Access::Readers => matches!(
                 request,
-                Request::Status | Request::Trace | Request::Events | Request::EventsSince(_)
+                Request::Status
+                    | Request::Trace
+                    | Request::Events
+                    | Request::EventsSince(_)
+                    | Request::Report(_)
             ),
             Access::Users => matches!(request, Request::Status),
         }
@@ -205,6 +209,8 @@ async fn reply(request: Request, viewer: Viewer, ask: &mpsc::Sender<OperatorQuer
     let sent = ask.send(OperatorQuery { request, viewer, reply: answer }).await;
     match (sent, answered.await) {
         (Ok(()), Ok(reply)) => reply,
+        // A report is made by a thread that may have too much to do.
+        (Ok(()), Err(_)) => error("the scheduler cannot answer this now: try again".into()),
         _ => error("the scheduler is stopping".into()),
     }
 }

@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [gpu.\"UUID\"], [runtime])",
+                "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [accounting], [gpu.\"UUID\"], [runtime])",
                 "c.toml: [memory] reserve = \"1 bit\" is not allowed (allowed: a size such as \"512MiB\" or \"1.5GiB\", at most \"64GiB\")",
                 "c.toml: [scheduler] evict = \"sometimes\" is not allowed (allowed: \"pressure\", \"always\" or \"never\")",
                 "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)",

@@ -55,6 +55,8 @@ pub struct DaemonSettings {
     pub reader_group: Option<String>,
     /// Where metrics are served; none: nowhere.
     pub metrics: Option<Address>,
+    /// For how many days what tenants use is kept.
+    pub usage_days: u64,
 }
 
 impl Default for DaemonSettings {
@@ -88,6 +90,7 @@ impl Default for DaemonSettings {
             control_group: None,
             reader_group: None,
             metrics: None,
+            usage_days: 30,
         }
     }
 }

@@ -31,7 +31,7 @@ impl Setting {
     pub fn needs_restart(&self) -> bool {
         matches!(
             (self.section, self.key),
-            ("sockets" | "metrics", _) | ("scheduler", "trace_spans") | ("memory", "nvml")
+            ("sockets" | "metrics" | "accounting", _) | ("scheduler", "trace_spans") | ("memory", "nvml")
         )
     }
 }
@@ -361,6 +361,15 @@ pub const TABLE: &[Setting] = &[
         allowed: "an address such as \"127.0.0.1:9835\" or \"[::1]:9835\", an absolute path, or \"\"",
         set: |s, v| put(&mut s.metrics, address(v)),
         show: |s| show_address(s.metrics.as_ref()),
+    },
+    Setting {
+        section: "accounting",
+        key: "days",
+        about: "For how many days it is kept what users, containers and programs have used (nvsharectl report): by hour\n\
+                for two days, by day before that.",
+        allowed: "a whole number from 1 to 366",
+        set: |s, v| put(&mut s.usage_days, count(v, 1..=366)),
+        show: |s| s.usage_days.to_string(),
     },
 ];
 

@@ -42,7 +42,12 @@ impl Setup {
             command = Command::new("sh");
             command.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\"")).arg(DAEMON);
         }
-        command.arg("--runtime-dir").arg(self.path("run")).arg("--config").arg(config).args(&self.args);
+        command.arg("--runtime-dir").arg(self.path("run")).arg("--config").arg(config);
+        // Daemons of other tests serve the same simulated GPUs.
+        if !self.args.iter().any(|arg| arg == "--gpus-lock") {
+            command.args(["--gpus-lock", "none"]);
+        }
+        command.args(&self.args);
         command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

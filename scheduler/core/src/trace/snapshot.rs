@@ -213,12 +213,18 @@ fn device_views(model: &Model) -> Vec<DeviceView> {
     model.devices.iter().map(view).collect()
 }
 
-fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positions) -> TenantView {
+/// For how long the tenant has held its devices and waited for them, until the last event.
+pub(crate) fn times(model: &Model, tenant: &Tenant) -> (Nanos, Nanos) {
     let now_held = tenant.lease().map_or(Nanos::ZERO, |lease| model.now.saturating_sub(lease.granted_at));
     let now_waited = match &tenant.stage {
         Stage::Waiting(request) => model.now.saturating_sub(request.since),
         _ => Nanos::ZERO,
     };
+    (tenant.time_held.saturating_add(now_held), tenant.time_waited.saturating_add(now_waited))
+}
+
+fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positions) -> TenantView {
+    let (held, waited) = times(model, tenant);
     TenantView {
         id,
         state: state(tenant),
@@ -226,8 +232,8 @@ fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positio
         holds_since: tenant.lease().map(|lease| lease.granted_at),
         revoked_since: tenant.lease().and_then(|lease| Some(lease.revocation()?.first_at)),
         memory: tenant.devices.iter().map(|(&device, &memory)| (device, memory)).collect(),
-        held: tenant.time_held.saturating_add(now_held),
-        waited: tenant.time_waited.saturating_add(now_waited),
+        held,
+        waited,
         grants: tenant.grants,
         weight: tenant.weight.max(1),
         priority: tenant.priority,

@@ -33,6 +33,7 @@ pub fn request(bytes: &[u8]) {
         | Request::Evict { .. }
         | Request::Reload
         | Request::EventsSince(_)
+        | Request::Report(_)
         | Request::Events => {}
     }
     let line = serde_json::to_string(&request).expect("a request can be written");
