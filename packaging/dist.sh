@@ -47,6 +47,7 @@ stage() {
   for folder in guide reference measurements; do
     install -Dm644 docs/$folder/*.md -t "$root/usr/share/doc/nvshare/$folder"
   done
+  install -Dm644 docs/pictures/*.svg -t "$root/usr/share/doc/nvshare/pictures"
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
   for script in name-hooks unconfigure-engines print-next-steps; do
@@ -69,7 +70,7 @@ pack() {
   cargo deb --quiet --locked --no-build --no-strip -p nvshare-packaging --target "$triple" \
     --deb-version "$version-$revision" --maintainer "$maintainer" -o "$dist/"
   cargo generate-rpm -p packaging --target "$triple" --target-dir "$target" --payload-compress xz \
-    --source-date "$SOURCE_DATE_EPOCH" -s "release = \"$revision\"" -o "$dist/"
+    --source-date "$SOURCE_DATE_EPOCH" -s "release = \"$revision\"" -s "vendor = \"$maintainer\"" -o "$dist/"
 }
 
 case ${1:-both} in

@@ -81,6 +81,7 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "nvsharectl-events",
         &[
             ("Follow until Ctrl-C", "nvsharectl events"),
+            ("Who had no room in the last hour", "nvsharectl events --since 1h --no-follow --kind no-room"),
             (
                 "Who was refused memory or a place",
                 "nvsharectl events --json | jq 'select(.kind == \"refused\" or .kind == \"memory-refused\")'",
