@@ -98,7 +98,9 @@ fn every_block_has_a_kind_and_every_command_a_runner() {
     for (name, text) in documents() {
         for (info, lines) in blocks(&text) {
             match info.split_once(' ').unwrap_or((info, "")) {
-                (language, word) if LANGUAGES.contains(&language) && (language == "sh" || !word.is_empty()) => {
+                (language, word)
+                    if LANGUAGES.contains(&language) && (language == "sh" || !word.is_empty()) =>
+                {
                     let known = RUNNERS.iter().any(|(runner, _)| *runner == word);
                     assert!(
                         known,

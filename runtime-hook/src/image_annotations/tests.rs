@@ -94,7 +94,8 @@ fn nothing_is_read_where_nothing_hints_at_podman_or_nothing_is_said() {
     // docker's drivers name their layers as containers/storage does.
     let place = tempfile::tempdir().unwrap();
     for root in ["overlay2/1a7e4/merged", "vfs/dir/1a7e4", "btrfs/subvolumes/1a7e4"] {
-        let docker = json!({"annotations": {"io.nvshare.weight": "9"}, "root": {"path": place.path().join(root)}});
+        let docker =
+            json!({"annotations": {"io.nvshare.weight": "9"}, "root": {"path": place.path().join(root)}});
         let said = of_container(&docker, Path::new("/run/docker/containerd/daemon/moby/c0ffee"));
         assert_eq!(said, ImageAnnotations::NotHandedOn, "{root}");
     }
