@@ -43,11 +43,15 @@ stage() {
     -c packaging/licences/about.toml -o "$root/usr/share/doc/nvshare/third-party.txt" packaging/licences/third-party.hbs
   install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
   install -m644 packaging/grafana/nvshare-alerts.yml "$root/usr/share/doc/nvshare/prometheus-alerts.yml"
-  local folder
-  for folder in guide reference measurements; do
-    install -Dm644 docs/$folder/*.md -t "$root/usr/share/doc/nvshare/$folder"
+  local page
+  for page in docs/{guide,reference,measurements}/*.md; do
+    # Links to files of the repository alone become their text.
+    sed -E 's|\[([^]]*)\]\(\.\./\.\./[^)]*\)|\1|g' "$page" \
+      | install -Dm644 /dev/stdin "$root/usr/share/doc/nvshare/${page#docs/}"
   done
-  install -Dm644 docs/pictures/*.svg -t "$root/usr/share/doc/nvshare/pictures"
+  for page in docs/{measurements,pictures}/*.svg; do
+    install -Dm644 "$page" "$root/usr/share/doc/nvshare/${page#docs/}"
+  done
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
   for script in name-hooks unconfigure-engines print-next-steps; do
