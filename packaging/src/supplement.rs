@@ -154,7 +154,7 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
             ("STATES", "| state | meaning |"),
         ],
     ),
-    ("nvsharectl-why", &[("REASONS", "| reason | |")]),
+    ("nvsharectl-why", &[("REASONS", "| reason | |"), ("STATES", "| state | meaning |")]),
     ("nvsharectl-events", &[("EVENTS", "| event | meaning |"), ("STATES", "| state | meaning |")]),
 ];
 
