@@ -43,9 +43,14 @@ stage() {
     -c packaging/licences/about.toml -o "$root/usr/share/doc/nvshare/third-party.txt" packaging/licences/third-party.hbs
   install -m644 packaging/grafana/nvshare.json "$root/usr/share/doc/nvshare/grafana-dashboard.json"
   install -m644 packaging/grafana/nvshare-alerts.yml "$root/usr/share/doc/nvshare/prometheus-alerts.yml"
-  local folder
-  for folder in guide reference measurements; do
-    install -Dm644 docs/$folder/*.md -t "$root/usr/share/doc/nvshare/$folder"
+  local page
+  for page in docs/{guide,reference,measurements}/*.md; do
+    # Links to files of the repository alone become their text.
+    sed -E 's|\[([^]]*)\]\(\.\./\.\./[^)]*\)|\1|g' "$page" \
+      | install -Dm644 /dev/stdin "$root/usr/share/doc/nvshare/${page#docs/}"
+  done
+  for page in docs/{measurements,pictures}/*.svg; do
+    install -Dm644 "$page" "$root/usr/share/doc/nvshare/${page#docs/}"
   done
   gzip -9n "$root"/usr/share/man/man*/* "$root/usr/share/doc/nvshare/third-party.txt"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/nvshare/changelog.gz"
@@ -69,7 +74,7 @@ pack() {
   cargo deb --quiet --locked --no-build --no-strip -p nvshare-packaging --target "$triple" \
     --deb-version "$version-$revision" --maintainer "$maintainer" -o "$dist/"
   cargo generate-rpm -p packaging --target "$triple" --target-dir "$target" --payload-compress xz \
-    --source-date "$SOURCE_DATE_EPOCH" -s "release = \"$revision\"" -o "$dist/"
+    --source-date "$SOURCE_DATE_EPOCH" -s "release = \"$revision\"" -s "vendor = \"$maintainer\"" -o "$dist/"
 }
 
 case ${1:-both} in

@@ -81,6 +81,7 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "nvsharectl-events",
         &[
             ("Follow until Ctrl-C", "nvsharectl events"),
+            ("Who had no room in the last hour", "nvsharectl events --since 1h --no-follow --kind no-room"),
             (
                 "Who was refused memory or a place",
                 "nvsharectl events --json | jq 'select(.kind == \"refused\" or .kind == \"memory-refused\")'",
@@ -153,7 +154,7 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
             ("STATES", "| state | meaning |"),
         ],
     ),
-    ("nvsharectl-why", &[("REASONS", "| reason | |")]),
+    ("nvsharectl-why", &[("REASONS", "| reason | |"), ("STATES", "| state | meaning |")]),
     ("nvsharectl-events", &[("EVENTS", "| event | meaning |"), ("STATES", "| state | meaning |")]),
 ];
 

@@ -3,7 +3,7 @@
 # DIRECTORY/FILE-LINE.WORD.LANGUAGE. The word says which test runs it; tests/tests/documents.rs knows all words.
 # usage: blocks.sh DIRECTORY WORDS...
 set -euo pipefail
-directory=${1:?usage: blocks.sh DIRECTORY WORDS...}; shift
+directory=$(realpath -m "${1:?usage: blocks.sh DIRECTORY WORDS...}"); shift
 cd "$(dirname "$0")/../.."
 mkdir -p "$directory"
 awk -v directory="$directory" -v words=" $* " '

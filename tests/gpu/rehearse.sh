@@ -35,7 +35,7 @@ settings() {
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
   service) echo LASTS=11 ;;
   hostile) echo SECONDS_EACH=8 ;;
-  recipes) echo REQUESTS=2 SHARE_SECONDS=2 ;;
+  recipes) echo REQUESTS=2 SHARE_SECONDS=2 MODEL_GIB=16 ;;
   esac
 }
 bad=0

@@ -51,6 +51,18 @@ documents() {
     done
 }
 
+# links: every link of an installed document to another one leads to it.
+links() {
+    local place=$unpacked/usr/share/doc/nvshare file link seen=0
+    while IFS=: read -r file link; do
+        link=${link#](} link=${link%)} link=${link%%#*}
+        case $link in *://* | '') continue ;; esac
+        seen=$((seen + 1))
+        [ -e "$(dirname "$file")/$link" ] || { echo "${file#"$place"/}: $link"; return 1; }
+    done < <(grep -roE '\]\([^)]+\)' "$place" --include='*.md')
+    [ $seen -gt 30 ] || { echo "only $seen links"; return 1; }
+}
+
 config_is_kept() { rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$rpm" | grep -x '/etc/nvshare/config.toml cn'; }
 
 contents_case() {
@@ -64,6 +76,7 @@ contents_case() {
     check "the .rpm leaves a changed config.toml alone" config_is_kept
     check "every program has a page, and no page has a mistake" pages
     check "both packages hold the documents, the dashboard and the alert rules" documents
+    check "their links lead somewhere" links
     check "nvshare(7) is there" test -s "$unpacked/usr/share/man/man7/nvshare.7.gz"
     check "shells can read the completions" shells
     check "the programs keep to their glibc" floors

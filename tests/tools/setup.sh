@@ -21,8 +21,10 @@ if ! [ -x "$venv/bin/cargo-zigbuild" ]; then
 fi
 # promtool, which the alert rules are checked with: the program alone, for the package would start Prometheus.
 if ! command -v promtool >/dev/null && ! [ -x "$venv/bin/promtool" ]; then
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   place=$(mktemp -d)
-  if (cd "$place" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb .) >/dev/null 2>&1; then
+  get() { (cd "$place" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb .) >/dev/null 2>&1; }
+  if get || { $sudo apt-get update -qq && get; }; then
     install -m755 "$place/usr/bin/promtool" "$venv/bin/"
   else
     echo 'setup: no promtool to be had; the alert rules are not checked with it' >&2
