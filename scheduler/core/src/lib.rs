@@ -245,7 +245,7 @@ impl Core {
 
     /// The finished spans that are remembered, in the order of their ends. They stay.
     pub fn spans(&self) -> impl Iterator<Item = Span> {
-        self.engine.spans.spans().flat_map(|span| self.gangs.spans(span))
+        self.engine.spans.spans().flat_map(|span| gang::spans(&self.gangs, span))
     }
 
     /// Takes the finished spans out of the record.

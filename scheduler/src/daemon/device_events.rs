@@ -1,8 +1,7 @@
 //! Devices: tenants name them, and NVML lists them. The core is told what is known of them; tenants and operators are told
 //! which are refused.
-use super::join_leave::NOTICES_SINCE;
 use super::reactor::Daemon;
-use super::tenant_table::LoggedMissing;
+use super::tenant_table::{LoggedMissing, NOTICES_SINCE};
 use crate::devices::{ALWAYS_BY_OWNER, Change, MOST, MOST_BY_OWNER, RefusalReason};
 use crate::nvml::{Answer, DeviceReport, Inventory};
 use crate::text;

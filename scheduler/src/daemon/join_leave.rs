@@ -1,8 +1,10 @@
 //! Tenants come and go, with their connections and with their processes.
+use super::metering;
 use super::reactor::Daemon;
+use super::rules::Overrides;
 use super::swap_space;
-use super::tenant_rules::{self, Overrides};
-use super::tenant_table::Member;
+use super::tenant_rules;
+use super::tenant_table::{Member, NOTICES_SINCE};
 use super::wishes::Wishes;
 use crate::identity::Identity;
 use crate::process::Key;
@@ -17,15 +19,8 @@ use nvshare_core::{Priority, print};
 use nvshare_protocol::tenant::{Hello, ToTenant, Welcome};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
-/// The first version of the protocol with [`ToTenant::Notice`].
-pub const NOTICES_SINCE: u32 = 4;
 /// How long claims of swap space are believed after a scheduler that has left no ledger.
 pub const CLAIMS: Nanos = Nanos::from_millis(10_000);
-
-/// The group in which the tenant's time is counted: its container, or the tenant alone.
-pub fn group(who: &Identity, tenant: TenantId) -> u64 {
-    who.container_key().map_or(tenant.0, |key| key.number())
-}
 
 impl Daemon {
     /// Writes the settings to the trace, and charges what the previous daemon has handed out to processes that live.
@@ -174,7 +169,7 @@ impl Daemon {
     }
 
     fn remove(&mut self, tenant: TenantId, why: Option<&str>) {
-        self.meter_last(tenant);
+        metering::meter_last(self, tenant);
         let name = self.members.name(tenant);
         let Some(member) = self.members.leave(tenant) else { return };
         if self.members.is_empty() {

@@ -3,11 +3,12 @@
 //! * `run` starts the daemon and waits for whatever comes next;
 //! * `reactor` holds `Daemon`: it turns what comes in into events of the core, and carries out the
 //!   core's actions; `join_leave` does so for tenants that come and go, `device_events` for devices and NVML's answers;
-//! * `audit` tells operators what happens, `accounting` counts it, `operators` answers their questions;
+//! * `audit` tells operators what happens, `accounting` counts it, `metering` counts what tenants use; `queries` answers
+//!   operators, with what `operators` makes of their requests;
 //! * `tenant_table` knows the tenants, with what they have reported (`reports`) and whether their processes are halted
 //!   (`liveness`); `exits` waits for the end of processes;
-//! * `why` says in words what a tenant waits for; `tenant_rules` holds what operators set for one, `reload` reads the
-//!   settings again;
+//! * `why` says in words what a tenant waits for; `tenant_rules` sets what holds for one tenant (`rules`), `reload` reads
+//!   the settings again;
 //! * `wishes` decides what a tenant gets of its wishes, `swap_space` what it gets of the swap space;
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
@@ -18,10 +19,13 @@ mod exits;
 mod held_requests;
 mod join_leave;
 mod liveness;
+mod metering;
 mod operators;
+mod queries;
 mod reactor;
 mod reload;
 mod reports;
+mod rules;
 mod run;
 mod swap_space;
 mod tenant_rules;
@@ -31,6 +35,5 @@ mod usage;
 mod why;
 mod wishes;
 
-pub use reload::Source;
 pub use run::{Places, Running, open};
 pub use trace_file::TraceFile;

@@ -209,7 +209,7 @@ impl Report<'_> {
     /// The spans that the core remembers, and those that are open.
     pub fn trace(&self) -> Trace {
         let picture = self.core.snapshot();
-        let spans = self.core.spans().chain(&picture.open).map(|span| self.span(span)).collect();
+        let spans = self.core.spans().chain(picture.open).map(|span| self.span(&span)).collect();
         Trace { spans, dropped: picture.dropped }
     }
 

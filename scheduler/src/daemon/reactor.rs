@@ -5,18 +5,17 @@ use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
-use super::operators::{Command, Report, understand};
-use super::reload;
+use super::metering;
+use super::operators::Report;
+use super::rules::ContainerOverrides;
 use super::swap_space;
-use super::tenant_rules::{self, ContainerOverrides};
-use super::tenant_table::Members;
+use super::tenant_table::{Members, NOTICES_SINCE};
 use super::usage::Meter;
 use crate::clock::Clock;
 use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
 use crate::nvml::{ExternalProcesses, Monitor};
-use crate::operator_api::Viewer;
-use crate::settings::DaemonSettings;
+use crate::settings::{DaemonSettings, Source};
 use crate::swap::ledger::Ledger;
 use crate::tenants::inbound::Inbound;
 use crate::tenants::permits::Permits;
@@ -24,8 +23,8 @@ use crate::tenants::reservations::Reservations;
 use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, TenantId};
 use nvshare_core::{Core, print};
-use nvshare_protocol::control::{Reply, Request, Status};
-use nvshare_protocol::tenant::{MemoryReport, ToScheduler};
+use nvshare_protocol::control::Status;
+use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -57,7 +56,7 @@ pub struct Daemon {
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
     /// Reads the settings again.
-    pub source: reload::Source,
+    pub source: Source,
 }
 
 /// Bounds a report by the largest limit that the tenant has had: our library never exceeds it.
@@ -151,6 +150,33 @@ impl Daemon {
             let now = self.core.memory_of(tenant, device);
             self.accounts().prefetched(tenant, device, before, now);
         }
+    }
+
+    /// The tenant says which engine its process uses, which is decided once.
+    fn on_engine(&mut self, tenant: TenantId, engine: Engine) {
+        let Some(member) = self.members.get_mut(tenant) else { return };
+        if member.engine.is_some() {
+            return;
+        }
+        member.engine = Some(engine);
+        let wished_for_swap = matches!(member.hello.engine.as_str(), "auto" | "swap");
+        let lacking = member.swap_refusals.first().copied();
+        let lacking = lacking.filter(|_| self.ledger.total() > Bytes::ZERO);
+        let word = engine.as_str();
+        let fallen = lacking.filter(|_| wished_for_swap && engine != Engine::Swap);
+        let text = fallen.map_or_else(
+            || word.to_owned(),
+            |limit| format!("{word}, which is several times slower than swap: {limit} left no swap space"),
+        );
+        if fallen.is_some() {
+            if member.hello.version >= NOTICES_SINCE {
+                member
+                    .send(ToTenant::Notice(format!("the memory of this program moves by the engine {text}")));
+            }
+            let line = format!("{} uses the engine {text}", self.members.name(tenant));
+            self.audit.warn_of(&self.members, tenant, &line);
+        }
+        self.audit.publish(&self.members, "engine", tenant, |event| event.text = Some(text));
     }
 
     fn on_swap_wanted(&mut self, tenant: TenantId, wanted: Bytes) {
@@ -260,65 +286,12 @@ impl Daemon {
         resident.filter(|(_, bytes)| *bytes > Bytes::ZERO).collect()
     }
 
-    /// Answers an operator, or another user.
-    pub fn on_query(&mut self, request: &Request, viewer: &Viewer) -> Reply {
-        if !viewer.may(request) {
-            return Reply::Error { message: "only operators may do this, through control.sock".into() };
-        }
-        match understand(request, &self.core) {
-            Ok(Command::Status) => Reply::Status(self.status(viewer.sees_only()).0),
-            Ok(Command::Trace) => {
-                // The core's picture of now, and not of its last event.
-                self.apply(Event::Tick);
-                Reply::Trace(self.report().trace())
-            }
-            Ok(Command::Change { event, message }) => {
-                self.apply(event);
-                self.done(Ok(message), &viewer.name)
-            }
-            Ok(Command::Set { target, change }) => {
-                let done = tenant_rules::set(self, &target, &change);
-                self.done(done, &viewer.name)
-            }
-            Ok(Command::Pause { target, paused }) => {
-                let done = tenant_rules::pause(self, &target, paused);
-                self.done(done, &viewer.name)
-            }
-            Ok(Command::MoveOut { target }) => {
-                let done = tenant_rules::move_out(self, &target);
-                self.done(done, &viewer.name)
-            }
-            Ok(Command::Reload) => self.reload(&viewer.name),
-            Err(message) => Reply::Error { message },
-        }
-    }
-
-    /// Reads the settings again, and tells the log what came of it. `by`: who wants it.
-    pub fn reload(&mut self, by: &str) -> Reply {
-        let done = reload::reload(self);
-        if let Err(why) = &done {
-            self.audit.log().warn(why);
-        }
-        self.done(done, by)
-    }
-
-    /// What an operator is answered; what has changed is in the log.
-    fn done(&self, done: Result<String, String>, by: &str) -> Reply {
-        match done {
-            Ok(message) => {
-                self.audit.setting_changed(&message, by);
-                Reply::Done { message }
-            }
-            Err(message) => Reply::Error { message },
-        }
-    }
-
-    fn report(&self) -> Report<'_> {
+    pub fn report(&self) -> Report<'_> {
         Report { core: &self.core, members: &self.members, devices: &self.devices, ledger: &self.ledger }
     }
 
     /// The status of now, and its devices by id; with the tenants of this user alone, or of all.
-    fn status(&mut self, viewer: Option<u32>) -> (Status, Vec<DeviceId>) {
+    pub fn status(&mut self, viewer: Option<u32>) -> (Status, Vec<DeviceId>) {
         self.poll_halted();
         self.apply(Event::Tick);
         self.report().status(viewer)
@@ -330,7 +303,7 @@ impl Daemon {
         if let Some(text) = self.exposition.fresh(now) {
             return text;
         }
-        self.meter_all();
+        metering::meter_all(self);
         let (status, ids) = self.status(None);
         let totals = &self.meter.totals;
         let picture = picture(status, ids, &self.members, &self.devices, &self.ledger, totals);

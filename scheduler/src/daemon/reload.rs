@@ -1,13 +1,10 @@
 //! The configuration file is read again while the daemon runs: all of it, or nothing.
 use super::reactor::Daemon;
 use super::tenant_rules;
-use crate::settings::{DaemonSettings, Wrong, differences};
+use crate::settings::{DaemonSettings, differences};
 use nvshare_core::Settings;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_protocol::Bytes;
-
-/// Reads the settings as the start did.
-pub type Source = Box<dyn Fn() -> Result<DaemonSettings, Wrong>>;
 
 /// Applies what has changed in the file, and says what; what `nvsharectl` has changed stays, unless the file says
 /// something new about it.

@@ -6,11 +6,11 @@ use super::held_requests::HeldRequests;
 use super::join_leave::CLAIMS;
 use super::liveness::PollSchedule;
 use super::reactor::Daemon;
-use super::reload::Source;
-use super::tenant_rules::ContainerOverrides;
+use super::rules::ContainerOverrides;
 use super::tenant_table::Members;
 use super::trace_file::TraceFile;
 use super::usage::Meter;
+use super::{metering, queries};
 use crate::clock::Clock;
 use crate::devices::served::Served;
 use crate::devices::{Devices, ProcessUsage};
@@ -19,7 +19,7 @@ use crate::metrics::server::{self, Scrape};
 use crate::nvml::{ExternalProcesses, Monitor};
 use crate::operator_api::{self, Access};
 use crate::rate_limited_log::RateLimitedLog;
-use crate::settings::DaemonSettings;
+use crate::settings::{DaemonSettings, Source};
 use crate::sockets::{Listening, RuntimeDir, SocketFile};
 use crate::swap::half_of_memory;
 use crate::swap::ledger::Ledger;
@@ -36,7 +36,6 @@ use crate::usage::file::Usage;
 use anyhow::{Context, Result};
 use nvshare_core::Core;
 use nvshare_core::event::Event;
-use nvshare_protocol::control::Request;
 use nvshare_protocol::{Bytes, Nanos};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,17 +211,10 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                Some(()) = hangup.recv() => drop(daemon.reload("SIGHUP")),
+                Some(()) = hangup.recv() => drop(queries::reload(daemon, "SIGHUP")),
                 Some(inbound) = self.inbound.recv() => daemon.on_inbound(inbound),
                 Some(query) = self.queries.recv() => {
-                    if let Request::Report(asked) = query.request
-                        && query.viewer.may(&query.request)
-                    {
-                        daemon.on_report(asked, query.reply);
-                        continue;
-                    }
-                    // An operator who has gone needs no answer.
-                    let _ = query.reply.send(daemon.on_query(&query.request, &query.viewer));
+                    queries::answer(daemon, query);
                 }
                 Some(scrape) = self.scraped.recv() => {
                     // Its client may have gone.
@@ -231,13 +223,13 @@ impl Running {
                 answer = daemon.nvml.next() => daemon.on_nvml_answer(&answer),
                 () = daemon.clock.until(daemon.core.next_deadline()) => daemon.apply(Event::Tick),
                 () = daemon.clock.until(daemon.polls.next()) => daemon.poll_awaited(),
-                () = daemon.clock.until(daemon.meter.due(&daemon.members)) => daemon.meter_all(),
+                () = daemon.clock.until(daemon.meter.due(daemon.members.is_empty())) => metering::meter_all(daemon),
                 () = daemon.clock.until(daemon.held_requests.until()) => daemon.expire_held_requests(),
                 () = tick(&mut watchdog) => systemd::alive(),
             }
         }
         systemd::stopping();
-        daemon.meter_all();
+        metering::meter_all(daemon);
         tracing::info!("stopping: tenants go on without a scheduler until one is started");
     }
 }

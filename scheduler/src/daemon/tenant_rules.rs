@@ -1,6 +1,6 @@
 //! What operators set for single tenants and containers, and what holds for a tenant by settings, wish and operator.
-use super::join_leave::group;
 use super::reactor::Daemon;
+use super::rules::{Overrides, TurnRules, group};
 use super::tenant_table::Member;
 use super::wishes::Wishes;
 use crate::identity::Owner;
@@ -10,74 +10,11 @@ use nvshare_core::{Priority, settings::MAX_WEIGHT};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::control::{Target, TenantChange};
 use nvshare_protocol::tenant::{Terms, ToTenant};
-use std::collections::VecDeque;
 
 /// The first version of the protocol with [`ToTenant::Terms`].
 const TERMS_SINCE: u32 = 5;
-/// So many containers have rules of their own; the oldest are forgotten beyond.
-const CONTAINERS: usize = 1024;
 /// An id with fewer characters names no container.
 const SHORTEST_ID: usize = 4;
-
-/// What operators have set for one; none: what settings and wish say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    pub limit: Option<Bytes>,
-    pub weight: Option<u32>,
-    pub priority: Option<Priority>,
-    pub time_share: Option<u32>,
-    pub paused: bool,
-}
-
-/// What a tenant's turns are ruled by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TurnRules {
-    pub weight: u32,
-    pub priority: Priority,
-    /// In per cent.
-    pub time_share: u32,
-    pub paused: bool,
-}
-
-impl Default for TurnRules {
-    fn default() -> Self {
-        Self { weight: 1, priority: Priority::Normal, time_share: 100, paused: false }
-    }
-}
-
-impl TurnRules {
-    pub fn of(wishes: &Wishes, overrides: &Overrides) -> Self {
-        Self {
-            weight: overrides.weight.or(wishes.weight).unwrap_or(1),
-            priority: overrides.priority.or(wishes.priority).unwrap_or_default(),
-            time_share: overrides.time_share.or(wishes.time_share).unwrap_or(100),
-            paused: overrides.paused,
-        }
-    }
-}
-
-/// What is set for containers, the oldest first.
-#[derive(Debug, Default)]
-pub struct ContainerOverrides(VecDeque<(Owner, Overrides)>);
-
-impl ContainerOverrides {
-    pub fn of(&self, container: Option<Owner>) -> Overrides {
-        let found = self.0.iter().find(|(key, _)| Some(*key) == container);
-        found.map(|(_, overrides)| *overrides).unwrap_or_default()
-    }
-
-    fn change(&mut self, container: Owner, change: impl Fn(&mut Overrides)) {
-        let mut overrides = self.of(Some(container));
-        self.0.retain(|(key, _)| *key != container);
-        change(&mut overrides);
-        if overrides != Overrides::default() {
-            self.0.push_back((container, overrides));
-        }
-        if self.0.len() > CONTAINERS {
-            self.0.pop_front();
-        }
-    }
-}
 
 /// Tells the core what has changed of the rules of the tenant's turns.
 pub fn apply(daemon: &mut Daemon, tenant: TenantId) {

@@ -2,7 +2,7 @@
 use super::engine::Engine;
 use super::liveness::Liveness;
 use super::reports::Reports;
-use super::tenant_rules::{Overrides, TurnRules};
+use super::rules::{Overrides, TurnRules};
 use super::usage::Counted;
 use crate::identity::Identity;
 use crate::metrics::counts::Moved;
@@ -16,6 +16,9 @@ use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::Hello;
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// The first version of the protocol with [`nvshare_protocol::tenant::ToTenant::Notice`].
+pub const NOTICES_SINCE: u32 = 4;
 
 /// One tenant.
 pub struct Member {

@@ -95,6 +95,9 @@ impl Default for DaemonSettings {
     }
 }
 
+/// Reads the settings as the start did.
+pub type Source = Box<dyn Fn() -> Result<DaemonSettings, Wrong>>;
+
 /// One setting that two files set differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {

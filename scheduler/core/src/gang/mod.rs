@@ -16,7 +16,7 @@ mod outgoing;
 mod turn;
 mod views;
 
-pub(crate) use views::Expanded;
+pub(crate) use views::{Expanded, spans};
 
 use crate::event::{Action, Event};
 use crate::model::Model;
@@ -135,7 +135,7 @@ impl Gangs {
             self.actions.extend(actions);
             return;
         }
-        actions.into_iter().for_each(|action| self.on_action(action));
+        actions.into_iter().for_each(|action| outgoing::on_action(self, action));
     }
 
     /// What is to be done.

@@ -11,105 +11,103 @@ pub(super) fn old_grant() -> Grant {
     Grant { lease: LeaseId(0), budget: Vec::new(), contended: false }
 }
 
-impl Gangs {
-    pub(super) fn on_action(&mut self, action: Action) {
-        match action {
-            Action::Grant { tenant: unit, grant } if self.gangs.contains_key(&unit) => {
-                self.end_turn(unit);
-                if let Some(gang) = self.gangs.get_mut(&unit) {
-                    gang.turn = Some(Turn::new(&grant));
-                    // A turn ends every eviction beside turns, whether or not all have answered.
-                    gang.evicting.clear();
-                }
-                self.for_members(unit, Self::grant_member);
-                self.begin_without_members(unit);
+pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
+    match action {
+        Action::Grant { tenant: unit, grant } if gangs.gangs.contains_key(&unit) => {
+            gangs.end_turn(unit);
+            if let Some(gang) = gangs.gangs.get_mut(&unit) {
+                gang.turn = Some(Turn::new(&grant));
+                // A turn ends every eviction beside turns, whether or not all have answered.
+                gang.evicting.clear();
             }
-            Action::Revoke { tenant: unit, revoke } if self.gangs.contains_key(&unit) => {
-                self.revoke(unit, revoke);
-            }
-            Action::Evict { tenant: unit, shares } if self.gangs.contains_key(&unit) => {
-                self.evict_beside(unit, &shares);
-            }
-            Action::Fetch { tenant: unit, shares } if self.gangs.contains_key(&unit) => {
-                self.fetch(unit, &shares);
-            }
-            Action::Contended { tenant: unit, contended } if self.gangs.contains_key(&unit) => {
-                let Some(gang) = self.gangs.get_mut(&unit) else { return };
-                if let Some(turn) = &mut gang.turn {
-                    turn.contended = contended;
-                }
-                let running = gang.members.iter_mut().filter(|(_, member)| member.is_in_turn());
-                for (id, member) in running {
-                    if let MemberTurn::Granted { idle, .. } = &mut member.turn {
-                        *idle &= contended;
-                    }
-                    self.actions.push(Action::Contended { tenant: *id, contended });
-                }
-            }
-            Action::Enabled { tenant: unit, enabled } if self.gangs.contains_key(&unit) => {
-                self.end_turn(unit);
-                let Some(gang) = self.gangs.get_mut(&unit) else { return };
-                gang.members.values_mut().for_each(|member| member.wants = false);
-                let members = gang.members.iter().filter(|(_, member)| !member.is_disconnected);
-                let told = members.map(|(id, _)| Action::Enabled { tenant: *id, enabled });
-                self.actions.extend(told);
-            }
-            Action::NoRoom { tenant, device, wants, usable, kept } => {
-                let kept = kept.into_iter().map(|(other, bytes)| (self.spokesman(other), bytes)).collect();
-                let tenant = self.spokesman(tenant);
-                self.actions.push(Action::NoRoom { tenant, device, wants, usable, kept });
-            }
-            Action::Stuck { tenant, lease, why } => {
-                let tenant = self.spokesman(tenant);
-                self.actions.push(Action::Stuck { tenant, lease, why });
-            }
-            action => self.actions.push(action),
+            for_members(gangs, unit, Gangs::grant_member);
+            begin_without_members(gangs, unit);
         }
-    }
-
-    fn for_members(&mut self, unit: TenantId, act: fn(&mut Self, TenantId, TenantId)) {
-        let members = self.members_of(unit);
-        members.into_iter().for_each(|id| act(self, unit, id));
-    }
-
-    /// A grant that nobody can use is given back at once.
-    fn begin_without_members(&mut self, unit: TenantId) {
-        let runs = |gang: &Gang| gang.members.values().any(Member::is_in_turn);
-        if self.gangs.get(&unit).is_some_and(|gang| !runs(gang)) {
-            self.leave_turn(unit);
+        Action::Revoke { tenant: unit, revoke } if gangs.gangs.contains_key(&unit) => {
+            gangs.revoke(unit, revoke);
         }
-    }
-
-    fn evict_beside(&mut self, unit: TenantId, shares: &[Share]) {
-        let Some(gang) = self.gangs.get_mut(&unit) else { return };
-        let asked = gang.split_eviction(shares);
-        gang.evicting = asked.keys().copied().collect();
-        if asked.is_empty() {
-            self.events.push_back(Event::Evicted { tenant: unit });
+        Action::Evict { tenant: unit, shares } if gangs.gangs.contains_key(&unit) => {
+            evict_beside(gangs, unit, &shares);
         }
-        self.ask_to_evict(asked);
-    }
-
-    fn fetch(&mut self, unit: TenantId, budget: &[Share]) {
-        let Some(gang) = self.gangs.get_mut(&unit) else { return };
-        if let Some(turn) = &mut gang.turn {
-            for share in budget {
-                match turn.budget.iter_mut().find(|known| known.device == share.device) {
-                    Some(known) => known.bytes = share.bytes,
-                    None => turn.budget.push(*share),
+        Action::Fetch { tenant: unit, shares } if gangs.gangs.contains_key(&unit) => {
+            fetch(gangs, unit, &shares);
+        }
+        Action::Contended { tenant: unit, contended } if gangs.gangs.contains_key(&unit) => {
+            let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+            if let Some(turn) = &mut gang.turn {
+                turn.contended = contended;
+            }
+            let running = gang.members.iter_mut().filter(|(_, member)| member.is_in_turn());
+            for (id, member) in running {
+                if let MemberTurn::Granted { idle, .. } = &mut member.turn {
+                    *idle &= contended;
                 }
+                gangs.actions.push(Action::Contended { tenant: *id, contended });
             }
         }
-        let members = gang.members.iter().filter(|(_, member)| member.can_run());
-        let parts: Vec<_> = members.map(|(id, _)| (*id, gang.share_of_budget(*id, budget))).collect();
-        let told = parts.into_iter().filter(|(_, shares)| !shares.is_empty());
-        self.actions.extend(told.map(|(tenant, shares)| Action::Fetch { tenant, shares }));
+        Action::Enabled { tenant: unit, enabled } if gangs.gangs.contains_key(&unit) => {
+            gangs.end_turn(unit);
+            let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+            gang.members.values_mut().for_each(|member| member.wants = false);
+            let members = gang.members.iter().filter(|(_, member)| !member.is_disconnected);
+            let told = members.map(|(id, _)| Action::Enabled { tenant: *id, enabled });
+            gangs.actions.extend(told);
+        }
+        Action::NoRoom { tenant, device, wants, usable, kept } => {
+            let kept = kept.into_iter().map(|(other, bytes)| (spokesman(gangs, other), bytes)).collect();
+            let tenant = spokesman(gangs, tenant);
+            gangs.actions.push(Action::NoRoom { tenant, device, wants, usable, kept });
+        }
+        Action::Stuck { tenant, lease, why } => {
+            let tenant = spokesman(gangs, tenant);
+            gangs.actions.push(Action::Stuck { tenant, lease, why });
+        }
+        action => gangs.actions.push(action),
     }
+}
 
-    /// The member that operators are told of: one that has not answered, or the first.
-    fn spokesman(&self, unit: TenantId) -> TenantId {
-        let Some(gang) = self.gangs.get(&unit) else { return unit };
-        let silent = gang.members.iter().find(|(_, member)| member.turn == MemberTurn::Asked);
-        silent.or(gang.members.iter().next()).map_or(unit, |(id, _)| *id)
+fn for_members(gangs: &mut Gangs, unit: TenantId, act: fn(&mut Gangs, TenantId, TenantId)) {
+    let members = gangs.members_of(unit);
+    members.into_iter().for_each(|id| act(gangs, unit, id));
+}
+
+/// A grant that nobody can use is given back at once.
+fn begin_without_members(gangs: &mut Gangs, unit: TenantId) {
+    let runs = |gang: &Gang| gang.members.values().any(Member::is_in_turn);
+    if gangs.gangs.get(&unit).is_some_and(|gang| !runs(gang)) {
+        gangs.leave_turn(unit);
     }
+}
+
+fn evict_beside(gangs: &mut Gangs, unit: TenantId, shares: &[Share]) {
+    let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+    let asked = gang.split_eviction(shares);
+    gang.evicting = asked.keys().copied().collect();
+    if asked.is_empty() {
+        gangs.events.push_back(Event::Evicted { tenant: unit });
+    }
+    gangs.ask_to_evict(asked);
+}
+
+fn fetch(gangs: &mut Gangs, unit: TenantId, budget: &[Share]) {
+    let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+    if let Some(turn) = &mut gang.turn {
+        for share in budget {
+            match turn.budget.iter_mut().find(|known| known.device == share.device) {
+                Some(known) => known.bytes = share.bytes,
+                None => turn.budget.push(*share),
+            }
+        }
+    }
+    let members = gang.members.iter().filter(|(_, member)| member.can_run());
+    let parts: Vec<_> = members.map(|(id, _)| (*id, gang.share_of_budget(*id, budget))).collect();
+    let told = parts.into_iter().filter(|(_, shares)| !shares.is_empty());
+    gangs.actions.extend(told.map(|(tenant, shares)| Action::Fetch { tenant, shares }));
+}
+
+/// The member that operators are told of: one that has not answered, or the first.
+fn spokesman(gangs: &Gangs, unit: TenantId) -> TenantId {
+    let Some(gang) = gangs.gangs.get(&unit) else { return unit };
+    let silent = gang.members.iter().find(|(_, member)| member.turn == MemberTurn::Asked);
+    silent.or(gang.members.iter().next()).map_or(unit, |(id, _)| *id)
 }

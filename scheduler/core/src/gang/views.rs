@@ -30,70 +30,66 @@ impl Expanded for Snapshot {
             users(&mut device.waiting);
         }
         let tenants = std::mem::take(&mut self.tenants).into_iter();
-        self.tenants = tenants.flat_map(|view| gangs.expand(view)).collect();
+        self.tenants = tenants.flat_map(|view| expand(gangs, view)).collect();
         self.tenants.sort_by_key(|view| view.id);
-        self.open = self.open.iter().flat_map(|span| gangs.spans(span)).collect();
+        self.open = self.open.iter().flat_map(|span| spans(gangs, span)).collect();
         self
     }
 }
 
-impl Gangs {
-    fn expand(&self, view: TenantView) -> Vec<TenantView> {
-        let Some(gang) = self.gangs.get(&view.id) else {
-            return vec![TenantView { wait: view.wait.map(|wait| self.named(wait)), ..view }];
-        };
-        gang.members.iter().map(|(id, member)| self.member_view(gang, *id, member, &view)).collect()
-    }
+fn expand(gangs: &Gangs, view: TenantView) -> Vec<TenantView> {
+    let Some(gang) = gangs.gangs.get(&view.id) else {
+        return vec![TenantView { wait: view.wait.map(|wait| named(gangs, wait)), ..view }];
+    };
+    gang.members.iter().map(|(id, member)| member_view(gangs, gang, *id, member, &view)).collect()
+}
 
-    fn member_view(&self, gang: &Gang, id: TenantId, member: &Member, view: &TenantView) -> TenantView {
-        let state = match view.state {
-            _ if member.is_disconnected => State::Disconnected,
-            _ if member.is_stopped => State::Stopped,
-            // The process of another member is.
-            State::Stopped | State::Disconnected => State::Waiting,
-            State::Running | State::Fetching | State::Draining if member.turn == MemberTurn::None => {
-                State::Idle
-            }
-            state => state,
-        };
-        TenantView {
-            id,
-            state,
-            memory: member.devices.iter().map(|(device, on)| (*device, on.memory)).collect(),
-            wait: view.wait.clone().filter(|_| !member.is_disconnected).map(|wait| self.named(wait)),
-            gang: Some(gang.number),
-            ..view.clone()
+fn member_view(gangs: &Gangs, gang: &Gang, id: TenantId, member: &Member, view: &TenantView) -> TenantView {
+    let state = match view.state {
+        _ if member.is_disconnected => State::Disconnected,
+        _ if member.is_stopped => State::Stopped,
+        // The process of another member is.
+        State::Stopped | State::Disconnected => State::Waiting,
+        State::Running | State::Fetching | State::Draining if member.turn == MemberTurn::None => State::Idle,
+        state => state,
+    };
+    TenantView {
+        id,
+        state,
+        memory: member.devices.iter().map(|(device, on)| (*device, on.memory)).collect(),
+        wait: view.wait.clone().filter(|_| !member.is_disconnected).map(|wait| named(gangs, wait)),
+        gang: Some(gang.number),
+        ..view.clone()
+    }
+}
+
+/// A wait that names members instead of gangs.
+fn named(gangs: &Gangs, wait: WaitView) -> WaitView {
+    let reason = match wait.reason {
+        WaitReason::Turns { holders } => {
+            WaitReason::Turns { holders: holders.into_iter().flat_map(|id| gangs.members_of(id)).collect() }
         }
-    }
+        WaitReason::NoRoom { device, wants, usable, kept, outside } => {
+            let kept = kept.into_iter().flat_map(|(unit, bytes)| {
+                let Some(gang) = gangs.gangs.get(&unit) else { return vec![(unit, bytes)] };
+                let has = |member: &Member| member.devices.get(&device).map(|on| on.memory.resident);
+                let members = gang.members.iter();
+                members.filter_map(|(id, member)| Some((*id, has(member)?))).collect()
+            });
+            WaitReason::NoRoom { device, wants, usable, kept: kept.collect(), outside }
+        }
+        reason => reason,
+    };
+    WaitView { reason, ..wait }
+}
 
-    /// A wait that names members instead of gangs.
-    fn named(&self, wait: WaitView) -> WaitView {
-        let reason = match wait.reason {
-            WaitReason::Turns { holders } => WaitReason::Turns {
-                holders: holders.into_iter().flat_map(|id| self.members_of(id)).collect(),
-            },
-            WaitReason::NoRoom { device, wants, usable, kept, outside } => {
-                let kept = kept.into_iter().flat_map(|(unit, bytes)| {
-                    let Some(gang) = self.gangs.get(&unit) else { return vec![(unit, bytes)] };
-                    let has = |member: &Member| member.devices.get(&device).map(|on| on.memory.resident);
-                    let members = gang.members.iter();
-                    members.filter_map(|(id, member)| Some((*id, has(member)?))).collect()
-                });
-                WaitReason::NoRoom { device, wants, usable, kept: kept.collect(), outside }
-            }
-            reason => reason,
-        };
-        WaitView { reason, ..wait }
-    }
-
-    /// A span of a gang, as one of each member with its devices; of one that has left, as it is.
-    pub fn spans(&self, span: &Span) -> Vec<Span> {
-        let Some(gang) = self.gangs.get(&span.tenant) else { return vec![span.clone()] };
-        let of = |(id, member): (&TenantId, &Member)| {
-            let devices = span.devices.iter().filter(|device| member.devices.contains_key(device));
-            let devices: Vec<_> = devices.copied().collect();
-            (!devices.is_empty()).then(|| Span { tenant: *id, devices, ..span.clone() })
-        };
-        gang.members.iter().filter_map(of).collect()
-    }
+/// A span of a gang, as one of each member with its devices; of one that has left, as it is.
+pub(crate) fn spans(gangs: &Gangs, span: &Span) -> Vec<Span> {
+    let Some(gang) = gangs.gangs.get(&span.tenant) else { return vec![span.clone()] };
+    let of = |(id, member): (&TenantId, &Member)| {
+        let devices = span.devices.iter().filter(|device| member.devices.contains_key(device));
+        let devices: Vec<_> = devices.copied().collect();
+        (!devices.is_empty()).then(|| Span { tenant: *id, devices, ..span.clone() })
+    };
+    gang.members.iter().filter_map(of).collect()
 }
