@@ -89,6 +89,13 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "nvsharectl-report",
+        &[
+            ("Who has used how much in a week", "nvsharectl report --since 7d --by user"),
+            ("A month of every program, for a spreadsheet", "nvsharectl report --since 30d --format csv"),
+        ],
+    ),
+    (
         "nvsharectl-trace",
         &[("The last turns, as a picture for ui.perfetto.dev", "nvsharectl trace -o turns.json")],
     ),
