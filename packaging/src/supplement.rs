@@ -89,6 +89,13 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "nvsharectl-report",
+        &[
+            ("Who has used how much in the last week, by user", "nvsharectl report --by user"),
+            ("The last 30 days, for a spreadsheet", "nvsharectl report --since 30d --format csv"),
+        ],
+    ),
+    (
         "nvsharectl-trace",
         &[("The last turns, as a picture for ui.perfetto.dev", "nvsharectl trace -o turns.json")],
     ),
