@@ -91,8 +91,8 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "nvsharectl-report",
         &[
-            ("Who has used how much in a week", "nvsharectl report --since 7d --by user"),
-            ("A month of every program, for a spreadsheet", "nvsharectl report --since 30d --format csv"),
+            ("Who has used how much in the last week, by user", "nvsharectl report --by user"),
+            ("The last 30 days, for a spreadsheet", "nvsharectl report --since 30d --format csv"),
         ],
     ),
     (
