@@ -86,7 +86,13 @@ impl Refusals {
         if !matches!(*self.state.lock(), State::Nothing) {
             return false;
         }
-        let text = refusal().to_string();
+        let refusal = refusal();
+        let text = refusal.to_string();
+        if matches!(refusal.by, By::Device(_)) {
+            // A full device is no news to a program that tries how much there is.
+            log::info!("{text}");
+            return false;
+        }
         {
             let mut state = self.state.lock();
             if !matches!(*state, State::Nothing) {
@@ -130,8 +136,10 @@ mod tests {
         Refusal { by: By::Own(16 << 20), device: DeviceId([1; 16]), asked: 12 << 20, used: 3 << 30 };
 
     #[test]
-    fn the_first_refusal_is_told_once() {
+    fn the_first_refusal_by_a_limit_is_told_once() {
         let refusals = Refusals::default();
+        assert!(!refusals.tell(|| Refusal { by: By::Device(1 << 30), ..REFUSAL }), "the device is full");
+        assert_eq!(refusals.unsent(), None);
         assert!(refusals.tell(|| REFUSAL));
         assert!(!refusals.tell(|| unreachable!("it was told")));
         let text = refusals.unsent().unwrap();

@@ -290,9 +290,13 @@ fn what_cannot_be_shared_loses_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Whether the library has complained. That a drain takes long is no fault: captures, and a busy host, delay it.
+/// Whether the library has complained. That a drain takes long is no fault: captures, and a busy host, delay it. Nor are
+/// a long wait, and a limit that the program has itself.
 fn is_warning(line: &str) -> bool {
-    (line.contains(" warn: ") || line.contains(" error: ")) && !line.contains("work did not end within")
+    let expected =
+        ["work did not end within", "out of memory by the limit NVSHARE_MEM_LIMIT", " for its turn on "];
+    let warns = line.contains(" warn: ") || line.contains(" error: ");
+    warns && !expected.iter().any(|words| line.contains(words))
 }
 
 /// The settings that a program asks for in the comment with which it begins, as `common.h` explains: `// nvshare:
