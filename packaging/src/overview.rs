@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("/run/nvshare/tenants/scheduler.sock", "Where programs meet the scheduler; everybody may."),
     ("/run/nvshare/control.sock", "For `nvsharectl`: root and the group `nvshare`."),
+    ("/run/nvshare/user.sock", "For `nvsharectl` of everybody else: it shows a user's own programs."),
     ("/var/log/nvshare/runtime.log", "Why a container was not managed, a line each."),
     (
         "/usr/share/doc/nvshare",
@@ -36,7 +37,7 @@ const FILES: &[(&str, &str)] = &[
 const WHERE: &[(&str, &str)] = &[
     ("the first steps", "`/usr/share/doc/nvshare/guide/getting-started.md`"),
     (
-        "docker compose, JupyterHub, LLM servers, a systemd service",
+        "docker compose, JupyterHub, LLM servers, a host with many users, a systemd service",
         "`/usr/share/doc/nvshare/guide/recipes.md`",
     ),
     ("container engines", "`/usr/share/doc/nvshare/guide/containers.md`, `nvshare-ctk`(8)"),
@@ -44,9 +45,13 @@ const WHERE: &[(&str, &str)] = &[
         "what is going on",
         "`nvsharectl status`, `nvsharectl top`, `nvsharectl events`; their columns, states and events: `nvsharectl-status`(8), `nvsharectl-events`(8)",
     ),
+    ("why does a program wait", "`nvsharectl why`, and `nvsharectl-why`(8) for the reasons"),
+    ("who has used how much", "`nvsharectl report`"),
+    ("a change while programs run", "`nvsharectl set`, `nvsharectl reload`: `nvsharectl-set`(8)"),
     ("is anything missing", "`nvshare-ctk doctor`"),
     ("limits, metrics, what to do when something is wrong", "`/usr/share/doc/nvshare/guide/operating.md`"),
     ("questions", "`/usr/share/doc/nvshare/guide/faq.md`"),
+    ("the JSON of `nvsharectl`, for programs", "`/usr/share/doc/nvshare/reference/json.md`"),
     ("all words", "`/usr/share/doc/nvshare/reference/glossary.md`"),
     ("the daemon's log", "`journalctl -u nvshare-scheduler`"),
 ];
