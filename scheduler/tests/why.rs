@@ -40,6 +40,29 @@ fn says(why: &Why, words: &str) {
     assert!(why.text.contains(words), "{why:?}");
 }
 
+/// The program of docs/reference/json.md, as it stands there.
+#[test]
+fn the_program_of_the_document_tells_who_waits() {
+    let page = include_str!("../../docs/reference/json.md");
+    let program = page.split("```python json\n").nth(1).unwrap().split("```").next().unwrap();
+    let daemon = Daemon::start("[scheduler]\nquantum = 20\n");
+    let (_one, _) = runs(&daemon, 12, hello("one"));
+    let two = asks(&daemon, 12, Hello { instance: nvshare_protocol::InstanceId([2; 16]), ..hello("two") });
+    because(&daemon, 2, "turn");
+    let ours = std::path::Path::new(env!("CARGO_BIN_EXE_nvsharectl")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&path)));
+    let run = std::process::Command::new("python3")
+        .args(["-c", program, "--runtime-dir"])
+        .arg(daemon.run_dir())
+        .env("PATH", path.unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.starts_with(&format!("{} two turn [1] in ", two.pid())), "{run:?}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn turns_of_others_and_places_in_the_queue() {
     let daemon = Daemon::start("[scheduler]\nquantum = 20\n");

@@ -20,6 +20,7 @@ const RUNNERS: &[(&str, &str)] = &[
     ("jupyter", "tests/containers/case-jupyter.sh"),
     ("servers", "tests/containers/case-servers.sh"),
     ("users", "tests/containers/case-users.sh"),
+    ("json", "scheduler/tests/why.rs"),
     ("program", "tests/containers/images.sh, for the programs of case-documents.sh"),
     ("unprivileged", "tests/containers/case-documents.sh"),
     ("gpu", "tests/gpu/scripts/recipes.sh"),
