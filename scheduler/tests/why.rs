@@ -82,6 +82,23 @@ fn turns_of_others_and_places_in_the_queue() {
 }
 
 #[test]
+fn who_waits_behind_a_higher_priority_is_told_of_one_that_is_higher_still() {
+    let daemon = Daemon::start("[scheduler]\nquantum = 20\n[limits]\npriority = \"high\"\n");
+    let of = |priority, name: &str, id| Hello {
+        version: 5,
+        priority: Some(priority),
+        instance: nvshare_protocol::InstanceId([id; 16]),
+        ..hello(name)
+    };
+    let (_high, _) = runs(&daemon, 12, of(2, "high", 1));
+    let _normal = asks(&daemon, 12, of(1, "normal", 2));
+    let why = because(&daemon, 2, "turn").why;
+    says(&why, "tenants of higher priority come first");
+    let priorities: Vec<_> = why.advice.iter().filter(|line| line.contains("set priority")).collect();
+    assert_eq!(priorities, ["`nvsharectl set priority 2 high` lets it come before others"]);
+}
+
+#[test]
 fn a_share_of_the_time_that_is_used_up() {
     let daemon = Daemon::start("");
     let (mut tenant, lease) = runs(&daemon, 4, Hello { version: 5, time_share: Some(1), ..hello("slow") });

@@ -4,7 +4,7 @@ use crate::settings::whole_size;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_core::snapshot::{Snapshot, State, TenantView};
-use nvshare_core::{WaitReason, WaitView};
+use nvshare_core::{Priority, WaitReason, WaitView};
 use nvshare_protocol::control::Why;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::BTreeMap;
@@ -47,7 +47,13 @@ impl<'a> Explainer<'a> {
         if let Some(at) = view.wait.as_ref().and_then(|wait| wait.promoted) {
             told.text +=
                 &format!("; tenants of higher priority come first, for {} more at most", self.time_until(at));
-            told.advice.push(format!("`nvsharectl set priority {} normal` lets it come sooner", view.id.0));
+            // What is told already lets it come before all others.
+            if view.priority == Priority::Low {
+                told.advice
+                    .push(format!("`nvsharectl set priority {} normal` lets it come sooner", view.id.0));
+            } else if told.reason != "turn" {
+                told.advice.push(format!("`nvsharectl set priority {} high` lets it come sooner", view.id.0));
+            }
         }
         let seconds = |at: Nanos| self.picture.now.saturating_sub(at).as_secs_f64();
         Why {
