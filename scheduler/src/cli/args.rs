@@ -107,7 +107,7 @@ pub enum Named {
 /// What is shown of the status, and how.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {
-    /// As JSON, with every field (docs/reference/json.md)
+    /// As JSON, with every field (reference/json.md in /usr/share/doc/nvshare)
     #[arg(long, conflicts_with = "output")]
     json: bool,
     /// table: what fits into the terminal's width, or into 80 columns; wide: every column; json: every field
@@ -136,6 +136,11 @@ pub enum Output {
 }
 
 impl StatusArgs {
+    /// Whether some tenants alone are meant.
+    pub const fn names_tenants(&self) -> bool {
+        self.tenant.is_some() || self.container.is_some() || self.user.is_some()
+    }
+
     pub fn output(&self) -> Output {
         if self.json { Output::Json } else { self.output }
     }
@@ -153,11 +158,11 @@ pub struct EventChoice {
     /// Of this tenant: its number, or its session
     #[arg(long, value_name = "ID")]
     pub tenant: Option<String>,
-    /// Of this container: its name or id
-    #[arg(long, value_name = "ID")]
+    /// Of this container: its name, or the beginning of its id
+    #[arg(long, value_name = "NAME|ID")]
     pub container: Option<String>,
-    /// On this GPU: its UUID, or how that begins
-    #[arg(long, value_name = "UUID")]
+    /// On this GPU: its index, or its UUID or how that begins
+    #[arg(long, value_name = "INDEX|UUID")]
     pub gpu: Option<String>,
     /// Of this kind, for instance joined or no-room
     #[arg(long, value_name = "KIND")]
@@ -228,8 +233,8 @@ pub struct Whom {
     /// The tenant's number, as status shows it
     #[arg(value_name = "TENANT", conflicts_with = "container")]
     tenant: Option<u64>,
-    /// All tenants of this container, by the first characters of its id
-    #[arg(long, value_name = "ID")]
+    /// All tenants of this container: its name, or the first characters of its id
+    #[arg(long, value_name = "NAME|ID")]
     container: Option<String>,
 }
 
@@ -249,8 +254,8 @@ pub struct TenantSetting {
     /// The tenant's number, as status shows it, and the value; default: what the settings and its own wish say
     #[arg(value_name = "TENANT VALUE", num_args = 1..=2, required = true)]
     words: Vec<String>,
-    /// All tenants of this container, by the first characters of its id, and those that join it later
-    #[arg(long, value_name = "ID")]
+    /// All tenants of this container, and those that join it later: its name, or the first characters of its id
+    #[arg(long, value_name = "NAME|ID")]
     container: Option<String>,
 }
 

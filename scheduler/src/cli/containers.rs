@@ -1,7 +1,7 @@
 //! Names of containers. The scheduler knows their ids, from the kernel; the engines of the host know the names.
-use nvshare_protocol::control::Status;
+use nvshare_protocol::control::{Status, TenantStatus};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,19 @@ const ID: usize = 12;
 pub struct Containers {
     engines: Vec<PathBuf>,
     known: HashMap<String, Option<String>>,
+}
+
+/// The one container that has this name, or whose id begins so, as a status shows it. Without one, or with several, the
+/// word itself.
+pub fn shown<'a>(status: &'a Status, word: &'a str) -> &'a str {
+    let ids = |is: &dyn Fn(&&TenantStatus) -> bool| -> BTreeSet<&'a str> {
+        status.tenants.iter().filter(is).filter_map(|row| row.container.as_deref()).collect()
+    };
+    let named = ids(&|row| row.container_name.as_deref() == Some(word));
+    let begins =
+        ids(&|row| row.container.as_ref().is_some_and(|id| !word.is_empty() && id.starts_with(word)));
+    let one = |ids: BTreeSet<&'a str>| (ids.len() == 1).then(|| ids.first().copied()).flatten();
+    one(named).or_else(|| one(begins)).unwrap_or(word)
 }
 
 /// One container in an engine's list.
@@ -83,7 +96,6 @@ fn list(engine: &Path) -> Option<Vec<Listed>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nvshare_protocol::control::TenantStatus;
     use std::os::unix::net::UnixListener;
     use std::sync::mpsc::{Receiver, channel};
 
@@ -111,6 +123,22 @@ mod tests {
 
     fn names(status: &Status) -> Vec<Option<&str>> {
         status.tenants.iter().map(|row| row.container_name.as_deref()).collect()
+    }
+
+    #[test]
+    fn a_container_is_meant_by_its_name_or_the_beginning_of_its_id() {
+        let mut status = status(&[Some("4f1d3c0b5a69"), Some("4f1daaaaaaaa of uid 1000"), None]);
+        status.tenants[0].container_name = Some("web".into());
+        for (word, meant) in [
+            ("web", "4f1d3c0b5a69"),
+            ("4f1d3", "4f1d3c0b5a69"),
+            ("4f1da", "4f1daaaaaaaa of uid 1000"),
+            ("4f1d", "4f1d"),
+            ("gone", "gone"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(&status, word), meant);
+        }
     }
 
     #[test]

@@ -17,11 +17,10 @@ pub fn reduce(status: &mut Status, args: &StatusArgs) -> Result<(), String> {
             && args.user.as_ref().is_none_or(|word| has_user(row, word))
             && gpu.as_ref().is_none_or(|uuid| row.devices.contains(uuid))
     });
-    let some = args.tenant.is_some() || args.container.is_some() || args.user.is_some();
     let used = |uuid: &String| status.tenants.iter().any(|row| row.devices.contains(uuid));
     status.devices.retain(|device| match &gpu {
         Some(uuid) => device.uuid == *uuid,
-        None => !some || used(&device.uuid),
+        None => !args.names_tenants() || used(&device.uuid),
     });
     Ok(())
 }

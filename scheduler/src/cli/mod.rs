@@ -20,7 +20,7 @@ use args::{Args, Command, Format, Length, Output, Setting, StatusArgs, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
 use containers::Containers;
-use nvshare_protocol::control::{Reply, ReportQuery, Request, Status};
+use nvshare_protocol::control::{EventQuery, Reply, ReportQuery, Request, Status, Target};
 use ratatui::crossterm::terminal;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
         false => Client::connect(&args.socket())?,
     };
     for request in requests {
-        let request = with_whole_uuid(request, &mut client)?;
+        let request = with_ids(request, &mut client)?;
         if let Reply::Done { message } = client.ask(&request)? {
             print(&format!("{message}\n"))?;
         }
@@ -84,7 +84,10 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
                 }
             }
         }
-        Some(Command::Events { json, choice }) => events::follow(&mut client, &choice.request(), *json)?,
+        Some(Command::Events { json, choice }) => {
+            let request = with_ids(choice.request(), &mut client)?;
+            events::follow(&mut client, &request, *json)?;
+        }
         Some(Command::Report { since, by, format }) => {
             let report = client.report(ReportQuery { since: *since, by: by.grouping() })?;
             print(&match format {
@@ -94,7 +97,7 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             })?;
         }
         Some(Command::Why { whom, json }) => {
-            let status = client.status()?;
+            let status = named(client.status()?);
             let tenants = why::of(&status, whom.target().as_ref()).map_err(Failed::Refused)?;
             print(&if *json { pretty(&tenants)? } else { why::text(&tenants) })?;
         }
@@ -116,11 +119,13 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
 
 /// The part of the status that was asked for, as it was asked for.
 fn status(mut status: Status, args: &StatusArgs) -> Result<String, Failed> {
-    Users::default().name(&mut status);
-    Containers::default().name(&mut status);
+    status = named(status);
     filter::reduce(&mut status, args).map_err(Failed::Usage)?;
     let room = match args.output() {
         Output::Json => return pretty(&status),
+        _ if status.tenants.is_empty() && args.names_tenants() => {
+            return Ok("no tenant that you may see is meant: `nvsharectl status` shows all of them\n".into());
+        }
         Output::Wide => Room::Wide,
         Output::Table => Room::Cells(width()),
     };
@@ -132,12 +137,43 @@ fn width() -> usize {
     size.and_then(Result::ok).map_or(NARROW, |(columns, _)| columns.into())
 }
 
-/// The GPU as the scheduler knows it.
-fn with_whole_uuid(request: Request, client: &mut Client) -> Result<Request, Failed> {
-    let Request::SetGpuQuantum { gpu, quantum } = request else { return Ok(request) };
-    let status = client.status()?;
-    let gpu = gpus::find(&status.devices, &gpu).map_err(Failed::Usage)?.uuid.clone();
-    Ok(Request::SetGpuQuantum { gpu, quantum })
+/// With the names of users and containers, which the host knows and the scheduler does not.
+fn named(mut status: Status) -> Status {
+    Users::default().name(&mut status);
+    Containers::default().name(&mut status);
+    status
+}
+
+/// With GPUs and containers as the scheduler knows them.
+fn with_ids(mut request: Request, client: &mut Client) -> Result<Request, Failed> {
+    match &mut request {
+        Request::SetGpuQuantum { gpu, .. } => {
+            *gpu = gpus::find(&client.status()?.devices, gpu).map_err(Failed::Usage)?.uuid.clone();
+        }
+        Request::EventsSince(EventQuery { gpu, container, .. }) if gpu.is_some() || container.is_some() => {
+            let status = named(client.status()?);
+            // Of one that has gone there are events still: it is asked for as it stands.
+            if let Some((gpu, found)) =
+                gpu.as_mut().and_then(|gpu| gpus::find(&status.devices, gpu).ok().map(|found| (gpu, found)))
+            {
+                *gpu = found.uuid.clone();
+            }
+            if let Some(container) = container {
+                *container = containers::shown(&status, container).to_owned();
+            }
+        }
+        Request::SetTenant { target: Target::Container(container), .. }
+        | Request::Pause { target: Target::Container(container) }
+        | Request::Resume { target: Target::Container(container) }
+        | Request::Evict { target: Target::Container(container) } => {
+            // Its owner stands behind the id.
+            let status = named(client.status()?);
+            let id = containers::shown(&status, container).split(' ').next().unwrap_or_default();
+            *container = id.to_owned();
+        }
+        _ => {}
+    }
+    Ok(request)
 }
 
 /// What the command line wants changed: flags of the C nvshare first, then a command.

@@ -109,7 +109,7 @@ fn tenants(status: &Status, room: Room) -> String {
         column("USER", 4, &user),
         number("UID", 15, &|row| row.uid.to_string()),
         column("PROGRAM", 0, &|row| program(row, 64)),
-        column("CONTAINER", if contained { 5 } else { 14 }, &|row| or_dash(container(row))),
+        column("CONTAINER", if contained { 3 } else { 14 }, &|row| or_dash(container(row))),
         column("STATE", 0, &|row| row.state.clone()),
         column("GPU", 1, &gpus),
         column("ENGINE", 11, &|row| or_dash(Some(engine(row)))),

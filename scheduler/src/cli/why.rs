@@ -13,10 +13,13 @@ pub fn of<'a>(status: &'a Status, target: Option<&Target>) -> Result<Vec<&'a Ten
     let meant = |tenant: &&TenantStatus| match target {
         None => true,
         Some(Target::Tenant(id)) => tenant.id == *id,
-        Some(Target::Container(id)) => tenant
-            .container
-            .as_deref()
-            .is_some_and(|container| !id.is_empty() && same_container(container, id)),
+        Some(Target::Container(id)) => {
+            tenant
+                .container
+                .as_deref()
+                .is_some_and(|container| !id.is_empty() && same_container(container, id))
+                || tenant.container_name.as_deref() == Some(id)
+        }
     };
     let found: Vec<&TenantStatus> = status.tenants.iter().filter(meant).collect();
     match target {
@@ -46,7 +49,8 @@ pub fn text(tenants: &[&TenantStatus]) -> String {
 
 fn one(tenant: &TenantStatus) -> String {
     let why = &tenant.why;
-    let container = tenant.container.as_deref().map(|id| format!(", container {}", clean(id, 64)));
+    let container = tenant.container_name.as_ref().or(tenant.container.as_ref());
+    let container = container.map(|name| format!(", container {}", clean(name, 64)));
     let mut lines = vec![format!(
         "tenant {} ({}, pid {}{}): {}",
         tenant.id,
