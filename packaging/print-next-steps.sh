@@ -7,4 +7,5 @@ nvshare: installed. Programs share the GPUs through it when told to:
   podman:           podman run --device nvidia.com/gpu=all IMAGE ...
   plain processes:  LD_PRELOAD=/usr/lib/nvshare/libnvshare.so PROGRAM
 Is anything missing? nvshare-ctk doctor
+To read: man nvshare; /usr/share/doc/nvshare/guide/getting-started.md
 END

@@ -16,9 +16,9 @@ pub fn page(date: &str) -> Result<Vec<u8>> {
     roff.control("SH", ["SYNOPSIS"]).text([italic("/etc/nvshare/config.toml")]);
     roff.control("SH", ["DESCRIPTION"]).text(inlines(
         "One file of TOML for the scheduler and for the programs that container engines start. A setting that \
-         is left out has its default. The scheduler reads it when it starts, the others at the start of each \
-         container; `nvshare-scheduler --check` says what is wrong with the scheduler's part, `nvshare-ctk \
-         doctor` what is wrong with section [runtime].",
+         is left out has its default. The scheduler reads it when it starts, and again at `systemctl reload \
+         nvshare-scheduler`, whose answer names what needs a restart. The others read it at the start of each \
+         container. `nvshare-scheduler --check` and `nvshare-ctk doctor` say what is wrong with the file.",
     ));
     let mut section = "";
     for setting in sample::settings() {

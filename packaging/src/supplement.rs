@@ -51,7 +51,7 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "nvsharectl-why",
         &[
             ("What tenant 3 waits for", "nvsharectl why 3"),
-            ("What the programs of a container wait for", "nvsharectl why --container 4f1d"),
+            ("What the programs of a container wait for", "nvsharectl why --container chat"),
         ],
     ),
     (
@@ -68,7 +68,7 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "nvsharectl-set-limit",
         &[
             ("At most 8 GiB of each GPU for tenant 3", "nvsharectl set limit 3 8GiB"),
-            ("For a container, and what joins it later", "nvsharectl set limit --container 4f1d 8GiB"),
+            ("For a container, and what joins it later", "nvsharectl set limit --container chat 8GiB"),
             ("What the settings and its own wish say", "nvsharectl set limit 3 default"),
         ],
     ),
