@@ -86,7 +86,7 @@ fn of_settings(loaded: &Loaded, path: &Path) -> Vec<Check> {
     if !path.exists() {
         return vec![
             note("settings", format!("{file} is missing: the defaults hold"))
-                .advise("install nvshare again, or write the file by nvshare-scheduler --sample-config"),
+                .advise("install nvshare again, or write the file: nvshare-scheduler --sample-config >/etc/nvshare/config.toml"),
         ];
     }
     let mut checks = vec![match &loaded.error {
