@@ -11,7 +11,7 @@ use nvshare_protocol::control::{Reply, Request};
 pub fn answer(daemon: &mut Daemon, query: OperatorQuery) {
     let OperatorQuery { request, viewer, reply } = query;
     match request {
-        Request::Report(asked) if viewer.may(&Request::Report(asked.clone())) => {
+        Request::Report(asked) if viewer.may(&Request::Report(asked)) => {
             metering::on_report(daemon, asked, reply);
         }
         // An operator who has gone needs no answer.
