@@ -58,6 +58,7 @@ driver! {
     mem_alloc: "cuMemAlloc_v2"(*mut u64, usize);
     mem_free: "cuMemFree_v2"(u64);
     host_alloc: "cuMemHostAlloc"(*mut *mut c_void, usize, c_uint);
+    host_register: "cuMemHostRegister_v2"(*mut c_void, usize, c_uint);
     stream_create: "cuStreamCreate"(*mut usize, c_uint);
     mem_info: "cuMemGetInfo_v2"(*mut usize, *mut usize);
     copy_out: "cuMemcpyDtoH_v2"(*mut c_void, u64, usize);
@@ -161,6 +162,18 @@ impl Cuda {
         let word: &'static AtomicU32 = unsafe { &*pointer.cast::<AtomicU32>() };
         word.store(0, SeqCst);
         Ok(word)
+    }
+
+    /// Memory of the host that kernels can read and write from then on.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Safety
+    /// The range is mapped, begins and ends at a page, and stays.
+    pub unsafe fn register(&self, start: *mut c_void, bytes: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        check("cuMemHostRegister", unsafe { (self.host_register)(start, bytes, 0) })
     }
 
     /// A stream that is not ordered with the default one.

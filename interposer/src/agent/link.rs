@@ -265,6 +265,7 @@ fn hello(process: &Process, instance: InstanceId, holds: bool) -> Hello {
         limit: settings.limit,
         priority: settings.priority,
         time_share: settings.time_share,
+        gang: settings.gang_name.clone(),
         swap: swap_held(memory),
     }
 }

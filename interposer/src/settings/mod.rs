@@ -3,12 +3,14 @@
 #![allow(unsafe_code)] // getauxval
 use crate::sys::log::{self, Level};
 use core::ffi::CStr;
+use gang::GangChoice;
 use nvshare_protocol::{Bytes, paths, wishes};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use table::{Setting, TABLE};
 
+mod gang;
 mod table;
 mod value;
 
@@ -54,6 +56,9 @@ pub struct Settings {
     pub prefetch: bool,
     pub oversubscribe: bool,
     pub deepbind: bool,
+    pub gang: GangChoice,
+    /// The job that it is of, by its own word or its launcher's.
+    pub gang_name: Option<String>,
 }
 
 /// The settings by `get`, and a line for each value that is not allowed (its default then holds). `container`: the
@@ -143,6 +148,8 @@ impl Settings {
             prefetch: true,
             oversubscribe: false,
             deepbind: false,
+            gang: GangChoice::Auto,
+            gang_name: None,
         }
     }
 
@@ -154,7 +161,8 @@ impl Settings {
         // Not every program of a container has the variable: `podman exec` gives it a fresh environment.
         let container = paths::CONTAINER_TENANTS_DIRS.map(Path::new).into_iter().find(|path| path.is_dir());
         let get = |name: &str| if secure { None } else { std::env::var(name).ok() };
-        let (settings, mut faults) = read_within(get, container, &policy(container));
+        let (mut settings, mut faults) = read_within(get, container, &policy(container));
+        settings.gang_name = gang::name(&settings.gang, get);
         if !secure {
             faults.extend(misspelt(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())));
         }

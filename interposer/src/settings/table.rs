@@ -1,4 +1,5 @@
 //! Every setting of the library.
+use super::gang::GangChoice;
 use super::value::{choice, switch};
 use super::{DEEPBIND, EngineChoice, Settings};
 use crate::sys::log::Level;
@@ -112,6 +113,19 @@ pub const TABLE: &[Setting] = &[
         set: |s, v| put(&mut s.time_share, quantity::percent(v).map(Some)),
         show: |s| format!("{}%", s.time_share.unwrap_or(100)),
         bound: Some(|s, policy, _| least(&mut s.time_share, policy.time_share)),
+    },
+    Setting {
+        name: wishes::GANG,
+        about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says",
+        allowed: "auto, off, or a name of at most 128 characters without spaces",
+        set: |s, v| put(&mut s.gang, GangChoice::parse(v)),
+        show: |s| s.gang.show(),
+        // Of those of its own container alone.
+        bound: Some(|s, policy, has_one| {
+            if !has_one {
+                s.gang = policy.gang.clone();
+            }
+        }),
     },
     Setting {
         name: "NVSHARE_PREFETCH",

@@ -274,6 +274,8 @@ pub struct TenantStatus {
     pub limit_from: Option<String>,
     /// An operator has paused it.
     pub paused: bool,
+    /// The job of several processes that it is of, which get their GPUs together.
+    pub gang: Option<String>,
     pub why: Why,
     /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
     pub reports: Vec<String>,

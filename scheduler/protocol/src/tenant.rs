@@ -156,6 +156,10 @@ pub struct Hello {
     /// The most of each device's time that it wishes to hold, 1 to 100 per cent. Another number is none.
     #[n(11)]
     pub time_share: Option<u32>,
+    /// The job of several processes that it is of, in words of its own or its launcher's: those of one user or container
+    /// that say the same get their devices together. At most 128 bytes.
+    #[n(12)]
+    pub gang: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

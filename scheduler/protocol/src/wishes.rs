@@ -48,8 +48,12 @@ pub fn named(variable: &str) -> Option<&'static Wish> {
     WISHES.into_iter().find(|wish| wish.variable == variable)
 }
 
+/// The job of several processes that a process is of.
+pub const GANG: &str = "NVSHARE_GANG";
+
 /// Variables of the library that are no wishes.
-pub const OTHER_VARIABLES: [&str; 6] = [
+pub const OTHER_VARIABLES: [&str; 7] = [
+    GANG,
     "NVSHARE_SOCKET",
     "NVSHARE_LOG",
     "NVSHARE_PREFETCH",

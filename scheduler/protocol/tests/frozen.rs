@@ -2,8 +2,8 @@
 //! container still speaks as it was built.
 mod common;
 use common::{
-    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_tenant, to_tenant_2, to_tenant_4,
-    to_tenant_5,
+    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_scheduler_5, to_tenant, to_tenant_2,
+    to_tenant_4, to_tenant_5,
 };
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{self, Broken, Reader, Received};
@@ -46,6 +46,10 @@ const TO_SCHEDULER_3: &[&str] = &[
 
 const TO_SCHEDULER_4: &[&str] =
     &["250000008202818550303132333435363738396162636465661b00000003000000001a002000000101"];
+
+const TO_SCHEDULER_5: &[&str] = &[
+    "520000008200818d05506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a40000000f6f670746f7263683a686f73743a3239353030",
+];
 
 const TO_TENANT_2: &[&str] = &[
     "1f000000820681818250303132333435363738396162636465661bffffffffffffffff",
@@ -98,6 +102,7 @@ fn messages_to_the_scheduler_keep_their_bytes() {
     is_frozen(&to_scheduler_2(), TO_SCHEDULER_2);
     is_frozen(&to_scheduler_3(), TO_SCHEDULER_3);
     is_frozen(&to_scheduler_4(), TO_SCHEDULER_4);
+    is_frozen(&to_scheduler_5(), TO_SCHEDULER_5);
 }
 
 #[test]
@@ -112,8 +117,12 @@ fn messages_to_a_tenant_keep_their_bytes() {
 #[test]
 fn every_message_has_an_example() {
     let mut seen = [false; 12];
-    for message in
-        to_scheduler().into_iter().chain(to_scheduler_2()).chain(to_scheduler_3()).chain(to_scheduler_4())
+    for message in to_scheduler()
+        .into_iter()
+        .chain(to_scheduler_2())
+        .chain(to_scheduler_3())
+        .chain(to_scheduler_4())
+        .chain(to_scheduler_5())
     {
         seen[match message {
             ToScheduler::Hello(_) => 0,
@@ -223,6 +232,7 @@ fn the_fuzz_corpus_has_every_version() {
         ("to-scheduler/version-2", TO_SCHEDULER_2),
         ("to-scheduler/version-3", TO_SCHEDULER_3),
         ("to-scheduler/version-4", TO_SCHEDULER_4),
+        ("to-scheduler/version-5", TO_SCHEDULER_5),
         ("to-tenant/version-1", TO_TENANT_1),
         ("to-tenant/version-2", TO_TENANT_2),
         ("to-tenant/version-4", TO_TENANT_4),

@@ -1,8 +1,8 @@
 //! Random messages come back as they were; random bytes cost one connection and nothing more.
 mod common;
 use common::{
-    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_tenant, to_tenant_2, to_tenant_4,
-    to_tenant_5,
+    to_scheduler, to_scheduler_2, to_scheduler_3, to_scheduler_4, to_scheduler_5, to_tenant, to_tenant_2,
+    to_tenant_4, to_tenant_5,
 };
 use nvshare_protocol::frame::{self, MAX_BODY, Reader, Received};
 use nvshare_protocol::tenant::*;
@@ -43,6 +43,7 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                     swap,
                     priority: Some(version),
                     time_share: holds.then_some(pid),
+                    gang: holds.then(|| "job".to_owned()),
                 })
             }
         ),
@@ -112,7 +113,8 @@ fn kinds<M: std::fmt::Debug>(strategy: impl Strategy<Value = M>) -> HashSet<Disc
 /// `frozen.rs` sees to it that every message has an example.
 #[test]
 fn every_message_has_a_strategy() {
-    let examples = [to_scheduler(), to_scheduler_2(), to_scheduler_3(), to_scheduler_4()].concat();
+    let examples =
+        [to_scheduler(), to_scheduler_2(), to_scheduler_3(), to_scheduler_4(), to_scheduler_5()].concat();
     assert_eq!(kinds(from_tenants()), examples.iter().map(discriminant).collect());
     let examples = [to_tenant(), to_tenant_2(), to_tenant_4(), to_tenant_5()].concat();
     assert_eq!(kinds(to_tenants()), examples.iter().map(discriminant).collect());

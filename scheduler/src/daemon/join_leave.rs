@@ -55,6 +55,7 @@ impl Daemon {
         if hello.version >= NOTICES_SINCE {
             wishes.cut.iter().for_each(|text| outbound.put(ToTenant::Notice(text.clone())));
         }
+        let gang = hello.gang.as_deref().map(|name| self.gangs.enter(who.charged_to(), name));
         let details = details(who, hello, &wishes, &reservation);
         let short = reservation.by.filter(|_| reservation.limit == Some(Bytes::ZERO));
         self.accept_claim(tenant, who, hello.swap);
@@ -64,6 +65,9 @@ impl Daemon {
         self.exits.watch(who.process.as_ref());
         self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
+        if let Some(gang) = gang {
+            self.apply(Event::Gang { tenant, gang });
+        }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });
         tenant_rules::apply(self, tenant);
@@ -176,6 +180,9 @@ impl Daemon {
             self.nvml.set_wanted(false);
         }
         self.reservations.release(&member.reservation);
+        if let Some(gang) = &member.hello.gang {
+            self.gangs.leave(member.who.charged_to(), gang);
+        }
         self.audit.left(&name, tenant, &member, why);
         self.apply(Event::Left { tenant });
         let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
@@ -209,6 +216,9 @@ fn details(who: &Identity, hello: &Hello, wishes: &Wishes, reservation: &Reserva
     let mut details = format!("uid {}, library {library}, engine {engine}", who.uid);
     if hello.holds {
         details += ", running";
+    }
+    if let Some(gang) = &hello.gang {
+        details += &format!(", gang {}", text::word(gang));
     }
     if let Some(priority) = wishes.priority.filter(|priority| *priority != Priority::Normal) {
         details += &format!(", priority {}", priority.as_str());

@@ -10,12 +10,14 @@
 //! * `why` says in words what a tenant waits for; `tenant_rules` sets what holds for one tenant (`rules`), `reload` reads
 //!   the settings again;
 //! * `wishes` decides what a tenant gets of its wishes, `swap_space` what it gets of the swap space;
+//! * `gangs` has the numbers of jobs of several processes;
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
 mod audit;
 mod device_events;
 mod engine;
 mod exits;
+mod gangs;
 mod held_requests;
 mod join_leave;
 mod liveness;

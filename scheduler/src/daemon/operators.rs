@@ -201,6 +201,7 @@ impl Report<'_> {
             engine_in_use: member.engine_in_use(sum(|memory| memory.allocated.0)).into(),
             limit_from: member.limit_from().map(str::to_owned),
             paused: view.is_paused,
+            gang: member.hello.gang.clone(),
             why: explainer.why(view, member),
             reports: member.reports.shown(),
         })

@@ -3,6 +3,7 @@ use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::engine::Engine;
 use super::exits::ExitWatches;
+use super::gangs::GangNumbers;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
 use super::metering;
@@ -55,6 +56,7 @@ pub struct Daemon {
     pub shared: Arc<Shared>,
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
+    pub gangs: GangNumbers,
     /// Reads the settings again.
     pub source: Source,
 }

@@ -11,6 +11,7 @@ const MOST: Bytes = Bytes(1 << 46);
 pub const PROGRAM: usize = 64;
 const DEVICE_NAME: usize = 96;
 const VERSION: usize = 32;
+const GANG: usize = 128;
 const REPORT: usize = 256;
 
 /// A rule that a tenant has broken. Its connection is lost: our own libraries do not say such things.
@@ -53,6 +54,7 @@ pub fn hello(hello: Hello) -> Result<Hello, Violation> {
         program: clean(&hello.program, PROGRAM),
         library: clean(&hello.library, VERSION),
         engine: clean(&hello.engine, VERSION),
+        gang: hello.gang.as_deref().filter(|gang| !gang.is_empty()).map(|gang| clean(gang, GANG)),
         ..hello
     })
 }

@@ -23,6 +23,7 @@ pub fn hello() -> Hello {
         swap: None,
         priority: None,
         time_share: None,
+        gang: None,
     }
 }
 
@@ -107,6 +108,11 @@ pub fn to_scheduler_3() -> Vec<ToScheduler> {
 pub fn to_scheduler_4() -> Vec<ToScheduler> {
     let (allocated, resident, immovable) = (Bytes(12 << 30), Bytes(2 << 20), Bytes(1));
     vec![ToScheduler::Memory(MemoryReport { device: GPU, allocated, resident, immovable, engine: Some(1) })]
+}
+
+/// The words that version 5 added.
+pub fn to_scheduler_5() -> Vec<ToScheduler> {
+    vec![ToScheduler::Hello(Hello { version: 5, gang: Some("torch:host:29500".into()), ..hello_2() })]
 }
 
 /// The words that version 2 added.

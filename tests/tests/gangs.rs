@@ -1,0 +1,155 @@
+//! Jobs of several processes, each with a device of its own, that meet inside their kernels.
+use anyhow::{Context, Result, ensure};
+use nvshare_tests::world::{Tenant, World, built, until};
+
+/// Four cards with 72 MiB each for tenants.
+const CARDS: &[(&str, &str)] = &[
+    ("FAKECUDA_CARD", "report"),
+    ("FAKECUDA_DEVICES", "4"),
+    ("FAKECUDA_MEMORY", "6GiB"),
+    ("FAKECUDA_BYTE_SCALE", "64"),
+    ("FAKECUDA_TIME_SCALE", "25"),
+];
+/// Two of these 40 MiB do not fit on a card.
+const BYTES: &str = "41943040";
+const CONFIG: &str = "[scheduler]\nquantum = 0.5\n[swap]\nbudget = \"8GiB\"\n";
+
+/// How a job's processes are known to belong together.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// By its user.
+    Named,
+    /// By its launcher.
+    Launched,
+    Not(&'a str),
+}
+
+/// One process on each of these devices.
+fn job(world: &World, name: &str, devices: &[u32], seconds: &str, known: Known) -> Result<Vec<Tenant>> {
+    let meet = world.dir().join(name);
+    let ranks = devices.len().to_string();
+    let start = |(rank, device): (usize, &u32)| {
+        let mut command = world.command(built()?.join("rank"))?;
+        command.args(["--device", &device.to_string(), "--rank", &rank.to_string(), "--ranks", &ranks]);
+        command.args(["--bytes", BYTES, "--seconds", seconds]).arg("--meet").arg(&meet);
+        match known {
+            Known::Named => command.env("NVSHARE_GANG", name),
+            Known::Launched => command.envs([
+                ("MASTER_ADDR", "127.0.0.1"),
+                ("MASTER_PORT", name),
+                ("WORLD_SIZE", &ranks),
+                ("RANK", &rank.to_string()),
+            ]),
+            Known::Not(word) => command.env("NVSHARE_GANG", word),
+        };
+        Tenant::spawn(command)
+    };
+    devices.iter().enumerate().map(start).collect()
+}
+
+/// Everybody's data is right; the number of steps, and the longest step.
+fn right(tenants: Vec<Tenant>) -> Result<(u64, f64)> {
+    let mut all = Vec::new();
+    for tenant in tenants {
+        let last = tenant.finish()?;
+        ensure!(last["wrong"] == 0, "{last}");
+        all.push((
+            last["steps"].as_u64().context("steps")?,
+            last["longest_seconds"].as_f64().context("longest")?,
+        ));
+    }
+    let longest = all.iter().map(|(_, longest)| *longest).fold(0.0, f64::max);
+    Ok((all[0].0, longest))
+}
+
+#[test]
+fn jobs_that_do_not_fit_take_turns_whole_and_nobody_stalls() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let scheduler = world.scheduler_with(CONFIG, &[])?;
+    let jobs = [
+        job(&world, "29501", &[0, 1, 2, 3], "6", Known::Launched)?,
+        job(&world, "b", &[3, 2, 1, 0], "6", Known::Named)?,
+        job(&world, "29502", &[1, 0], "6", Known::Launched)?,
+        job(&world, "d", &[2, 3], "6", Known::Named)?,
+    ];
+    until("all belong together", || {
+        let gangs = scheduler.status()?.tenants.into_iter().filter_map(|tenant| tenant.gang);
+        Ok(gangs.count() == 12)
+    })?;
+    for tenants in jobs {
+        let (steps, longest) = right(tenants)?;
+        ensure!(steps > 20, "{steps} steps");
+        // Each waits for at most three others' turns of half a second, with their hand-overs; five are for a bad day.
+        ensure!(longest < 8.0, "a step took {longest} s");
+    }
+    let log = scheduler.log();
+    ensure!(!log.contains("cannot end its work"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_job_that_is_not_known_as_one_ends_all_the_same() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let _scheduler = world.scheduler_with(CONFIG, &[])?;
+    let jobs = [
+        job(&world, "a", &[0, 1], "3", Known::Not("off"))?,
+        job(&world, "b", &[1, 0], "3", Known::Not("off"))?,
+    ];
+    for tenants in jobs {
+        right(tenants)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_death_of_a_member_and_of_the_scheduler_hold_nobody_up() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let mut scheduler = world.scheduler_with(CONFIG, &[])?;
+    let other = job(&world, "b", &[1, 0], "8", Known::Named)?;
+    let mut dying = job(&world, "a", &[0, 1], "100", Known::Named)?;
+    other[0].next("step")?;
+    dying[0].next("step")?;
+    dying[0].kill()?;
+    other[0].next("step")?;
+    // The other member waits for it inside its kernel, for ever.
+    dying[1].kill()?;
+    scheduler.kill()?;
+    let scheduler = world.scheduler_with(CONFIG, &[])?;
+    until("both are back, as one job", || {
+        let gangs: Vec<_> =
+            scheduler.status()?.tenants.into_iter().filter_map(|tenant| tenant.gang).collect();
+        Ok(gangs == ["b", "b"])
+    })?;
+    right(other)?;
+    Ok(())
+}
+
+#[test]
+fn two_processes_of_a_job_share_a_device_beside_another_tenant() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let _scheduler = world.scheduler_with(CONFIG, &[])?;
+    let meet = world.dir().join("meet");
+    let start = |rank: &str| {
+        let mut command = world.command(built()?.join("rank"))?;
+        command.args([
+            "--device",
+            "0",
+            "--rank",
+            rank,
+            "--ranks",
+            "2",
+            "--bytes",
+            "20971520",
+            "--seconds",
+            "4",
+        ]);
+        command.arg("--meet").arg(&meet).env("NVSHARE_GANG", "pair");
+        Tenant::spawn(command)
+    };
+    let pair = vec![start("0")?, start("1")?];
+    let alone = world.load(&["--bytes", BYTES, "--seconds", "4"], &[])?;
+    let (steps, longest) = right(pair)?;
+    ensure!(steps > 20 && longest < 4.0, "{steps} steps, the longest took {longest} s");
+    ensure!(alone.finish()?["wrong"] == 0, "data of the tenant beside");
+    Ok(())
+}
