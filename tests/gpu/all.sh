@@ -31,6 +31,7 @@ multi-gpu several 200
 processes processes 560
 service service 180
 hostile hostile 220
+gangs gangs 420
 recipes recipes 260
 facts facts 300'
 

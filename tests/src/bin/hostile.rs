@@ -143,6 +143,7 @@ impl Liar {
             swap: Some(self.dice.bytes()),
             priority: Some(self.dice.roll(4) as u32),
             time_share: None,
+            gang: ["", "job", "other"].get(self.dice.roll(6) as usize).map(ToString::to_string),
         }
     }
 

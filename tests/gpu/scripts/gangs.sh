@@ -1,0 +1,45 @@
+#!/bin/bash
+# Jobs of two processes on two GPUs (torchrun, NCCL): products over 12 GiB a process and an all-reduce of 256 MiB. Two jobs at
+# the same time, natively and under nvshare where they fit; then on 16 GiB a GPU, where they do not, with the quantum auto and
+# 2 s. Then a job of two processes on one GPU (gloo) beside another tenant, and two jobs that do not say that they are ones.
+# What it must show: in turns >= 95 % of one alone in sum with the quantum auto; no stall longer than a turn and a second;
+# where they fit >= 97 % of native; results right.
+# Expected: 300 s. Settings: SECONDS_EACH (60).
+unset CUDA_VISIBLE_DEVICES
+. "$(dirname "$0")/../lib/common.sh"
+[ "$(nvidia-smi -L | grep -c '^GPU ')" -ge 2 ] || { echo 'needs two GPUs' >&2; exit 77; }
+need_free 40
+seconds=${SECONDS_EACH:-60}
+# NVLink multicast stays off: it can put GPUs that others use out of service.
+export NVSHARE_LOG=warn NCCL_NVLS_ENABLE=0 TORCH_SYMM_MEM_DISABLE_MULTICAST=1 NVSHMEM_DISABLE_NVLS=1 OMP_NUM_THREADS=1
+port=29600 pids=()
+# usage: job NAME GIB SECONDS "WORDS" [shared]: in the background
+job() { # shellcheck disable=SC2086
+  port=$((port + 1))
+  "${@:5}" python3 -m torch.distributed.run --nproc-per-node 2 --master-port "$port" "$loads/job_steps.py" "$2" "$3" "$out/$1.json" $4 >"$out/$1.log" 2>&1 & pids+=($!)
+}
+all_end() { local pid; for pid in "${pids[@]}"; do wait "$pid" || true; done; pids=(); }
+# usage: two NAME GIB SECONDS [shared]
+two() { job "$1-1" "$2" "$3" '' "${@:4}"; job "$1-2" "$2" "$3" '' "${@:4}"; all_end; }
+
+job native 12 12 ''; all_end
+two native-both 12 15
+start_scheduler
+job alone 12 12 '' shared; all_end
+two fit 12 15 shared
+stop_scheduler
+# The limit counts what the programs allocate; NCCL's buffers come on top.
+world 16GiB 'quantum = "auto"'
+two auto 12 "$seconds" shared
+ctl trace --output "$out/trace-auto.json" >&2
+stop_scheduler
+world 16GiB 'quantum = 2'
+two short 12 "$((seconds / 2))" shared
+ctl status --json >"$out/status.json"
+job pair 6 20 'backend=gloo device=0' shared
+block beside shared python3 "$loads/torch_steps.py" 12 20 0 & pids+=($!)
+all_end
+NVSHARE_GANG=off two unknown 12 20 shared
+stop_scheduler
+cp "$out/scheduler.log" "$out/gangs-scheduler.log"
+python3 "$scripts/gangs.py" "$out" "$(machine)"
