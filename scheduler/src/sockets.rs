@@ -6,7 +6,7 @@ use nix::unistd::{Group, chown};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, TENANT_SOCKET, TENANTS_DIR, USER_SOCKET};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -51,8 +51,11 @@ impl RuntimeDir {
         directory(path)?;
         let lock = path.join(LOCK);
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&lock);
+        // Whoever may open it may lock it, and so keep the next daemon from starting.
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock);
         let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
+        file.set_permissions(Permissions::from_mode(0o600))
+            .with_context(|| format!("{} cannot be closed to others", lock.display()))?;
         let mut held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => held,
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -261,6 +264,16 @@ mod tests {
         assert!(!first.inherited);
         drop(first);
         assert!(RuntimeDir::claim(dir.path()).unwrap().inherited);
+    }
+
+    #[test]
+    fn nobody_else_may_open_the_lock() {
+        let dir = temp();
+        let lock = dir.path().join(LOCK);
+        fs::write(&lock, "7\n").unwrap();
+        fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
+        let _claimed = RuntimeDir::claim(dir.path()).unwrap();
+        assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
