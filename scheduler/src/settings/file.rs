@@ -2,12 +2,16 @@
 use super::table::{TABLE, find};
 use super::{DaemonSettings, Wrong, gpus};
 use nvshare_protocol::runtime_settings::{self, Given};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use toml::{Table, Value};
 
 /// Read where it exists, unless `--config` names another.
 pub const DEFAULT_FILE: &str = "/etc/nvshare/config.toml";
+
+/// The longest file that is read, bytes. The loop reads it again while tenants wait.
+const MOST: u64 = 1 << 20;
 
 /// One flag that overrides a setting: its name, the setting, what was given.
 pub type Flag<'a> = (&'static str, (&'static str, &'static str), &'a str);
@@ -18,8 +22,12 @@ pub type Flag<'a> = (&'static str, (&'static str, &'static str), &'a str);
 /// A file that was named and is missing, or cannot be read.
 pub fn source(named: Option<&Path>) -> Result<Option<String>, Wrong> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let mut text = String::new();
+    match File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)) {
+        Ok(_) if text.len() as u64 > MOST => {
+            Err(Wrong(vec![format!("{}: is longer than 1 MiB, the most that is read", path.display())]))
+        }
+        Ok(_) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(None),
         Err(error) => Err(Wrong(vec![format!("{}: cannot be read: {error}", path.display())])),
     }
@@ -128,6 +136,12 @@ mod tests {
     use super::*;
     use nvshare_core::settings::Quantum;
     use nvshare_protocol::Nanos;
+
+    #[test]
+    fn a_file_that_is_no_settings_file_is_not_read_to_its_end() {
+        let wrong = source(Some(Path::new("/dev/zero"))).unwrap_err().to_string();
+        assert_eq!(wrong, "/dev/zero: is longer than 1 MiB, the most that is read");
+    }
 
     #[test]
     fn the_container_programs_section_is_theirs() {
