@@ -8,14 +8,39 @@ use toml_edit::{DocumentMut, Item, Value as TomlValue};
 pub const LEFT_OUT: &str = "(left out)";
 
 /// In capitals or not; anywhere in the name of a key.
-const SECRETS: [&str; 9] =
-    ["auth", "password", "passwd", "passphrase", "token", "secret", "credential", "apikey", "private"];
+const SECRETS: [&str; 13] = [
+    "auth",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "token",
+    "secret",
+    "credential",
+    "apikey",
+    "accesskey",
+    "private",
+    "bearer",
+    "cookie",
+];
 /// Under such a key stand variables.
-const VARIABLES: [&str; 4] = ["env", "environment", "default-env", "engine_env"];
+const VARIABLES: [&str; 5] = ["env", "environment", "default-env", "default_env", "engine_env"];
 
 fn is_secret(key: &str) -> bool {
-    let letters: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
-    SECRETS.iter().any(|word| letters.to_ascii_lowercase().contains(word))
+    let letters = key.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    let letters: String = letters.collect();
+    SECRETS.iter().any(|word| letters.contains(word)) || letters.ends_with("pass")
+}
+
+/// Whether a secret comes after this word of a command: `--token`, and not `--token=...`.
+fn announces_secret(word: &str) -> bool {
+    let is_flag = word.starts_with('-') && !word.contains('=');
+    (is_flag && is_secret(word)) || word.eq_ignore_ascii_case("bearer")
+}
+
+/// A text of a configuration.
+fn words(text: &str) -> String {
+    assignments(&flags(&addresses(text)))
 }
 
 fn has_variables(key: &str) -> bool {
@@ -55,9 +80,19 @@ fn mask_json(value: &mut Value, variables: bool) {
                 }
             }
         }
-        Value::Array(list) => list.iter_mut().for_each(|value| mask_json(value, variables)),
+        Value::Array(list) => {
+            let mut is_next = false;
+            for value in list {
+                let announces = value.as_str().is_some_and(announces_secret);
+                match is_next {
+                    true => *value = LEFT_OUT.into(),
+                    false => mask_json(value, variables),
+                }
+                is_next = announces;
+            }
+        }
         Value::String(text) if variables => *text = variable(text),
-        Value::String(text) => *text = addresses(text),
+        Value::String(text) => *text = words(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -105,10 +140,18 @@ fn mask_toml(value: &mut TomlValue, variables: bool) {
         TomlValue::InlineTable(table) => mask_table(table, variables),
         TomlValue::Array(list) => {
             list.set_trailing("");
-            list.iter_mut().for_each(|value| mask_toml(value, variables));
+            let mut is_next = false;
+            for value in list.iter_mut() {
+                let announces = value.as_str().is_some_and(announces_secret);
+                if is_next {
+                    *value = LEFT_OUT.into();
+                }
+                mask_toml(value, variables);
+                is_next = announces;
+            }
         }
         TomlValue::String(text) => {
-            let masked = if variables { variable(text.value()) } else { addresses(text.value()) };
+            let masked = if variables { variable(text.value()) } else { words(text.value()) };
             *value = masked.into();
         }
         TomlValue::Integer(_) | TomlValue::Float(_) | TomlValue::Boolean(_) | TomlValue::Datetime(_) => {}
@@ -118,26 +161,61 @@ fn mask_toml(value: &mut TomlValue, variables: bool) {
 
 /// Lines of any other kind: addresses with a password, `password=...`, and the variables of a unit.
 pub fn lines(text: &str) -> String {
-    text.lines().map(|line| assignments(&addresses(line)) + "\n").collect()
+    let (mut out, mut is_environment) = (String::new(), false);
+    for line in text.lines() {
+        let begins = line.split_once('=').is_some_and(|(key, _)| key.trim() == "Environment");
+        // The further lines of a setting that goes on have no key.
+        out += &if is_environment && !begins { LEFT_OUT.into() } else { words(line) };
+        out.push('\n');
+        is_environment = (begins || is_environment) && line.ends_with('\\');
+    }
+    out
 }
 
-/// `scheme://user:password@host` without the user and the password.
+/// What comes after `--token`.
+fn flags(line: &str) -> String {
+    let mut is_next = false;
+    let word = |word: &str| {
+        let (text, end) = word.split_at(word.trim_end().len());
+        let is_this = is_next && !text.is_empty();
+        is_next = announces_secret(text) || (is_next && text.is_empty());
+        format!("{}{end}", if is_this { LEFT_OUT } else { text })
+    };
+    line.split_inclusive(char::is_whitespace).map(word).collect()
+}
+
+/// `scheme://user:password@host` and `user:password@host` without the user and the password.
 fn addresses(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out += before;
-        let end = after.find(|c: char| c.is_whitespace() || "/\"'<>?#".contains(c)).unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(user) => {
-                out += LEFT_OUT;
-                &after[user..]
+    let is_end = |c: char| c.is_whitespace() || "\"'<>".contains(c);
+    text.split_inclusive(is_end).map(address).collect()
+}
+
+/// A word with what ends it.
+fn address(word: &str) -> String {
+    let Some(at) = word.rfind('@') else { return word.to_owned() };
+    let begins = match word.find("://").filter(|scheme| *scheme < at) {
+        Some(scheme) => {
+            let begins = scheme + 3;
+            let authority = word[begins..].split(['/', '?', '#']).next().unwrap_or_default();
+            // A password may have a slash, though it should not: then it looks like a port and a path.
+            match authority.rfind('@') {
+                Some(user) if !authority.contains(':') => {
+                    return format!("{}{LEFT_OUT}{}", &word[..begins], &word[begins + user..]);
+                }
+                None if !authority.contains(':') => return word.to_owned(),
+                _ => begins,
             }
-            None => after,
-        };
-    }
-    out + rest
+        }
+        None => {
+            // The digest of an image.
+            if word[at..].starts_with("@sha256:") {
+                return word.to_owned();
+            }
+            let Some(colon) = word[..at].find(':') else { return word.to_owned() };
+            word[..colon].rfind('=').map_or(0, |equals| equals + 1)
+        }
+    };
+    format!("{}{LEFT_OUT}{}", &word[..begins], &word[at..])
 }
 
 /// Whatever follows a word that says that it is secret, and variables of a unit that are not ours.
@@ -201,6 +279,22 @@ mod tests {
     }
 
     #[test]
+    fn words_of_commands_and_addresses_of_any_form_lose_their_secrets() {
+        let text = r#"{"proxies": {"http-proxy": "me:s3cret@proxy:3128", "https-proxy": "http://me:a/s3cret#b@proxy"},
+            "runtimes": {"x": {"path": "/usr/bin/x", "runtimeArgs": ["--token", "s3cret", "--log=/l", "--password=s3cret"]}},
+            "log-opts": {"awslogs-access-key-id": "s3cret"}, "image": "r:5000/pause:3.9@sha256:abc", "url": "https://m:443/x"}"#;
+        let masked = json(text).unwrap();
+        assert!(!masked.contains("s3cret") && !masked.contains("me:"), "{masked}");
+        for kept in ["\"--log=/l\"", "@proxy:3128", "r:5000/pause:3.9@sha256:abc", "https://m:443/x"] {
+            assert!(masked.contains(kept), "{kept}: {masked}");
+        }
+        let masked =
+            toml("[crio.runtime]\ndefault_env = [\"A=s3cret\"]\nargs = [\"--auth\", \"s3cret\", \"-v\"]\n")
+                .unwrap();
+        assert!(!masked.contains("s3cret") && masked.contains("\"-v\""), "{masked}");
+    }
+
+    #[test]
     fn a_configuration_in_toml_loses_its_secrets_alone() {
         let text = "# password = \"s3cret\"\nversion = 2 # s3cret\n[plugins.cri.registry.configs.\"r\".auth]\nusername = \"me\"\n\
                     password = \"s3cret\"\n[engine]\nenv = [\"http_proxy=http://s3cret@p\", \"NVSHARE_LOG=info\", # s3cret\n\"A=s3cret\" # s3cret\n# s3cret\n] # s3cret\nx = { token = \"s3cret\", y = 1 }\n\
@@ -234,6 +328,15 @@ mod tests {
             ("with token=s3cret and more", "with token=(left out)"),
             ("{\"time\":\"t\",\"Password\": \"s3cret\"}", "{\"time\":\"t\",\"Password\":(left out)"),
             ("ExecStart=/usr/bin/nvshare-scheduler", "ExecStart=/usr/bin/nvshare-scheduler"),
+            ("ExecStart=/usr/bin/x --token  s3cret -v", "ExecStart=/usr/bin/x --token  (left out) -v"),
+            ("sent bearer s3cret to a@b", "sent bearer (left out) to a@b"),
+            ("proxy me:s3cret@proxy:3128 failed", "proxy (left out)@proxy:3128 failed"),
+            ("http_proxy=me:s3=cret@proxy:3128", "http_proxy=(left out)@proxy:3128"),
+            ("DB_PASS=s3cret", "DB_PASS=(left out)"),
+            (
+                "Environment=NVSHARE_LOG=info \\\n  A=s3cret \\\n B=s3cret\nUser=x",
+                "Environment=(left out)\n(left out)\n(left out)\nUser=x",
+            ),
         ] {
             assert_eq!(lines(line), format!("{masked}\n"));
         }
