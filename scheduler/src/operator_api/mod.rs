@@ -4,7 +4,6 @@ mod users;
 
 use crate::tenants::accept::BACK_OFF;
 use crate::tenants::shared::Shared;
-use crate::tenants::token_bucket::TokenBucket;
 use crate::text::clean;
 use follow::FOLLOWERS;
 use nix::unistd::{Uid, User};
@@ -14,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use users::Users;
+use users::{Place, Users};
 
 /// One request on its way to the loop.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub const MAX_LINE: usize = 64 * 1024;
 const CONNECTIONS: usize = 32;
 /// Connections of one user at a time, to everybody's socket.
 const USER_CONNECTIONS: usize = 4;
-/// How often one of them may ask, in a second.
+/// How often a user may ask on all of them, in a second.
 const USER_REQUESTS: u64 = 4;
 /// How long the name of one is looked for.
 const NAMED_WITHIN: Duration = Duration::from_secs(1);
@@ -133,10 +132,12 @@ async fn serve_peer(mut stream: UnixStream, ends: &Ends) {
     };
     let viewer = Viewer { access: ends.access, uid, name };
     if ends.access != Access::Users {
-        return converse(stream, viewer, ends).await;
+        return converse(stream, viewer, ends, None).await;
     }
-    match ends.users.enter(viewer.uid) {
-        Some(_place) => converse(stream, viewer, ends).await,
+    // Else a user's subordinate uids would take the places of all others.
+    let user = ends.shared.host.subordinates.user(viewer.uid);
+    match ends.users.enter(user, ends.shared.clock.now()) {
+        Some(place) => converse(stream, viewer, ends, Some(&place)).await,
         None => {
             let message = format!("a user has {USER_CONNECTIONS} connections at most: close another one");
             write(&mut stream, &error(message)).await;
@@ -145,13 +146,12 @@ async fn serve_peer(mut stream: UnixStream, ends: &Ends) {
 }
 
 /// Ends with the peer, at its first line that is too long, or when it takes too long.
-async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends) {
+async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends, place: Option<&Place>) {
     let mut bytes = Vec::new();
-    let mut bucket = TokenBucket::new(USER_REQUESTS, ends.shared.clock.now());
     loop {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
             Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
-                Ok(_) if ends.access == Access::Users && !bucket.take(ends.shared.clock.now()) => {
+                Ok(_) if place.is_some_and(|place| !place.may_ask(ends.shared.clock.now())) => {
                     (error(format!("a user asks {USER_REQUESTS} times a second at most")), true)
                 }
                 Ok(request) if !viewer.may(&request) => (error(refusal(viewer.access)), false),

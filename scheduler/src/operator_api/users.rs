@@ -1,11 +1,23 @@
-//! How many connections each user has to everybody's socket.
-use super::USER_CONNECTIONS;
+//! How many connections each user has to everybody's socket, and how often each asks.
+use super::{USER_CONNECTIONS, USER_REQUESTS};
+use crate::tenants::token_bucket::TokenBucket;
+use nvshare_protocol::Nanos;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections of each user.
+/// A user who is not connected is forgotten when more than so many are known, if the user may ask at will again.
+const REMEMBERED: usize = 256;
+
+/// What each user has. The questions of all connections of a user count together, those that are closed too: else a
+/// user who connects anew for each would ask without a bound.
 #[derive(Clone, Debug, Default)]
-pub struct Users(Arc<Mutex<HashMap<u32, usize>>>);
+pub struct Users(Arc<Mutex<HashMap<u32, Use>>>);
+
+#[derive(Debug)]
+struct Use {
+    connections: usize,
+    questions: TokenBucket,
+}
 
 /// One connection's place, until it is dropped.
 #[derive(Debug)]
@@ -16,13 +28,25 @@ pub struct Place {
 
 impl Users {
     /// None: the user has all places that one may have.
-    pub fn enter(&self, uid: u32) -> Option<Place> {
+    pub fn enter(&self, uid: u32, now: Nanos) -> Option<Place> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = users.entry(uid).or_default();
-        (*has < USER_CONNECTIONS).then(|| {
-            *has += 1;
+        if users.len() > REMEMBERED {
+            users.retain(|_, has| has.connections > 0 || !has.questions.is_full(now));
+        }
+        let anew = || Use { connections: 0, questions: TokenBucket::new(USER_REQUESTS, now) };
+        let has = users.entry(uid).or_insert_with(anew);
+        (has.connections < USER_CONNECTIONS).then(|| {
+            has.connections += 1;
             Place { uid, users: self.clone() }
         })
+    }
+}
+
+impl Place {
+    /// Whether the user may ask once more.
+    pub fn may_ask(&self, now: Nanos) -> bool {
+        let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
+        users.get_mut(&self.uid).is_some_and(|has| has.questions.take(now))
     }
 }
 
@@ -30,10 +54,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(has) = users.get_mut(&self.uid) {
-            *has -= 1;
-            if *has == 0 {
-                users.remove(&self.uid);
-            }
+            has.connections -= 1;
         }
     }
 }
@@ -42,15 +63,32 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    const NOW: Nanos = Nanos(0);
+
     #[test]
     fn a_user_has_a_few_places_and_leaves_nothing_behind() {
         let users = Users::default();
-        let mut places: Vec<Place> = (0..USER_CONNECTIONS).map(|_| users.enter(7).unwrap()).collect();
-        assert!(users.enter(7).is_none());
-        places.push(users.enter(8).unwrap());
+        let mut places: Vec<Place> = (0..USER_CONNECTIONS).map(|_| users.enter(7, NOW).unwrap()).collect();
+        assert!(users.enter(7, NOW).is_none());
+        places.push(users.enter(8, NOW).unwrap());
         drop(places.remove(0));
-        places.push(users.enter(7).unwrap());
+        places.push(users.enter(7, NOW).unwrap());
         drop(places);
-        assert!(users.0.lock().unwrap().is_empty());
+        for uid in 0..1000 {
+            drop(users.enter(uid, NOW).unwrap());
+        }
+        assert!(users.0.lock().unwrap().len() <= REMEMBERED + 1);
+    }
+
+    #[test]
+    fn a_user_who_connects_anew_asks_no_more_often() {
+        let users = Users::default();
+        let ask = |uid, now| users.enter(uid, now).unwrap().may_ask(now);
+        assert_eq!((0..100).filter(|_| ask(7, NOW)).count() as u64, 2 * USER_REQUESTS);
+        assert!(ask(8, NOW), "others ask all the same");
+        // Nor are they forgotten among many.
+        (100..1000).for_each(|uid| assert!(ask(uid, NOW)));
+        assert!(!ask(7, NOW));
+        assert!(ask(7, Nanos::from_millis(1_000)));
     }
 }

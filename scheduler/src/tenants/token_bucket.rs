@@ -19,11 +19,25 @@ impl TokenBucket {
         Self { per_second, level: per_second.saturating_mul(2 * Self::TOKEN), at: now }
     }
 
+    /// Whether as many messages are within the rate as ever.
+    #[must_use]
+    pub fn is_full(&self, now: Nanos) -> bool {
+        self.level_at(now) == self.most()
+    }
+
+    fn most(&self) -> u64 {
+        self.per_second.saturating_mul(2 * Self::TOKEN)
+    }
+
+    fn level_at(&self, now: Nanos) -> u64 {
+        let gained = now.saturating_sub(self.at).0.saturating_mul(self.per_second);
+        self.level.saturating_add(gained).min(self.most())
+    }
+
     /// Whether one more message is within the rate.
     pub fn take(&mut self, now: Nanos) -> bool {
-        let gained = now.saturating_sub(self.at).0.saturating_mul(self.per_second);
+        self.level = self.level_at(now);
         self.at = self.at.max(now);
-        self.level = self.level.saturating_add(gained).min(self.per_second.saturating_mul(2 * Self::TOKEN));
         let enough = self.level >= Self::TOKEN;
         if enough {
             self.level -= Self::TOKEN;
