@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 
 /// Rows of one hour at most; what is beyond is counted together for each user.
 const BY_HOUR: usize = 1024;
+/// Rows of one owner in an hour or a day at most, likewise: users choose the names of their programs, and would else
+/// leave no room for others, nor for days before.
+const BY_OWNER: usize = 128;
 /// Rows in all at most; beyond, the oldest hours are forgotten.
 pub const MOST: usize = 65_536;
 /// After so many hours, the rows of a day become one.
@@ -23,6 +26,18 @@ pub struct Key {
     pub container: Option<String>,
     pub program: String,
     pub gpu: DeviceId,
+}
+
+impl Key {
+    /// Whose rows are bounded together: containers of the host's engine are all root's.
+    fn owner(&self) -> (u32, Option<&str>) {
+        (self.uid, self.container.as_deref().filter(|_| self.uid == 0))
+    }
+
+    /// Where it counts when there is no more room for programs of its owner.
+    fn among_others(self) -> Self {
+        Self { container: None, program: OTHERS.into(), ..self }
+    }
 }
 
 /// How much: a tenant of two GPUs uses both at a time.
@@ -54,14 +69,13 @@ pub struct Book {
 impl Book {
     /// Counts what was used in this hour.
     pub fn add(&mut self, hour: u64, key: Key, sums: &Sums) {
-        let key = (hour, key);
-        let key = if self.rows.contains_key(&key) || self.hour(hour).count() < BY_HOUR {
-            key
-        } else {
-            let Key { uid, gpu, .. } = key.1;
-            (hour, Key { uid, container: None, program: OTHERS.into(), gpu })
+        let has_room = |rows: &Self| {
+            let of_owner = rows.hour(hour).filter(|((_, of), _)| of.owner() == key.owner()).count();
+            of_owner < BY_OWNER && rows.hour(hour).count() < BY_HOUR
         };
-        self.rows.entry(key).or_default().add(sums);
+        let known = self.rows.contains_key(&(hour, key.clone()));
+        let key = if known || has_room(self) { key } else { key.among_others() };
+        self.rows.entry((hour, key)).or_default().add(sums);
     }
 
     fn hour(&self, hour: u64) -> impl Iterator<Item = (&(u64, Key), &Sums)> {
@@ -74,8 +88,17 @@ impl Book {
         let oldest = now.saturating_sub(days * DAY);
         self.rows.retain(|(hour, _), _| hour / DAY * DAY + DAY > oldest);
         let (single, mut rows) = (now.saturating_sub(SINGLE_HOURS), BTreeMap::<_, Sums>::new());
-        for ((hour, key), sums) in std::mem::take(&mut self.rows) {
+        let mut of_owners: BTreeMap<_, usize> = BTreeMap::new();
+        for ((hour, mut key), sums) in std::mem::take(&mut self.rows) {
             let hour = if hour < single { hour / DAY * DAY } else { hour };
+            if hour < single && key.program != OTHERS && !rows.contains_key(&(hour, key.clone())) {
+                let (uid, container) = key.owner();
+                let has = of_owners.entry((hour, uid, container.map(str::to_owned))).or_default();
+                *has += 1;
+                if *has > BY_OWNER {
+                    key = key.among_others();
+                }
+            }
             rows.entry((hour, key)).or_default().add(&sums);
         }
         self.rows = rows;
@@ -205,13 +228,35 @@ pub(crate) mod tests {
         assert_eq!(held(&book, Grouping::User, in_a_day, now), [7.0 * 24.0], "the whole day");
     }
 
+    /// Users choose the names of their programs, as many as they like.
+    #[test]
+    fn a_user_leaves_room_for_others_and_for_the_days_before() {
+        let (mut book, start) = (Book::default(), 1000 * DAY);
+        for hour in start..start + 6 * DAY {
+            let name = |n: u64| format!("{hour}-{n}");
+            (0..300).for_each(|n| book.add(hour, key(1, None, &name(n), 1), &sums(1)));
+            book.add(hour, key(2, Some("c"), "train", 1), &sums(1));
+            book.add(hour, key(0, Some("d"), "train", 1), &sums(1));
+            book.tidy(hour, 30);
+        }
+        let now = start + 6 * DAY;
+        let report = book.report(&ReportQuery { since: 0.0, by: Grouping::Tenant }, now);
+        assert_eq!(report.since, Some(start as f64 * 3600.0), "nothing is forgotten");
+        for (uid, container) in [(2, "c"), (0, "d")] {
+            let of = report.rows.iter().find(|row| row.uid == Some(uid)).unwrap();
+            let program = (of.container.as_deref(), of.program.as_deref());
+            assert_eq!((program, of.held_seconds), ((Some(container), Some("train")), 6.0 * DAY as f64));
+        }
+        assert_eq!(held(&book, Grouping::User, 0.0, now)[0], 300.0 * 6.0 * DAY as f64);
+    }
+
     #[test]
     fn the_book_is_bounded_and_nothing_of_an_hour_is_lost() {
         let mut book = Book::default();
         for program in 0..2 * BY_HOUR {
             book.add(7, key(1, Some("c"), &program.to_string(), 1), &sums(1));
         }
-        assert_eq!(book.rows.len(), BY_HOUR + 1);
+        assert_eq!(book.rows.len(), BY_OWNER + 1);
         assert_eq!(held(&book, Grouping::User, 0.0, 7), [2.0 * BY_HOUR as f64]);
         for hour in 0..70 {
             (0..BY_HOUR).for_each(|n| book.add(1000 + hour, key(n as u32, None, "p", 1), &sums(1)));
