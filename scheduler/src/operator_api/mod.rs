@@ -31,6 +31,8 @@ const CONNECTIONS: usize = 32;
 const USER_CONNECTIONS: usize = 4;
 /// How often a user may ask on all of them, in a second.
 const USER_REQUESTS: u64 = 4;
+/// How long one of them who asks more often waits to be told so.
+const USER_PAUSE: Duration = Duration::from_millis(250);
 /// How long the name of one is looked for.
 const NAMED_WITHIN: Duration = Duration::from_secs(1);
 /// How long one may take to ask, or to read the answer.
@@ -150,10 +152,13 @@ async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends, place: Op
     let mut bytes = Vec::new();
     loop {
         let (reply, last) = match tokio::time::timeout(PATIENCE, line(&mut stream, &mut bytes)).await {
+            // What is no request counts too, before it is read: that takes the loop's time as well.
+            Ok(Line::Whole(_)) if place.is_some_and(|place| !place.may_ask(ends.shared.clock.now())) => {
+                // Else it would be back at once.
+                tokio::time::sleep(USER_PAUSE).await;
+                (error(format!("a user asks {USER_REQUESTS} times a second at most")), true)
+            }
             Ok(Line::Whole(text)) => match serde_json::from_slice(&text) {
-                Ok(_) if place.is_some_and(|place| !place.may_ask(ends.shared.clock.now())) => {
-                    (error(format!("a user asks {USER_REQUESTS} times a second at most")), true)
-                }
                 Ok(request) if !viewer.may(&request) => (error(refusal(viewer.access)), false),
                 Ok(request @ (Request::Events | Request::EventsSince(_))) => {
                     let query = match request {
