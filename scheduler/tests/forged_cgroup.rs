@@ -3,7 +3,7 @@
 //! The test moves itself between control groups, so that it is alone in its file.
 mod common;
 use common::{Daemon, Tenant, hello};
-use nvshare_protocol::control::TenantStatus;
+use nvshare_protocol::control::{Reply, Request, Target, TenantChange, TenantStatus};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,5 +93,29 @@ fn a_control_group_named_as_a_victims_container_is_not_the_victims() {
     daemon.logs("container 4f1d3c0b5a69 of uid 60001) joined: uid 60001");
     let mut third = Tenant::silent(&daemon.tenant_socket());
     assert!(third.refused().contains("tenants_per_container = 2"));
-    drop((attackers, honest, third));
+    // What operators set for the victim's container is the victim's.
+    let target = || Target::Container(ID[..12].into());
+    let set = |daemon: &Daemon| {
+        let change = TenantChange::Weight(Some(3));
+        daemon.operator().ask(&Request::SetTenant { target: target(), change })
+    };
+    let Reply::Done { message } = set(&daemon) else { panic!("{:?}", set(&daemon)) };
+    assert!(
+        message.starts_with("container 4f1d3c0b5a69 (2 tenants, and those that join): weight 3"),
+        "{message}"
+    );
+    let weights: Vec<u32> = daemon.status().tenants.iter().map(|row| row.weight).collect();
+    assert_eq!(weights, [1, 1, 3, 3]);
+    // It can be taken back when nobody is in the container.
+    let pause = daemon.operator().ask(&Request::Pause { target: target() });
+    assert!(matches!(pause, Reply::Done { .. }), "{pause:?}");
+    drop(honest);
+    while daemon.status().tenants.len() > 2 {
+        std::thread::yield_now();
+    }
+    let Reply::Done { message } = daemon.operator().ask(&Request::Resume { target: target() }) else {
+        panic!()
+    };
+    assert!(message.starts_with("container 4f1d3c0b5a69 (0 tenants"), "{message}");
+    drop((attackers, third));
 }

@@ -1,5 +1,6 @@
 //! What rules a tenant's turns and memory, as far as operators set it for single tenants and containers.
 use super::wishes::Wishes;
+use crate::identity::cgroup::Container;
 use crate::identity::{Identity, Owner};
 use nvshare_core::Priority;
 use nvshare_core::event::TenantId;
@@ -53,20 +54,25 @@ impl TurnRules {
 
 /// What is set for containers, the oldest first.
 #[derive(Debug, Default)]
-pub struct ContainerOverrides(VecDeque<(Owner, Overrides)>);
+pub struct ContainerOverrides(VecDeque<(Owner, Container, Overrides)>);
 
 impl ContainerOverrides {
     pub fn of(&self, container: Option<Owner>) -> Overrides {
-        let found = self.0.iter().find(|(key, _)| Some(*key) == container);
-        found.map(|(_, overrides)| *overrides).unwrap_or_default()
+        let found = self.0.iter().find(|(key, ..)| Some(*key) == container);
+        found.map(|(.., overrides)| *overrides).unwrap_or_default()
     }
 
-    pub fn change(&mut self, container: Owner, change: impl Fn(&mut Overrides)) {
-        let mut overrides = self.of(Some(container));
-        self.0.retain(|(key, _)| *key != container);
+    /// The containers for which something is set.
+    pub fn containers(&self) -> impl Iterator<Item = (Owner, &Container)> {
+        self.0.iter().map(|(key, container, _)| (*key, container))
+    }
+
+    pub fn change(&mut self, key: Owner, container: Container, change: impl Fn(&mut Overrides)) {
+        let mut overrides = self.of(Some(key));
+        self.0.retain(|(of, ..)| *of != key);
         change(&mut overrides);
         if overrides != Overrides::default() {
-            self.0.push_back((container, overrides));
+            self.0.push_back((key, container, overrides));
         }
         if self.0.len() > CONTAINERS {
             self.0.pop_front();

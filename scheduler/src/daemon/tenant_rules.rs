@@ -3,7 +3,7 @@ use super::reactor::Daemon;
 use super::rules::{Overrides, TurnRules, group};
 use super::tenant_table::Member;
 use super::wishes::Wishes;
-use crate::identity::Owner;
+use crate::identity::{Owner, cgroup::Container};
 use crate::text;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::{Priority, settings::MAX_WEIGHT};
@@ -74,7 +74,7 @@ struct Found {
     tenants: Vec<TenantId>,
     /// For words.
     name: String,
-    container: Option<Owner>,
+    container: Option<(Owner, Container)>,
 }
 
 fn find(daemon: &Daemon, target: &Target) -> Result<Found, String> {
@@ -95,20 +95,27 @@ fn find(daemon: &Daemon, target: &Target) -> Result<Found, String> {
             "{container:?} is too short: a container's id has {SHORTEST_ID} characters at least"
         ));
     }
+    let is_meant = |of: &&Container| of.id.starts_with(container.as_str());
     let named = daemon.members.all().filter_map(|(tenant, member)| {
-        let of = member.who.container.as_ref().filter(|of| of.id.starts_with(container.as_str()))?;
-        Some((tenant, of.id.clone(), member.who.container_key()?))
+        let of = member.who.container.as_ref().filter(is_meant)?;
+        Some((Some(tenant), of, member.who.container_key()?))
     });
-    let named: Vec<_> = named.collect();
-    let Some((_, id, key)) = named.first().cloned() else {
+    // None of its tenants may be left, but what is set for it.
+    let ruled = daemon.container_overrides.containers().filter(|(_, of)| is_meant(of));
+    let mut named: Vec<_> = named.chain(ruled.map(|(key, of)| (None, of, key))).collect();
+    // A user who names a control group as one of the host's engine takes nothing from that.
+    if named.iter().any(|(_, of, _)| of.is_engines()) {
+        named.retain(|(_, of, _)| of.is_engines());
+    }
+    let Some((_, of, key)) = named.first().copied() else {
         return Err(format!("no tenant is in a container {container:?} (nvsharectl status shows them)"));
     };
     if named.iter().any(|(_, _, other)| *other != key) {
         return Err(format!("{container:?} names several containers: more of the id tells them apart"));
     }
-    let tenants: Vec<TenantId> = named.iter().map(|(tenant, ..)| *tenant).collect();
-    let name = format!("container {} ({} tenants, and those that join)", text::clean(&id, 12), tenants.len());
-    Ok(Found { tenants, name, container: Some(key) })
+    let tenants: Vec<TenantId> = named.iter().filter_map(|(tenant, ..)| *tenant).collect();
+    let name = format!("container {} ({} tenants, and those that join)", of.shown(), tenants.len());
+    Ok(Found { tenants, name, container: Some((key, of.clone())) })
 }
 
 /// Changes what is set for them, and tells how long it holds.
@@ -119,9 +126,9 @@ fn change(daemon: &mut Daemon, found: &Found, change: impl Fn(&mut Overrides)) -
         }
         apply(daemon, *tenant);
     }
-    match found.container {
-        Some(container) => {
-            daemon.container_overrides.change(container, change);
+    match &found.container {
+        Some((key, container)) => {
+            daemon.container_overrides.change(*key, container.clone(), change);
             "until the scheduler is restarted"
         }
         None => "until it leaves or the scheduler is restarted",

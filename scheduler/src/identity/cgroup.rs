@@ -22,6 +22,12 @@ pub struct CgroupDir {
 }
 
 impl Container {
+    /// Whether an engine of the host has made it, as root.
+    #[must_use]
+    pub fn is_engines(&self) -> bool {
+        self.place.is_some_and(|place| place.owner == 0)
+    }
+
     /// The container of the text of a `/proc/PID/cgroup`, with the control groups of this machine mounted at `root`.
     #[must_use]
     pub fn find(text: &str, root: &Path) -> Option<Self> {
