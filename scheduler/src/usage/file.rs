@@ -20,6 +20,8 @@ const HEAD: &str = "nvshare usage 1";
 const LENGTH: u64 = 64 << 20;
 /// It is written at most once in this time, and at the end.
 const EVERY: Duration = Duration::from_secs(60);
+/// The hour in which the year 9999 ends; sums with a greater one would overflow.
+const LATEST: u64 = 70_389_528;
 /// Words for the thread that may wait while a disk is slow; beyond, what was used is not counted.
 const WAITING: usize = 4096;
 
@@ -239,6 +241,9 @@ fn parse_book(text: impl BufRead) -> io::Result<Book> {
         let line: Line = serde_json::from_str(&line?)?;
         let gpu = parse::gpu(&line.gpu).ok_or_else(|| wrong("a line names no GPU"))?;
         let Line { hour, uid, container, program, .. } = line;
+        if hour > LATEST {
+            return Err(wrong("a line names no hour"));
+        }
         let moved = Moved { into: Bytes(line.in_bytes), out: Bytes(line.out_bytes) };
         let sums = Sums { held: Nanos(line.held_ns), waited: Nanos(line.waited_ns), moved };
         book.rows.insert((hour, Key { uid, container, program, gpu }), sums);
@@ -286,7 +291,10 @@ mod tests {
     #[test]
     fn a_damaged_file_is_put_aside_and_counting_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["", "x", "nvshare usage 1\n{}\n", "nvshare usage 1\n{\"hour\":1"] {
+        let late = "nvshare usage 1\n{\"hour\":18446744073709551615,\"uid\":1,\"container\":null,\"program\":\"a\",\
+                    \"gpu\":\"GPU-01010101-0101-0101-0101-010101010101\",\"held_ns\":1,\"waited_ns\":1,\"in_bytes\":1,\
+                    \"out_bytes\":1}\n";
+        for text in ["", "x", "nvshare usage 1\n{}\n", "nvshare usage 1\n{\"hour\":1", late] {
             fs::write(dir.path().join(NAME), text).unwrap();
             let mut usage = keep(dir.path());
             usage.add(vec![(key(1, None, "a", 1), sums(1))]);
