@@ -43,10 +43,13 @@ pub fn wrong(spec: &Value, settings: &RuntimeSettings) -> Vec<Wrong> {
 
 /// What is wrong with the names of annotations, which nobody but us reads.
 pub fn annotations(spec: &Value) -> impl Iterator<Item = String> {
-    let unknown = |name: &str| {
-        name.starts_with(constants::ANNOTATIONS)
-            && name != constants::INJECTED_ANNOTATION
-            && !constants::is_user_annotation(name)
+    // `io.nvshare/mem-limit` is how Kubernetes writes names, and no other program's.
+    let is_ours = |name: &str| {
+        let name = name.to_ascii_lowercase().replace('/', ".");
+        (name + ".").starts_with(constants::ANNOTATIONS)
+    };
+    let unknown = move |name: &str| {
+        is_ours(name) && name != constants::INJECTED_ANNOTATION && !constants::is_user_annotation(name)
     };
     let known = || {
         let options = constants::TENANT_OPTIONS.iter().map(|option| option.annotation);
@@ -54,8 +57,8 @@ pub fn annotations(spec: &Value) -> impl Iterator<Item = String> {
     };
     let word = |name: &'static str| name.strip_prefix(constants::ANNOTATIONS).unwrap_or(name);
     spec::annotations(spec).filter(move |(name, _)| unknown(name)).map(move |(name, _)| {
-        let given = name.strip_prefix(constants::ANNOTATIONS).unwrap_or(name);
-        let tip = match wishes::nearest(given, known().map(word)) {
+        let given = name.get(constants::ANNOTATIONS.len()..).unwrap_or(name).to_ascii_lowercase();
+        let tip = match wishes::nearest(&given, known().map(word)) {
             Some(meant) => format!("did you mean {}{meant}?", constants::ANNOTATIONS),
             None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
         };
@@ -156,6 +159,14 @@ mod tests {
             (
                 json!({"annotations": {"io.nvshare.memlimit": "8GiB"}}),
                 "the annotation io.nvshare.memlimit is none of nvshare's: did you mean io.nvshare.mem-limit?",
+            ),
+            (
+                json!({"annotations": {"io.nvshare/mem-limit": "8GiB"}}),
+                "the annotation \"io.nvshare/mem-limit\" is none of nvshare's: did you mean io.nvshare.mem-limit?",
+            ),
+            (
+                json!({"annotations": {"IO.NVSHARE.MEM-LIMIT": "8GiB"}}),
+                "the annotation IO.NVSHARE.MEM-LIMIT is none of nvshare's: did you mean io.nvshare.mem-limit?",
             ),
             (
                 json!({"annotations": {"io.nvshare.colour": "red"}}),
