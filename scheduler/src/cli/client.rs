@@ -1,6 +1,6 @@
 //! The operator's end of the control socket.
 use nix::unistd::{Gid, Group};
-use nvshare_protocol::control::{AuditEvent, Reply, Report, ReportQuery, Request, Status, Trace};
+use nvshare_protocol::control::{AuditEvent, Reply, Report, ReportQuery, Request, SCHEMA, Status, Trace};
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -130,7 +130,11 @@ impl Client {
 
     pub fn status(&mut self) -> Result<Status, Failed> {
         match self.ask(&Request::Status)? {
-            Reply::Status(status) => Ok(status),
+            Reply::Status(status) if status.schema == SCHEMA => Ok(status),
+            Reply::Status(status) => Err(Failed::Broken(format!(
+                "it is of schema {} (version {:?}), and nvsharectl knows schema {SCHEMA}",
+                status.schema, status.version
+            ))),
             _ => Err(Failed::Broken("it answers something else than was asked".into())),
         }
     }
@@ -176,4 +180,30 @@ fn unreachable_socket(path: &Path, error: &std::io::Error) -> Failed {
         }
         _ => format!("{shown}: cannot be connected to: {error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// Missing fields were taken for nothing: "no GPU", "no tenant".
+    #[test]
+    fn a_status_of_another_schema_is_not_understood() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+            stream.write_all(b"{\"status\":{\"schema\":2,\"version\":\"9.9\"}}\n").unwrap();
+        });
+        let failed = Client::connect(&path).unwrap().status().unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "the scheduler's answer cannot be understood: it is of schema 2 (version \"9.9\"), and nvsharectl knows \
+             schema 1. Are nvsharectl and nvshare-scheduler of one version?"
+        );
+        daemon.join().unwrap();
+    }
 }
