@@ -2,7 +2,7 @@
 use crate::text::inlines;
 use clap_mangen::roff::Roff;
 
-/// NAME <ADDRESS>, as packages must have one. The address is the project's own and reaches nobody: no domain is the project's,
+/// `NAME <ADDRESS>`, as packages must have one. The address is the project's own and reaches nobody: no domain is the project's,
 /// and RFC 2606 keeps `.invalid` from ever being somebody else's. `dist.sh` puts `NVSHARE_MAINTAINER` for it.
 pub const MAINTAINER: &str = include_str!("../maintainer.txt");
 
