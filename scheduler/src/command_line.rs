@@ -102,7 +102,15 @@ fn run(args: Args) -> Result<()> {
         file_descriptors(&settings);
         let (runtime_dir, trace) = (args.runtime_dir.clone(), args.trace.clone());
         let places = places(&args);
-        let source = move || Source::read(&args)?.effective(&args);
+        let had_file = source.text.is_some();
+        let source = move || {
+            let source = Source::read(&args)?;
+            if had_file && source.text.is_none() {
+                // Another program may be writing it anew at this moment.
+                return Err(Wrong(vec![format!("{}: is missing", source.path)]));
+            }
+            source.effective(&args)
+        };
         daemon::open(&runtime_dir, trace.as_deref(), places, Box::new(source))?.serve().await;
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! `nvsharectl why`: the reason for a wait, in situations that are made here.
 mod common;
-use common::{Daemon, GPU, Tenant, hello};
+use common::{Daemon, GPU, Nvml, Tenant, hello, on_gpu};
 use nvshare_protocol::control::{TenantStatus, Why};
 use nvshare_protocol::tenant::{Hello, MemoryReport, ToScheduler};
 use nvshare_protocol::{Bytes, LeaseId};
@@ -36,7 +36,7 @@ fn because(daemon: &Daemon, id: u64, reason: &str) -> TenantStatus {
     }
 }
 
-fn says(why: &Why, words: &str) {
+fn says_so(why: &Why, words: &str) {
     assert!(why.text.contains(words), "{why:?}");
 }
 
@@ -71,11 +71,11 @@ fn turns_of_others_and_places_in_the_queue() {
     let _next = asks(&daemon, 12, Hello { instance: nvshare_protocol::InstanceId([2; 16]), ..hello("next") });
     let _last = asks(&daemon, 12, hello("last"));
     let why = because(&daemon, 2, "turn").why;
-    says(&why, "it is next: tenant 1 (first, pid ");
+    says_so(&why, "it is next: tenant 1 (first, pid ");
     assert_eq!(why.holders, [1]);
     assert!((0.1..=20.0).contains(&why.expected_seconds.unwrap()), "{why:?}");
     let why = because(&daemon, 3, "queue").why;
-    says(&why, "1 tenant is before it on GPU-");
+    says_so(&why, "1 tenant is before it on GPU-");
     assert!(why.expected_seconds.unwrap() > 20.0, "{why:?}");
     let said = String::from_utf8(daemon.ctl(&["why"]).stdout).unwrap();
     assert_eq!(said.matches("\ntenant ").count() + 1, 3, "{said}");
@@ -93,7 +93,7 @@ fn who_waits_behind_a_higher_priority_is_told_of_one_that_is_higher_still() {
     let (_high, _) = runs(&daemon, 12, of(2, "high", 1));
     let _normal = asks(&daemon, 12, of(1, "normal", 2));
     let why = because(&daemon, 2, "turn").why;
-    says(&why, "tenants of higher priority come first");
+    says_so(&why, "tenants of higher priority come first");
     let priorities: Vec<_> = why.advice.iter().filter(|line| line.contains("set priority")).collect();
     assert_eq!(priorities, ["`nvsharectl set priority 2 high` lets it come before others"]);
 }
@@ -106,7 +106,7 @@ fn a_share_of_the_time_that_is_used_up() {
     tenant.say(&ToScheduler::Request);
     tenant.released(lease);
     let why = because(&daemon, 1, "quota").why;
-    says(&why, "its share of the time is used up (1 %): the next period begins in ");
+    says_so(&why, "its share of the time is used up (1 %): the next period begins in ");
     assert!(why.expected_seconds.unwrap() > 0.0);
     assert_eq!(why.advice, ["`nvsharectl set time-share 1 100` lifts its share of the time"]);
 }
@@ -129,9 +129,9 @@ fn no_room_beside_what_another_keeps() {
     assert!(tenant.swaps(10 * GIB) > 0);
     tenant.say(&ToScheduler::Request);
     let why = because(&daemon, 2, "no-room").why;
-    says(&why, "its 10.0 GiB do not fit on GPU-");
-    says(&why, "tenant 1 (keeper, pid ");
-    says(&why, "keeps 9.0 GiB that cannot be moved");
+    says_so(&why, "its 10.0 GiB do not fit on GPU-");
+    says_so(&why, "tenant 1 (keeper, pid ");
+    says_so(&why, "keeps 9.0 GiB that cannot be moved");
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn a_holder_that_does_not_leave() {
     let (_holder, _) = runs(&daemon, 12, hello("stuck"));
     let _next = asks(&daemon, 12, hello("next"));
     let why = because(&daemon, 2, "leaving").why;
-    says(&why, "it is next: tenant 1 (stuck, pid ");
-    says(&why, "has had to leave for ");
+    says_so(&why, "it is next: tenant 1 (stuck, pid ");
+    says_so(&why, "has had to leave for ");
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn paused_off_and_stopped() {
     tenant.revoked();
     tenant.say(&ToScheduler::Request);
     tenant.released(lease);
-    says(&because(&daemon, 1, "paused").why, "an operator has paused it");
+    says_so(&because(&daemon, 1, "paused").why, "an operator has paused it");
     assert!(daemon.ctl(&["off"]).status.success());
-    says(&because(&daemon, 1, "off").why, "the scheduler is off");
+    says_so(&because(&daemon, 1, "off").why, "the scheduler is off");
     assert!(daemon.ctl(&["on"]).status.success());
     let process = nix::unistd::Pid::from_raw(tenant.pid() as i32);
     nix::sys::signal::kill(process, nix::sys::signal::SIGSTOP).unwrap();
@@ -197,9 +197,25 @@ fn higher_priority_first_and_for_how_long() {
     let (_holder, _) = runs(&daemon, 12, Hello { version: 5, priority: Some(2), ..hello("high") });
     let _low = asks(&daemon, 12, Hello { version: 5, priority: Some(0), ..hello("low") });
     let why = because(&daemon, 2, "turn").why;
-    says(&why, "; tenants of higher priority come first, for ");
+    says_so(&why, "; tenants of higher priority come first, for ");
     assert!(
         why.advice.contains(&"`nvsharectl set priority 2 normal` lets it come sooner".to_owned()),
         "{why:?}"
     );
+}
+
+#[test]
+fn programs_outside_of_nvshare_that_fill_the_gpu() {
+    let mut world = Nvml::start(&on_gpu("compute 1 9000000000\n"));
+    let mut tenant = Tenant::silent(&world.daemon.tenant_socket());
+    tenant.greets(Hello { version: 5, engine: "swap".into(), ..hello("late") });
+    let says = format!("compute {} 600000000\ncompute 1 9000000000\n", tenant.pid());
+    world.say(&on_gpu(&says));
+    tenant.has(Bytes(10 * GIB), Bytes(0));
+    world.outside(GPU, 9_000_000_000);
+    assert!(tenant.swaps(10 * GIB) > 0);
+    tenant.say(&ToScheduler::Request);
+    let why = because(&world.daemon, 1, "outside").why;
+    says_so(&why, ": programs outside of nvshare use 8.4 GiB");
+    assert!(why.advice[0].contains("nvidia-smi"), "{why:?}");
 }

@@ -1,9 +1,11 @@
 //! The configuration file and the flags that override it.
 use super::table::{TABLE, find};
 use super::{DaemonSettings, Wrong, gpus};
+use nix::libc::O_NONBLOCK;
 use nvshare_protocol::runtime_settings::{self, Given};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -12,6 +14,9 @@ pub const DEFAULT_FILE: &str = "/etc/nvshare/config.toml";
 
 /// The longest file that is read, bytes. The loop reads it again while tenants wait.
 const MOST: u64 = 1 << 20;
+
+/// No fault of the file is told in more characters.
+const MOST_OF_A_FAULT: usize = 500;
 
 /// One flag that overrides a setting: its name, the setting, what was given.
 pub type Flag<'a> = (&'static str, (&'static str, &'static str), &'a str);
@@ -23,7 +28,13 @@ pub type Flag<'a> = (&'static str, (&'static str, &'static str), &'a str);
 pub fn source(named: Option<&Path>) -> Result<Option<String>, Wrong> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)) {
+    // Nobody is waited for: a pipe is no settings file.
+    let opened = File::options().read(true).custom_flags(O_NONBLOCK).open(path);
+    let regular = opened.and_then(|file| match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    });
+    match regular.and_then(|file| file.take(MOST + 1).read_to_string(&mut text)) {
         Ok(_) if text.len() as u64 > MOST => {
             Err(Wrong(vec![format!("{}: is longer than 1 MiB, the most that is read", path.display())]))
         }
@@ -42,7 +53,11 @@ pub fn load(text: &str, file: &str, flags: &[Flag<'_>]) -> Result<DaemonSettings
     let mut wrong = Vec::new();
     match text.parse::<Table>() {
         Ok(document) => read(&mut settings, &document, file, &mut wrong),
-        Err(error) => wrong.push(format!("{file}: {}", error.to_string().trim_end())),
+        Err(error) => {
+            // The parser quotes the line that is wrong, however long it is.
+            let said: String = error.to_string().trim_end().chars().take(MOST_OF_A_FAULT).collect();
+            wrong.push(format!("{file}: {said}"));
+        }
     }
     for (flag, (section, key), given) in flags {
         let Some(row) = find(section, key) else { continue };

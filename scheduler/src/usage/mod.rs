@@ -4,7 +4,7 @@ pub mod file;
 use crate::metrics::counts::Moved;
 use nvshare_protocol::control::{Grouping, Report, ReportQuery, ReportRow};
 use nvshare_protocol::{DeviceId, Nanos};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one hour at most; what is beyond is counted together for each user.
 const BY_HOUR: usize = 1024;
@@ -83,10 +83,14 @@ impl Book {
         self.rows.range((hour, least)..).take_while(move |((at, _), _)| *at == hour)
     }
 
-    /// Forgets days that ended `days` ago, makes days of old hours, and keeps to the bound.
+    /// Forgets days that ended `days` ago, makes days of old hours, and keeps to the bound. The latest `days` of which
+    /// there is anything are kept in any case: a clock that jumps ahead erases nothing.
     pub fn tidy(&mut self, now: u64, days: u64) {
         let oldest = now.saturating_sub(days * DAY);
-        self.rows.retain(|(hour, _), _| hour / DAY * DAY + DAY > oldest);
+        let recorded: BTreeSet<u64> = self.rows.keys().map(|(hour, _)| hour / DAY).collect();
+        let kept = recorded.iter().rev().nth(usize::try_from(days).unwrap_or(usize::MAX).saturating_sub(1));
+        let kept = kept.copied().unwrap_or_default();
+        self.rows.retain(|(hour, _), _| hour / DAY * DAY + DAY > oldest || hour / DAY >= kept);
         let (single, mut rows) = (now.saturating_sub(SINGLE_HOURS), BTreeMap::<_, Sums>::new());
         let mut of_owners: BTreeMap<_, usize> = BTreeMap::new();
         for ((hour, mut key), sums) in std::mem::take(&mut self.rows) {
@@ -226,6 +230,16 @@ pub(crate) mod tests {
         assert_eq!(held(&book, Grouping::User, week, now), [7.0 * 24.0]);
         let in_a_day = ((now - 7 * DAY + 5) * 3600) as f64;
         assert_eq!(held(&book, Grouping::User, in_a_day, now), [7.0 * 24.0], "the whole day");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_erases_nothing() {
+        let (mut book, now) = (Book::default(), 1000 * DAY);
+        book.add(now, key(1, None, "a", 1), &sums(1));
+        let far = now + 10_000 * DAY;
+        book.add(far, key(1, None, "a", 1), &sums(1));
+        book.tidy(far, 30);
+        assert_eq!(held(&book, Grouping::User, 0.0, far), [2.0]);
     }
 
     /// Users choose the names of their programs, as many as they like.
