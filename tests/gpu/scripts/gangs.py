@@ -1,4 +1,4 @@
-"""The table of gangs.sh. usage: gangs.py OUT MACHINE"""
+"""The table of gangs.sh. usage: gangs.py OUT MACHINE one|two: the GPUs that there were"""
 
 import json
 import os
@@ -6,8 +6,8 @@ import sys
 
 from figures import begin, end, fail, row
 
-out, machine = sys.argv[1:]
-begin(out, machine + ", two GPUs")
+out, machine, gpus = sys.argv[1:]
+begin(out, machine + ("" if gpus == "one" else ", two GPUs"))
 
 
 def read(name):
@@ -41,6 +41,36 @@ def both(name):
         stall = max([stall] + [b - a for a, b in zip([window[0]] + within, within + [window[1]])])
     return rate(one, window), rate(other, window), stall
 
+
+def ranks(name):
+    """The steps of a job's processes a second, and its longest step."""
+    said = []
+    for rank in 0, 1:
+        lines = open(f"{out}/{name}-{rank}.txt").read().splitlines()
+        said.append([json.loads(line) for line in lines])
+        if not said[-1] or "wrong" not in said[-1][-1]:
+            fail(f"{name}-{rank} has not ended: {name}-{rank}.log")
+            return float("nan"), float("nan")
+        if said[-1][-1]["wrong"]:
+            fail(f"{name}-{rank}: wrong numbers")
+    steps = [line for line in said[0] if "step" in line]
+    took = steps[-1]["seconds"] - steps[0]["seconds"]
+    return (steps[-1]["step"] - steps[0]["step"]) / took, max(of[-1]["longest_seconds"] for of in said)
+
+
+one_alone, _ = ranks("one-alone")
+gangs = [ranks(f"one-gang-{job}") for job in (1, 2)]
+in_sum, stall = sum(of[0] for of in gangs), max(of[1] for of in gangs)
+row("one GPU: two jobs of two in turns of 2 s, in sum of one alone", in_sum / one_alone * 100, "%")
+row("one GPU: their longest step", stall, "s", stall <= 3.5, "<= 3.5 s")
+stuck = open(f"{out}/one-scheduler.log").read().count("cannot end its work")
+row("one GPU: put down as unable to end its work", stuck, "", stuck == 0, "none")
+unknown = [ranks(f"one-unknown-{job}") for job in (1, 2)]
+row("one GPU: the same, not known as jobs, in sum of one alone", sum(of[0] for of in unknown) / one_alone * 100, "%")
+row("one GPU: their longest step", max(of[1] for of in unknown), "s")
+if gpus == "one":
+    print("two GPUs: LEFT OUT, there is one")
+    end()
 
 native, alone = rate(read("native")), rate(read("alone"))
 row("one job, natively", native, "/s")

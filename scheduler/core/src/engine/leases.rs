@@ -68,6 +68,15 @@ pub(crate) fn revoke(engine: &mut Engine, id: TenantId) {
     revoke_after(engine, id, |_| {});
 }
 
+/// A holder leaves, whether or not anybody waits.
+pub(crate) fn dismiss(engine: &mut Engine, id: TenantId) {
+    if engine.model.lease(id).is_none_or(Lease::is_revoked) {
+        return;
+    }
+    engine.model.update_lease(id, |lease| lease.leaves_alone = true);
+    revoke(engine, id);
+}
+
 /// Ends the turn for another tenant: what is left of it may be resumed.
 pub(crate) fn preempt(engine: &mut Engine, id: TenantId) {
     let now = engine.model.now;

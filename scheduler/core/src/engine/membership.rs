@@ -135,16 +135,19 @@ pub(crate) fn on_device(engine: &mut Engine, id: TenantId, device: DeviceId, cap
 fn on_extended(engine: &mut Engine, id: TenantId, device: DeviceId) {
     let model = &mut engine.model;
     let Some((tenant, lease)) = model.tenants.get(&id).zip(model.lease(id)) else { return };
-    let (is_old, has_quota, was_contended) =
-        (lease.id == LeaseId(0), tenant.quota.is_some(), lease.contended);
+    let (is_old, is_paused, was_contended) = (lease.id == LeaseId(0), tenant.is_paused, lease.contended);
+    let must_leave = is_paused || tenant.quota.is_some();
     model.update_device(device, |at| {
         at.holder_returned |= is_old;
         at.grant(id);
     });
-    if (has_quota || !model.devices[&device].queue().is_empty()) && !was_contended {
+    if (must_leave || !model.devices[&device].queue().is_empty()) && !was_contended {
         let now = model.now;
         model.update_lease(id, |lease| (lease.contended, lease.contended_since) = (true, now));
         engine.actions.push(Action::Contended { tenant: id, contended: true });
+    }
+    if is_paused {
+        leases::dismiss(engine, id);
     }
 }
 

@@ -4,7 +4,6 @@ use crate::engine::{contention, growth, leases, migration, queueing, turns};
 use crate::event::Action;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::lease::Lease;
 use crate::model::priority::Priority;
 use crate::model::settings::{EvictMode, MAX_WEIGHT, Quantum, Settings};
 use crate::model::tenant::Stage;
@@ -42,7 +41,7 @@ pub(crate) fn on_paused(engine: &mut Engine, id: TenantId, paused: bool) {
     if paused {
         queueing::pause(model, id);
         contention::notify_if_contended(engine, id);
-        dismiss(engine, id);
+        leases::dismiss(engine, id);
     } else {
         queueing::resume(model, id);
         contention::notify_if_contended(engine, id);
@@ -55,16 +54,7 @@ pub(crate) fn on_move_out(engine: &mut Engine, id: TenantId) {
         return migration::evict_all(engine, id);
     }
     engine.model.update(id, |tenant| tenant.evicts_all = true);
-    dismiss(engine, id);
-}
-
-/// A holder leaves, whether or not anybody waits.
-fn dismiss(engine: &mut Engine, id: TenantId) {
-    if engine.model.lease(id).is_none_or(Lease::is_revoked) {
-        return;
-    }
-    engine.model.update_lease(id, |lease| lease.leaves_alone = true);
-    leases::revoke(engine, id);
+    leases::dismiss(engine, id);
 }
 
 /// Other rules from now on.

@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::memory::budget;
 use crate::model::Model;
 use crate::model::ids::TenantId;
+use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
@@ -147,6 +148,11 @@ impl Gangs {
         let Some(member) = gang.members.get_mut(&id) else { return };
         let runs = gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Runs));
         match &mut member.turn {
+            // The gang has lost its turn to others.
+            MemberTurn::None if runs && model.lease(unit).is_none_or(Lease::is_revoked) => {
+                member.wants = true;
+                self.stand_aside(unit);
+            }
             // The gang has its turn already, with the member's devices.
             MemberTurn::None if runs => {
                 if let Some(turn) = &mut gang.turn {
@@ -159,10 +165,16 @@ impl Gangs {
                 self.events.push_back(Event::Requested { tenant: unit });
             }
             MemberTurn::Granted { .. } => {}
+            MemberTurn::Beside => {}
             // The turn is ending: the gang wants another one.
             MemberTurn::None | MemberTurn::Asked | MemberTurn::Drained => {
                 member.wants = true;
+                let reopened =
+                    gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Reopened(..)));
                 self.events.push_back(Event::Requested { tenant: unit });
+                if reopened {
+                    self.stand_aside(unit);
+                }
             }
         }
     }
@@ -239,6 +251,10 @@ impl Gangs {
                     Released { evicted, drain: Nanos::ZERO, evict: Nanos::ZERO, ..released.clone() };
                 self.events.push_back(Event::Released { tenant: unit, released });
             }
+            MemberTurn::Beside => {
+                member.turn = MemberTurn::None;
+                self.tell_all_memory(unit);
+            }
             MemberTurn::None | MemberTurn::Drained => {}
         }
     }
@@ -295,7 +311,7 @@ impl Gangs {
         self.check_idle(unit, lease);
     }
 
-    fn tell_all_memory(&mut self, unit: TenantId) {
+    pub(super) fn tell_all_memory(&mut self, unit: TenantId) {
         let devices = self.gangs.get(&unit).map(Gang::devices).unwrap_or_default();
         devices.into_iter().for_each(|device| self.tell_memory(unit, device));
     }

@@ -1,4 +1,5 @@
 //! A gang's memory, and what of it is whose.
+use super::turn::MemberTurn;
 use super::{Gang, Member};
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
@@ -14,17 +15,14 @@ impl Member {
 
     /// Whether it may still submit work.
     pub fn is_in_turn(&self) -> bool {
-        use super::turn::MemberTurn::{Asked, Granted};
-        matches!(self.turn, Granted { .. } | Asked)
+        matches!(self.turn, MemberTurn::Granted { .. } | MemberTurn::Asked)
     }
 
     fn on(&self, device: DeviceId) -> MemoryUse {
         let memory = self.devices.get(&device).map(|on| on.memory).unwrap_or_default();
-        match self.is_disconnected {
-            // Nobody can ask it to move anything.
-            true => MemoryUse { immovable: memory.resident, ..memory },
-            false => memory,
-        }
+        // Nobody can ask it to move anything.
+        let keeps = self.is_disconnected || self.turn == MemberTurn::Beside;
+        if keeps { MemoryUse { immovable: memory.resident, ..memory } } else { memory }
     }
 
     fn movable(&self, device: DeviceId) -> Bytes {
@@ -76,7 +74,12 @@ impl Gang {
                     Bytes(u64::try_from(part).unwrap_or(u64::MAX))
                 }
             };
-            Share { device: share.device, bytes: bytes.max(own.resident) }
+            // What the others have there already is theirs.
+            let left = share
+                .bytes
+                .saturating_sub(self.memory_on(share.device).resident)
+                .saturating_add(own.resident);
+            Share { device: share.device, bytes: bytes.min(left).max(own.resident) }
         };
         own.map(part).collect()
     }

@@ -21,6 +21,8 @@ pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
                 gang.evicting.clear();
             }
             for_members(gangs, unit, Gangs::grant_member);
+            // Those that stood beside can be asked again.
+            gangs.tell_all_memory(unit);
             begin_without_members(gangs, unit);
         }
         Action::Revoke { tenant: unit, revoke } if gangs.gangs.contains_key(&unit) => {

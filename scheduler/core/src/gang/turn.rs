@@ -24,6 +24,8 @@ pub(crate) enum MemberTurn {
     Asked,
     /// It has drained.
     Drained,
+    /// The gang has no turn, and the member cannot end its work.
+    Beside,
 }
 
 #[derive(Clone, Debug)]
@@ -140,7 +142,8 @@ impl Gangs {
     fn ask_to_drain(&mut self, unit: TenantId) {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(Turn { lease, stage: Stage::Drains(drain), .. }) = &gang.turn else { return };
-        let within = Nanos(FIRST_DRAIN.0 << drain.attempt.min(16)).min(drain.bound);
+        let left = drain.since.saturating_add(drain.bound).saturating_sub(self.now);
+        let within = Nanos(FIRST_DRAIN.0 << drain.attempt.min(16)).min(left.max(RETRY));
         for (id, member) in &mut gang.members {
             if !matches!(member.turn, MemberTurn::Granted { .. }) {
                 continue;
@@ -273,6 +276,7 @@ impl Gangs {
             let drain = drain.clone();
             turn.stage = Stage::Reopened(drain, now.saturating_add(RETRY));
         }
+        self.stand_aside(unit);
         self.reopen(unit);
         self.give_up_if_late(unit);
     }
@@ -286,6 +290,37 @@ impl Gangs {
         let drained = gang.members.iter().filter(|(_, member)| member.turn == MemberTurn::Drained);
         let drained: Vec<TenantId> = drained.map(|(id, _)| *id).collect();
         drained.into_iter().for_each(|id| self.grant_member(unit, id));
+    }
+
+    /// A member has no part in the turn and asks for one, while another cannot end its work: maybe that waits for the
+    /// first. The turn is over for the engine, and the gang asks for another one, with all members. Those that cannot end
+    /// their work go on beside the others until then, as they do in any case, and keep their memory.
+    pub(super) fn stand_aside(&mut self, unit: TenantId) {
+        let now = self.now;
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let Some(turn) = &gang.turn else { return };
+        let is_missing = gang.members.values().any(|member| member.turn == MemberTurn::None && member.wants);
+        let since = match &turn.stage {
+            Stage::Drains(drain) | Stage::Reopened(drain, _) => drain.since,
+            Stage::Runs => now,
+            Stage::Evicts { .. } => return,
+        };
+        if !is_missing {
+            return;
+        }
+        let lease = turn.lease;
+        gang.turn = None;
+        for member in gang.members.values_mut() {
+            member.turn = match member.turn {
+                MemberTurn::None | MemberTurn::Drained => MemberTurn::None,
+                _ => MemberTurn::Beside,
+            };
+        }
+        self.tell_all_memory(unit);
+        let (drain, evict) = (now.saturating_sub(since), Nanos::ZERO);
+        let released = Released { lease, evicted: Vec::new(), drain, evict };
+        self.events.push_back(Event::Released { tenant: unit, released });
+        self.events.push_back(Event::Requested { tenant: unit });
     }
 
     /// The attempts have taken as long as they may: the engine hears that the gang does not drain.
