@@ -172,6 +172,14 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 assert!(!devices().any(queued), "{id:?} is throttled and queued");
                 return;
             }
+            if let Wait::Paused { since } = request.wait {
+                assert!(tenant.is_paused && since <= core.engine.model.now, "{id:?} is not paused");
+                let queued =
+                    |(_, device): (_, &Device)| device.queue().in_order().any(|(_, other)| other == id);
+                assert!(!devices().any(queued), "{id:?} is paused and queued");
+                return;
+            }
+            assert!(!tenant.is_paused, "{id:?} is paused and waits for a turn");
             let starved = request.requested_at.saturating_add(core.engine.model.settings().starvation)
                 <= core.engine.model.now;
             let higher = |priority: Priority| priority > request.priority;
@@ -191,12 +199,6 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                 let place = place_at(tenant, *name);
                 device.queue().in_order().any(|(at, other)| other == id && Some(at) == place)
             };
-            if let Wait::Paused { since } = request.wait {
-                assert!(tenant.is_paused && since <= core.engine.model.now, "{id:?} is not paused");
-                assert!(!devices().any(queued), "{id:?} is paused and queued");
-                return;
-            }
-            assert!(!tenant.is_paused, "{id:?} is paused and waits for a turn");
             if tenant.is_stopped {
                 assert!(!devices().any(queued), "{id:?} is stopped and queued");
                 return;
