@@ -35,6 +35,7 @@ fn job(world: &World, name: &str, devices: &[u32], seconds: &str, known: Known) 
         match known {
             Known::Named => command.env("NVSHARE_GANG", name),
             Known::Launched => command.envs([
+                ("NVSHARE_GANG", "auto"),
                 ("MASTER_ADDR", "127.0.0.1"),
                 ("MASTER_PORT", name),
                 ("WORLD_SIZE", &ranks),

@@ -148,7 +148,7 @@ impl Settings {
             prefetch: true,
             oversubscribe: false,
             deepbind: false,
-            gang: GangChoice::Auto,
+            gang: GangChoice::Off,
             gang_name: None,
         }
     }

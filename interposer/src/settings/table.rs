@@ -116,7 +116,7 @@ pub const TABLE: &[Setting] = &[
     },
     Setting {
         name: wishes::GANG,
-        about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says",
+        about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says; experimental",
         allowed: "auto, off, or a name of at most 128 characters without spaces",
         set: |s, v| put(&mut s.gang, GangChoice::parse(v)),
         show: |s| s.gang.show(),

@@ -155,7 +155,11 @@ mod tests {
     #[test]
     fn a_file_that_is_no_settings_file_is_not_read_to_its_end() {
         let wrong = source(Some(Path::new("/dev/zero"))).unwrap_err().to_string();
-        assert_eq!(wrong, "/dev/zero: is longer than 1 MiB, the most that is read");
+        assert_eq!(wrong, "/dev/zero: cannot be read: it is no regular file");
+        let long = tempfile::NamedTempFile::new().unwrap();
+        long.as_file().set_len(2 * MOST).unwrap();
+        let wrong = source(Some(long.path())).unwrap_err().to_string();
+        assert!(wrong.ends_with(": is longer than 1 MiB, the most that is read"), "{wrong}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ need_free 40
 gpus=$(nvidia-smi -L | grep -c '^GPU ')
 seconds=${SECONDS_EACH:-60}
 # NVLink multicast stays off: it can put GPUs that others use out of service.
-export NVSHARE_LOG=warn NCCL_NVLS_ENABLE=0 TORCH_SYMM_MEM_DISABLE_MULTICAST=1 NVSHMEM_DISABLE_NVLS=1 OMP_NUM_THREADS=1
+export NVSHARE_GANG=auto NVSHARE_LOG=warn NCCL_NVLS_ENABLE=0 TORCH_SYMM_MEM_DISABLE_MULTICAST=1 NVSHMEM_DISABLE_NVLS=1 OMP_NUM_THREADS=1
 port=29600 pids=()
 # usage: job NAME GIB SECONDS "WORDS" [shared]: in the background
 job() { # shellcheck disable=SC2086
