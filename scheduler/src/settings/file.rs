@@ -5,7 +5,7 @@ use nix::libc::O_NONBLOCK;
 use nvshare_protocol::runtime_settings::{self, Given};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -30,11 +30,11 @@ pub fn source(named: Option<&Path>) -> Result<Option<String>, Wrong> {
     let mut text = String::new();
     // Nobody is waited for: a pipe is no settings file.
     let opened = File::options().read(true).custom_flags(O_NONBLOCK).open(path);
-    let regular = opened.and_then(|file| match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
+    let readable = opened.and_then(|file| match file.metadata()?.file_type().is_fifo() {
+        true => Err(io::Error::other("it is a pipe")),
+        false => Ok(file),
     });
-    match regular.and_then(|file| file.take(MOST + 1).read_to_string(&mut text)) {
+    match readable.and_then(|file| file.take(MOST + 1).read_to_string(&mut text)) {
         Ok(_) if text.len() as u64 > MOST => {
             Err(Wrong(vec![format!("{}: is longer than 1 MiB, the most that is read", path.display())]))
         }
@@ -155,7 +155,13 @@ mod tests {
     #[test]
     fn a_file_that_is_no_settings_file_is_not_read_to_its_end() {
         let wrong = source(Some(Path::new("/dev/zero"))).unwrap_err().to_string();
-        assert_eq!(wrong, "/dev/zero: cannot be read: it is no regular file");
+        assert_eq!(wrong, "/dev/zero: is longer than 1 MiB, the most that is read");
+        assert_eq!(source(Some(Path::new("/dev/null"))), Ok(Some(String::new())));
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let wrong = source(Some(&pipe)).unwrap_err().to_string();
+        assert!(wrong.ends_with(": cannot be read: it is a pipe"), "{wrong}");
         let long = tempfile::NamedTempFile::new().unwrap();
         long.as_file().set_len(2 * MOST).unwrap();
         let wrong = source(Some(long.path())).unwrap_err().to_string();
