@@ -7,9 +7,9 @@ use crate::identity::{Owner, cgroup::Container};
 use crate::text;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::{Priority, settings::MAX_WEIGHT};
-use nvshare_protocol::Bytes;
 use nvshare_protocol::control::{Target, TenantChange};
 use nvshare_protocol::tenant::{Terms, ToTenant};
+use nvshare_protocol::{Bytes, DeviceId};
 
 /// The first version of the protocol with [`ToTenant::Terms`].
 const TERMS_SINCE: u32 = 5;
@@ -197,11 +197,10 @@ fn set_limit(daemon: &mut Daemon, found: &Found, limit: Option<Bytes>) -> Result
     let mut answer =
         format!("{}: limit {}, {holds}", found.name, shown(limit.map(|limit| text::memory(limit.0))));
     for tenant in &found.tenants {
-        let Some(limit) = daemon.members.get(*tenant).and_then(|member| member.reservation.limit) else {
-            continue;
-        };
-        let view = daemon.core.snapshot().tenants.into_iter().find(|view| view.id == *tenant);
-        let most = view.and_then(|view| view.memory.iter().map(|(_, memory)| memory.allocated).max());
+        let Some(member) = daemon.members.get(*tenant) else { continue };
+        let Some(limit) = member.reservation.limit else { continue };
+        let allocated = |device: &DeviceId| daemon.core.memory_of(*tenant, *device).allocated;
+        let most = member.devices.keys().map(allocated).max();
         if let Some(most) = most.filter(|most| *most > limit) {
             answer += &format!(
                 "; tenant {} has {} now: its next allocation fails, nothing else happens",
