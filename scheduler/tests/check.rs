@@ -19,7 +19,7 @@ fn right_settings_are_printed_as_they_are_in_force() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let expected = format!(
         "# {}; runtime directory {}\n\
-         [scheduler]\nquantum = 0.5\nshare = true\noverlap = true\nevict = \"always\"\nenabled = true\nfetch_seconds = 60\ndrain_seconds = 5\n\
+         [scheduler]\nquantum = 0.5\nshare = true\noverlap = true\nevict = \"always\"\nenabled = true\ngangs = false\nfetch_seconds = 60\ndrain_seconds = 5\n\
          evict_seconds = 30\npatience_seconds = 10\nlongest_turn_seconds = 60\nsilence_seconds = 5\nstarvation_seconds = 60\ntrace_spans = 4096\n\
          \n[memory]\nreserve = \"1GiB\"\nusable = \"auto\"\nnvml = \"libnvidia-ml.so.1\"\n\
          \n[swap]\nbudget = \"auto\"\n\
@@ -44,7 +44,7 @@ fn wrong_settings_are_all_named_and_stop_the_start_in_the_same_words() {
     let file = setup.path("config.toml").display().to_string();
     let expected = format!(
         "nvshare-scheduler: {file}: [limits] tenants = 0 is not allowed (allowed: a whole number from 1 to 65536)\n\
-         nvshare-scheduler: {file}: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)\n\
+         nvshare-scheduler: {file}: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, gangs, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)\n\
          nvshare-scheduler: {file}: [scheduler] quantum = \"soon\" is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)\n\
          nvshare-scheduler: --evict sometimes is not allowed (allowed: \"pressure\", \"always\" or \"never\")\n"
     );

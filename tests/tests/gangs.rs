@@ -12,7 +12,7 @@ const CARDS: &[(&str, &str)] = &[
 ];
 /// Two of these 40 MiB do not fit on a card.
 const BYTES: &str = "41943040";
-const CONFIG: &str = "[scheduler]\nquantum = 0.5\n[swap]\nbudget = \"8GiB\"\n";
+const CONFIG: &str = "[scheduler]\nquantum = 0.5\ngangs = true\n[swap]\nbudget = \"8GiB\"\n";
 
 /// How a job's processes are known to belong together.
 #[derive(Clone, Copy)]
@@ -152,5 +152,17 @@ fn two_processes_of_a_job_share_a_device_beside_another_tenant() -> Result<()> {
     let (steps, longest) = right(pair)?;
     ensure!(steps > 20 && longest < 4.0, "{steps} steps, the longest took {longest} s");
     ensure!(alone.finish()?["wrong"] == 0, "data of the tenant beside");
+    Ok(())
+}
+
+#[test]
+fn nobody_is_of_a_job_unless_the_operator_allows_it() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let scheduler = world.scheduler_with("[swap]\nbudget = \"8GiB\"\n", &[])?;
+    let tenants = job(&world, "a", &[0, 1], "1", Known::Named)?;
+    tenants[0].next("step")?;
+    let gangs = scheduler.status()?.tenants.into_iter().filter_map(|tenant| tenant.gang);
+    assert_eq!(gangs.count(), 0);
+    right(tenants)?;
     Ok(())
 }

@@ -39,7 +39,8 @@ impl Daemon {
         }
     }
 
-    pub fn on_connected(&mut self, connected: Connected) {
+    pub fn on_connected(&mut self, mut connected: Connected) {
+        connected.hello.gang.take_if(|_| !self.settings.gangs);
         let overrides = self.overrides_of(&connected);
         self.replace_earlier_connections(&connected);
         let Connected { tenant, who, hello, outbound, .. } = &connected;

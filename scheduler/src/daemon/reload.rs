@@ -37,6 +37,7 @@ fn keeping(old: &DaemonSettings, new: DaemonSettings) -> DaemonSettings {
     let DaemonSettings {
         core,
         enabled,
+        gangs,
         tenants,
         memory,
         time_share,
@@ -56,7 +57,7 @@ fn keeping(old: &DaemonSettings, new: DaemonSettings) -> DaemonSettings {
         usage_days: _,
     } = new;
     kept.core = Settings { grace: old.core.grace, record: old.core.record, ..core };
-    kept.enabled = enabled;
+    (kept.enabled, kept.gangs) = (enabled, gangs);
     kept.tenants = tenants;
     kept.memory = memory;
     kept.time_share = time_share;

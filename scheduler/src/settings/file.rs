@@ -231,7 +231,7 @@ mod tests {
                 "c.toml: [limit] is no section (known: [scheduler], [memory], [swap], [limits], [sockets], [metrics], [accounting], [gpu.\"UUID\"], [runtime])",
                 "c.toml: [memory] reserve = \"1 bit\" is not allowed (allowed: a size such as \"512MiB\" or \"1.5GiB\", at most \"64GiB\")",
                 "c.toml: [scheduler] evict = \"sometimes\" is not allowed (allowed: \"pressure\", \"always\" or \"never\")",
-                "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)",
+                "c.toml: [scheduler] quantom is no setting (known: quantum, share, overlap, evict, enabled, gangs, fetch_seconds, drain_seconds, evict_seconds, patience_seconds, longest_turn_seconds, silence_seconds, starvation_seconds, trace_spans)",
                 "c.toml: [scheduler] quantum = \"soon\" is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)",
                 "c.toml: [sockets] tenant_mode = \"0777\" is not allowed (allowed: an octal mode from \"0600\" to \"0666\", in quotes)",
                 "--quantum -1 is not allowed (allowed: \"auto\" or a number of seconds from 0.001 to 86400)",

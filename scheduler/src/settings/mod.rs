@@ -26,6 +26,8 @@ pub struct DaemonSettings {
     pub core: nvshare_core::Settings,
     /// Whether turns are taken from the start.
     pub enabled: bool,
+    /// Whether processes may say that they are of one job.
+    pub gangs: bool,
     pub tenants: Limits,
     /// What tenants may allocate on each device.
     pub memory: Ceilings,
@@ -70,6 +72,7 @@ impl Default for DaemonSettings {
                 ..nvshare_core::Settings::default()
             },
             enabled: true,
+            gangs: false,
             tenants: Limits { total: 1024, per_user: 512, per_container: 256 },
             memory: Ceilings::default(),
             time_share: None,

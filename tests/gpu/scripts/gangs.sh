@@ -34,12 +34,12 @@ ranks() {
     shared env NVSHARE_GANG="$3" "$built/rank" --device 0 --rank $rank --ranks 2 --meet "$meet/$1" --bytes "$(bytes_of 6)" --seconds "$2" >"$out/$1-$rank.txt" 2>"$out/$1-$rank.log" & pids+=($!)
   done
 }
-world 16GiB 'quantum = 2'
+world 16GiB $'quantum = 2\ngangs = true'
 ranks one-alone 8 a; all_end
 ranks one-gang-1 24 a; ranks one-gang-2 24 b; all_end
 stop_scheduler
 cp "$out/scheduler.log" "$out/one-scheduler.log"
-world 16GiB 'quantum = 2'
+world 16GiB $'quantum = 2\ngangs = true'
 ranks one-unknown-1 16 off; ranks one-unknown-2 16 off; all_end
 stop_scheduler
 if [ "$gpus" -lt 2 ]; then
@@ -48,16 +48,16 @@ if [ "$gpus" -lt 2 ]; then
 fi
 job native 12 12 ''; all_end
 two native-both 12 15
-start_scheduler
+world auto 'gangs = true'
 job alone 12 12 '' shared; all_end
 two fit 12 15 shared
 stop_scheduler
 # The limit counts what the programs allocate; NCCL's buffers come on top.
-world 16GiB 'quantum = "auto"'
+world 16GiB $'quantum = "auto"\ngangs = true'
 two auto 12 "$seconds" shared
 ctl trace --output "$out/trace-auto.json" >&2
 stop_scheduler
-world 16GiB 'quantum = 2'
+world 16GiB $'quantum = 2\ngangs = true'
 two short 12 "$((seconds / 2))" shared
 ctl status --json >"$out/status.json"
 job pair 6 20 'backend=gloo device=0' shared
