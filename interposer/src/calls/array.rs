@@ -27,10 +27,8 @@ fn counted<T: Copy + Into<Key> + 'static>(
 ) -> Disposition<BoxedAfter> {
     let Some(context) = process.contexts.current() else { return Disposition::Passthrough };
     let device = context.device.id;
-    let (ledger, limits) = (&process.memory.ledger, &process.limits);
-    let bound = limits.bound(context.device.capacity);
-    let refused = |code| bound.map_or(code, |_| ledger.refuse(limits, device, bytes, bound));
-    let charge = || ledger.charge(device, bytes, bound).map_err(refused);
+    let bound = process.limits.bound(context.device.capacity);
+    let charge = || process.memory.alloc.charge_with_room(device, bytes, bound);
     if let Err(code) = process.admission.wait().and_then(|()| charge()) {
         return Disposition::Complete(code);
     }

@@ -51,9 +51,8 @@ pub fn physical_create(
         // SAFETY: the application's own pointer for the result.
         return Disposition::Complete(unsafe { write_result(handle, made) });
     }
-    if let Err(code) = process.memory.ledger.charge(device, bytes as u64, limit) {
-        let refused = |_| process.memory.ledger.refuse(&process.limits, device, bytes as u64, limit);
-        return Disposition::Complete(limit.map_or(code, refused));
+    if let Err(code) = process.memory.alloc.charge_with_room(device, bytes as u64, limit) {
+        return Disposition::Complete(code);
     }
     Disposition::Forward(Box::new(move |result| {
         if result == CUresult::SUCCESS {

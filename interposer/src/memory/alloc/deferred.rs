@@ -118,8 +118,8 @@ impl DeferredFrees {
 
     /// Gives back what streams have passed, and closes the open batches of streams that the calling thread can name.
     pub fn reclaim_current(&self) {
+        let _no_stream_ends = self.stream_names.lock();
         if let Some(context) = self.contexts.current() {
-            let _no_stream_ends = self.stream_names.lock();
             let named = |batch: &Batch| batch.context == context.raw() && batch.stream.is_here();
             let open = self.batches.lock().take_open(named);
             self.fence_all(open, Fence::Open, |batch| {
@@ -146,7 +146,7 @@ impl DeferredFrees {
             return;
         }
         // One thread at a time. A context's end waits for this lock, because the context's events end with it.
-        let one = match self.reclaim_lock.try_lock() {
+        let _one = match self.reclaim_lock.try_lock() {
             Some(one) => one,
             None if wait => self.reclaim_lock.lock(),
             None => return,
@@ -155,7 +155,7 @@ impl DeferredFrees {
         let closed = self.batches.lock().take_closed(wait);
         let mut reclaimed = self.ask(closed, wait);
         self.batches.lock().put_back(&mut reclaimed);
-        drop(one);
+        // Before the next thread looks, which else would find it neither waiting nor given back.
         self.release_all(&reclaimed.done);
     }
 

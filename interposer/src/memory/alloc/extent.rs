@@ -76,7 +76,11 @@ impl ExtentAllocator {
     /// Whether so much more may be made, after chunks that nothing lies in have been given back if need be.
     pub fn make_room(&self, device: DeviceId, bytes: u64, bound: Option<u64>) -> bool {
         let fits = || bytes <= self.available(device, bound);
-        fits() || self.releaser.release_empty_chunks(device, 0).is_some() && fits()
+        if !fits() {
+            // The agent may be doing the same: that nothing was left to give back says nothing.
+            self.releaser.release_empty_chunks(device, 0);
+        }
+        fits()
     }
 
     /// A new extent; returns where it begins.
@@ -155,8 +159,7 @@ impl ExtentAllocator {
             return Err(self.ledger.refuse(&self.limits, device.id, whole, bound));
         }
         let sizes = piece_sizes(whole);
-        let refused = |_| self.ledger.refuse(&self.limits, device.id, whole, None);
-        let slots = self.allocate_slots(&sizes).map_err(refused)?;
+        let slots = self.allocate_slots(device.id, &sizes)?;
         let start = self.addresses.reserve(whole).inspect_err(|_| self.free_slots(&slots))?;
         let ids = {
             let mut ledger = self.ledger.lock();
@@ -172,8 +175,20 @@ impl ExtentAllocator {
         Ok(start)
     }
 
-    /// A slot of the swap space for each piece, as far as there is swap space at all.
-    fn allocate_slots(&self, sizes: &[u64]) -> Result<Vec<Option<u64>>, CUresult> {
+    /// A slot of the swap space for each piece, as far as there is swap space at all. Chunks that nothing lies in give
+    /// theirs back if need be.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY`, of which user and operator are told.
+    pub fn allocate_slots(&self, device: DeviceId, sizes: &[u64]) -> Result<Vec<Option<u64>>, CUresult> {
+        let slots = self.try_allocate_slots(sizes).or_else(|_| {
+            self.releaser.release_empty_chunks(device, 0);
+            self.try_allocate_slots(sizes)
+        });
+        slots.map_err(|_| self.ledger.refuse(&self.limits, device, sizes.iter().sum(), None))
+    }
+
+    fn try_allocate_slots(&self, sizes: &[u64]) -> Result<Vec<Option<u64>>, CUresult> {
         let mut slots = Vec::with_capacity(sizes.len());
         let mut rest: u64 = sizes.iter().sum();
         for size in sizes {

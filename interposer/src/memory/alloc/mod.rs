@@ -140,12 +140,7 @@ impl Allocator {
 
     /// Counts bytes. If they exceed the limit, memory whose frees were deferred is reclaimed first: what streams have
     /// passed, then everything. More than the address space holds is refused even without a limit.
-    pub fn charge_or_reclaim(
-        &self,
-        device: DeviceId,
-        bytes: u64,
-        bound: Option<u64>,
-    ) -> Result<(), CUresult> {
+    fn charge_or_reclaim(&self, device: DeviceId, bytes: u64, bound: Option<u64>) -> Result<(), CUresult> {
         if bytes > ADDRESS_SPACE {
             return Err(CUresult::ERROR_OUT_OF_MEMORY);
         }
@@ -161,6 +156,19 @@ impl Allocator {
             Some(_) => self.ledger.refuse(&self.limits, device, bytes, bound),
             None => code,
         })
+    }
+
+    /// Counts memory that lies in no chunk, and sees that there is room for it beside the chunks.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY`, with nothing counted.
+    pub fn charge_with_room(&self, device: DeviceId, bytes: u64, bound: Option<u64>) -> Result<(), CUresult> {
+        self.charge_or_reclaim(device, bytes, bound)?;
+        if self.extents.make_room(device, bytes, bound) {
+            return Ok(());
+        }
+        self.ledger.refund(device, bytes);
+        Err(self.ledger.refuse(&self.limits, device, bytes, bound))
     }
 
     fn allocate_from_engine(

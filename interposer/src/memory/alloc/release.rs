@@ -36,8 +36,7 @@ impl Releaser {
     /// arena is free without it.
     pub fn release_place(&self, mut ledger: MutexGuard<'_, Ledger>, start: u64, allocation: &Allocation) {
         let Some(arena_key) = ledger.extents.get(&allocation.extent).and_then(|extent| extent.arena) else {
-            drop(ledger);
-            return self.drop_extent(allocation.extent);
+            return self.release(ledger, allocation.extent);
         };
         let empty = ledger.arenas.get_mut(&arena_key).and_then(|arena| arena.free(start));
         let kept = ledger.retained_free(arena_key);
@@ -45,15 +44,14 @@ impl Releaser {
             && arena.free_space().1 > kept
         {
             arena.remove_region(region);
-            drop(ledger);
-            self.drop_extent(region);
+            self.release(ledger, region);
         }
     }
 
     /// Gives back the chunks on a device that nothing lies in, until at most `keep` bytes are free in those of an
-    /// arena; how many bytes of them were on the device, none if there was no such chunk.
-    pub fn release_empty_chunks(&self, device: DeviceId, keep: u64) -> Option<u64> {
-        let mut released = None;
+    /// arena; how many bytes of them were on the device.
+    pub fn release_empty_chunks(&self, device: DeviceId, keep: u64) -> u64 {
+        let mut released = 0;
         loop {
             let mut ledger = self.ledger.lock();
             let here = ledger
@@ -61,9 +59,9 @@ impl Releaser {
                 .iter_mut()
                 .filter(|(arena_key, arena)| arena_key.device == device && arena.free_space().1 > keep);
             let empty = here.filter_map(|(_, arena)| Some((arena.free_region()?, arena))).next();
-            let Some((region, arena)) = empty else { break };
+            let Some((region, arena)) = empty else { return released };
             arena.remove_region(region);
-            let resident = match ledger.extents.get(&region).map(|extent| &extent.backing) {
+            released += match ledger.extents.get(&region).map(|extent| &extent.backing) {
                 Some(Backing::Pieces(ids)) => {
                     let pieces = ids.iter().filter_map(|id| ledger.pieces.get(id));
                     pieces.filter(|piece| piece.is_resident()).map(|piece| piece.bytes).sum()
@@ -71,33 +69,42 @@ impl Releaser {
                 Some(Backing::Managed { resident }) => *resident,
                 Some(Backing::Plain) | None => 0,
             };
-            released = Some(released.unwrap_or(0) + resident);
-            drop(ledger);
-            self.drop_extent(region);
+            self.release(ledger, region);
         }
-        released
     }
 
     /// Gives an extent's memory and addresses back. Nothing uses it any more.
     pub fn drop_extent(&self, start: u64) {
-        let extent = self.ledger.lock().extents.remove(&start);
-        extent.into_iter().for_each(|extent| self.release_extent(start, extent));
+        self.release(self.ledger.lock(), start);
     }
 
     /// The same of one that is out of the ledger.
     pub fn release_extent(&self, start: u64, extent: Extent) {
-        self.ledger.mark_changed();
-        let Backing::Pieces(ids) = extent.backing else {
+        self.release_detached(self.ledger.lock(), start, extent);
+    }
+
+    fn release(&self, mut ledger: MutexGuard<'_, Ledger>, start: u64) {
+        if let Some(extent) = ledger.extents.remove(&start) {
+            self.release_detached(ledger, start, extent);
+        }
+    }
+
+    /// The ledger counts the extent's memory until it is unlocked: another thread never finds it counted and not to be
+    /// had.
+    fn release_detached(&self, mut ledger: MutexGuard<'_, Ledger>, start: u64, extent: Extent) {
+        if let Backing::Pieces(ids) = &extent.backing {
+            ledger.drop_pieces(ids).into_iter().for_each(|slot| self.swap.free_slot(slot));
+            drop(ledger);
+            unreserve(start, extent.bytes);
+        } else {
+            drop(ledger);
             // The driver waits for the context's work, and by its documentation needs a context.
             let context = self.contexts.named(extent.context);
             // SAFETY: the driver made it at this address for an extent that is out of the ledger now: nobody else frees
             // it.
             let free = || unsafe { driver::cuMemFree_v2(start) };
             context.and_then(|context| context.within(free));
-            return;
-        };
-        let slots = self.ledger.lock().drop_pieces(&ids);
-        slots.into_iter().for_each(|slot| self.swap.free_slot(slot));
-        unreserve(start, extent.bytes);
+        }
+        self.ledger.mark_changed();
     }
 }

@@ -60,13 +60,9 @@ impl Vmm {
         prop: CUmemAllocationProp,
         limit: Option<u64>,
     ) -> Result<CUmemGenericAllocationHandle, CUresult> {
-        self.alloc.charge_or_reclaim(device, bytes, limit)?;
-        if !self.extents.make_room(device, bytes, limit) {
-            self.ledger.refund(device, bytes);
-            return Err(CUresult::ERROR_OUT_OF_MEMORY);
-        }
-        let slot = self.swap.allocate_slot(bytes, bytes, || self.waker.wake());
-        let slot = slot.inspect_err(|_| self.ledger.lock().refund(device, bytes))?;
+        self.alloc.charge_with_room(device, bytes, limit)?;
+        let slots = self.extents.allocate_slots(device, &[bytes]);
+        let slot = slots.inspect_err(|_| self.ledger.refund(device, bytes))?.into_iter().flatten().next();
         let id = {
             let mut ledger = self.ledger.lock();
             let id = ledger.next_seq();

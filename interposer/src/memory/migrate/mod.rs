@@ -62,7 +62,7 @@ impl Migrator {
             return 0;
         }
         // What nothing lies in need not be kept anywhere.
-        let mut moved = self.releaser.release_empty_chunks(context.device.id, 0).unwrap_or_default();
+        let mut moved = self.releaser.release_empty_chunks(context.device.id, 0);
         while moved < wanted {
             let Some(batch) = self.pieces.evict_batch(context, wanted - moved, progress) else { break };
             moved += batch;
