@@ -5,6 +5,7 @@
 //! To add an event, add a row here and write its handler. A message of a tenant becomes its event in the daemon's
 //! reactor. To add an action, add a row with the message that carries it. A field of a new type needs a line in
 //! `trace/field.rs`.
+use crate::model::gang_state::GangState;
 pub use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 pub use crate::model::settings::EvictMode;
@@ -19,7 +20,14 @@ macro_rules! event_table {
             /// A connection said hello. `holds`: it is running GPU work now.
             "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
             /// The tenant is about to join, as a member of this gang: those of a gang are granted their devices together.
-            "gang" Gang { tenant: TenantId, gang: u64 } => membership::on_gang(model);
+            /// `expected`: how many members there will be on this host, if that is known.
+            "gang" Gang { tenant: TenantId, gang: u64, expected: Option<u32> } => membership::on_gang(model);
+            /// Of a gang, and told by no daemon: what is known of its members' needs. Two gangs share no device before
+            /// both are settled.
+            "gang-state" GangState { tenant: TenantId, state: GangState } => membership::on_gang_state(engine);
+            /// Of a gang, and told by no daemon: members that could not end their work went on for so long beside the
+            /// turns of others.
+            "overrun" Overrun { tenant: TenantId, lost: Nanos } => rounds::on_overrun(model);
             /// The process has ended, and what it had is gone.
             "left" Left { tenant: TenantId } => membership::on_left(engine);
             /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything.
@@ -221,6 +229,9 @@ define_actions! {
         usable: Bytes,
         kept: Vec<(TenantId, Bytes)>
     };
+    /// For an operator: the members of this tenant's gang do not fit on the device together, and are single tenants from
+    /// now on.
+    "disbanded" Disbanded { tenant: TenantId, device: DeviceId, wants: Bytes, usable: Bytes };
     /// The tenant lost its turn, and the others go on beside it.
     "stuck" Stuck { tenant: TenantId, lease: LeaseId, why: Stuck };
 }

@@ -138,6 +138,14 @@ impl Audit {
                 }
                 self.publish(members, "no-room", *tenant, |event| event.text = Some(why));
             }
+            Action::Disbanded { tenant, device, wants, usable } => {
+                let name = members.name(*tenant);
+                let (wants, usable) = (text::bytes(*wants), text::bytes(*usable));
+                let line = format!(
+                    "the processes of {name}'s job do not fit on {device} together ({wants} of {usable}): from now on they take turns with each other"
+                );
+                self.warn_of(members, *tenant, &line);
+            }
             Action::Contended { .. } | Action::Enabled { .. } => {}
         }
     }

@@ -67,7 +67,7 @@ impl Daemon {
         self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
-            self.apply(Event::Gang { tenant, gang });
+            self.apply(Event::Gang { tenant, gang, expected: None });
         }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });

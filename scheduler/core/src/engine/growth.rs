@@ -1,6 +1,7 @@
 //! Holders that no longer fit together.
 use crate::engine::leases;
 use crate::engine::state::Engine;
+use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::policy::admission;
@@ -29,9 +30,29 @@ pub(crate) fn resolve_growth(engine: &mut Engine, id: TenantId, device: DeviceId
     if !victims.iter().any(|other| engine.model.lease(*other).is_some_and(goes_on)) {
         return revoke_all(engine, victims);
     }
+    if stays_as_gang(&engine.model, id, &victims) {
+        return preempt_all(engine, &victims);
+    }
     if engine.model.lease(id).is_some_and(|lease| !lease.is_revoked()) {
         engine.model.update_lease(id, |lease| lease.rerequested = true);
         leases::revoke(engine, id);
+    }
+}
+
+/// A gang that has grown may not be able to leave: its other members may wait, in their kernels, for the one that waits
+/// for room. So those of its priority or less leave for it. Its own turn ends when it would have ended.
+fn stays_as_gang(model: &Model, id: TenantId, victims: &[TenantId]) -> bool {
+    let Some(gang) = model.tenants.get(&id).filter(|tenant| tenant.gang.is_some()) else { return false };
+    let rank = |id: TenantId| model.lease(id).map(Lease::rank);
+    let own = gang.lease().map(Lease::rank);
+    victims.iter().all(|other| rank(*other) <= own)
+}
+
+fn preempt_all(engine: &mut Engine, holders: &[TenantId]) {
+    for &id in holders {
+        if engine.model.lease(id).is_some_and(|lease| !lease.is_revoked()) {
+            leases::preempt(engine, id);
+        }
     }
 }
 

@@ -81,7 +81,8 @@ pub(crate) fn dismiss(engine: &mut Engine, id: TenantId) {
 pub(crate) fn preempt(engine: &mut Engine, id: TenantId) {
     let now = engine.model.now;
     revoke_after(engine, id, |lease| {
-        lease.remaining = lease.turn_end().saturating_sub(now);
+        // A turn that has not begun has its whole length left.
+        lease.remaining = lease.turn_end().saturating_sub(now).min(lease.quantum);
         lease.went_idle |= lease.idle_since.is_some();
     });
 }

@@ -1,8 +1,9 @@
 //! Who is there, and what it has named.
 use crate::engine::state::Engine;
-use crate::engine::{leases, migration, queueing, refusals, rounds, throttle, turns, usage};
+use crate::engine::{growth, leases, migration, queueing, refusals, rounds, throttle, turns, usage};
 use crate::event::Action;
 use crate::model::Model;
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
@@ -28,7 +29,15 @@ pub(crate) fn on_joined(model: &mut Model, id: TenantId, holds: bool) {
 }
 
 /// The engine knows gangs as tenants: [`crate::gang`] has taken the word.
-pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64) {}
+pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64, _: Option<u32>) {}
+
+/// The tenant is a gang. As a holder, it may not be beside others any more.
+pub(crate) fn on_gang_state(engine: &mut Engine, id: TenantId, state: GangState) {
+    engine.model.update(id, |tenant| tenant.gang = Some(state));
+    for device in engine.model.devices_of(id) {
+        growth::resolve_growth(engine, id, device);
+    }
+}
 
 /// The process has ended, and what it had is gone.
 pub(crate) fn on_left(engine: &mut Engine, id: TenantId) {

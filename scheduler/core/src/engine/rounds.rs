@@ -137,6 +137,21 @@ pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool)
     *until = until.saturating_add(Nanos(lost.0.saturating_mul(times))).min(now.saturating_add(MAX_DEBT));
 }
 
+/// Members of a gang went on beside the turns of others for so long. They had about half of the GPU, and the gang may
+/// have gone before others.
+pub(crate) fn on_overrun(model: &mut Model, id: TenantId, lost: Nanos) {
+    let owner = model.owner_of(id);
+    let is_other = |other: &TenantId| model.owner_of(*other) != owner;
+    let competes = |device: &DeviceId| {
+        let at = &model.devices[device];
+        at.index().holders.iter().any(is_other) || at.queue().waiting().any(|other| is_other(&other))
+    };
+    if model.devices_of(id).iter().any(competes) {
+        let lent = model.lease(id).map_or(Nanos::ZERO, |lease| lease.quantum);
+        charge(model, id, Nanos(lost.0 / 2).saturating_add(lent), false);
+    }
+}
+
 pub(crate) fn charge_boost(model: &mut Model, id: TenantId, held: Nanos) {
     let (now, owner) = (model.now, model.owner_of(id));
     if let Some(account) = model.accounts.get_mut(&owner) {

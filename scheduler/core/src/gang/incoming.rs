@@ -1,9 +1,11 @@
 //! Events of members become events of their gang.
 use super::turn::{MemberTurn, Stage, Turn};
+use super::{Announced, disband, gathering, settling};
 use super::{FIRST, Gang, Gangs, Member, OnDevice};
 use crate::event::Event;
 use crate::memory::budget;
 use crate::model::Model;
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
@@ -13,25 +15,33 @@ use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 impl Gangs {
     pub(super) fn on_event(&mut self, event: Event, model: &Model) {
         match event {
-            Event::Gang { tenant, gang } => {
+            Event::Gang { tenant, gang: number, expected } => {
                 if !self.of.contains_key(&tenant) {
-                    self.announced.insert(tenant, gang);
+                    self.announced.insert(tenant, Announced { number, expected });
                 }
                 return;
             }
             Event::Joined { tenant, holds } => {
-                if let Some(number) = self.announced.remove(&tenant) {
-                    return self.join(tenant, number, holds);
+                if let Some(announced) = self.announced.remove(&tenant) {
+                    if !self.single.values().any(|parted| *parted == announced.number) {
+                        return self.join(tenant, announced, holds);
+                    }
+                    self.single.insert(tenant, announced.number);
                 }
             }
             _ => {}
+        }
+        if let Event::Left { tenant } = event {
+            self.announced.remove(&tenant);
+            self.single.remove(&tenant);
         }
         let Some(tenant) = tenant_of(&event) else { return self.events.push_back(event) };
         let Some(&unit) = self.of.get(&tenant) else { return self.events.push_back(event) };
         self.on_member(unit, tenant, event, model);
     }
 
-    fn join(&mut self, tenant: TenantId, number: u64, holds: bool) {
+    fn join(&mut self, tenant: TenantId, announced: Announced, holds: bool) {
+        let number = announced.number;
         let unit = match self.by_number.get(&number) {
             Some(unit) => *unit,
             None => {
@@ -39,12 +49,16 @@ impl Gangs {
                 self.by_number.insert(number, unit);
                 self.gangs.insert(unit, Gang { number, ..Gang::default() });
                 self.events.push_back(Event::Joined { tenant: unit, holds });
+                self.events.push_back(Event::GangState { tenant: unit, state: GangState::Unsettled });
                 unit
             }
         };
         self.of.insert(tenant, unit);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         gang.members.insert(tenant, Member::default());
+        gang.expected = gang.expected.max(announced.expected);
+        settling::unsettle(self, unit);
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
         if holds {
             // It runs since before this scheduler: under the hold that the engine believes, if it believes one.
             let old = Turn { ready: true, ..Turn::new(&super::outgoing::old_grant()) };
@@ -75,11 +89,14 @@ impl Gangs {
                 member.devices.entry(device).or_insert(OnDevice { capacity, ..OnDevice::default() });
                 self.events.push_back(Event::Device { tenant: unit, device, capacity });
                 self.tell_memory(unit, device);
+                gathering::check(self, unit);
             }
             Event::Memory { device, allocated, resident, immovable, .. } => {
                 if let Some(on) = member.devices.get_mut(&device) {
                     on.memory = bounded(on.capacity, allocated, resident, immovable);
                     self.tell_memory(unit, device);
+                    settling::note_growth(self, unit, device);
+                    disband::note_excess(self, unit, device, model);
                 }
             }
             Event::Seen { device, bytes, .. } => {
@@ -171,7 +188,7 @@ impl Gangs {
                 member.wants = true;
                 let reopened =
                     gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Reopened(..)));
-                self.events.push_back(Event::Requested { tenant: unit });
+                gathering::request(self, unit, model);
                 if reopened {
                     self.stand_aside(unit);
                 }
@@ -238,6 +255,7 @@ impl Gangs {
                 member.turn = MemberTurn::Drained;
                 self.reopen(unit);
                 self.check_drained(unit);
+                self.retry_if_due(unit);
             }
             MemberTurn::Granted { .. } => {
                 member.turn = MemberTurn::None;
@@ -254,6 +272,8 @@ impl Gangs {
             MemberTurn::Beside => {
                 member.turn = MemberTurn::None;
                 self.tell_all_memory(unit);
+                settling::check_beside(self, unit);
+                disband::disband_if_due(self, unit);
             }
             MemberTurn::None | MemberTurn::Drained => {}
         }
@@ -294,12 +314,14 @@ impl Gangs {
             self.tell_seen(unit, device);
         }
         self.on_fewer(unit, id);
+        disband::disband_if_due(self, unit);
         self.announce_anew(unit);
     }
 
     /// One fewer has to answer.
     fn on_fewer(&mut self, unit: TenantId, id: TenantId) {
         self.on_evicted(unit, id);
+        settling::check_beside(self, unit);
         let Some(gang) = self.gangs.get(&unit) else { return };
         let Some(lease) = gang.turn.as_ref().map(|turn| turn.lease) else { return };
         if !gang.members.values().any(|member| member.turn != MemberTurn::None) {
@@ -339,6 +361,8 @@ fn tenant_of(event: &Event) -> Option<TenantId> {
     match event {
         Event::Joined { tenant, .. }
         | Event::Gang { tenant, .. }
+        | Event::GangState { tenant, .. }
+        | Event::Overrun { tenant, .. }
         | Event::Left { tenant }
         | Event::Disconnected { tenant }
         | Event::Stopped { tenant, .. }

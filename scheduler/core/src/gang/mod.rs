@@ -10,9 +10,12 @@
 //! If the gates shut at different calls, one rank cannot end its work, because the others may not submit theirs any
 //! more. So a gang drains in attempts ([`turn`]): who has drained keeps its memory in place, and is let go on if
 //! another member cannot drain; then all are asked again. Only when all have drained does memory move out.
+mod disband;
+mod gathering;
 mod incoming;
 mod memory;
 mod outgoing;
+mod settling;
 mod turn;
 mod views;
 
@@ -57,12 +60,22 @@ pub(crate) struct Gang {
     /// The operator's number for it.
     pub number: u64,
     pub members: BTreeMap<TenantId, Member>,
+    /// How many members there will be at least, if that is known.
+    pub expected: Option<u32>,
     /// While the engine has granted it its devices.
     pub turn: Option<Turn>,
     /// Members that were asked to evict beside the gang's turns and have not answered.
     pub evicting: BTreeSet<TenantId>,
     /// A device that no member uses any more is still one of the gang's.
     pub has_left_device: bool,
+    /// What the members had allocated when all had drained, if they have, and nothing of note has come since.
+    pub settled: Option<BTreeMap<DeviceId, Bytes>>,
+    /// Since when members that cannot end their work go on without a turn.
+    pub beside_since: Option<Nanos>,
+    /// How its first turn waits for members that are still to come.
+    pub gathering: gathering::Gathering,
+    /// The members do not fit on a device together: they part when they can.
+    pub excess: Option<disband::Excess>,
     /// What the engine was told besides, for the case that the gang is announced anew.
     pub told: Told,
 }
@@ -79,6 +92,15 @@ pub(crate) struct Told {
     pub stopped: bool,
 }
 
+/// The gang that a tenant will join in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    /// The operator's number.
+    pub number: u64,
+    /// How many members there will be.
+    pub expected: Option<u32>,
+}
+
 /// All gangs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gangs {
@@ -86,12 +108,16 @@ pub(crate) struct Gangs {
     gangs: BTreeMap<TenantId, Gang>,
     /// The engine's number for each member's gang.
     of: BTreeMap<TenantId, TenantId>,
-    /// The gang that a tenant will join in, by the operator's number.
-    announced: BTreeMap<TenantId, u64>,
+    /// The gang that a tenant will join in.
+    announced: BTreeMap<TenantId, Announced>,
     by_number: BTreeMap<u64, TenantId>,
+    /// Members of gangs that have parted, and the operator's numbers of these.
+    single: BTreeMap<TenantId, u64>,
     /// How many the engine has known.
     made: u64,
     now: Nanos,
+    /// When gangs have to be looked at. One whose attempt was answered meanwhile has an entry too many.
+    timers: BTreeSet<(Nanos, TenantId)>,
     /// What the engine is to be told, in this order.
     events: VecDeque<Event>,
     /// What is to be done, in this order.
@@ -110,13 +136,17 @@ impl Gangs {
 
     /// When a gang has to be looked at without anything happening.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.gangs.values().filter_map(|gang| gang.turn.as_ref()?.retry_at()).min()
+        self.timers.first().map(|(at, _)| *at)
     }
 
     /// Takes an event of a tenant; what the engine is to be told of it comes out of [`Self::next_event`].
     pub fn take(&mut self, now: Nanos, event: Event, model: &Model) {
         self.now = self.now.max(now);
-        if self.of.is_empty() && self.announced.is_empty() && !matches!(event, Event::Gang { .. }) {
+        if self.of.is_empty()
+            && self.announced.is_empty()
+            && self.single.is_empty()
+            && !matches!(event, Event::Gang { .. })
+        {
             self.events.push_back(event);
             return;
         }

@@ -1,6 +1,6 @@
 //! Actions for a gang become actions for its members.
 use super::turn::{MemberTurn, Turn};
-use super::{Gang, Gangs, Member};
+use super::{Gang, Gangs, Member, settling};
 use crate::event::{Action, Event};
 use crate::model::ids::TenantId;
 use nvshare_protocol::LeaseId;
@@ -14,6 +14,7 @@ pub(super) fn old_grant() -> Grant {
 pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
     match action {
         Action::Grant { tenant: unit, grant } if gangs.gangs.contains_key(&unit) => {
+            settling::end_beside(gangs, unit);
             gangs.end_turn(unit);
             if let Some(gang) = gangs.gangs.get_mut(&unit) {
                 gang.turn = Some(Turn::new(&grant));

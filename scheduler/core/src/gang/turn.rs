@@ -1,6 +1,7 @@
 //! A gang's turn: its members run, drain in attempts, and move memory out.
-use super::{Gang, Gangs};
+use super::{Gang, Gangs, Told, disband, gathering, settling};
 use crate::event::{Action, Event};
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
@@ -77,13 +78,6 @@ impl Turn {
             fetched: BTreeMap::new(),
             took: Nanos::ZERO,
             stage: Stage::Runs,
-        }
-    }
-
-    pub fn retry_at(&self) -> Option<Nanos> {
-        match &self.stage {
-            Stage::Reopened(_, at) => Some(*at),
-            _ => None,
         }
     }
 }
@@ -201,9 +195,11 @@ impl Gangs {
         };
         let evicted = resident.iter().map(moved).filter(|share| share.bytes > Bytes::ZERO).collect();
         let (lease, drain, evict) = (*lease, *drain, now.saturating_sub(*since));
+        settling::settle(self, unit);
         self.end_turn(unit);
         let released = Released { lease, evicted, drain, evict };
         self.events.push_back(Event::Released { tenant: unit, released });
+        disband::disband_if_due(self, unit);
         self.announce_anew(unit);
     }
 
@@ -229,7 +225,25 @@ impl Gangs {
         self.of.values_mut().filter(|of| **of == unit).for_each(|of| *of = tenant);
         (gang.has_left_device, gang.evicting) = (false, BTreeSet::new());
         let wants = gang.members.values().any(|member| member.wants);
-        let told = gang.told;
+        let (told, settled) = (gang.told, gang.settled.is_some());
+        let members = gang.members.values().flat_map(|member| &member.devices);
+        let capacities: Vec<_> = members.map(|(device, on)| (*device, on.capacity)).collect();
+        self.introduce(tenant, &told, capacities);
+        let state = if settled { GangState::Settled } else { GangState::Unsettled };
+        self.events.push_back(Event::GangState { tenant, state });
+        let devices = gang.devices();
+        self.gangs.insert(tenant, gang);
+        for device in devices {
+            self.tell_memory(tenant, device);
+            self.tell_seen(tenant, device);
+        }
+        if wants {
+            self.events.push_back(Event::Requested { tenant });
+        }
+    }
+
+    /// The engine hears of a tenant what others know already.
+    pub(super) fn introduce(&mut self, tenant: TenantId, told: &Told, capacities: Vec<(DeviceId, Bytes)>) {
         let mut tell = |event| self.events.push_back(event);
         tell(Event::Joined { tenant, holds: false });
         told.owner.into_iter().for_each(|owner| tell(Event::Owner { tenant, owner }));
@@ -238,10 +252,8 @@ impl Gangs {
         if let Some((group, percent)) = told.time_share {
             tell(Event::TimeShare { tenant, group, percent });
         }
-        for member in gang.members.values() {
-            for (device, on) in &member.devices {
-                tell(Event::Device { tenant, device: *device, capacity: on.capacity });
-            }
+        for (device, capacity) in capacities {
+            tell(Event::Device { tenant, device, capacity });
         }
         if told.swaps {
             tell(Event::Swaps { tenant });
@@ -251,15 +263,6 @@ impl Gangs {
             (told.stopped, Event::Stopped { tenant, stopped: true }),
         ] {
             is_so.then(|| tell(event));
-        }
-        let devices = gang.devices();
-        self.gangs.insert(tenant, gang);
-        for device in devices {
-            self.tell_memory(tenant, device);
-            self.tell_seen(tenant, device);
-        }
-        if wants {
-            self.events.push_back(Event::Requested { tenant });
         }
     }
 
@@ -274,11 +277,14 @@ impl Gangs {
         let Some(turn) = &mut gang.turn else { return };
         if let Stage::Drains(drain) = &turn.stage {
             let drain = drain.clone();
-            turn.stage = Stage::Reopened(drain, now.saturating_add(RETRY));
+            let retry = now.saturating_add(RETRY);
+            turn.stage = Stage::Reopened(drain, retry);
+            self.timers.insert((retry, unit));
         }
         self.stand_aside(unit);
         self.reopen(unit);
         self.give_up_if_late(unit);
+        self.retry_if_due(unit);
     }
 
     /// Those that have drained go on.
@@ -316,6 +322,7 @@ impl Gangs {
                 _ => MemberTurn::Beside,
             };
         }
+        settling::begin_beside(self, unit);
         self.tell_all_memory(unit);
         let (drain, evict) = (now.saturating_sub(since), Nanos::ZERO);
         let released = Released { lease, evicted: Vec::new(), drain, evict };
@@ -338,17 +345,26 @@ impl Gangs {
         self.events.push_back(Event::DrainCancelled { tenant: unit, lease });
     }
 
-    /// Asks those again whose time has come, once all have answered the last attempt.
+    /// Asks those again whose time has come.
     pub(super) fn retry_due(&mut self) {
+        while let Some(&(at, unit)) = self.timers.first()
+            && at <= self.now
+        {
+            self.timers.pop_first();
+            gathering::check(self, unit);
+            self.retry_if_due(unit);
+        }
+    }
+
+    /// Asks the members again if it is time, and all have answered the last attempt.
+    pub(super) fn retry_if_due(&mut self, unit: TenantId) {
         let now = self.now;
-        let due = |gang: &Gang| {
-            let answered = gang.members.values().all(|member| member.turn != MemberTurn::Asked);
-            answered && gang.turn.as_ref().and_then(Turn::retry_at).is_some_and(|at| at <= now)
-        };
-        let due: Vec<TenantId> = self.gangs.iter().filter(|(_, gang)| due(gang)).map(|(id, _)| *id).collect();
-        for unit in due {
-            let Some(turn) = self.gangs.get_mut(&unit).and_then(|gang| gang.turn.as_mut()) else { continue };
-            let Stage::Reopened(drain, _) = &turn.stage else { continue };
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        let answered = gang.members.values().all(|member| member.turn != MemberTurn::Asked);
+        let Some(turn) = gang.turn.as_mut().filter(|_| answered) else { return };
+        if let Stage::Reopened(drain, at) = &turn.stage
+            && *at <= now
+        {
             let drain = Drain { attempt: drain.attempt + 1, ..drain.clone() };
             turn.stage = Stage::Drains(drain);
             self.ask_to_drain(unit);

@@ -1,6 +1,7 @@
 //! How full a device is: now, and with all memory that is moving in or out.
 use crate::memory::capacity;
 use crate::model::Model;
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::policy::claims;
 use nvshare_protocol::{Bytes, DeviceId};
@@ -53,8 +54,19 @@ pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> 
     } else {
         index.unevictable - u128::from(own.unevictable.0)
     };
+    if comes_after_one_aside(model, id, device) {
+        return false;
+    }
     let usable = u128::from(capacity::usable_on(model, device).saturating_sub(own.unevictable).0);
     needs == Bytes::ZERO || unevictable + u128::from(needs.0) <= usable
+}
+
+/// Whether the tenant is a gang that may need any amount of memory, and another gang waits that cannot leave the device:
+/// that one goes first. If both came to wait for room in the middle of their work, neither could go on.
+fn comes_after_one_aside(model: &Model, id: TenantId, device: DeviceId) -> bool {
+    let is_unsettled =
+        || model.tenants.get(&id).is_some_and(|tenant| tenant.gang == Some(GangState::Unsettled));
+    model.devices[&device].index().aside.iter().any(|other| *other != id) && is_unsettled()
 }
 
 /// Whether this much fits on the device beside the verified unevictable memory.

@@ -1,4 +1,5 @@
 //! What a device's index has to know of a tenant.
+use crate::model::gang_state::GangState;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::index::{Hold, TenantFacts};
 use crate::model::memory_use::MemoryUse;
@@ -52,6 +53,8 @@ impl TenantFacts {
             needs: tenant.needs(name),
             alive_until: fetching.map(|lease| lease.alive_until).or(proof_deadline),
             stopped: holds && tenant.is_stopped,
+            gang: holds && tenant.gang.is_some(),
+            aside: tenant.gang == Some(GangState::Aside) && tenant.is_queued(),
             turn: lease.map(|lease| (!revoked, lease.rank(), lease.turn_end())),
             starvable: competing
                 .filter(|request| request.priority < Priority::High)

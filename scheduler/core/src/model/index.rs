@@ -50,6 +50,10 @@ pub(crate) struct TenantFacts {
     pub alive_until: Option<Nanos>,
     /// It holds the device and is stopped.
     pub stopped: bool,
+    /// It holds the device and is a gang.
+    pub gang: bool,
+    /// It is a gang that has stood aside, and waits in the queues.
+    pub aside: bool,
     /// It ignores the claims of others.
     pub ignores_claims: bool,
     /// The capacity that it named, and what is unaccounted for it.
@@ -111,6 +115,10 @@ pub(crate) struct DeviceIndex {
     pub liveness_timers: BTreeSet<(Nanos, TenantId)>,
     /// The holders that are stopped.
     pub stopped_holders: BTreeSet<TenantId>,
+    /// The holders that are gangs.
+    pub gangs: BTreeSet<TenantId>,
+    /// Gangs that have stood aside, and wait in the queues.
+    pub aside: BTreeSet<TenantId>,
     /// What may still come in, and what was asked to be evicted and is still there.
     pub incoming: u128,
     pub outgoing: u128,
@@ -198,6 +206,8 @@ impl DeviceIndex {
             (&mut self.beside, was.hold == Hold::Beside, is.hold == Hold::Beside),
             (&mut self.with_quota, was.has_quota, is.has_quota),
             (&mut self.stopped_holders, was.stopped, is.stopped),
+            (&mut self.gangs, was.gang, is.gang),
+            (&mut self.aside, was.aside, is.aside),
             (&mut self.lacking, was.lacks, is.lacks),
             (&mut self.revoked, was.revoked, is.revoked),
             (&mut self.evicting, was.evicting, is.evicting),

@@ -11,6 +11,7 @@ pub(crate) mod device;
 pub(crate) mod devices;
 pub(crate) mod eviction;
 pub(crate) mod facts;
+pub(crate) mod gang_state;
 pub(crate) mod ids;
 pub(crate) mod index;
 pub(crate) mod lease;

@@ -1,6 +1,7 @@
 //! One tenant: what it has, and whether it waits or holds.
 use crate::model::decay::HeldTime;
 use crate::model::eviction::Eviction;
+use crate::model::gang_state::GangState;
 use crate::model::ids::Owner;
 use crate::model::index::TenantFacts;
 use crate::model::lease::Lease;
@@ -71,6 +72,8 @@ pub(crate) struct Tenant {
     pub keeps_memory: bool,
     /// How much it was last told to have resident.
     pub prefetch: BTreeMap<DeviceId, Bytes>,
+    /// It is a gang.
+    pub gang: Option<GangState>,
     /// What the indexes of its devices have of it.
     pub(super) facts: BTreeMap<DeviceId, Box<TenantFacts>>,
     /// The number of its last grant: the tenant with the oldest one evicts first.

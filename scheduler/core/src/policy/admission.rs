@@ -2,6 +2,7 @@
 use crate::event::EvictMode;
 use crate::memory::capacity;
 use crate::model::Model;
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::tenant::Tenant;
@@ -43,15 +44,31 @@ pub(crate) fn victims_on(model: &Model, device: DeviceId, tenant: TenantId) -> V
     let usable = u128::from(capacity::usable_for(model, own, device).0)
         .saturating_sub(claims::credited_unevictable(model, own, device));
     let mut sum = at.index().held_allocated + u128::from(more.0);
-    let mut victims = Vec::new();
+    let mut victims = unsettled_gangs(model, device, tenant);
+    for other in &victims {
+        sum -= u128::from(model.facts(*other, device).allocated.0);
+    }
+    let gangs = victims.len();
     for &(.., other) in at.index().preemption_order.iter().filter(|(.., other)| *other != tenant) {
         if sum <= usable {
             break;
         }
-        sum -= u128::from(model.facts(other, device).allocated.0);
-        victims.push(other);
+        if !victims[..gangs].contains(&other) {
+            sum -= u128::from(model.facts(other, device).allocated.0);
+            victims.push(other);
+        }
     }
     victims
+}
+
+/// The gangs on the device that this one may not be beside, because what one of the two needs is not known. If both grew
+/// until the device is full, neither could leave: in each, a member might wait for room, and another one for that member
+/// in its kernels.
+fn unsettled_gangs(model: &Model, device: DeviceId, tenant: TenantId) -> Vec<TenantId> {
+    let is_settled = |id: TenantId| model.tenants.get(&id)?.gang.map(|state| state == GangState::Settled);
+    let Some(own) = is_settled(tenant) else { return Vec::new() };
+    let others = model.devices[&device].index().gangs.iter().copied().filter(|other| *other != tenant);
+    others.filter(|other| !own || is_settled(*other) == Some(false)).collect()
 }
 
 /// Whether a holder may have the device too: nobody waits for it, and the tenant fits. A tenant that comes back after a

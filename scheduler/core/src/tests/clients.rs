@@ -177,6 +177,7 @@ impl Simulation {
             | Action::Fetch { .. }
             | Action::Contended { .. }
             | Action::NoRoom { .. }
+            | Action::Disbanded { .. }
             | Action::Enabled { .. } => {}
         }
     }

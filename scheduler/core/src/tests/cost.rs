@@ -114,7 +114,8 @@ impl Crowd {
             Action::Contended { .. }
             | Action::Enabled { .. }
             | Action::NoRoom { .. }
-            | Action::Stuck { .. } => {}
+            | Action::Stuck { .. }
+            | Action::Disbanded { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@ use super::{device, gib};
 use crate::event::{Action, Event, TenantId};
 use crate::model::settings::{Quantum, seconds};
 use crate::trace::snapshot::State;
-use crate::{Core, Settings, print, replay};
+use crate::{Core, Settings, WaitReason, print, replay};
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ const LINK: u64 = 50_000_000_000;
 /// What a member computes before each collective, and what the collective takes once all are in it.
 const COMPUTES: Nanos = Nanos::from_millis(5);
 const COLLECTIVE: Nanos = Nanos::from_millis(10);
+/// How long an allocation waits for room before it fails.
+const ROOM: Nanos = Nanos::from_millis(10_000);
 
 /// One process, with all its memory on one device.
 #[derive(Clone, Debug)]
@@ -35,6 +37,10 @@ struct Process {
     alive: bool,
     /// Submissions of an earlier opening of the gate do not count.
     opened: u64,
+    /// What it will have allocated once it has run for this long.
+    grows: Option<(Nanos, Bytes)>,
+    /// Its allocation waits for room, since when.
+    refused_since: Option<Nanos>,
 }
 
 /// Processes that go from one collective to the next together.
@@ -43,6 +49,8 @@ struct Job {
     members: Vec<usize>,
     /// None: the scheduler does not know that they belong together.
     gang: Option<u64>,
+    /// How many processes it is known to have.
+    expected: Option<u32>,
     done: u64,
     completing: bool,
     last: Nanos,
@@ -53,6 +61,7 @@ struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Due {
     Submits(usize, u64),
+    Allocates(usize, u64),
     Completes(usize),
     GivesUp(usize, u64),
     Fetched(usize, LeaseId, Bytes),
@@ -69,6 +78,8 @@ struct World {
     random: u64,
     log: String,
     capacity: Bytes,
+    /// A gang's members are single tenants by now.
+    parted: bool,
 }
 
 fn settings() -> Settings {
@@ -95,6 +106,7 @@ impl World {
             random: seed,
             log,
             capacity,
+            parted: false,
         }
     }
 
@@ -137,7 +149,8 @@ impl World {
         let job = self.jobs.len();
         let members = (self.processes.len()..self.processes.len() + devices.len()).collect();
         let last = self.now;
-        self.jobs.push(Job { members, gang, done: 0, completing: false, last, stall: Nanos::ZERO });
+        let expected = None;
+        self.jobs.push(Job { members, gang, expected, done: 0, completing: false, last, stall: Nanos::ZERO });
         for n in devices {
             let device = device(*n);
             self.processes.push(Process {
@@ -154,16 +167,44 @@ impl World {
                 asked: 0,
                 alive: true,
                 opened: 0,
+                grows: None,
+                refused_since: None,
             });
         }
         job
+    }
+
+    /// A job whose processes have nothing at first, and allocate `bytes` each when they have run for up to `within`.
+    fn growing(&mut self, devices: &[u8], bytes: Bytes, within: Nanos, gang: Option<u64>) -> usize {
+        let job = self.prepare(devices, Bytes::ZERO, gang);
+        self.jobs[job].expected = Some(devices.len() as u32);
+        for at in self.jobs[job].members.clone() {
+            let after = self.some(within);
+            self.processes[at].grows = Some((after, bytes));
+        }
+        job
+    }
+
+    /// One process after the other, up to `within` apart, in a random order.
+    fn start_apart(&mut self, within: Nanos) {
+        let mut all: Vec<usize> = (0..self.processes.len()).collect();
+        for at in 0..all.len() {
+            let other = self.some(Nanos(all.len() as u64)).0 as usize;
+            all.swap(at, other);
+        }
+        for at in all {
+            self.start(at);
+            let pause = self.some(within);
+            self.run(pause);
+        }
     }
 
     fn start(&mut self, process: usize) {
         let Process { job, device, .. } = self.processes[process];
         let (tenant, capacity) = (Self::id(process), self.capacity);
         if let Some(gang) = self.jobs[job].gang {
-            self.tell(Event::Gang { tenant, gang });
+            let expected = self.jobs[job].expected;
+            self.tell(Event::Gang { tenant, gang, expected });
         }
         self.tell(Event::Joined { tenant, holds: false });
         self.tell(Event::Device { tenant, device, capacity });
@@ -188,6 +229,7 @@ impl World {
         self.log += &(print::event(self.now, &event) + "\n");
         let actions = self.core.handle(self.now, event);
         for action in &actions {
+            self.parted |= matches!(action, Action::Disbanded { .. });
             self.log += &(print::action(self.now, action) + "\n");
         }
         actions.into_iter().for_each(|action| self.obey(action));
@@ -222,7 +264,7 @@ impl World {
             }
             Action::Revoke { revoke, .. } => {
                 let process = &mut self.processes[at];
-                process.open = false;
+                (process.open, process.refused_since) = (false, None);
                 process.asked += 1;
                 let (asked, until) = (process.asked, self.now.saturating_add(revoke.drain_within));
                 process.draining = Some((revoke.lease, until));
@@ -231,6 +273,7 @@ impl World {
                         .evict
                         .iter()
                         .all(|share| share.bytes == Bytes::ZERO || self.jobs[process.job].gang.is_none())
+                        || self.parted
                 );
                 if !revoke.evict.iter().all(|share| share.bytes == Bytes::ZERO) {
                     // It stands alone: what it evicts is away at once in this world.
@@ -269,13 +312,59 @@ impl World {
         let skew = self.some(Nanos::from_millis(1));
         let process = &self.processes[at];
         let opened = process.opened;
-        if process.open && process.submitted == self.jobs[process.job].done {
+        if let Some((after, _)) = process.grows.filter(|_| process.open) {
+            self.after(after, Due::Allocates(at, opened));
+        } else if process.open
+            && process.refused_since.is_none()
+            && process.submitted == self.jobs[process.job].done
+        {
             self.after(COMPUTES.saturating_add(skew), Due::Submits(at, opened));
         }
     }
 
+    /// Its new memory goes to the device, if there is room; otherwise it waits for that.
+    fn places(&mut self, at: usize) {
+        let Process { device, bytes, resident, .. } = self.processes[at];
+        let lacks = bytes.saturating_sub(resident);
+        if lacks > self.free(device) {
+            let since = self.processes[at].refused_since.get_or_insert(self.now);
+            let waited = self.now.saturating_sub(*since);
+            assert!(waited < ROOM, "out of memory at {:?}:\n{}", self.now, self.tail());
+            return self.tell(Event::MemoryRefused { tenant: Self::id(at), device, bytes: lacks });
+        }
+        let process = &mut self.processes[at];
+        (process.resident, process.refused_since) = (bytes, None);
+        self.report(at);
+        self.goes_on(at);
+    }
+
+    /// There may be room now.
+    fn retries(&mut self, device: DeviceId) {
+        let waits = |at: &usize| self.processes[*at].device == device && self.waits_for_room(*at);
+        let waiting: Vec<usize> = (0..self.processes.len()).filter(waits).collect();
+        waiting.into_iter().for_each(|at| self.places(at));
+    }
+
+    fn waits_for_room(&self, at: usize) -> bool {
+        let process = &self.processes[at];
+        process.alive && process.open && process.refused_since.is_some()
+    }
+
     fn happens(&mut self, due: Due) {
         match due {
+            Due::Allocates(at, opened) => {
+                let process = &mut self.processes[at];
+                if !process.alive || !process.open || process.opened != opened {
+                    return;
+                }
+                let Some((_, bytes)) = process.grows.take() else { return };
+                process.bytes = bytes;
+                self.report(at);
+                // If it has to leave, it gets its memory with its next turn.
+                if self.processes[at].open {
+                    self.places(at);
+                }
+            }
             Due::Submits(at, opened) => {
                 let process = &mut self.processes[at];
                 let job = process.job;
@@ -309,18 +398,36 @@ impl World {
                 (process.draining, process.open) = (None, true);
                 process.opened += 1;
                 self.tell(Event::DrainCancelled { tenant: Self::id(at), lease });
-                self.goes_on(at);
+                if self.processes[at].resident < self.processes[at].bytes && self.processes[at].open {
+                    self.places(at);
+                } else {
+                    self.goes_on(at);
+                }
             }
             Due::Fetched(at, lease, bytes) => {
-                let process = &mut self.processes[at];
-                if !process.alive {
+                if !self.processes[at].alive {
                     return;
                 }
+                // Others may have grown meanwhile.
+                let device = self.processes[at].device;
+                let bytes = bytes.min(self.free(device));
+                let process = &mut self.processes[at];
                 process.fetching = false;
                 process.resident = process.resident.saturating_add(bytes);
+                let lacks = process.bytes.saturating_sub(process.resident);
+                if lacks > Bytes::ZERO {
+                    // It cannot run with less than all, and gives its turn back.
+                    let tenant = Self::id(at);
+                    self.report(at);
+                    self.tell(Event::MemoryRefused { tenant, device, bytes: lacks });
+                    self.processes[at].told.clear();
+                    let released =
+                        Released { lease, evicted: Vec::new(), drain: Nanos::ZERO, evict: Nanos::ZERO };
+                    self.tell(Event::Released { tenant, released });
+                    return self.tell(Event::Requested { tenant });
+                }
+                let process = &mut self.processes[at];
                 (process.open, process.opened) = (true, process.opened + 1);
-                let device = process.device;
-                self.fits(device);
                 self.report(at);
                 let ready = Ready { lease, fetched: vec![Share { device, bytes }], took: Nanos::ZERO };
                 self.tell(Event::Ready { tenant: Self::id(at), ready });
@@ -338,6 +445,8 @@ impl World {
                 }
                 self.report(at);
                 self.tell(Event::Evicted { tenant: Self::id(at) });
+                let device = self.processes[at].device;
+                self.retries(device);
             }
         }
     }
@@ -352,18 +461,24 @@ impl World {
         }
     }
 
-    fn fits(&self, device: DeviceId) {
+    fn free(&self, device: DeviceId) -> Bytes {
         let there = self.processes.iter().filter(|process| process.device == device && process.alive);
         let sum: u64 = there.map(|process| process.resident.0).sum();
+        assert!(sum <= self.capacity.0, "{sum} on {device} of {}:\n{}", self.capacity.0, self.tail());
+        Bytes(self.capacity.0 - sum)
+    }
+
+    fn tail(&self) -> String {
         let tail: Vec<&str> = self.log.lines().rev().take(60).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        assert!(sum <= self.capacity.0, "{sum} on {device} of {}:\n{}", self.capacity.0, tail.join("\n"));
+        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     fn kill(&mut self, at: usize) {
         self.processes[at].alive = false;
         self.processes[at].open = false;
         self.tell(Event::Left { tenant: Self::id(at) });
+        let device = self.processes[at].device;
+        self.retries(device);
     }
 
     fn run(&mut self, time: Nanos) {
@@ -430,16 +545,15 @@ fn without_gangs_they_cross_and_stall() {
 }
 
 #[test]
-fn where_all_fit_nobody_leaves() {
+fn where_all_fit_nobody_leaves_after_the_first_turns() {
     let mut world = World::new(settings(), gib(32), 1);
     world.job(&[0, 1], gib(12), Some(1));
     world.job(&[0, 1], gib(12), Some(2));
+    // Each has had a turn by itself by then.
+    world.run(seconds(6));
+    let before = world.log.matches(" action revoke ").count();
     world.run(seconds(20));
-    assert!(
-        !world.log.contains(" action revoke "),
-        "{}",
-        world.log.lines().find(|line| line.contains("revoke")).unwrap()
-    );
+    assert_eq!(world.log.matches(" action revoke ").count(), before, "{}", world.tail());
     assert!(world.done().iter().all(|done| *done > 1000), "{:?}", world.done());
 }
 
@@ -576,5 +690,148 @@ fn a_member_that_asks_while_the_others_drain_for_it_is_let_in() {
         world.run(seconds(30));
         let now = world.done();
         assert!(now[0] > before[0] + 200 && now[1] > before[1] + 200, "{late:?}: {before:?}, then {now:?}");
+    }
+}
+
+#[test]
+fn jobs_that_start_together_and_grow_do_not_lock() {
+    for seed in 0..40 {
+        let mut world = World::new(settings(), gib(16), seed);
+        world.growing(&[0, 0], gib(6), Nanos::from_millis(400), Some(1));
+        world.growing(&[0, 0], gib(6), Nanos::from_millis(400), Some(2));
+        world.start_apart(Nanos::from_millis(300));
+        world.run(seconds(60));
+        for (at, job) in world.jobs.iter().enumerate() {
+            assert!(job.stall <= seconds(6), "seed {seed}: job {at} has stalled for {:?}", job.stall);
+            assert!(job.done > 1_000, "seed {seed}: {:?} of 4000 together", world.done());
+        }
+        world.replays();
+    }
+}
+
+#[test]
+fn jobs_that_grow_on_crossed_devices_do_not_lock() {
+    for seed in 0..40 {
+        let mut world = World::new(settings(), gib(16), seed);
+        world.growing(&[0, 1], gib(12), Nanos::from_millis(400), Some(1));
+        world.growing(&[1, 0], gib(12), Nanos::from_millis(400), Some(2));
+        world.start_apart(Nanos::from_millis(300));
+        world.run(seconds(60));
+        for (at, job) in world.jobs.iter().enumerate() {
+            assert!(job.stall <= seconds(6), "seed {seed}: job {at} has stalled for {:?}", job.stall);
+            assert!(job.done > 1_000, "seed {seed}: {:?}", world.done());
+        }
+    }
+}
+
+#[test]
+fn jobs_that_fit_share_once_they_have_shown_what_they_need() {
+    let mut world = World::new(settings(), gib(32), 3);
+    world.growing(&[0, 1], gib(12), Nanos::from_millis(400), Some(1));
+    world.growing(&[0, 1], gib(12), Nanos::from_millis(400), Some(2));
+    world.start_apart(Nanos::from_millis(100));
+    world.run(seconds(10));
+    let before = world.log.matches(" action revoke ").count();
+    world.run(seconds(20));
+    assert_eq!(world.log.matches(" action revoke ").count(), before, "{}", world.tail());
+    let done = world.done();
+    assert!(done.iter().all(|done| *done > 1_200), "{done:?}");
+}
+
+#[test]
+fn processes_that_do_not_fit_together_take_turns_with_each_other() {
+    // Each has its work for itself; the scheduler takes them for one job.
+    let mut world = World::new(settings(), gib(16), 5);
+    world.growing(&[0], gib(12), Nanos::from_millis(400), Some(1));
+    world.growing(&[0], gib(12), Nanos::from_millis(400), Some(1));
+    world.start_apart(Nanos::from_millis(300));
+    world.run(seconds(60));
+    let done = world.done();
+    assert!(done.iter().all(|done| *done > 1_000), "{done:?}");
+}
+
+#[test]
+fn a_gang_that_stands_aside_pays_for_it() {
+    let mut core = Core::new(Settings { share: false, ..settings() });
+    let mut now = Nanos::ZERO;
+    let [first, second, other] = [1, 2, 3].map(TenantId);
+    let device = device(0);
+    let mut tell = |core: &mut Core, after: Nanos, event: Event| {
+        now = now.saturating_add(after);
+        core.handle(now, event)
+    };
+    let lease_of = |actions: &[Action], of: TenantId| {
+        actions.iter().find_map(|action| match action {
+            Action::Grant { tenant, grant } if *tenant == of => Some(grant.lease),
+            _ => None,
+        })
+    };
+    let none = Nanos::ZERO;
+    let released = |lease| Released { lease, evicted: Vec::new(), drain: none, evict: none };
+    let mut granted = None;
+    for (tenant, gang) in [(first, Some(1)), (second, Some(1)), (other, None)] {
+        gang.into_iter()
+            .for_each(|gang| drop(tell(&mut core, none, Event::Gang { tenant, gang, expected: None })));
+        tell(&mut core, none, Event::Joined { tenant, holds: false });
+        tell(&mut core, none, Event::Owner { tenant, owner: u64::from(gang.is_none()) });
+        tell(&mut core, none, Event::Device { tenant, device, capacity: gib(16) });
+        if tenant != second {
+            let actions = tell(&mut core, none, Event::Requested { tenant });
+            granted = granted.or(lease_of(&actions, first));
+        }
+    }
+    let lease = granted.unwrap();
+    let ready = |lease| Ready { lease, fetched: Vec::new(), took: none };
+    tell(&mut core, none, Event::Ready { tenant: first, ready: ready(lease) });
+    // Its work does not end, and the other member asks for a turn.
+    tell(&mut core, seconds(2), Event::Tick);
+    tell(&mut core, Nanos::from_millis(250), Event::DrainCancelled { tenant: first, lease });
+    let actions = tell(&mut core, none, Event::Requested { tenant: second });
+    let lease = lease_of(&actions, other).expect("the other's turn");
+    tell(&mut core, none, Event::Ready { tenant: other, ready: ready(lease) });
+    tell(&mut core, seconds(2), Event::Tick);
+    tell(&mut core, none, Event::Requested { tenant: other });
+    let actions = tell(&mut core, none, Event::Released { tenant: other, released: released(lease) });
+    let lease = lease_of(&actions, first).expect("a turn for both");
+    assert_eq!(lease_of(&actions, second), Some(lease));
+    for tenant in [first, second] {
+        tell(&mut core, none, Event::Ready { tenant, ready: ready(lease) });
+    }
+    tell(&mut core, seconds(2), Event::Tick);
+    for tenant in [first, second] {
+        tell(&mut core, none, Event::Released { tenant, released: released(lease) });
+        tell(&mut core, none, Event::Requested { tenant });
+    }
+    let snapshot = core.snapshot();
+    let view = snapshot.tenants.iter().find(|view| view.id == first).unwrap();
+    let wait = view.wait.as_ref().unwrap();
+    assert!(matches!(wait.reason, WaitReason::Debt { .. }), "{wait:?}");
+}
+
+#[test]
+fn random_sets_of_jobs_that_grow_neither_lock_nor_starve() {
+    for seed in 100..160 {
+        let mut world = World::new(settings(), gib(16), seed);
+        let jobs = 2 + world.some(Nanos(4)).0;
+        for gang in 0..jobs {
+            let n = 1 + world.some(Nanos(4)).0;
+            let mut devices: Vec<u8> = (0..4).collect();
+            for at in 0..4 {
+                let other = world.some(Nanos(4)).0 as usize;
+                devices.swap(at, other);
+            }
+            devices.truncate(n as usize);
+            let bytes = gib(2 + world.some(Nanos(11)).0);
+            // A process by itself is no gang.
+            world.growing(&devices, bytes, Nanos::from_millis(600), (n > 1).then_some(gang));
+        }
+        world.start_apart(Nanos::from_millis(200));
+        world.run(seconds(120));
+        for (at, job) in world.jobs.iter().enumerate() {
+            let bound = seconds(2 * jobs + 8);
+            assert!(job.stall <= bound, "seed {seed}: job {at} of {jobs} has stalled for {:?}", job.stall);
+            assert!(job.done > 0, "seed {seed}: job {at}");
+        }
+        world.replays();
     }
 }

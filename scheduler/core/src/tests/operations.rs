@@ -253,6 +253,7 @@ impl World {
         | Action::Contended { tenant, .. }
         | Action::Enabled { tenant, .. }
         | Action::NoRoom { tenant, .. }
+        | Action::Disbanded { tenant, .. }
         | Action::Stuck { tenant, .. }) = action;
         assert!(self.core.engine.model.tenants.get(tenant).is_some(), "{action:?} is for one that has left");
         if let Action::Grant { tenant, grant } = action {

@@ -1,6 +1,7 @@
 //! What stands behind the name of an event, an action or the settings: `name=word`, one for each field. Every type of a
 //! field is written and read here, and nowhere else.
 use crate::event::Stuck;
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 use crate::model::settings::{EvictMode, Quantum, Settings};
@@ -106,9 +107,15 @@ words! {
     };
     Priority: |priority| priority.as_str().to_owned(), |word| Priority::named(word);
     EvictMode: |mode| mode.as_str().to_owned(), |word| EvictMode::named(word);
+    GangState: |state| state.as_str().to_owned(), |word| {
+        GangState::ALL.into_iter().find(|state| state.as_str() == word)
+    };
     Stuck: |why| why.as_str().to_owned(), |word| Stuck::ALL.into_iter().find(|why| why.as_str() == word);
     Quantum: |quantum| quantum_word(*quantum), |word| {
         if word == "auto" { Some(Quantum::Auto) } else { nanos(word).map(Quantum::Fixed) }
+    };
+    Option<u32>: |n| n.map_or_else(|| "none".into(), |n| n.to_string()), |word| {
+        if word == "none" { Some(None) } else { Word::read(word).map(Some) }
     };
     Option<Quantum>: |quantum| quantum.map_or_else(|| "none".into(), quantum_word), |word| {
         if word == "none" { Some(None) } else { Word::read(word).map(Some) }

@@ -230,6 +230,7 @@ impl World {
                     let kept: Vec<usize> = kept.iter().filter_map(|(id, _)| client(*id)).collect();
                     self.no_room.extend(client(tenant).map(|tenant| (tenant, kept)));
                 }
+                Action::Disbanded { .. } => {}
                 Action::Stuck { tenant, .. } => {
                     self.stuck.extend(self.links.get(&tenant).map(|link| link.client));
                 }

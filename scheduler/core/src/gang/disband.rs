@@ -1,0 +1,68 @@
+//! The end of a gang whose members do not fit on a device together: they are single tenants from then on, and take turns
+//! with each other.
+use super::turn::MemberTurn;
+use super::{Gang, Gangs, Told};
+use crate::event::{Action, Event};
+use crate::memory::capacity;
+use crate::model::Model;
+use crate::model::ids::TenantId;
+use nvshare_protocol::{Bytes, DeviceId};
+
+/// Members that keep their memory on a device where they do not fit together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Excess {
+    pub device: DeviceId,
+    pub wants: Bytes,
+    pub usable: Bytes,
+}
+
+/// A member may have grown. Those that move their memory themselves run only with all of it on the device.
+pub(super) fn note_excess(gangs: &mut Gangs, unit: TenantId, device: DeviceId, model: &Model) {
+    let Some(gang) = gangs.gangs.get_mut(&unit).filter(|gang| gang.told.swaps) else { return };
+    let Some(usable) = capacity::most_on(model, device) else { return };
+    let allocated = |on: &super::OnDevice| on.memory.allocated;
+    let there = gang.members.values().filter_map(|member| member.devices.get(&device).map(allocated));
+    let largest = there.max().unwrap_or_default();
+    let wants = gang.memory_on(device).allocated;
+    // One that does not fit by itself is no matter of the gang.
+    if wants <= usable || wants == largest {
+        return;
+    }
+    gang.excess = Some(Excess { device, wants, usable });
+    gangs.leave_turn(unit);
+    disband_if_due(gangs, unit);
+}
+
+/// The members are told apart once nobody has a part in a turn any more, and nobody goes on without one.
+pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
+    let is_due = |gang: &Gang| {
+        let rests = gang.members.values().all(|member| member.turn == MemberTurn::None);
+        gang.turn.is_none() && gang.evicting.is_empty() && rests
+    };
+    let Some(gang) = gangs.gangs.get(&unit) else { return };
+    let Some(Excess { device, wants, usable }) = gang.excess.filter(|_| is_due(gang)) else { return };
+    let Some(gang) = gangs.gangs.remove(&unit) else { return };
+    gangs.by_number.remove(&gang.number);
+    gangs.events.push_back(Event::Left { tenant: unit });
+    if let Some(tenant) = gang.members.keys().next().copied() {
+        gangs.actions.push(Action::Disbanded { tenant, device, wants, usable });
+    }
+    for (id, member) in gang.members {
+        gangs.of.remove(&id);
+        gangs.single.insert(id, gang.number);
+        let told = Told { stopped: member.is_stopped, ..gang.told };
+        let capacities = member.devices.iter().map(|(device, on)| (*device, on.capacity));
+        gangs.introduce(id, &told, capacities.collect());
+        for (&device, on) in &member.devices {
+            let crate::MemoryUse { allocated, resident, immovable } = on.memory;
+            gangs.events.push_back(Event::Memory { tenant: id, device, allocated, resident, immovable });
+            let seen = on.seen.map(|bytes| Event::Seen { tenant: id, device, bytes });
+            gangs.events.extend(seen);
+        }
+        if member.is_disconnected {
+            gangs.events.push_back(Event::Disconnected { tenant: id });
+        } else if member.wants {
+            gangs.events.push_back(Event::Requested { tenant: id });
+        }
+    }
+}
