@@ -20,7 +20,7 @@ macro_rules! event_table {
             /// A connection said hello. `holds`: it is running GPU work now.
             "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
             /// The tenant is about to join, as a member of this gang: those of a gang are granted their devices together.
-            /// `expected`: how many members there will be on this host, if that is known.
+            /// `expected`: how many members its launcher has started on this host, by the tenant's word.
             "gang" Gang { tenant: TenantId, gang: u64, expected: Option<u32> } => membership::on_gang(model);
             /// Of a gang, and told by no daemon: what is known of its members' needs. Two gangs share no device before
             /// both are settled.

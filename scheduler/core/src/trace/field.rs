@@ -93,6 +93,9 @@ macro_rules! words {
 words! {
     u32: |n| n.to_string(), |word| word.parse().ok();
     u64: |n| n.to_string(), |word| number(word);
+    Option<u32>: |n| n.map_or_else(|| "none".into(), |n| n.to_string()), |word| {
+        if word == "none" { Some(None) } else { word.parse().ok().map(Some) }
+    };
     usize: |n| n.to_string(), |word| word.parse().ok();
     bool: |is| is.to_string(), |word| word.parse().ok();
     TenantId: |id| id.0.to_string(), |word| number(word).map(TenantId);
@@ -113,9 +116,6 @@ words! {
     Stuck: |why| why.as_str().to_owned(), |word| Stuck::ALL.into_iter().find(|why| why.as_str() == word);
     Quantum: |quantum| quantum_word(*quantum), |word| {
         if word == "auto" { Some(Quantum::Auto) } else { nanos(word).map(Quantum::Fixed) }
-    };
-    Option<u32>: |n| n.map_or_else(|| "none".into(), |n| n.to_string()), |word| {
-        if word == "none" { Some(None) } else { Word::read(word).map(Some) }
     };
     Option<Quantum>: |quantum| quantum.map_or_else(|| "none".into(), quantum_word), |word| {
         if word == "none" { Some(None) } else { Word::read(word).map(Some) }
