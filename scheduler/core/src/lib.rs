@@ -223,11 +223,14 @@ impl Core {
         member.unwrap_or_else(|| self.engine.model.memory_of(tenant, device))
     }
 
-    /// For how long the tenant has held its devices and waited for them, until the last event.
+    /// For how long the tenant, or its gang since it joined, has held its devices and waited for them, until the last
+    /// event. May become less where a gang is announced anew.
     #[must_use]
     pub fn times_of(&self, tenant: TenantId) -> (Nanos, Nanos) {
-        let model = &self.engine.model;
-        model.tenants.get(&tenant).map_or_else(Default::default, |known| snapshot::times(model, known))
+        let (model, unit) = (&self.engine.model, self.gangs.unit(tenant));
+        let Some(known) = model.tenants.get(&unit) else { return Default::default() };
+        let (all, before) = (snapshot::times(model, known), self.gangs.times_before(tenant));
+        (all.0.saturating_sub(before.0), all.1.saturating_sub(before.1))
     }
 
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.

@@ -1,6 +1,6 @@
 //! Events of members become events of their gang.
 use super::turn::{MemberTurn, Stage, Turn};
-use super::{Announced, disband, gathering, settling};
+use super::{Announced, Told, adoption, disband, gathering, settling};
 use super::{FIRST, Gang, Gangs, Member, OnDevice};
 use crate::event::Event;
 use crate::memory::budget;
@@ -9,6 +9,7 @@ use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
+use crate::trace::snapshot;
 use nvshare_protocol::tenant::{Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
@@ -16,15 +17,20 @@ impl Gangs {
     pub(super) fn on_event(&mut self, event: Event, model: &Model) {
         match event {
             Event::Gang { tenant, gang: number, expected } => {
-                if !self.of.contains_key(&tenant) {
-                    self.announced.insert(tenant, Announced { number, expected });
+                let announced = Announced { number, expected };
+                if self.of.contains_key(&tenant) {
+                    // It stays where it is.
+                } else if model.tenants.get(&tenant).is_some() {
+                    adoption::announce(self, tenant, announced, model);
+                } else {
+                    self.announced.insert(tenant, announced);
                 }
                 return;
             }
             Event::Joined { tenant, holds } => {
                 if let Some(announced) = self.announced.remove(&tenant) {
                     if !self.single.values().any(|parted| *parted == announced.number) {
-                        return self.join(tenant, announced, holds);
+                        return self.join(tenant, announced, holds, model);
                     }
                     self.single.insert(tenant, announced.number);
                 }
@@ -34,13 +40,15 @@ impl Gangs {
         if let Event::Left { tenant } = event {
             self.announced.remove(&tenant);
             self.single.remove(&tenant);
+            self.late.remove(&tenant);
         }
         let Some(tenant) = tenant_of(&event) else { return self.events.push_back(event) };
+        adoption::adopt_if_due(self, tenant, model);
         let Some(&unit) = self.of.get(&tenant) else { return self.events.push_back(event) };
         self.on_member(unit, tenant, event, model);
     }
 
-    fn join(&mut self, tenant: TenantId, announced: Announced, holds: bool) {
+    fn join(&mut self, tenant: TenantId, announced: Announced, holds: bool, model: &Model) {
         let number = announced.number;
         let unit = match self.by_number.get(&number) {
             Some(unit) => *unit,
@@ -55,7 +63,8 @@ impl Gangs {
         };
         self.of.insert(tenant, unit);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
-        gang.members.insert(tenant, Member::default());
+        let joined_at = model.tenants.get(&unit).map(|known| snapshot::times(model, known)).unwrap_or_default();
+        gang.members.insert(tenant, Member { joined_at, ..Member::default() });
         gang.expected = gang.expected.max(announced.expected);
         settling::unsettle(self, unit);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
@@ -72,6 +81,16 @@ impl Gangs {
                 self.grant_member(unit, tenant);
             }
         }
+    }
+
+    /// A gang of which the engine knows what it knew of its first member.
+    pub(super) fn found(&mut self, number: u64, told: &Told) -> TenantId {
+        let unit = self.new_unit();
+        self.by_number.insert(number, unit);
+        self.gangs.insert(unit, Gang { number, told: *told, ..Gang::default() });
+        self.introduce(unit, told, Vec::new());
+        self.events.push_back(Event::GangState { tenant: unit, state: GangState::Unsettled });
+        unit
     }
 
     /// A name for the engine that it has not heard yet.

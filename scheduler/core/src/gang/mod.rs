@@ -10,6 +10,7 @@
 //! If the gates shut at different calls, one rank cannot end its work, because the others may not submit theirs any
 //! more. So a gang drains in attempts ([`turn`]): who has drained keeps its memory in place, and is let go on if
 //! another member cannot drain; then all are asked again. Only when all have drained does memory move out.
+mod adoption;
 mod disband;
 mod gathering;
 mod incoming;
@@ -42,6 +43,8 @@ pub(crate) struct Member {
     pub is_stopped: bool,
     /// Nobody can ask it for anything any more; what it has stays.
     pub is_disconnected: bool,
+    /// For how long the gang had held its devices and waited for them when this one joined.
+    pub joined_at: (Nanos, Nanos),
 }
 
 /// What a member has on one device.
@@ -111,6 +114,8 @@ pub(crate) struct Gangs {
     /// The gang that a tenant will join in.
     announced: BTreeMap<TenantId, Announced>,
     by_number: BTreeMap<u64, TenantId>,
+    /// Tenants that are to be members when their turns are over.
+    late: BTreeMap<TenantId, Announced>,
     /// Members of gangs that have parted, and the operator's numbers of these.
     single: BTreeMap<TenantId, u64>,
     /// How many the engine has known.
@@ -145,6 +150,7 @@ impl Gangs {
         if self.of.is_empty()
             && self.announced.is_empty()
             && self.single.is_empty()
+            && self.late.is_empty()
             && !matches!(event, Event::Gang { .. })
         {
             self.events.push_back(event);
@@ -177,6 +183,12 @@ impl Gangs {
     pub fn memory_of(&self, tenant: TenantId, device: DeviceId) -> Option<MemoryUse> {
         let member = self.gang_of(tenant)?.members.get(&tenant)?;
         Some(member.devices.get(&device).map(|on| on.memory).unwrap_or_default())
+    }
+
+    /// For how long the tenant's gang had held its devices, and waited for them, when the tenant joined.
+    pub fn times_before(&self, tenant: TenantId) -> (Nanos, Nanos) {
+        let member = self.gang_of(tenant).and_then(|gang| gang.members.get(&tenant));
+        member.map(|member| member.joined_at).unwrap_or_default()
     }
 
     /// The members of the engine's tenants: gangs are replaced by those who can be asked.

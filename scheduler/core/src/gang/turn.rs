@@ -224,6 +224,7 @@ impl Gangs {
         self.by_number.insert(gang.number, tenant);
         self.of.values_mut().filter(|of| **of == unit).for_each(|of| *of = tenant);
         (gang.has_left_device, gang.evicting) = (false, BTreeSet::new());
+        gang.members.values_mut().for_each(|member| member.joined_at = Default::default());
         let wants = gang.members.values().any(|member| member.wants);
         let (told, settled) = (gang.told, gang.settled.is_some());
         let members = gang.members.values().flat_map(|member| &member.devices);

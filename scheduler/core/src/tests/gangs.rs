@@ -835,3 +835,44 @@ fn random_sets_of_jobs_that_grow_neither_lock_nor_starve() {
         world.replays();
     }
 }
+
+#[test]
+fn processes_that_turn_out_to_belong_together_become_a_gang() {
+    // Each waits for the other inside its kernel, and they do not fit on the device together with the third.
+    let mut world = World::new(settings(), gib(16), 13);
+    let job = world.job(&[0, 1], gib(12), None);
+    world.job(&[1, 0], gib(12), None);
+    world.run(seconds(30));
+    for at in world.jobs[job].members.clone() {
+        world.tell(Event::Gang { tenant: World::id(at), gang: 1, expected: None });
+    }
+    for at in world.jobs[job + 1].members.clone() {
+        world.tell(Event::Gang { tenant: World::id(at), gang: 2, expected: None });
+    }
+    world.run(seconds(60));
+    let before = world.done();
+    for job in &mut world.jobs {
+        (job.last, job.stall) = (world.now, Nanos::ZERO);
+    }
+    world.run(seconds(60));
+    let after = world.done();
+    for (at, job) in world.jobs.iter().enumerate() {
+        assert!(after[at] > before[at] + 800, "{before:?} {after:?}");
+        assert!(job.stall <= seconds(4), "{:?}", job.stall);
+    }
+    assert_eq!(world.core.snapshot().tenants.iter().filter(|view| view.gang.is_some()).count(), 4);
+    world.replays();
+}
+
+#[test]
+fn the_times_of_a_member_are_those_of_its_gang_since_it_joined() {
+    let mut world = World::new(settings(), gib(16), 15);
+    world.job(&[0], gib(2), Some(1));
+    world.run(seconds(5));
+    world.job(&[0], gib(2), Some(1));
+    world.run(seconds(3));
+    world.tell(Event::Tick);
+    let held = [0, 1].map(|at| world.core.times_of(World::id(at)).0);
+    assert!(held[0] > seconds(7), "{held:?}");
+    assert!(held[1] > seconds(2) && held[1] < seconds(4), "{held:?}");
+}
