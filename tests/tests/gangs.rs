@@ -194,18 +194,26 @@ fn jobs_that_start_at_once_on_one_card_do_not_lock() -> Result<()> {
 fn jobs_that_fit_run_beside_each_other_after_their_first_turns() -> Result<()> {
     let world = World::new(CARDS)?;
     let scheduler = world.scheduler_with(CONFIG, &[])?;
-    let of = ("16777216", "5");
+    let of = ("16777216", "1000");
     let jobs = [
         job_of(&world, "29501", &[0, 1], of, Known::Launched)?,
         job_of(&world, "29502", &[1, 0], of, Known::Launched)?,
     ];
     until("both run", || {
-        let states: Vec<_> =
-            scheduler.status()?.tenants.into_iter().map(|tenant| tenant.state).collect();
+        let states: Vec<_> = scheduler.status()?.tenants.into_iter().map(|tenant| tenant.state).collect();
         Ok(states.len() == 4 && states.iter().all(|state| state == "running"))
     })?;
-    for tenants in jobs {
-        right(tenants)?;
+    let drains = || -> Result<usize> {
+        Ok(scheduler.trace()?.spans.iter().filter(|span| span.kind == "drain").count())
+    };
+    let before = drains()?;
+    for _ in 0..3 {
+        // Sixteen steps each.
+        jobs.iter().try_for_each(|tenants| tenants[0].next("step").map(drop))?;
+    }
+    assert_eq!(drains()?, before, "{}", scheduler.log());
+    for mut tenant in jobs.into_iter().flatten() {
+        tenant.kill()?;
     }
     Ok(())
 }
