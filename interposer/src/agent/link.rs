@@ -265,7 +265,8 @@ fn hello(process: &Process, instance: InstanceId, holds: bool) -> Hello {
         limit: settings.limit,
         priority: settings.priority,
         time_share: settings.time_share,
-        gang: settings.gang_name.clone(),
+        gang: settings.gang.as_ref().map(|gang| gang.name.clone()),
+        gang_size: settings.gang.as_ref().and_then(|gang| gang.size),
         swap: swap_held(memory),
     }
 }

@@ -1,4 +1,5 @@
-//! Which job of several processes this process is of. Their launchers say it to each of them by environment variables.
+//! Which job of several processes this process is of: by its user's word, or by its launcher's.
+use super::launcher::{self, Job};
 
 /// The longest name, in bytes.
 const LONGEST: usize = 128;
@@ -36,78 +37,64 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The name of the job; none: it is of none.
-pub fn name(choice: &GangChoice, get: impl Fn(&str) -> Option<String>) -> Option<String> {
-    match choice {
-        GangChoice::Off => None,
-        GangChoice::Named(name) => Some(name.clone()),
-        GangChoice::Auto => of_launcher(get).filter(|name| is_name(name)),
-    }
+/// A launcher's name for a job as one of ours. Its end tells jobs apart better than its beginning.
+fn fitted(name: &str) -> String {
+    let shown = |byte: u8| if byte.is_ascii_graphic() { char::from(byte) } else { '?' };
+    let bytes = name.as_bytes();
+    bytes[bytes.len().saturating_sub(LONGEST)..].iter().map(|byte| shown(*byte)).collect()
 }
 
-/// By the variables of torchrun and whoever has a rendezvous as PyTorch does, Open MPI, Slurm, and MPICH and those that
-/// come from it. Launchers start each other (srun starts torchrun): the innermost one knows the processes that wait for
-/// each other.
-fn of_launcher(get: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let get = |name: &str| get(name).filter(|value| !value.is_empty());
-    let several =
-        |size: &str| get(size).and_then(|size| size.parse::<u64>().ok()).is_none_or(|size| size > 1);
-    let told_several = |size: &str| get(size).is_some() && several(size);
-    if let (Some(address), Some(port)) = (get("MASTER_ADDR"), get("MASTER_PORT"))
-        && several("WORLD_SIZE")
-    {
-        return Some(format!("torch:{address}:{port}"));
-    }
-    if told_several("OMPI_COMM_WORLD_SIZE") {
-        let job = get("PMIX_NAMESPACE").or_else(|| get("OMPI_MCA_ess_base_jobid"))?;
-        return Some(format!("ompi:{job}"));
-    }
-    if told_several("SLURM_STEP_NUM_TASKS") || told_several("SLURM_NTASKS") && get("SLURM_PROCID").is_some() {
-        let (job, step) = (get("SLURM_JOB_ID")?, get("SLURM_STEP_ID")?);
-        return Some(format!("slurm:{job}.{step}"));
-    }
-    if told_several("PMI_SIZE") {
-        // Hydra names no job: all ranks of a host have one parent.
-        return Some(format!("pmi:{}", std::os::unix::process::parent_id()));
-    }
-    None
+/// The job that the process is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gang {
+    pub name: String,
+    /// How many processes its launcher has started on this host.
+    pub size: Option<u32>,
+    /// Whether it has processes on other hosts, too.
+    pub is_elsewhere: bool,
+}
+
+/// None: it is of none.
+pub fn gang(choice: &GangChoice, get: impl Fn(&str) -> Option<String>) -> Option<Gang> {
+    let job = || launcher::job(&get, launcher::ancestor_without);
+    let (name, job) = match choice {
+        GangChoice::Off => return None,
+        GangChoice::Named(name) => (name.clone(), job()),
+        GangChoice::Auto => job().map(|job| (fitted(&job.name), Some(job)))?,
+    };
+    let sizes = job.map(|Job { local, world, .. }| (local, world)).unwrap_or_default();
+    let is_elsewhere = sizes.0.zip(sizes.1).is_some_and(|(local, world)| world > local);
+    Some(Gang { name, size: sizes.0, is_elsewhere })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(pairs: &[(&str, &str)]) -> Option<String> {
-        of_launcher(|name| {
-            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn launchers_name_the_job() {
-        let torch = [("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "29500")];
-        assert_eq!(told(&torch).as_deref(), Some("torch:127.0.0.1:29500"));
-        let with = |more: &[(&'static str, &'static str)]| told(&[&torch[..], more].concat());
-        assert_eq!(with(&[("WORLD_SIZE", "2")]).as_deref(), Some("torch:127.0.0.1:29500"));
-        assert_eq!(with(&[("WORLD_SIZE", "1")]), None, "a job of one");
-        let ompi = [("OMPI_COMM_WORLD_SIZE", "2"), ("PMIX_NAMESPACE", "prterun-host-1@1")];
-        assert_eq!(told(&ompi).as_deref(), Some("ompi:prterun-host-1@1"));
-        let slurm =
-            [("SLURM_JOB_ID", "7"), ("SLURM_STEP_ID", "0"), ("SLURM_NTASKS", "2"), ("SLURM_PROCID", "1")];
-        assert_eq!(told(&slurm).as_deref(), Some("slurm:7.0"));
-        assert_eq!(told(&slurm[..2]), None, "the batch script itself");
-        assert!(told(&[("PMI_SIZE", "2"), ("PMI_RANK", "0")]).unwrap().starts_with("pmi:"));
-        assert_eq!(told(&[]), None);
-    }
-
     #[test]
     fn the_users_word_comes_before_the_launchers() {
-        let get = |name: &str| (name.starts_with("MASTER_")).then(|| "1".to_owned());
-        assert_eq!(name(&GangChoice::Auto, get).as_deref(), Some("torch:1:1"));
-        assert_eq!(name(&GangChoice::Off, get), None);
-        assert_eq!(name(&GangChoice::parse("mine").unwrap(), get).as_deref(), Some("mine"));
+        let get = |name: &str| match name {
+            "MASTER_ADDR" | "MASTER_PORT" => Some("1".to_owned()),
+            "WORLD_SIZE" => Some("4".to_owned()),
+            "LOCAL_WORLD_SIZE" => Some("2".to_owned()),
+            _ => None,
+        };
+        let named = |name: &str| Some(Gang { name: name.to_owned(), size: Some(2), is_elsewhere: true });
+        assert_eq!(gang(&GangChoice::Auto, get), named("torch:1:1"));
+        assert_eq!(gang(&GangChoice::Off, get), None);
+        assert_eq!(gang(&GangChoice::parse("mine").unwrap(), get), named("mine"));
+        let alone = Gang { name: "mine".to_owned(), size: None, is_elsewhere: false };
+        assert_eq!(gang(&GangChoice::parse("mine").unwrap(), |_| None), Some(alone));
         for wrong in ["two words", "\u{1b}[2J", &"x".repeat(129)] {
             assert_eq!(GangChoice::parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_launchers_name_can_be_shown_and_is_short() {
+        let long = format!("torch:{}\u{1b}.example.org:29500", "h".repeat(200));
+        let name = fitted(&long);
+        assert!(is_name(&name) && name.ends_with("?.example.org:29500"), "{name}");
+        assert_eq!(name.len(), LONGEST);
     }
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // getauxval
 use crate::sys::log::{self, Level};
 use core::ffi::CStr;
-use gang::GangChoice;
+use gang::{Gang, GangChoice};
 use nvshare_protocol::{Bytes, paths, wishes};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use table::{Setting, TABLE};
 
 mod gang;
+mod launcher;
 mod table;
 mod value;
 
@@ -56,9 +57,9 @@ pub struct Settings {
     pub prefetch: bool,
     pub oversubscribe: bool,
     pub deepbind: bool,
-    pub gang: GangChoice,
+    pub gang_choice: GangChoice,
     /// The job that it is of, by its own word or its launcher's.
-    pub gang_name: Option<String>,
+    pub gang: Option<Gang>,
 }
 
 /// The settings by `get`, and a line for each value that is not allowed (its default then holds). `container`: the
@@ -148,8 +149,8 @@ impl Settings {
             prefetch: true,
             oversubscribe: false,
             deepbind: false,
-            gang: GangChoice::Off,
-            gang_name: None,
+            gang_choice: GangChoice::Off,
+            gang: None,
         }
     }
 
@@ -162,7 +163,7 @@ impl Settings {
         let container = paths::CONTAINER_TENANTS_DIRS.map(Path::new).into_iter().find(|path| path.is_dir());
         let get = |name: &str| if secure { None } else { std::env::var(name).ok() };
         let (mut settings, mut faults) = read_within(get, container, &policy(container));
-        settings.gang_name = gang::name(&settings.gang, get);
+        settings.gang = gang::gang(&settings.gang_choice, get);
         if !secure {
             faults.extend(misspelt(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())));
         }

@@ -118,12 +118,12 @@ pub const TABLE: &[Setting] = &[
         name: wishes::GANG,
         about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says; experimental",
         allowed: "auto, off, or a name of at most 128 characters without spaces",
-        set: |s, v| put(&mut s.gang, GangChoice::parse(v)),
-        show: |s| s.gang.show(),
+        set: |s, v| put(&mut s.gang_choice, GangChoice::parse(v)),
+        show: |s| s.gang_choice.show(),
         // Of those of its own container alone.
         bound: Some(|s, policy, has_one| {
             if !has_one {
-                s.gang = policy.gang.clone();
+                s.gang_choice = policy.gang_choice.clone();
             }
         }),
     },

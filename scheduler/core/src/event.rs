@@ -19,7 +19,8 @@ macro_rules! event_table {
             /// A connection said hello. `holds`: it is running GPU work now.
             "joined" Joined { tenant: TenantId, holds: bool } => membership::on_joined(model);
             /// The tenant is about to join, as a member of this gang: those of a gang are granted their devices together.
-            "gang" Gang { tenant: TenantId, gang: u64 } => membership::on_gang(model);
+            /// `expected`: how many members its launcher has started on this host, by the tenant's word.
+            "gang" Gang { tenant: TenantId, gang: u64, expected: Option<u32> } => membership::on_gang(model);
             /// The process has ended, and what it had is gone.
             "left" Left { tenant: TenantId } => membership::on_left(engine);
             /// The connection is gone and the process is not: what it has stays, and nobody can ask it for anything.

@@ -160,6 +160,10 @@ pub struct Hello {
     /// that say the same get their devices together. At most 128 bytes.
     #[n(12)]
     pub gang: Option<String>,
+    /// How many processes of that job its launcher has started on this host. The job may have more: those that they start.
+    /// Who does not know the number says none.
+    #[n(13)]
+    pub gang_size: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

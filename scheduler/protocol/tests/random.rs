@@ -44,6 +44,7 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
                     priority: Some(version),
                     time_share: holds.then_some(pid),
                     gang: holds.then(|| "job".to_owned()),
+                    gang_size: holds.then_some(version),
                 })
             }
         ),

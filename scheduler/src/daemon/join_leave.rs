@@ -45,6 +45,7 @@ impl Daemon {
         self.replace_earlier_connections(&connected);
         let Connected { tenant, who, hello, outbound, .. } = &connected;
         let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
+        let expected = hello.gang_size;
         let wishes = Wishes::of(hello, &self.settings);
         let reservation = self.reservations.reserve(who, hello.limit, overrides.limit);
         outbound.put(ToTenant::Welcome(Welcome {
@@ -67,7 +68,7 @@ impl Daemon {
         self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
-            self.apply(Event::Gang { tenant, gang });
+            self.apply(Event::Gang { tenant, gang, expected });
         }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });

@@ -12,6 +12,10 @@ pub const PROGRAM: usize = 64;
 const DEVICE_NAME: usize = 96;
 const VERSION: usize = 32;
 const GANG: usize = 128;
+
+/// No host runs a larger job.
+const GANG_SIZE: u32 = 4096;
+
 const REPORT: usize = 256;
 
 /// A rule that a tenant has broken. Its connection is lost: our own libraries do not say such things.
@@ -55,6 +59,7 @@ pub fn hello(hello: Hello) -> Result<Hello, Violation> {
         library: clean(&hello.library, VERSION),
         engine: clean(&hello.engine, VERSION),
         gang: hello.gang.as_deref().filter(|gang| !gang.is_empty()).map(|gang| clean(gang, GANG)),
+        gang_size: hello.gang_size.filter(|size| (1..=GANG_SIZE).contains(size)),
         ..hello
     })
 }
@@ -116,6 +121,14 @@ mod tests {
             panic!()
         };
         assert_eq!(text, "x?y");
+    }
+
+    #[test]
+    fn a_job_has_a_size_that_a_host_can_run() {
+        for (said, kept) in [(0, None), (1, Some(1)), (4096, Some(4096)), (4097, None), (u32::MAX, None)] {
+            let said = Hello { gang_size: Some(said), ..a_hello() };
+            assert_eq!(hello(said).unwrap().gang_size, kept);
+        }
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Liar {
             priority: Some(self.dice.roll(4) as u32),
             time_share: None,
             gang: ["", "job", "other"].get(self.dice.roll(6) as usize).map(ToString::to_string),
+            gang_size: [None, Some(0), Some(2), Some(u32::MAX)][self.dice.roll(4) as usize],
         }
     }
 

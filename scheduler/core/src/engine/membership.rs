@@ -28,7 +28,7 @@ pub(crate) fn on_joined(model: &mut Model, id: TenantId, holds: bool) {
 }
 
 /// The engine knows gangs as tenants: [`crate::gang`] has taken the word.
-pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64) {}
+pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64, _: Option<u32>) {}
 
 /// The process has ended, and what it had is gone.
 pub(crate) fn on_left(engine: &mut Engine, id: TenantId) {

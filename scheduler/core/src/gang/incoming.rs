@@ -13,7 +13,7 @@ use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 impl Gangs {
     pub(super) fn on_event(&mut self, event: Event, model: &Model) {
         match event {
-            Event::Gang { tenant, gang } => {
+            Event::Gang { tenant, gang, .. } => {
                 if !self.of.contains_key(&tenant) {
                     self.announced.insert(tenant, gang);
                 }

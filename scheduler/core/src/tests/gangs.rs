@@ -163,7 +163,7 @@ impl World {
         let Process { job, device, .. } = self.processes[process];
         let (tenant, capacity) = (Self::id(process), self.capacity);
         if let Some(gang) = self.jobs[job].gang {
-            self.tell(Event::Gang { tenant, gang });
+            self.tell(Event::Gang { tenant, gang, expected: None });
         }
         self.tell(Event::Joined { tenant, holds: false });
         self.tell(Event::Device { tenant, device, capacity });

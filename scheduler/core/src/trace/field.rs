@@ -92,6 +92,9 @@ macro_rules! words {
 words! {
     u32: |n| n.to_string(), |word| word.parse().ok();
     u64: |n| n.to_string(), |word| number(word);
+    Option<u32>: |n| n.map_or_else(|| "none".into(), |n| n.to_string()), |word| {
+        if word == "none" { Some(None) } else { word.parse().ok().map(Some) }
+    };
     usize: |n| n.to_string(), |word| word.parse().ok();
     bool: |is| is.to_string(), |word| word.parse().ok();
     TenantId: |id| id.0.to_string(), |word| number(word).map(TenantId);

@@ -24,6 +24,7 @@ pub fn hello() -> Hello {
         priority: None,
         time_share: None,
         gang: None,
+        gang_size: None,
     }
 }
 
@@ -112,7 +113,8 @@ pub fn to_scheduler_4() -> Vec<ToScheduler> {
 
 /// The words that version 5 added.
 pub fn to_scheduler_5() -> Vec<ToScheduler> {
-    vec![ToScheduler::Hello(Hello { version: 5, gang: Some("torch:host:29500".into()), ..hello_2() })]
+    let hello = Hello { version: 5, gang: Some("torch:host:29500".into()), ..hello_2() };
+    vec![ToScheduler::Hello(hello.clone()), ToScheduler::Hello(Hello { gang_size: Some(2), ..hello })]
 }
 
 /// The words that version 2 added.
