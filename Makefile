@@ -145,7 +145,7 @@ lint: setup audit $(VENV)/bin/ruff ## Format, clippy, documentation, warnings de
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	python3 tests/tools/structure.py interposer/src interposer/abi/src runtime-hook/src scheduler/src scheduler/core/src scheduler/protocol/src
-	$(VENV)/bin/ruff check --quiet tests/gpu tests/tools
+	$(VENV)/bin/ruff check --quiet tests/gpu tests/tools tests/launchers
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -76,12 +76,14 @@ pub struct TenantOption {
     pub variable: &'static str,
 }
 
-pub const TENANT_OPTIONS: [TenantOption; 5] = [
+pub const TENANT_OPTIONS: [TenantOption; 6] = [
     TenantOption { word: "mem-limit", annotation: "io.nvshare.mem-limit", variable: "NVSHARE_MEM_LIMIT" },
     TenantOption { word: "weight", annotation: "io.nvshare.weight", variable: "NVSHARE_WEIGHT" },
     TenantOption { word: "priority", annotation: "io.nvshare.priority", variable: "NVSHARE_PRIORITY" },
     TenantOption { word: "time-share", annotation: "io.nvshare.time-share", variable: "NVSHARE_TIME_SHARE" },
     TenantOption { word: "engine", annotation: "io.nvshare.engine", variable: "NVSHARE_ENGINE" },
+    // It names processes of the same container alone, so that an image takes nothing from others by it.
+    TenantOption { word: "gang", annotation: "io.nvshare.gang", variable: "NVSHARE_GANG" },
 ];
 
 /// The oldest glibc that a library without version needs of its own would be tried on.

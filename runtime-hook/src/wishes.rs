@@ -171,11 +171,21 @@ mod tests {
             (
                 json!({"annotations": {"io.nvshare.colour": "red"}}),
                 "the annotation io.nvshare.colour is none of nvshare's: known: io.nvshare.enable, io.nvshare.mem-limit, \
-                 io.nvshare.weight, io.nvshare.priority, io.nvshare.time-share, io.nvshare.engine",
+                 io.nvshare.weight, io.nvshare.priority, io.nvshare.time-share, io.nvshare.engine, io.nvshare.gang",
             ),
             (
                 json!({"annotations": {"io.nvshare.weight": "many"}}),
                 "the annotation io.nvshare.weight=many is not understood (allowed: 1 to 1000)",
+            ),
+            (
+                json!({"annotations": {"io.nvshare.gang": "my job"}}),
+                "the annotation io.nvshare.gang=\"my job\" is not understood (allowed: auto, off, or a name of at most 128 \
+                 characters without spaces)",
+            ),
+            (
+                json!({"process": {"env": ["NVSHARE_GANG=a\u{1b}"]}}),
+                "the variable NVSHARE_GANG=\"a\\u{1b}\" is not understood (allowed: auto, off, or a name of at most 128 \
+                 characters without spaces)",
             ),
             (
                 json!({"annotations": {"io.nvshare.weight": 3}}),

@@ -81,7 +81,7 @@ impl Past {
 
 /// About what it takes in memory.
 fn size(event: &AuditEvent) -> usize {
-    let texts = [&event.session, &event.by, &event.program, &event.container, &event.text];
+    let texts = [&event.session, &event.by, &event.program, &event.container, &event.gang, &event.text];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
     let devices: usize = event.devices.iter().map(|device| device.len() + size_of::<String>()).sum();
     size_of::<AuditEvent>() + size_of::<Entry>() + event.kind.len() + event.time.len() + texts + devices
@@ -199,6 +199,22 @@ mod tests {
         assert_eq!(past.bytes, sum);
         assert!(sum <= MEMORY, "{sum}");
         assert!(past.others.len() > OTHERS / 2 && past.turns.len() > TURNS / 2);
+    }
+
+    /// Every text that an event can hold is a tenant's, or could be.
+    #[test]
+    fn every_text_of_an_event_counts() {
+        let text = || Some("x".repeat(100));
+        let full = AuditEvent {
+            session: text(),
+            by: text(),
+            program: text(),
+            container: text(),
+            gang: text(),
+            text: text(),
+            ..AuditEvent::default()
+        };
+        assert_eq!(size(&full), size(&AuditEvent::default()) + 600);
     }
 
     #[test]

@@ -180,6 +180,8 @@ shows "$low_level: annotations set limit and weight" "$managed NVSHARE_MEM_LIMIT
     "$(bundle b debian '.annotations = {"io.nvshare.mem-limit": "8GiB", "io.nvshare.weight": "3"}')"
 shows "$low_level: annotations set priority and share of time" "$managed NVSHARE_PRIORITY=high NVSHARE_TIME_SHARE=30%" \
     run_bundle "$(bundle b debian '.annotations = {"io.nvshare.priority": "high", "io.nvshare.time-share": "30%"}')"
+shows "$low_level: an annotation names the gang" "$managed NVSHARE_GANG=auto policy:NVSHARE_GANG=auto" run_bundle \
+    "$(bundle b debian '.annotations = {"io.nvshare.gang": "auto"}')"
 shows "$low_level: an image sets its share of time and not its priority" \
     "$managed NVSHARE_PRIORITY=- NVSHARE_TIME_SHARE=30%" run_bundle \
     "$(bundle b debian '.process.env += ["NVIDIA_VISIBLE_DEVICES=all", "NVSHARE_PRIORITY=high", "NVSHARE_TIME_SHARE=30%"]')"
@@ -187,6 +189,7 @@ shows "$low_level: an image sets its share of time and not its priority" \
 # What nobody understands is told, and the container runs without it.
 for wrong in '.process.env += ["NVSHARE_PRIORITY=high"]:--annotation io.nvshare.priority=high' \
     '.process.env += ["NVSHARE_MEM_LIMIT=50%"]:NVSHARE_MEM_LIMIT=50% is not understood' \
+    '.annotations = {"io.nvshare.gang": "my job"}:io.nvshare.gang="my job" is not understood' \
     '.annotations = {"io.nvshare.memlimit": "8GiB"}:did you mean io.nvshare.mem-limit?'; do
     edit=${wrong%:*}
     : >"$log"

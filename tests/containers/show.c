@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
     variable("NVSHARE_WEIGHT");
     variable("NVSHARE_PRIORITY");
     variable("NVSHARE_TIME_SHARE");
+    variable("NVSHARE_GANG");
     maps = fopen("/dev/nvshare/policy", "r");
     while (maps && fgets(line, sizeof line, maps)) printf("policy:%s", line);
     if (maps) fclose(maps);

@@ -176,10 +176,13 @@ impl Agent {
         if !self.stop(Duration::from_nanos(revoke.drain_within.0)) {
             self.set_contended(self.contended);
             self.open_gate();
-            log::warning!(
-                "work did not end within {:.1} s of a revocation: it keeps the GPU for now",
-                revoke.drain_within.as_secs_f64()
-            );
+            let gang = self.process.settings.gang.as_ref();
+            if let Some(text) = self.late_drain.warning(gang, revoke) {
+                log::warning!("{text}");
+                if let Some(text) = self.late_drain.report(gang) {
+                    self.link.send(&ToScheduler::Report(text))?;
+                }
+            }
             return self.link.send(&ToScheduler::DrainCancelled(revoke.lease));
         }
         // Also if the scheduler is lost while memory moves.

@@ -6,10 +6,11 @@
 //! Reading order: `reactor` (the loop, and what happens with time), `link` (the state of the connection), `incoming` (what
 //! the scheduler says, and what we do about it), `unmanaged` (without a scheduler), `report` (what we say of our memory),
 //! `swap_upkeep` (swap space for later), `idle` (whether there is nothing to do), `long_wait` (when
-//! the user is told of a wait), `pacer` (bounds unfinished work).
+//! the user is told of a wait) and `late_drain` (of work that does not end), `pacer` (bounds unfinished work).
 mod drain;
 mod idle;
 mod incoming;
+mod late_drain;
 mod link;
 mod long_wait;
 mod pacer;

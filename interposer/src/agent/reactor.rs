@@ -1,6 +1,7 @@
 //! The agent's loop: it looks for a scheduler, tells it of what has changed, and hears what it says.
 use super::drain::Drain;
 use super::idle::{Idleness, Verdict};
+use super::late_drain::LateDrain;
 use super::link::{Link, ORPHAN_BOUND};
 use super::long_wait::{LongWait, SAY_AGAIN};
 use super::pacer::Pacer;
@@ -71,6 +72,7 @@ pub struct Agent {
     /// The user was told that memory finds no room, and it is not back yet.
     pub(super) reported_no_room: bool,
     pub(super) long_wait: LongWait,
+    pub(super) late_drain: LateDrain,
     /// Since when calls have waited without a scheduler.
     pub(super) orphaned: Option<Instant>,
 }
@@ -113,6 +115,7 @@ impl Agent {
             retry_room_at: None,
             reported_no_room: false,
             long_wait: LongWait::default(),
+            late_drain: LateDrain::default(),
             orphaned: None,
         })
     }

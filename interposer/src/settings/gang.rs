@@ -1,8 +1,6 @@
 //! Which job of several processes this process is of: by its user's word, or by its launcher's.
 use super::launcher::{self, Job};
-
-/// The longest name, in bytes.
-const LONGEST: usize = 128;
+use nvshare_protocol::wishes::{LONGEST_GANG, gang as is_name};
 
 /// What the process's user says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +30,11 @@ impl GangChoice {
     }
 }
 
-/// What can be shown to people, and is short.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 /// A launcher's name for a job as one of ours. Its end tells jobs apart better than its beginning.
 fn fitted(name: &str) -> String {
     let shown = |byte: u8| if byte.is_ascii_graphic() { char::from(byte) } else { '?' };
     let bytes = name.as_bytes();
-    bytes[bytes.len().saturating_sub(LONGEST)..].iter().map(|byte| shown(*byte)).collect()
+    bytes[bytes.len().saturating_sub(LONGEST_GANG)..].iter().map(|byte| shown(*byte)).collect()
 }
 
 /// The job that the process is of.
@@ -95,6 +88,6 @@ mod tests {
         let long = format!("torch:{}\u{1b}.example.org:29500", "h".repeat(200));
         let name = fitted(&long);
         assert!(is_name(&name) && name.ends_with("?.example.org:29500"), "{name}");
-        assert_eq!(name.len(), LONGEST);
+        assert_eq!(name.len(), LONGEST_GANG);
     }
 }

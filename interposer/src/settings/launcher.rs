@@ -164,9 +164,8 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn told(pairs: &[(&str, &str)]) -> Option<Job> {
-        let get = |name: &str| {
-            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        };
+        let get =
+            |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         job(get, |_| Some(77))
     }
 

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)] // getauxval
 use crate::sys::log::{self, Level};
 use core::ffi::CStr;
-use gang::{Gang, GangChoice};
+pub use gang::Gang;
+use gang::GangChoice;
 use nvshare_protocol::{Bytes, paths, wishes};
 use std::fs::File;
 use std::io::{ErrorKind, Read};

@@ -4,7 +4,9 @@ use super::value::{choice, switch};
 use super::{DEEPBIND, EngineChoice, Settings};
 use crate::sys::log::Level;
 use nvshare_protocol::quantity;
-use nvshare_protocol::wishes::{self, ENGINE, MEM_LIMIT, PRIORITIES, PRIORITY, TIME_SHARE, WEIGHT, one_of};
+use nvshare_protocol::wishes::{
+    self, ENGINE, GANG, MEM_LIMIT, PRIORITIES, PRIORITY, TIME_SHARE, WEIGHT, one_of,
+};
 use std::path::{Path, PathBuf};
 
 /// One setting: an environment variable.
@@ -115,9 +117,9 @@ pub const TABLE: &[Setting] = &[
         bound: Some(|s, policy, _| least(&mut s.time_share, policy.time_share)),
     },
     Setting {
-        name: wishes::GANG,
+        name: GANG.variable,
         about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says; experimental",
-        allowed: "auto, off, or a name of at most 128 characters without spaces",
+        allowed: GANG.allowed,
         set: |s, v| put(&mut s.gang_choice, GangChoice::parse(v)),
         show: |s| s.gang_choice.show(),
         // Of those of its own container alone.

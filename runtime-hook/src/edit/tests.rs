@@ -114,8 +114,11 @@ fn a_policy_is_what_holds_and_nothing_else() {
         "NVSHARE_TIME_SHARE=",
         "NVSHARE_ENGINE=a\nb=c"
     ]);
-    spec["annotations"] = json!({"io.nvshare.weight": "3", "io.nvshare.mem-limit": "1GiB"});
-    assert_eq!(policy(&spec, &settings), "NVSHARE_MEM_LIMIT=1GiB\nNVSHARE_WEIGHT=3\n");
+    spec["annotations"] = json!({
+        "io.nvshare.weight": "3", "io.nvshare.mem-limit": "1GiB", "io.nvshare.gang": "auto"
+    });
+    let expected = "NVSHARE_MEM_LIMIT=1GiB\nNVSHARE_WEIGHT=3\nNVSHARE_GANG=auto\n";
+    assert_eq!(policy(&spec, &settings), expected);
     let with = Plan { policy_file: Some("/bundle/nvshare-policy".into()), ..plan() };
     inject(&mut spec, &with, &settings).unwrap();
     let mounts = spec["mounts"].as_array().unwrap();

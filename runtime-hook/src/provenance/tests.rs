@@ -33,6 +33,7 @@ fn what_an_image_says_counts_as_a_variable_and_what_the_user_says_as_it_is() {
         ("io.nvshare.mem-limit", "1GiB", &["NVSHARE_MEM_LIMIT=1GiB"], false, ""),
         ("io.nvshare.time-share", "30%", &["NVSHARE_TIME_SHARE=30%"], false, ""),
         ("io.nvshare.engine", "plain", &["NVSHARE_ENGINE=plain"], false, ""),
+        ("io.nvshare.gang", "auto", &["NVSHARE_GANG=auto"], false, ""),
         ("io.nvshare.enable", "false", &["NVSHARE_ENABLE=false"], false, ""),
         ("io.nvshare.enable", "perhaps", &[], false, "says neither yes nor no"),
         ("io.nvshare.other", "x", &[], true, ""),

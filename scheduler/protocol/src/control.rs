@@ -276,6 +276,8 @@ pub struct TenantStatus {
     pub paused: bool,
     /// The job of several processes that it is of, which get their GPUs together.
     pub gang: Option<String>,
+    /// How many processes of that job its launcher has started on this host; none: it does not say.
+    pub gang_size: Option<u32>,
     pub why: Why,
     /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
     pub reports: Vec<String>,
@@ -320,6 +322,8 @@ pub struct Span {
     pub tenant: u64,
     pub pid: u32,
     pub label: String,
+    /// The job of several processes that the tenant is of.
+    pub gang: Option<String>,
     #[serde(rename = "gpus")]
     pub devices: Vec<String>,
     /// `wait`, `fetch`, `run`, `drain`, `evict`.
@@ -344,7 +348,9 @@ pub struct AuditEvent {
     /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`.
+    /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`,
+    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-held-up` (the
+    /// others of its job wait for it).
     /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,
@@ -362,6 +368,9 @@ pub struct AuditEvent {
     pub program: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// The job of several processes that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gang: Option<String>,
     #[serde(rename = "gpus", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
     /// What it may have (`granted`, `bring-in`), has moved or has to move, on all devices together; none of the latter:

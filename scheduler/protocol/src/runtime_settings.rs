@@ -31,8 +31,8 @@ pub struct Key {
 }
 
 /// What `image_may_set` may list.
-pub const IMAGE_MAY_SET: [&str; 7] =
-    ["enable", "disable", "mem-limit", "weight", "priority", "time-share", "engine"];
+pub const IMAGE_MAY_SET: [&str; 8] =
+    ["enable", "disable", "mem-limit", "weight", "priority", "time-share", "engine", "gang"];
 
 pub const ON_ERROR: Key = Key {
     key: "on_error",
@@ -51,7 +51,7 @@ pub const LOW_LEVEL_RUNTIMES: Key = Key {
 };
 pub const MAY_SET: Key = Key {
     key: "image_may_set",
-    allowed: "any of \"enable\", \"disable\", \"mem-limit\", \"weight\", \"priority\", \"time-share\", \"engine\"",
+    allowed: "any of \"enable\", \"disable\", \"mem-limit\", \"weight\", \"priority\", \"time-share\", \"engine\", \"gang\"",
     form: Form::SomeOf(&IMAGE_MAY_SET),
 };
 pub const LIBRARY: Key = path("library");

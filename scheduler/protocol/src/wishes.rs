@@ -40,7 +40,14 @@ pub const ENGINE: Wish = Wish {
     understands: |text| one_of(&ENGINES, text).is_some(),
 };
 
-pub const WISHES: [&Wish; 5] = [&MEM_LIMIT, &WEIGHT, &PRIORITY, &TIME_SHARE, &ENGINE];
+/// The job of several processes that a process is of.
+pub const GANG: Wish = Wish {
+    variable: "NVSHARE_GANG",
+    allowed: "auto, off, or a name of at most 128 characters without spaces",
+    understands: gang,
+};
+
+pub const WISHES: [&Wish; 6] = [&MEM_LIMIT, &WEIGHT, &PRIORITY, &TIME_SHARE, &ENGINE, &GANG];
 
 /// The wish that this variable expresses.
 #[must_use]
@@ -48,12 +55,8 @@ pub fn named(variable: &str) -> Option<&'static Wish> {
     WISHES.into_iter().find(|wish| wish.variable == variable)
 }
 
-/// The job of several processes that a process is of.
-pub const GANG: &str = "NVSHARE_GANG";
-
 /// Variables of the library that are no wishes.
-pub const OTHER_VARIABLES: [&str; 7] = [
-    GANG,
+pub const OTHER_VARIABLES: [&str; 6] = [
     "NVSHARE_SOCKET",
     "NVSHARE_LOG",
     "NVSHARE_PREFETCH",
@@ -82,6 +85,15 @@ pub fn weight(text: &str) -> Option<u32> {
 #[must_use]
 pub fn priority(text: &str) -> Option<u32> {
     one_of(&PRIORITIES, text).map(|at| at as u32)
+}
+
+/// The longest name of a gang, in bytes.
+pub const LONGEST_GANG: usize = 128;
+
+/// A name that can be shown to people, and is short. `auto` and `off` mean more.
+#[must_use]
+pub fn gang(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST_GANG && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Where a word stands in a list, in capitals or not.
@@ -158,6 +170,9 @@ mod tests {
             (Some(Bytes(8 << 30)), None, None)
         );
         assert!((ENGINE.understands)("Swap") && !(ENGINE.understands)("fast"));
+        let longest = "x".repeat(LONGEST_GANG);
+        assert!(["auto", "off", "job-7", &longest].into_iter().all(GANG.understands));
+        assert!(!["", "two words", "\u{1b}[2J", "é", &(longest + "x")].into_iter().any(GANG.understands));
     }
 
     #[test]

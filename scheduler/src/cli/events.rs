@@ -73,6 +73,7 @@ mod tests {
             pid: Some(4711),
             program: Some("python3".into()),
             container: Some("4f1d3c0b5a69".into()),
+            gang: None,
             devices: vec!["GPU-30313233-3435-3637-3839-616263646566".into()],
             bytes: Some(12_900_000_000),
             took_seconds: Some(0.258),

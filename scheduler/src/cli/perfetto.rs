@@ -48,6 +48,9 @@ fn metadata(name: &str, process: usize, thread: u64, args: Value) -> Value {
 fn complete(span: &Span, process: usize, now: f64) -> Value {
     let seconds = (span.end.unwrap_or(now) - span.start).max(0.0);
     let mut args = json!({ "seconds": seconds, "pid": span.pid });
+    if let Some(gang) = &span.gang {
+        args["gang"] = json!(gang);
+    }
     if span.bytes > 0 {
         args["bytes"] = json!(span.bytes);
         if seconds > 0.0 {
@@ -74,6 +77,7 @@ mod tests {
             tenant: 3,
             pid: 4711,
             label: "python3, pid 4711".into(),
+            gang: None,
             devices,
             kind: kind.into(),
             start,
@@ -109,6 +113,13 @@ mod tests {
             json!({"seconds": 0.25, "pid": 4711, "bytes": 12_500_000_000u64, "GB/s": 50.0})
         );
         assert_eq!((&spans[0]["ts"], &spans[0]["dur"]), (&json!(1e6), &json!(0.25e6)));
+        let of_a_job = Trace {
+            spans: vec![Span { gang: Some("job".into()), ..span("run", &["GPU-a"], 1.0, Some(2.0), 0) }],
+            dropped: 0,
+        };
+        let told = events(&of_a_job, &status)["traceEvents"].as_array().unwrap().clone();
+        let gangs: Vec<_> = told.iter().filter_map(|event| event["args"]["gang"].as_str()).collect();
+        assert_eq!(gangs, ["job"]);
         assert_eq!((&spans[2]["dur"], &spans[2]["args"]["unfinished"]), (&json!(0.75e6), &json!(true)));
     }
 }

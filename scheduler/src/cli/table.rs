@@ -1,12 +1,15 @@
 //! The status for people: aligned columns, no frames, so that it can be cut and searched.
 use super::columns::{Column, lines};
 use super::gpus::called;
-use super::words::{container, cost, engine, or_dash, own_quantum, program, rate, short, switch, user};
+use super::words::{container, cost, engine, gang, or_dash, own_quantum, program, rate, short, switch, user};
 use crate::text::{clean, memory, quantum, time};
 use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
 
 /// So many ids are shown of those who hold or wait, and the number of the rest.
 const IDS: usize = 4;
+
+/// So many characters are shown of the name of a gang.
+const GANG: usize = 24;
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +133,10 @@ fn tenants(status: &Status, room: Room) -> String {
         let share =
             |row: &TenantStatus| or_dash(row.time_share_percent.map(|percent| format!("{percent} %")));
         all.push(number("TIME-SHARE", 12, &share));
+    }
+    if rows.iter().any(|tenant| tenant.gang.is_some()) {
+        let most = if room.is_wide() { 128 } else { GANG };
+        all.push(column("GANG", 5, &|row| or_dash(gang(row, most))));
     }
     lines(all, room.cells())
 }
@@ -294,6 +301,24 @@ mod tests {
             rows[0].ends_with("WEIGHT  TIME-SHARE") && rows[1].ends_with(" -") && rows[2].ends_with(" 30 %"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn gangs_are_shown_where_somebody_is_of_one() {
+        let tenant =
+            |gang: &Option<&str>| TenantStatus { gang: gang.map(str::to_owned), ..TenantStatus::default() };
+        let last = |gangs: &[Option<&str>], room| {
+            let status = Status { tenants: gangs.iter().map(tenant).collect(), ..Status::default() };
+            let text = super::status(&status, room);
+            let rows = text.lines().skip_while(|line| !line.starts_with("TENANT"));
+            rows.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let name = "torch:127.0.0.1:29500@4711";
+        assert_eq!(last(&[None, None], Room::Wide), ["WEIGHT", "0", "0"]);
+        assert_eq!(last(&[None, Some(name)], Room::Wide), ["GANG", "-", name]);
+        assert_eq!(last(&[Some("a\u{1b}b")], Room::Wide), ["GANG", "a?b"]);
+        let short = format!("…{}", &name[name.len() - 23..]);
+        assert_eq!(last(&[Some("mine"), Some(name)], Room::Cells(200)), ["GANG", "mine", &short]);
     }
 
     #[test]

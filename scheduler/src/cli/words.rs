@@ -48,6 +48,16 @@ pub fn engine(tenant: &TenantStatus) -> String {
     }
 }
 
+/// The tenant's job of several processes. The end of a name tells jobs apart better than its beginning.
+pub fn gang(tenant: &TenantStatus, most: usize) -> Option<String> {
+    let name = clean(tenant.gang.as_ref()?, 128);
+    let left_out = name.chars().count().saturating_sub(most);
+    Some(match left_out {
+        0 => name,
+        _ => format!("…{}", name.chars().skip(left_out + 1).collect::<String>()),
+    })
+}
+
 /// As much of a UUID as tells GPUs apart.
 pub fn short(uuid: &str) -> &str {
     uuid.get(..12).unwrap_or(uuid)

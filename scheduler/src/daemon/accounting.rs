@@ -85,7 +85,7 @@ pub fn picture(
     members: &Members,
     devices: &Devices,
     ledger: &Ledger,
-    totals: &Totals,
+    (totals, gangs): (&Totals, usize),
 ) -> Picture {
     let moved = |id: u64| members.get(TenantId(id)).map(|member| member.moved).unwrap_or_default();
     let counts = |id: DeviceId| devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
@@ -93,6 +93,7 @@ pub fn picture(
         swap_budget: ledger.total().0,
         swap_used: ledger.used().0,
         totals: totals.clone(),
+        gangs,
         devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
         tenants: status.tenants.iter().map(|row| moved(row.id)).collect(),
         status,

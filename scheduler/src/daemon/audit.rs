@@ -1,4 +1,5 @@
 //! What operators are told of what happens: lines of the log, events for those who follow, and the trace.
+use super::gangs;
 use super::liveness::Transition;
 use super::tenant_table::{Member, Members};
 use super::trace_file::TraceFile;
@@ -116,12 +117,18 @@ impl Audit {
                 self.publish(members, "bring-in", *tenant, |event| set_shares(event, shares));
             }
             Action::Stuck { tenant, lease, why } => {
+                let cannot_drain = *why == Stuck::CannotDrain;
                 let why = stuck_words(*why);
                 let name = members.name(*tenant);
                 let line =
                     format!("{name} {why} (lease {}): others run beside it where there is room", lease.0);
                 self.warn_of(members, *tenant, &line);
                 self.publish(members, "unresponsive", *tenant, |event| event.text = Some(why.into()));
+                if cannot_drain {
+                    gangs::tell_stuck(self, members, *tenant);
+                } else {
+                    gangs::tell_held_up(self, members, *tenant, why);
+                }
             }
             Action::NoRoom { tenant, device, wants, usable, kept } => {
                 let mut why = format!("{} do not fit on {device}", text::bytes(*wants));
@@ -175,6 +182,7 @@ impl Audit {
         };
         self.warn_of(members, tenant, &format!("{name} is {how}; {what}"));
         self.publish(members, "stopped", tenant, |event| event.text = Some(how.into()));
+        gangs::tell_held_up(self, members, tenant, &format!("is {how}"));
     }
 
     /// A tenant has lost its connection, and its process lives.
@@ -191,12 +199,25 @@ impl Audit {
     }
 
     /// A tenant, by its `name`, has left.
-    pub fn left(&self, name: &str, tenant: TenantId, member: &Member, why: Option<&str>) {
+    /// `gang`: how many of its gang are left, and were to be.
+    pub fn left(
+        &self,
+        name: &str,
+        tenant: TenantId,
+        member: &Member,
+        why: Option<&str>,
+        gang: Option<(usize, Option<u32>)>,
+    ) {
         self.shared.events.publish(AuditEvent {
             text: why.map(str::to_owned),
             devices: member.devices.keys().map(ToString::to_string).collect(),
             ..event("left", tenant, Some(member))
         });
+        if let (Some((left, size)), Some((_, gang))) = (gang, member.gang()) {
+            let text = format!("{}: {} left", text::word(gang), gangs::count(left, size));
+            let event = AuditEvent { text: Some(text), ..event("gang-left", tenant, Some(member)) };
+            self.shared.events.publish(event);
+        }
         match why {
             None => self.shared.log.info_of(&member.who, &format!("{name} left")),
             Some(why) => {
@@ -263,6 +284,7 @@ fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> AuditEvent {
         pid: member.map(|member| member.who.pid),
         program: member.map(|member| member.hello.program.clone()),
         container: member.and_then(|member| member.who.shown()),
+        gang: member.and_then(|member| member.hello.gang.clone()),
         ..AuditEvent::default()
     }
 }

@@ -1,4 +1,5 @@
 //! Tenants come and go, with their connections and with their processes.
+use super::gangs;
 use super::metering;
 use super::reactor::Daemon;
 use super::rules::Overrides;
@@ -57,7 +58,7 @@ impl Daemon {
         if hello.version >= NOTICES_SINCE {
             wishes.cut.iter().for_each(|text| outbound.put(ToTenant::Notice(text.clone())));
         }
-        let gang = hello.gang.as_deref().map(|name| self.gangs.enter(who.charged_to(), name));
+        let gang = hello.gang.as_deref().map(|name| self.gangs.enter(who.charged_to(), name, expected));
         let details = details(who, hello, &wishes, &reservation);
         let short = reservation.by.filter(|_| reservation.limit == Some(Bytes::ZERO));
         self.accept_claim(tenant, who, hello.swap);
@@ -68,7 +69,8 @@ impl Daemon {
         self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
-            self.apply(Event::Gang { tenant, gang, expected });
+            gangs::tell_entered(&self.audit, &self.members, tenant, gang);
+            self.apply(Event::Gang { tenant, gang: gang.number, expected });
         }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });
@@ -171,6 +173,7 @@ impl Daemon {
             }
         }
         self.audit.disconnected(&self.members, tenant, why);
+        gangs::tell_held_up(&self.audit, &self.members, tenant, "has lost its connection");
         self.apply(Event::Disconnected { tenant });
     }
 
@@ -182,10 +185,8 @@ impl Daemon {
             self.nvml.set_wanted(false);
         }
         self.reservations.release(&member.reservation);
-        if let Some(gang) = &member.hello.gang {
-            self.gangs.leave(member.who.charged_to(), gang);
-        }
-        self.audit.left(&name, tenant, &member, why);
+        let gang = member.gang().map(|(owner, gang)| self.gangs.leave(owner, gang));
+        self.audit.left(&name, tenant, &member, why, gang);
         self.apply(Event::Left { tenant });
         let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
         self.release_devices(tenant, member.who.owner(), &devices);

@@ -1,6 +1,6 @@
 //! What operators ask for: a report from the core's picture and the members' names, or a change.
 use super::swap_space;
-use super::tenant_table::{Member, Members};
+use super::tenant_table::{Known, Member, Members};
 use super::why::Explainer;
 use crate::devices::Devices;
 use crate::settings::from_seconds;
@@ -202,6 +202,7 @@ impl Report<'_> {
             limit_from: member.limit_from().map(str::to_owned),
             paused: view.is_paused,
             gang: member.hello.gang.clone(),
+            gang_size: member.hello.gang.as_ref().and(member.hello.gang_size),
             why: explainer.why(view, member),
             reports: member.reports.shown(),
         })
@@ -215,11 +216,12 @@ impl Report<'_> {
     }
 
     fn span(&self, span: &span::Span) -> Span {
-        let (pid, label) = self.members.known(span.tenant);
+        let Known { pid, label, gang } = self.members.known(span.tenant);
         Span {
             tenant: span.tenant.0,
             pid,
             label,
+            gang,
             devices: span.devices.iter().map(ToString::to_string).collect(),
             kind: span.kind.as_str().into(),
             start: span.start.as_secs_f64(),

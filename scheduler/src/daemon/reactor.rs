@@ -3,7 +3,7 @@ use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::engine::Engine;
 use super::exits::ExitWatches;
-use super::gangs::GangNumbers;
+use super::gangs::Gangs;
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
 use super::metering;
@@ -56,7 +56,7 @@ pub struct Daemon {
     pub shared: Arc<Shared>,
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
-    pub gangs: GangNumbers,
+    pub gangs: Gangs,
     /// Reads the settings again.
     pub source: Source,
 }
@@ -127,7 +127,10 @@ impl Daemon {
             }
             ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
             ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
-            ToScheduler::DrainCancelled(lease) => Event::DrainCancelled { tenant, lease },
+            ToScheduler::DrainCancelled(lease) => {
+                member.could_not_drain = true;
+                Event::DrainCancelled { tenant, lease }
+            }
             ToScheduler::Idle(lease) => Event::Idle { tenant, lease },
         };
         self.apply(event);
@@ -307,8 +310,8 @@ impl Daemon {
         }
         metering::meter_all(self);
         let (status, ids) = self.status(None);
-        let totals = &self.meter.totals;
-        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger, totals);
+        let counted = (&self.meter.totals, self.gangs.count());
+        let picture = picture(status, ids, &self.members, &self.devices, &self.ledger, counted);
         self.exposition.renew(now, picture.text())
     }
 }

@@ -2,7 +2,7 @@
 use super::accounting::Exposition;
 use super::audit::Audit;
 use super::exits::ExitWatches;
-use super::gangs::GangNumbers;
+use super::gangs::Gangs;
 use super::held_requests::HeldRequests;
 use super::join_leave::CLAIMS;
 use super::liveness::PollSchedule;
@@ -157,7 +157,7 @@ pub fn open(path: &Path, trace: Option<&Path>, places: Places, source: Source) -
         shared,
         permits,
         container_overrides: ContainerOverrides::default(),
-        gangs: GangNumbers::default(),
+        gangs: Gangs::default(),
         source,
     };
     daemon.begin(handed.unwrap_or_default());

@@ -4,7 +4,7 @@ use super::liveness::Liveness;
 use super::reports::Reports;
 use super::rules::{Overrides, TurnRules};
 use super::usage::Counted;
-use crate::identity::Identity;
+use crate::identity::{Identity, Owner};
 use crate::metrics::counts::Moved;
 use crate::process::Key;
 use crate::tenants::inbound::Connected;
@@ -56,6 +56,8 @@ pub struct Member {
     /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
     pub waits_for_devices: bool,
     pub liveness: Liveness,
+    /// It could not end its work when it was last asked to give its devices back.
+    pub could_not_drain: bool,
 }
 
 /// How much memory the log has last said to be missing on a device.
@@ -87,6 +89,15 @@ impl Member {
         let Self { who, hello, .. } = self;
         let container = who.shown().map(|id| format!(", container {id}")).unwrap_or_default();
         format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
+    }
+
+    fn known(&self) -> Known {
+        Known { pid: self.who.pid, label: self.label(), gang: self.hello.gang.clone() }
+    }
+
+    /// Its gang: only tenants of one user or container can be of one.
+    pub fn gang(&self) -> Option<(Owner, &str)> {
+        Some((self.who.charged_to(), self.hello.gang.as_deref()?))
     }
 
     /// Whether this user of the host may see it as their own.
@@ -170,7 +181,7 @@ impl Member {
 
     /// Whether this is the first word about the release of its grant.
     pub fn released(&mut self, lease: LeaseId) -> bool {
-        self.resumed = false;
+        (self.resumed, self.could_not_drain) = (false, false);
         self.lease.take_if(|(held, _)| *held == lease).is_some()
     }
 }
@@ -181,10 +192,18 @@ pub struct Members {
     /// Those of each process.
     processes: HashMap<Key, BTreeSet<TenantId>>,
     /// The latest to leave, for the spans that the core remembers of them.
-    past: VecDeque<(TenantId, u32, String)>,
+    past: VecDeque<(TenantId, Known)>,
     remembered: usize,
     /// Tells this boot of the machine from others.
     boot: String,
+}
+
+/// What is known of a tenant that is or was here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    pub pid: u32,
+    pub label: String,
+    pub gang: Option<String>,
 }
 
 /// FNV-1a: the same in every build, which the standard library's hashes need not be.
@@ -240,6 +259,7 @@ impl Members {
             swaps: false,
             waits_for_devices: false,
             liveness: Liveness::default(),
+            could_not_drain: false,
         };
         self.present.insert(tenant, member);
     }
@@ -254,7 +274,7 @@ impl Members {
                 self.processes.remove(&key);
             }
         }
-        self.past.push_back((tenant, member.who.pid, member.label()));
+        self.past.push_back((tenant, member.known()));
         if self.past.len() > self.remembered {
             self.past.pop_front();
         }
@@ -296,13 +316,19 @@ impl Members {
         }
     }
 
-    /// Pid and label of one that is or was here.
-    pub fn known(&self, tenant: TenantId) -> (u32, String) {
+    pub fn known(&self, tenant: TenantId) -> Known {
         if let Some(member) = self.get(tenant) {
-            return (member.who.pid, member.label());
+            return member.known();
         }
         // They leave in any order, so that there is nothing to search by.
-        let past = self.past.iter().rev().find(|(id, ..)| *id == tenant);
-        past.map_or_else(|| (0, format!("tenant {}", tenant.0)), |(_, pid, label)| (*pid, label.clone()))
+        let past = self.past.iter().rev().find(|(id, _)| *id == tenant);
+        let unknown = || Known { label: format!("tenant {}", tenant.0), ..Known::default() };
+        past.map_or_else(unknown, |(_, known)| known.clone())
+    }
+
+    /// Those of the tenant's gang, itself among them; of one without a gang: nobody.
+    pub fn gang_of(&self, tenant: TenantId) -> impl Iterator<Item = (TenantId, &Member)> {
+        let of = self.get(tenant).and_then(Member::gang);
+        self.all().filter(move |(_, other)| of.is_some() && other.gang() == of)
     }
 }

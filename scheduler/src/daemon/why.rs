@@ -1,4 +1,5 @@
 //! Why a tenant is in the state that it is in, in words, and what could be done about it.
+use super::gangs;
 use super::tenant_table::{Member, Members};
 use crate::settings::whole_size;
 use crate::text;
@@ -7,7 +8,7 @@ use nvshare_core::snapshot::{Snapshot, State, TenantView};
 use nvshare_core::{Priority, WaitReason, WaitView};
 use nvshare_protocol::control::Why;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A holder that has to leave takes so long at most before others hear of it.
 const LEAVES_SOON: Nanos = Nanos::from_millis(2_000);
@@ -62,7 +63,7 @@ impl<'a> Explainer<'a> {
             seconds: told.since.map(seconds),
             expected_seconds: told.expected.map(|at| at.saturating_sub(self.picture.now).as_secs_f64()),
             holders: told.holders.iter().map(|id| id.0).collect(),
-            remarks: remarks(view, member),
+            remarks: remarks(view, member).into_iter().chain(self.gang_remarks(view, member)).collect(),
             advice: told.advice,
         }
     }
@@ -99,6 +100,15 @@ impl<'a> Explainer<'a> {
                 };
             }
             _ => {}
+        }
+        if let Some(other) = self.gang(view).into_iter().find(|other| other.state == State::Stopped) {
+            let name = self.name(other.id);
+            return Told {
+                since: view.wait.as_ref().map(|wait| wait.since),
+                holders: vec![other.id],
+                advice: vec![format!("let {name} go on, or end it")],
+                ..told("stopped", format!("{name} of its job is stopped or frozen, and its job waits for it"))
+            };
         }
         if let Some(wait) = &view.wait {
             return Told { since: Some(wait.since), ..self.waits(view, wait) };
@@ -138,7 +148,8 @@ impl<'a> Explainer<'a> {
         let expected = wait.expected;
         let id = view.id.0;
         match &wait.reason {
-            WaitReason::Paused | WaitReason::Stopped => told("paused", "an operator has paused it"),
+            WaitReason::Stopped => told("stopped", "its process is stopped or frozen"),
+            WaitReason::Paused => told("paused", "an operator has paused it"),
             WaitReason::NoDevice => told("no-device", "it has named no GPU that the host knows yet"),
             WaitReason::Quota { until } => Told {
                 expected,
@@ -178,7 +189,15 @@ impl<'a> Explainer<'a> {
             WaitReason::Queue { device, ahead } => Told {
                 expected,
                 holders: self.holders(*device),
-                ..told("queue", format!("{} before it on {device}; {}", count(*ahead), self.held(*device)))
+                ..told(
+                    "queue",
+                    format!(
+                        "{}{} before it on {device}; {}",
+                        self.all_at_once(view),
+                        count(*ahead),
+                        self.held(*device)
+                    ),
+                )
             },
             WaitReason::Turns { holders } => self.turns(view, holders, expected),
             WaitReason::Room => Told {
@@ -210,9 +229,6 @@ impl<'a> Explainer<'a> {
                 )
             };
         }
-        let names: Vec<String> = holders.iter().take(3).map(|id| self.holder(*id)).collect();
-        let more = holders.len().saturating_sub(3);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let ends = expected.map(|at| format!("; the turn ends in {} at the latest", self.time_until(at)));
         Told {
             expected,
@@ -223,9 +239,78 @@ impl<'a> Explainer<'a> {
             ],
             ..told(
                 "turn",
-                format!("it is next: {}{more} has the GPU{}", names.join(", "), ends.unwrap_or_default()),
+                format!(
+                    "it is next: {}{}{}",
+                    self.all_at_once(view),
+                    self.held_by(view, holders),
+                    ends.unwrap_or_default()
+                ),
             )
         }
+    }
+
+    /// Those of its gang, itself among them.
+    fn gang(&self, view: &TenantView) -> Vec<&'a TenantView> {
+        let same = |other: &&&TenantView| view.gang.is_some() && other.gang == view.gang;
+        self.views.values().filter(same).copied().collect()
+    }
+
+    /// What a gang waits for.
+    fn all_at_once(&self, view: &TenantView) -> String {
+        match self.gang(view).len() {
+            0 | 1 => String::new(),
+            members => format!("its job of {members} processes waits until all its GPUs are free; "),
+        }
+    }
+
+    /// Who has the tenant's GPUs, or those of its gang.
+    fn held_by(&self, view: &TenantView, holders: &[TenantId]) -> String {
+        let short = |names: Vec<String>| {
+            let more = names.len().saturating_sub(3);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            names.into_iter().take(3).collect::<Vec<_>>().join(", ") + &more
+        };
+        let gang = self.gang(view);
+        if gang.len() < 2 {
+            let names = holders.iter().map(|id| self.holder(*id)).collect();
+            return format!("{} has the GPU", short(names));
+        }
+        let its: BTreeSet<DeviceId> =
+            gang.iter().flat_map(|member| &member.memory).map(|(device, _)| *device).collect();
+        let held = self.picture.devices.iter().filter(|at| its.contains(&at.id)).filter_map(|at| {
+            let by = at.holders.iter().filter(|id| holders.contains(id));
+            let names: Vec<String> = by.map(|id| self.holder(*id)).collect();
+            (!names.is_empty()).then(|| format!("{} is held by {}", at.id, short(names)))
+        });
+        held.take(3).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Who of its gang is not there, and who holds it up.
+    fn gang_remarks(&self, view: &TenantView, member: &Member) -> Vec<String> {
+        let Some((_, name)) = member.gang() else { return Vec::new() };
+        let (gang, mut remarks) = (self.gang(view), Vec::new());
+        if let Some(size) = member.hello.gang_size.filter(|size| (gang.len() as u64) < u64::from(*size)) {
+            remarks.push(format!(
+                "{} of its job {} use the GPU until now",
+                gangs::count(gang.len(), Some(size)),
+                text::word(name)
+            ));
+        }
+        let is_ending = matches!(view.state, State::Draining | State::Unresponsive);
+        let stuck = |other: &&TenantView| {
+            self.members.get(other.id).is_some_and(|other| is_ending && other.could_not_drain)
+        };
+        let stuck: Vec<String> =
+            gang.iter().copied().filter(stuck).map(|other| self.name(other.id)).collect();
+        if !stuck.is_empty() {
+            let more = stuck.len().saturating_sub(3);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            remarks.push(format!(
+                "of its job, {}{more} could not end its work when last asked to",
+                stuck.into_iter().take(3).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        remarks
     }
 
     fn no_room(

@@ -23,6 +23,8 @@ pub struct Picture {
     pub status: Status,
     pub swap_budget: u64,
     pub swap_used: u64,
+    /// How many gangs there are.
+    pub gangs: usize,
     /// Of users and containers.
     pub totals: Totals,
     /// By UUID.

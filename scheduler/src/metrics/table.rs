@@ -128,6 +128,21 @@ pub const TABLE: &[Metric] = &[
         },
     },
     Metric {
+        name: "gangs",
+        help: "Jobs of several processes that get their devices together",
+        kind: GAUGE,
+        samples: |p| vec![Sample::bare(p.gangs as f64)],
+    },
+    Metric {
+        name: "tenant_gang",
+        help: "The job of several processes that the tenant is of, if it is of one; always 1",
+        kind: GAUGE,
+        samples: |p| {
+            let rows = p.status.tenants.iter().filter_map(|row| Some((row, row.gang.as_deref()?)));
+            rows.map(|(row, gang)| Sample::of(row, 1.0).and("gang", gang)).collect()
+        },
+    },
+    Metric {
         name: "tenant_allocated_bytes",
         help: "What the tenant has allocated",
         kind: GAUGE,

@@ -1,7 +1,7 @@
 //! The columns of the tenants: what they show, and in which order they put tenants.
 use super::history::History;
 use crate::cli::gpus::called;
-use crate::cli::words::{container, engine, or_dash, program, user};
+use crate::cli::words::{container, engine, gang, or_dash, program, user};
 use crate::text::{clean, memory};
 use nvshare_protocol::control::{Status, TenantStatus};
 use std::cmp::Ordering;
@@ -16,6 +16,7 @@ pub enum Column {
     Program,
     Gpu,
     State,
+    Gang,
     Engine,
     Priority,
     Weight,
@@ -35,7 +36,7 @@ pub struct Source<'a> {
 }
 
 impl Column {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Tenant,
         Self::Pid,
         Self::User,
@@ -43,6 +44,7 @@ impl Column {
         Self::Program,
         Self::Gpu,
         Self::State,
+        Self::Gang,
         Self::Engine,
         Self::Priority,
         Self::Weight,
@@ -71,6 +73,7 @@ impl Column {
             Self::Program => "PROGRAM",
             Self::Gpu => "GPU",
             Self::State => "STATE",
+            Self::Gang => "GANG",
             Self::Engine => "ENGINE",
             Self::Priority => "PRIO",
             Self::Weight => "WEIGHT",
@@ -99,6 +102,9 @@ impl Column {
             Self::Program => (10, 0),
             Self::Gpu => (longest(12), 0),
             Self::State => (12, 0),
+            // Nobody is of one: the column is not shown.
+            Self::Gang if tenants.iter().all(|row| row.gang.is_none()) => (0, u8::MAX),
+            Self::Gang => (longest(24), 1),
             Self::Engine => (8, 8),
             Self::Priority => (6, 9),
             Self::Weight => (7, 10),
@@ -119,6 +125,7 @@ impl Column {
                 | Self::Program
                 | Self::Gpu
                 | Self::State
+                | Self::Gang
                 | Self::Engine
                 | Self::Priority
         )
@@ -137,6 +144,7 @@ impl Column {
                 or_dash(Some(names.collect::<Vec<_>>().join(",")))
             }
             Self::State => clean(&row.state, 16),
+            Self::Gang => or_dash(gang(row, 24)),
             Self::Engine => or_dash(Some(engine(row))),
             Self::Priority => or_dash(Some(clean(&row.priority, 16))),
             Self::Weight => row.weight.to_string(),
@@ -163,6 +171,8 @@ impl Column {
             Self::Held => held(b).total_cmp(&held(a)),
             Self::Waited => b.waited_seconds.total_cmp(&a.waited_seconds),
             Self::Priority => rank(&a.priority).cmp(&rank(&b.priority)),
+            // Those of one job stand together, and before those that are of none.
+            Self::Gang => (a.gang.is_none(), &a.gang).cmp(&(b.gang.is_none(), &b.gang)),
             Self::User | Self::Container | Self::Program | Self::Gpu | Self::State | Self::Engine => {
                 self.text(source, a).cmp(&self.text(source, b))
             }

@@ -114,9 +114,24 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
         ("held", format!("{} in {} turns", time(row.held_seconds), row.grants)),
         ("waited", time(row.waited_seconds)),
     ]);
+    all.extend(gang_in_full(model, row));
     all.extend(why(row));
     all.extend(row.reports.iter().map(|report| ("reports".into(), clean(report, 256))));
     all
+}
+
+/// Its job of several processes, and who is of it too.
+fn gang_in_full(model: &Model, row: &TenantStatus) -> Rows {
+    let Some(name) = &row.gang else { return Rows::new() };
+    let same = |other: &&TenantStatus| {
+        let owner = |row: &TenantStatus| (row.uid, row.container.clone());
+        other.gang == row.gang && owner(other) == owner(row)
+    };
+    let here: Vec<String> =
+        model.status.tenants.iter().filter(same).map(|other| other.id.to_string()).collect();
+    let size = row.gang_size.map(|size| format!(" of {size}")).unwrap_or_default();
+    let value = format!("{}: {}{size} here, tenants {}", clean(name, 128), here.len(), here.join(", "));
+    vec![("gang".into(), clean(&value, 256))]
 }
 
 fn container_in_full(row: &TenantStatus) -> String {

@@ -164,7 +164,7 @@ impl Model {
 }
 
 /// Where the filter looks.
-const FILTERED: [Column; 9] = [
+const FILTERED: [Column; 10] = [
     Column::Tenant,
     Column::Pid,
     Column::User,
@@ -172,6 +172,7 @@ const FILTERED: [Column; 9] = [
     Column::Program,
     Column::Gpu,
     Column::State,
+    Column::Gang,
     Column::Engine,
     Column::Priority,
 ];

@@ -17,7 +17,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         .into_iter()
         .zip(places)
         .zip(shown)
-        .filter_map(|((column, (width, _)), shown)| shown.then_some((column, width)))
+        .filter_map(|((column, (width, _)), shown)| (shown && width > 0).then_some((column, width)))
         .collect();
     let taken: u16 = columns.iter().map(|(_, width)| width + 1).sum();
     let longest =

@@ -106,6 +106,31 @@ fn picture(model: &Model, width: u16, height: u16) -> String {
 }
 
 #[test]
+fn processes_of_a_job_stand_together_and_name_each_other() {
+    let mut status = status(100.0, 2, 6);
+    for row in &mut status.tenants {
+        row.gang = [2, 5].contains(&row.id).then(|| "torch:127.0.0.1:29500@4711".into());
+        row.gang_size = row.gang.is_some().then_some(4);
+        (row.uid, row.container) = (1000, None);
+    }
+    let mut model = Model::new(Duration::from_secs(1));
+    assert!(!picture(&model, 200, 30).contains("GANG"));
+    model.add(status);
+    let ids = |model: &Model| model.tenants().iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(&model), [1, 2, 3, 4, 5, 6]);
+    model.sort_by(Column::Gang);
+    assert_eq!(ids(&model), [2, 5, 1, 3, 4, 6]);
+    let drawn = picture(&model, 200, 30);
+    assert!(drawn.contains("GANG") && drawn.matches("…ch:127.0.0.1:29500@4711").count() == 2, "{drawn}");
+    model.scroll(-9);
+    model.overlay = Overlay::Details;
+    let drawn = picture(&model, 120, 40);
+    assert!(drawn.contains("torch:127.0.0.1:29500@4711: 2 of 4 here, tenants 2, 5"), "{drawn}");
+    (model.overlay, model.filter) = (Overlay::None, "29500".into());
+    assert_eq!(ids(&model), [2, 5]);
+}
+
+#[test]
 fn eight_gpus_and_ten_tenants_on_80_by_24() {
     insta::assert_snapshot!(picture(&model(8, 10), 80, 24));
 }
