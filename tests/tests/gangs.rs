@@ -1,6 +1,7 @@
 //! Jobs of several processes, each with a device of its own, that meet inside their kernels.
 use anyhow::{Context, Result, ensure};
 use nvshare_tests::world::{Tenant, World, built, until};
+use std::os::unix::process::CommandExt as _;
 
 /// Four cards with 72 MiB each for tenants.
 const CARDS: &[(&str, &str)] = &[
@@ -231,6 +232,41 @@ fn processes_that_do_not_fit_together_take_turns_with_each_other() -> Result<()>
     }
     let log = scheduler.log();
     ensure!(log.contains("they take turns with each other"), "{log}");
+    Ok(())
+}
+
+/// A shell has started each job's processes, and nothing else says that they belong together.
+#[test]
+fn processes_that_wait_for_each_other_are_taken_for_a_job() -> Result<()> {
+    let world = World::new(CARDS)?;
+    let scheduler = world.scheduler_with(CONFIG, &[])?;
+    let rank = built()?.join("rank");
+    let start = |name: &str, devices: [u32; 2]| {
+        let rank = |(number, device)| {
+            let meet = world.dir().join(name);
+            format!(
+                "{} --device {device} --rank {number} --ranks 2 --bytes {BYTES} --seconds 20 --meet {} &",
+                rank.display(),
+                meet.display()
+            )
+        };
+        let ranks: String = devices.into_iter().enumerate().map(rank).collect();
+        let mut shell = world.command("sh")?;
+        shell.args(["-c", &(ranks + " wait")]).process_group(0);
+        Tenant::spawn(shell)
+    };
+    let jobs = [start("a", [0, 1])?, start("b", [1, 0])?];
+    until("all are of a job", || {
+        let gangs = scheduler.status()?.tenants.into_iter().filter_map(|tenant| tenant.gang);
+        Ok(gangs.count() == 4)
+    })?;
+    for job in jobs {
+        let ends: Vec<_> =
+            job.finish_with_lines()?.into_iter().filter(|(_, line)| line.get("wrong").is_some()).collect();
+        ensure!(ends.len() == 2 && ends.iter().all(|(_, line)| line["wrong"] == 0), "{ends:?}");
+    }
+    let log = scheduler.log();
+    ensure!(log.contains("from now on they get their GPUs together"), "{log}");
     Ok(())
 }
 

@@ -107,6 +107,12 @@
 //! **Backfill.** A tenant with several devices that waits for one of them lets those behind it have turns at the
 //! others, if these turns are over before it could begin.
 //!
+//! **Gangs.** Tenants that wait for each other in their work are one tenant for all these rules. Two gangs share no
+//! device before it is known what both need: each has had a turn with all its members, and has drained. For a gang that
+//! has grown beyond its room others leave, if they are not of higher priority. One whose members cannot leave a device,
+//! because another has no turn, goes before gangs of which nothing is known, and pays for it. Members that do not fit on a
+//! device together are single tenants again.
+//!
 //! **Tenants that do not answer.** Nobody keeps the next tenant waiting for longer than [`Settings::wait_bound`]. A
 //! holder that does not answer its revocation, or cannot drain, is quarantined: it loses its turn, and others go on
 //! beside it. One that gives no sign of life for [`Settings::silence`] is not waited for, and one that is stopped not

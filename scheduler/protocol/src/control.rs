@@ -349,7 +349,8 @@ pub struct AuditEvent {
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
     /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`,
-    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-held-up` (the
+    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-parted` (its processes do not
+    /// fit on a GPU together, and take turns with each other), `gang-held-up` (the
     /// others of its job wait for it).
     /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
     /// operator), `missed` (events that were not read in time).

@@ -152,6 +152,7 @@ impl Audit {
                     "the processes of {name}'s job do not fit on {device} together ({wants} of {usable}): from now on they take turns with each other"
                 );
                 self.warn_of(members, *tenant, &line);
+                gangs::tell_parted(self, members, *tenant);
             }
             Action::Contended { .. } | Action::Enabled { .. } => {}
         }

@@ -22,6 +22,8 @@ struct Gang {
     size: Option<u32>,
     /// All were here once.
     is_formed: bool,
+    /// They do not fit on a GPU together: whoever comes has its turns by itself.
+    has_parted: bool,
 }
 
 /// What has become of a gang by a member that has come.
@@ -30,6 +32,8 @@ pub struct Entered {
     pub number: u64,
     pub members: usize,
     pub size: Option<u32>,
+    /// Its members have their turns by themselves.
+    pub has_parted: bool,
     /// It is complete for the first time; where its size is not known, it is a gang at all.
     pub formed: bool,
 }
@@ -50,14 +54,22 @@ impl Gangs {
         let Self { gangs, last } = self;
         let gang = gangs.entry((key(owner), name.to_owned())).or_insert_with(|| {
             *last += 1;
-            Gang { number: *last, members: 0, size: None, is_formed: false }
+            Gang { number: *last, members: 0, size: None, is_formed: false, has_parted: false }
         });
         gang.members += 1;
         gang.size = gang.size.max(size);
         let whole = gang.size.map_or(2, |size| size as usize);
         let formed = !gang.is_formed && gang.members >= whole;
         gang.is_formed |= formed;
-        Entered { number: gang.number, members: gang.members, size: gang.size, formed }
+        let Gang { number, members, size, has_parted, .. } = *gang;
+        Entered { number, members, size, has_parted, formed }
+    }
+
+    /// Its members do not fit on a GPU together.
+    pub fn part(&mut self, owner: Owner, name: &str) {
+        if let Some(gang) = self.gangs.get_mut(&(key(owner), name.to_owned())) {
+            gang.has_parted = true;
+        }
     }
 
     /// How many there are.
@@ -93,6 +105,13 @@ pub fn tell_entered(audit: &Audit, members: &Members, tenant: TenantId, entered:
     let kind = if entered.formed { "gang-formed" } else { "gang-joined" };
     let text = format!("{}: {}", text::word(name), count(entered.members, entered.size));
     audit.publish(members, kind, tenant, |event| event.text = Some(text));
+}
+
+/// The members of the tenant's gang are told apart from now on.
+pub fn tell_parted(audit: &Audit, members: &Members, tenant: TenantId) {
+    let Some((_, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
+    let text = format!("{}: {}", text::word(name), count(members.gang_of(tenant).count(), None));
+    audit.publish(members, "gang-parted", tenant, |event| event.text = Some(text));
 }
 
 /// The others of its gang wait for this tenant, for this reason.

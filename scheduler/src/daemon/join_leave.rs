@@ -69,6 +69,9 @@ impl Daemon {
         self.members.join(connected, reservation, overrides);
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
+            if let Some(member) = self.members.get_mut(tenant) {
+                member.has_parted = gang.has_parted;
+            }
             gangs::tell_entered(&self.audit, &self.members, tenant, gang);
             self.apply(Event::Gang { tenant, gang: gang.number, expected });
         }

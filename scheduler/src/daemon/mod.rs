@@ -11,6 +11,7 @@
 //!   the settings again;
 //! * `wishes` decides what a tenant gets of its wishes, `swap_space` what it gets of the swap space;
 //! * `gangs` has the numbers of jobs of several processes;
+//! * `learned_gangs` takes processes for a job whose work waits for each other;
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
 mod audit;
@@ -20,6 +21,7 @@ mod exits;
 mod gangs;
 mod held_requests;
 mod join_leave;
+mod learned_gangs;
 mod liveness;
 mod metering;
 mod operators;

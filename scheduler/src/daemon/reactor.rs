@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::gangs::Gangs;
 use super::held_requests::HeldRequests;
+use super::learned_gangs;
 use super::liveness::PollSchedule;
 use super::metering;
 use super::operators::Report;
@@ -22,7 +23,7 @@ use crate::tenants::inbound::Inbound;
 use crate::tenants::permits::Permits;
 use crate::tenants::reservations::Reservations;
 use crate::tenants::shared::Shared;
-use nvshare_core::event::{Action, Event, TenantId};
+use nvshare_core::event::{Action, Event, Stuck, TenantId};
 use nvshare_core::{Core, print};
 use nvshare_protocol::control::Status;
 use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
@@ -219,9 +220,17 @@ impl Daemon {
             actions.iter().for_each(|action| lines += &(print::action(now, action) + "\n"));
             self.audit.trace(&lines);
         }
-        let (mut old, mut early) = (Vec::new(), Vec::new());
+        let (mut old, mut early, mut stuck) = (Vec::new(), Vec::new(), Vec::new());
         for action in actions {
             match action {
+                Action::Stuck { tenant, why: Stuck::CannotDrain, .. } => {
+                    stuck.push(tenant);
+                    self.carry_out(action);
+                }
+                Action::Disbanded { tenant, .. } => {
+                    self.carry_out(action);
+                    learned_gangs::part(self, tenant);
+                }
                 Action::Evict { tenant, .. } if !self.can_move(tenant) => old.push(tenant),
                 Action::Grant { tenant, grant } if self.lacks_devices(tenant) => {
                     early.push((tenant, grant.lease))
@@ -232,6 +241,7 @@ impl Daemon {
         // A library that does not know the message moves nothing.
         old.into_iter().for_each(|tenant| self.apply(Event::Evicted { tenant }));
         early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
+        stuck.into_iter().for_each(|tenant| learned_gangs::learn(self, tenant));
     }
 
     /// Whether its library knows [`nvshare_protocol::tenant::ToTenant::Evict`].

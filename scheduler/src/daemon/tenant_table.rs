@@ -58,6 +58,8 @@ pub struct Member {
     pub liveness: Liveness,
     /// It could not end its work when it was last asked to give its devices back.
     pub could_not_drain: bool,
+    /// Its gang did not fit on a GPU: it has its turns by itself.
+    pub has_parted: bool,
 }
 
 /// How much memory the log has last said to be missing on a device.
@@ -97,6 +99,9 @@ impl Member {
 
     /// Its gang: only tenants of one user or container can be of one.
     pub fn gang(&self) -> Option<(Owner, &str)> {
+        if self.has_parted {
+            return None;
+        }
         Some((self.who.charged_to(), self.hello.gang.as_deref()?))
     }
 
@@ -260,6 +265,7 @@ impl Members {
             waits_for_devices: false,
             liveness: Liveness::default(),
             could_not_drain: false,
+            has_parted: false,
         };
         self.present.insert(tenant, member);
     }

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
+pub use state::Family;
 use state::{field, is_ending, stat};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
@@ -126,6 +127,12 @@ fn ticks_since_boot() -> io::Result<u64> {
     const TICKS: f64 = 100.0;
     // The uptime is cut to the hundredth, as the start is.
     Ok((seconds * TICKS).round() as u64 + 1)
+}
+
+/// Where the process with this pid comes from; none: there is none.
+#[must_use]
+pub fn family(pid: u32) -> Option<Family> {
+    state::family(Path::new(&format!("/proc/{pid}")))
 }
 
 #[cfg(test)]

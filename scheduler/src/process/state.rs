@@ -84,6 +84,28 @@ pub(crate) fn stat(directory: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Where a process comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    parent: u32,
+    group: u32,
+}
+
+impl Family {
+    /// Whether two processes have been started together: by one process that lives, or as one command of a shell.
+    #[must_use]
+    pub fn is_of(self, other: Self) -> bool {
+        // The first process takes over whoever has lost its parent.
+        self.parent > 1 && self.parent == other.parent || self.group > 1 && self.group == other.group
+    }
+}
+
+/// None: there is no such process.
+pub(super) fn family(directory: &Path) -> Option<Family> {
+    let stat = stat(directory)?;
+    Some(Family { parent: field(&stat, 4)?.parse().ok()?, group: field(&stat, 5)?.parse().ok()? })
+}
+
 /// A field of `/proc/PID/stat` by its number in proc(5), from 3 on. The second is the program's name in brackets, which may
 /// hold anything.
 pub(crate) fn field(stat: &str, number: usize) -> Option<&str> {
@@ -144,6 +166,21 @@ mod tests {
             let (proc, cgroups) = (self.0.path().join("proc"), self.0.path().join("cgroup"));
             halted(7, Roots { proc: &proc, cgroups: &cgroups })
         }
+    }
+
+    #[test]
+    fn processes_are_of_one_family_by_their_parent_or_their_group() {
+        let of = |stat: &[u8]| {
+            let world = World::new(stat, "0::/\n");
+            family(&world.0.path().join("proc/7")).unwrap()
+        };
+        let rank = of(b"7 (a b) R 100 7 7 0");
+        assert!(rank.is_of(of(b"7 (c) S 100 9 9 0")), "of one launcher");
+        assert!(rank.is_of(of(b"7 (c) S 3 7 9 0")), "of one command");
+        assert!(!rank.is_of(of(b"7 (c) S 101 9 7 0")));
+        let orphan = of(b"7 (a) R 1 5 5 0");
+        assert!(!orphan.is_of(of(b"7 (a) R 1 6 6 0")), "everybody's parent");
+        assert!(!of(b"7 (a) R 0 0 0 0").is_of(of(b"7 (a) R 0 0 0 0")), "of another pid namespace");
     }
 
     #[test]

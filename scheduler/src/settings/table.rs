@@ -98,8 +98,8 @@ pub const TABLE: &[Setting] = &[
     Setting {
         section: "scheduler",
         key: "gangs",
-        about: "Experimental: whether processes that say that they are of one job (NVSHARE_GANG) get their GPUs together. A\n\
-                gang that cannot end its work is not charged for the time of others. Holds for those that join from then on.",
+        about: "Experimental: whether processes that say that they are of one job (NVSHARE_GANG), or turn out to be, get their\n\
+                GPUs together. Holds for those that join from then on.",
         allowed: "true or false",
         set: |s, v| put(&mut s.gangs, boolean(v)),
         show: |s| s.gangs.to_string(),
