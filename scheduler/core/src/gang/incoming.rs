@@ -63,7 +63,8 @@ impl Gangs {
         };
         self.of.insert(tenant, unit);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
-        let joined_at = model.tenants.get(&unit).map(|known| snapshot::times(model, known)).unwrap_or_default();
+        let joined_at =
+            model.tenants.get(&unit).map(|known| snapshot::times(model, known)).unwrap_or_default();
         gang.members.insert(tenant, Member { joined_at, ..Member::default() });
         gang.expected = gang.expected.max(announced.expected);
         settling::unsettle(self, unit);
@@ -314,6 +315,7 @@ impl Gangs {
         self.of.remove(&id);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.remove(&id) else { return };
+        self.past.note(self.now, unit, id, &member);
         if gang.members.is_empty() {
             let number = gang.number;
             self.gangs.remove(&unit);
