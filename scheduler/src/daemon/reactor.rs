@@ -3,7 +3,7 @@ use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::engine::Engine;
 use super::exits::ExitWatches;
-use super::gangs::Gangs;
+use super::gangs::{self, Gangs};
 use super::held_requests::HeldRequests;
 use super::liveness::PollSchedule;
 use super::metering;
@@ -247,6 +247,7 @@ impl Daemon {
                     member.granted(grant.lease);
                 }
             }
+            Action::Disbanded { tenant, .. } => gangs::part(&mut self.gangs, &mut self.members, *tenant),
             Action::Enabled { tenant, .. } => {
                 if let Some(member) = self.members.get_mut(*tenant) {
                     member.waits_for_devices = false;
