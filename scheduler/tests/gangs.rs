@@ -232,6 +232,32 @@ fn a_member_that_is_stopped_holds_the_others_up() {
 }
 
 #[test]
+fn a_job_that_does_not_fit_together_is_seen_to_part() {
+    let daemon = Daemon::start("[scheduler]\nquantum = 20\ngangs = true\n[swap]\nbudget = \"1GiB\"\n");
+    let mut follower = follow(&daemon);
+    let swaps = |number| Hello { engine: "swap".into(), ..rank(number, "job", 2) };
+    let mut ranks = [1, 2].map(|number| {
+        let mut tenant = Tenant::silent(&daemon.tenant_socket());
+        tenant.greets(swaps(number));
+        tenant.say(&ToScheduler::Device(device(GPU)));
+        assert!(tenant.swaps(1 << 20) > 0);
+        tenant
+    });
+    assert_eq!([next(&mut follower).kind, next(&mut follower).kind], ["gang-joined", "gang-formed"]);
+    ranks.iter_mut().for_each(|tenant| tells(tenant, GPU, 0));
+    let parted = next(&mut follower);
+    assert_eq!(parted.kind, "gang-parted");
+    let text = parted.text.unwrap();
+    assert!(text.starts_with(&format!("its processes do not fit on {GPU} together")), "{text}");
+    let status = status(&daemon, |status| status.tenants.iter().all(|row| row.gang.is_none()));
+    assert_eq!(status.tenants.len(), 2);
+    // One that comes later is of no gang either.
+    let _late = joins(&daemon, GPU, swaps(3));
+    let status = self::status(&daemon, |status| status.tenants.len() == 3);
+    assert_eq!(row(&status, 3).gang, None);
+}
+
+#[test]
 fn without_the_operators_leave_there_is_no_gang_to_see() {
     let daemon = Daemon::start("[scheduler]\nquantum = 20\n");
     let mut follower = follow(&daemon);

@@ -292,7 +292,8 @@ pub struct Why {
     /// before come first), `quota` (its share of the time is used up), `debt` (its owner's tenants have kept a GPU from
     /// others), `no-room` (it cannot fit beside what others keep), `outside` (programs outside of nvshare fill the GPU),
     /// `queue` (others are before it), `turn` (it is next, and others have their turns), `leaving` (it is next, and one
-    /// that has to leave does not), `moving` (it is next, and memory of others is still moving out).
+    /// that has to leave does not), `moving` (it is next, and memory of others is still moving out),
+    /// `gang` (its job waits for processes that are still to come).
     pub reason: String,
     /// In words.
     pub text: String,
@@ -349,9 +350,8 @@ pub struct AuditEvent {
     /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
     /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
     /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`,
-    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-parted` (its processes do not
-    /// fit on a GPU together, and take turns with each other), `gang-held-up` (the
-    /// others of its job wait for it).
+    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-held-up` (the
+    /// others of its job wait for it), `gang-parted` (the processes of its job do not fit together, and take turns).
     /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
     /// operator), `missed` (events that were not read in time).
     pub kind: String,

@@ -148,11 +148,13 @@ impl Audit {
             Action::Disbanded { tenant, device, wants, usable } => {
                 let name = members.name(*tenant);
                 let (wants, usable) = (text::bytes(*wants), text::bytes(*usable));
-                let line = format!(
-                    "the processes of {name}'s job do not fit on {device} together ({wants} of {usable}): from now on they take turns with each other"
-                );
+                let why = format!("do not fit on {device} together ({wants} of {usable})");
+                let follows = "from now on they take turns with each other";
+                let line = format!("the processes of {name}'s job {why}: {follows}");
                 self.warn_of(members, *tenant, &line);
-                gangs::tell_parted(self, members, *tenant);
+                self.publish(members, "gang-parted", *tenant, |event| {
+                    event.text = Some(format!("its processes {why}: {follows}"));
+                });
             }
             Action::Contended { .. } | Action::Enabled { .. } => {}
         }
@@ -285,7 +287,7 @@ fn event(kind: &str, tenant: TenantId, member: Option<&Member>) -> AuditEvent {
         pid: member.map(|member| member.who.pid),
         program: member.map(|member| member.hello.program.clone()),
         container: member.and_then(|member| member.who.shown()),
-        gang: member.and_then(|member| member.hello.gang.clone()),
+        gang: member.and_then(|member| member.gang_name()).map(str::to_owned),
         ..AuditEvent::default()
     }
 }

@@ -22,7 +22,7 @@ struct Gang {
     size: Option<u32>,
     /// All were here once.
     is_formed: bool,
-    /// They do not fit on a GPU together: whoever comes has its turns by itself.
+    /// They do not fit together: they take turns with each other until the last has left.
     has_parted: bool,
 }
 
@@ -32,10 +32,10 @@ pub struct Entered {
     pub number: u64,
     pub members: usize,
     pub size: Option<u32>,
-    /// Its members have their turns by themselves.
-    pub has_parted: bool,
     /// It is complete for the first time; where its size is not known, it is a gang at all.
     pub formed: bool,
+    /// Its members are single tenants by now, and so is this one.
+    pub parted: bool,
 }
 
 type OwnerKey = (u8, u64, u64);
@@ -61,20 +61,20 @@ impl Gangs {
         let whole = gang.size.map_or(2, |size| size as usize);
         let formed = !gang.is_formed && gang.members >= whole;
         gang.is_formed |= formed;
-        let Gang { number, members, size, has_parted, .. } = *gang;
-        Entered { number, members, size, has_parted, formed }
+        let Gang { number, members, size, has_parted: parted, .. } = *gang;
+        Entered { number, members, size, formed, parted }
     }
 
-    /// Its members do not fit on a GPU together.
+    /// Its members are single tenants from now on.
     pub fn part(&mut self, owner: Owner, name: &str) {
         if let Some(gang) = self.gangs.get_mut(&(key(owner), name.to_owned())) {
             gang.has_parted = true;
         }
     }
 
-    /// How many there are.
+    /// How many there are that have not parted.
     pub fn count(&self) -> usize {
-        self.gangs.len()
+        self.gangs.values().filter(|gang| !gang.has_parted).count()
     }
 
     /// One fewer; how many are left, and how many there were to be.
@@ -101,22 +101,27 @@ pub fn count(members: usize, size: Option<u32>) -> String {
 
 /// Tells operators of a member that has come.
 pub fn tell_entered(audit: &Audit, members: &Members, tenant: TenantId, entered: Entered) {
-    let Some((_, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
+    let Some(name) = members.get(tenant).and_then(|member| member.gang_name()) else { return };
     let kind = if entered.formed { "gang-formed" } else { "gang-joined" };
     let text = format!("{}: {}", text::word(name), count(entered.members, entered.size));
     audit.publish(members, kind, tenant, |event| event.text = Some(text));
 }
 
-/// The members of the tenant's gang are told apart from now on.
-pub fn tell_parted(audit: &Audit, members: &Members, tenant: TenantId) {
-    let Some((_, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
-    let text = format!("{}: {}", text::word(name), count(members.gang_of(tenant).count(), None));
-    audit.publish(members, "gang-parted", tenant, |event| event.text = Some(text));
+/// The members of this one's gang are single tenants from now on.
+pub fn part(gangs: &mut Gangs, members: &mut Members, tenant: TenantId) {
+    let Some((owner, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
+    gangs.part(owner, name);
+    let all: Vec<TenantId> = members.gang_of(tenant).map(|(id, _)| id).collect();
+    for id in all {
+        if let Some(member) = members.get_mut(id) {
+            member.has_parted = true;
+        }
+    }
 }
 
 /// The others of its gang wait for this tenant, for this reason.
 pub fn tell_held_up(audit: &Audit, members: &Members, tenant: TenantId, why: &str) {
-    let Some((_, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
+    let Some(name) = members.get(tenant).and_then(|member| member.gang_name()) else { return };
     let others = members.gang_of(tenant).count().saturating_sub(1);
     if others > 0 {
         let text = format!("{}: it {why}, and {others} more of its job wait for it", text::word(name));
@@ -127,7 +132,7 @@ pub fn tell_held_up(audit: &Audit, members: &Members, tenant: TenantId, why: &st
 /// A gang, of which this tenant is one, cannot end its work. Those are told of that could not; if none of them could, the
 /// one that they wait for may be on another host.
 pub fn tell_stuck(audit: &Audit, members: &Members, tenant: TenantId) {
-    let Some((_, name)) = members.get(tenant).and_then(|member| member.gang()) else { return };
+    let Some(name) = members.get(tenant).and_then(|member| member.gang_name()) else { return };
     let name = text::word(name).into_owned();
     let all = members.gang_of(tenant).count();
     let stuck: Vec<TenantId> =
@@ -183,5 +188,20 @@ mod tests {
         assert_eq!(enter("unknown", None), ("2 processes".into(), true));
         assert_eq!(enter("unknown", None), ("3 processes".into(), false));
         assert_eq!(gangs.leave(Owner::User(1), "known"), (3, Some(3)));
+        assert_eq!(gangs.count(), 2);
+    }
+
+    #[test]
+    fn a_job_that_has_parted_is_one_again_when_its_last_process_has_left() {
+        let mut gangs = Gangs::default();
+        assert!(!gangs.enter(Owner::User(1), "job", None).parted);
+        gangs.part(Owner::User(1), "job");
+        gangs.part(Owner::User(2), "job");
+        assert!(gangs.enter(Owner::User(1), "job", None).parted);
+        assert_eq!(gangs.count(), 0);
+        gangs.leave(Owner::User(1), "job");
+        gangs.leave(Owner::User(1), "job");
+        assert!(!gangs.enter(Owner::User(1), "job", None).parted);
+        assert_eq!(gangs.count(), 1);
     }
 }

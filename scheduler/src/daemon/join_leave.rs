@@ -67,11 +67,11 @@ impl Daemon {
         }
         self.exits.watch(who.process.as_ref());
         self.members.join(connected, reservation, overrides);
+        if let Some(member) = self.members.get_mut(tenant) {
+            member.has_parted = gang.is_some_and(|gang| gang.parted);
+        }
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
-            if let Some(member) = self.members.get_mut(tenant) {
-                member.has_parted = gang.has_parted;
-            }
             gangs::tell_entered(&self.audit, &self.members, tenant, gang);
             self.apply(Event::Gang { tenant, gang: gang.number, expected });
         }

@@ -63,16 +63,3 @@ fn is_kin(one: &Member, other: &Member) -> bool {
             .zip(process::family(other.pid))
             .is_some_and(|(one, other)| one.is_of(other))
 }
-
-/// The members of the tenant's gang do not fit on a GPU together, and are told apart from now on.
-pub fn part(daemon: &mut Daemon, tenant: TenantId) {
-    if let Some((owner, name)) = daemon.members.get(tenant).and_then(Member::gang) {
-        daemon.gangs.part(owner, name);
-    }
-    let members: Vec<TenantId> = daemon.members.gang_of(tenant).map(|(id, _)| id).collect();
-    for id in members {
-        if let Some(member) = daemon.members.get_mut(id) {
-            member.has_parted = true;
-        }
-    }
-}

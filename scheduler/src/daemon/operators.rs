@@ -201,8 +201,8 @@ impl Report<'_> {
             engine_in_use: member.engine_in_use(sum(|memory| memory.allocated.0)).into(),
             limit_from: member.limit_from().map(str::to_owned),
             paused: view.is_paused,
-            gang: member.hello.gang.clone(),
-            gang_size: member.hello.gang.as_ref().and(member.hello.gang_size),
+            gang: member.gang_name().map(str::to_owned),
+            gang_size: member.gang_name().and(member.hello.gang_size),
             why: explainer.why(view, member),
             reports: member.reports.shown(),
         })

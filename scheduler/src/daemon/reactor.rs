@@ -3,7 +3,7 @@ use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::engine::Engine;
 use super::exits::ExitWatches;
-use super::gangs::Gangs;
+use super::gangs::{self, Gangs};
 use super::held_requests::HeldRequests;
 use super::learned_gangs;
 use super::liveness::PollSchedule;
@@ -227,10 +227,6 @@ impl Daemon {
                     stuck.push(tenant);
                     self.carry_out(action);
                 }
-                Action::Disbanded { tenant, .. } => {
-                    self.carry_out(action);
-                    learned_gangs::part(self, tenant);
-                }
                 Action::Evict { tenant, .. } if !self.can_move(tenant) => old.push(tenant),
                 Action::Grant { tenant, grant } if self.lacks_devices(tenant) => {
                     early.push((tenant, grant.lease))
@@ -257,6 +253,7 @@ impl Daemon {
                     member.granted(grant.lease);
                 }
             }
+            Action::Disbanded { tenant, .. } => gangs::part(&mut self.gangs, &mut self.members, *tenant),
             Action::Enabled { tenant, .. } => {
                 if let Some(member) = self.members.get_mut(*tenant) {
                     member.waits_for_devices = false;

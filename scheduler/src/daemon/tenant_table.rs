@@ -56,10 +56,10 @@ pub struct Member {
     /// It asks for its devices, and not all of them are known to the core: the core hears of it when they are.
     pub waits_for_devices: bool,
     pub liveness: Liveness,
+    /// The processes of its gang take turns with each other, because they do not fit together.
+    pub has_parted: bool,
     /// It could not end its work when it was last asked to give its devices back.
     pub could_not_drain: bool,
-    /// Its gang did not fit on a GPU: it has its turns by itself.
-    pub has_parted: bool,
 }
 
 /// How much memory the log has last said to be missing on a device.
@@ -94,15 +94,17 @@ impl Member {
     }
 
     fn known(&self) -> Known {
-        Known { pid: self.who.pid, label: self.label(), gang: self.hello.gang.clone() }
+        Known { pid: self.who.pid, label: self.label(), gang: self.gang_name().map(str::to_owned) }
     }
 
-    /// Its gang: only tenants of one user or container can be of one.
+    /// The gang that it gets its devices with.
+    pub fn gang_name(&self) -> Option<&str> {
+        self.hello.gang.as_deref().filter(|_| !self.has_parted)
+    }
+
+    /// The gang that it has come to, and whose it is: only tenants of one user or container can be of one.
     pub fn gang(&self) -> Option<(Owner, &str)> {
-        if self.has_parted {
-            return None;
-        }
-        Some((self.who.charged_to(), self.hello.gang.as_deref()?))
+        Some((self.who.charged_to(), self.gang_name()?))
     }
 
     /// Whether this user of the host may see it as their own.
@@ -264,8 +266,8 @@ impl Members {
             swaps: false,
             waits_for_devices: false,
             liveness: Liveness::default(),
-            could_not_drain: false,
             has_parted: false,
+            could_not_drain: false,
         };
         self.present.insert(tenant, member);
     }
@@ -334,7 +336,8 @@ impl Members {
 
     /// Those of the tenant's gang, itself among them; of one without a gang: nobody.
     pub fn gang_of(&self, tenant: TenantId) -> impl Iterator<Item = (TenantId, &Member)> {
-        let of = self.get(tenant).and_then(Member::gang);
-        self.all().filter(move |(_, other)| of.is_some() && other.gang() == of)
+        let is_of_one = |member: &&Member| member.gang_name().is_some();
+        let of = self.get(tenant).filter(is_of_one).and_then(Member::gang);
+        self.all().filter(move |(_, other)| of.is_some() && is_of_one(other) && other.gang() == of)
     }
 }

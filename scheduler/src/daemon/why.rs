@@ -110,6 +110,19 @@ impl<'a> Explainer<'a> {
                 ..told("stopped", format!("{name} of its job is stopped or frozen, and its job waits for it"))
             };
         }
+        if let Some(until) = view.gathers_until {
+            let here = gangs::count(self.gang(view).len(), member.hello.gang_size);
+            return Told {
+                expected: Some(until),
+                ..told(
+                    "gang",
+                    format!(
+                        "its job waits for processes that are still to come ({here}), for {} more at most",
+                        self.time_until(until)
+                    ),
+                )
+            };
+        }
         if let Some(wait) = &view.wait {
             return Told { since: Some(wait.since), ..self.waits(view, wait) };
         }
@@ -287,7 +300,7 @@ impl<'a> Explainer<'a> {
 
     /// Who of its gang is not there, and who holds it up.
     fn gang_remarks(&self, view: &TenantView, member: &Member) -> Vec<String> {
-        let Some((_, name)) = member.gang() else { return Vec::new() };
+        let Some(name) = member.gang_name() else { return Vec::new() };
         let (gang, mut remarks) = (self.gang(view), Vec::new());
         if let Some(size) = member.hello.gang_size.filter(|size| (gang.len() as u64) < u64::from(*size)) {
             remarks.push(format!(

@@ -48,6 +48,7 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         gangs.actions.push(Action::Disbanded { tenant, device, wants, usable });
     }
     for (id, member) in gang.members {
+        gangs.past.note(gangs.now, unit, id, &member);
         gangs.of.remove(&id);
         gangs.single.insert(id, gang.number);
         let told = Told { stopped: member.is_stopped, ..gang.told };

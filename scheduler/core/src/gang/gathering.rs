@@ -22,6 +22,14 @@ pub(crate) enum Gathering {
 }
 
 impl Gang {
+    /// Until when it waits for members that are still to come.
+    pub(super) fn gathers_until(&self) -> Option<Nanos> {
+        match self.gathering {
+            Gathering::Until(until) => Some(until),
+            Gathering::Before | Gathering::Over => None,
+        }
+    }
+
     /// Whether all members that are to be expected are there and have named their devices.
     fn is_complete(&self) -> bool {
         let there = self.members.values().filter(|member| !member.devices.is_empty()).count();

@@ -315,6 +315,7 @@ impl Gangs {
         self.of.remove(&id);
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.remove(&id) else { return };
+        self.past.note(self.now, unit, id, &member);
         if gang.members.is_empty() {
             let number = gang.number;
             self.gangs.remove(&unit);

@@ -16,6 +16,7 @@ mod gathering;
 mod incoming;
 mod memory;
 mod outgoing;
+mod past;
 mod settling;
 mod turn;
 mod views;
@@ -118,6 +119,8 @@ pub(crate) struct Gangs {
     late: BTreeMap<TenantId, Announced>,
     /// Members of gangs that have parted, and the operator's numbers of these.
     single: BTreeMap<TenantId, u64>,
+    /// Members that have left.
+    past: past::Past,
     /// How many the engine has known.
     made: u64,
     now: Nanos,

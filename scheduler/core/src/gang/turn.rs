@@ -221,6 +221,7 @@ impl Gangs {
         }
         self.events.push_back(Event::Left { tenant: unit });
         let tenant = self.new_unit();
+        gang.members.iter().for_each(|(id, member)| self.past.note(self.now, unit, *id, member));
         self.by_number.insert(gang.number, tenant);
         self.of.values_mut().filter(|of| **of == unit).for_each(|of| *of = tenant);
         (gang.has_left_device, gang.evicting) = (false, BTreeSet::new());

@@ -1,10 +1,11 @@
 //! The picture of gangs, member by member.
 use super::turn::MemberTurn;
-use super::{Gang, Gangs, Member};
+use super::{FIRST, Gang, Gangs, Member};
 use crate::model::ids::TenantId;
 use crate::model::span::Span;
 use crate::policy::waits::{WaitReason, WaitView};
 use crate::trace::snapshot::{Snapshot, State, TenantView};
+use nvshare_protocol::DeviceId;
 
 /// A picture in which gangs are replaced by their members.
 pub(crate) trait Expanded {
@@ -45,12 +46,14 @@ fn expand(gangs: &Gangs, view: TenantView) -> Vec<TenantView> {
 }
 
 fn member_view(gangs: &Gangs, gang: &Gang, id: TenantId, member: &Member, view: &TenantView) -> TenantView {
+    let gathers_until = gang.gathers_until().filter(|_| member.wants && !member.is_disconnected);
     let state = match view.state {
         _ if member.is_disconnected => State::Disconnected,
         _ if member.is_stopped => State::Stopped,
         // The process of another member is.
         State::Stopped | State::Disconnected => State::Waiting,
         State::Running | State::Fetching | State::Draining if member.turn == MemberTurn::None => State::Idle,
+        State::Idle if gathers_until.is_some() => State::Waiting,
         state => state,
     };
     TenantView {
@@ -59,6 +62,7 @@ fn member_view(gangs: &Gangs, gang: &Gang, id: TenantId, member: &Member, view: 
         memory: member.devices.iter().map(|(device, on)| (*device, on.memory)).collect(),
         wait: view.wait.clone().filter(|_| !member.is_disconnected).map(|wait| named(gangs, wait)),
         gang: Some(gang.number),
+        gathers_until,
         ..view.clone()
     }
 }
@@ -83,13 +87,24 @@ fn named(gangs: &Gangs, wait: WaitView) -> WaitView {
     WaitView { reason, ..wait }
 }
 
-/// A span of a gang, as one of each member with its devices; of one that has left, as it is.
+/// A span of a gang, as one of each member with its devices, whether these have left meanwhile or not. One of a gang that
+/// left too long ago is as it is.
 pub(crate) fn spans(gangs: &Gangs, span: &Span) -> Vec<Span> {
-    let Some(gang) = gangs.gangs.get(&span.tenant) else { return vec![span.clone()] };
-    let of = |(id, member): (&TenantId, &Member)| {
-        let devices = span.devices.iter().filter(|device| member.devices.contains_key(device));
-        let devices: Vec<_> = devices.copied().collect();
-        (!devices.is_empty()).then(|| Span { tenant: *id, devices, ..span.clone() })
+    if span.tenant.0 < FIRST {
+        return vec![span.clone()];
+    }
+    let of = |tenant: TenantId, uses: &dyn Fn(&DeviceId) -> bool| {
+        let devices: Vec<DeviceId> = span.devices.iter().copied().filter(uses).collect();
+        (!devices.is_empty()).then(|| Span { tenant, devices, ..span.clone() })
     };
-    gang.members.iter().filter_map(of).collect()
+    let present = gangs.gangs.get(&span.tenant).into_iter().flat_map(|gang| &gang.members);
+    let present = present.filter_map(|(id, member)| of(*id, &|device| member.devices.contains_key(device)));
+    let past = gangs.past.members_in(span);
+    let past = past.filter_map(|(id, devices)| of(id, &|device| devices.contains(device)));
+    let mut all: Vec<Span> = present.chain(past).collect();
+    if all.is_empty() {
+        all.push(span.clone());
+    }
+    all.sort_by_key(|span| span.tenant);
+    all
 }

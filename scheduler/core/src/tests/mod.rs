@@ -8,6 +8,7 @@ mod clients;
 mod cost;
 mod faults;
 mod figures;
+mod gang_views;
 mod gangs;
 mod idleness;
 mod interactive;

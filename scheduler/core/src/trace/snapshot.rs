@@ -83,6 +83,8 @@ pub struct TenantView {
     pub time_share: Option<u32>,
     /// The gang that it is of.
     pub gang: Option<u64>,
+    /// It asks for a turn, and its gang waits for members that are still to come, until then.
+    pub gathers_until: Option<Nanos>,
     /// An operator lets it have no turns.
     pub is_paused: bool,
     /// Why it waits; none: it does not.
@@ -238,6 +240,7 @@ fn tenant_view(model: &Model, id: TenantId, tenant: &Tenant, positions: &Positio
         weight: tenant.weight.max(1),
         priority: tenant.priority,
         gang: None,
+        gathers_until: None,
         is_paused: tenant.is_paused,
         wait: waits::view(model, id, positions),
         time_share: bandwidth::quota_of(model, tenant).map(|quota| quota.percent),
