@@ -76,6 +76,25 @@ watchdog() {
     return 1
 }
 
+# in_force QUANTUM: by the daemon's word.
+in_force() { inside nvsharectl status --json | jq -e ".quantum_seconds == $1"; }
+
+# The settings that have been changed hold at once, with the same daemon.
+reloads() {
+    local before; before=$(daemon)
+    ! in_force 7 && inside systemctl reload nvshare-scheduler && in_force 7 && [ "$(daemon)" = "$before" ]
+}
+
+# A broken file changes nothing, and whoever reloads it hears of that.
+refuses_broken() {
+    local before file=/etc/nvshare/config.toml; before=$(daemon)
+    inside cp -p $file $file.kept && inside sh -c "echo 'quantum = soon' >>$file"
+    inside systemctl reload nvshare-scheduler; local code=$?
+    inside mv $file.kept $file
+    [ $code != 0 ] && in_force 7 && [ "$(daemon)" = "$before" ] && active \
+        && inside journalctl -q -u nvshare-scheduler -o cat | grep -F $file
+}
+
 configure_engines() {
     local engine
     for engine in docker containerd crio podman; do
@@ -196,6 +215,8 @@ debian_case() {
     check "$suite: the tenant comes back to the new one" known true
 
     inside sed -i 's/^#quantum = .*/quantum = 7/' /etc/nvshare/config.toml
+    check "$suite: systemctl reload applies changed settings" reloads
+    check "$suite: ... and a broken file changes nothing" refuses_broken
     check "$suite: engines are configured" configure_engines
     check "$suite: an upgrade replaces the daemon and leaves the tenant" upgrades /packages/next.deb
     check "$suite: an upgrade keeps changed settings" config_kept
