@@ -26,7 +26,7 @@ fn name(row: &ReportRow, column: &str) -> Option<String> {
 }
 
 pub fn table(report: &Report) -> String {
-    let Some(since) = report.since else { return "nothing was used\n".into() };
+    let Some(since) = report.since else { return "nothing that you may see was used\n".into() };
     let since = Duration::try_from_secs_f64(since).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
     let since = since.map_or_else(String::new, |since| humantime::format_rfc3339_seconds(since).to_string());
     let rows = &report.rows;
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(lines[2].split_whitespace().next(), Some("GPU"));
         assert!(lines[3].starts_with("GPU-1") && lines[3].contains("12.0 GiB"), "{text}");
         assert!(table(&report(Grouping::User)).contains("root"));
-        assert_eq!(table(&Report::default()), "nothing was used\n");
+        assert_eq!(table(&Report::default()), "nothing that you may see was used\n");
     }
 
     #[test]
