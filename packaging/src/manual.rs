@@ -4,7 +4,7 @@ use crate::{contact, put, supplement};
 use anyhow::Result;
 use clap::Command;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use std::path::Path;
 
 /// Of `packaging/man`.
@@ -45,6 +45,7 @@ fn pages(command: &Command, date: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let man = Man::new(command.clone()).section("8").date(date).source(source()).manual(MANUAL);
     let mut page = Vec::new();
     man.render(&mut page)?;
+    page = with_synopsis(&String::from_utf8(page)?, command).into_bytes();
     let name = command.get_display_name().unwrap_or(command.get_name());
     for more in [supplement::sections(name), contact::section(), see_also(command.get_name())] {
         page.extend_from_slice(more.to_roff().as_bytes());
@@ -54,6 +55,43 @@ fn pages(command: &Command, date: &str) -> Result<Vec<(String, Vec<u8>)>> {
         pages.extend(self::pages(below, date)?);
     }
     Ok(pages)
+}
+
+/// The page, with a synopsis that has the values of options.
+fn with_synopsis(page: &str, command: &Command) -> String {
+    const HEAD: &str = ".SH SYNOPSIS\n";
+    let Some((before, rest)) = page.split_once(HEAD) else { return page.to_owned() };
+    let after = rest.split_once("\n.SH ").map_or(String::new(), |(_, after)| format!(".SH {after}"));
+    let mut roff = Roff::new();
+    roff.text(synopsis(command));
+    format!("{before}{HEAD}{}{after}", roff.to_roff())
+}
+
+fn synopsis(command: &Command) -> Vec<Inline> {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let mut parts = vec![bold(name)];
+    for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
+        let values =
+            option.get_value_names().filter(|_| option.get_action().takes_values()).unwrap_or_default();
+        let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let (open, close) = if option.is_required_set() { (" ", "") } else { (" [", "]") };
+        parts.push(roman(open));
+        let names =
+            [option.get_short().map(|c| format!("-{c}")), option.get_long().map(|name| format!("--{name}"))];
+        let names: Vec<String> = names.into_iter().flatten().collect();
+        if !names.is_empty() {
+            parts.push(bold(names.join("|")));
+        }
+        if !values.is_empty() {
+            parts.push(roman(if names.is_empty() { "" } else { " " }));
+            parts.push(italic(values));
+        }
+        parts.push(roman(close));
+    }
+    if command.has_subcommands() {
+        parts.extend([roman(" "), italic("COMMAND"), roman(" ...")]);
+    }
+    parts
 }
 
 /// The section at a page's end.
@@ -107,6 +145,33 @@ mod tests {
                     assert_eq!(there, !option.is_hide_set(), "{name}: --{long}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_synopsis_has_the_values_of_options() {
+        let mut program = programs().into_iter().find(|program| program.get_name() == "nvsharectl").unwrap();
+        program = program.disable_help_subcommand(true);
+        program.build();
+        let synopsis = |words: &[&str]| {
+            let command = words.iter().fold(&program, |at, word| at.find_subcommand(word).unwrap());
+            let text: String = synopsis(command)
+                .iter()
+                .map(|part| match part {
+                    Inline::Roman(text) | Inline::Bold(text) | Inline::Italic(text) => text.as_str(),
+                    Inline::LineBreak => " ",
+                })
+                .collect();
+            text
+        };
+        for (words, parts) in [
+            (&["status"][..], &["[-o|--output FORM]", "[--json]", "[--gpu INDEX|UUID]"][..]),
+            (&["set", "limit"], &["nvsharectl set limit ", " TENANT VALUE", "[--container NAME|ID]"]),
+            (&["pause"], &[" [TENANT]"]),
+            (&["set"], &[" COMMAND ..."]),
+        ] {
+            let text = synopsis(words);
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
     }
 

@@ -67,8 +67,10 @@ fn inject_with(
         }
         Verdict::Skipped(reason) => Outcome::NotSelected(reason),
         Verdict::Selected(_) => {
-            if settings.on_error == OnError::Fail && !wrong.is_empty() {
-                bail!("{}", wishes::joined(&wrong));
+            if settings.on_error == OnError::Fail
+                && let Some(why) = wishes::refusal(&wrong)
+            {
+                bail!("{why}");
             }
             let mut edited = settled;
             let outcome = manage(&mut edited, bundle, scratch, settings, &wrong)?;

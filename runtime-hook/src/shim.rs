@@ -8,7 +8,9 @@ use crate::scratch::Scratch;
 use crate::selection::Verdict;
 use crate::settings::{self, OnError, RuntimeSettings};
 use crate::start_record::{self, StartRecord};
-use crate::{cleanup, constants, edit, image_annotations, logging, panic_guard, scratch, selection, spec};
+use crate::{
+    cleanup, constants, edit, image_annotations, logging, panic_guard, scratch, selection, spec, wishes,
+};
 use anyhow::{Context, Result, bail};
 use nvshare_protocol::console;
 use std::ffi::{OsStr, OsString};
@@ -242,7 +244,12 @@ fn exec(
     // An image may have brought the same.
     annotations.insert(constants::INJECTED_ANNOTATION.into(), mark.clone());
     let mut file = JsonFile::read(process)?;
-    let edited = edit::inject_exec(&mut file.value, &annotations, settings)
+    let begun = JsonFile::read(&bundle.join(constants::ORIGINAL_DOCUMENT_NAME));
+    let begun = begun.map_or(selection.spec, |file| file.value);
+    let remarks = wishes::of_exec(&file.value, &begun, &annotations, settings);
+    let heading = container.display().to_string();
+    remarks.iter().for_each(|remark| logging::warn(settings, &heading, remark));
+    let edited = edit::inject_exec(&mut file.value, &annotations, settings, &remarks)
         .with_context(|| process.display().to_string())?;
     if edited { file.replace() } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use crate::settings::RuntimeSettings;
 use crate::spec::{self, yes_or_no};
 use crate::{constants, edit};
 use nvshare_protocol::wishes::{self, Wish};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// A wish that is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,17 +14,30 @@ pub struct Wrong {
     pub text: String,
     /// The library sees it too, and tells the program's user and the scheduler.
     pub seen_by_library: bool,
+    /// An annotation says what holds in its place: no container is refused for it.
+    pub overruled: bool,
+}
+
+impl Wrong {
+    const fn new(text: String, seen_by_library: bool) -> Self {
+        Self { text, seen_by_library, overruled: false }
+    }
 }
 
 /// What is wrong with the wishes of a document in which the annotations of ours are the user's.
 pub fn wrong(spec: &Value, settings: &RuntimeSettings) -> Vec<Wrong> {
-    let hidden = |text| Wrong { text, seen_by_library: false };
+    let hidden = |text| Wrong::new(text, false);
     let mut all: Vec<Wrong> = annotations(spec).map(hidden).collect();
     for option in &constants::TENANT_OPTIONS {
         let wish = wishes::named(option.variable);
         let annotation = spec.get("annotations").and_then(|all| all.get(option.annotation));
         match (annotation, spec::variable(spec, option.variable).filter(|value| !value.is_empty())) {
-            (Some(value), _) => all.extend(value_of_annotation(option.annotation, value, wish)),
+            (Some(value), variable) => {
+                let of_annotation = value_of_annotation(option.annotation, value, wish);
+                let wrong = variable.and_then(|text| not_understood("variable", option.variable, text, wish));
+                all.extend(wrong.map(|text| overruled(&text, option.annotation, of_annotation.is_none())));
+                all.extend(of_annotation);
+            }
             (None, Some(value)) if !settings.may_set(option.word) => {
                 all.push(hidden(dropped(option.variable, option.annotation, option.word, value)));
             }
@@ -32,11 +45,11 @@ pub fn wrong(spec: &Value, settings: &RuntimeSettings) -> Vec<Wrong> {
             (None, None) => {}
         }
     }
-    all.extend(enable(spec, settings).map(hidden));
+    all.extend(enable(spec, settings));
     let names = spec::variables(spec).filter_map(|(name, _)| Some((name, wishes::meant(name)?)));
-    all.extend(names.map(|(name, meant)| Wrong {
-        text: format!("the variable {} is none of nvshare's: did you mean {meant}?", shown(name)),
-        seen_by_library: true,
+    all.extend(names.map(|(name, meant)| {
+        let text = format!("the variable {} is none of nvshare's: did you mean {meant}?", shown(name));
+        Wrong::new(text, true)
     }));
     all
 }
@@ -69,16 +82,20 @@ pub fn annotations(spec: &Value) -> impl Iterator<Item = String> {
 fn value_of_annotation(name: &str, value: &Value, wish: Option<&Wish>) -> Option<Wrong> {
     let Some(text) = value.as_str() else {
         let text = format!("the annotation {name} is no text: write it in quotes");
-        return Some(Wrong { text, seen_by_library: false });
+        return Some(Wrong::new(text, false));
     };
     let wrong = not_understood("annotation", name, text, wish)?;
     // It is handed on as the variable.
-    Some(Wrong { text: wrong, seen_by_library: !text.contains(['\n', '\r']) })
+    Some(Wrong::new(wrong, !text.contains(['\n', '\r'])))
 }
 
 fn value_of_variable(name: &str, value: &str, wish: Option<&Wish>) -> Option<Wrong> {
-    let text = not_understood("variable", name, value, wish)?;
-    Some(Wrong { text, seen_by_library: true })
+    Some(Wrong::new(not_understood("variable", name, value, wish)?, true))
+}
+
+/// A wrong variable that its programs do not see, for the annotation takes its place.
+fn overruled(text: &str, annotation: &str, overruled: bool) -> Wrong {
+    Wrong { overruled, ..Wrong::new(format!("{text}; the annotation {annotation} stands for it"), false) }
 }
 
 fn not_understood(kind: &str, name: &str, value: &str, wish: Option<&Wish>) -> Option<String> {
@@ -96,23 +113,69 @@ fn dropped(variable: &str, annotation: &str, word: &str, value: &str) -> String 
     )
 }
 
-fn enable(spec: &Value, settings: &RuntimeSettings) -> Option<String> {
+fn enable(spec: &Value, settings: &RuntimeSettings) -> Vec<Wrong> {
     const WORDS: &str = "1, true, yes, on, 0, false, no, off";
-    let is_wrong = |value: &str| !value.is_empty() && yes_or_no(value).is_none();
-    if let Some(value) = spec::annotation(spec, constants::ENABLE_ANNOTATION) {
-        let name = constants::ENABLE_ANNOTATION;
-        return is_wrong(value)
-            .then(|| format!("the annotation {name}={} is not understood (allowed: {WORDS})", shown(value)));
+    let not_understood = |kind: &str, name: &str, value: &str| {
+        (!value.is_empty() && yes_or_no(value).is_none())
+            .then(|| format!("the {kind} {name}={} is not understood (allowed: {WORDS})", shown(value)))
+    };
+    let (annotation, name) = (constants::ENABLE_ANNOTATION, constants::ENABLE_VARIABLE);
+    let variable = spec::variable(spec, name).filter(|value| !value.is_empty());
+    let wrong = variable.and_then(|value| not_understood("variable", name, value));
+    if let Some(value) = spec::annotation(spec, annotation) {
+        let of_annotation = not_understood("annotation", annotation, value);
+        let wrong = wrong.map(|text| overruled(&text, annotation, of_annotation.is_none()));
+        return wrong.into_iter().chain(of_annotation.map(|text| Wrong::new(text, false))).collect();
     }
-    let name = constants::ENABLE_VARIABLE;
-    let value = spec::variable(spec, name).filter(|value| !value.is_empty())?;
-    match yes_or_no(value) {
-        None => Some(format!("the variable {name}={} is not understood (allowed: {WORDS})", shown(value))),
-        Some(yes) => {
-            let word = if yes { "enable" } else { "disable" };
-            (!settings.may_set(word)).then(|| dropped(name, constants::ENABLE_ANNOTATION, word, value))
+    let dropped = || {
+        let value = variable?;
+        let word = if yes_or_no(value)? { "enable" } else { "disable" };
+        (!settings.may_set(word)).then(|| dropped(name, annotation, word, value))
+    };
+    wrong.or_else(dropped).map(|text| Wrong::new(text, false)).into_iter().collect()
+}
+
+/// What an exec into a managed container asks for and does not get. `begun`: the container's document before it was
+/// edited, for an engine gives an exec the container's variables too.
+pub fn of_exec(
+    process: &Value,
+    begun: &Value,
+    annotations: &Map<String, Value>,
+    settings: &RuntimeSettings,
+) -> Vec<String> {
+    // The process stands alone, and in a container's document below this name.
+    let document = json!({"process": process});
+    let asked = |name: &str| {
+        let value = spec::variable(&document, name).filter(|value| !value.is_empty())?;
+        (spec::variable(begun, name) != Some(value)).then(|| value.to_owned())
+    };
+    let of_option = |option: &constants::TenantOption| {
+        let value = asked(option.variable)?;
+        let dropped = format!("the variable {}={} of an exec is dropped", option.variable, shown(&value));
+        match annotations.get(option.annotation).and_then(Value::as_str) {
+            Some(holds) if holds == value => None,
+            Some(holds) => {
+                Some(format!("{dropped}: the container's annotation {}={} holds", option.annotation, shown(holds)))
+            }
+            None => (!settings.may_set(option.word)).then(|| {
+                format!(
+                    "{dropped}: variables count as the image's, and {} is not in [runtime] image_may_set. Start the \
+                     container with --annotation {}={}",
+                    option.word,
+                    option.annotation,
+                    shown(&value)
+                )
+            }),
         }
-    }
+    };
+    let enable = asked(constants::ENABLE_VARIABLE).map(|value| {
+        let name = constants::ENABLE_VARIABLE;
+        format!(
+            "the variable {name}={} of an exec does nothing: the container is managed already",
+            shown(&value)
+        )
+    });
+    constants::TENANT_OPTIONS.iter().filter_map(of_option).chain(enable).collect()
 }
 
 /// A foreign word in a line of ours: short, and in quotes if it is more than a plain word.
@@ -129,9 +192,11 @@ pub fn policy(spec: &Value, wrong: &[Wrong], settings: &RuntimeSettings) -> Stri
     remarks.fold(edit::policy(spec, settings), |all, line| all + &line)
 }
 
-/// All of them in one line.
-pub fn joined(wrong: &[Wrong]) -> String {
-    wrong.iter().map(|wrong| wrong.text.as_str()).collect::<Vec<_>>().join("; ")
+/// Why a container does not start where `on_error` is `fail`, in one line.
+pub fn refusal(wrong: &[Wrong]) -> Option<String> {
+    let texts: Vec<_> =
+        wrong.iter().filter(|wrong| !wrong.overruled).map(|wrong| wrong.text.as_str()).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 #[cfg(test)]
@@ -216,10 +281,68 @@ mod tests {
     #[test]
     fn an_annotation_stands_for_the_variable_of_the_same_option() {
         let spec = json!({
-            "process": {"env": ["NVSHARE_PRIORITY=high", "NVSHARE_MEM_LIMIT=all"]},
+            "process": {"env": ["NVSHARE_PRIORITY=high", "NVSHARE_MEM_LIMIT=4g"]},
             "annotations": {"io.nvshare.priority": "high", "io.nvshare.mem-limit": "8g"},
         });
         assert_eq!(texts(&spec), [""; 0]);
+    }
+
+    /// Nobody was told of it: neither by the runtime nor by the library, which does not see the variable.
+    #[test]
+    fn a_wrong_variable_below_a_right_annotation_is_told_and_refuses_nothing() {
+        let settings = RuntimeSettings::default();
+        let spec = json!({
+            "process": {"env": ["NVSHARE_MEM_LIMIT=all", "NVSHARE_ENABLE=maybe"]},
+            "annotations": {"io.nvshare.mem-limit": "8g", "io.nvshare.enable": "yes"},
+        });
+        let wrong = wrong(&spec, &settings);
+        let texts: Vec<_> = wrong.iter().map(|wrong| &wrong.text[..]).collect();
+        assert!(
+            texts[0].starts_with("the variable NVSHARE_MEM_LIMIT=all is not understood (allowed: ")
+                && texts[0].ends_with("; the annotation io.nvshare.mem-limit stands for it"),
+            "{texts:?}"
+        );
+        assert_eq!(
+            texts[1..],
+            [
+                "the variable NVSHARE_ENABLE=maybe is not understood (allowed: 1, true, yes, on, 0, false, no, off); the \
+                 annotation io.nvshare.enable stands for it"
+            ]
+        );
+        assert_eq!(refusal(&wrong), None);
+        let policy = policy(&spec, &wrong, &settings);
+        assert!(policy.contains("\n!the variable NVSHARE_MEM_LIMIT=all"), "{policy}");
+        let both = json!({
+            "process": {"env": ["NVSHARE_WEIGHT=many"]}, "annotations": {"io.nvshare.weight": "more"},
+        });
+        let all = super::wrong(&both, &settings);
+        assert_eq!((all.len(), refusal(&all).unwrap().matches("not understood").count()), (2, 2));
+    }
+
+    /// `docker exec -e`: of a variable that was dropped nothing was said.
+    #[test]
+    fn what_an_exec_does_not_get_is_told() {
+        let of = |given: &[&str], annotations: Value| {
+            let begun = json!({"process": {"env": ["NVSHARE_PRIORITY=low", "NVSHARE_ENABLE=1"]}});
+            let env: Vec<_> = ["NVSHARE_PRIORITY=low", "NVSHARE_ENABLE=1"].iter().chain(given).collect();
+            let process = json!({"args": ["sh"], "env": env});
+            of_exec(&process, &begun, annotations.as_object().unwrap(), &RuntimeSettings::default())
+        };
+        assert_eq!(of(&[], json!({})), [""; 0], "what the container has was told at its start");
+        assert_eq!(of(&["NVSHARE_MEM_LIMIT=4g", "NVSHARE_WEIGHT="], json!({})), [""; 0]);
+        assert_eq!(
+            of(
+                &["NVSHARE_PRIORITY=high", "NVSHARE_WEIGHT=2", "NVSHARE_ENABLE=0"],
+                json!({"io.nvshare.weight": "3"})
+            ),
+            [
+                "the variable NVSHARE_WEIGHT=2 of an exec is dropped: the container's annotation io.nvshare.weight=3 holds",
+                "the variable NVSHARE_PRIORITY=high of an exec is dropped: variables count as the image's, and priority is \
+                 not in [runtime] image_may_set. Start the container with --annotation io.nvshare.priority=high",
+                "the variable NVSHARE_ENABLE=0 of an exec does nothing: the container is managed already",
+            ]
+        );
+        assert_eq!(of(&["NVSHARE_WEIGHT=3"], json!({"io.nvshare.weight": "3"})), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Publishes what happens to the operators that subscribe (`nvsharectl events`), and remembers the latest of it.
 use crate::clock::Clock;
-use nvshare_protocol::control::{AuditEvent, EventQuery};
+use nvshare_protocol::control::{AuditEvent, EVENT_KINDS, EventQuery};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,6 +99,7 @@ impl EventBus {
 
     /// Publishes an event, with its time.
     pub fn publish(&self, event: AuditEvent) {
+        debug_assert!(EVENT_KINDS.contains(&&event.kind[..]), "{:?} is in the list of kinds", event.kind);
         let mut event = event;
         let at = Clock::time_of_day();
         event.seconds = self.clock.now().as_secs_f64();

@@ -1,6 +1,7 @@
 //! The runtime directory: who owns it, and the sockets in it.
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::Backlog;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Group, chown};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, TENANT_SOCKET, TENANTS_DIR, USER_SOCKET};
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The lock file. It lies in the directory, so that two daemons with the same directory meet.
 const LOCK: &str = "scheduler.lock";
+
+/// Connections that wait at everybody's socket.
+const USERS_BACKLOG: i32 = 64;
 
 /// The group of operators where no other is set.
 const GROUP: &str = "nvshare";
@@ -91,7 +95,11 @@ impl RuntimeDir {
     /// # Errors
     /// As [`Self::tenants`].
     pub fn users(&self) -> Result<Listening> {
-        listen(&self.path.join(USER_SOCKET), 0o666, None)
+        let users = listen(&self.path.join(USER_SOCKET), 0o666, None)?;
+        // Else who connects without end makes a line in which others wait for long.
+        nix::sys::socket::listen(&users.listener, Backlog::new(USERS_BACKLOG)?)
+            .with_context(|| format!("the line before {USER_SOCKET} cannot be made shorter"))?;
+        Ok(users)
     }
 
     /// The socket of those who may see all, for root, the daemon's user and `group`; none: there is none, and one that

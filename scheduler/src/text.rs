@@ -22,6 +22,14 @@ pub fn word(text: &str) -> Cow<'_, str> {
     if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("{text:?}").into() }
 }
 
+/// A process for people: `python3, pid 4711, container 4f1d3c0b5a69`.
+#[must_use]
+pub fn label(program: &str, pid: u32, user: Option<&str>, container: Option<&str>) -> String {
+    let more =
+        |what: &str, name: Option<&str>| name.map_or_else(String::new, |name| format!(", {what} {name}"));
+    format!("{}, pid {pid}{}{}", word(program), more("user", user), more("container", container))
+}
+
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -67,6 +67,19 @@ fn a_turn_is_told_step_by_step() {
     assert_eq!(follower.kinds(1), [("left".into(), Some(2))]);
 }
 
+/// It was followed without a word for ever.
+#[test]
+fn a_kind_that_there_is_not_is_refused_with_those_that_there_are() {
+    let daemon = Daemon::start("");
+    let query = EventQuery { follow: true, kind: Some("no_room".into()), ..EventQuery::default() };
+    let Reply::Error { message } = daemon.operator().ask(&Request::EventsSince(query)) else { panic!() };
+    assert!(message.starts_with("there are no events of kind \"no_room\" (kinds: joined, "), "{message}");
+    let output = daemon.ctl(&["events", "--kind", "no_room"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no-room") && said.contains("memory-refused"), "{said}");
+}
+
 #[test]
 fn nothing_is_told_of_a_tenant_that_has_left() {
     let daemon = Daemon::start("");

@@ -3,6 +3,7 @@ mod common;
 use common::{Daemon, PATIENCE, Tenant, device};
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{Backlog, listen};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::Pid;
 use nvshare_protocol::DeviceId;
@@ -10,6 +11,8 @@ use nvshare_protocol::tenant::ToScheduler;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -27,11 +30,15 @@ struct Top {
 
 impl Top {
     fn start(daemon: &Daemon, args: &[&str]) -> Self {
+        Self::start_in(&daemon.run_dir(), args)
+    }
+
+    fn start_in(run_dir: &Path, args: &[&str]) -> Self {
         let size = Winsize { ws_row: 24, ws_col: 110, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
         let end = || Stdio::from(slave.try_clone().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_nvsharectl"));
-        command.arg("--runtime-dir").arg(daemon.run_dir()).arg("top").args(args).env("TERM", "xterm");
+        command.arg("--runtime-dir").arg(run_dir).arg("top").args(args).env("TERM", "xterm");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let keys = File::from(master);
         let mut screen = keys.try_clone().unwrap();
@@ -173,6 +180,30 @@ fn a_scheduler_that_hangs_is_told_of_and_keys_work() {
     top.shows(&["does not answer"]);
     top.quits();
     kill(pid, Signal::SIGCONT).unwrap();
+}
+
+/// It was silent for 30 s, and neither q nor Ctrl-C ended it.
+#[test]
+fn a_scheduler_that_never_answers_is_told_of_at_once_and_keys_work() {
+    let dir = tempfile::tempdir().unwrap();
+    // The kernel accepts for it.
+    let listener = UnixListener::bind(dir.path().join("control.sock")).unwrap();
+    let quits_with = |key: &str| {
+        let mut top = Top::start_in(dir.path(), &[]);
+        top.shows(&["does not answer", "no picture for", "nothing is known of GPUs"]);
+        top.press("?");
+        top.shows(&["Esc closes"]);
+        top.press("q");
+        top.press(" \r");
+        top.press("q");
+        top.press(key);
+        assert!(top.child.wait().unwrap().success(), "{key:?}");
+    };
+    quits_with("q");
+    quits_with("\u{3}");
+    // With no room for one more, even `connect` waits.
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    quits_with("q");
 }
 
 /// `cargo test --release -p nvshare-scheduler --test top -- --ignored --nocapture`

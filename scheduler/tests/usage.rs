@@ -2,7 +2,7 @@
 mod common;
 use common::{Daemon, GPU, Setup, Tenant};
 use nvshare_protocol::Bytes;
-use nvshare_protocol::control::{Grouping, Reply, Report, ReportQuery, Request};
+use nvshare_protocol::control::{Grouping, Reply, Report, ReportQuery, Request, SCHEMA};
 
 fn start(setup: Setup) -> Daemon {
     let dir = setup.path("state").display().to_string();
@@ -38,7 +38,10 @@ fn one_turn(daemon: &Daemon, program: &str) {
 #[test]
 fn what_was_used_is_reported_after_restarts() {
     let daemon = start(Setup::new(""));
-    assert_eq!(report(&daemon, Grouping::User), Report { by: Grouping::User, ..Report::default() });
+    assert_eq!(
+        report(&daemon, Grouping::User),
+        Report { schema: SCHEMA, by: Grouping::User, ..Report::default() }
+    );
     one_turn(&daemon, "one");
     let first = report(&daemon, Grouping::Tenant);
     let row = &first.rows[0];
@@ -75,11 +78,11 @@ fn a_damaged_record_is_told_and_put_aside() {
     std::fs::create_dir(setup.path("state")).unwrap();
     std::fs::write(setup.path("state/usage"), "nonsense").unwrap();
     let mut daemon = start(setup);
-    daemon.logs("usage.damaged");
+    daemon.logs("usage.damaged.1");
     one_turn(&daemon, "one");
     assert_eq!(report(&daemon, Grouping::Tenant).rows.len(), 1);
     let (code, setup, _) = daemon.stop();
     assert_eq!(code, 0);
-    assert_eq!(std::fs::read_to_string(setup.path("state/usage.damaged")).unwrap(), "nonsense");
+    assert_eq!(std::fs::read_to_string(setup.path("state/usage.damaged.1")).unwrap(), "nonsense");
     assert!(std::fs::read_to_string(setup.path("state/usage")).unwrap().contains("\"one\""));
 }

@@ -1,11 +1,17 @@
 //! Who may see what: operators everything, readers everything and set nothing, users their own tenants.
 mod common;
 use common::{Daemon, Operator, Tenant, hello};
-use nvshare_protocol::control::{Reply, Request, Status};
+use nvshare_protocol::control::{Reply, Report, Request, SCHEMA, Status};
+use std::io::Read;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const USER: u32 = 60_001;
 
@@ -51,11 +57,8 @@ fn each_user_sees_their_own_tenants_and_sets_nothing() {
         let output = ctl_as(&daemon, USER, USER, words);
         let said = String::from_utf8(output.stderr.clone()).unwrap();
         assert!(!output.status.success(), "{words:?}");
-        let expected = if words == ["trace"] {
-            "users may see the status of their own tenants"
-        } else {
-            "permission denied"
-        };
+        let expected =
+            if words == ["trace"] { "users may see their own tenants" } else { "permission denied" };
         assert!(said.contains(expected), "{words:?}: {said}");
     }
     assert!(daemon.status().enabled);
@@ -110,6 +113,80 @@ fn without_a_group_there_is_no_readers_socket() {
     let daemon = Daemon::start("");
     assert!(!daemon.run_dir().join("reader.sock").exists());
     assert!(daemon.run_dir().join("user.sock").exists());
+}
+
+#[test]
+fn each_user_is_told_what_their_own_tenants_have_used() {
+    if !root() {
+        return;
+    }
+    let daemon = Daemon::start("");
+    open_to_all(daemon.setup.dir.path());
+    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
+    theirs.greets(hello("theirs"));
+    theirs.has(nvshare_protocol::Bytes(1 << 30), nvshare_protocol::Bytes(0));
+    theirs.say(&nvshare_protocol::tenant::ToScheduler::Request);
+    theirs.granted();
+    let mut others = Tenant::join(&daemon.tenant_socket(), "secret");
+    others.has(nvshare_protocol::Bytes(1 << 30), nvshare_protocol::Bytes(0));
+    others.say(&nvshare_protocol::tenant::ToScheduler::Request);
+    others.granted();
+    let report = |uid| -> Report {
+        let output = ctl_as(&daemon, uid, uid, &["report", "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let programs = |report: &Report| -> Vec<String> {
+        report.rows.iter().filter_map(|row| row.program.clone()).collect()
+    };
+    let own = report(USER);
+    assert_eq!((own.schema, programs(&own)), (SCHEMA, vec!["theirs".to_owned()]));
+    assert_eq!((own.rows[0].uid, own.rows[0].user.as_deref()), (Some(USER), None));
+    let by_gpu = ctl_as(&daemon, USER, USER, &["report", "--by", "gpu", "--json"]);
+    let by_gpu: Report = serde_json::from_slice(&by_gpu.stdout).unwrap();
+    assert!(by_gpu.rows[0].held_seconds < 60.0 && by_gpu.rows.len() == 1, "{by_gpu:?}");
+    let all = report(0);
+    assert_eq!(all.rows.len(), 2);
+    let roots = all.rows.iter().find(|row| row.uid == Some(0)).unwrap();
+    assert_eq!((roots.user.as_deref(), roots.program.as_deref()), (Some("root"), Some("secret")));
+    assert!(report(USER + 1).rows.is_empty());
+}
+
+/// A loop that connects took all of the daemon's time.
+#[test]
+fn who_connects_without_end_costs_little_and_others_are_served() {
+    if !root() {
+        return;
+    }
+    let daemon = Daemon::start("");
+    open_to_all(daemon.setup.dir.path());
+    let socket = daemon.run_dir().join("user.sock");
+    let (over, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
+    let flood = || {
+        let (socket, over) = (socket.clone(), Arc::clone(&over));
+        std::thread::spawn(move || {
+            let mut ended = 0;
+            while !over.load(Ordering::Relaxed) {
+                let mut stream = UnixStream::connect(&socket).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                // Until the daemon is through with it.
+                let _ = stream.read_to_end(&mut Vec::new());
+                ended += 1;
+            }
+            ended
+        })
+    };
+    let floods = [flood(), flood()];
+    for _ in 0..4 {
+        status(&ctl_as(&daemon, USER, USER, &["status", "--json"]));
+    }
+    while begun.elapsed() < Duration::from_secs(2) {
+        std::thread::yield_now();
+    }
+    over.store(true, Ordering::Relaxed);
+    let served: u32 = floods.map(|flood| flood.join().unwrap()).iter().sum();
+    let most = 100.0 + 600.0 * begun.elapsed().as_secs_f64();
+    assert!(f64::from(served) < most, "{served} connections, {most} at most");
 }
 
 #[test]

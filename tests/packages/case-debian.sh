@@ -35,10 +35,11 @@ directories() {
         "/run/nvshare/tenants/scheduler.sock nvshare:nvshare 666" "/run/nvshare/control.sock nvshare:nvshare 660"
 }
 
-# Members of the group are operators, others are not.
+# Members of the group are operators. Others see their own tenants and set nothing.
 operators() {
-    inside setpriv --reuid=op --regid=op --init-groups nvsharectl status >/dev/null || return 1
-    ! inside setpriv --reuid=somebody --regid=somebody --init-groups nvsharectl status 2>/dev/null
+    as() { local user=$1; shift; inside setpriv --reuid="$user" --regid="$user" --init-groups nvsharectl "$@" 2>&1; }
+    as op set evict pressure && as op status && as somebody status || return 1
+    ! as somebody set evict pressure
 }
 
 start_tenant() {
@@ -74,6 +75,25 @@ watchdog() {
         sleep 0.1
     done
     return 1
+}
+
+# in_force QUANTUM: by the daemon's word.
+in_force() { inside nvsharectl status --json | jq -e ".quantum_seconds == $1"; }
+
+# The settings that have been changed hold at once, with the same daemon.
+reloads() {
+    local before; before=$(daemon)
+    ! in_force 7 && inside systemctl reload nvshare-scheduler && in_force 7 && [ "$(daemon)" = "$before" ]
+}
+
+# A broken file changes nothing, and whoever reloads it hears of that.
+refuses_broken() {
+    local before file=/etc/nvshare/config.toml; before=$(daemon)
+    inside cp -p $file $file.kept && inside sh -c "echo 'quantum = soon' >>$file"
+    inside systemctl reload nvshare-scheduler; local code=$?
+    inside mv $file.kept $file
+    [ $code != 0 ] && in_force 7 && [ "$(daemon)" = "$before" ] && active \
+        && inside journalctl -q -u nvshare-scheduler -o cat | grep -F $file
 }
 
 configure_engines() {
@@ -180,7 +200,7 @@ debian_case() {
     check "$suite: directories and sockets are whose they should be" directories
     check "$suite: the shipped settings are right" inside nvshare-scheduler --check
     check "$suite: nvshare-ctk doctor finds nothing wrong" inside nvshare-ctk doctor
-    check "$suite: members of the group are operators, others are not" operators
+    check "$suite: members of the group are operators, others see their own and set nothing" operators
     check "$suite: the directory of the tenants' socket outlives restarts" directory_stays
 
     a_service
@@ -196,6 +216,8 @@ debian_case() {
     check "$suite: the tenant comes back to the new one" known true
 
     inside sed -i 's/^#quantum = .*/quantum = 7/' /etc/nvshare/config.toml
+    check "$suite: systemctl reload applies changed settings" reloads
+    check "$suite: ... and a broken file changes nothing" refuses_broken
     check "$suite: engines are configured" configure_engines
     check "$suite: an upgrade replaces the daemon and leaves the tenant" upgrades /packages/next.deb
     check "$suite: an upgrade keeps changed settings" config_kept

@@ -21,6 +21,8 @@ pub const DEEPBIND: &CStr = c"NVSHARE_DEEPBIND";
 
 /// So many faults are told.
 const MOST_FAULTS: usize = 8;
+/// The characters of a remark that somebody else has written.
+const LONGEST_REMARK: usize = 512;
 
 /// What new allocations are to be made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +95,10 @@ fn read_within(
         lines.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     };
     let (mut settings, mut faults) = read(&get, container);
+    let of_exec = get(wishes::EXEC_REMARKS).unwrap_or_default();
     let remarks = policy.lines().filter_map(|line| line.strip_prefix(wishes::POLICY_REMARK));
-    let remarks: Vec<String> = remarks.map(str::to_owned).collect();
+    let remarks = remarks.chain(of_exec.lines()).filter(|line| !line.is_empty());
+    let remarks: Vec<String> = remarks.map(|line| line.chars().take(LONGEST_REMARK).collect()).collect();
     let (policy, of_policy) = read(said, container);
     for fault in of_policy.into_iter().chain(remarks) {
         if !faults.contains(&fault) {
@@ -102,9 +106,18 @@ fn read_within(
         }
     }
     for setting in TABLE {
-        if let Some(bound) = setting.bound {
-            let has_one = get(setting.name).is_some_and(|value| !value.is_empty());
-            bound(&mut settings, &policy, has_one);
+        let Some(bound) = setting.bound else { continue };
+        let own = get(setting.name).filter(|value| !value.is_empty());
+        let wished = (setting.show)(&settings);
+        bound(&mut settings, &policy, own.is_some());
+        let given = (setting.show)(&settings);
+        // One that is not understood is told already.
+        let is_understood = |value: &String| (setting.set)(&mut settings.clone(), value).is_some();
+        if let Some(value) = own.filter(|value| wished != given && is_understood(value)) {
+            faults.push(format!(
+                "{}={value:?} is more than its container may have: {given} holds",
+                setting.name
+            ));
         }
     }
     (settings, faults)
@@ -243,11 +256,24 @@ mod tests {
             ("NVSHARE_TIME_SHARE", "90%"),
             ("NVSHARE_ENGINE", "plain"),
         ];
-        let (settings, _) = with(&more, POLICY);
+        let (settings, faults) = with(&more, POLICY);
         assert_eq!(numbers(&settings), (Some(1024), Some(3), Some(0), Some(30)));
         assert_eq!(settings.engine, EngineChoice::Plain, "an engine gives nobody more");
-        let (settings, _) = with(&[("NVSHARE_MEM_LIMIT", "512MiB"), ("NVSHARE_WEIGHT", "2")], POLICY);
+        assert_eq!(
+            faults,
+            [
+                "NVSHARE_MEM_LIMIT=\"2GiB\" is more than its container may have: 1.0 GiB holds",
+                "NVSHARE_WEIGHT=\"9\" is more than its container may have: 3 holds",
+                "NVSHARE_PRIORITY=\"high\" is more than its container may have: low holds",
+                "NVSHARE_TIME_SHARE=\"90%\" is more than its container may have: 30% holds",
+            ],
+            "it is not given, and that is told"
+        );
+        let (settings, faults) = with(&[("NVSHARE_MEM_LIMIT", "512MiB"), ("NVSHARE_WEIGHT", "2")], POLICY);
         assert_eq!(numbers(&settings), (Some(512), Some(2), Some(0), Some(30)));
+        assert_eq!(faults, [""; 0]);
+        let (_, faults) = with(&[("NVSHARE_MEM_LIMIT", "all")], POLICY);
+        assert!(faults.len() == 1 && faults[0].contains("is not allowed"), "{faults:?}");
         let (settings, _) = with(&more, "");
         assert_eq!(numbers(&settings), (Some(2048), Some(9), Some(2), Some(90)), "without a policy as ever");
         let (settings, faults) =
@@ -287,12 +313,18 @@ mod tests {
         let (_, faults) =
             read_within(|_| None, None, "!the annotation io.nvshare.memlimit is none\nNVSHARE_WEIGHT=2\n");
         assert_eq!(faults, ["the annotation io.nvshare.memlimit is none"]);
-        let names = ["NVSHARE_MEMLIMIT", "NVSHARE_MEM_LIMIT", "NVSHARE_HOME", "PATH"].map(String::from);
+        let long = "x".repeat(2 * LONGEST_REMARK);
+        let of_exec = |name: &str| (name == wishes::EXEC_REMARKS).then(|| format!("it is dropped\n\n{long}"));
+        let (_, faults) = read_within(of_exec, None, "!it is dropped\n");
+        assert_eq!(faults, ["it is dropped", &long[..LONGEST_REMARK]], "each once, within bounds");
+        let names = ["NVSHARE_MEMLIMIT", "NVSHARE_MEM_LIMIT", "NVSHARE_HOME", "PATH", "nvshare_mem_limit"];
+        let names = names.map(String::from);
         let faults: Vec<String> = misspelt(names.into_iter()).collect();
         assert_eq!(
             faults,
             [
-                "NVSHARE_MEMLIMIT is no setting of nvshare and is not followed: did you mean NVSHARE_MEM_LIMIT?"
+                "NVSHARE_MEMLIMIT is no setting of nvshare and is not followed: did you mean NVSHARE_MEM_LIMIT?",
+                "nvshare_mem_limit is no setting of nvshare and is not followed: did you mean NVSHARE_MEM_LIMIT?"
             ]
         );
     }

@@ -51,8 +51,10 @@ pub fn explain(path: &Path) -> Result<String> {
         OnError::Fail => "it does not start (on_error = \"fail\")",
         OnError::RunUnmanaged => "it starts unmanaged (on_error = \"run-unmanaged\")",
     };
-    if settings.on_error == OnError::Fail && !selection.wrong.is_empty() {
-        out += &format!("decision  {otherwise}: {}\n", wishes::joined(&selection.wrong));
+    if settings.on_error == OnError::Fail
+        && let Some(why) = wishes::refusal(&selection.wrong)
+    {
+        out += &format!("decision  {otherwise}: {why}\n");
         return Ok(out);
     }
     match plan::preview(&selection.spec, &bundle, &settings) {

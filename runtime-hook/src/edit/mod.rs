@@ -7,6 +7,7 @@ pub use env::preload_list;
 
 use crate::settings::RuntimeSettings;
 use crate::{constants, spec};
+use nvshare_protocol::wishes;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -107,11 +108,13 @@ pub fn inject(spec: &mut Value, plan: &Plan, settings: &RuntimeSettings) -> Resu
 }
 
 /// Edits the process document of an `exec` in a container whose annotations are `annotations`. Returns false
-/// if there is nothing to do: the container is not ours, or its programs are reached without environment.
+/// if there is nothing to do: the container is not ours, or its programs are reached without environment. `remarks`: what
+/// its user is to be told, by the library.
 pub fn inject_exec(
     process: &mut Value,
     annotations: &Map<String, Value>,
     settings: &RuntimeSettings,
+    remarks: &[String],
 ) -> Result<bool, Malformed> {
     let Some(mark) = annotations.get(constants::INJECTED_ANNOTATION).and_then(Value::as_str) else {
         return Ok(false);
@@ -125,17 +128,20 @@ pub fn inject_exec(
         .any(|method| method == "env")
         .then(|| format!("{place}/{}", constants::LIBRARY_NAME));
     let process = process.as_object_mut().ok_or(Malformed::NotAnObject("the process document"))?;
-    process_env(process, library, place, annotations, settings)?;
+    let entries = process_env(process, library, place, annotations, settings)?;
+    if !remarks.is_empty() {
+        env::set(entries, wishes::EXEC_REMARKS, &remarks.join("\n"));
+    }
     Ok(true)
 }
 
-fn process_env(
-    process: &mut Map<String, Value>,
+fn process_env<'a>(
+    process: &'a mut Map<String, Value>,
     library: Option<String>,
     place: &str,
     annotations: &Map<String, Value>,
     settings: &RuntimeSettings,
-) -> Result<(), Malformed> {
+) -> Result<&'a mut Vec<Value>, Malformed> {
     let entries = process.entry("env").or_insert_with(|| json!([]));
     if entries.is_null() {
         *entries = json!([]);
@@ -152,7 +158,9 @@ fn process_env(
             None => {}
         }
     }
-    Ok(())
+    // None but ours.
+    env::remove(entries, wishes::EXEC_REMARKS);
+    Ok(entries)
 }
 
 /// What the container's processes may, as the library reads it; empty if nobody has said anything. An environment does

@@ -133,14 +133,19 @@ fn exec_gets_what_the_container_got() {
     inject(&mut spec, &plan(), &RuntimeSettings::default()).unwrap();
     let annotations = spec["annotations"].as_object().unwrap().clone();
     let mut process = json!({"args": ["sh"], "env": ["LD_PRELOAD=/u.so"]});
-    assert_eq!(inject_exec(&mut process, &annotations, &RuntimeSettings::default()), Ok(true));
+    assert_eq!(inject_exec(&mut process, &annotations, &RuntimeSettings::default(), &[]), Ok(true));
     let expected = json!([
         "LD_PRELOAD=/dev/nvshare/libnvshare.so:/u.so",
         "NVSHARE_SOCKET=/dev/nvshare/run/scheduler.sock",
         "NVSHARE_WEIGHT=3"
     ]);
     assert_eq!(process["env"], expected);
-    assert_eq!(inject_exec(&mut process, &Map::new(), &RuntimeSettings::default()), Ok(false));
+    let mut told = json!({"env": ["NVSHARE_EXEC_REMARKS=forged"]});
+    let remarks = ["one".to_owned(), "two".to_owned()];
+    assert_eq!(inject_exec(&mut told, &annotations, &RuntimeSettings::default(), &remarks), Ok(true));
+    assert_eq!(told["env"].as_array().unwrap().last(), Some(&json!("NVSHARE_EXEC_REMARKS=one\ntwo")));
+    assert!(!told.to_string().contains("forged"));
+    assert_eq!(inject_exec(&mut process, &Map::new(), &RuntimeSettings::default(), &[]), Ok(false));
 }
 
 #[test]
@@ -149,14 +154,14 @@ fn a_mark_that_names_no_place_of_ours_is_refused() {
         let annotations = json!({"io.nvshare.injected": format!("env {place}")});
         let mut process = json!({"env": []});
         let refused =
-            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default());
+            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default(), &[]);
         assert!(matches!(refused, Err(Malformed::UnknownPlace(_))), "{place:?}");
     }
     for place in ["/dev/nvshare", "/run/nvshare", "/.nvshare"] {
         let annotations = json!({"io.nvshare.injected": format!("env {place}")});
         let mut process = json!({"env": []});
         assert_eq!(
-            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default()),
+            inject_exec(&mut process, annotations.as_object().unwrap(), &RuntimeSettings::default(), &[]),
             Ok(true)
         );
     }
@@ -238,6 +243,6 @@ proptest! {
         }
         let mut process = spec.clone();
         let marked = json!({"io.nvshare.injected": "env /dev/nvshare"});
-        let _ = inject_exec(&mut process, marked.as_object().unwrap(), &settings);
+        let _ = inject_exec(&mut process, marked.as_object().unwrap(), &settings, &[]);
     }
 }

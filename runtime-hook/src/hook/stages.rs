@@ -75,8 +75,10 @@ fn work(
     if let Some(error) = settings_error {
         bail!("{error}");
     }
-    if settings.on_error == OnError::Fail && !wrong.is_empty() {
-        bail!("{}", wishes::joined(&wrong));
+    if settings.on_error == OnError::Fail
+        && let Some(why) = wishes::refusal(&wrong)
+    {
+        bail!("{why}");
     }
     let ignored = ignored.iter().chain(wrong.iter().map(|wrong| &wrong.text));
     ignored.for_each(|ignored| logging::warn(settings, &state.container, ignored));

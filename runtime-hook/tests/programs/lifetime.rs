@@ -28,6 +28,37 @@ fn a_program_that_is_started_later_gets_what_its_container_has() {
     }
 }
 
+/// `docker exec -e`: what is dropped was told to nobody.
+#[test]
+fn an_exec_hears_of_what_it_does_not_get() {
+    let ground = Ground::new("");
+    let mut spec = ours();
+    spec["process"]["env"].as_array_mut().unwrap().push(json!("NVSHARE_PRIORITY=low"));
+    spec["annotations"] = json!({"io.nvshare.mem-limit": "8g"});
+    ground.document(&spec);
+    ground.create();
+    ground.state("running");
+    let _ = fs::remove_file(ground.at("log"));
+    let process = ground.at("process.json").display().to_string();
+    let exec = |more: &[&str]| {
+        let env: Vec<_> = ["NVSHARE_PRIORITY=low"].iter().chain(more).collect();
+        fs::write(&process, json!({"args": ["sh"], "env": env, "cwd": "/"}).to_string()).unwrap();
+        let output = ground.run(RUNTIME, &["exec", "--process", &process, "c1"], b"");
+        assert_eq!(output.status.code(), Some(7));
+        (ground.text("process.json"), ground.text("log"))
+    };
+    let (told, log) = exec(&[]);
+    assert!(!told.contains("REMARKS") && log.is_empty(), "its start has told that: {told} {log}");
+    let (told, log) = exec(&["NVSHARE_PRIORITY=high", "NVSHARE_MEM_LIMIT=16g"]);
+    for words in [
+        "NVSHARE_PRIORITY=high of an exec is dropped: variables count as the image's",
+        "NVSHARE_MEM_LIMIT=16g of an exec is dropped: the container's annotation io.nvshare.mem-limit=8g holds",
+    ] {
+        assert!(log.contains(words), "{log}");
+        assert!(told.contains(words) && told.contains("NVSHARE_EXEC_REMARKS="), "{told}");
+    }
+}
+
 /// GUEST: every image built so gets an empty file; RUN echo ... >> /etc/ld.so.preload.
 #[test]
 fn a_container_that_has_ended_keeps_what_it_wrote_and_nothing_of_ours() {

@@ -80,6 +80,8 @@ pub enum Grouping {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
+    /// The version of this structure: [`SCHEMA`].
+    pub schema: u32,
     pub by: Grouping,
     /// The first hour or day that counts, in seconds since 1970; none: nothing was used.
     pub since: Option<f64>,
@@ -91,6 +93,8 @@ pub struct Report {
 #[serde(default)]
 pub struct ReportRow {
     pub uid: Option<u32>,
+    /// That user's name. The scheduler leaves it out, nvsharectl fills it in; none: the number has no name here.
+    pub user: Option<String>,
     pub container: Option<String>,
     pub program: Option<String>,
     pub gpu: Option<String>,
@@ -114,6 +118,7 @@ pub struct EventQuery {
     pub container: Option<String>,
     /// A UUID, or how one begins.
     pub gpu: Option<String>,
+    /// One of [`EVENT_KINDS`].
     pub kind: Option<String>,
 }
 
@@ -338,6 +343,57 @@ pub struct Span {
     pub bytes: u64,
 }
 
+/// What an event may be.
+pub const EVENT_KINDS: [&str; 31] = [
+    // Of a tenant.
+    "joined",
+    "left",
+    "device",
+    "requested",
+    "granted",
+    "ready",
+    "idle",
+    "revoked",
+    "released",
+    "drain-cancelled",
+    // Ahead of its grant, or more than before.
+    "bring-in",
+    // Beside its turns.
+    "move-out",
+    "moved-out",
+    // What it has does not fit beside what others keep.
+    "no-room",
+    // By the driver, within its budget.
+    "memory-refused",
+    "unresponsive",
+    // Its process is, or frozen: `text` says which.
+    "stopped",
+    "resumed",
+    "disconnected",
+    // What moves its memory.
+    "engine",
+    "report",
+    // A job of several processes.
+    "gang-joined",
+    "gang-left",
+    // It is the last of its job.
+    "gang-formed",
+    // The others of its job wait for it.
+    "gang-held-up",
+    // The processes of its job do not fit together, and take turns.
+    "gang-parted",
+    // A connection.
+    "refused",
+    // What programs outside of nvshare use has changed.
+    "outside",
+    // A device, by another scheduler too.
+    "served-twice",
+    // By an operator.
+    "set",
+    // Events that were not read in time.
+    "missed",
+];
+
 /// Something that happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -346,14 +402,7 @@ pub struct AuditEvent {
     pub seconds: f64,
     /// The time of day (UTC), as RFC 3339 writes it: `2026-11-30T16:15:54.123Z`.
     pub time: String,
-    /// Of a tenant: `joined`, `device`, `requested`, `granted`, `bring-in` (ahead of its grant, or more than before),
-    /// `ready`, `idle`, `revoked`, `drain-cancelled`, `released`, `move-out` (beside its turns), `moved-out`,
-    /// `unresponsive`, `no-room` (what it has does not fit beside what others keep), `memory-refused` (by the driver,
-    /// within its budget), `engine` (what moves its memory), `report`, `stopped` (its process, or frozen: `text` says which), `resumed`, `disconnected`, `left`,
-    /// `gang-joined`, `gang-left` (a job of several processes), `gang-formed` (it is that job's last), `gang-held-up` (the
-    /// others of its job wait for it), `gang-parted` (the processes of its job do not fit together, and take turns).
-    /// Otherwise: `refused` (a connection), `outside` (what programs outside of nvshare use has changed), `served-twice` (a device, by another scheduler too), `set` (by an
-    /// operator), `missed` (events that were not read in time).
+    /// One of [`EVENT_KINDS`].
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u64>,

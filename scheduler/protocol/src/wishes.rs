@@ -6,6 +6,9 @@ use crate::{Bytes, quantity};
 pub const PREFIX: &str = "NVSHARE_";
 /// In a container's policy, what begins a line for the program's user and for operators.
 pub const POLICY_REMARK: &str = "!";
+/// What an exec into a container asks for and does not get, one line each, for the same people. The container programs set
+/// it; it is no setting.
+pub const EXEC_REMARKS: &str = "NVSHARE_EXEC_REMARKS";
 
 /// One wish.
 #[derive(Debug)]
@@ -107,13 +110,20 @@ pub fn variables() -> impl Iterator<Item = &'static str> {
     WISHES.map(|wish| wish.variable).into_iter().chain(OTHER_VARIABLES).chain(CONTAINER_VARIABLES)
 }
 
-/// The variable that was meant by this name, which begins as ours do and is none. None: it seems to be another program's.
+/// The variable that was meant by this name, which begins as ours do, in capitals or not, and is none. None: it seems to be
+/// another program's.
 #[must_use]
 pub fn meant(name: &str) -> Option<&'static str> {
-    let rest = name.strip_prefix(PREFIX)?;
-    let known = || variables().filter_map(|known| Some((known, known.strip_prefix(PREFIX)?)));
-    if known().any(|(_, known)| known == rest) {
+    // Engines take names with a dash, and no program reads them.
+    let form = |text: &str| text.to_ascii_uppercase().replace(['-', '.'], "_");
+    let begins = name.get(..PREFIX.len()).is_some_and(|begin| form(begin) == PREFIX);
+    if !begins || name == EXEC_REMARKS {
         return None;
+    }
+    let rest = &form(&name[PREFIX.len()..]);
+    let known = || variables().filter_map(|known| Some((known, known.strip_prefix(PREFIX)?)));
+    if let Some((known, _)) = known().find(|(_, known)| known == rest) {
+        return (known != name).then_some(known);
     }
     let near = known().filter(|(_, known)| is_like(known, rest));
     near.min_by_key(|(_, known)| distance(&letters(known), &letters(rest))).map(|(known, _)| known)
@@ -185,6 +195,11 @@ mod tests {
             ("NVSHARE_PRIO", "NVSHARE_PRIORITY"),
             ("NVSHARE_WIEGHT", "NVSHARE_WEIGHT"),
             ("NVSHARE_TIMESHARE", "NVSHARE_TIME_SHARE"),
+            ("nvshare_mem_limit", "NVSHARE_MEM_LIMIT"),
+            ("Nvshare_Weight", "NVSHARE_WEIGHT"),
+            ("nvshare_memlimit", "NVSHARE_MEM_LIMIT"),
+            ("NVSHARE-MEM-LIMIT", "NVSHARE_MEM_LIMIT"),
+            ("nvshare.priority", "NVSHARE_PRIORITY"),
         ] {
             assert_eq!(meant(name), Some(meant_by), "{name}");
         }
@@ -194,6 +209,10 @@ mod tests {
             "NVSHARE_HOME",
             "NVSHARE_POD_NAME",
             "NVSHARE_TEST_DRIVER",
+            "nvshare_home",
+            EXEC_REMARKS,
+            "NVSHARÉ_WEIGHT",
+            "nvshare",
             "PATH",
         ] {
             assert_eq!(meant(name), None, "{name}");

@@ -67,7 +67,7 @@ fn replies_come_back_as_they_were() {
         Reply::Status(Status { tenants, quantum_seconds: 30.0, ..Status::default() }),
         Reply::Trace(Trace { spans, dropped: 3 }),
         Reply::Event(AuditEvent { kind: "joined".into(), tenant: Some(3), ..AuditEvent::default() }),
-        Reply::Report(Report { by: Grouping::User, since: Some(3600.0), rows: vec![row] }),
+        Reply::Report(Report { schema: 1, by: Grouping::User, since: Some(3600.0), rows: vec![row] }),
         Reply::Done { message: "done".into() },
         Reply::Error { message: "no".into() },
     ] {

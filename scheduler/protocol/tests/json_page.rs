@@ -1,6 +1,6 @@
 //! docs/reference/json.md has every field of what operators' programs read, and no other.
 use nvshare_protocol::control::{
-    AuditEvent, DeviceStatus, Report, ReportRow, SCHEMA, Span, Status, TenantStatus, Trace, Why,
+    AuditEvent, DeviceStatus, EVENT_KINDS, Report, ReportRow, SCHEMA, Span, Status, TenantStatus, Trace, Why,
 };
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
@@ -65,6 +65,17 @@ fn every_field_of_the_json_is_described_and_no_other() {
         assert_eq!(described(section), fields, "{section}: described, and in the structure");
     }
     assert!(PAGE.contains(&format!("This is schema {SCHEMA},")));
+}
+
+/// The first cells of the operators' table of events.
+#[test]
+fn every_kind_of_event_is_explained_and_no_other() {
+    let page = include_str!("../../../docs/guide/operating.md");
+    let table = page.split("\n| event | meaning |\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let words =
+        cells.flat_map(|cell| cell.split(", ")).filter_map(|word| word.strip_prefix('`')?.strip_suffix('`'));
+    assert_eq!(words.collect::<BTreeSet<_>>(), EVENT_KINDS.into_iter().collect());
 }
 
 #[test]

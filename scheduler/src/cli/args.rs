@@ -1,7 +1,10 @@
 //! The command line of `nvsharectl`.
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use nvshare_protocol::control::{EventQuery, Grouping, QuantumSetting, Request, Target, TenantChange};
+use nvshare_protocol::control::{
+    EVENT_KINDS, EventQuery, Grouping, QuantumSetting, Request, Target, TenantChange,
+};
 use nvshare_protocol::paths::{CONTROL_SOCKET, READER_SOCKET, RUNTIME_DIR, USER_SOCKET};
 use nvshare_protocol::quantity;
 use std::path::PathBuf;
@@ -49,7 +52,7 @@ pub enum Command {
     Why {
         #[command(flatten)]
         whom: Whom,
-        /// As JSON: the tenants of `status --json`, with `why`
+        /// As JSON: the tenants of `status --json`, with `why` (reference/json.md in /usr/share/doc/nvshare)
         #[arg(long)]
         json: bool,
     },
@@ -67,7 +70,7 @@ pub enum Command {
     Off,
     /// Show what has happened, and follow what happens until stopped, one line each
     Events {
-        /// As JSON, one object a line
+        /// As JSON, one object a line (reference/json.md in /usr/share/doc/nvshare)
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -81,6 +84,10 @@ pub enum Command {
         /// One row for each of these
         #[arg(long, value_enum, default_value_t = By::Tenant)]
         by: By,
+        /// As JSON (reference/json.md in /usr/share/doc/nvshare)
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// csv: for a spreadsheet
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
@@ -110,7 +117,7 @@ pub struct StatusArgs {
     /// As JSON, with every field (reference/json.md in /usr/share/doc/nvshare)
     #[arg(long, conflicts_with = "output")]
     json: bool,
-    /// table: what fits into the terminal's width, or into 80 columns; wide: every column; json: every field
+    /// table: what fits into the terminal's width, or into 80 columns; wide: every column
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Output,
     /// This GPU alone, and who uses it
@@ -132,6 +139,8 @@ pub struct StatusArgs {
 pub enum Output {
     Table,
     Wide,
+    /// As `--json`, which is how all commands are asked for it.
+    #[value(hide = true)]
     Json,
 }
 
@@ -164,8 +173,8 @@ pub struct EventChoice {
     /// On this GPU: its index, or its UUID or how that begins
     #[arg(long, value_name = "INDEX|UUID")]
     pub gpu: Option<String>,
-    /// Of this kind, for instance joined or no-room
-    #[arg(long, value_name = "KIND")]
+    /// Of this kind
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(EVENT_KINDS))]
     pub kind: Option<String>,
 }
 
@@ -344,6 +353,8 @@ impl By {
 pub enum Format {
     Table,
     Csv,
+    /// As `--json`, which is how all commands are asked for it.
+    #[value(hide = true)]
     Json,
 }
 
@@ -484,6 +495,40 @@ mod tests {
         assert_eq!(form(&["nvsharectl", "status", "--json"]), Some(Output::Json));
         assert_eq!(form(&["nvsharectl", "status", "--json", "-o", "wide"]), None);
         assert_eq!(form(&["nvsharectl", "status", "-o", "yaml"]), None);
+    }
+
+    /// There were `--json`, `-o json` and `--format json`: the first works everywhere, the others as before.
+    #[test]
+    fn json_is_asked_for_in_one_way() {
+        let is_json = |line: &[&str]| match Args::try_parse_from([&["nvsharectl"], line].concat())
+            .map(|args| args.command)
+        {
+            Ok(Some(Command::Status(args))) => Some(args.output() == Output::Json),
+            Ok(Some(Command::Why { json, .. } | Command::Events { json, .. })) => Some(json),
+            Ok(Some(Command::Report { json, format, .. })) => Some(json || format == Format::Json),
+            _ => None,
+        };
+        for command in ["status", "why", "events", "report"] {
+            assert_eq!(is_json(&[command, "--json"]), Some(true), "{command}");
+            assert_eq!(is_json(&[command]), Some(false), "{command}");
+        }
+        assert_eq!(is_json(&["status", "-o", "json"]), Some(true));
+        assert_eq!(is_json(&["report", "--format", "json"]), Some(true));
+        assert_eq!(is_json(&["report", "--format", "csv"]), Some(false));
+        assert_eq!(is_json(&["report", "--format", "csv", "--json"]), None);
+        let mut args = Args::command();
+        for command in ["status", "report"] {
+            let help = args.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            assert_eq!(help.to_lowercase().matches("json").count(), 3, "the other way is not shown: {help}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_event_that_there_is_not_is_refused_with_those_that_there_are() {
+        let line = |kind: &str| Args::try_parse_from(["nvsharectl", "events", "--kind", kind]);
+        let said = line("typo").unwrap_err().to_string();
+        assert!(EVENT_KINDS.iter().all(|kind| said.contains(kind)), "{said}");
+        assert!(EVENT_KINDS.iter().all(|kind| line(kind).is_ok()));
     }
 
     #[test]

@@ -131,17 +131,17 @@ impl Client {
     pub fn status(&mut self) -> Result<Status, Failed> {
         match self.ask(&Request::Status)? {
             Reply::Status(status) if status.schema == SCHEMA => Ok(status),
-            Reply::Status(status) => Err(Failed::Broken(format!(
-                "it is of schema {} (version {:?}), and nvsharectl knows schema {SCHEMA}",
-                status.schema, status.version
-            ))),
+            Reply::Status(status) => {
+                Err(other_schema(status.schema, &format!(" (version {:?})", status.version)))
+            }
             _ => Err(Failed::Broken("it answers something else than was asked".into())),
         }
     }
 
     pub fn report(&mut self, query: ReportQuery) -> Result<Report, Failed> {
         match self.ask(&Request::Report(query))? {
-            Reply::Report(report) => Ok(report),
+            Reply::Report(report) if report.schema == SCHEMA => Ok(report),
+            Reply::Report(report) => Err(other_schema(report.schema, "")),
             _ => Err(Failed::Broken("it answers something else than was asked".into())),
         }
     }
@@ -152,6 +152,10 @@ impl Client {
             _ => Err(Failed::Broken("it answers something else than was asked".into())),
         }
     }
+}
+
+fn other_schema(schema: u32, version: &str) -> Failed {
+    Failed::Broken(format!("it is of schema {schema}{version}, and nvsharectl knows schema {SCHEMA}"))
 }
 
 fn silent(error: &std::io::Error) -> Failed {

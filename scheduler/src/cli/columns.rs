@@ -32,8 +32,8 @@ impl Column {
     }
 }
 
-/// What a terminal needs for it.
-fn width(text: &str) -> usize {
+/// The cells that a terminal needs for it: none for an accent of its own, two for a wide character.
+pub fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
@@ -79,6 +79,18 @@ mod tests {
             Column::new("LONG-NAME", 2, text(["é", "日本"]), |cell| cell),
             Column::new("STATE", 1, text(["idle", "waiting"]), |cell| cell),
         ]
+    }
+
+    #[test]
+    fn accents_and_wide_characters_do_not_shift_what_follows() {
+        let names =
+            ["e\u{301}te\u{301}", "\u{65e5}\u{672c}", "\u{1f469}\u{1f3fd}", "abcd"].map(str::to_owned);
+        let columns =
+            vec![Column::new("N", 0, names, |cell| cell), Column::new("S", 0, [1; 4], |_| "x".into())];
+        let text = lines(columns, None);
+        let before: Vec<usize> =
+            text.lines().skip(1).map(|line| width(line.strip_suffix('x').unwrap())).collect();
+        assert_eq!(before, [6; 4], "{text}");
     }
 
     #[test]

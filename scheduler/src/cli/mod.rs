@@ -7,6 +7,7 @@ mod events;
 mod filter;
 mod gpus;
 mod names;
+mod naming;
 mod perfetto;
 mod report;
 pub mod table;
@@ -19,7 +20,7 @@ use crate::stdout;
 use args::{Args, Command, Format, Length, Output, Setting, StatusArgs, Switch};
 use clap::{CommandFactory, Parser};
 use client::{Client, Failed};
-use containers::Containers;
+use naming::Naming;
 use nvshare_protocol::control::{EventQuery, Reply, ReportQuery, Request, Status, Target};
 use ratatui::crossterm::terminal;
 use std::io::IsTerminal;
@@ -88,9 +89,10 @@ fn run(args: &Args) -> Result<ExitCode, Failed> {
             let request = with_ids(choice.request(), &mut client)?;
             events::follow(&mut client, &request, *json)?;
         }
-        Some(Command::Report { since, by, format }) => {
-            let report = client.report(ReportQuery { since: *since, by: by.grouping() })?;
-            print(&match format {
+        Some(Command::Report { since, by, json, format }) => {
+            let mut report = client.report(ReportQuery { since: *since, by: by.grouping() })?;
+            Users::default().name_rows(&mut report);
+            print(&match if *json { Format::Json } else { *format } {
                 Format::Table => report::table(&report),
                 Format::Csv => report::csv(&report),
                 Format::Json => pretty(&report)?,
@@ -137,11 +139,9 @@ fn width() -> usize {
     size.and_then(Result::ok).map_or(NARROW, |(columns, _)| columns.into())
 }
 
-/// With the names of users and containers, which the host knows and the scheduler does not.
-fn named(mut status: Status) -> Status {
-    Users::default().name(&mut status);
-    Containers::default().name(&mut status);
-    status
+/// With the names of users and containers.
+fn named(status: Status) -> Status {
+    Naming::default().of(status)
 }
 
 /// With GPUs and containers as the scheduler knows them.

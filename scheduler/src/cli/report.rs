@@ -2,7 +2,6 @@
 use super::columns::{self, Column};
 use super::words::or_dash;
 use crate::text::{bytes, clean, time};
-use nix::unistd::{Uid, User};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::control::{Grouping, Report, ReportRow};
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,15 +16,9 @@ const fn names(by: Grouping) -> &'static [&'static str] {
     }
 }
 
-/// The user's name, if the number has one here.
-fn user(uid: u32) -> String {
-    let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    known.map_or_else(|| uid.to_string(), |user| user.name)
-}
-
 fn name(row: &ReportRow, column: &str) -> Option<String> {
     match column {
-        "USER" => row.uid.map(user),
+        "USER" => row.user.clone().or_else(|| row.uid.map(|uid| uid.to_string())),
         "CONTAINER" => row.container.clone(),
         "PROGRAM" => row.program.clone(),
         _ => row.gpu.clone(),
@@ -33,7 +26,7 @@ fn name(row: &ReportRow, column: &str) -> Option<String> {
 }
 
 pub fn table(report: &Report) -> String {
-    let Some(since) = report.since else { return "nothing was used\n".into() };
+    let Some(since) = report.since else { return "nothing that you may see was used\n".into() };
     let since = Duration::try_from_secs_f64(since).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
     let since = since.map_or_else(String::new, |since| humantime::format_rfc3339_seconds(since).to_string());
     let rows = &report.rows;
@@ -81,6 +74,7 @@ mod tests {
     fn report(by: Grouping) -> Report {
         let row = ReportRow {
             uid: Some(0),
+            user: Some("root".into()),
             container: Some("4f1d3c0b5a69".into()),
             program: Some("=a,\"b\"".into()),
             gpu: Some("GPU-1".into()),
@@ -89,7 +83,7 @@ mod tests {
             moved_in_bytes: 12_900_000_000,
             moved_out_bytes: 0,
         };
-        Report { by, since: Some(1e9), rows: vec![row] }
+        Report { by, since: Some(1e9), rows: vec![row], ..Report::default() }
     }
 
     #[test]
@@ -100,7 +94,7 @@ mod tests {
         assert_eq!(lines[2].split_whitespace().next(), Some("GPU"));
         assert!(lines[3].starts_with("GPU-1") && lines[3].contains("12.0 GiB"), "{text}");
         assert!(table(&report(Grouping::User)).contains("root"));
-        assert_eq!(table(&Report::default()), "nothing was used\n");
+        assert_eq!(table(&Report::default()), "nothing that you may see was used\n");
     }
 
     #[test]

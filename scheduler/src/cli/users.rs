@@ -1,6 +1,6 @@
 //! Names of users. The scheduler does not ask for them: a directory service may take long to answer.
 use nix::unistd::{Uid, User};
-use nvshare_protocol::control::Status;
+use nvshare_protocol::control::{Report, Status};
 use std::collections::HashMap;
 
 /// The names that were asked for, each once.
@@ -11,9 +11,19 @@ impl Users {
     /// Fills in the names of the tenants' users.
     pub fn name(&mut self, status: &mut Status) {
         for tenant in &mut status.tenants {
-            let known = self.0.entry(tenant.user_uid);
-            tenant.user = known.or_insert_with(|| ask(tenant.user_uid)).clone();
+            tenant.user = self.of(tenant.user_uid);
         }
+    }
+
+    /// Fills in the names of the users in a report.
+    pub fn name_rows(&mut self, report: &mut Report) {
+        for row in &mut report.rows {
+            row.user = row.uid.and_then(|uid| self.of(uid));
+        }
+    }
+
+    fn of(&mut self, uid: u32) -> Option<String> {
+        self.0.entry(uid).or_insert_with(|| ask(uid)).clone()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `nvsharectl why`: what tenants wait for, in words.
-use crate::text::{clean, time, word};
+use super::naming;
+use crate::text::{clean, time};
 use nvshare_protocol::control::{Status, Target, TenantStatus};
 
 /// No line is longer, whatever the scheduler says.
@@ -49,16 +50,7 @@ pub fn text(tenants: &[&TenantStatus]) -> String {
 
 fn one(tenant: &TenantStatus) -> String {
     let why = &tenant.why;
-    let container = tenant.container_name.as_ref().or(tenant.container.as_ref());
-    let container = container.map(|name| format!(", container {}", clean(name, 64)));
-    let mut lines = vec![format!(
-        "tenant {} ({}, pid {}{}): {}",
-        tenant.id,
-        word(&clean(&tenant.program, 64)),
-        tenant.pid,
-        container.unwrap_or_default(),
-        clean(&why.reason, 64)
-    )];
+    let mut lines = vec![format!("{}: {}", naming::full(tenant), clean(&why.reason, 64))];
     let mut say = |line: String| lines.push(format!("  {}", clean(&line, LONGEST)));
     say(why.text.clone());
     if let Some(seconds) = why.seconds {

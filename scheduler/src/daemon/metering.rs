@@ -43,9 +43,9 @@ fn used_by(daemon: &mut Daemon, tenant: TenantId) -> Vec<(Key, Sums)> {
     sums.filter(|(_, sums)| !sums.is_nothing()).collect()
 }
 
-/// Answers an operator who asks what was used.
-pub fn on_report(daemon: &mut Daemon, query: ReportQuery, reply: oneshot::Sender<Reply>) {
+/// Answers who asks what was used, by `user` alone or by all.
+pub fn on_report(daemon: &mut Daemon, query: ReportQuery, user: Option<u32>, reply: oneshot::Sender<Reply>) {
     meter_all(daemon);
     // An operator who has gone needs no answer; one whose answer is dropped is told that there is none.
-    daemon.meter.usage.ask(query, move |report| drop(reply.send(Reply::Report(report))));
+    daemon.meter.usage.ask(query, user, move |report| drop(reply.send(Reply::Report(report))));
 }

@@ -12,7 +12,7 @@ pub fn answer(daemon: &mut Daemon, query: OperatorQuery) {
     let OperatorQuery { request, viewer, reply } = query;
     match request {
         Request::Report(asked) if viewer.may(&Request::Report(asked)) => {
-            metering::on_report(daemon, asked, reply);
+            metering::on_report(daemon, asked, viewer.sees_only(), reply);
         }
         // An operator who has gone needs no answer.
         request => drop(reply.send(reply_to(daemon, &request, &viewer))),

@@ -89,8 +89,7 @@ impl Member {
     /// As logs and traces name it: `python3, pid 4711, container 4f1d3c0b5a69`.
     pub fn label(&self) -> String {
         let Self { who, hello, .. } = self;
-        let container = who.shown().map(|id| format!(", container {id}")).unwrap_or_default();
-        format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
+        text::label(&hello.program, who.pid, None, who.shown().as_deref())
     }
 
     fn known(&self) -> Known {

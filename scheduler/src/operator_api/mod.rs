@@ -7,13 +7,13 @@ use crate::tenants::shared::Shared;
 use crate::text::clean;
 use follow::FOLLOWERS;
 use nix::unistd::{Uid, User};
-use nvshare_protocol::control::{EventQuery, Reply, Request};
+use nvshare_protocol::control::{EVENT_KINDS, EventQuery, Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use users::{Place, Users};
+use users::{Full, Place, Users};
 
 /// One request on its way to the loop.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ const CONNECTIONS: usize = 32;
 const USER_CONNECTIONS: usize = 4;
 /// How often a user may ask on all of them, in a second.
 const USER_REQUESTS: u64 = 4;
+/// How often a user may connect, in a second.
+const USER_CONNECTS: u64 = 20;
+/// After a connection that is refused, nobody is accepted at everybody's socket for so long: whoever connects without end
+/// costs five hundred refusals a second, and no more.
+const FLOOD_PAUSE: Duration = Duration::from_millis(2);
 /// How long one of them who asks more often waits to be told so.
 const USER_PAUSE: Duration = Duration::from_millis(250);
 /// How long the name of one is looked for.
@@ -73,7 +78,7 @@ impl Viewer {
                     | Request::EventsSince(_)
                     | Request::Report(_)
             ),
-            Access::Users => matches!(request, Request::Status),
+            Access::Users => matches!(request, Request::Status | Request::Report(_)),
         }
     }
 
@@ -108,13 +113,20 @@ pub async fn serve(
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let ends = ends.clone();
-                tokio::spawn(async move {
-                    serve_peer(stream, &ends).await;
-                    drop(place);
-                });
-            }
+            Ok((stream, _)) => match admit(&stream, &ends) {
+                Ok(admitted) => {
+                    let ends = ends.clone();
+                    tokio::spawn(async move {
+                        serve_peer(stream, &ends, admitted).await;
+                        drop(place);
+                    });
+                }
+                Err(refused) => {
+                    refuse(&stream, refused);
+                    drop((stream, place));
+                    tokio::time::sleep(FLOOD_PAUSE).await;
+                }
+            },
             Err(error) => {
                 tracing::debug!("an operator's connection cannot be accepted yet: {error}");
                 tokio::time::sleep(BACK_OFF).await;
@@ -123,28 +135,41 @@ pub async fn serve(
     }
 }
 
-/// A peer without credentials is none.
-async fn serve_peer(mut stream: UnixStream, ends: &Ends) {
-    let Ok(peer) = stream.peer_cred() else { return };
-    let uid = peer.uid();
+/// A peer that is served: its uid, and its place at everybody's socket.
+struct Admitted {
+    uid: u32,
+    place: Option<Place>,
+}
+
+/// A peer without credentials is none, and is told nothing.
+fn admit(stream: &UnixStream, ends: &Ends) -> Result<Admitted, Option<Full>> {
+    let uid = stream.peer_cred().map_err(|_| None)?.uid();
+    if ends.access != Access::Users {
+        return Ok(Admitted { uid, place: None });
+    }
+    // Else a user's subordinate uids would take the places of all others.
+    let user = ends.shared.host.subordinates.user(uid);
+    let place = ends.users.enter(user, ends.shared.clock.now())?;
+    Ok(Admitted { uid, place: Some(place) })
+}
+
+/// Tells the peer why, if its socket takes it at once.
+fn refuse(stream: &UnixStream, why: Option<Full>) {
+    let text = why.and_then(|full| serde_json::to_vec(&error(full.to_string())).ok());
+    if let Some(mut text) = text {
+        text.push(b'\n');
+        // A peer that has gone misses nothing.
+        let _ = stream.try_write(&text);
+    }
+}
+
+async fn serve_peer(stream: UnixStream, ends: &Ends, Admitted { uid, place }: Admitted) {
     // Only operators change what is logged with a name.
     let name = match ends.access {
         Access::Operators => name_of(uid).await,
         Access::Readers | Access::Users => format!("uid {uid}"),
     };
-    let viewer = Viewer { access: ends.access, uid, name };
-    if ends.access != Access::Users {
-        return converse(stream, viewer, ends, None).await;
-    }
-    // Else a user's subordinate uids would take the places of all others.
-    let user = ends.shared.host.subordinates.user(viewer.uid);
-    match ends.users.enter(user, ends.shared.clock.now()) {
-        Some(place) => converse(stream, viewer, ends, Some(&place)).await,
-        None => {
-            let message = format!("a user has {USER_CONNECTIONS} connections at most: close another one");
-            write(&mut stream, &error(message)).await;
-        }
-    }
+    converse(stream, Viewer { access: ends.access, uid, name }, ends, place.as_ref()).await;
 }
 
 /// Ends with the peer, at its first line that is too long, or when it takes too long.
@@ -165,8 +190,12 @@ async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends, place: Op
                         Request::EventsSince(query) => query,
                         _ => EventQuery { follow: true, ..EventQuery::default() },
                     };
-                    let events = &ends.shared.events;
-                    let told = follow::serve(&mut stream, events, &ends.followers, &query).await;
+                    let told = match unknown_kind(&query) {
+                        Some(message) => Some(error(message)),
+                        None => {
+                            follow::serve(&mut stream, &ends.shared.events, &ends.followers, &query).await
+                        }
+                    };
                     let Some(told) = told else { return };
                     (told, false)
                 }
@@ -184,6 +213,12 @@ async fn converse(mut stream: UnixStream, viewer: Viewer, ends: &Ends, place: Op
     }
 }
 
+/// Else somebody would wait for ever for what never happens.
+fn unknown_kind(query: &EventQuery) -> Option<String> {
+    let kind = query.kind.as_ref().filter(|kind| !EVENT_KINDS.contains(&&kind[..]))?;
+    Some(format!("there are no events of kind {kind:?} (kinds: {})", EVENT_KINDS.join(", ")))
+}
+
 /// Whether the peer has read it in time.
 async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
     let Ok(mut text) = serde_json::to_vec(reply) else { return false };
@@ -194,7 +229,7 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> bool {
 fn refusal(access: Access) -> String {
     match access {
         Access::Readers => "readers may set nothing: run nvsharectl as an operator".into(),
-        _ => "users may see the status of their own tenants and nothing else: run nvsharectl as an operator"
+        _ => "users may see their own tenants, and what these have used, and nothing else: run nvsharectl as an operator"
             .into(),
     }
 }

@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const NAME: &str = "usage";
+/// What a damaged file is kept as, before its number.
+const DAMAGED: &str = "usage.damaged.";
+/// So many of these are kept.
+const MOST_DAMAGED: usize = 8;
 const HEAD: &str = "nvshare usage 1";
 /// The longest file that is read, bytes: each row takes 400 at most.
 const LENGTH: u64 = 64 << 20;
@@ -27,7 +31,8 @@ const WAITING: usize = 4096;
 
 enum Word {
     Used(Vec<(Key, Sums)>),
-    Asked(ReportQuery, Box<dyn FnOnce(Report) + Send>),
+    /// By whom: none sees all.
+    Asked(ReportQuery, Option<u32>, Box<dyn FnOnce(Report) + Send>),
 }
 
 /// The sums. Dropped, it writes what is not written yet.
@@ -67,9 +72,14 @@ impl Usage {
         self.lost &= !heard;
     }
 
-    /// Hands the report to `answer`, in another thread. Whether it will.
-    pub fn ask(&self, query: ReportQuery, answer: impl FnOnce(Report) + Send + 'static) -> bool {
-        let asked = Word::Asked(query, Box::new(answer));
+    /// Hands the report, on `user` alone or on all, to `answer`, in another thread. Whether it will.
+    pub fn ask(
+        &self,
+        query: ReportQuery,
+        user: Option<u32>,
+        answer: impl FnOnce(Report) + Send + 'static,
+    ) -> bool {
+        let asked = Word::Asked(query, user, Box::new(answer));
         self.words.as_ref().is_some_and(|words| words.try_send(asked).is_ok())
     }
 }
@@ -101,7 +111,7 @@ fn serve(mut book: Book, place: Option<&Place>, days: u64, heard: &Receiver<Word
                 used.into_iter().for_each(|(key, sums)| book.add(hour, key, &sums));
                 due = due.or_else(|| Some(written.map_or_else(Instant::now, |written| written + EVERY)));
             }
-            Ok(Word::Asked(query, answer)) => answer(book.report(&query, hour())),
+            Ok(Word::Asked(query, user, answer)) => answer(book.report(&query, hour(), user)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if due.is_none() => return,
             Err(RecvTimeoutError::Disconnected) => due = Some(Instant::now()),
@@ -166,9 +176,8 @@ impl Place {
             Ok(book) => book,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Book::default(),
             Err(error) => {
-                let aside = self.dir.join(format!("{NAME}.damaged"));
-                let kept = match fs::rename(&path, &aside) {
-                    Ok(()) => format!("it is kept as {}", aside.display()),
+                let kept = match self.put_aside(&path) {
+                    Ok(aside) => format!("it is kept as {}", aside.display()),
                     Err(error) => format!("it cannot be put aside: {error}"),
                 };
                 tracing::warn!(
@@ -178,6 +187,24 @@ impl Place {
                 Book::default()
             }
         }
+    }
+
+    /// Under a number that none of those that were put aside has had; of those, the latest stay.
+    fn put_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let number = |entry: io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            name.to_str()?.strip_prefix(DAMAGED)?.parse::<u32>().ok()
+        };
+        let mut numbers: Vec<u32> = fs::read_dir(&self.dir)?.filter_map(number).collect();
+        numbers.sort_unstable();
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        let aside = self.dir.join(format!("{DAMAGED}{next}"));
+        fs::rename(path, &aside)?;
+        for old in &numbers[..(numbers.len() + 1).saturating_sub(MOST_DAMAGED)] {
+            // Another start removes it.
+            let _ = fs::remove_file(self.dir.join(format!("{DAMAGED}{old}")));
+        }
+        Ok(aside)
     }
 
     /// Writes the whole file or nothing.
@@ -260,13 +287,12 @@ mod tests {
     use super::*;
     use nvshare_protocol::control::Grouping;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
     use std::sync::mpsc::channel;
 
     fn rows(usage: &Usage) -> usize {
         let (send, answer) = channel();
         let query = ReportQuery { since: 0.0, by: Grouping::Tenant };
-        assert!(usage.ask(query, move |report| send.send(report.rows.len()).unwrap()));
+        assert!(usage.ask(query, None, move |report| send.send(report.rows.len()).unwrap()));
         answer.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
@@ -294,15 +320,28 @@ mod tests {
         let late = "nvshare usage 1\n{\"hour\":18446744073709551615,\"uid\":1,\"container\":null,\"program\":\"a\",\
                     \"gpu\":\"GPU-01010101-0101-0101-0101-010101010101\",\"held_ns\":1,\"waited_ns\":1,\"in_bytes\":1,\
                     \"out_bytes\":1}\n";
-        for text in ["", "x", "nvshare usage 1\n{}\n", "nvshare usage 1\n{\"hour\":1", late] {
+        let damaged = ["", "x", "nvshare usage 1\n{}\n", "nvshare usage 1\n{\"hour\":1", late];
+        for (n, text) in damaged.into_iter().enumerate() {
             fs::write(dir.path().join(NAME), text).unwrap();
             let mut usage = keep(dir.path());
             usage.add(vec![(key(1, None, "a", 1), sums(1))]);
             assert_eq!(rows(&usage), 1, "{text:?}");
             drop(usage);
-            assert_eq!(fs::read_to_string(dir.path().join("usage.damaged")).unwrap(), text);
+            let kept = |n: usize| fs::read_to_string(dir.path().join(format!("{DAMAGED}{n}"))).unwrap();
+            assert_eq!(kept(n + 1), text);
+            assert_eq!(kept(1), damaged[0], "the next one does not take the place of the first");
             assert_eq!(rows(&keep(dir.path())), 1);
         }
+        for n in 0..20 {
+            fs::write(dir.path().join(NAME), format!("{n}")).unwrap();
+            drop(keep(dir.path()));
+        }
+        let mut kept: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        kept.retain(|path| path.display().to_string().contains(DAMAGED));
+        let mut texts: Vec<i32> =
+            kept.iter().map(|path| fs::read_to_string(path).unwrap().parse().unwrap()).collect();
+        texts.sort_unstable();
+        assert_eq!(texts, (12..20).collect::<Vec<_>>(), "the latest are kept");
     }
 
     #[test]

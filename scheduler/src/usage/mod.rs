@@ -2,7 +2,7 @@
 pub mod file;
 
 use crate::metrics::counts::Moved;
-use nvshare_protocol::control::{Grouping, Report, ReportQuery, ReportRow};
+use nvshare_protocol::control::{Grouping, Report, ReportQuery, ReportRow, SCHEMA};
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,9 +112,9 @@ impl Book {
         }
     }
 
-    /// The sums of what was used since a moment, with the greatest first.
+    /// The sums of what was used since a moment, with the greatest first; of `user` alone, or of all.
     #[must_use]
-    pub fn report(&self, query: &ReportQuery, now: u64) -> Report {
+    pub fn report(&self, query: &ReportQuery, now: u64, user: Option<u32>) -> Report {
         // A number that is none of these becomes one of them.
         let since = (query.since.max(0.0) / 3600.0) as u64;
         let ends_after = |hour: u64| {
@@ -123,7 +123,8 @@ impl Book {
         };
         let mut groups: BTreeMap<_, Sums> = BTreeMap::new();
         let mut first = None;
-        for ((hour, key), sums) in self.rows.iter().filter(|((hour, _), _)| ends_after(*hour)) {
+        let meant = |hour: u64, key: &Key| ends_after(hour) && user.is_none_or(|user| key.uid == user);
+        for ((hour, key), sums) in self.rows.iter().filter(|((hour, key), _)| meant(*hour, key)) {
             first.get_or_insert(*hour);
             let gpu = key.gpu.to_string();
             let (uid, container, program) = (Some(key.uid), key.container.clone(), Some(key.program.clone()));
@@ -139,6 +140,7 @@ impl Book {
             .into_iter()
             .map(|((uid, container, program, gpu), sums)| ReportRow {
                 uid,
+                user: None,
                 container,
                 program,
                 gpu,
@@ -149,7 +151,7 @@ impl Book {
             })
             .collect();
         rows.sort_by(|a, b| b.held_seconds.total_cmp(&a.held_seconds));
-        Report { by: query.by, since: first.map(|hour| hour as f64 * 3600.0), rows }
+        Report { schema: SCHEMA, by: query.by, since: first.map(|hour| hour as f64 * 3600.0), rows }
     }
 }
 
@@ -192,7 +194,7 @@ pub(crate) mod tests {
     }
 
     fn held(book: &Book, by: Grouping, since: f64, now: u64) -> Vec<f64> {
-        book.report(&ReportQuery { since, by }, now).rows.iter().map(|row| row.held_seconds).collect()
+        book.report(&ReportQuery { since, by }, now, None).rows.iter().map(|row| row.held_seconds).collect()
     }
 
     #[test]
@@ -210,8 +212,13 @@ pub(crate) mod tests {
         assert_eq!(held(&book, Grouping::Container, 0.0, 100), [14.0, 1.0]);
         assert_eq!(held(&book, Grouping::User, 0.0, 100), [12.0, 3.0]);
         assert_eq!(held(&book, Grouping::Gpu, 0.0, 100), [10.0, 5.0]);
-        let report = book.report(&ReportQuery { since: 0.0, by: Grouping::User }, 100);
+        let report = book.report(&ReportQuery { since: 0.0, by: Grouping::User }, 100, None);
         assert_eq!((report.since, report.rows[0].moved_out_bytes), (Some(360_000.0), 6));
+        for (user, rows) in [(1, vec![3.0]), (2, vec![12.0]), (3, vec![])] {
+            let own = book.report(&ReportQuery { since: 0.0, by: Grouping::User }, 100, Some(user));
+            assert_eq!(own.rows.iter().map(|row| row.held_seconds).collect::<Vec<_>>(), rows);
+            assert_eq!(own.since.is_some(), user < 3, "nothing tells that others have used something");
+        }
         assert_eq!(held(&book, Grouping::User, 101.0 * 3600.0, 101), [0.0; 0], "it was before");
         assert_eq!(held(&book, Grouping::User, f64::NAN, 101), [12.0, 3.0]);
         assert_eq!(held(&book, Grouping::User, f64::INFINITY, 101), [0.0; 0]);
@@ -254,7 +261,7 @@ pub(crate) mod tests {
             book.tidy(hour, 30);
         }
         let now = start + 6 * DAY;
-        let report = book.report(&ReportQuery { since: 0.0, by: Grouping::Tenant }, now);
+        let report = book.report(&ReportQuery { since: 0.0, by: Grouping::Tenant }, now, None);
         assert_eq!(report.since, Some(start as f64 * 3600.0), "nothing is forgotten");
         for (uid, container) in [(2, "c"), (0, "d")] {
             let of = report.rows.iter().find(|row| row.uid == Some(uid)).unwrap();

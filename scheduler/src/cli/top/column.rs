@@ -1,5 +1,6 @@
 //! The columns of the tenants: what they show, and in which order they put tenants.
 use super::history::History;
+use crate::cli::columns::width;
 use crate::cli::gpus::called;
 use crate::cli::words::{container, engine, gang, or_dash, program, user};
 use crate::text::{clean, memory};
@@ -90,7 +91,7 @@ impl Column {
     pub fn place(self, source: Source<'_>) -> (u16, u8) {
         let tenants = &source.status.tenants;
         let longest = |most: usize| {
-            let lengths = tenants.iter().map(|row| self.text(source, row).chars().count());
+            let lengths = tenants.iter().map(|row| width(&self.text(source, row)));
             lengths.max().unwrap_or(0).clamp(self.head().len() + 1, most) as u16
         };
         match self {

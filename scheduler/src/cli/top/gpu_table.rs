@@ -4,6 +4,7 @@ use super::graph;
 use super::history::used;
 use super::model::{Focus, Model};
 use super::view::{aligned, cursor};
+use crate::cli::columns::width;
 use crate::cli::words::{cost, or_dash, rate, short};
 use crate::text::clean;
 use nvshare_protocol::control::DeviceStatus;
@@ -29,7 +30,9 @@ struct Column<'a> {
 pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let devices = &model.status.devices;
     if devices.is_empty() {
-        return frame.render_widget(Line::from("no GPU: no tenant has named one yet"), area);
+        let known = "no GPU: no tenant has named one yet";
+        let text = if model.is_known { known } else { "nothing is known of GPUs and tenants yet" };
+        return frame.render_widget(Line::from(text), area);
     }
     if area.height == 0 {
         return;
@@ -59,7 +62,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 fn columns(model: &Model) -> Vec<Column<'_>> {
     let devices = &model.status.devices;
     let longest = |cell: fn(&DeviceStatus) -> String, least: usize, most: usize| {
-        let lengths = devices.iter().map(|device| cell(device).chars().count());
+        let lengths = devices.iter().map(|device| width(&cell(device)));
         lengths.max().unwrap_or(0).clamp(least, most) as u16
     };
     let text = |head, width, rank, cell: fn(&DeviceStatus) -> String| Column {

@@ -16,8 +16,7 @@ mod view;
 mod tests;
 
 use super::client::{Client, Failed};
-use super::containers::Containers;
-use super::users::Users;
+use super::naming::Naming;
 use keys::{Outcome, pressed};
 use model::Model;
 use nvshare_protocol::control::{Reply, Request, Status};
@@ -27,6 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+/// How long the first answer may take before the screen comes without it.
+const FIRST: Duration = Duration::from_millis(500);
 /// How often the age of an old picture is drawn anew.
 const AGEING: Duration = Duration::from_secs(1);
 
@@ -43,25 +44,21 @@ enum News {
 /// Draws until a key ends it. What is drawn is asked for at the first of the sockets that lets us, what is to be done at
 /// `control`.
 pub fn run(control: &Path, sockets: Vec<PathBuf>, interval: Duration) -> Result<(), Failed> {
-    // The first answer decides whether there is anything to draw.
-    let mut client = Client::connect_to_see(&sockets)?;
-    let mut names = Names::default();
-    let status = names.of(client.status()?);
     if !std::io::stdout().is_terminal() {
         return Err(Failed::Output(
             "top draws on a terminal; `nvsharectl status` prints the same once".into(),
         ));
     }
     let mut model = Model::new(interval);
-    model.add(status);
     let (send, news) = channel();
     let (pace, paces) = channel();
-    let reader = Reader { sockets, client: Some(client), names, interval };
-    let threads = [
-        spawn("status", status_reader(reader, send.clone(), paces)),
-        spawn("keys", keys_reader(send.clone())),
-    ];
-    threads.into_iter().collect::<Result<(), _>>().map_err(|error| failed(&error))?;
+    let reader = Reader { sockets, client: None, names: Naming::default(), interval };
+    spawn("status", status_reader(reader, send.clone(), paces)).map_err(|error| failed(&error))?;
+    // An error that comes at once is told without a screen. A scheduler that hangs is told of on one, where keys work.
+    if let Ok(News::Status(answer)) = news.recv_timeout(FIRST) {
+        model.add((*answer)?);
+    }
+    spawn("keys", keys_reader(send.clone())).map_err(|error| failed(&error))?;
     let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
     let ends = Ends { news, pace, send, control: control.to_owned() };
     let ended = draw(terminal, &mut model, &ends);
@@ -153,7 +150,8 @@ fn until_older(model: &Model) -> Duration {
 struct Reader {
     sockets: Vec<PathBuf>,
     client: Option<Client>,
-    names: Names,
+    /// Asked by this thread, and not while drawing.
+    names: Naming,
     interval: Duration,
 }
 
@@ -167,32 +165,13 @@ impl Reader {
     }
 }
 
-/// Names of users and containers. They are asked for by the thread that asks the scheduler, and not while drawing, for a
-/// directory or an engine may be slow.
-#[derive(Debug, Default)]
-struct Names {
-    users: Users,
-    containers: Containers,
-}
-
-impl Names {
-    fn of(&mut self, mut status: Status) -> Status {
-        self.users.name(&mut status);
-        self.containers.name(&mut status);
-        status
-    }
-}
-
 fn status_reader(mut reader: Reader, send: Sender<News>, paces: Receiver<Duration>) -> impl FnOnce() + Send {
     move || {
-        loop {
+        while send.send(News::Status(Box::new(reader.ask()))).is_ok() {
             match paces.recv_timeout(reader.interval) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(interval) => reader.interval = interval,
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if send.send(News::Status(Box::new(reader.ask()))).is_err() {
-                return;
             }
         }
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Model {
     pub status: Status,
+    /// Whether the scheduler has told a status at all.
+    pub is_known: bool,
     pub history: History,
     /// Why the status is not the latest.
     pub fault: Option<String>,
@@ -68,15 +70,16 @@ impl Model {
     pub fn add(&mut self, status: Status) {
         self.history.add(&status);
         self.fault = None;
-        if !self.paused {
+        if !self.paused || !self.is_known {
+            self.is_known = true;
             self.status = status;
             self.keep_cursor();
         }
     }
 
-    /// Whether two pictures at least have not come.
+    /// Whether two pictures at least have not come, or not even the first.
     pub fn is_stale(&self) -> bool {
-        !self.paused && self.age > self.interval * 2
+        !self.is_known || (!self.paused && self.age > self.interval * 2)
     }
 
     fn source(&self) -> Source<'_> {

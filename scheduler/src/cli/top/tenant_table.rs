@@ -2,6 +2,7 @@
 use super::column::{Column, fitting};
 use super::model::{Focus, Model};
 use super::view::{aligned, cursor};
+use crate::cli::columns::width;
 use nvshare_protocol::control::TenantStatus;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
@@ -20,12 +21,11 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         .filter_map(|((column, (width, _)), shown)| (shown && width > 0).then_some((column, width)))
         .collect();
     let taken: u16 = columns.iter().map(|(_, width)| width + 1).sum();
-    let longest =
-        tenants.iter().map(|row| model.cell(Column::Program, row).chars().count()).max().unwrap_or(0);
-    if let Some((_, width)) = columns.iter_mut().find(|(column, _)| *column == Column::Program) {
+    let longest = tenants.iter().map(|row| width(&model.cell(Column::Program, row))).max().unwrap_or(0);
+    if let Some((_, cells)) = columns.iter_mut().find(|(column, _)| *column == Column::Program) {
         // What it calls itself may be long: it gets what is left.
-        let most = *width + area.width.saturating_sub(taken.saturating_sub(1));
-        *width = u16::try_from(longest).unwrap_or(u16::MAX).clamp(*width, most);
+        let most = *cells + area.width.saturating_sub(taken.saturating_sub(1));
+        *cells = u16::try_from(longest).unwrap_or(u16::MAX).clamp(*cells, most);
     }
     let [head, table] = [
         Rect { height: area.height.min(1), ..area },
@@ -58,7 +58,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 fn summary(model: &Model, shown: &[&TenantStatus], (first, room): (usize, usize), hidden: bool) -> String {
     let all = &model.status.tenants;
     if all.is_empty() {
-        return "no tenant".into();
+        return if model.is_known { "no tenant".into() } else { String::new() };
     }
     let number = |state: &str| all.iter().filter(|row| row.state == state).count();
     let states = [

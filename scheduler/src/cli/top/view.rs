@@ -64,11 +64,10 @@ fn draw_head(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let status = &model.status;
     let age = time(model.age.as_secs_f64().floor());
     let alarm = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+    let old = if model.is_known { format!("picture {age} old") } else { format!("no picture for {age}") };
     let (text, sign, style) = match &model.fault {
-        Some(fault) => (clean(fault, 512), format!("picture {age} old"), alarm),
-        None if model.is_stale() => {
-            ("the scheduler does not answer".to_owned(), format!("picture {age} old"), alarm)
-        }
+        Some(fault) => (clean(fault, 512), old, alarm),
+        None if model.is_stale() => ("the scheduler does not answer".to_owned(), old, alarm),
         None => {
             let rules = format!(
                 "nvshare {} {}, quantum {}, evict {}, up {}",

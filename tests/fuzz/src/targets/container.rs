@@ -68,14 +68,17 @@ pub fn process(bytes: &[u8]) {
             unreachable!("an object")
         };
         let mut once = process.clone();
-        if edit::inject_exec(&mut once, &annotations, &RuntimeSettings::default()).is_ok() {
+        if edit::inject_exec(&mut once, &annotations, &RuntimeSettings::default(), &[]).is_ok() {
             let mut twice = once.clone();
-            assert_eq!(edit::inject_exec(&mut twice, &annotations, &RuntimeSettings::default()), Ok(true));
+            assert_eq!(
+                edit::inject_exec(&mut twice, &annotations, &RuntimeSettings::default(), &[]),
+                Ok(true)
+            );
             assert_eq!(twice, once);
         }
     }
     let mut other = process.clone();
-    assert_eq!(edit::inject_exec(&mut other, &Map::new(), &RuntimeSettings::default()), Ok(false));
+    assert_eq!(edit::inject_exec(&mut other, &Map::new(), &RuntimeSettings::default(), &[]), Ok(false));
     assert_eq!(other, process);
 }
 
