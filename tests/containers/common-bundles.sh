@@ -189,7 +189,7 @@ shows "$low_level: an image sets its share of time and not its priority" \
 # What nobody understands is told, and the container runs without it.
 for wrong in '.process.env += ["NVSHARE_PRIORITY=high"]:--annotation io.nvshare.priority=high' \
     '.process.env += ["NVSHARE_MEM_LIMIT=50%"]:NVSHARE_MEM_LIMIT=50% is not understood' \
-    '.annotations = {"io.nvshare.gang": "my job"}:io.nvshare.gang="my job" is not understood' \
+    '.annotations = {"io.nvshare.gang": "my job"}:a name of at most 128 characters without spaces' \
     '.annotations = {"io.nvshare.memlimit": "8GiB"}:did you mean io.nvshare.mem-limit?'; do
     edit=${wrong%:*}
     : >"$log"
