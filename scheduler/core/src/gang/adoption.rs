@@ -1,10 +1,11 @@
 //! A tenant that is known already becomes a member of a gang: its processes turn out to belong together. While it has a
 //! turn that goes well, that waits until the turn is over.
-use super::turn::MemberTurn;
+use super::stage::MemberTurn;
 use super::{Announced, Gangs, Member, OnDevice, Told, gathering, settling};
 use crate::event::Event;
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
+use crate::model::memory_use::MemoryUse;
 use crate::model::tenant::{Stage, Tenant};
 
 /// What a tenant brings into its gang.
@@ -18,7 +19,7 @@ fn member_of(tenant: &Tenant) -> Option<Member> {
     if tenant.is_disconnected || tenant.eviction.is_some() {
         return None;
     }
-    let on = |(device, memory): (&nvshare_protocol::DeviceId, &crate::MemoryUse)| {
+    let on = |(device, memory): (&nvshare_protocol::DeviceId, &MemoryUse)| {
         let report = tenant.reports.get(device);
         let capacity = report.map(|report| report.capacity).unwrap_or_default();
         let seen = report.and_then(|report| report.observed).map(|observed| observed.bytes);

@@ -1,20 +1,13 @@
 //! The end of a gang whose members do not fit on a device together: they are single tenants from then on, and take turns
 //! with each other.
-use super::turn::MemberTurn;
+use super::stage::{Excess, MemberTurn};
 use super::{Gang, Gangs, Told};
 use crate::event::{Action, Event};
 use crate::memory::capacity;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use nvshare_protocol::{Bytes, DeviceId};
-
-/// Members that keep their memory on a device where they do not fit together.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Excess {
-    pub device: DeviceId,
-    pub wants: Bytes,
-    pub usable: Bytes,
-}
+use crate::model::memory_use::MemoryUse;
+use nvshare_protocol::DeviceId;
 
 /// A member may have grown. Those that move their memory themselves run only with all of it on the device.
 pub(super) fn note_excess(gangs: &mut Gangs, unit: TenantId, device: DeviceId, model: &Model) {
@@ -55,7 +48,7 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         let capacities = member.devices.iter().map(|(device, on)| (*device, on.capacity));
         gangs.introduce(id, &told, capacities.collect());
         for (&device, on) in &member.devices {
-            let crate::MemoryUse { allocated, resident, immovable } = on.memory;
+            let MemoryUse { allocated, resident, immovable } = on.memory;
             gangs.events.push_back(Event::Memory { tenant: id, device, allocated, resident, immovable });
             let seen = on.seen.map(|bytes| Event::Seen { tenant: id, device, bytes });
             gangs.events.extend(seen);

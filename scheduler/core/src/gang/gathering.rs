@@ -1,5 +1,6 @@
 //! A gang's first turn waits a little for members that are still to come: one that begins without the others may wait for
 //! them in its kernels, on a device that it then cannot leave.
+use super::stage::Gathering;
 use super::{Gang, Gangs};
 use crate::event::Event;
 use crate::model::Model;
@@ -9,17 +10,6 @@ use nvshare_protocol::Nanos;
 /// How long. Processes that are started together come within this time; one that never uses a GPU holds its gang up for no
 /// longer.
 const PATIENCE: Nanos = Nanos::SECOND;
-
-/// How far a gang has come together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Gathering {
-    /// No member has asked for a turn yet.
-    #[default]
-    Before,
-    /// One has, and the gang waits for the others until then.
-    Until(Nanos),
-    Over,
-}
 
 impl Gang {
     /// Until when it waits for members that are still to come.

@@ -1,5 +1,5 @@
 //! Events of members become events of their gang.
-use super::turn::{MemberTurn, Stage, Turn};
+use super::stage::{MemberTurn, Stage, Turn};
 use super::{Announced, Told, adoption, disband, gathering, settling};
 use super::{FIRST, Gang, Gangs, Member, OnDevice};
 use crate::event::Event;

@@ -1,5 +1,5 @@
 //! A gang's memory, and what of it is whose.
-use super::turn::MemberTurn;
+use super::stage::MemberTurn;
 use super::{Gang, Member};
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;

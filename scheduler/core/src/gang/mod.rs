@@ -18,6 +18,7 @@ mod memory;
 mod outgoing;
 mod past;
 mod settling;
+mod stage;
 mod turn;
 mod views;
 
@@ -28,8 +29,8 @@ use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use stage::{Excess, Gathering, MemberTurn, Turn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use turn::{MemberTurn, Turn};
 
 /// The engine's numbers for gangs. No tenant has so large a number.
 const FIRST: u64 = 1 << 63;
@@ -77,9 +78,9 @@ pub(crate) struct Gang {
     /// Since when members that cannot end their work go on without a turn.
     pub beside_since: Option<Nanos>,
     /// How its first turn waits for members that are still to come.
-    pub gathering: gathering::Gathering,
+    pub gathering: Gathering,
     /// The members do not fit on a device together: they part when they can.
-    pub excess: Option<disband::Excess>,
+    pub excess: Option<Excess>,
     /// What the engine was told besides, for the case that the gang is announced anew.
     pub told: Told,
 }

@@ -1,5 +1,5 @@
 //! Actions for a gang become actions for its members.
-use super::turn::{MemberTurn, Turn};
+use super::stage::{MemberTurn, Turn};
 use super::{Gang, Gangs, Member, settling};
 use crate::event::{Action, Event};
 use crate::model::ids::TenantId;

@@ -1,6 +1,6 @@
 //! Whether it is known what a gang needs, and what it pays for members that cannot leave.
 use super::Gangs;
-use super::turn::MemberTurn;
+use super::stage::MemberTurn;
 use crate::event::Event;
 use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;

@@ -1,10 +1,11 @@
 //! A gang's turn: its members run, drain in attempts, and move memory out.
+use super::stage::{Drain, MemberTurn, Stage, Turn};
 use super::{Gang, Gangs, Told, disband, gathering, settling};
 use crate::event::{Action, Event};
 use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
-use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long the first attempt to drain may take. Each one has twice as long as the one before it.
@@ -12,75 +13,6 @@ const FIRST_DRAIN: Nanos = Nanos::from_millis(250);
 
 /// How long members go on between two attempts: long enough for those that wait for each other to meet.
 const RETRY: Nanos = Nanos::from_millis(20);
-
-/// What a member makes of its gang's turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum MemberTurn {
-    /// It has no part in it.
-    #[default]
-    None,
-    /// Its gate is open, or will be when its memory is there.
-    Granted { ready: bool, idle: bool },
-    /// It was asked to drain.
-    Asked,
-    /// It has drained.
-    Drained,
-    /// The gang has no turn, and the member cannot end its work.
-    Beside,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Turn {
-    pub lease: LeaseId,
-    pub budget: Vec<Share>,
-    pub contended: bool,
-    /// The engine knows that all memory is there.
-    pub ready: bool,
-    /// What the members have said about bringing in.
-    pub fetched: BTreeMap<DeviceId, u64>,
-    pub took: Nanos,
-    pub stage: Stage,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Stage {
-    Runs,
-    Drains(Drain),
-    /// Members that have drained go on, because another could not drain; all are asked again then.
-    Reopened(Drain, Nanos),
-    /// All have drained; those that were asked to evict have not all answered.
-    Evicts {
-        drain: Nanos,
-        since: Nanos,
-        waiting: BTreeSet<TenantId>,
-        /// What was resident when that began.
-        resident: BTreeMap<DeviceId, u64>,
-    },
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Drain {
-    pub since: Nanos,
-    pub attempt: u32,
-    /// How long all attempts may take.
-    pub bound: Nanos,
-    /// What is to move out at the end.
-    pub evict: Vec<Share>,
-}
-
-impl Turn {
-    pub fn new(grant: &Grant) -> Self {
-        Self {
-            lease: grant.lease,
-            budget: grant.budget.clone(),
-            contended: grant.contended,
-            ready: false,
-            fetched: BTreeMap::new(),
-            took: Nanos::ZERO,
-            stage: Stage::Runs,
-        }
-    }
-}
 
 impl Gangs {
     /// Lets a member run.

@@ -1,5 +1,5 @@
 //! The picture of gangs, member by member.
-use super::turn::MemberTurn;
+use super::stage::MemberTurn;
 use super::{FIRST, Gang, Gangs, Member};
 use crate::model::ids::TenantId;
 use crate::model::span::Span;
