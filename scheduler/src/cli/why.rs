@@ -1,6 +1,7 @@
 //! `nvsharectl why`: what tenants wait for, in words.
 use crate::text::{clean, time, word};
 use nvshare_protocol::control::{Status, Target, TenantStatus};
+use nvshare_protocol::job_rules::{container_or_job, is_job};
 
 /// No line is longer, whatever the scheduler says.
 const LONGEST: usize = 1000;
@@ -36,6 +37,9 @@ pub fn of<'a>(status: &'a Status, target: Option<&Target>) -> Result<Vec<&'a Ten
 /// Whether one begins as the other: status shows the first characters of an id.
 pub fn same_container(shown: &str, id: &str) -> bool {
     let shown = shown.split(' ').next().unwrap_or_default();
+    if is_job(shown) || is_job(id) {
+        return shown == id;
+    }
     shown.starts_with(id) || id.starts_with(shown)
 }
 
@@ -50,7 +54,7 @@ pub fn text(tenants: &[&TenantStatus]) -> String {
 fn one(tenant: &TenantStatus) -> String {
     let why = &tenant.why;
     let container = tenant.container_name.as_ref().or(tenant.container.as_ref());
-    let container = container.map(|name| format!(", container {}", clean(name, 64)));
+    let container = container.map(|name| format!(", {}", container_or_job(&clean(name, 64))));
     let mut lines = vec![format!(
         "tenant {} ({}, pid {}{}): {}",
         tenant.id,

@@ -1,4 +1,5 @@
 //! Tenants come and go, with their connections and with their processes.
+use super::jobs;
 use super::metering;
 use super::reactor::Daemon;
 use super::rules::Overrides;
@@ -45,8 +46,13 @@ impl Daemon {
         self.replace_earlier_connections(&connected);
         let Connected { tenant, who, hello, outbound, .. } = &connected;
         let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
-        let wishes = Wishes::of(hello, &self.settings);
-        let reservation = self.reservations.reserve(who, hello.limit, overrides.limit);
+        let mut job = jobs::member(self, who);
+        if let Some(job) = &mut job {
+            job.share = jobs::share_out(self, who.container_key(), Some((job, hello.limit)));
+        }
+        let wishes = Wishes::of(hello, job.map(|job| job.rules), &self.settings);
+        let wish = hello.limit.into_iter().chain(job.and_then(|job| job.share)).min();
+        let reservation = self.reservations.reserve(who, wish, overrides.limit);
         outbound.put(ToTenant::Welcome(Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
@@ -64,7 +70,7 @@ impl Daemon {
             self.nvml.set_wanted(true);
         }
         self.exits.watch(who.process.as_ref());
-        self.members.join(connected, reservation, overrides);
+        self.members.join(connected, reservation, overrides, job);
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
             self.apply(Event::Gang { tenant, gang });
@@ -181,6 +187,9 @@ impl Daemon {
             self.nvml.set_wanted(false);
         }
         self.reservations.release(&member.reservation);
+        if member.job.is_some() {
+            jobs::share_out(self, member.who.container_key(), None);
+        }
         if let Some(gang) = &member.hello.gang {
             self.gangs.leave(member.who.charged_to(), gang);
         }

@@ -19,6 +19,7 @@ mod engine;
 mod exits;
 mod gangs;
 mod held_requests;
+mod jobs;
 mod join_leave;
 mod liveness;
 mod metering;

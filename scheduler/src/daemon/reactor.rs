@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::gangs::GangNumbers;
 use super::held_requests::HeldRequests;
+use super::jobs;
 use super::liveness::PollSchedule;
 use super::metering;
 use super::operators::Report;
@@ -147,6 +148,9 @@ impl Daemon {
         }
         let before = self.core.memory_of(tenant, device);
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
+        if before.allocated != allocated {
+            jobs::on_memory(self, tenant);
+        }
         if self.core.enabled() {
             // Both by the core, which believes a report as far as it is possible.
             let now = self.core.memory_of(tenant, device);

@@ -1,5 +1,6 @@
 //! The tenants, and the names of those that have left.
 use super::engine::Engine;
+use super::jobs::JobMember;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use super::rules::{Overrides, TurnRules};
@@ -40,6 +41,8 @@ pub struct Member {
     most_allowed: Option<Bytes>,
     /// What operators have set for it.
     pub overrides: Overrides,
+    /// What holds for it as a process of a Slurm job.
+    pub job: Option<JobMember>,
     /// What the core was told of its turns.
     pub turn_rules: TurnRules,
     pub reports: Reports,
@@ -85,7 +88,7 @@ impl Member {
     /// As logs and traces name it: `python3, pid 4711, container 4f1d3c0b5a69`.
     pub fn label(&self) -> String {
         let Self { who, hello, .. } = self;
-        let container = who.shown().map(|id| format!(", container {id}")).unwrap_or_default();
+        let container = who.container_label().map(|label| format!(", {label}")).unwrap_or_default();
         format!("{}, pid {}{container}", text::word(&hello.program), who.pid)
     }
 
@@ -105,12 +108,18 @@ impl Member {
         self.most_allowed
     }
 
+    /// What it may allocate by its own wish and its job's.
+    pub fn wish(&self) -> Option<Bytes> {
+        self.hello.limit.into_iter().chain(self.job.and_then(|job| job.share)).min()
+    }
+
     /// Where its limit comes from.
     pub fn limit_from(&self) -> Option<&'static str> {
         match (self.reservation.limit, self.reservation.by) {
             (None, _) => None,
             (Some(_), Some((setting, _))) => Some(setting),
             (Some(_), None) if self.overrides.limit.is_some() => Some("operator"),
+            (Some(_), None) if self.hello.limit != self.reservation.limit => Some("slurm"),
             (Some(_), None) => Some("wish"),
         }
     }
@@ -213,7 +222,13 @@ impl Members {
         names.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
-    pub fn join(&mut self, joined: Connected, reservation: Reservation, overrides: Overrides) {
+    pub fn join(
+        &mut self,
+        joined: Connected,
+        reservation: Reservation,
+        overrides: Overrides,
+        job: Option<JobMember>,
+    ) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
         let session = self.session(tenant, &who);
         if let Some(key) = who.key() {
@@ -232,6 +247,7 @@ impl Members {
             most_allowed: reservation.limit,
             reservation,
             overrides,
+            job,
             turn_rules: TurnRules::default(),
             reports: Reports::default(),
             swap_refusals: BTreeSet::new(),

@@ -72,7 +72,7 @@ pub fn cgroup(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Some(id) = identity::container(&text) else { return };
     assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.contains(&id));
-    let place = nvshare_scheduler::identity::cgroup::Container { id: id.clone(), place: None };
+    let place = nvshare_scheduler::identity::cgroup::Container { id: id.clone(), step: None, place: None };
     let who = identity::Identity { pid: 1, container: Some(place), ..identity::Identity::default() };
     assert_eq!(who.shown().as_deref(), Some(&id[..12]));
 }
