@@ -10,7 +10,7 @@ shows "--no-nvshare" "$unmanaged" srun -n1 --gres=shard:1 --no-nvshare show
 shows "the user's own LD_PRELOAD stays" "preload=$ours:/usr/lib/nvshare/none.so loaded=1" \
     sh -c "LD_PRELOAD=/usr/lib/nvshare/none.so srun -n1 --gres=shard:1 '$work/bin/show' 2>/dev/null"
 shows "what a managed shell submits is left alone without shards" "$unmanaged" env LD_PRELOAD="$ours" srun -n1 --gres=gpu:1 show
-shows "salloc" "$managed" salloc -q --gres=shard:1 -n1 srun show
+shows "salloc" "$managed" salloc -Q --gres=shard:1 -n1 srun show
 
 job=$(batch "$work/steps.out" -n2 --gres=shard:4 <<'END'
 #!/bin/sh
@@ -33,5 +33,4 @@ END
 )
 over "$job"
 check "an array" test "$(cat "$work"/array-*.out | grep -cx "preload=$ours")" = 3
-shows "a heterogeneous job's parts" "$managed" srun -n1 --gres=shard:1 show : -n1 --gres=shard:1 show
 check "nothing is left of jobs that have ended" nothing_left

@@ -26,7 +26,7 @@ done
 job=$(batch "$out" -n1 --gres=shard:2 <<END
 #!/bin/sh
 mkfifo $work/one; exec 9<>$work/one
-work 64 --until-closed <$work/one >$work/first.out 2>&1 &
+work 64 --until-closed <$work/one >$work/first.out 2>&1 9>&- &
 until grep -q allocated $work/first.out; do sleep 0.05; done
 work 64 --steps 3 >$work/second.out 2>&1
 work 160 --steps 3 >$work/third.out 2>&1

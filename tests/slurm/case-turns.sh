@@ -5,7 +5,7 @@ for n in 1 2 3 4; do
 done
 check "four jobs of two shards are tenants at the same time" \
     known '[.tenants[] | select(.state != "idle" and .container != null) | .container] | unique | length == 4'
-check "... on two GPUs" jq -e '[.tenants[].gpus[]] | unique | length == 2' "$work/status"
+check "... two on each of two GPUs" known '[.tenants[].gpus[]] | group_by(.) | map(length) == [2, 2]'
 check "... each with its limit, by Slurm's word" \
     jq -e '[.tenants[] | select(.limit_bytes == 192 * 1048576 and .limit_from == "slurm" and .weight == 2)] | length == 4' "$work/status"
 squeue -h -t running -o '%A %U' | sort >"$work/squeue"
@@ -20,9 +20,9 @@ for n in 0 1 2 3; do
     check "job $((n + 1)) has right data" right "$work/turn-$((n + 1)).out"
 done
 check "memory moved: they had turns" sh -c "nvsharectl trace -o $work/trace.json && jq -e '[.traceEvents[] | select(.name == \"fetch\" and .args.bytes > 0)] | length >= 4' $work/trace.json"
-sacct -c -n -P -o jobid,uid 2>/dev/null | tr '|' ' ' | sort >"$work/sacct"
+sacct -c -n -P -o jobid,uid 2>"$work/sacct.err" | tr '|' ' ' | sort >"$work/sacct"
 grep -xFf "$work/squeue" "$work/sacct" >"$work/both"
-check "sacct names the same jobs and users" test "$(wc -l <"$work/both")" = 4
+check "sacct names the same jobs and users" sh -c "[ \$(wc -l <$work/both) = 4 ] || { cat $work/sacct.err $work/sacct; exit 1; }"
 nvsharectl report --by container --format csv >"$work/report" 2>&1
 check "nvsharectl report counts for jobs" test "$(grep -c "job_\(${jobs[0]}\|${jobs[1]}\|${jobs[2]}\|${jobs[3]}\)," "$work/report")" = 4
 check "nothing is left of jobs that have ended" nothing_left

@@ -20,7 +20,7 @@ MpiDefault=none
 SwitchType=switch/none
 SlurmdParameters=config_overrides
 ReturnToService=2
-SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,defer_batch
+SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ProctrackType=proctrack/cgroup

@@ -1,12 +1,14 @@
 # Jobs, and what they say.
 
 MIB=1048576
-# The job's program, on the GPU that Slurm has given.
+# The job's program, on the GPU that Slurm has given. The simulated driver shows all; CUDA_VISIBLE_DEVICES counts those that
+# the job can open.
 cat >"$work/bin/work" <<'END'
 #!/bin/sh
 # usage: work MIB OPTIONS...
 mib=$1; shift
-exec load --device "${CUDA_VISIBLE_DEVICES%%,*}" --bytes $((mib * 1048576)) "$@"
+gpus=${SLURM_STEP_GPUS:-$SLURM_JOB_GPUS}
+exec load --device "${gpus%%,*}" --bytes $((mib * 1048576)) "$@"
 END
 # What a program finds of us.
 cat >"$work/bin/show" <<'END'
@@ -28,7 +30,7 @@ over() { waited is_over "$1"; }
 state_is() { [ "$(squeue -h -o %T -j "$1" 2>/dev/null)" = "$2" ]; }
 
 # right FILE: the program's last line says that all its data was right.
-right() { jq -se 'map(select(.steps != null)) | last | .wrong == 0 and .steps > 0' "$1" || { tail -n 5 "$1"; return 1; }; }
+right() { jq -Rse 'split("\n") | map(fromjson? | select(type == "object" and .steps != null)) | last | .wrong == 0 and .steps > 0' "$1" || { tail -n 5 "$1"; return 1; }; }
 refused() { grep -q 'CUDA error 2' "$1" || { tail -n 5 "$1"; return 1; }; }
 
 # known JQ: waits until the scheduler's status is as said.

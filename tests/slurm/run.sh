@@ -2,7 +2,7 @@
 # Jobs of a real Slurm that share GPUs by shards: munged, slurmctld and slurmd of this Debian, fake GPU devices, and the
 # simulated driver. Runs as root; installs Slurm if it is missing.
 #
-#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns operators faults cost removal (all by default, in this order;
+#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns operators faults guide cost removal (all by default, in this order;
 #                                     setup always)
 #
 #   NVSHARE_WORLD     directory of the programs, libfakecuda.so and libnvshare_spank.so (default: target/debug)
@@ -31,7 +31,8 @@ if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
         [ $installed = 0 ] || { echo "Bail out! cannot install ${packages[*]}"; exit 1; }
         break
     done
-    exec env NVSHARE_TEST_INSIDE=1 unshare --mount --propagation private --net --uts --pid --fork --mount-proc --kill-child \
+    # No fault may hold whoever waits for the end.
+    exec env NVSHARE_TEST_INSIDE=1 timeout --foreground -k 10 600 unshare --mount --propagation private --net --uts --pid --fork --mount-proc --kill-child \
         bash "$here/run.sh" "$@"
 fi
 
@@ -41,7 +42,7 @@ node=nvs$(basename "$work" | tr -dc a-z0-9 | tail -c 6)
 scheduler=
 cleanup() {
     local pid
-    slurm_down
+    [ ! -e "$work/slurmctld.pid" ] || slurm_down
     [ -z "$scheduler" ] || { kill "$scheduler"; wait "$scheduler"; } 2>/dev/null
     pid=$(cat "$work/munge.pid" 2>/dev/null) && kill "$pid" 2>/dev/null
     [ -z "${NVSHARE_KEEP:-}" ] || { mkdir -p "$NVSHARE_KEEP" && cp -r "$work/log" "$work"/*.log "$NVSHARE_KEEP"; } 2>/dev/null
@@ -69,8 +70,10 @@ for directory in usr etc; do
 done
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
-hostname "$node"
+hostname "$node" || { echo "Bail out! the host name cannot be set"; exit 1; }
 ip link set lo up
+# Slurm's daemons look for addresses of families that the host has beside its loopback ones (AI_ADDRCONFIG).
+ip addr add 192.0.2.1/32 dev lo
 printf '127.0.0.1 localhost %s\n' "$node" >/etc/hosts
 mkdir -p /usr/lib/nvshare /etc/nvshare /etc/slurm "$work"/{dev,log,state,spool,card,bin,driver}
 chmod 1777 "$work/card" "$work/log"
@@ -88,7 +91,7 @@ for tool in /usr/bin/srun /usr/bin/sbatch /usr/bin/squeue; do [ -x $tool ] || { 
 . "$here/jobs.sh"
 
 munge_up || { echo "Bail out! munged does not start: $(tail -1 "$work/log/munged.log")"; exit 1; }
-cases=${*:-setup jobs limits turns operators faults cost removal}
+cases=${*:-setup jobs limits turns operators faults guide cost removal}
 [[ " $cases " == *" setup "* ]] || cases="setup $cases"
 for case in $cases; do
     echo "# $case"
