@@ -13,11 +13,10 @@ check "... then neither file nor tenant" nothing_left
 check "... in the scheduler" known '.tenants == []'
 
 # Suspended: first paused and moved out, as the guide says, then stopped by Slurm.
-job=$(batch "$work/suspended.out" -n1 --gres=shard:2 --wrap "work 160 --until-closed </dev/null; work 160 --seconds 6")
+job=$(batch "$work/suspended.out" -n1 --gres=shard:2 --wrap "work 160 --seconds 8")
 known "[.tenants[] | select(.container == \"job_$job\" and .grants > 0 and .resident_bytes > 0)] | length == 1" >/dev/null
-id=$(jq ".tenants[] | select(.container == \"job_$job\") | .id" "$work/status" | head -1)
 nvsharectl pause --container "job_$job" >/dev/null && nvsharectl evict --container "job_$job" >/dev/null
-check "a job that is paused and moved out leaves the GPU" known "[.tenants[] | select(.id == $id and .resident_bytes == 0)] | length == 1"
+check "a job that is paused and moved out leaves the GPU" known "[.tenants[] | select(.container == \"job_$job\" and .allocated_bytes > 0 and .resident_bytes == 0)] | length == 1"
 scontrol suspend "$job"
 other=$(batch "$work/other.out" -n1 --gres=shard:2 --wrap "work 160 --seconds 1")
 check "scontrol suspend: another job takes the GPU" over "$other"
@@ -40,7 +39,8 @@ job=$(batch "$work/requeue.out" --requeue --open-mode=append -n1 --gres=shard:2 
 known "[.tenants[] | select(.container == \"job_$job\")] | length == 1" >/dev/null
 scontrol requeue "$job"
 check "requeue: nothing is left behind" nothing_left
-scontrol update jobid="$job" starttime=now 2>/dev/null
+waited state_is "$job" PENDING
+scontrol update jobid="$job" starttime=now
 waited sh -c "grep -q 'restart 1' $work/requeue.out"
 over "$job"
 check "... and the job is managed again" sh -c "[ \$(grep -cx 'preload=$ours' $work/requeue.out) = 2 ] "
