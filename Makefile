@@ -61,6 +61,7 @@ dist: lib ## Make the packages, .deb and .rpm, in target/dist (installs cargo-de
 .PHONY: test-packages
 test-packages: dist ## Install, upgrade and remove the packages on two booted Debians, as root
 	$(CARGO) build --locked -p nvshare-tests -p fakecuda
+	$(CARGO) build --locked -p nvshare-scheduler -p nvshare-runtime-hook -p nvshare-interposer -p nvshare-slurm
 	tests/packages/prepare.sh $(TARGET)/dist
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_DIST=$(abspath $(TARGET))/dist NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  bash tests/packages/run.sh

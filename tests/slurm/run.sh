@@ -7,6 +7,7 @@
 #
 #   NVSHARE_WORLD     directory of the programs, libfakecuda.so and libnvshare_spank.so (default: target/debug)
 #   NVSHARE_LIBRARY   the libnvshare.so to load (default: that of NVSHARE_WORLD)
+#   NVSHARE_SLURM_DEB the package nvshare-slurm, for the case package (not by default)
 #   NVSHARE_KEEP      a directory that the daemons' logs are copied to
 #
 # Nothing of the machine is changed but the packages: everything happens in mount, process, network and host name spaces
@@ -50,7 +51,7 @@ cleanup() {
     # slurmstepd leaves the directories of its node behind.
     find /sys/fs/cgroup -depth -type d -path "*slurm_$node*" -exec rmdir {} + 2>/dev/null
     find /sys/fs/cgroup -depth -type d -path "*${node}_slurmstepd.scope*" -exec rmdir {} + 2>/dev/null
-    umount -l /usr /etc /run 2>/dev/null
+    umount -l /usr /etc /var/lib /run 2>/dev/null
     rm -rf --one-file-system "$work" 2>/dev/null
 }
 trap cleanup EXIT
@@ -63,7 +64,7 @@ for file in "$world"/{nvshare-scheduler,nvsharectl,nvshare-ctk,load,libfakecuda.
 done
 
 # A node with nvshare's packages in place.
-for directory in usr etc; do
+for directory in usr etc var/lib; do
     mkdir -p "$work/over/$directory/up" "$work/over/$directory/work"
     mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$work/over/$directory/up,workdir=$work/over/$directory/work" "/$directory" \
         || { echo "Bail out! cannot lay a writable copy over /$directory"; exit 1; }

@@ -37,8 +37,17 @@ const LANGUAGES: &[&str] = &["sh", "python", "yaml", "toml", "cuda"];
 const OTHERS: &[&str] = &["text", "toml", "ini", "json"];
 
 /// How a path of this repository begins.
-const OURS: [&str; 9] =
-    ["tests/", "packaging/", "scheduler/", "interposer/", "runtime-hook/", "slurm/", "docs/", ".ci/", ".github/"];
+const OURS: [&str; 9] = [
+    "tests/",
+    "packaging/",
+    "scheduler/",
+    "interposer/",
+    "runtime-hook/",
+    "slurm/",
+    "docs/",
+    ".ci/",
+    ".github/",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -118,6 +118,9 @@ enum Slurm {
     Configure(slurm::Configure),
     /// Take the plugin out again.
     Unconfigure(slurm::Unconfigure),
+    /// The package has another plugin: where Slurm was told of the old one, put the new one in its place.
+    #[command(hide = true)]
+    Refresh,
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +164,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         }
         Top::Slurm(Slurm::Configure(asked)) => slurm::configure(&asked)?,
         Top::Slurm(Slurm::Unconfigure(asked)) => slurm::unconfigure(&asked)?,
+        Top::Slurm(Slurm::Refresh) => slurm::refresh()?,
         Top::Explain { bundle } => print(&explain::explain(&bundle)?)?,
         Top::Doctor { report: Some(file), .. } => print(&report::write(&file)?)?,
         Top::Doctor { rootfs, json, report: None } => return doctor::run(rootfs.as_deref(), json),

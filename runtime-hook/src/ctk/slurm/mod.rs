@@ -14,6 +14,7 @@ use clap::Args;
 use files::{Paths, Stack};
 use nvshare_protocol::console;
 use nvshare_protocol::job_rules::{PER_SHARD, PRIORITY_MAP, mem_per_shard, priority_map};
+use nvshare_protocol::paths::{SPANK_PLUGIN, SPANK_PLUGIN_TEMPLATE};
 use plugin::Version;
 use std::fs;
 use std::io::ErrorKind;
@@ -57,10 +58,10 @@ struct Place {
     #[arg(long, value_name = "DIRECTORY", default_value = "/etc/slurm")]
     config: PathBuf,
     /// Where the plugin goes.
-    #[arg(long, value_name = "FILE", default_value = nvshare_protocol::paths::SPANK_PLUGIN)]
+    #[arg(long, value_name = "FILE", default_value = SPANK_PLUGIN)]
     plugin: PathBuf,
     /// The plugin as the package has it.
-    #[arg(long, value_name = "FILE", default_value = nvshare_protocol::paths::SPANK_PLUGIN_TEMPLATE, hide = true)]
+    #[arg(long, value_name = "FILE", default_value = SPANK_PLUGIN_TEMPLATE, hide = true)]
     template: PathBuf,
     /// Print what would be written and change nothing.
     #[arg(long)]
@@ -185,6 +186,18 @@ pub fn unconfigure(asked: &Unconfigure) -> Result<()> {
              other program hands shards out.\n",
         );
     }
+    Ok(())
+}
+
+/// Makes the plugin anew where it is in use.
+pub fn refresh() -> Result<()> {
+    let (plugin, template) = (Path::new(SPANK_PLUGIN), Path::new(SPANK_PLUGIN_TEMPLATE));
+    if !plugin::is_ours(plugin) {
+        return Ok(());
+    }
+    let version = Version::installed()?;
+    write_atomically(plugin, &plugin::made_for(template, version)?, 0o644, None)?;
+    console::complain(&format!("{}: made for Slurm {version}\n", plugin.display()));
     Ok(())
 }
 
