@@ -19,6 +19,7 @@ mod engine;
 mod exits;
 mod gangs;
 mod held_requests;
+mod job_shares;
 mod jobs;
 mod join_leave;
 mod liveness;

@@ -1,6 +1,6 @@
 //! The tenants, and the names of those that have left.
 use super::engine::Engine;
-use super::jobs::JobMember;
+use super::job_shares::JobMember;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use super::rules::{Overrides, TurnRules};
