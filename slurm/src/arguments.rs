@@ -1,5 +1,7 @@
 //! The plugin's arguments: words `NAME=value` of its line in plugstack.conf.
-use nvshare_protocol::job_rules::{PER_SHARD, PRIORITY_MAP, mem_per_shard, priority_map};
+use nvshare_protocol::job_rules::{
+    PER_SHARD, PRIORITY_MAP, SHARDS_PER_WEIGHT, mem_per_shard, priority_map, shards_per_weight,
+};
 use nvshare_protocol::{Bytes, paths};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +16,8 @@ pub struct Arguments {
     pub socket: Option<PathBuf>,
     /// What one shard is of a GPU's memory; none: shards are no limit.
     pub mem_per_shard: Option<Bytes>,
-    /// Whether turns last as many times as long as a job has shards.
-    pub weight_by_shards: bool,
+    /// Turns last one time longer for each so many shards; none: all last alike.
+    pub shards_per_weight: Option<u32>,
     /// The priorities of partitions and of QOS.
     pub partitions: Vec<(String, u32)>,
     pub qos: Vec<(String, u32)>,
@@ -31,7 +33,7 @@ impl Default for Arguments {
             library: LIBRARY.into(),
             socket: None,
             mem_per_shard: None,
-            weight_by_shards: true,
+            shards_per_weight: None,
             partitions: Vec::new(),
             qos: Vec::new(),
             fails: false,
@@ -52,10 +54,9 @@ impl Arguments {
                 "socket" => (put(&mut arguments.socket, absolute(value).map(Some)), PATH),
                 "jobs_dir" => (put(&mut arguments.jobs, absolute(value)), PATH),
                 "mem_per_shard" => (put(&mut arguments.mem_per_shard, mem_per_shard(value)), PER_SHARD),
-                "weight" => (
-                    put(&mut arguments.weight_by_shards, one_of(value, ["shards", "none"])),
-                    "shards or none",
-                ),
+                "weight" => {
+                    (put(&mut arguments.shards_per_weight, shards_per_weight(value)), SHARDS_PER_WEIGHT)
+                }
                 "on_error" => (
                     put(&mut arguments.fails, one_of(value, ["fail", "run-unmanaged"])),
                     "run-unmanaged or fail",
@@ -110,7 +111,7 @@ mod tests {
             "library=/opt/libnvshare.so",
             "socket=/run/x/scheduler.sock",
             "mem_per_shard=1024",
-            "weight=none",
+            "weight=4",
             "priority_partition=fast:high,night:low",
             "priority_qos=urgent:high",
             "on_error=fail",
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(arguments.library, Path::new("/opt/libnvshare.so"));
         assert_eq!(arguments.socket.as_deref(), Some(Path::new("/run/x/scheduler.sock")));
         assert_eq!(arguments.mem_per_shard, Some(Bytes(1 << 30)));
-        assert!(arguments.fails && !arguments.weight_by_shards);
+        assert!(arguments.fails && arguments.shards_per_weight == Some(4));
         for (partition, qos, priority) in [
             (Some("fast"), None, Some(2)),
             (Some("night"), None, Some(0)),

@@ -45,7 +45,7 @@ pub fn plan(facts: &Facts, arguments: &Arguments, options: Options) -> Plan {
     let site = arguments.priority(facts.partition.as_deref(), facts.qos.as_deref());
     let rules = JobRules {
         limit: given.into_iter().chain(options.limit).min(),
-        weight: arguments.weight_by_shards.then(|| on_each.min(MOST_WEIGHT)),
+        weight: arguments.shards_per_weight.map(|each| on_each.div_ceil(each.max(1)).min(MOST_WEIGHT)),
         priority: options::priority(options.priority, site),
     };
     let in_container = facts.container.as_ref().is_some_and(|container| !container.is_empty());
@@ -128,7 +128,8 @@ mod tests {
     }
 
     fn site() -> Arguments {
-        Arguments::parse(["library=/l.so", "mem_per_shard=1024", "priority_partition=fast:high"]).0
+        Arguments::parse(["library=/l.so", "mem_per_shard=1024", "weight=1", "priority_partition=fast:high"])
+            .0
     }
 
     const LIBRARY: Option<&str> = Some("/l.so");
@@ -188,7 +189,7 @@ mod tests {
             let rules = plan(&facts, &site(), Options { limit: wish, ..Options::default() }).rules.unwrap();
             assert_eq!((rules.limit, rules.weight), (limit, Some(weight)), "{shards} {gpus}");
         }
-        let free = Arguments { mem_per_shard: None, weight_by_shards: false, ..site() };
+        let free = Arguments { mem_per_shard: None, shards_per_weight: None, ..site() };
         let rules = plan(&facts("8", ""), &free, Options::default()).rules.unwrap();
         assert_eq!(rules, JobRules::default());
     }

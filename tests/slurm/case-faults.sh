@@ -41,7 +41,7 @@ timeout 20 srun -n1 --gres=shard:1 show >"$work/said" 2>&1
 check "... and one that cannot does not" sh -c "! grep 'loaded=' '$work/said'"
 mv "$work/away.so" "$ours"
 waited node_is idle || scontrol update nodename="$node" state=resume
-nvshare-ctk slurm configure --mem-per-shard 96 --priority-partition fast:high >/dev/null 2>&1
+nvshare-ctk slurm configure --mem-per-shard 96 --weight 1 --priority-partition fast:high >/dev/null 2>&1
 
 scheduler_down
 said=$(srun -n1 --gres=shard:2 work 64 --steps 3 2>/dev/null); echo "$said" >"$work/alone.out"

@@ -19,4 +19,4 @@ over "$job"
 check "... and its data is right" right "$work/guide.out"
 check "guide: taking it out" type_block "$(echo "$guide"/*.slurm-remove.sh)"
 check "... leaves Slurm's files as they were" diff -r "$work/slurm-before" /etc/slurm
-nvshare-ctk slurm configure --mem-per-shard 96 --priority-partition fast:high >/dev/null 2>&1
+nvshare-ctk slurm configure --mem-per-shard 96 --weight 1 --priority-partition fast:high >/dev/null 2>&1

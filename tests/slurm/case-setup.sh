@@ -14,11 +14,11 @@ for wrong in "--mem-per-shard much" "--priority-partition fast" "--slurm-version
     # shellcheck disable=SC2086
     check "configure $wrong is refused" sh -c "! nvshare-ctk slurm configure $wrong"
 done
-check "configure" nvshare-ctk slurm configure --mem-per-shard 96 --priority-partition fast:high
+check "configure" nvshare-ctk slurm configure --mem-per-shard 96 --weight 1 --priority-partition fast:high
 check "... for the Slurm that is installed" sh -c "doctor=\$(nvshare-ctk doctor --json); jq -e '.checks[] | select(.name == \"slurm\") | .state == \"ok\"' <<END
 \$doctor
 END"
-check "... twice is once" sh -c "find /etc/slurm -type f -exec sha256sum {} + >$work/once; nvshare-ctk slurm configure --mem-per-shard 96 --priority-partition fast:high && find /etc/slurm -type f -exec sha256sum {} + | diff $work/once -"
+check "... twice is once" sh -c "find /etc/slurm -type f -exec sha256sum {} + >$work/once; nvshare-ctk slurm configure --mem-per-shard 96 --weight 1 --priority-partition fast:high && find /etc/slurm -type f -exec sha256sum {} + | diff $work/once -"
 sed -i 's/^GresTypes=.*/GresTypes=gpu/; s/^ProctrackType=.*/ProctrackType=proctrack\/linuxproc/' /etc/slurm/slurm.conf
 check "doctor names what slurm.conf lacks" sh -c "[ \$(nvshare-ctk doctor --json | jq '[.checks[] | select(.name == \"slurm\" and .state == \"error\")] | length') = 2 ]"
 slurm_files

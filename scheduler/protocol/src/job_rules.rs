@@ -70,6 +70,18 @@ pub fn mem_per_shard(text: &str) -> Option<Option<Bytes>> {
     (size.0 >= MIB).then_some(Some(size))
 }
 
+/// What a site may say of turns, for errors.
+pub const SHARDS_PER_WEIGHT: &str = "none, or for how many shards a turn is one time longer, 1 to 65536";
+
+/// Reads for how many shards a turn is one time longer; within: all turns are alike.
+#[must_use]
+pub fn shards_per_weight(text: &str) -> Option<Option<u32>> {
+    if text == "none" {
+        return Some(None);
+    }
+    quantity::whole(text).filter(|shards| (1..=65_536).contains(shards)).map(Some)
+}
+
 /// Reads the priorities of partitions or QOS: `fast:high,night:low`.
 #[must_use]
 pub fn priority_map(text: &str) -> Option<Vec<(String, u32)>> {
@@ -130,6 +142,10 @@ mod tests {
             assert_eq!(mem_per_shard(text), Some(mib.map(|mib: u64| Bytes(mib << 20))), "{text}");
         }
         assert_eq!(["", "0", "512k", "much"].map(mem_per_shard), [None; 4]);
+        assert_eq!(
+            ["none", "4", "0", "", "x"].map(shards_per_weight),
+            [Some(None), Some(Some(4)), None, None, None]
+        );
         assert_eq!(priority_map("fast:high,a:b:low"), Some(vec![("fast".into(), 2), ("a:b".into(), 0)]));
         assert_eq!(
             ["", "fast", ":low", "fast:2", "fast:low,", "a b:low"].map(priority_map),

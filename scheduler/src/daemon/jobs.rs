@@ -23,7 +23,7 @@ pub fn share_out(
     joining: Option<(&JobMember, Option<Bytes>)>,
 ) -> Option<Bytes> {
     let job = job?;
-    let of_job = daemon.members.all().filter(|(_, member)| member.who.container_key() == Some(job));
+    let of_job = daemon.members.of_job(job);
     let present: Vec<(TenantId, JobMember, Option<Bytes>)> =
         of_job.filter_map(|(tenant, member)| Some((tenant, member.job?, member.hello.limit))).collect();
     let everybody = present.iter().map(|(_, member, _)| member).chain(joining.map(|(member, _)| member));

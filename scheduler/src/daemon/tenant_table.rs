@@ -5,7 +5,7 @@ use super::liveness::Liveness;
 use super::reports::Reports;
 use super::rules::{Overrides, TurnRules};
 use super::usage::Counted;
-use crate::identity::Identity;
+use crate::identity::{Identity, Owner};
 use crate::metrics::counts::Moved;
 use crate::process::Key;
 use crate::tenants::inbound::Connected;
@@ -189,6 +189,8 @@ pub struct Members {
     present: BTreeMap<TenantId, Member>,
     /// Those of each process.
     processes: HashMap<Key, BTreeSet<TenantId>>,
+    /// Those of each Slurm job.
+    jobs: HashMap<Owner, BTreeSet<TenantId>>,
     /// The latest to leave, for the spans that the core remembers of them.
     past: VecDeque<(TenantId, u32, String)>,
     remembered: usize,
@@ -205,7 +207,14 @@ fn fold(parts: &[&[u8]]) -> u32 {
 impl Members {
     /// Remembers the names of so many that have left.
     pub fn new(remembered: usize, boot: String) -> Self {
-        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered, boot }
+        Self {
+            present: BTreeMap::new(),
+            processes: HashMap::new(),
+            jobs: HashMap::new(),
+            past: VecDeque::new(),
+            remembered,
+            boot,
+        }
     }
 
     /// What the tenant is called, also after the next start of the daemon: no other that is present has this name. Further
@@ -233,6 +242,9 @@ impl Members {
         let session = self.session(tenant, &who);
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
+        }
+        if let Some(key) = job.and_then(|_| who.container_key()) {
+            self.jobs.entry(key).or_default().insert(tenant);
         }
         let member = Member {
             session,
@@ -270,6 +282,14 @@ impl Members {
                 self.processes.remove(&key);
             }
         }
+        if let Some(key) = member.job.and_then(|_| member.who.container_key())
+            && let Some(those) = self.jobs.get_mut(&key)
+        {
+            those.remove(&tenant);
+            if those.is_empty() {
+                self.jobs.remove(&key);
+            }
+        }
         self.past.push_back((tenant, member.who.pid, member.label()));
         if self.past.len() > self.remembered {
             self.past.pop_front();
@@ -280,6 +300,12 @@ impl Members {
     /// Those of one process.
     pub fn of_process(&self, key: Option<Key>) -> Vec<TenantId> {
         key.and_then(|key| self.processes.get(&key)).into_iter().flatten().copied().collect()
+    }
+
+    /// Those of one Slurm job of which the plugin has said something.
+    pub fn of_job(&self, job: Owner) -> impl Iterator<Item = (TenantId, &Member)> {
+        let those = self.jobs.get(&job).into_iter().flatten();
+        those.filter_map(|tenant| Some((*tenant, self.get(*tenant)?)))
     }
 
     pub fn get(&self, tenant: TenantId) -> Option<&Member> {

@@ -38,10 +38,10 @@ impl Container {
     /// not use, and name that as a container.
     #[must_use]
     pub fn find(text: &str, root: &Path) -> Option<Self> {
-        Self::job(text, root).or_else(|| Self::container(text, root))
+        Self::of_job(text, root).or_else(|| Self::of_engine(text, root))
     }
 
-    fn job(text: &str, root: &Path) -> Option<Self> {
+    fn of_job(text: &str, root: &Path) -> Option<Self> {
         text.lines().find_map(|line| {
             let (controllers, path) = fields(line)?;
             let (directory, step) =
@@ -52,7 +52,7 @@ impl Container {
         })
     }
 
-    fn container(text: &str, root: &Path) -> Option<Self> {
+    fn of_engine(text: &str, root: &Path) -> Option<Self> {
         let mut id = None;
         for line in text.lines() {
             let Some((controllers, path, found)) = hierarchy(line) else { continue };

@@ -13,7 +13,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use files::{Paths, Stack};
 use nvshare_protocol::console;
-use nvshare_protocol::job_rules::{PER_SHARD, PRIORITY_MAP, mem_per_shard, priority_map};
+use nvshare_protocol::job_rules::{
+    PER_SHARD, PRIORITY_MAP, SHARDS_PER_WEIGHT, mem_per_shard, priority_map, shards_per_weight,
+};
 use nvshare_protocol::paths::{SPANK_PLUGIN, SPANK_PLUGIN_TEMPLATE};
 use plugin::Version;
 use std::fs;
@@ -34,8 +36,9 @@ pub struct Configure {
     /// Jobs of a QOS have this priority, whatever their partition.
     #[arg(long, value_name = "NAME:PRIORITY")]
     priority_qos: Option<String>,
-    /// Whether turns last longer for jobs with more shards.
-    #[arg(long, value_name = "WORD", default_value = "shards", value_parser = ["shards", "none"])]
+    /// Turns are one time longer for each so many shards of a job (a job of 8 with 4 here: twice as long); none: all are
+    /// alike.
+    #[arg(long, value_name = "SHARDS", default_value = "none")]
     weight: String,
     /// What becomes of a job that cannot be managed. With `fail`, no job starts while the plugin is broken.
     #[arg(long, value_name = "WORD", default_value = "run-unmanaged", value_parser = ["run-unmanaged", "fail"])]
@@ -122,8 +125,13 @@ fn arguments(asked: &Configure) -> Result<Vec<String>> {
         );
         arguments.push(format!("priority_{name}={map}"));
     }
-    if asked.weight != "shards" {
-        arguments.push(format!("weight={}", asked.weight));
+    let weight = &asked.weight;
+    ensure!(
+        shards_per_weight(weight).is_some(),
+        "--weight={weight}: not understood (allowed: {SHARDS_PER_WEIGHT})"
+    );
+    if weight != "none" {
+        arguments.push(format!("weight={weight}"));
     }
     if asked.on_error == "fail" {
         arguments.push("on_error=fail".into());
