@@ -15,6 +15,15 @@ check "... the step as sacct names it" jq -e '[.tenants[].slurm_step | test("^[0
 check "nvsharectl status shows the job" sh -c "nvsharectl status --container job_${jobs[0]} | grep -q 'job_${jobs[0]}'"
 check "nvsharectl why names it" grep -q "job ${jobs[0]}" <<<"$(nvsharectl why --container "job_${jobs[0]}")"
 check "... and a part of its number names nothing" sh -c "! nvsharectl why --container job_"
+# What docs/guide/slurm.md says of whole GPUs beside shards.
+whole=$(batch "$work/whole.out" -n1 --gres=gpu:1 --wrap true)
+case $(srun --version) in
+*' 22.05.'*) check "Slurm 22.05 starts a job with a whole GPU beside shards" over "$whole" ;;
+*)
+    check "Slurm keeps a job with a whole GPU waiting for shards" waited sh -c "squeue -h -j $whole -o '%T %r' | grep -qx 'PENDING Resources'"
+    check "... while they are in use" status_is '[.tenants[].container] | unique | length >= 3'
+    ;;
+esac
 for n in 0 1 2 3; do
     over "${jobs[n]}"
     check "job $((n + 1)) has right data" right "$work/turn-$((n + 1)).out"
