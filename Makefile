@@ -46,6 +46,10 @@ test-containers: build lib ## Containers started by real engines, as root (insta
 test-slurm: build ## Jobs of a real Slurm that share simulated GPUs by shards, as root (installs slurmctld, slurmd, munge)
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_WORLD=$(abspath $(TARGET))/debug bash tests/slurm/run.sh
 
+.PHONY: test-slurm-newer
+test-slurm-newer: build ## The same with the Slurm of a newer Debian, in a tree of its own (debootstrap)
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_WORLD=$(abspath $(TARGET))/debug tests/slurm/newer.sh
+
 .PHONY: test-containers-newer
 test-containers-newer: build lib ## The same with the engines of a newer Debian, in a tree of their own (debootstrap)
 	$(CARGO) build --release --locked -p nvshare-runtime-hook

@@ -35,6 +35,8 @@ END
     local version=v2
     [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || version=v1
     printf 'CgroupPlugin=cgroup/%s\nCgroupAutomount=no\nConstrainDevices=yes\n' $version >/etc/slurm/cgroup.conf
+    # No systemd runs here to make a scope.
+    [ $version = v1 ] || echo 'IgnoreSystemd=yes' >>/etc/slurm/cgroup.conf
 }
 
 munge_up() {
