@@ -15,5 +15,7 @@ rm -rf /etc/slurm/plugstack.conf /etc/slurm/plugstack.conf.d
 cp -a /etc/slurm "$work/slurm-bare"
 check "configure makes plugstack.conf where there is none" nvshare-ctk slurm configure --mem-per-shard 96
 shows "... and jobs are managed" "$managed" srun -n1 --gres=shard:1 show
+nothing_left
 nvshare-ctk slurm unconfigure >/dev/null 2>&1
 check "... and unconfigure takes it away" diff -r "$work/slurm-bare" /etc/slurm
+check "... and the directory of the steps' files" test ! -e /run/nvshare-slurm

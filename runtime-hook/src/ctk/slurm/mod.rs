@@ -16,7 +16,7 @@ use nvshare_protocol::console;
 use nvshare_protocol::job_rules::{
     PER_SHARD, PRIORITY_MAP, SHARDS_PER_WEIGHT, mem_per_shard, priority_map, shards_per_weight,
 };
-use nvshare_protocol::paths::{SPANK_PLUGIN, SPANK_PLUGIN_TEMPLATE};
+use nvshare_protocol::paths::{SLURM_JOBS_DIR, SPANK_PLUGIN, SPANK_PLUGIN_TEMPLATE};
 use plugin::Version;
 use std::fs;
 use std::io::ErrorKind;
@@ -189,6 +189,8 @@ pub fn unconfigure(asked: &Unconfigure) -> Result<()> {
         if was_included {
             let _ = paths.drop_in.parent().map(fs::remove_dir);
         }
+        // Steps that run have their files in it until they end.
+        let _ = fs::remove_dir(SLURM_JOBS_DIR);
         console::complain(
             "Jobs that run stay managed until they end. Take the lines with `shard` out of slurm.conf and gres.conf if no \
              other program hands shards out.\n",
