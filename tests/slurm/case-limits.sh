@@ -9,6 +9,13 @@ NVSHARE_MEM_LIMIT=4GiB runs --gres=shard:1 work 128 --steps 3
 check "... nor where the job asks for more" refused "$out"
 runs --gres=shard:1 env -u NVSHARE_MEM_LIMIT work 128 --steps 3
 check "... nor where it forgets" refused "$out"
+# What the scheduler reads, a job cannot write.
+said=$(runuser -u nobody -- srun -n1 -D / --gres=shard:1 sh -c '
+    file=/run/nvshare-slurm/$SLURM_JOB_ID.0
+    cat $file
+    { echo NVSHARE_MEM_LIMIT=1TiB >$file || echo NVSHARE_MEM_LIMIT=1TiB >/run/nvshare-slurm/$SLURM_JOB_ID.batch || rm -f $file; } 2>/dev/null
+    cat $file' 2>&1)
+check "... nor where another user's job writes its file" test "$said" = "$(printf 'NVSHARE_MEM_LIMIT=96MiB\nNVSHARE_WEIGHT=1\n%.0s' 1 2)"
 runs --gres=shard:2 --nvshare-mem=100MiB work 128 --steps 3
 check "--nvshare-mem is a limit" refused "$out"
 runs --gres=shard:1 --nvshare-mem=1GiB work 128 --steps 3
