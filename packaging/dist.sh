@@ -15,6 +15,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 dist=$(realpath -m "${NVSHARE_DIST:-$target/dist}")
 triple=x86_64-unknown-linux-gnu
 built=$target/$triple/release
+slurm=$built/package-slurm
 root=$built/package # named as target/release/package in Cargo.toml: the packagers put the real place for it
 export CARGO_TARGET_DIR=$target PATH="$target/tools/bin:$target/venv/bin:$PATH" LC_ALL=C TZ=UTC
 programs=(nvshare-scheduler nvsharectl nvshare-runtime nvshare-hook nvshare-ctk)
@@ -28,7 +29,8 @@ stage() {
   # A directory of their own, because what is built for one floor is not taken for another.
   cargo zigbuild --release --locked -p nvshare-scheduler -p nvshare-runtime-hook --bins \
     --target "$triple.2.28" --target-dir "$target/programs"
-  rm -rf "$root" "$root.time"
+  cargo zigbuild --release --locked -p nvshare-slurm --target "$triple.2.28" --target-dir "$target/programs"
+  rm -rf "$root" "$root.time" "$slurm"
   mkdir -p "$root"/usr/{bin,lib/nvshare,share/doc/nvshare}
   for program in "${programs[@]}"; do
     tests/tools/check-floor.sh "$target/programs/$triple/release/$program" 2.28
@@ -36,6 +38,10 @@ stage() {
   done
   tests/tools/check-floor.sh "$built/libnvshare.so"
   strip --strip-unneeded -o "$root/usr/lib/nvshare/libnvshare.so" "$built/libnvshare.so"
+  mkdir -p "$slurm/usr/lib/nvshare"
+  strip --strip-unneeded -o "$slurm/usr/lib/nvshare/nvshare_spank.so.in" "$target/programs/$triple/release/libnvshare_spank.so"
+  # It comes into Slurm's programs, which have the libraries that ours may need.
+  tests/tools/check-floor.sh "$slurm/usr/lib/nvshare/nvshare_spank.so.in" 2.28
   # Built for this machine: it is run here.
   env -u RUSTFLAGS cargo run --quiet --locked -p nvshare-packaging -- "$root" "$(date -u -d "@$time" +%F)"
   cargo fetch --quiet --locked
@@ -68,12 +74,21 @@ pack() {
   [ -e "$root.time" ] || { echo "$root: nothing is staged; run dist.sh stage first" >&2; exit 1; }
   SOURCE_DATE_EPOCH=$(cat "$root.time")
   export SOURCE_DATE_EPOCH
-  mkdir -p "$dist" "$root/deb"
-  printf 'nvshare (%s-%s) unstable; urgency=medium\n\n  * See /usr/share/doc/nvshare/changelog.gz.\n\n -- %s  %s\n' \
-    "$version" "$revision" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc >"$root/deb/changelog.Debian.gz"
-  cargo deb --quiet --locked --no-build --no-strip -p nvshare-packaging --target "$triple" \
+  mkdir -p "$dist"
+  package nvshare packaging "$root"
+  package nvshare-slurm slurm "$slurm"
+}
+
+# package NAME FOLDER ROOT: both packages that the Cargo.toml of the folder describes.
+package() {
+  local crate=$1
+  [ "$1" != nvshare ] || crate=nvshare-packaging
+  mkdir -p "$3/deb"
+  printf '%s (%s-%s) unstable; urgency=medium\n\n  * See /usr/share/doc/nvshare/changelog.gz.\n\n -- %s  %s\n' \
+    "$1" "$version" "$revision" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc >"$3/deb/changelog.Debian.gz"
+  cargo deb --quiet --locked --no-build --no-strip -p "$crate" --target "$triple" \
     --deb-version "$version-$revision" --maintainer "$maintainer" -o "$dist/"
-  cargo generate-rpm -p packaging --target "$triple" --target-dir "$target" --payload-compress xz \
+  cargo generate-rpm -p "$2" --target "$triple" --target-dir "$target" --payload-compress xz \
     --source-date "$SOURCE_DATE_EPOCH" -s "release = \"$revision\"" -s "vendor = \"$maintainer\"" -o "$dist/"
 }
 

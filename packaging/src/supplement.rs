@@ -131,6 +131,19 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "nvshare-ctk-cdi-generate",
         &[("podman run --device nvshare.io/gpu=shared", "nvshare-ctk cdi generate")],
     ),
+    ("nvshare-ctk-slurm", &[("srun --gres=shard:4 python3 train.py", "nvshare-ctk slurm configure")]),
+    (
+        "nvshare-ctk-slurm-configure",
+        &[
+            ("One shard is 2 GiB", "nvshare-ctk slurm configure --mem-per-shard 2GiB"),
+            (
+                "Jobs of the partition debug come first",
+                "nvshare-ctk slurm configure --priority-partition debug:high",
+            ),
+            ("See what would be written", "nvshare-ctk slurm configure --dry-run"),
+        ],
+    ),
+    ("nvshare-ctk-slurm-unconfigure", &[("Undo it", "nvshare-ctk slurm unconfigure")]),
     (
         "nvshare-ctk-doctor",
         &[

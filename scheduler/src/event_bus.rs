@@ -1,6 +1,7 @@
 //! Publishes what happens to the operators that subscribe (`nvsharectl events`), and remembers the latest of it.
 use crate::clock::Clock;
 use nvshare_protocol::control::{AuditEvent, EVENT_KINDS, EventQuery};
+use nvshare_protocol::job_rules::is_job;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -145,7 +146,8 @@ pub fn is_wanted(event: &AuditEvent, query: &EventQuery) -> bool {
         event.session.as_ref() == Some(wanted) || event.tenant.is_some_and(|id| id.to_string() == *wanted)
     };
     let is_container = |wanted: &String| {
-        let is = |shown: &str| shown == wanted || shown.len() >= 12 && wanted.starts_with(shown);
+        let is =
+            |shown: &str| shown == wanted || shown.len() >= 12 && !is_job(shown) && wanted.starts_with(shown);
         event.container.as_deref().is_some_and(is)
     };
     let is_gpu = |wanted: &String| {

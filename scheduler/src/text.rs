@@ -22,12 +22,12 @@ pub fn word(text: &str) -> Cow<'_, str> {
     if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("{text:?}").into() }
 }
 
-/// A process for people: `python3, pid 4711, container 4f1d3c0b5a69`.
+/// A process for people: `python3, pid 4711, container 4f1d3c0b5a69`. `place`: what it is in, with the word for that.
 #[must_use]
-pub fn label(program: &str, pid: u32, user: Option<&str>, container: Option<&str>) -> String {
-    let more =
-        |what: &str, name: Option<&str>| name.map_or_else(String::new, |name| format!(", {what} {name}"));
-    format!("{}, pid {pid}{}{}", word(program), more("user", user), more("container", container))
+pub fn label(program: &str, pid: u32, user: Option<&str>, place: Option<&str>) -> String {
+    let user = user.map(|name| format!(", user {name}")).unwrap_or_default();
+    let place = place.map(|place| format!(", {place}")).unwrap_or_default();
+    format!("{}, pid {pid}{user}{place}", word(program))
 }
 
 fn steers(c: char) -> bool {

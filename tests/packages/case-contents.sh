@@ -65,12 +65,31 @@ links() {
 
 config_is_kept() { rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS:fflags}\n]' "$rpm" | grep -x '/etc/nvshare/config.toml cn'; }
 
+# The plugin for Slurm: one file, which no Slurm loads as it is.
+slurm_files() {
+    has "$(dpkg-deb -c "$slurm_deb" | awk '$1 !~ /^d/ { print $6 }')" ./usr/lib/nvshare/nvshare_spank.so.in || return 1
+    rpm -qpl "$slurm_rpm" | grep -x /usr/lib/nvshare/nvshare_spank.so.in
+}
+slurm_floor() {
+    local plugin=$work/slurm/usr/lib/nvshare/nvshare_spank.so.in
+    dpkg-deb -x "$slurm_deb" "$work/slurm" && "$here/../tools/check-floor.sh" "$plugin" 2.28 \
+        && ! grep -F "$(realpath "$here/../..")" "$plugin"
+}
+# As Slurm loads and unloads it.
+slurm_works() { NVSHARE_SLURM_DEB=$slurm_deb NVSHARE_WORLD=$world bash "$here/../slurm/run.sh" setup package; }
+
 contents_case() {
     unpacked=$work/unpacked
     dpkg-deb -x "$deb" "$unpacked"
     check "the same binaries give the same .deb" same_bytes "$deb"
     check "the same binaries give the same .rpm" same_bytes "$rpm"
-    check "lintian finds no error" lintian --allow-root --fail-on error "$deb"
+    check "lintian finds no error" lintian --allow-root --fail-on error "$deb" "$slurm_deb"
+    check "nvshare-slurm: the same binaries give the same .deb" same_bytes "$slurm_deb"
+    check "nvshare-slurm: the same binaries give the same .rpm" same_bytes "$slurm_rpm"
+    check "nvshare-slurm: the .rpm is whole" rpm -K --nosignature "$slurm_rpm"
+    check "nvshare-slurm: both packages hold the plugin" slurm_files
+    check "nvshare-slurm: it keeps to its glibc and names no directory of its builder" slurm_floor
+    check "nvshare-slurm: installed, used and removed beside a real Slurm" slurm_works
     check "the .rpm is whole" rpm -K --nosignature "$rpm"
     check "both packages hold the same files" same_files
     check "the .rpm leaves a changed config.toml alone" config_is_kept

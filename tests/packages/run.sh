@@ -53,8 +53,9 @@ one() {
     [ ${#found[@]} = 1 ] && [ -e "${found[0]}" ] || { echo "Bail out! $1 has not one $2: run make test-packages" >&2; exit 1; }
     echo "${found[0]}"
 }
-deb=$(one "$dist" '*.deb') && rpm=$(one "$dist" '*.rpm') || exit 1
-deb_next=$(one "$dist/next" '*.deb') && rpm_next=$(one "$dist/next" '*.rpm') || exit 1
+deb=$(one "$dist" 'nvshare_*.deb') && rpm=$(one "$dist" 'nvshare-[0-9]*.rpm') || exit 1
+slurm_deb=$(one "$dist" 'nvshare-slurm_*.deb') && slurm_rpm=$(one "$dist" 'nvshare-slurm-*.rpm') || exit 1
+deb_next=$(one "$dist/next" 'nvshare_*.deb') && rpm_next=$(one "$dist/next" 'nvshare-[0-9]*.rpm') || exit 1
 mkdir "$work"/{packages,world}
 cp "$deb" "$rpm" "$rpm_next" "$work/packages/"
 cp "$world/load" "$work/world/" && cp "$world/libfakecuda.so" "$work/world/libcuda.so.1" || exit 1

@@ -25,6 +25,10 @@ const RUNNERS: &[(&str, &str)] = &[
     ("unprivileged", "tests/containers/case-documents.sh"),
     ("gpu", "tests/gpu/scripts/recipes.sh"),
     ("machine", "tests/packages/case-debian.sh"),
+    ("slurm", "tests/slurm/case-guide.sh"),
+    ("slurm-suspend", "tests/slurm/case-guide.sh"),
+    ("slurm-resume", "tests/slurm/case-guide.sh"),
+    ("slurm-remove", "tests/slurm/case-guide.sh"),
     ("by-hand", "nobody: tests/documents/by-hand.txt says why"),
 ];
 /// What a block is written in that a test runs or uses.
@@ -33,8 +37,17 @@ const LANGUAGES: &[&str] = &["sh", "python", "yaml", "toml", "cuda"];
 const OTHERS: &[&str] = &["text", "toml", "ini", "json"];
 
 /// How a path of this repository begins.
-const OURS: [&str; 8] =
-    ["tests/", "packaging/", "scheduler/", "interposer/", "runtime-hook/", "docs/", ".ci/", ".github/"];
+const OURS: [&str; 9] = [
+    "tests/",
+    "packaging/",
+    "scheduler/",
+    "interposer/",
+    "runtime-hook/",
+    "slurm/",
+    "docs/",
+    ".ci/",
+    ".github/",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

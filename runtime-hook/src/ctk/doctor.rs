@@ -2,6 +2,7 @@
 
 use super::engines::Engine;
 use super::podman_hook;
+use super::slurm;
 use crate::rootfs::{self, Libc, Requirements, View, open_directory};
 use crate::settings::{self, Loaded, RuntimeSettings};
 use crate::{constants, low_level_runtime, preload};
@@ -56,6 +57,7 @@ pub fn look(root: Option<&Path>) -> Checks {
     checks.extend(
         Engine::ALL.into_iter().filter(|engine| *engine != Engine::PodmanHook).filter_map(runtime_of),
     );
+    checks.extend(slurm::checks());
     checks.extend(kernel());
     checks.extend(selinux());
     checks.extend(root.map(|root| image(root, &settings)));

@@ -12,6 +12,7 @@ mod masking;
 mod podman;
 mod podman_hook;
 mod report;
+mod slurm;
 mod toml_tables;
 mod validate;
 
@@ -26,7 +27,7 @@ use nvshare_protocol::console;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Sets up nvshare for container engines.
+/// Sets up nvshare for container engines and for Slurm.
 #[derive(Debug, Parser)]
 #[command(name = "nvshare-ctk", version)]
 pub struct Command {
@@ -42,6 +43,9 @@ enum Top {
     /// The Container Device Interface.
     #[command(subcommand)]
     Cdi(Cdi),
+    /// Slurm's jobs share GPUs by shards.
+    #[command(subcommand)]
+    Slurm(Slurm),
     /// Check the installation and say what is wrong and what to do.
     Doctor {
         /// Also judge whether the library loads in this root file system.
@@ -108,6 +112,18 @@ struct ConfigFile {
 }
 
 #[derive(Debug, Subcommand)]
+enum Slurm {
+    /// Put the plugin in place for the Slurm that is installed, tell Slurm of it, and print the lines for slurm.conf and
+    /// gres.conf.
+    Configure(slurm::Configure),
+    /// Take the plugin out again.
+    Unconfigure(slurm::Unconfigure),
+    /// The package has another plugin: where Slurm was told of the old one, put the new one in its place.
+    #[command(hide = true)]
+    Refresh,
+}
+
+#[derive(Debug, Subcommand)]
 enum Cdi {
     /// Write the specification of the device nvshare.io/gpu=shared.
     Generate {
@@ -146,6 +162,9 @@ fn carry_out(command: Command) -> Result<ExitCode> {
                 console::complain(&format!("wrote {}\n", output.display()));
             }
         }
+        Top::Slurm(Slurm::Configure(asked)) => slurm::configure(&asked)?,
+        Top::Slurm(Slurm::Unconfigure(asked)) => slurm::unconfigure(&asked)?,
+        Top::Slurm(Slurm::Refresh) => slurm::refresh()?,
         Top::Explain { bundle } => print(&explain::explain(&bundle)?)?,
         Top::Doctor { report: Some(file), .. } => print(&report::write(&file)?)?,
         Top::Doctor { rootfs, json, report: None } => return doctor::run(rootfs.as_deref(), json),

@@ -238,8 +238,11 @@ pub struct TenantStatus {
     /// That user's name. The scheduler leaves it out, nvsharectl fills it in; none: the number has no name here.
     pub user: Option<String>,
     pub program: String,
-    /// The beginning of its container's id, followed by its owner where that is not root; none: a process of the host.
+    /// The beginning of its container's id, followed by its owner where that is not root; `job_42` in a job of Slurm;
+    /// none: a process of the host.
     pub container: Option<String>,
+    /// The step of a Slurm job that it is of, as `sacct` names it: `42.batch`.
+    pub slurm_step: Option<String>,
     /// That container's name. The scheduler leaves it out, nvsharectl fills it in; none: no engine of the host tells it.
     pub container_name: Option<String>,
     /// `idle`, `waiting`, `throttled`, `fetching`, `running`, `draining`, `deferred` (it stands back for the time that its
@@ -274,8 +277,8 @@ pub struct TenantStatus {
     pub engine: String,
     /// What moves its memory: `swap`, `managed`, `plain`, or `undecided` while it has no memory.
     pub engine_in_use: String,
-    /// Where the limit comes from: `operator` (set by one), the setting's name such as `memory_per_tenant`, `wish` (its
-    /// own), or none: there is no limit.
+    /// Where the limit comes from: `operator` (set by one), the setting's name such as `memory_per_tenant`, `slurm` (its
+    /// part of what its job may), `wish` (its own), or none: there is no limit.
     pub limit_from: Option<String>,
     /// An operator has paused it.
     pub paused: bool,

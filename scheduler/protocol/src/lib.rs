@@ -14,7 +14,8 @@
 //! 6. `tests/frozen.rs` holds the bytes of every message of every version. They are only ever added to.
 //!
 //! This crate is a leaf: it knows no clock, no socket and no policy. What all programs read or write alike is here too
-//! ([`quantity`], [`wishes`], [`runtime_settings`]); what the library has no use for needs the feature `control`.
+//! ([`quantity`], [`wishes`], [`runtime_settings`], [`job_rules`]); what the library has no use for needs the feature
+//! `control`.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "control")]
@@ -23,10 +24,13 @@ pub mod check;
 pub mod console;
 #[cfg(feature = "control")]
 pub mod control;
+#[cfg(feature = "messages")]
 pub mod frame;
+pub mod job_rules;
 pub mod paths;
 pub mod quantity;
 pub mod runtime_settings;
+#[cfg(feature = "messages")]
 pub mod tenant;
 mod units;
 pub mod wishes;

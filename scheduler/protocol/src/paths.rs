@@ -20,3 +20,10 @@ pub const USER_SOCKET: &str = "user.sock";
 pub const DEFAULT_TENANT_SOCKET: &str = "/run/nvshare/tenants/scheduler.sock";
 /// Where the tenants' directory may be bound inside a container: at one of these.
 pub const CONTAINER_TENANTS_DIRS: [&str; 3] = ["/dev/nvshare/run", "/run/nvshare/run", "/.nvshare/run"];
+/// Where Slurm's plugin says what each step of a job may, in one file a step. A directory of root's beside the runtime
+/// directory, which is the scheduler's own user's.
+pub const SLURM_JOBS_DIR: &str = "/run/nvshare-slurm";
+/// Slurm's plugin as the packages have it: without the number of a version of Slurm.
+pub const SPANK_PLUGIN_TEMPLATE: &str = "/usr/lib/nvshare/nvshare_spank.so.in";
+/// The same with the number of the Slurm that is installed.
+pub const SPANK_PLUGIN: &str = "/usr/lib/nvshare/nvshare_spank.so";

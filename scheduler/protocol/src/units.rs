@@ -1,14 +1,15 @@
 //! Quantities and names that have a type of their own.
 use core::fmt;
+#[cfg(feature = "messages")]
 use minicbor::{Decode, Encode};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "messages", derive(Encode, Decode), cbor(transparent))]
         #[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
-        #[cbor(transparent)]
-        pub struct $name(#[n(0)] pub u64);
+        pub struct $name(#[cfg_attr(feature = "messages", n(0))] pub u64);
 
         impl $name {
             pub const ZERO: Self = Self(0);
@@ -27,10 +28,10 @@ number!(/// A duration, or a point in time since a process's own start, in nanos
     Nanos);
 
 /// One grant, from its giving to its release. Unique within one run of the scheduler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "messages", derive(Encode, Decode), cbor(transparent))]
 #[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
-#[cbor(transparent)]
-pub struct LeaseId(#[n(0)] pub u64);
+pub struct LeaseId(#[cfg_attr(feature = "messages", n(0))] pub u64);
 
 impl Nanos {
     pub const SECOND: Self = Self(1_000_000_000);
@@ -47,9 +48,9 @@ impl Nanos {
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-        #[cbor(transparent)]
-        pub struct $name(#[n(0)] #[cbor(with = "minicbor::bytes")] pub [u8; 16]);
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "messages", derive(Encode, Decode), cbor(transparent))]
+        pub struct $name(#[cfg_attr(feature = "messages", n(0), cbor(with = "minicbor::bytes"))] pub [u8; 16]);
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }

@@ -1,4 +1,5 @@
 //! Names of containers. The scheduler knows their ids, from the kernel; the engines of the host know the names.
+use super::why::same_container;
 use nvshare_protocol::control::{Status, TenantStatus};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
@@ -31,7 +32,7 @@ pub fn shown<'a>(status: &'a Status, word: &'a str) -> &'a str {
     };
     let named = ids(&|row| row.container_name.as_deref() == Some(word));
     let begins =
-        ids(&|row| row.container.as_ref().is_some_and(|id| !word.is_empty() && id.starts_with(word)));
+        ids(&|row| row.container.as_ref().is_some_and(|id| same_container(id, word) && id.starts_with(word)));
     let one = |ids: BTreeSet<&'a str>| (ids.len() == 1).then(|| ids.first().copied()).flatten();
     one(named).or_else(|| one(begins)).unwrap_or(word)
 }

@@ -2,6 +2,7 @@
 use super::client::{Client, Failed};
 use crate::text::{bytes, clean, seconds, word};
 use nvshare_protocol::control::{AuditEvent, Request};
+use nvshare_protocol::job_rules::container_or_job;
 use nvshare_protocol::{Bytes, Nanos};
 use std::io::{ErrorKind, Write};
 
@@ -24,7 +25,7 @@ pub fn follow(client: &mut Client, request: &Request, json: bool) -> Result<(), 
 
 /// `2026-11-30T16:15:54.123Z  ready            tenant 3 (python3, pid 4711, container 4f1d3c0b5a69): 12.0 GiB in 0.258 s, GPU-30313233`
 fn line(event: &AuditEvent) -> String {
-    let container = event.container.as_ref().map(|id| format!("container {id}"));
+    let container = event.container.as_deref().map(container_or_job);
     let pid = event.pid.map(|pid| format!("pid {pid}"));
     let who: Vec<String> =
         [event.program.as_deref().map(|program| word(program).into_owned()), pid, container]

@@ -3,6 +3,7 @@ use super::containers::Containers;
 use super::users::Users;
 use crate::text;
 use nvshare_protocol::control::{Status, TenantStatus};
+use nvshare_protocol::job_rules::container_or_job;
 
 /// What the host knows and the scheduler does not. A directory or an engine may be slow to answer.
 #[derive(Debug, Default)]
@@ -39,16 +40,18 @@ fn in_words(status: &mut Status) {
 }
 
 fn by_scheduler(row: &TenantStatus) -> String {
-    format!("tenant {} ({})", row.id, text::label(&row.program, row.pid, None, row.container.as_deref()))
+    let place = row.container.as_deref().map(container_or_job);
+    format!("tenant {} ({})", row.id, text::label(&row.program, row.pid, None, place.as_deref()))
 }
 
 /// The same, with the names that the status shows.
 pub fn full(row: &TenantStatus) -> String {
-    let container = row.container_name.as_ref().or(row.container.as_ref());
-    let container = container.map(|name| text::clean(name, 64));
+    // A container may be called as a job.
+    let named = row.container_name.as_ref().map(|name| format!("container {}", text::clean(name, 64)));
+    let place = named.or_else(|| row.container.as_ref().map(|id| container_or_job(&text::clean(id, 64))));
     let user = row.user.as_ref().map(|name| text::clean(name, 32));
     let program = text::clean(&row.program, 64);
-    format!("tenant {} ({})", row.id, text::label(&program, row.pid, user.as_deref(), container.as_deref()))
+    format!("tenant {} ({})", row.id, text::label(&program, row.pid, user.as_deref(), place.as_deref()))
 }
 
 #[cfg(test)]

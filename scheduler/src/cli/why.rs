@@ -2,6 +2,7 @@
 use super::naming;
 use crate::text::{clean, time};
 use nvshare_protocol::control::{Status, Target, TenantStatus};
+use nvshare_protocol::job_rules::is_job;
 
 /// No line is longer, whatever the scheduler says.
 const LONGEST: usize = 1000;
@@ -37,6 +38,9 @@ pub fn of<'a>(status: &'a Status, target: Option<&Target>) -> Result<Vec<&'a Ten
 /// Whether one begins as the other: status shows the first characters of an id.
 pub fn same_container(shown: &str, id: &str) -> bool {
     let shown = shown.split(' ').next().unwrap_or_default();
+    if is_job(shown) || is_job(id) {
+        return shown == id;
+    }
     shown.starts_with(id) || id.starts_with(shown)
 }
 

@@ -1,5 +1,6 @@
 //! Tenants come and go, with their connections and with their processes.
 use super::gangs;
+use super::jobs;
 use super::metering;
 use super::reactor::Daemon;
 use super::rules::Overrides;
@@ -47,8 +48,13 @@ impl Daemon {
         let Connected { tenant, who, hello, outbound, .. } = &connected;
         let (tenant, holds, owner) = (*tenant, hello.holds, who.owner());
         let expected = hello.gang_size;
-        let wishes = Wishes::of(hello, &self.settings);
-        let reservation = self.reservations.reserve(who, hello.limit, overrides.limit);
+        let mut job = jobs::member(self, who);
+        if let Some(job) = &mut job {
+            job.share = jobs::share_out(self, who.container_key(), Some((job, hello.limit)));
+        }
+        let wishes = Wishes::of(hello, job.map(|job| job.rules), &self.settings);
+        let wish = hello.limit.into_iter().chain(job.and_then(|job| job.share)).min();
+        let reservation = self.reservations.reserve(who, wish, overrides.limit);
         outbound.put(ToTenant::Welcome(Welcome {
             version: nvshare_protocol::VERSION,
             enabled: self.core.enabled(),
@@ -66,7 +72,7 @@ impl Daemon {
             self.nvml.set_wanted(true);
         }
         self.exits.watch(who.process.as_ref());
-        self.members.join(connected, reservation, overrides);
+        self.members.join(connected, reservation, overrides, job);
         if let Some(member) = self.members.get_mut(tenant) {
             member.has_parted = gang.is_some_and(|gang| gang.parted);
         }
@@ -188,8 +194,12 @@ impl Daemon {
             self.nvml.set_wanted(false);
         }
         self.reservations.release(&member.reservation);
-        let gang = member.gang().map(|(owner, gang)| self.gangs.leave(owner, gang));
-        self.audit.left(&name, tenant, &member, why, gang);
+        if member.job.is_some() {
+            jobs::share_out(self, member.who.container_key(), None);
+        }
+        let gang = member.hello.gang.as_deref();
+        let gang = gang.map(|name| self.gangs.leave(member.who.charged_to(), name));
+        self.audit.left(&name, tenant, &member, why, gang.filter(|_| !member.has_parted));
         self.apply(Event::Left { tenant });
         let devices: Vec<DeviceId> = member.devices.keys().copied().collect();
         self.release_devices(tenant, member.who.owner(), &devices);

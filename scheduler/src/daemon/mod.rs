@@ -20,6 +20,8 @@ mod engine;
 mod exits;
 mod gangs;
 mod held_requests;
+mod job_shares;
+mod jobs;
 mod join_leave;
 mod learned_gangs;
 mod liveness;

@@ -181,6 +181,7 @@ impl Report<'_> {
             user: None,
             program: member.hello.program.clone(),
             container: member.who.shown(),
+            slurm_step: member.who.step().map(ToString::to_string),
             container_name: None,
             state: state(view, member).into(),
             devices: view.memory.iter().map(|(device, _)| device.to_string()).collect(),

@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::exits::ExitWatches;
 use super::gangs::{self, Gangs};
 use super::held_requests::HeldRequests;
+use super::jobs;
 use super::learned_gangs;
 use super::liveness::PollSchedule;
 use super::metering;
@@ -151,6 +152,9 @@ impl Daemon {
         }
         let before = self.core.memory_of(tenant, device);
         self.apply(Event::Memory { tenant, device, allocated, resident, immovable });
+        if before.allocated != allocated {
+            jobs::on_memory(self, tenant);
+        }
         if self.core.enabled() {
             // Both by the core, which believes a report as far as it is possible.
             let now = self.core.memory_of(tenant, device);

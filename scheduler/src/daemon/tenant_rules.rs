@@ -19,7 +19,7 @@ const SHORTEST_ID: usize = 4;
 /// Tells the core what has changed of the rules of the tenant's turns.
 pub fn apply(daemon: &mut Daemon, tenant: TenantId) {
     let Some(member) = daemon.members.get_mut(tenant) else { return };
-    let wishes = Wishes::of(&member.hello, &daemon.settings);
+    let wishes = Wishes::of(&member.hello, member.job.map(|job| job.rules), &daemon.settings);
     let now = TurnRules::of(&wishes, &member.overrides);
     let before = std::mem::replace(&mut member.turn_rules, now);
     let group = group(&member.who, tenant);
@@ -49,12 +49,23 @@ pub fn reserve_again(daemon: &mut Daemon, tell_all: bool) {
     for tenant in tenants {
         let Some(member) = daemon.members.get_mut(tenant) else { continue };
         let before = member.reservation.limit;
-        let reservation =
-            daemon.reservations.reserve(&member.who, member.hello.limit, member.overrides.limit);
+        let reservation = daemon.reservations.reserve(&member.who, member.wish(), member.overrides.limit);
         member.reserve(reservation);
         if tell_all || member.reservation.limit != before {
             tell_terms(daemon, tenant);
         }
+    }
+}
+
+/// Reserves for one tenant anew, and tells it.
+pub fn reserve_one_again(daemon: &mut Daemon, tenant: TenantId) {
+    let Some(member) = daemon.members.get_mut(tenant) else { return };
+    let before = member.reservation.limit;
+    daemon.reservations.release(&member.reservation);
+    let reservation = daemon.reservations.reserve(&member.who, member.wish(), member.overrides.limit);
+    member.reserve(reservation);
+    if member.reservation.limit != before {
+        tell_terms(daemon, tenant);
     }
 }
 
@@ -95,7 +106,7 @@ fn find(daemon: &Daemon, target: &Target) -> Result<Found, String> {
             "{container:?} is too short: a container's id has {SHORTEST_ID} characters at least"
         ));
     }
-    let is_meant = |of: &&Container| of.id.starts_with(container.as_str());
+    let is_meant = |of: &&Container| of.is_meant(container);
     let named = daemon.members.all().filter_map(|(tenant, member)| {
         let of = member.who.container.as_ref().filter(is_meant)?;
         Some((Some(tenant), of, member.who.container_key()?))
@@ -114,8 +125,13 @@ fn find(daemon: &Daemon, target: &Target) -> Result<Found, String> {
         return Err(format!("{container:?} names several containers: more of the id tells them apart"));
     }
     let tenants: Vec<TenantId> = named.iter().filter_map(|(tenant, ..)| *tenant).collect();
-    let name = format!("container {} ({} tenants, and those that join)", of.shown(), tenants.len());
+    let name = format!("{} ({} tenants, and those that join)", named_as(of), tenants.len());
     Ok(Found { tenants, name, container: Some((key, of.clone())) })
+}
+
+/// For words: `container 4f1d3c0b5a69`, `job 42`.
+fn named_as(of: &Container) -> String {
+    of.step.as_ref().map_or_else(|| of.label(), |step| format!("job {}", step.job))
 }
 
 /// Changes what is set for them, and tells how long it holds.

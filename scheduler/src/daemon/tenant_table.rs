@@ -1,5 +1,6 @@
 //! The tenants, and the names of those that have left.
 use super::engine::Engine;
+use super::job_shares::JobMember;
 use super::liveness::Liveness;
 use super::reports::Reports;
 use super::rules::{Overrides, TurnRules};
@@ -40,6 +41,8 @@ pub struct Member {
     most_allowed: Option<Bytes>,
     /// What operators have set for it.
     pub overrides: Overrides,
+    /// What holds for it as a process of a Slurm job.
+    pub job: Option<JobMember>,
     /// What the core was told of its turns.
     pub turn_rules: TurnRules,
     pub reports: Reports,
@@ -89,7 +92,7 @@ impl Member {
     /// As logs and traces name it: `python3, pid 4711, container 4f1d3c0b5a69`.
     pub fn label(&self) -> String {
         let Self { who, hello, .. } = self;
-        text::label(&hello.program, who.pid, None, who.shown().as_deref())
+        text::label(&hello.program, who.pid, None, who.container_label().as_deref())
     }
 
     fn known(&self) -> Known {
@@ -122,12 +125,18 @@ impl Member {
         self.most_allowed
     }
 
+    /// What it may allocate by its own wish and its job's.
+    pub fn wish(&self) -> Option<Bytes> {
+        self.hello.limit.into_iter().chain(self.job.and_then(|job| job.share)).min()
+    }
+
     /// Where its limit comes from.
     pub fn limit_from(&self) -> Option<&'static str> {
         match (self.reservation.limit, self.reservation.by) {
             (None, _) => None,
             (Some(_), Some((setting, _))) => Some(setting),
             (Some(_), None) if self.overrides.limit.is_some() => Some("operator"),
+            (Some(_), None) if self.hello.limit != self.reservation.limit => Some("slurm"),
             (Some(_), None) => Some("wish"),
         }
     }
@@ -197,6 +206,8 @@ pub struct Members {
     present: BTreeMap<TenantId, Member>,
     /// Those of each process.
     processes: HashMap<Key, BTreeSet<TenantId>>,
+    /// Those of each Slurm job.
+    jobs: HashMap<Owner, BTreeSet<TenantId>>,
     /// The latest to leave, for the spans that the core remembers of them.
     past: VecDeque<(TenantId, Known)>,
     remembered: usize,
@@ -221,7 +232,14 @@ fn fold(parts: &[&[u8]]) -> u32 {
 impl Members {
     /// Remembers the names of so many that have left.
     pub fn new(remembered: usize, boot: String) -> Self {
-        Self { present: BTreeMap::new(), processes: HashMap::new(), past: VecDeque::new(), remembered, boot }
+        Self {
+            present: BTreeMap::new(),
+            processes: HashMap::new(),
+            jobs: HashMap::new(),
+            past: VecDeque::new(),
+            remembered,
+            boot,
+        }
     }
 
     /// What the tenant is called, also after the next start of the daemon: no other that is present has this name. Further
@@ -238,11 +256,20 @@ impl Members {
         names.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
-    pub fn join(&mut self, joined: Connected, reservation: Reservation, overrides: Overrides) {
+    pub fn join(
+        &mut self,
+        joined: Connected,
+        reservation: Reservation,
+        overrides: Overrides,
+        job: Option<JobMember>,
+    ) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
         let session = self.session(tenant, &who);
         if let Some(key) = who.key() {
             self.processes.entry(key).or_default().insert(tenant);
+        }
+        if let Some(key) = job.and_then(|_| who.container_key()) {
+            self.jobs.entry(key).or_default().insert(tenant);
         }
         let member = Member {
             session,
@@ -257,6 +284,7 @@ impl Members {
             most_allowed: reservation.limit,
             reservation,
             overrides,
+            job,
             turn_rules: TurnRules::default(),
             reports: Reports::default(),
             swap_refusals: BTreeSet::new(),
@@ -281,6 +309,14 @@ impl Members {
                 self.processes.remove(&key);
             }
         }
+        if let Some(key) = member.job.and_then(|_| member.who.container_key())
+            && let Some(those) = self.jobs.get_mut(&key)
+        {
+            those.remove(&tenant);
+            if those.is_empty() {
+                self.jobs.remove(&key);
+            }
+        }
         self.past.push_back((tenant, member.known()));
         if self.past.len() > self.remembered {
             self.past.pop_front();
@@ -291,6 +327,12 @@ impl Members {
     /// Those of one process.
     pub fn of_process(&self, key: Option<Key>) -> Vec<TenantId> {
         key.and_then(|key| self.processes.get(&key)).into_iter().flatten().copied().collect()
+    }
+
+    /// Those of one Slurm job of which the plugin has said something.
+    pub fn of_job(&self, job: Owner) -> impl Iterator<Item = (TenantId, &Member)> {
+        let those = self.jobs.get(&job).into_iter().flatten();
+        those.filter_map(|tenant| Some((*tenant, self.get(*tenant)?)))
     }
 
     pub fn get(&self, tenant: TenantId) -> Option<&Member> {

@@ -79,10 +79,13 @@ impl<'a> Explainer<'a> {
             }
             State::Stopped => {
                 return Told {
-                    advice: vec![format!(
-                        "let it go on (kill -CONT {}, or thaw its container), or end it",
-                        member.who.pid
-                    )],
+                    advice: vec![match member.who.step() {
+                        Some(step) => format!("let it go on (scontrol resume {}), or end it", step.job),
+                        None => {
+                            let pid = member.who.pid;
+                            format!("let it go on (kill -CONT {pid}, or thaw its container), or end it")
+                        }
+                    }],
                     ..told("stopped", "its process is stopped or frozen: it can do nothing, and others go on")
                 };
             }

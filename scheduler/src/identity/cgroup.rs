@@ -1,13 +1,17 @@
-//! The container of a process, by its control group.
+//! The container of a process, or the job of a batch system that it is of, by its control group.
+use super::slurm;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A container, as the kernel knows it.
+/// A container, as the kernel knows it. A job of Slurm is one too: its processes are bounded and counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Its full id, for people. It is a name in a path, which anybody who makes a control group can choose.
+    /// Its full id, for people; of a job `job_42`. It is a name in a path, which anybody who makes a control group can
+    /// choose.
     pub id: String,
+    /// The step, if it is a job; the directory is root's then.
+    pub step: Option<slurm::Step>,
     /// None: its directory cannot be seen from here.
     pub place: Option<CgroupDir>,
 }
@@ -29,29 +33,65 @@ impl Container {
     }
 
     /// The container of the text of a `/proc/PID/cgroup`, with the control groups of this machine mounted at `root`.
+    ///
+    /// A job comes first: in version 1 its processes may be in a control group of their own in hierarchies that Slurm does
+    /// not use, and name that as a container.
     #[must_use]
     pub fn find(text: &str, root: &Path) -> Option<Self> {
+        Self::of_job(text, root).or_else(|| Self::of_engine(text, root))
+    }
+
+    fn of_job(text: &str, root: &Path) -> Option<Self> {
+        text.lines().find_map(|line| {
+            let (controllers, path) = fields(line)?;
+            let (directory, step) =
+                slurm::find(path).filter(|_| !leaves(path) && of_engine(path).is_none())?;
+            let places = mounts(controllers, root);
+            let place = places.iter().find_map(|mount| place(&mount.join(directory)))?;
+            (place.owner == 0).then(|| Self { id: step.job_name(), step: Some(step), place: Some(place) })
+        })
+    }
+
+    fn of_engine(text: &str, root: &Path) -> Option<Self> {
         let mut id = None;
         for line in text.lines() {
             let Some((controllers, path, found)) = hierarchy(line) else { continue };
             let place = mounts(controllers, root).iter().find_map(|mount| place(&mount.join(path)));
             if place.is_some() {
-                return Some(Self { id: found.to_owned(), place });
+                return Some(Self { id: found.to_owned(), step: None, place });
             }
             id.get_or_insert(found);
         }
-        id.map(|id| Self { id: id.to_owned(), place: None })
+        id.map(|id| Self { id: id.to_owned(), step: None, place: None })
     }
 
     /// The id as `docker ps` shows it; with its owner where that is not root, so that it cannot be read as a container
     /// of the host's engine.
     #[must_use]
     pub fn shown(&self) -> String {
+        if self.step.is_some() {
+            return self.id.clone();
+        }
         let short = &self.id[..12];
         match self.place {
             Some(CgroupDir { owner: owner @ 1.., .. }) => format!("{short} of uid {owner}"),
             _ => short.to_owned(),
         }
+    }
+
+    /// For words: `container 4f1d3c0b5a69`, `job 42.batch`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.step {
+            Some(step) => format!("job {step}"),
+            None => format!("container {}", self.shown()),
+        }
+    }
+
+    /// Whether an operator means it by these characters: the first ones of a container's id, the whole name of a job.
+    #[must_use]
+    pub fn is_meant(&self, by: &str) -> bool {
+        if self.step.is_some() { self.id == by } else { self.id.starts_with(by) }
     }
 }
 
@@ -76,21 +116,29 @@ pub(crate) fn mounts(controllers: &str, root: &Path) -> Vec<PathBuf> {
 /// The outermost component that is an id counts: a process in a container can make containers inside of it, and none around
 /// it.
 fn hierarchy(line: &str) -> Option<(&str, &str, &str)> {
+    let (controllers, path) = fields(line)?;
+    let (directory, id) = of_engine(path).filter(|_| !leaves(path))?;
+    Some((controllers, directory, id))
+}
+
+/// The controllers of a line and its path, below where these are mounted.
+fn fields(line: &str) -> Option<(&str, &str)> {
     let mut fields = line.splitn(3, ':').skip(1);
-    let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+    Some((fields.next()?, fields.next()?.trim_start_matches('/')))
+}
+
+/// Whether a control group is outside of the part of the tree that we see.
+fn leaves(path: &str) -> bool {
+    path.split('/').any(|name| name == "..")
+}
+
+/// The outermost component that is a container's id: the path so far, and the id.
+fn of_engine(path: &str) -> Option<(&str, &str)> {
     let mut end = 0;
-    for name in path.split('/') {
-        // A control group outside of the part of the tree that we see.
-        if name == ".." {
-            return None;
-        }
-        end += name.len();
-        if let Some(id) = component(name) {
-            return Some((controllers, &path[..end], id));
-        }
-        end += 1;
-    }
-    None
+    path.split('/').find_map(|name| {
+        end += name.len() + 1;
+        component(name).map(|id| (&path[..end - 1], id))
+    })
 }
 
 /// The container's id in the text of a `/proc/PID/cgroup`, version 1 or 2.
@@ -172,6 +220,30 @@ mod tests {
     }
 
     #[test]
+    fn a_job_comes_before_what_its_processes_name_a_container() {
+        let root = tempfile::tempdir().unwrap();
+        let job = "slurm_node1/uid_1000/job_42";
+        for directory in
+            [&format!("freezer/{job}/step_0")[..], &format!("systemd/user.slice/libpod-{ID}.scope")]
+        {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        let text = format!("9:name=systemd:/user.slice/libpod-{ID}.scope\n6:freezer:/{job}/step_0\n");
+        let found = Container::find(&text, root.path()).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            assert_eq!((&found.id[..], found.label()), ("job_42", "job 42.0".to_owned()));
+            assert_eq!(found.shown(), "job_42");
+            assert!(found.is_engines() && found.is_meant("job_42") && !found.is_meant("job_4"));
+            // Whoever is not root makes no job.
+            std::os::unix::fs::chown(root.path().join("freezer").join(job), Some(1000), None).unwrap();
+        }
+        assert_eq!(Container::find(&text, root.path()).unwrap().id, ID);
+        let inside = format!("0::/docker/{ID}/system.slice/slurmstepd.scope/job_42/step_0");
+        fs::create_dir_all(root.path().join(inside.trim_start_matches("0::/"))).unwrap();
+        assert_eq!(Container::find(&inside, root.path()).unwrap().id, ID, "a container's own Slurm");
+    }
+
+    #[test]
     fn both_versions_are_found_where_they_are_mounted() {
         let root = tempfile::tempdir().unwrap();
         for mount in ["unified/docker", "memory/docker", "cpu,cpuacct/lxc", "systemd/podman"] {
@@ -191,9 +263,10 @@ mod tests {
 
     #[test]
     fn a_users_container_is_shown_as_the_users() {
-        let shown =
-            |owner| Container { id: ID.into(), place: Some(CgroupDir { key: (1, 2), owner }) }.shown();
+        let shown = |owner| {
+            Container { id: ID.into(), step: None, place: Some(CgroupDir { key: (1, 2), owner }) }.shown()
+        };
         assert_eq!((&shown(0)[..], &shown(1000)[..]), ("4f1d3c0b5a69", "4f1d3c0b5a69 of uid 1000"));
-        assert_eq!(Container { id: ID.into(), place: None }.shown(), "4f1d3c0b5a69");
+        assert_eq!(Container { id: ID.into(), step: None, place: None }.shown(), "4f1d3c0b5a69");
     }
 }

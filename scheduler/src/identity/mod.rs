@@ -1,11 +1,13 @@
 //! Who is at the other end of a socket, by the kernel and never by the peer's own words.
 pub mod cgroup;
+pub mod slurm;
 pub mod subordinate_ids;
 
 use crate::process::{Key, Process};
 use cgroup::Container;
 pub use cgroup::container;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nvshare_protocol::paths;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -21,11 +23,16 @@ pub struct Host {
     /// Where control groups are mounted.
     pub cgroups: PathBuf,
     pub subordinates: Subordinates,
+    pub jobs: slurm::JobFiles,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self { cgroups: "/sys/fs/cgroup".into(), subordinates: Subordinates::new("/etc/subuid") }
+        Self {
+            cgroups: "/sys/fs/cgroup".into(),
+            subordinates: Subordinates::new("/etc/subuid"),
+            jobs: slurm::JobFiles { directory: paths::SLURM_JOBS_DIR.into(), writer: 0 },
+        }
     }
 }
 
@@ -100,6 +107,18 @@ impl Identity {
         self.container.as_ref().map(Container::shown)
     }
 
+    /// For words: `container 4f1d3c0b5a69`, `job 42.0`.
+    #[must_use]
+    pub fn container_label(&self) -> Option<String> {
+        self.container.as_ref().map(Container::label)
+    }
+
+    /// The step of a Slurm job that it is of.
+    #[must_use]
+    pub fn step(&self) -> Option<&slurm::Step> {
+        self.container.as_ref()?.step.as_ref()
+    }
+
     /// The process, where it can be known.
     #[must_use]
     pub fn key(&self) -> Option<Key> {
@@ -147,7 +166,8 @@ impl Identity {
     #[must_use]
     pub fn owner_name(&self) -> String {
         match (self.charged_to(), &self.container) {
-            (Owner::Container(..), Some(container)) => format!("container {}", container.shown()),
+            (Owner::Container(..), Some(Container { step: Some(step), .. })) => format!("job {}", step.job),
+            (Owner::Container(..), Some(container)) => container.label(),
             _ => format!("uid {}", self.user),
         }
     }
@@ -172,7 +192,7 @@ impl Owner {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pid {}, uid {}", self.pid, self.uid)?;
-        self.shown().map_or(Ok(()), |id| write!(f, ", container {id}"))
+        self.container_label().map_or(Ok(()), |label| write!(f, ", {label}"))
     }
 }
 
@@ -189,7 +209,11 @@ pub(crate) mod tests {
     }
 
     fn of(uid: u32, container: Option<u64>, owner: u32) -> Identity {
-        let place = |inode| Container { id: ID.into(), place: Some(CgroupDir { key: (1, inode), owner }) };
+        let place = |inode| Container {
+            id: ID.into(),
+            step: None,
+            place: Some(CgroupDir { key: (1, inode), owner }),
+        };
         let user = if owner == 0 || container.is_none() { uid } else { owner };
         Identity { pid: 1, uid, user, container: container.map(place), process: None }
     }
@@ -209,7 +233,10 @@ pub(crate) mod tests {
         assert_eq!(who(0, Some(5)).charged_to(), Owner::Container(1, 5));
         assert_eq!(of(100_000, Some(5), 1000).charged_to(), Owner::User(1000));
         assert_eq!(who(1000, None).owner(), 1000);
-        let unseen = Identity { container: Some(Container { id: ID.into(), place: None }), ..who(7, None) };
+        let unseen = Identity {
+            container: Some(Container { id: ID.into(), step: None, place: None }),
+            ..who(7, None)
+        };
         assert_eq!((unseen.charged_to(), unseen.container_key()), (Owner::User(7), None));
         assert_ne!(who(0, Some(5)).owner(), who(0, Some(6)).owner());
         assert_eq!(who(0, Some(5)).owner_name(), "container 4f1d3c0b5a69");

@@ -15,6 +15,9 @@ struct Args {
     bytes: usize,
     #[arg(long, default_value_t = 3)]
     blocks: usize,
+    /// The number of the device.
+    #[arg(long, default_value_t = 0)]
+    device: i32,
     /// Stop after so many steps (a step adds one to every word).
     #[arg(long, default_value_t = u32::MAX)]
     steps: u32,
@@ -54,7 +57,7 @@ fn say(line: &serde_json::Value) -> Result<()> {
 fn main() -> Result<()> {
     let args = Args::parse();
     let cuda = Cuda::load(args.lookup)?;
-    cuda.begin()?;
+    cuda.begin_on(args.device)?;
     let (fill, add_one) = (cuda.function("fill")?, cuda.function("add_one")?);
     let spin = cuda.function("spin")?;
     let words = args.bytes / args.blocks / 4;

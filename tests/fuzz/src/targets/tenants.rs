@@ -1,6 +1,7 @@
 //! What passes between tenants and the scheduler, and what the scheduler learns of them elsewhere.
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{Broken, MAX_BODY, Reader, Received};
+use nvshare_protocol::job_rules::{self, JobRules};
 use nvshare_protocol::tenant::{ToScheduler, ToTenant};
 use nvshare_scheduler::identity;
 use nvshare_scheduler::tenants::validate;
@@ -67,12 +68,19 @@ pub fn trace(bytes: &[u8]) {
     }
 }
 
-/// Promise: an id is one, and stands in the file.
+/// Promise: an id is one, and stands in the file. So does a job, whose rules are what they are when they are written again.
 pub fn cgroup(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    let rules = JobRules::parse(&text);
+    assert_eq!(JobRules::parse(&rules.text()), rules);
+    for line in text.lines() {
+        let Some((directory, step)) = identity::slurm::find(line) else { continue };
+        assert!(line.starts_with(directory) && directory.ends_with(&step.job_name()), "{line}");
+        assert!(step.step.is_empty() || job_rules::is_step(&step.step), "{line}");
+    }
     let Some(id) = identity::container(&text) else { return };
     assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.contains(&id));
-    let place = nvshare_scheduler::identity::cgroup::Container { id: id.clone(), place: None };
+    let place = nvshare_scheduler::identity::cgroup::Container { id: id.clone(), step: None, place: None };
     let who = identity::Identity { pid: 1, container: Some(place), ..identity::Identity::default() };
     assert_eq!(who.shown().as_deref(), Some(&id[..12]));
 }

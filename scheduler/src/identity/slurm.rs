@@ -1,0 +1,218 @@
+//! Jobs of Slurm: which one a process is of, by the path of its control group, and what it may, by the files that Slurm's
+//! plugin writes as root.
+use nvshare_protocol::job_rules::{JOB, JobRules, LONGEST, WHOLE_JOB, file_name, is_step};
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A step of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub job: u32,
+    /// `0`, `batch`; empty: a process of the job that is in no step.
+    pub step: String,
+}
+
+impl fmt::Display for Step {
+    /// As `sacct` names it: `42.batch`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { job, step } = self;
+        if step.is_empty() { write!(f, "{job}") } else { write!(f, "{job}.{step}") }
+    }
+}
+
+impl Step {
+    /// What its job is called, as Slurm calls its control group.
+    #[must_use]
+    pub fn job_name(&self) -> String {
+        format!("{JOB}{}", self.job)
+    }
+}
+
+/// The directory of a job in a control group's path, and the step that the path is of.
+///
+/// Version 1: `slurm/uid_1000/job_42/step_0/task_0`, or `slurm_NODE/...` with several slurmd on a host. Version 2:
+/// `system.slice/slurmstepd.scope/job_42/step_0/user/task_0`, or `NODE_slurmstepd.scope`. Anybody can make a control group
+/// of such a name: only where root has made it, it is Slurm's.
+#[must_use]
+pub fn find(path: &str) -> Option<(&str, Step)> {
+    let names: Vec<&str> = path.split('/').collect();
+    let slurm = |name: &str| name == "slurm" || name.starts_with("slurm_");
+    let scope = |name: &str| name == "slurmstepd.scope" || name.ends_with("_slurmstepd.scope");
+    let at = match names[..] {
+        [first, user, ..] if slurm(first) && number(user, "uid_").is_some() => 2,
+        _ => names.iter().position(|name| scope(name))? + 1,
+    };
+    let job = number(names.get(at)?, JOB)?;
+    let step = names.get(at + 1).and_then(|name| name.strip_prefix("step_")).filter(|step| is_step(step));
+    let length = names[..=at].iter().map(|name| name.len() + 1).sum::<usize>() - 1;
+    Some((&path[..length], Step { job, step: step.unwrap_or_default().to_owned() }))
+}
+
+fn number(name: &str, prefix: &str) -> Option<u32> {
+    let digits = name.strip_prefix(prefix)?;
+    (digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0') || digits == "0")
+        .then(|| digits.parse().ok())?
+}
+
+/// Where the files of steps lie.
+#[derive(Debug)]
+pub struct JobFiles {
+    pub directory: PathBuf,
+    /// Who alone may have written them: root, but in tests.
+    pub writer: u32,
+}
+
+impl JobFiles {
+    /// What holds for a step and for its whole job; none: the plugin has said nothing.
+    #[must_use]
+    pub fn rules(&self, step: &Step) -> Option<JobRules> {
+        let own = self.read(step.job, &step.step);
+        // The step that has all of its job's says what the job may together; else this step does.
+        let whole = WHOLE_JOB.iter().find_map(|whole| self.read(step.job, whole));
+        let rules = own.or(whole)?;
+        let limit = rules.limit.into_iter().chain(whole.and_then(|whole| whole.limit)).min();
+        Some(JobRules { limit, ..rules })
+    }
+
+    /// What the whole job may on each GPU; none: nothing says so.
+    #[must_use]
+    pub fn of_whole_job(&self, step: &Step) -> Option<JobRules> {
+        WHOLE_JOB.iter().find_map(|whole| self.read(step.job, whole))
+    }
+
+    /// Reads a step's file, if nobody but its writer can have changed it.
+    fn read(&self, job: u32, step: &str) -> Option<JobRules> {
+        let path = self.directory.join(file_name(job, step)?);
+        let directory = fs::symlink_metadata(&self.directory).ok()?;
+        if !directory.is_dir() || !self.is_safe(&directory) {
+            return self.refuse(&self.directory);
+        }
+        // A fifo or a device in its place must not keep us waiting.
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+        let found = file.metadata().ok()?;
+        if !found.is_file() || !self.is_safe(&found) || found.len() > LONGEST as u64 {
+            return self.refuse(&path);
+        }
+        let mut text = String::new();
+        file.take(LONGEST as u64).read_to_string(&mut text).ok()?;
+        Some(JobRules::parse(&text))
+    }
+
+    fn is_safe(&self, found: &fs::Metadata) -> bool {
+        found.uid() == self.writer && found.mode() & 0o022 == 0
+    }
+
+    fn refuse(&self, path: &Path) -> Option<JobRules> {
+        tracing::warn!(
+            "{}: not read, for others than uid {} could have written it",
+            path.display(),
+            self.writer
+        );
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nvshare_protocol::Bytes;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_jobs_step_is_known_by_its_control_group() {
+        for (path, directory, step) in [
+            ("slurm/uid_1000/job_42/step_0/task_0", "slurm/uid_1000/job_42", "42.0"),
+            ("slurm_node1/uid_0/job_7/step_batch", "slurm_node1/uid_0/job_7", "7.batch"),
+            ("slurm_node1/uid_0/job_7", "slurm_node1/uid_0/job_7", "7"),
+            (
+                "system.slice/slurmstepd.scope/job_42/step_3/user/task_0",
+                "system.slice/slurmstepd.scope/job_42",
+                "42.3",
+            ),
+            (
+                "system.slice/node1_slurmstepd.scope/job_4294967290/step_interactive/user/task_special",
+                "system.slice/node1_slurmstepd.scope/job_4294967290",
+                "4294967290.interactive",
+            ),
+            ("slurm/uid_1/job_42/step_..", "slurm/uid_1/job_42", "42"),
+        ] {
+            let found = find(path).map(|(directory, step)| (directory, step.to_string()));
+            assert_eq!(found, Some((directory, step.to_owned())), "{path}");
+        }
+        for path in [
+            "",
+            "slurm",
+            "slurm/uid_1000",
+            "slurm/uid_x/job_42",
+            "slurm/job_42",
+            "user.slice/slurm/uid_1/job_42",
+            "system.slice/slurmstepd.scope/system",
+            "system.slice/slurmstepd.scope/job_",
+            "system.slice/slurmstepd.scope/job_-1",
+            "system.slice/slurmstepd.scope/job_042",
+            "system.slice/slurmstepd.scope/job_99999999999",
+            "slurmish/uid_1/job_42",
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    fn files(directory: &Path) -> JobFiles {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        JobFiles { directory: directory.to_owned(), writer: nix::unistd::geteuid().as_raw() }
+    }
+
+    fn put(directory: &Path, name: &str, text: &str) {
+        fs::write(directory.join(name), text).unwrap();
+        fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    fn step(step: &str) -> Step {
+        Step { job: 42, step: step.to_owned() }
+    }
+
+    #[test]
+    fn a_step_has_the_least_of_its_own_and_its_jobs() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        assert_eq!(files.rules(&step("0")), None);
+        put(dir.path(), "42.0", "NVSHARE_MEM_LIMIT=8GiB\nNVSHARE_WEIGHT=3\n");
+        let rules = files.rules(&step("0")).unwrap();
+        assert_eq!((rules.limit, rules.weight), (Some(Bytes(8 << 30)), Some(3)));
+        assert_eq!((files.of_whole_job(&step("0")), files.rules(&step("1"))), (None, None));
+        put(dir.path(), "42.batch", "NVSHARE_MEM_LIMIT=4GiB\n");
+        assert_eq!(files.rules(&step("0")).unwrap().limit, Some(Bytes(4 << 30)));
+        assert_eq!(files.rules(&step("")).unwrap().limit, Some(Bytes(4 << 30)), "a process in no step");
+        assert_eq!(files.of_whole_job(&step("0")).unwrap().limit, Some(Bytes(4 << 30)));
+    }
+
+    #[test]
+    fn a_file_that_others_could_have_written_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        let path = dir.path().join("42.0");
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        put(dir.path(), "42.0", "NVSHARE_WEIGHT=3\n");
+        assert!(files.rules(&step("0")).is_some());
+        mode(0o664);
+        assert_eq!(files.rules(&step("0")), None);
+        mode(0o644);
+        let strangers = JobFiles { writer: files.writer + 1, directory: dir.path().to_owned() };
+        assert_eq!(strangers.rules(&step("0")), None);
+        put(dir.path(), "42.0", &"#".repeat(LONGEST + 1));
+        assert_eq!(files.rules(&step("0")), None);
+        fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+        symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert_eq!(files.rules(&step("0")), None);
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+        assert_eq!(files.rules(&step("0")), None, "and nobody waits for it");
+        put(dir.path(), "42.1", "NVSHARE_WEIGHT=3\n");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(files.rules(&step("1")), None);
+    }
+}
