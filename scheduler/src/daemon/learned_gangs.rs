@@ -1,30 +1,35 @@
 //! Jobs that nobody has told of: a process cannot end its work while others of its family wait for a turn, which it may be
 //! waiting for. They get their GPUs together from then on. If they do not belong together, that costs them little.
-use super::gangs;
-use super::reactor::Daemon;
-use super::tenant_table::Member;
+use super::tenant_table::{Member, Members};
 use crate::process;
-use nvshare_core::event::{Event, TenantId};
+use nvshare_core::Snapshot;
+use nvshare_core::event::TenantId;
 use std::collections::BTreeSet;
 
 /// At most so many processes are taken for one job at a time.
 const MOST: usize = 64;
 
-/// The tenant cannot end its work: those of its family that wait become members of its gang.
-pub fn learn(daemon: &mut Daemon, stuck: TenantId) {
-    if !daemon.settings.gangs {
-        return;
-    }
-    let Some(member) = daemon.members.get(stuck) else { return };
-    let snapshot = daemon.core.snapshot();
+/// A job that has been found.
+#[derive(Debug)]
+pub struct LearnedGang {
+    pub name: String,
+    /// Those that are to be members and are none yet.
+    pub joining: Vec<TenantId>,
+    /// For operators.
+    pub line: String,
+}
+
+/// The tenant cannot end its work: the job of those of its family that wait, if there are any.
+pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<LearnedGang> {
+    let member = members.get(stuck)?;
     let waiting = snapshot.tenants.iter().filter(|view| view.wait.is_some() && view.gang.is_none());
     let waiting: BTreeSet<TenantId> = waiting.map(|view| view.id).collect();
-    let kin = daemon.members.all().filter(|(id, other)| {
+    let kin = members.all().filter(|(id, other)| {
         *id != stuck && waiting.contains(id) && other.gang().is_none() && is_kin(member, other)
     });
     let mut joining: Vec<TenantId> = kin.map(|(id, _)| id).take(MOST).collect();
     if joining.is_empty() {
-        return;
+        return None;
     }
     let name = match member.gang() {
         Some((_, name)) => name.to_owned(),
@@ -33,22 +38,13 @@ pub fn learn(daemon: &mut Daemon, stuck: TenantId) {
             format!("learned-{}", member.session)
         }
     };
-    let names: Vec<String> = joining.iter().map(|id| daemon.members.name(*id)).collect();
+    let names: Vec<String> = joining.iter().map(|id| members.name(*id)).collect();
     let line = format!(
         "{} cannot end its work while others of its family wait: from now on they get their GPUs together, as a job of several processes: {}",
-        daemon.members.name(stuck),
+        members.name(stuck),
         names.join("; ")
     );
-    daemon.audit.warn_of(&daemon.members, stuck, &line);
-    joining.into_iter().for_each(|id| join(daemon, id, &name));
-}
-
-fn join(daemon: &mut Daemon, id: TenantId, name: &str) {
-    let Some(member) = daemon.members.get_mut(id) else { return };
-    member.hello.gang = Some(name.to_owned());
-    let entered = daemon.gangs.enter(member.who.charged_to(), name, None);
-    gangs::tell_entered(&daemon.audit, &daemon.members, id, entered);
-    daemon.apply(Event::Gang { tenant: id, gang: entered.number, expected: None });
+    Some(LearnedGang { name, joining, line })
 }
 
 /// Whether two tenants may be of one job: of one owner, and in one container or started together.

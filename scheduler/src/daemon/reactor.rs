@@ -241,7 +241,23 @@ impl Daemon {
         // A library that does not know the message moves nothing.
         old.into_iter().for_each(|tenant| self.apply(Event::Evicted { tenant }));
         early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
-        stuck.into_iter().for_each(|tenant| learned_gangs::learn(self, tenant));
+        stuck.into_iter().for_each(|tenant| self.learn_gang(tenant));
+    }
+
+    /// The tenant cannot end its work: if others of its family wait, they are of one job from now on.
+    fn learn_gang(&mut self, stuck: TenantId) {
+        if !self.settings.gangs {
+            return;
+        }
+        let Some(learned) = learned_gangs::learn(&self.members, &self.core.snapshot(), stuck) else { return };
+        self.audit.warn_of(&self.members, stuck, &learned.line);
+        for tenant in learned.joining {
+            let Some(member) = self.members.get_mut(tenant) else { continue };
+            member.hello.gang = Some(learned.name.clone());
+            let entered = self.gangs.enter(member.who.charged_to(), &learned.name, None);
+            gangs::tell_entered(&self.audit, &self.members, tenant, entered);
+            self.apply(Event::Gang { tenant, gang: entered.number, expected: None });
+        }
     }
 
     /// Whether its library knows [`nvshare_protocol::tenant::ToTenant::Evict`].
