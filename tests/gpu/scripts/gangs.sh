@@ -27,20 +27,27 @@ two() { job "$1-1" "$2" "$3" '' "${@:4}"; job "$1-2" "$2" "$3" '' "${@:4}"; all_
 # In memory: a driver pins no pages of a disk's file.
 meet=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$meet"; cleanup' EXIT
-# usage: ranks NAME SECONDS GANG: two processes on the first GPU that meet inside their kernels, in the background
+# usage: ranks NAME SECONDS GANG [SIZE]: two processes on the first GPU that meet inside their kernels, in the background, with
+# a parent and a process group of their own. SIZE: how many a launcher would have told them that they are.
 ranks() {
-  local rank
-  for rank in 0 1; do
-    shared env NVSHARE_GANG="$3" "$built/rank" --device 0 --rank $rank --ranks 2 --meet "$meet/$1" --bytes "$(bytes_of 6)" --seconds "$2" >"$out/$1-$rank.txt" 2>"$out/$1-$rank.log" & pids+=($!)
-  done
+  set -m
+  (
+    for rank in 0 1; do
+      shared env NVSHARE_GANG="$3" ${4:+OMPI_COMM_WORLD_SIZE="$4" OMPI_COMM_WORLD_LOCAL_SIZE="$4"} \
+        "$built/rank" --device 0 --rank $rank --ranks 2 --meet "$meet/$1" --bytes "$(bytes_of 6)" --seconds "$2" >"$out/$1-$rank.txt" 2>"$out/$1-$rank.log" &
+    done
+    wait
+  ) & pids+=($!)
+  set +m
 }
 world 16GiB $'quantum = 2\ngangs = true'
 ranks one-alone 8 a; all_end
-ranks one-gang-1 24 a; ranks one-gang-2 24 b; all_end
+ranks one-gang-1 24 a 2; ranks one-gang-2 24 b 2; all_end
 stop_scheduler
 cp "$out/scheduler.log" "$out/one-scheduler.log"
 world 16GiB $'quantum = 2\ngangs = true'
-ranks one-unknown-1 16 off; ranks one-unknown-2 16 off; all_end
+# Nothing says that they are jobs: the scheduler learns it after ten seconds.
+ranks one-unknown-1 30 off; ranks one-unknown-2 30 off; all_end
 stop_scheduler
 if [ "$gpus" -lt 2 ]; then
   python3 "$scripts/gangs.py" "$out" "$(machine)" one
