@@ -257,6 +257,28 @@ fn a_job_that_does_not_fit_together_is_seen_to_part() {
     assert_eq!(row(&status, 3).gang, None);
 }
 
+/// They do not fit together: that one waits for the other says nothing new.
+#[test]
+fn processes_that_have_parted_are_not_taken_for_a_job_again() {
+    let daemon = Daemon::start(&format!("{SHORT}[swap]\nbudget = \"1GiB\"\n"));
+    let mut follower = follow(&daemon);
+    let [mut one, mut two] = [1, 2].map(|number| {
+        let mut tenant = Tenant::silent(&daemon.tenant_socket());
+        tenant.greets(Hello { engine: "swap".into(), ..rank(number, "job", 2) });
+        tenant.say(&ToScheduler::Device(device(GPU)));
+        assert!(tenant.swaps(1 << 20) > 0);
+        tenant
+    });
+    [&mut one, &mut two].into_iter().for_each(|tenant| tells(tenant, GPU, 0));
+    while next(&mut follower).kind != "gang-parted" {}
+    one.say(&ToScheduler::Request);
+    answers(one, GPU, false);
+    status(&daemon, |status| row(status, 1).state == "running");
+    two.say(&ToScheduler::Request);
+    let status = status(&daemon, |status| row(status, 1).state == "unresponsive");
+    assert!(status.tenants.iter().all(|row| row.gang.is_none()), "{status:?}");
+}
+
 #[test]
 fn without_the_operators_leave_there_is_no_gang_to_see() {
     let daemon = Daemon::start("[scheduler]\nquantum = 20\n");

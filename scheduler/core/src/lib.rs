@@ -187,12 +187,16 @@ impl Core {
         engine.model.now = engine.model.now.max(now);
         gangs.take(engine.model.now, event, &engine.model);
         // Time may have passed for the engine too, whatever the event is for a gang.
-        let mut told = false;
-        while let Some(event) = gangs.next_event().or((!told).then_some(Event::Tick)) {
-            told = true;
+        let mut next = gangs.next_event().or(Some(Event::Tick));
+        while let Some(event) = next {
             dispatch::dispatch(engine, event);
-            schedule::schedule(engine);
-            gangs.carry_out(std::mem::take(&mut engine.actions));
+            // What is told of one gang belongs together: in between, its memory would be nobody's.
+            next = gangs.next_event();
+            if next.is_none() {
+                schedule::schedule(engine);
+                gangs.carry_out(std::mem::take(&mut engine.actions));
+                next = gangs.next_event();
+            }
         }
         gangs.take_actions()
     }

@@ -1,9 +1,10 @@
 //! Jobs that nobody has told of: a process cannot end its work while others of its family wait for a turn, which it may be
-//! waiting for. They get their GPUs together from then on. If they do not belong together, that costs them little.
+//! waiting for. They get their GPUs together from then on, and part if they do not fit on one together.
 use super::tenant_table::{Member, Members};
 use crate::process;
-use nvshare_core::Snapshot;
 use nvshare_core::event::TenantId;
+use nvshare_core::snapshot::TenantView;
+use nvshare_core::{Snapshot, WaitReason};
 use std::collections::BTreeSet;
 
 /// At most so many processes are taken for one job at a time.
@@ -21,11 +22,12 @@ pub struct LearnedGang {
 
 /// The tenant cannot end its work: the job of those of its family that wait, if there are any.
 pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<LearnedGang> {
-    let member = members.get(stuck)?;
-    let waiting = snapshot.tenants.iter().filter(|view| view.wait.is_some() && view.gang.is_none());
+    // Those that have parted do not fit together: that one waits for the other is known.
+    let member = members.get(stuck).filter(|member| !member.has_parted)?;
+    let waiting = snapshot.tenants.iter().filter(|view| waits_for_a_turn(view) && view.gang.is_none());
     let waiting: BTreeSet<TenantId> = waiting.map(|view| view.id).collect();
     let kin = members.all().filter(|(id, other)| {
-        *id != stuck && waiting.contains(id) && other.gang().is_none() && is_kin(member, other)
+        *id != stuck && waiting.contains(id) && other.hello.gang.is_none() && is_kin(member, other)
     });
     let mut joining: Vec<TenantId> = kin.map(|(id, _)| id).take(MOST).collect();
     if joining.is_empty() {
@@ -45,6 +47,20 @@ pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<
         names.join("; ")
     );
     Some(LearnedGang { name, joining, line })
+}
+
+/// Whether it is for others that it does not run.
+fn waits_for_a_turn(view: &TenantView) -> bool {
+    let reason = view.wait.as_ref().map(|wait| &wait.reason);
+    matches!(
+        reason,
+        Some(
+            WaitReason::Turns { .. }
+                | WaitReason::NoRoom { .. }
+                | WaitReason::Queue { .. }
+                | WaitReason::Room
+        )
+    )
 }
 
 /// Whether two tenants may be of one job: of one owner, and in one container or started together.

@@ -1,6 +1,6 @@
 //! Holders that no longer fit together.
-use crate::engine::leases;
 use crate::engine::state::Engine;
+use crate::engine::{leases, rounds};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
@@ -31,7 +31,7 @@ pub(crate) fn resolve_growth(engine: &mut Engine, id: TenantId, device: DeviceId
         return revoke_all(engine, victims);
     }
     if stays_as_gang(&engine.model, id, &victims) {
-        return preempt_all(engine, &victims);
+        return push_out(engine, id, &victims);
     }
     if engine.model.lease(id).is_some_and(|lease| !lease.is_revoked()) {
         engine.model.update_lease(id, |lease| lease.rerequested = true);
@@ -40,15 +40,25 @@ pub(crate) fn resolve_growth(engine: &mut Engine, id: TenantId, device: DeviceId
 }
 
 /// A gang that has grown may not be able to leave: its other members may wait, in their kernels, for the one that waits
-/// for room. So those of its priority or less leave for it. Its own turn ends when it would have ended.
+/// for room. So those of its priority or less leave for it, unless its owner is in debt. Its own turn ends when it would have ended.
 fn stays_as_gang(model: &Model, id: TenantId, victims: &[TenantId]) -> bool {
     let Some(gang) = model.tenants.get(&id).filter(|tenant| tenant.gang.is_some()) else { return false };
     let rank = |id: TenantId| model.lease(id).map(Lease::rank);
     let own = gang.lease().map(Lease::rank);
+    if model.debts.get(&model.owner_of(id)).is_some_and(|until| *until > model.now) {
+        return false;
+    }
     victims.iter().all(|other| rank(*other) <= own)
 }
 
-fn preempt_all(engine: &mut Engine, holders: &[TenantId]) {
+/// The gang's owner owes others a turn, as for silence: a gang may say that it has grown whenever it likes.
+fn push_out(engine: &mut Engine, gang: TenantId, holders: &[TenantId]) {
+    let owner = engine.model.owner_of(gang);
+    let turn = engine.model.lease(gang).map(|lease| lease.quantum).unwrap_or_default();
+    let are_others = holders.iter().any(|id| engine.model.owner_of(*id) != owner);
+    if are_others {
+        rounds::charge(&mut engine.model, gang, turn, true);
+    }
     for &id in holders {
         if engine.model.lease(id).is_some_and(|lease| !lease.is_revoked()) {
             leases::preempt(engine, id);

@@ -30,6 +30,7 @@ fn member_of(tenant: &Tenant) -> Option<Member> {
         turn,
         wants: tenant.request().is_some() || turn == MemberTurn::Beside,
         is_stopped: tenant.is_stopped,
+        is_paused: tenant.is_paused,
         ..Member::default()
     })
 }
@@ -55,7 +56,7 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
     let Some(tenant) = model.tenants.get(&id) else { return };
     let Some(member) = member_of(tenant) else { return };
     gangs.late.remove(&id);
-    let told = told_of(tenant);
+    let (told, lease) = (told_of(tenant), tenant.lease().map(|lease| lease.id).unwrap_or_default());
     gangs.events.push_back(Event::Left { tenant: id });
     let unit = match gangs.by_number.get(&announced.number) {
         Some(unit) => *unit,
@@ -65,6 +66,7 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
     let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
     gang.told.swaps |= told.swaps;
     gang.told.stopped |= told.stopped;
+    gang.told.paused |= told.paused;
     gang.expected = gang.expected.max(announced.expected);
     let (wants, is_beside) = (member.wants, member.turn == MemberTurn::Beside);
     let capacities: Vec<_> = member.devices.iter().map(|(device, on)| (*device, on.capacity)).collect();
@@ -77,6 +79,9 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
     if told.stopped {
         tell(Event::Stopped { tenant: unit, stopped: true });
     }
+    if told.paused {
+        tell(Event::Paused { tenant: unit, paused: true });
+    }
     for (device, capacity) in &capacities {
         tell(Event::Device { tenant: unit, device: *device, capacity: *capacity });
     }
@@ -85,7 +90,7 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
         gangs.tell_seen(unit, device);
     }
     if is_beside {
-        settling::begin_beside(gangs, unit);
+        settling::begin_beside(gangs, unit, lease);
     }
     if wants {
         gathering::request(gangs, unit, model);

@@ -12,7 +12,10 @@ use nvshare_protocol::DeviceId;
 /// A member may have grown. Those that move their memory themselves run only with all of it on the device.
 pub(super) fn note_excess(gangs: &mut Gangs, unit: TenantId, device: DeviceId, model: &Model) {
     let Some(gang) = gangs.gangs.get_mut(&unit).filter(|gang| gang.told.swaps) else { return };
-    let Some(usable) = capacity::most_on(model, device) else { return };
+    if !model.devices.get(&device).is_some_and(|at| at.capacity > nvshare_protocol::Bytes::ZERO) {
+        return;
+    }
+    let usable = capacity::usable_on(model, device);
     let allocated = |on: &super::OnDevice| on.memory.allocated;
     let there = gang.members.values().filter_map(|member| member.devices.get(&device).map(allocated));
     let largest = there.max().unwrap_or_default();
@@ -44,7 +47,7 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         gangs.past.note(gangs.now, unit, id, &member);
         gangs.of.remove(&id);
         gangs.single.insert(id, gang.number);
-        let told = Told { stopped: member.is_stopped, ..gang.told };
+        let told = Told { stopped: member.is_stopped, paused: member.is_paused, ..gang.told };
         let capacities = member.devices.iter().map(|(device, on)| (*device, on.capacity));
         gangs.introduce(id, &told, capacities.collect());
         for (&device, on) in &member.devices {

@@ -80,8 +80,23 @@ impl Gangs {
             if !is_old {
                 // The gang has a turn of its own by now: that one is the member's too.
                 self.grant_member(unit, tenant);
+            } else if model.tenants.get(&unit).is_some_and(|gang| !gang.claims_hold && gang.lease().is_none())
+            {
+                // Those that came before it held nothing: for the engine the gang has no turn.
+                self.hold_beside(unit, tenant);
             }
         }
+    }
+
+    /// A member runs while the gang has no turn for the engine.
+    fn hold_beside(&mut self, unit: TenantId, id: TenantId) {
+        let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        gang.turn = None;
+        if let Some(member) = gang.members.get_mut(&id) {
+            member.turn = MemberTurn::Beside;
+        }
+        settling::begin_beside(self, unit, LeaseId(0));
+        self.events.push_back(Event::Requested { tenant: unit });
     }
 
     /// A gang of which the engine knows what it knew of its first member.
@@ -108,8 +123,12 @@ impl Gangs {
             Event::Device { device, capacity, .. } => {
                 member.devices.entry(device).or_insert(OnDevice { capacity, ..OnDevice::default() });
                 self.events.push_back(Event::Device { tenant: unit, device, capacity });
+                let asks = member.devices.len() == 1 && member.wants && member.turn == MemberTurn::None;
                 self.tell_memory(unit, device);
                 gathering::check(self, unit);
+                if asks {
+                    self.on_requested(unit, id, model);
+                }
             }
             Event::Memory { device, allocated, resident, immovable, .. } => {
                 if let Some(on) = member.devices.get_mut(&device) {
@@ -138,7 +157,7 @@ impl Gangs {
                 self.events.push_back(Event::Stopped { tenant: unit, stopped });
             }
             Event::Disconnected { .. } => {
-                (member.is_disconnected, member.turn) = (true, MemberTurn::None);
+                (member.is_disconnected, member.turn, member.wants) = (true, MemberTurn::None, false);
                 if gang.members.values().all(|member| member.is_disconnected) {
                     gang.turn = None;
                     self.events.push_back(Event::Disconnected { tenant: unit });
@@ -172,6 +191,8 @@ impl Gangs {
                 self.events.push_back(Event::TimeShare { tenant: unit, group, percent });
             }
             Event::Paused { paused, .. } => {
+                member.is_paused = paused;
+                let paused = gang.members.values().any(|member| member.is_paused);
                 gang.told.paused = paused;
                 self.events.push_back(Event::Paused { tenant: unit, paused });
             }
@@ -183,6 +204,11 @@ impl Gangs {
     fn on_requested(&mut self, unit: TenantId, id: TenantId, model: &Model) {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.get_mut(&id) else { return };
+        if member.devices.is_empty() {
+            // Remembered until it names one.
+            member.wants = true;
+            return;
+        }
         let runs = gang.turn.as_ref().is_some_and(|turn| matches!(turn.stage, Stage::Runs));
         match &mut member.turn {
             // The gang has lost its turn to others.
@@ -330,6 +356,10 @@ impl Gangs {
             gang.told.stopped = false;
             self.events.push_back(Event::Stopped { tenant: unit, stopped: false });
         }
+        if gang.told.paused && !gang.members.values().any(|member| member.is_paused) {
+            gang.told.paused = false;
+            self.events.push_back(Event::Paused { tenant: unit, paused: false });
+        }
         for device in member.devices.into_keys() {
             self.tell_memory(unit, device);
             self.tell_seen(unit, device);
@@ -351,6 +381,8 @@ impl Gangs {
         }
         self.check_ready(unit);
         self.check_drained(unit);
+        self.give_up_if_late(unit);
+        self.retry_if_due(unit);
         self.check_idle(unit, lease);
     }
 

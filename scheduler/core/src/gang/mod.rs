@@ -29,7 +29,7 @@ use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
-use stage::{Excess, Gathering, MemberTurn, Turn};
+use stage::{Beside, Excess, Gathering, MemberTurn, Turn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The engine's numbers for gangs. No tenant has so large a number.
@@ -43,6 +43,8 @@ pub(crate) struct Member {
     /// It asks for a turn.
     pub wants: bool,
     pub is_stopped: bool,
+    /// An operator has paused it, and with it the gang.
+    pub is_paused: bool,
     /// Nobody can ask it for anything any more; what it has stays.
     pub is_disconnected: bool,
     /// For how long the gang had held its devices and waited for them when this one joined.
@@ -75,8 +77,8 @@ pub(crate) struct Gang {
     pub has_left_device: bool,
     /// What the members had allocated when all had drained, if they have, and nothing of note has come since.
     pub settled: Option<BTreeMap<DeviceId, Bytes>>,
-    /// Since when members that cannot end their work go on without a turn.
-    pub beside_since: Option<Nanos>,
+    /// Members that cannot end their work go on without a turn.
+    pub beside: Option<Beside>,
     /// How its first turn waits for members that are still to come.
     pub gathering: Gathering,
     /// The members do not fit on a device together: they part when they can.
@@ -155,6 +157,7 @@ impl Gangs {
             && self.announced.is_empty()
             && self.single.is_empty()
             && self.late.is_empty()
+            && self.timers.is_empty()
             && !matches!(event, Event::Gang { .. })
         {
             self.events.push_back(event);

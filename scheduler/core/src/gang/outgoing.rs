@@ -1,7 +1,8 @@
 //! Actions for a gang become actions for its members.
-use super::stage::{MemberTurn, Turn};
+use super::stage::{Gathering, MemberTurn, Turn};
 use super::{Gang, Gangs, Member, settling};
 use crate::event::{Action, Event};
+use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use nvshare_protocol::LeaseId;
 use nvshare_protocol::tenant::{Grant, Share};
@@ -14,7 +15,6 @@ pub(super) fn old_grant() -> Grant {
 pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
     match action {
         Action::Grant { tenant: unit, grant } if gangs.gangs.contains_key(&unit) => {
-            settling::end_beside(gangs, unit);
             gangs.end_turn(unit);
             if let Some(gang) = gangs.gangs.get_mut(&unit) {
                 gang.turn = Some(Turn::new(&grant));
@@ -22,8 +22,10 @@ pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
                 gang.evicting.clear();
             }
             for_members(gangs, unit, Gangs::grant_member);
-            // Those that stood beside can be asked again.
+            // Those that stood beside can be asked again. Others have room again for whom there was none because of them:
+            // they count when the gang pays for it.
             gangs.tell_all_memory(unit);
+            settling::end_beside(gangs, unit);
             begin_without_members(gangs, unit);
         }
         Action::Revoke { tenant: unit, revoke } if gangs.gangs.contains_key(&unit) => {
@@ -52,6 +54,11 @@ pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
             gangs.end_turn(unit);
             let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
             gang.members.values_mut().for_each(|member| member.wants = false);
+            gang.gathering = Gathering::Over;
+            // Nobody takes turns meanwhile: nobody loses anything.
+            if gang.beside.take().is_some() {
+                gangs.events.push_back(Event::GangState { tenant: unit, state: GangState::Unsettled });
+            }
             let members = gang.members.iter().filter(|(_, member)| !member.is_disconnected);
             let told = members.map(|(id, _)| Action::Enabled { tenant: *id, enabled });
             gangs.actions.extend(told);
@@ -65,6 +72,14 @@ pub(super) fn on_action(gangs: &mut Gangs, action: Action) {
             let tenant = spokesman(gangs, tenant);
             gangs.actions.push(Action::Stuck { tenant, lease, why });
         }
+        // For a gang that has just ended.
+        Action::Grant { tenant, .. }
+        | Action::Revoke { tenant, .. }
+        | Action::Evict { tenant, .. }
+        | Action::Fetch { tenant, .. }
+        | Action::Contended { tenant, .. }
+        | Action::Enabled { tenant, .. }
+            if tenant.0 >= super::FIRST => {}
         action => gangs.actions.push(action),
     }
 }

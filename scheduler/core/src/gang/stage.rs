@@ -91,3 +91,14 @@ pub(crate) struct Excess {
     pub wants: Bytes,
     pub usable: Bytes,
 }
+
+/// Members that cannot end their work go on without a turn. They are asked again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside {
+    pub since: Nanos,
+    /// The turn in which they began.
+    pub lease: LeaseId,
+    /// When they are asked next, and how long after the last time.
+    pub ask_at: Nanos,
+    pub pause: Nanos,
+}

@@ -1,5 +1,5 @@
 //! A gang's turn: its members run, drain in attempts, and move memory out.
-use super::stage::{Drain, MemberTurn, Stage, Turn};
+use super::stage::{Drain, Gathering, MemberTurn, Stage, Turn};
 use super::{Gang, Gangs, Told, disband, gathering, settling};
 use crate::event::{Action, Event};
 use crate::model::gang_state::GangState;
@@ -8,8 +8,12 @@ use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long the first attempt to drain may take. Each one has twice as long as the one before it.
-const FIRST_DRAIN: Nanos = Nanos::from_millis(250);
+/// How long the first attempt to drain may take. Each one has half as long again as the one before it: an attempt that
+/// meets the members at different calls fails however long it takes, and one with longer kernels needs its time.
+const FIRST_DRAIN: Nanos = Nanos::from_millis(50);
+
+/// How long all attempts may take where nobody waits for the gang's devices.
+const LEAVES_WITHIN: Nanos = Nanos::SECOND;
 
 /// How long members go on between two attempts: long enough for those that wait for each other to meet.
 const RETRY: Nanos = Nanos::from_millis(20);
@@ -59,7 +63,7 @@ impl Gangs {
         let now = self.now;
         let Some(turn) = self.gangs.get_mut(&unit).and_then(|gang| gang.turn.as_mut()) else { return };
         if matches!(turn.stage, Stage::Runs) {
-            let bound = FIRST_DRAIN;
+            let bound = LEAVES_WITHIN;
             turn.stage = Stage::Drains(Drain { since: now, attempt: 0, bound, evict: Vec::new() });
             self.ask_to_drain(unit);
         }
@@ -69,7 +73,8 @@ impl Gangs {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(Turn { lease, stage: Stage::Drains(drain), .. }) = &gang.turn else { return };
         let left = drain.since.saturating_add(drain.bound).saturating_sub(self.now);
-        let within = Nanos(FIRST_DRAIN.0 << drain.attempt.min(16)).min(left.max(RETRY));
+        let within = (0..drain.attempt.min(32)).fold(FIRST_DRAIN, |time, _| Nanos(time.0 + time.0 / 2));
+        let within = within.min(left.max(RETRY));
         for (id, member) in &mut gang.members {
             if !matches!(member.turn, MemberTurn::Granted { .. }) {
                 continue;
@@ -157,13 +162,18 @@ impl Gangs {
         self.by_number.insert(gang.number, tenant);
         self.of.values_mut().filter(|of| **of == unit).for_each(|of| *of = tenant);
         (gang.has_left_device, gang.evicting) = (false, BTreeSet::new());
+        gang.gathering = Gathering::Over;
         gang.members.values_mut().for_each(|member| member.joined_at = Default::default());
         let wants = gang.members.values().any(|member| member.wants);
-        let (told, settled) = (gang.told, gang.settled.is_some());
+        let told = gang.told;
+        let state = match (&gang.settled, &gang.beside) {
+            (_, Some(_)) => GangState::Aside,
+            (Some(_), None) => GangState::Settled,
+            (None, None) => GangState::Unsettled,
+        };
         let members = gang.members.values().flat_map(|member| &member.devices);
         let capacities: Vec<_> = members.map(|(device, on)| (*device, on.capacity)).collect();
         self.introduce(tenant, &told, capacities);
-        let state = if settled { GangState::Settled } else { GangState::Unsettled };
         self.events.push_back(Event::GangState { tenant, state });
         let devices = gang.devices();
         self.gangs.insert(tenant, gang);
@@ -239,7 +249,10 @@ impl Gangs {
         let now = self.now;
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(turn) = &gang.turn else { return };
-        let is_missing = gang.members.values().any(|member| member.turn == MemberTurn::None && member.wants);
+        let is_missing = gang
+            .members
+            .values()
+            .any(|member| member.turn == MemberTurn::None && member.wants && member.can_run());
         let since = match &turn.stage {
             Stage::Drains(drain) | Stage::Reopened(drain, _) => drain.since,
             Stage::Runs => now,
@@ -256,7 +269,7 @@ impl Gangs {
                 _ => MemberTurn::Beside,
             };
         }
-        settling::begin_beside(self, unit);
+        settling::begin_beside(self, unit, lease);
         self.tell_all_memory(unit);
         let (drain, evict) = (now.saturating_sub(since), Nanos::ZERO);
         let released = Released { lease, evicted: Vec::new(), drain, evict };
@@ -265,7 +278,7 @@ impl Gangs {
     }
 
     /// The attempts have taken as long as they may: the engine hears that the gang does not drain.
-    fn give_up_if_late(&mut self, unit: TenantId) {
+    pub(super) fn give_up_if_late(&mut self, unit: TenantId) {
         let now = self.now;
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(turn) = &mut gang.turn else { return };
@@ -287,6 +300,7 @@ impl Gangs {
             self.timers.pop_first();
             gathering::check(self, unit);
             self.retry_if_due(unit);
+            settling::ask_beside(self, unit);
         }
     }
 

@@ -11,12 +11,6 @@ pub(crate) fn usable_on(model: &Model, device: DeviceId) -> Bytes {
     left.min(model.settings().most)
 }
 
-/// The most that tenants can ever have of the device together; none: it is not known.
-pub(crate) fn most_on(model: &Model, device: DeviceId) -> Option<Bytes> {
-    let at = model.devices.get(&device).filter(|at| at.capacity > Bytes::ZERO)?;
-    Some(usable(at.capacity, model.settings().reserve).min(model.settings().most))
-}
-
 /// What one tenant may have: what tenants may have together, at most the capacity that it named, less the memory that is unaccounted for it.
 pub(crate) fn usable_for(model: &Model, own: &TenantFacts, device: DeviceId) -> Bytes {
     let most = own.capacity.map_or(Bytes::MAX, |capacity| usable(capacity, model.settings().reserve));

@@ -61,12 +61,15 @@ pub(crate) fn can_ever_fit_on(model: &Model, id: TenantId, device: DeviceId) -> 
     needs == Bytes::ZERO || unevictable + u128::from(needs.0) <= usable
 }
 
-/// Whether the tenant is a gang that may need any amount of memory, and another gang waits that cannot leave the device:
-/// that one goes first. If both came to wait for room in the middle of their work, neither could go on.
+/// Whether the tenant is a gang that may need any amount of memory, and another gang of its priority or
+/// more waits that cannot leave the device: that one goes first. If both came to wait for room in the middle of their work, neither could go on.
 fn comes_after_one_aside(model: &Model, id: TenantId, device: DeviceId) -> bool {
-    let is_unsettled =
-        || model.tenants.get(&id).is_some_and(|tenant| tenant.gang == Some(GangState::Unsettled));
-    model.devices[&device].index().aside.iter().any(|other| *other != id) && is_unsettled()
+    let Some(own) = model.tenants.get(&id).filter(|tenant| tenant.gang == Some(GangState::Unsettled)) else {
+        return false;
+    };
+    let goes_first =
+        |other: &TenantId| model.tenants.get(other).is_some_and(|other| other.priority >= own.priority);
+    model.devices[&device].index().aside.iter().any(|other| *other != id && goes_first(other))
 }
 
 /// Whether this much fits on the device beside the verified unevictable memory.

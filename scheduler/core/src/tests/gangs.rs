@@ -1,4 +1,5 @@
 //! Jobs of several processes, whose members wait for each other inside their work, in virtual time.
+use super::invariants::verify_invariants;
 use super::{device, gib};
 use crate::event::{Action, Event, TenantId};
 use crate::model::settings::{Quantum, seconds};
@@ -51,6 +52,8 @@ struct Job {
     gang: Option<u64>,
     /// How many processes it is known to have.
     expected: Option<u32>,
+    /// How long its collectives take.
+    takes: Nanos,
     done: u64,
     completing: bool,
     last: Nanos,
@@ -149,8 +152,17 @@ impl World {
         let job = self.jobs.len();
         let members = (self.processes.len()..self.processes.len() + devices.len()).collect();
         let last = self.now;
-        let expected = None;
-        self.jobs.push(Job { members, gang, expected, done: 0, completing: false, last, stall: Nanos::ZERO });
+        let (expected, takes) = (None, COLLECTIVE);
+        self.jobs.push(Job {
+            members,
+            gang,
+            expected,
+            takes,
+            done: 0,
+            completing: false,
+            last,
+            stall: Nanos::ZERO,
+        });
         for n in devices {
             let device = device(*n);
             self.processes.push(Process {
@@ -232,6 +244,8 @@ impl World {
             self.parted |= matches!(action, Action::Disbanded { .. });
             self.log += &(print::action(self.now, action) + "\n");
         }
+        verify_invariants(&self.core);
+        assert!(self.core.next_deadline().is_none_or(|due| due > self.now), "{}", self.tail());
         actions.into_iter().for_each(|action| self.obey(action));
     }
 
@@ -457,7 +471,8 @@ impl World {
         let alive = state.members.iter().filter(|at| self.processes[**at].alive);
         if !state.completing && alive.clone().all(|at| self.processes[*at].submitted == next) {
             state.completing = true;
-            self.after(COLLECTIVE, Due::Completes(job));
+            let takes = state.takes;
+            self.after(takes, Due::Completes(job));
         }
     }
 
@@ -875,4 +890,91 @@ fn the_times_of_a_member_are_those_of_its_gang_since_it_joined() {
     let held = [0, 1].map(|at| world.core.times_of(World::id(at)).0);
     assert!(held[0] > seconds(7), "{held:?}");
     assert!(held[1] > seconds(2) && held[1] < seconds(4), "{held:?}");
+}
+
+/// A gang that gathers, and whose only process ends, leaves nothing to be looked at.
+#[test]
+fn a_gang_that_ends_while_it_gathers_leaves_no_deadline() {
+    let mut world = World::new(settings(), gib(16), 17);
+    world.job(&[0], gib(12), None);
+    let job = world.growing(&[0, 0], gib(2), Nanos::from_millis(1), Some(1));
+    let first = world.jobs[job].members[0];
+    world.start(first);
+    world.run(Nanos::from_millis(10));
+    world.kill(first);
+    // Each tell checks that no deadline has passed.
+    world.run(seconds(3));
+    assert!(world.core.snapshot().tenants.iter().all(|view| view.gang.is_none()));
+}
+
+#[test]
+fn a_gang_that_loses_a_device_while_it_gathers_asks_all_the_same() {
+    let mut world = World::new(settings(), gib(16), 19);
+    world.job(&[0, 1], gib(12), None);
+    let job = world.growing(&[0, 1, 2], gib(2), Nanos::from_millis(1), Some(1));
+    let [first, second, _] = world.jobs[job].members[..] else { unreachable!() };
+    let tenant = World::id(first);
+    world.tell(Event::Gang { tenant, gang: 1, expected: Some(3) });
+    world.tell(Event::Joined { tenant, holds: false });
+    world.tell(Event::Device { tenant, device: device(0), capacity: gib(16) });
+    world.tell(Event::Swaps { tenant });
+    world.start(second);
+    world.kill(second);
+    world.tell(Event::Requested { tenant });
+    world.run(seconds(8));
+    let snapshot = world.core.snapshot();
+    let view = snapshot.tenants.iter().find(|view| view.id == tenant).unwrap();
+    assert!(view.grants > 0, "{view:?}");
+}
+
+/// Two processes that have a name in common, one of which has long kernels.
+#[test]
+fn a_gang_that_does_not_fit_parts_though_a_member_drains_late() {
+    let mut world = World::new(settings(), gib(16), 21);
+    let slow = world.prepare(&[0], gib(12), Some(1));
+    world.jobs[slow].takes = seconds(3);
+    world.start(world.jobs[slow].members[0]);
+    world.run(seconds(1));
+    world.job(&[0], gib(12), Some(1));
+    world.run(seconds(60));
+    assert!(world.parted, "{}", world.tail());
+    let done = world.done();
+    assert!(done[0] > 3 && done[1] > 200, "{done:?}");
+}
+
+#[test]
+fn who_has_left_has_paused_nobody() {
+    let mut world = World::new(settings(), gib(16), 23);
+    let job = world.job(&[0, 1], gib(2), Some(1));
+    world.run(seconds(1));
+    let [first, second] = world.jobs[job].members[..] else { unreachable!() };
+    world.tell(Event::Paused { tenant: World::id(first), paused: true });
+    world.run(seconds(1));
+    let paused = |world: &World| world.core.snapshot().tenants.iter().any(|view| view.is_paused);
+    assert!(paused(&world));
+    world.kill(first);
+    assert!(!paused(&world), "only the one that has left was");
+    assert!(world.processes[second].alive);
+}
+
+/// It says that it has grown whenever it is beside another, and has not.
+#[test]
+fn a_gang_that_pushes_others_out_pays_for_it() {
+    let mut world = World::new(settings(), gib(16), 25);
+    let honest = world.job(&[0], gib(12), None);
+    let liar = world.prepare(&[0], gib(1), Some(1));
+    let process = world.jobs[liar].members[0];
+    world.tell(Event::Owner { tenant: World::id(world.jobs[honest].members[0]), owner: 1 });
+    world.start(process);
+    world.tell(Event::Owner { tenant: World::id(process), owner: 2 });
+    for _ in 0..6_000 {
+        world.run(Nanos::from_millis(10));
+        let (tenant, open) = (World::id(process), world.processes[process].open);
+        let allocated = if open { gib(16) } else { gib(1) };
+        let resident = world.processes[process].resident;
+        let immovable = Bytes::ZERO;
+        world.tell(Event::Memory { tenant, device: device(0), allocated, resident, immovable });
+    }
+    let of = world.jobs[honest].done;
+    assert!(of > 1_300, "{of} of 4000 alone");
 }
