@@ -1,11 +1,12 @@
 //! Jobs that nobody has told of: a process cannot end its work while others of its family wait for a turn, which it may be
-//! waiting for. They get their GPUs together from then on, and part if they do not fit on one together.
+//! waiting for. They get their GPUs together from then on, as far as they fit together.
 use super::tenant_table::{Member, Members};
 use crate::process;
 use nvshare_core::event::TenantId;
 use nvshare_core::snapshot::TenantView;
 use nvshare_core::{Snapshot, WaitReason};
-use std::collections::BTreeSet;
+use nvshare_protocol::{Bytes, DeviceId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// At most so many processes are taken for one job at a time.
 const MOST: usize = 64;
@@ -21,7 +22,13 @@ pub struct LearnedGang {
 }
 
 /// The tenant cannot end its work: the job of those of its family that wait, if there are any.
-pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<LearnedGang> {
+/// `usable`: what tenants may have of each device.
+pub fn learn(
+    members: &Members,
+    snapshot: &Snapshot,
+    usable: &[(DeviceId, Bytes)],
+    stuck: TenantId,
+) -> Option<LearnedGang> {
     // Those that have parted do not fit together: that one waits for the other is known.
     let member = members.get(stuck).filter(|member| !member.has_parted)?;
     let waiting = snapshot.tenants.iter().filter(|view| waits_for_a_turn(view) && view.gang.is_none());
@@ -29,7 +36,26 @@ pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<
     let kin = members.all().filter(|(id, other)| {
         *id != stuck && waiting.contains(id) && other.hello.gang.is_none() && is_kin(member, other)
     });
-    let mut joining: Vec<TenantId> = kin.map(|(id, _)| id).take(MOST).collect();
+    let own = snapshot.tenants.iter().filter(|view| {
+        view.id == stuck || view.gang.is_some() && members.gang_of(stuck).any(|(id, _)| id == view.id)
+    });
+    let mut sums: BTreeMap<DeviceId, u128> = BTreeMap::new();
+    own.for_each(|view| add(&mut sums, view));
+    // Only as many as fit together: otherwise they could only part again.
+    let fits = |id: &TenantId| {
+        let Some(view) = snapshot.tenants.iter().find(|view| view.id == *id) else { return false };
+        let mut with = sums.clone();
+        add(&mut with, view);
+        let fit = with.iter().all(|(device, sum)| {
+            let usable = usable.iter().find(|(known, _)| known == device);
+            usable.is_none_or(|(_, usable)| *sum <= u128::from(usable.0))
+        });
+        if fit {
+            sums = with;
+        }
+        fit
+    };
+    let mut joining: Vec<TenantId> = kin.map(|(id, _)| id).filter(fits).take(MOST).collect();
     if joining.is_empty() {
         return None;
     }
@@ -47,6 +73,13 @@ pub fn learn(members: &Members, snapshot: &Snapshot, stuck: TenantId) -> Option<
         names.join("; ")
     );
     Some(LearnedGang { name, joining, line })
+}
+
+/// Counts what the tenant has allocated on its devices.
+fn add(sums: &mut BTreeMap<DeviceId, u128>, view: &TenantView) {
+    for (device, memory) in &view.memory {
+        *sums.entry(*device).or_default() += u128::from(memory.allocated.0);
+    }
 }
 
 /// Whether it is for others that it does not run.
