@@ -1,11 +1,11 @@
 //! What Slurm finds in the plugin, by its own names, and calls.
 #![allow(unsafe_code)] // a C interface
 #![allow(non_upper_case_globals)] // Slurm's names
-use crate::arguments::Arguments;
 use crate::options;
 use crate::spank::{self, Context, Spank};
 use crate::{job_file, step};
 use core::ffi::{c_char, c_int, c_void};
+use nvshare_protocol::plugin_arguments::Arguments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the plugin is.
