@@ -101,17 +101,23 @@ fn without(preload: &[u8], library: &[u8]) -> Option<Vec<u8>> {
     entries(preload).any(|entry| entry == library).then(|| others.join(&b':'))
 }
 
-/// Makes a step ready.
+/// Makes a step ready. `faults`: what is wrong with the arguments.
 ///
 /// # Errors
 /// Why it runs unmanaged. Nothing is left half done: the environment is changed last.
-pub fn prepare(spank: Spank, arguments: &Arguments, options: Options) -> Result<(), String> {
+pub fn prepare(
+    spank: Spank,
+    arguments: &Arguments,
+    faults: &[String],
+    options: Options,
+) -> Result<(), String> {
     let Plan { preload, rules } = plan(&Facts::read(|name| spank.variable(name))?, arguments, options);
     let Some(rules) = rules else {
         // Whatever goes wrong with it, it is no step of ours.
         let _ = preload.map_or(Ok(()), |list| put(spank, &list));
         return Ok(());
     };
+    may_start(arguments, faults)?;
     let (Some(job), Some(step)) = (spank.job(), spank.step()) else {
         return Err("a step without a number runs unmanaged".into());
     };
@@ -129,6 +135,16 @@ fn put(spank: Spank, preload: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     spank.set(c"LD_PRELOAD", preload)
+}
+
+/// Where a site wants steps to fail that are not managed as it says, one by arguments that it has not meant fails too.
+fn may_start(arguments: &Arguments, faults: &[String]) -> Result<(), String> {
+    match faults.len() {
+        count @ 1.. if arguments.fails => Err(format!(
+            "a step with shards does not start: {count} of the plugin's arguments are wrong, and on_error=fail"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Says what the step may, then looks whether it can be managed: a program that loads a library by itself is held by that.
@@ -208,6 +224,15 @@ mod tests {
         let plan = plan(&shared, &site(), Options::default());
         assert_eq!(plan.preload.as_deref(), Some(&b"/l.so:/\xff.so"[..]));
         assert_eq!(plan.rules.unwrap().limit, Some(Bytes(2 << 30)));
+    }
+
+    #[test]
+    fn wrong_arguments_stop_steps_with_shards_where_the_site_wants_them_to_fail() {
+        let (strict, faults) = Arguments::parse(["on_error=fail", "mem_per_shard=much"]);
+        assert!(may_start(&strict, &faults).unwrap_err().contains("does not start"));
+        assert_eq!(may_start(&strict, &[]), Ok(()));
+        let (lenient, faults) = Arguments::parse(["mem_per_shard=much"]);
+        assert_eq!((may_start(&lenient, &faults), faults.len()), (Ok(()), 1));
     }
 
     #[test]
