@@ -35,7 +35,8 @@ impl Step {
 ///
 /// Version 1: `slurm/uid_1000/job_42/step_0/task_0`, or `slurm_NODE/...` with several slurmd on a host. Version 2:
 /// `system.slice/slurmstepd.scope/job_42/step_0/user/task_0`, or `NODE_slurmstepd.scope`. Anybody can make a control group
-/// of such a name: only where root has made it, it is Slurm's.
+/// of such a name: only where root has made it, it is Slurm's. Root of a container of another kind makes such a path below
+/// its own: Slurm's is at the top.
 #[must_use]
 pub fn find(path: &str) -> Option<(&str, Step)> {
     let names: Vec<&str> = path.split('/').collect();
@@ -43,7 +44,9 @@ pub fn find(path: &str) -> Option<(&str, Step)> {
     let scope = |name: &str| name == "slurmstepd.scope" || name.ends_with("_slurmstepd.scope");
     let at = match names[..] {
         [first, user, ..] if slurm(first) && number(user, "uid_").is_some() => 2,
-        _ => names.iter().position(|name| scope(name))? + 1,
+        [first, ..] if scope(first) => 1,
+        ["system.slice", second, ..] if scope(second) => 2,
+        _ => return None,
     };
     let job = number(names.get(at)?, JOB)?;
     let step = names.get(at + 1).and_then(|name| name.strip_prefix("step_")).filter(|step| is_step(step));
@@ -133,6 +136,7 @@ mod tests {
                 "system.slice/slurmstepd.scope/job_42",
                 "42.3",
             ),
+            ("slurmstepd.scope/job_42/step_3/user", "slurmstepd.scope/job_42", "42.3"),
             (
                 "system.slice/node1_slurmstepd.scope/job_4294967290/step_interactive/user/task_special",
                 "system.slice/node1_slurmstepd.scope/job_4294967290",
@@ -156,6 +160,12 @@ mod tests {
             "system.slice/slurmstepd.scope/job_042",
             "system.slice/slurmstepd.scope/job_99999999999",
             "slurmish/uid_1/job_42",
+            // Made by root of a container of another kind.
+            "lxc.payload.one/system.slice/slurmstepd.scope/job_42/step_0",
+            "lxc.payload.one/slurmstepd.scope/job_42/step_0",
+            "machine.slice/systemd-nspawn@one.service/payload/x_slurmstepd.scope/job_42/step_0",
+            "system.slice/lxc.service/slurmstepd.scope/job_42/step_0",
+            "machine.slice/slurmstepd.scope/job_42",
         ] {
             assert_eq!(find(path), None, "{path}");
         }
