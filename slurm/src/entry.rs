@@ -1,11 +1,11 @@
 //! What Slurm finds in the plugin, by its own names, and calls.
 #![allow(unsafe_code)] // a C interface
 #![allow(non_upper_case_globals)] // Slurm's names
-use crate::arguments::Arguments;
 use crate::options;
 use crate::spank::{self, Context, Spank};
 use crate::{job_file, step};
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use nvshare_protocol::plugin_arguments::Arguments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the plugin is.
@@ -39,14 +39,20 @@ fn guarded(fails: bool, work: impl FnOnce() -> Result<(), String>) -> c_int {
     }
 }
 
-/// The words of our line in plugstack.conf.
+/// What the words of our line in plugstack.conf say, and what is wrong with them. One that is no text is wrong too.
 ///
 /// # Safety
 /// As Slurm calls: `av` has `ac` strings that stay until this returns.
-unsafe fn words<'a>(ac: c_int, av: *const *const c_char) -> Vec<&'a str> {
+unsafe fn arguments(ac: c_int, av: *const *const c_char) -> (Arguments, Vec<String>) {
     let count = usize::try_from(ac).unwrap_or(0);
-    // SAFETY: the caller's promise.
-    (0..count).filter(|_| !av.is_null()).filter_map(|at| unsafe { options::text(*av.add(at)) }).collect()
+    // SAFETY: the caller's promise: `ac` pointers.
+    let strings = (0..count).filter(|_| !av.is_null()).map(|at| unsafe { *av.add(at) });
+    // SAFETY: the caller's promise: each that is not null is a string.
+    let words: Vec<String> = strings
+        .filter(|string| !string.is_null())
+        .map(|string| unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned())
+        .collect();
+    Arguments::parse(words.iter().map(String::as_str))
 }
 
 /// Offers the options.
@@ -98,10 +104,10 @@ pub unsafe extern "C" fn slurm_spank_init_post_opt(
         }
         let Some(spank) = Spank::new(handle) else { return Ok(()) };
         // SAFETY: the caller's promise.
-        let (arguments, faults) = Arguments::parse(unsafe { words(ac, av) });
+        let (arguments, faults) = unsafe { arguments(ac, av) };
         faults.iter().for_each(|fault| spank::log(fault));
         fails = arguments.fails;
-        step::prepare(spank, &arguments, options::given())
+        step::prepare(spank, &arguments, &faults, options::given())
     });
     if fails { prepared } else { SUCCESS }
 }
@@ -117,7 +123,7 @@ pub unsafe extern "C" fn slurm_spank_exit(handle: *mut c_void, ac: c_int, av: *c
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        let (arguments, _) = Arguments::parse(unsafe { words(ac, av) });
+        let (arguments, _) = unsafe { arguments(ac, av) };
         if let Some((job, step)) = Spank::new(handle).and_then(|spank| Some((spank.job()?, spank.step()?))) {
             job_file::remove(&arguments.jobs, job, &step);
         }
@@ -137,7 +143,7 @@ pub unsafe extern "C" fn slurm_spank_job_epilog(
 ) -> c_int {
     guarded(false, || {
         // SAFETY: the caller's promise.
-        let (arguments, _) = Arguments::parse(unsafe { words(ac, av) });
+        let (arguments, _) = unsafe { arguments(ac, av) };
         if let Some(job) = Spank::new(handle).and_then(Spank::job) {
             job_file::remove_all(&arguments.jobs, job);
         }
@@ -174,6 +180,15 @@ mod tests {
                 assert_eq!(call(std::ptr::null_mut(), 3, std::ptr::null()), SUCCESS);
             }
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_text_is_a_fault() {
+        let words = [c"on_error=fail".as_ptr(), c"weight=\xff".as_ptr(), std::ptr::null()];
+        // SAFETY: two strings and a null.
+        let (arguments, faults) = unsafe { arguments(3, words.as_ptr()) };
+        assert!(arguments.fails);
+        assert_eq!(faults.len(), 1, "{faults:?}");
     }
 
     #[test]

@@ -9,7 +9,6 @@
 //!
 //! A panic never reaches Slurm: each function that it calls catches it (`entry`).
 
-mod arguments;
 mod entry;
 mod job_file;
 mod options;

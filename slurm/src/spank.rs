@@ -38,10 +38,8 @@ const BATCH: u32 = 0xffff_fffb;
 
 /// `ESPANK_SUCCESS`.
 const SUCCESS: c_int = 0;
-/// `ESPANK_ENV_NOEXIST`: since 21.08 these numbers begin at 3000, before that at 0.
-const NO_SUCH_VARIABLE: [c_int; 2] = [3004, 4];
-/// The longest value of a variable that is read.
-const LONGEST: usize = 64 * 1024;
+/// The longest value of a variable that is read: Linux starts no program with a longer one (`MAX_ARG_STRLEN`).
+const LONGEST: usize = 128 * 1024;
 
 /// The functions' own handle, for the time of one call of ours.
 #[derive(Clone, Copy)]
@@ -108,11 +106,12 @@ impl Spank {
         if code == SUCCESS { Ok(()) } else { Err(format!("spank_option_register: error {code}")) }
     }
 
-    /// A variable of the step; none: it has none of this name.
+    /// A variable of the step; none: it has none of this name, or one that no program can be started with. Anybody sets
+    /// variables: none of them is an error.
     ///
     /// # Errors
-    /// It is too long, is no text, or Slurm does not tell.
-    pub fn variable(self, variable: &CStr) -> Result<Option<String>, String> {
+    /// Slurm offers no such function.
+    pub fn variable(self, variable: &CStr) -> Result<Option<Vec<u8>>, String> {
         let name = c"spank_getenv";
         let function = find(name).ok_or_else(|| lacks(name))?;
         let mut value = vec![0_u8; LONGEST];
@@ -123,22 +122,15 @@ impl Spank {
                 core::mem::transmute(function.as_ptr());
             function(self.0.as_ptr(), variable.as_ptr(), value.as_mut_ptr().cast(), LONGEST as c_int - 1)
         };
-        let shown = variable.to_string_lossy();
-        match code {
-            SUCCESS => {}
-            code if NO_SUCH_VARIABLE.contains(&code) => return Ok(None),
-            _ => return Err(format!("the step's variable {shown} cannot be read: error {code}")),
-        }
-        let text = CStr::from_bytes_until_nul(&value).ok().and_then(|text| text.to_str().ok());
-        text.map(|text| Some(text.to_owned()))
-            .ok_or_else(|| format!("the step's variable {shown} is no text"))
+        let text = CStr::from_bytes_until_nul(&value).ok().filter(|_| code == SUCCESS);
+        Ok(text.map(|text| text.to_bytes().to_vec()))
     }
 
     /// Sets a variable of the step.
     ///
     /// # Errors
     /// Slurm's number for what went wrong.
-    pub fn set(self, variable: &CStr, value: &str) -> Result<(), String> {
+    pub fn set(self, variable: &CStr, value: &[u8]) -> Result<(), String> {
         let name = c"spank_setenv";
         let function = find(name).ok_or_else(|| lacks(name))?;
         let value = CString::new(value).map_err(|_| "a value with a zero byte".to_owned())?;

@@ -1,11 +1,12 @@
 //! What becomes of a step: a decision on what is known of it, and the changes.
-use crate::arguments::Arguments;
 use crate::job_file;
 use crate::options::{self, Options};
 use crate::spank::Spank;
 use nvshare_protocol::job_rules::JobRules;
+use nvshare_protocol::plugin_arguments::Arguments;
 use nvshare_protocol::{Bytes, wishes};
-use std::path::Path;
+use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// What a step's environment says. slurmstepd writes the numbers over whatever the job has set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,17 +17,35 @@ pub struct Facts {
     pub gpus: Option<String>,
     pub partition: Option<String>,
     pub qos: Option<String>,
-    pub preload: Option<String>,
+    /// Bytes, as the next: anybody sets them to anything.
+    pub preload: Option<Vec<u8>>,
     /// `SLURM_CONTAINER`: its processes see another file system.
-    pub container: Option<String>,
+    pub container: Option<Vec<u8>>,
+}
+
+impl Facts {
+    /// Reads them. What is no text where Slurm writes text is not Slurm's.
+    fn read<E>(variable: impl Fn(&CStr) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
+        let text = |name: &CStr| -> Result<Option<String>, E> {
+            Ok(variable(name)?.and_then(|value| String::from_utf8(value).ok()))
+        };
+        Ok(Self {
+            shards: text(c"SLURM_SHARDS_ON_NODE")?,
+            gpus: text(c"SLURM_GPUS_ON_NODE")?,
+            partition: text(c"SLURM_JOB_PARTITION")?,
+            qos: text(c"SLURM_JOB_QOS")?,
+            preload: variable(c"LD_PRELOAD")?,
+            container: variable(c"SLURM_CONTAINER")?,
+        })
+    }
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Its `LD_PRELOAD` from now on; none: as it is. An empty one goes.
-    pub preload: Option<String>,
-    /// None: it is left alone.
+    pub preload: Option<Vec<u8>>,
+    /// What it may, even if it loads no library yet: a program can load it by itself. None: Slurm has given it no shards.
     pub rules: Option<JobRules>,
 }
 
@@ -34,11 +53,11 @@ pub struct Plan {
 pub fn plan(facts: &Facts, arguments: &Arguments, options: Options) -> Plan {
     let library = &arguments.library;
     let preload = facts.preload.as_deref().unwrap_or_default();
+    let library = library.as_os_str().as_bytes();
     let number = |text: &Option<String>| text.as_deref()?.parse::<u32>().ok().filter(|number| *number > 0);
-    let shards = match number(&facts.shards) {
-        Some(shards) if !options.unmanaged => shards,
-        // It may have been submitted from a job that is managed, and have its environment.
-        _ => return Plan { preload: without(preload, library), rules: None },
+    // It may have been submitted from a job that is managed, and have its environment.
+    let Some(shards) = number(&facts.shards) else {
+        return Plan { preload: without(preload, library), rules: None };
     };
     let on_each = shards.div_ceil(number(&facts.gpus).unwrap_or(1));
     let given = arguments.mem_per_shard.map(|Bytes(each)| Bytes(each.saturating_mul(u64::from(on_each))));
@@ -49,73 +68,94 @@ pub fn plan(facts: &Facts, arguments: &Arguments, options: Options) -> Plan {
         priority: options::priority(options.priority, site),
     };
     let in_container = facts.container.as_ref().is_some_and(|container| !container.is_empty());
-    Plan { preload: if in_container { None } else { with(preload, library) }, rules: Some(rules) }
+    let preload = if options.unmanaged {
+        without(preload, library)
+    } else if in_container {
+        None
+    } else {
+        with(preload, library)
+    };
+    Plan { preload, rules: Some(rules) }
 }
 
 /// As [`wishes::WEIGHT`] allows.
 const MOST_WEIGHT: u32 = 1000;
 
-/// The loader splits the list at both (ld.so(8)).
-const BETWEEN: [char; 2] = [':', ' '];
+/// The entries of a list as the loader splits it (ld.so(8)).
+fn entries(preload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    preload.split(|byte| matches!(byte, b':' | b' '))
+}
 
 /// With the library first; none: it is there. A batch job's own srun has its environment.
-fn with(preload: &str, library: &Path) -> Option<String> {
-    let library = library.to_str()?;
-    if preload.split(BETWEEN).any(|entry| entry == library) {
+fn with(preload: &[u8], library: &[u8]) -> Option<Vec<u8>> {
+    if entries(preload).any(|entry| entry == library) {
         return None;
     }
-    Some(if preload.is_empty() { library.to_owned() } else { format!("{library}:{preload}") })
+    Some(if preload.is_empty() { library.to_vec() } else { [library, preload].join(&b':') })
 }
 
 /// Without the library; none: it is not there.
-fn without(preload: &str, library: &Path) -> Option<String> {
-    let library = library.to_str()?;
-    let others: Vec<&str> =
-        preload.split(BETWEEN).filter(|entry| *entry != library && !entry.is_empty()).collect();
-    preload.split(BETWEEN).any(|entry| entry == library).then(|| others.join(":"))
+fn without(preload: &[u8], library: &[u8]) -> Option<Vec<u8>> {
+    let others: Vec<&[u8]> =
+        entries(preload).filter(|entry| *entry != library && !entry.is_empty()).collect();
+    entries(preload).any(|entry| entry == library).then(|| others.join(&b':'))
 }
 
-/// Makes a step ready.
+/// Makes a step ready. `faults`: what is wrong with the arguments.
 ///
 /// # Errors
 /// Why it runs unmanaged. Nothing is left half done: the environment is changed last.
-pub fn prepare(spank: Spank, arguments: &Arguments, options: Options) -> Result<(), String> {
-    let facts = Facts {
-        shards: spank.variable(c"SLURM_SHARDS_ON_NODE")?,
-        gpus: spank.variable(c"SLURM_GPUS_ON_NODE")?,
-        partition: spank.variable(c"SLURM_JOB_PARTITION")?,
-        qos: spank.variable(c"SLURM_JOB_QOS")?,
-        preload: spank.variable(c"LD_PRELOAD")?,
-        container: spank.variable(c"SLURM_CONTAINER")?,
+pub fn prepare(
+    spank: Spank,
+    arguments: &Arguments,
+    faults: &[String],
+    options: Options,
+) -> Result<(), String> {
+    let Plan { preload, rules } = plan(&Facts::read(|name| spank.variable(name))?, arguments, options);
+    let Some(rules) = rules else {
+        // Whatever goes wrong with it, it is no step of ours.
+        let _ = preload.map_or(Ok(()), |list| put(spank, &list));
+        return Ok(());
     };
-    let Plan { preload, rules } = plan(&facts, arguments, options);
-    if let Some(rules) = rules {
-        let (Some(job), Some(step)) = (spank.job(), spank.step()) else {
-            return Err("a step without a number runs unmanaged".into());
-        };
-        manage(arguments, job, &step, &rules)
-            .map_err(|why| format!("step {job}.{step} runs unmanaged: {why}"))?;
-        if let Some(socket) = arguments.socket.as_deref().and_then(Path::to_str) {
-            spank.set(c"NVSHARE_SOCKET", socket)?;
-        }
+    may_start(arguments, faults)?;
+    let (Some(job), Some(step)) = (spank.job(), spank.step()) else {
+        return Err("a step without a number runs unmanaged".into());
+    };
+    manage(arguments, job, &step, &rules, !options.unmanaged)
+        .map_err(|why| format!("step {job}.{step} runs unmanaged: {why}"))?;
+    if let Some(socket) = &arguments.socket {
+        spank.set(c"NVSHARE_SOCKET", socket.as_os_str().as_bytes())?;
     }
-    match preload.as_deref() {
-        None => Ok(()),
-        Some("") => {
-            spank.unset(c"LD_PRELOAD");
-            Ok(())
-        }
-        Some(list) => spank.set(c"LD_PRELOAD", list),
+    preload.map_or(Ok(()), |list| put(spank, &list))
+}
+
+fn put(spank: Spank, preload: &[u8]) -> Result<(), String> {
+    if preload.is_empty() {
+        spank.unset(c"LD_PRELOAD");
+        return Ok(());
+    }
+    spank.set(c"LD_PRELOAD", preload)
+}
+
+/// Where a site wants steps to fail that are not managed as it says, one by arguments that it has not meant fails too.
+fn may_start(arguments: &Arguments, faults: &[String]) -> Result<(), String> {
+    match faults.len() {
+        count @ 1.. if arguments.fails => Err(format!(
+            "a step with shards does not start: {count} of the plugin's arguments are wrong, and on_error=fail"
+        )),
+        _ => Ok(()),
     }
 }
 
-fn manage(arguments: &Arguments, job: u32, step: &str, rules: &JobRules) -> Result<(), String> {
+/// Says what the step may, then looks whether it can be managed: a program that loads a library by itself is held by that.
+fn manage(arguments: &Arguments, job: u32, step: &str, rules: &JobRules, loads: bool) -> Result<(), String> {
+    debug_assert!(rules.weight.is_none_or(|weight| wishes::weight(&weight.to_string()).is_some()));
+    job_file::write(&arguments.jobs, job, step, rules)?;
     // The loader would say so in every program of the job.
-    if !arguments.library.is_file() {
+    if loads && !arguments.library.is_file() {
         return Err(format!("the library {} is missing", arguments.library.display()));
     }
-    debug_assert!(rules.weight.is_none_or(|weight| wishes::weight(&weight.to_string()).is_some()));
-    job_file::write(&arguments.jobs, job, step, rules)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,7 +164,8 @@ mod tests {
 
     fn facts(shards: &str, preload: &str) -> Facts {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Facts { shards: text(shards), preload: text(preload), gpus: text("1"), ..Facts::default() }
+        let preload = text(preload).map(String::into_bytes);
+        Facts { shards: text(shards), preload, gpus: text("1"), ..Facts::default() }
     }
 
     fn site() -> Arguments {
@@ -132,7 +173,7 @@ mod tests {
             .0
     }
 
-    const LIBRARY: Option<&str> = Some("/l.so");
+    const LIBRARY: Option<&[u8]> = Some(b"/l.so");
 
     #[test]
     fn shards_are_managed_and_all_else_is_left_alone() {
@@ -143,8 +184,55 @@ mod tests {
             assert_eq!(plan.rules.is_some(), managed, "{shards}");
             assert_eq!(plan.preload.as_deref(), LIBRARY.filter(|_| managed));
         }
+    }
+
+    /// Its program can load the library by itself, and is held by what Slurm gave.
+    #[test]
+    fn a_job_that_is_left_alone_has_its_rules_and_no_library() {
         let not_wanted = Options { unmanaged: true, ..Options::default() };
-        assert_eq!(plan(&facts("2", ""), &site(), not_wanted), Plan { preload: None, rules: None });
+        let rules = plan(&facts("2", ""), &site(), Options::default()).rules;
+        assert!(rules.is_some());
+        assert_eq!(plan(&facts("2", ""), &site(), not_wanted), Plan { preload: None, rules });
+        assert_eq!(plan(&facts("2", "/l.so"), &site(), not_wanted).preload, Some(Vec::new()));
+    }
+
+    #[test]
+    fn rules_are_written_though_the_library_is_missing() {
+        let jobs = tempfile::tempdir().unwrap();
+        let arguments = Arguments { jobs: jobs.path().join("jobs"), ..site() };
+        let managed = |loads| manage(&arguments, 4, "0", &JobRules::default(), loads);
+        assert!(managed(true).unwrap_err().contains("/l.so is missing"));
+        assert!(arguments.jobs.join("4.0").is_file());
+        assert_eq!(managed(false), Ok(()));
+    }
+
+    /// A step that fails drains its node, and anybody could fail it.
+    #[test]
+    fn no_variable_of_a_jobs_is_an_error() {
+        let junk = |shards: &'static [u8]| {
+            Facts::read(|name| {
+                let value = if name == c"SLURM_SHARDS_ON_NODE" { shards } else { b"/\xff.so" };
+                Ok::<_, String>(Some(value.to_vec()))
+            })
+            .unwrap()
+        };
+        let unshared = plan(&junk(b"\xff"), &site(), Options::default());
+        assert_eq!(unshared, Plan { preload: None, rules: None });
+        let inside = junk(b"2");
+        assert_eq!((&inside.partition, &inside.gpus), (&None, &None));
+        let shared = Facts { container: None, ..inside };
+        let plan = plan(&shared, &site(), Options::default());
+        assert_eq!(plan.preload.as_deref(), Some(&b"/l.so:/\xff.so"[..]));
+        assert_eq!(plan.rules.unwrap().limit, Some(Bytes(2 << 30)));
+    }
+
+    #[test]
+    fn wrong_arguments_stop_steps_with_shards_where_the_site_wants_them_to_fail() {
+        let (strict, faults) = Arguments::parse(["on_error=fail", "mem_per_shard=much"]);
+        assert!(may_start(&strict, &faults).unwrap_err().contains("does not start"));
+        assert_eq!(may_start(&strict, &[]), Ok(()));
+        let (lenient, faults) = Arguments::parse(["mem_per_shard=much"]);
+        assert_eq!((may_start(&lenient, &faults), faults.len()), (Ok(()), 1));
     }
 
     #[test]
@@ -158,12 +246,12 @@ mod tests {
             ("/l.so.1", Some("/l.so:/l.so.1")),
             ("/x.so:/y.so", Some("/l.so:/x.so:/y.so")),
         ] {
-            assert_eq!(preload("2", before).as_deref(), after, "{before}");
+            assert_eq!(preload("2", before).as_deref(), after.map(str::as_bytes), "{before}");
         }
         for (before, after) in
             [("", None), ("/x.so", None), ("/l.so", Some("")), ("/l.so:/x.so /y.so", Some("/x.so:/y.so"))]
         {
-            assert_eq!(preload("", before).as_deref(), after, "{before}");
+            assert_eq!(preload("", before).as_deref(), after.map(str::as_bytes), "{before}");
         }
     }
 

@@ -40,7 +40,15 @@ mv "$ours" "$work/away.so"
 timeout 20 srun -n1 --gres=shard:1 show >"$work/said" 2>&1
 check "... and one that cannot does not" sh -c "! grep 'loaded=' '$work/said'"
 mv "$work/away.so" "$ours"
-waited node_is idle || scontrol update nodename="$node" state=resume
+node_back() { waited node_is idle || scontrol update nodename="$node" state=resume; }
+node_back
+shows "... no job without shards fails for what it says" "preload=- loaded=0" env LD_PRELOAD=$'/\xff.so' srun -n1 env -u LD_PRELOAD show
+sed -i 's/mem_per_shard=[^ ]*/mem_per_shard=much/' /etc/slurm/plugstack.conf.d/nvshare.conf
+shows "... with wrong arguments a job without shards runs" "$unmanaged" srun -n1 show
+timeout 20 srun -n1 --gres=shard:1 show >"$work/said" 2>&1
+check "... and one with shards does not" sh -c "! grep 'loaded=' '$work/said'"
+check "... and doctor names the argument" sh -c "nvshare-ctk doctor --json | jq -e '.checks[] | select(.name == \"slurm\" and .state == \"error\") | .text | test(\"mem_per_shard=much.*no step with shards starts\")'"
+node_back
 nvshare-ctk slurm configure --mem-per-shard 96 --weight 1 --priority-partition fast:high >/dev/null 2>&1
 
 scheduler_down

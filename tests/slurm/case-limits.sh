@@ -7,10 +7,12 @@ runs --gres=shard:1 work 128 --steps 3
 check "one shard does not" refused "$out"
 NVSHARE_MEM_LIMIT=4GiB runs --gres=shard:1 work 128 --steps 3
 check "... nor where the job asks for more" refused "$out"
-runs --gres=shard:1 env -u NVSHARE_MEM_LIMIT work 128 --steps 3
-check "... nor where it forgets" refused "$out"
-# What the scheduler reads, a job cannot write.
-said=$(runuser -u nobody -- srun -n1 -D / --gres=shard:1 sh -c '
+runs --gres=shard:1 --no-nvshare env LD_PRELOAD="$ours" work 128 --steps 3
+check "... nor where a job that is left alone loads the library by itself" refused "$out"
+LD_PRELOAD=$'/\xff.so' runs --gres=shard:1 work 128 --steps 3
+check "... nor where LD_PRELOAD is no text" refused "$out"
+# What the scheduler reads, a job cannot write. Quiet: srun would also say that it waits for the job before to end.
+said=$(runuser -u nobody -- srun -Q -n1 -D / --gres=shard:1 sh -c '
     file=/run/nvshare-slurm/$SLURM_JOB_ID.0
     cat $file
     { echo NVSHARE_MEM_LIMIT=1TiB >$file || echo NVSHARE_MEM_LIMIT=1TiB >/run/nvshare-slurm/$SLURM_JOB_ID.batch || rm -f $file; } 2>/dev/null

@@ -19,3 +19,20 @@ nothing_left
 nvshare-ctk slurm unconfigure >/dev/null 2>&1
 check "... and unconfigure takes it away" diff -r "$work/slurm-bare" /etc/slurm
 check "... and the directory of the steps' files" test ! -e /run/nvshare-slurm
+
+# A configuration in another directory: whoever takes the plugin out has not been told where.
+other=$work/other
+cp -a "$work/slurm-bare" "$other"
+nvshare-ctk slurm configure --config "$other" --mem-per-shard 96 --on-error fail >/dev/null 2>&1
+check "unconfigure knows the directory that configure was told" nvshare-ctk slurm unconfigure
+check "... leaves it as it was" diff -r "$work/slurm-bare" "$other"
+check "... and no plugin" test ! -e /usr/lib/nvshare/nvshare_spank.so
+check "... nor a memory of it" test ! -e /etc/nvshare/slurm-places
+nvshare-ctk slurm configure --config "$other" --mem-per-shard 96 --on-error fail >/dev/null 2>&1
+mv "$other/plugstack.conf.d/nvshare.conf" "$other/plugstack.conf.d/site.conf"
+said=$(nvshare-ctk slurm unconfigure 2>&1)
+check "where our file is not found, another may name the plugin" grep -q 'nvshare_spank.so stays' <<<"$said"
+check "... which stays" test -e /usr/lib/nvshare/nvshare_spank.so
+rm -rf "$other" /etc/nvshare/slurm-places
+nvshare-ctk slurm unconfigure >/dev/null 2>&1
+check "... until the memory of it is gone" test ! -e /usr/lib/nvshare/nvshare_spank.so

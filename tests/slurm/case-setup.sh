@@ -5,7 +5,7 @@ doctor() { nvshare-ctk doctor --json | jq -r '.checks[] | select(.name == "slurm
 cp -a /etc/slurm "$work/slurm-before"
 check "doctor says nothing of a Slurm that was not told of us" test -z "$(doctor)"
 said=$(nvshare-ctk slurm configure --mem-per-shard 96 --dry-run 2>&1)
-check "configure --dry-run prints the plugin's line" grep -qx "optional /usr/lib/nvshare/nvshare_spank.so mem_per_shard=96" <<<"$said"
+check "configure --dry-run prints the plugin's line" grep -qx "optional /usr/lib/nvshare/nvshare_spank.so mem_per_shard=96MiB" <<<"$said"
 check "... and the lines for Slurm's files" \
     test "$(grep -c '^Name=shard Count=\|^GresTypes=gpu,shard\|^ConstrainDevices=yes' <<<"$said")" = 3
 check "... and changes nothing" diff -r "$work/slurm-before" /etc/slurm
@@ -27,6 +27,9 @@ cp /etc/slurm/plugstack.conf "$work/plugstack.conf"
 cp "$work/stack" /etc/slurm/plugstack.conf
 check "doctor says that plugstack.conf does not include our file" grep -q 'does not include' <<<"$(doctor)"
 cp "$work/plugstack.conf" /etc/slurm/plugstack.conf
+said=$(nvshare-ctk slurm configure --mem-per-shard "96 MiB" --dry-run 2>&1)
+check "a size with a blank is one word" grep -qx "optional /usr/lib/nvshare/nvshare_spank.so mem_per_shard=96MiB" <<<"$said"
+check "a path with a blank is refused" sh -c "! nvshare-ctk slurm configure --plugin '$work/a b.so' --dry-run"
 scheduler_up
 check "the cluster starts" slurm_up
 for command in srun sbatch salloc; do

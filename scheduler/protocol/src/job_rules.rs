@@ -37,6 +37,20 @@ impl JobRules {
         rules
     }
 
+    /// The lesser of two in each. No word is the normal one, but of memory: there it is no limit.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        const NORMAL: u32 = 1;
+        let lesser = |one: Option<u32>, other: Option<u32>| {
+            if other.unwrap_or(NORMAL) < one.unwrap_or(NORMAL) { other } else { one }
+        };
+        Self {
+            limit: self.limit.into_iter().chain(other.limit).min(),
+            weight: lesser(self.weight, other.weight),
+            priority: lesser(self.priority, other.priority),
+        }
+    }
+
     /// Writes the text of a file.
     #[must_use]
     pub fn text(&self) -> String {
@@ -134,6 +148,23 @@ mod tests {
         assert_eq!(JobRules::parse(&JobRules::default().text()), JobRules::default());
         let odd = "nonsense\nNVSHARE_WEIGHT=0\nNVSHARE_MEM_LIMIT=-1\nNVSHARE_PRIORITY=high\nLATER=1\n";
         assert_eq!(JobRules::parse(odd), JobRules { priority: Some(2), ..JobRules::default() });
+    }
+
+    #[test]
+    fn the_least_of_two_is_of_each_the_lesser() {
+        let rules =
+            |limit: Option<u64>, weight, priority| JobRules { limit: limit.map(Bytes), weight, priority };
+        for (one, other, least) in [
+            (
+                rules(Some(8), Some(3), Some(2)),
+                rules(Some(2), Some(4), Some(0)),
+                rules(Some(2), Some(3), Some(0)),
+            ),
+            (rules(None, Some(3), Some(2)), JobRules::default(), JobRules::default()),
+            (rules(Some(1), None, Some(0)), JobRules::default(), rules(Some(1), None, Some(0))),
+        ] {
+            assert_eq!((one.least(other), other.least(one)), (least, least));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! 6. `tests/frozen.rs` holds the bytes of every message of every version. They are only ever added to.
 //!
 //! This crate is a leaf: it knows no clock, no socket and no policy. What all programs read or write alike is here too
-//! ([`quantity`], [`wishes`], [`runtime_settings`], [`job_rules`]); what the library has no use for needs the feature
+//! ([`quantity`], [`wishes`], [`runtime_settings`], [`job_rules`], [`plugin_arguments`]); what the library has no use for needs the feature
 //! `control`.
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod control;
 pub mod frame;
 pub mod job_rules;
 pub mod paths;
+pub mod plugin_arguments;
 pub mod quantity;
 pub mod runtime_settings;
 #[cfg(feature = "messages")]

@@ -31,7 +31,7 @@ impl Default for Host {
         Self {
             cgroups: "/sys/fs/cgroup".into(),
             subordinates: Subordinates::new("/etc/subuid"),
-            jobs: slurm::JobFiles { directory: paths::SLURM_JOBS_DIR.into(), writer: 0 },
+            jobs: slurm::JobFiles::new(paths::SLURM_JOBS_DIR.into(), 0),
         }
     }
 }

@@ -55,6 +55,14 @@ pub fn drop_in(plugin: &Path, arguments: &[String], required: bool) -> String {
     )
 }
 
+/// The plugin of our file and its arguments, as Slurm splits the line: at blanks, up to a `#`.
+pub fn plugin_line(text: &str) -> Option<(&str, Vec<&str>)> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let line = lines.map(str::trim).find(|line| !line.is_empty())?;
+    let mut words = line.split_whitespace().skip(1);
+    Some((words.next()?, words.collect()))
+}
+
 /// plugstack.conf.
 #[derive(Debug)]
 pub struct Stack;
@@ -67,16 +75,23 @@ impl Stack {
             return None;
         }
         let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        Some(format!("{text}{newline}{REMARK}\ninclude {}\n", paths.drop_in.display()))
+        Some(format!("{text}{newline}{REMARK}\n{}\n", include(paths)))
     }
 
-    /// The file without the line that we have added; none: it has none.
-    pub fn without_include(text: &str) -> Option<String> {
+    /// The file without the line that we have added; none: it has none. Another line in its place is somebody's own.
+    pub fn without_include(text: &str, paths: &Paths) -> Option<String> {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let at = lines.iter().position(|line| line.trim_end() == REMARK)?;
-        let kept = lines.iter().enumerate().filter(|(n, _)| *n != at && *n != at + 1);
+        let ours = include(paths);
+        let is_ours = |line: &str| line.trim_end() == ours;
+        let kept = lines.iter().enumerate().filter(|(n, line)| *n != at && !(*n == at + 1 && is_ours(line)));
         Some(kept.map(|(_, line)| *line).collect())
     }
+}
+
+/// The line that we add.
+fn include(paths: &Paths) -> String {
+    format!("include {}", paths.drop_in.display())
 }
 
 /// Whether plugstack.conf names this file: itself, or by a pattern of its directory.
@@ -108,16 +123,29 @@ mod tests {
             let once = Stack::with_include(Some(before), &paths()).unwrap();
             assert!(once.ends_with("include /etc/slurm-of-nobody/plugstack.conf.d/nvshare.conf\n"), "{once}");
             assert_eq!(Stack::with_include(Some(&once), &paths()), None, "{once}");
-            assert_eq!(Stack::without_include(&once).unwrap().trim_end(), before.trim_end());
+            assert_eq!(Stack::without_include(&once, &paths()).unwrap().trim_end(), before.trim_end());
         }
         for pattern in ["*.conf", "*", "nvshare.conf"] {
             let text = format!("include /etc/slurm-of-nobody/plugstack.conf.d/{pattern} # Debian's\n");
             assert_eq!(Stack::with_include(Some(&text), &paths()), None, "{text}");
-            assert_eq!(Stack::without_include(&text), None);
+            assert_eq!(Stack::without_include(&text, &paths()), None);
+        }
+        for (after, left) in [("required /opt/site.so\n", "required /opt/site.so\n"), ("", "")] {
+            let text = format!("# theirs\n{REMARK}\n{after}");
+            let rest = Stack::without_include(&text, &paths()).unwrap();
+            assert_eq!(rest, format!("# theirs\n{left}"), "a line that is not ours stays");
         }
         let other =
             "include /etc/slurm/plugstack.conf.d/*.conf\n#include /etc/slurm-of-nobody/plugstack.conf.d/*\n";
         assert!(Stack::with_include(Some(other), &paths()).is_some());
+    }
+
+    #[test]
+    fn the_plugins_line_is_split_as_slurm_does() {
+        let line = "# x\n\n\toptional /x.so a=b\tc=2 GiB # d=e\nrequired /y.so\n";
+        assert_eq!(plugin_line(line), Some(("/x.so", vec!["a=b", "c=2", "GiB"])));
+        assert_eq!(plugin_line("optional # /x.so\n"), None);
+        assert_eq!(plugin_line(""), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The plugin's arguments: words `NAME=value` of its line in plugstack.conf.
-use nvshare_protocol::job_rules::{
+//! The arguments of Slurm's plugin: words `NAME=value` of its line in plugstack.conf. The plugin reads them, and who writes
+//! or judges that line reads them alike.
+use crate::job_rules::{
     PER_SHARD, PRIORITY_MAP, SHARDS_PER_WEIGHT, mem_per_shard, priority_map, shards_per_weight,
 };
-use nvshare_protocol::{Bytes, paths};
+use crate::{Bytes, paths};
 use std::path::{Path, PathBuf};
 
 /// The library, where the packages have it.
@@ -44,6 +45,7 @@ impl Default for Arguments {
 
 impl Arguments {
     /// Reads them. What is wrong with one is told by its name; the others hold.
+    #[must_use]
     pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> (Self, Vec<String>) {
         let (mut arguments, mut faults) = (Self::default(), Vec::new());
         for word in words {
@@ -76,6 +78,7 @@ impl Arguments {
 
     /// The priority that the site gives to jobs of this partition and QOS; none: it says nothing of them. A QOS is the
     /// closer word.
+    #[must_use]
     pub fn priority(&self, partition: Option<&str>, qos: Option<&str>) -> Option<u32> {
         let of = |map: &[(String, u32)], name: Option<&str>| {
             map.iter().find(|(known, _)| Some(known.as_str()) == name).map(|(_, priority)| *priority)
