@@ -12,7 +12,7 @@ use nvshare_protocol::DeviceId;
 /// A member may have grown. Those that move their memory themselves run only with all of it on the device.
 pub(super) fn note_excess(gangs: &mut Gangs, unit: TenantId, device: DeviceId, model: &Model) {
     let Some(gang) = gangs.gangs.get_mut(&unit).filter(|gang| gang.told.swaps) else { return };
-    if !model.devices.get(&device).is_some_and(|at| at.capacity > nvshare_protocol::Bytes::ZERO) {
+    if model.devices.get(&device).is_none_or(|at| at.capacity == nvshare_protocol::Bytes::ZERO) {
         return;
     }
     let usable = capacity::usable_on(model, device);
