@@ -78,13 +78,13 @@ pub(crate) fn may_join(model: &Model, tenant: TenantId, device: DeviceId) -> boo
     (back || model.devices[&device].queue().is_empty()) && victims_on(model, device, tenant).is_empty()
 }
 
-/// Whether the holders together are larger than the device.
+/// Whether there are more holders than may have the device at the same time: they are larger than it together, or tenants
+/// take turns with it by now.
 pub(crate) fn is_overcommitted(model: &Model, device: DeviceId) -> bool {
     let at = &model.devices[&device];
     let kept = at.index().unevictable.saturating_sub(at.index().held_unevictable);
-    shares_devices(model)
-        && at.index().holders.len() > 1
-        && at.index().held_allocated > u128::from(capacity::usable_on(model, device).0).saturating_sub(kept)
+    let room = || u128::from(capacity::usable_on(model, device).0).saturating_sub(kept);
+    at.index().holders.len() > 1 && (!shares_devices(model) || at.index().held_allocated > room())
 }
 
 /// When the turns of all these holders are over, for this tenant. None: all of them have been revoked.
