@@ -171,6 +171,8 @@ impl Gangs {
             (Some(_), None) => GangState::Settled,
             (None, None) => GangState::Unsettled,
         };
+        // The timer goes by the engine's name.
+        self.timers.extend(gang.beside.map(|beside| (beside.ask_at, tenant)));
         let members = gang.members.values().flat_map(|member| &member.devices);
         let capacities: Vec<_> = members.map(|(device, on)| (*device, on.capacity)).collect();
         self.introduce(tenant, &told, capacities);

@@ -978,3 +978,51 @@ fn a_gang_that_pushes_others_out_pays_for_it() {
     let of = world.jobs[honest].done;
     assert!(of > 1_300, "{of} of 4000 alone");
 }
+
+/// A member beside the others' turns is asked again, also when the engine has come to know its gang by another name.
+#[test]
+fn who_stands_aside_is_asked_again_after_a_device_of_the_gang_has_gone() {
+    let mut core = Core::new(Settings { share: false, ..settings() });
+    let [first, second, gone, other] = [1, 2, 3, 4].map(TenantId);
+    let mut now = Nanos::ZERO;
+    let mut tell = |core: &mut Core, after: Nanos, event: Event| {
+        now = now.saturating_add(after);
+        core.handle(now, event)
+    };
+    let none = Nanos::ZERO;
+    for (tenant, at) in [(first, 0), (second, 0), (gone, 1), (other, 0)] {
+        if tenant != other {
+            tell(&mut core, none, Event::Gang { tenant, gang: 1, expected: None });
+        }
+        tell(&mut core, none, Event::Joined { tenant, holds: false });
+        tell(&mut core, none, Event::Device { tenant, device: device(at), capacity: gib(16) });
+        if tenant == gone || tenant == other {
+            let tenant = if tenant == gone { first } else { other };
+            tell(&mut core, none, Event::Requested { tenant });
+        }
+    }
+    let lease = LeaseId(1);
+    let ready = Ready { lease, fetched: Vec::new(), took: none };
+    tell(&mut core, none, Event::Ready { tenant: first, ready: ready.clone() });
+    let released = Released { lease, evicted: Vec::new(), drain: none, evict: none };
+    for tenant in [second, gone] {
+        tell(&mut core, none, Event::Ready { tenant, ready: ready.clone() });
+    }
+    tell(&mut core, seconds(2), Event::Tick);
+    for tenant in [second, gone] {
+        tell(&mut core, none, Event::Released { tenant, released: released.clone() });
+    }
+    tell(&mut core, none, Event::Left { tenant: second });
+    let tenant = second;
+    tell(&mut core, none, Event::Gang { tenant, gang: 1, expected: None });
+    tell(&mut core, none, Event::Joined { tenant, holds: false });
+    tell(&mut core, none, Event::Device { tenant, device: device(0), capacity: gib(16) });
+    tell(&mut core, none, Event::Requested { tenant });
+    tell(&mut core, Nanos::from_millis(50), Event::DrainCancelled { tenant: first, lease });
+    tell(&mut core, none, Event::Left { tenant: gone });
+    let asked = (0..24).any(|_| {
+        let actions = tell(&mut core, Nanos::from_millis(500), Event::Tick);
+        actions.iter().any(|action| matches!(action, Action::Revoke { tenant, .. } if *tenant == first))
+    });
+    assert!(asked, "{:?}", core.snapshot());
+}
