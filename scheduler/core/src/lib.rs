@@ -160,7 +160,7 @@ use engine::state::Engine;
 use engine::{dispatch, schedule};
 use event::{Action, Event};
 use gang::{Expanded, Gangs};
-use memory::unaccounted;
+use memory::{capacity, unaccounted};
 use model::span::Span;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use policy::liveness;
@@ -241,6 +241,13 @@ impl Core {
         let Some(known) = model.tenants.get(&unit) else { return Default::default() };
         let (all, before) = (snapshot::times(model, known), self.gangs.times_before(tenant));
         (all.0.saturating_sub(before.0), all.1.saturating_sub(before.1))
+    }
+
+    /// What tenants may have of the device together; none: it is not known.
+    #[must_use]
+    pub fn usable(&self, device: DeviceId) -> Option<Bytes> {
+        let model = &self.engine.model;
+        model.devices.get(&device).map(|_| capacity::usable_on(model, device))
     }
 
     /// How much of the device is taken, for this tenant, though neither a tenant nor NVML has told of it.

@@ -4,8 +4,8 @@ use super::tenant_table::{Member, Members};
 use crate::process;
 use nvshare_core::event::TenantId;
 use nvshare_core::snapshot::TenantView;
-use nvshare_core::{Snapshot, WaitReason};
-use nvshare_protocol::{Bytes, DeviceId};
+use nvshare_core::{Core, WaitReason};
+use nvshare_protocol::DeviceId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// At most so many processes are taken for one job at a time.
@@ -22,13 +22,8 @@ pub struct LearnedGang {
 }
 
 /// The tenant cannot end its work: the job of those of its family that wait, if there are any.
-/// `usable`: what tenants may have of each device.
-pub fn learn(
-    members: &Members,
-    snapshot: &Snapshot,
-    usable: &[(DeviceId, Bytes)],
-    stuck: TenantId,
-) -> Option<LearnedGang> {
+pub fn learn(members: &Members, core: &Core, stuck: TenantId) -> Option<LearnedGang> {
+    let snapshot = core.snapshot();
     // Those that have parted do not fit together: that one waits for the other is known.
     let member = members.get(stuck).filter(|member| !member.has_parted)?;
     let waiting = snapshot.tenants.iter().filter(|view| waits_for_a_turn(view) && view.gang.is_none());
@@ -46,10 +41,10 @@ pub fn learn(
         let Some(view) = snapshot.tenants.iter().find(|view| view.id == *id) else { return false };
         let mut with = sums.clone();
         add(&mut with, view);
-        let fit = with.iter().all(|(device, sum)| {
-            let usable = usable.iter().find(|(known, _)| known == device);
-            usable.is_none_or(|(_, usable)| *sum <= u128::from(usable.0))
-        });
+        let fits_on = |(device, sum): (&DeviceId, &u128)| {
+            core.usable(*device).is_none_or(|usable| *sum <= u128::from(usable.0))
+        };
+        let fit = with.iter().all(fits_on);
         if fit {
             sums = with;
         }

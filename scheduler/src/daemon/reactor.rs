@@ -27,7 +27,7 @@ use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, Stuck, TenantId};
 use nvshare_core::{Core, print};
 use nvshare_protocol::control::Status;
-use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant, usable};
+use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -249,14 +249,7 @@ impl Daemon {
         if !self.settings.gangs {
             return;
         }
-        let snapshot = self.core.snapshot();
-        let settings = self.core.settings();
-        let usable = snapshot.devices.iter().map(|device| {
-            let most = usable(device.capacity, settings.reserve).saturating_sub(device.outside);
-            (device.id, most.min(settings.most))
-        });
-        let usable: Vec<_> = usable.collect();
-        let Some(learned) = learned_gangs::learn(&self.members, &snapshot, &usable, stuck) else { return };
+        let Some(learned) = learned_gangs::learn(&self.members, &self.core, stuck) else { return };
         self.audit.warn_of(&self.members, stuck, &learned.line);
         for tenant in learned.joining {
             let Some(member) = self.members.get_mut(tenant) else { continue };
