@@ -39,15 +39,27 @@ fn root() -> bool {
     root
 }
 
+/// A daemon that every user of the machine reaches; none: only root can be another user.
+fn for_all(config: &str) -> Option<Daemon> {
+    if !root() {
+        return None;
+    }
+    let daemon = Daemon::start(config);
+    open_to_all(daemon.setup.dir.path());
+    Some(daemon)
+}
+
+/// A tenant of [`USER`]'s.
+fn theirs(daemon: &Daemon) -> Tenant {
+    let mut tenant = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
+    tenant.greets(hello("theirs"));
+    tenant
+}
+
 #[test]
 fn each_user_sees_their_own_tenants_and_sets_nothing() {
-    if !root() {
-        return;
-    }
-    let daemon = Daemon::start("");
-    open_to_all(daemon.setup.dir.path());
-    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
-    theirs.greets(hello("theirs"));
+    let Some(daemon) = for_all("") else { return };
+    let _theirs = theirs(&daemon);
     let _others = Tenant::with_work(&daemon.tenant_socket(), "secret");
     let seen = status(&ctl_as(&daemon, USER, USER, &["status", "--json"]));
     let programs: Vec<&str> = seen.tenants.iter().map(|tenant| &tenant.program[..]).collect();
@@ -66,15 +78,10 @@ fn each_user_sees_their_own_tenants_and_sets_nothing() {
 
 #[test]
 fn another_users_tenant_has_no_name_for_a_user() {
-    if !root() {
-        return;
-    }
-    let daemon = Daemon::start("[scheduler]\nshare = false\n");
-    open_to_all(daemon.setup.dir.path());
+    let Some(daemon) = for_all("[scheduler]\nshare = false\n") else { return };
     let mut holder = Tenant::with_work(&daemon.tenant_socket(), "secret");
     holder.granted();
-    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
-    theirs.greets(hello("theirs"));
+    let mut theirs = theirs(&daemon);
     theirs.has(nvshare_protocol::Bytes(12 << 30), nvshare_protocol::Bytes(0));
     theirs.say(&nvshare_protocol::tenant::ToScheduler::Request);
     while daemon.status().tenants[1].state != "waiting" {}
@@ -88,12 +95,8 @@ fn another_users_tenant_has_no_name_for_a_user() {
 
 #[test]
 fn readers_see_everything_and_set_nothing() {
-    if !root() {
-        return;
-    }
     // A group that every system has, and the daemon here, as root, may use.
-    let daemon = Daemon::start("[sockets]\nreader_group = \"daemon\"\n");
-    open_to_all(daemon.setup.dir.path());
+    let Some(daemon) = for_all("[sockets]\nreader_group = \"daemon\"\n") else { return };
     let group = nix::unistd::Group::from_name("daemon").unwrap().unwrap().gid.as_raw();
     let _tenant = Tenant::join(&daemon.tenant_socket(), "anybodys");
     let seen = status(&ctl_as(&daemon, USER, group, &["status", "--json"]));
@@ -117,13 +120,8 @@ fn without_a_group_there_is_no_readers_socket() {
 
 #[test]
 fn each_user_is_told_what_their_own_tenants_have_used() {
-    if !root() {
-        return;
-    }
-    let daemon = Daemon::start("");
-    open_to_all(daemon.setup.dir.path());
-    let mut theirs = Tenant::of_user(&daemon.tenant_socket(), Some(USER));
-    theirs.greets(hello("theirs"));
+    let Some(daemon) = for_all("") else { return };
+    let mut theirs = theirs(&daemon);
     theirs.has(nvshare_protocol::Bytes(1 << 30), nvshare_protocol::Bytes(0));
     theirs.say(&nvshare_protocol::tenant::ToScheduler::Request);
     theirs.granted();
@@ -155,11 +153,7 @@ fn each_user_is_told_what_their_own_tenants_have_used() {
 /// A loop that connects took all of the daemon's time.
 #[test]
 fn who_connects_without_end_costs_little_and_others_are_served() {
-    if !root() {
-        return;
-    }
-    let daemon = Daemon::start("");
-    open_to_all(daemon.setup.dir.path());
+    let Some(daemon) = for_all("") else { return };
     let socket = daemon.run_dir().join("user.sock");
     let (over, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
     let flood = || {
