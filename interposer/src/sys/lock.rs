@@ -19,7 +19,7 @@ use std::time::Duration;
 /// | rank | lock | guards | taken under it |
 /// |---|---|---|---|
 /// | `STREAM_NAMES` | deferred frees, `stream_names` | that no stream ends while streams are asked by number | captures, the ledger, contexts |
-/// | `RECLAIM` | deferred frees, `reclaim_lock` | that one thread asks our events, and no context ends meanwhile | captures, contexts |
+/// | `RECLAIM` | deferred frees, `reclaim_lock` | that one thread asks our events and gives back what they say, and no context ends meanwhile | captures, the ledger, contexts |
 /// | `CAPTURES` | `Captures` | the streams that are captured: none begins while it is held | contexts, all of memory |
 /// | `IPC_EXPORTS` | exported handles | secrets, and the socket's name | the ledger |
 /// | `IPC_IMPORTS` | imported memory | the mappings of other processes' memory | addresses |

@@ -24,7 +24,8 @@ pub struct StreamAt {
 #[derive(Debug)]
 pub struct DeferredFrees {
     batches: Mutex<Batches, { rank::LEAF }>,
-    /// Held while our events are asked: one thread at a time, and no context ends meanwhile, with which they end.
+    /// Held while our events are asked and what they say is given back: one thread at a time, and no context ends
+    /// meanwhile, with which the events end.
     reclaim_lock: Mutex<(), { rank::RECLAIM }>,
     /// Held while streams are asked by their numbers, and while one ends.
     stream_names: Mutex<(), { rank::STREAM_NAMES }>,
