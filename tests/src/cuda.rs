@@ -62,6 +62,7 @@ driver! {
     stream_create: "cuStreamCreate"(*mut usize, c_uint);
     mem_info: "cuMemGetInfo_v2"(*mut usize, *mut usize);
     copy_out: "cuMemcpyDtoH_v2"(*mut c_void, u64, usize);
+    copy_in: "cuMemcpyHtoD_v2"(u64, *const c_void, usize);
     event_create: "cuEventCreate"(*mut usize, c_uint);
     event_record: "cuEventRecord"(usize, usize);
     event_elapsed: "cuEventElapsedTime"(*mut f32, usize, usize);
@@ -130,7 +131,15 @@ impl Cuda {
     /// # Errors
     /// What the driver says.
     pub fn function(&self, name: &str) -> Result<usize> {
-        let text = CString::new(KERNELS)?;
+        self.function_of(KERNELS, name)
+    }
+
+    /// A kernel of a PTX text.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn function_of(&self, ptx: &str, name: &str) -> Result<usize> {
+        let text = CString::new(ptx)?;
         let name_c = CString::new(name)?;
         let (mut module, mut function) = (0, 0);
         // SAFETY: NUL-terminated texts and pointers to locals.
@@ -150,14 +159,23 @@ impl Cuda {
         Ok(pointer)
     }
 
+    /// Memory of the host that kernels can read and write, at the same address.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn host_memory(&self, bytes: usize) -> Result<*mut c_void> {
+        let mut pointer = null_mut();
+        // SAFETY: pointer to a local.
+        check("cuMemHostAlloc", unsafe { (self.host_alloc)(&mut pointer, bytes, 0) })?;
+        Ok(pointer)
+    }
+
     /// A word in host memory that kernels can read while we write it.
     ///
     /// # Errors
     /// What the driver says.
     pub fn shared_word(&self) -> Result<&'static AtomicU32> {
-        let mut pointer = null_mut();
-        // SAFETY: pointer to a local.
-        check("cuMemHostAlloc", unsafe { (self.host_alloc)(&mut pointer, 4096, 0) })?;
+        let pointer = self.host_memory(4096)?;
         // SAFETY: 4096 bytes, aligned to a page, never freed.
         let word: &'static AtomicU32 = unsafe { &*pointer.cast::<AtomicU32>() };
         word.store(0, SeqCst);
@@ -225,6 +243,25 @@ impl Cuda {
         })
     }
 
+    /// As [`Self::launch_on`] the default stream, in so many blocks; `arguments` point to the parameters.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Safety
+    /// There are as many, of the sizes that the kernel takes.
+    pub unsafe fn launch_blocks(
+        &self,
+        function: usize,
+        blocks: u32,
+        arguments: &mut [*mut c_void],
+    ) -> Result<()> {
+        // SAFETY: the caller's promise.
+        check("cuLaunchKernel", unsafe {
+            (self.launch)(function, blocks, 1, 1, 256, 1, 1, 0, 0, arguments.as_mut_ptr(), null_mut())
+        })
+    }
+
     /// # Errors
     /// What the driver says.
     pub fn synchronize(&self) -> Result<()> {
@@ -259,6 +296,24 @@ impl Cuda {
         // SAFETY: pointer to a local.
         check("cuEventElapsedTime", unsafe { (self.event_elapsed)(&mut millis, start, end) })?;
         Ok(f64::from(millis) / 1e3)
+    }
+
+    /// Copies words to the device.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn write(&self, pointer: u64, words: &[u32]) -> Result<()> {
+        // SAFETY: as many bytes as the words have; the driver checks the address.
+        check("cuMemcpyHtoD", unsafe { (self.copy_in)(pointer, words.as_ptr().cast(), 4 * words.len()) })
+    }
+
+    /// Copies words from the device.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn read(&self, pointer: u64, words: &mut [u32]) -> Result<()> {
+        // SAFETY: as above.
+        check("cuMemcpyDtoH", unsafe { (self.copy_out)(words.as_mut_ptr().cast(), pointer, 4 * words.len()) })
     }
 
     /// How many of the `count` words at `pointer` are not `expected`.

@@ -257,6 +257,7 @@ constants! {
     CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: CUpointer_attribute = 16;
     CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: CUpointer_attribute = 17;
     CU_MEMHOSTREGISTER_PORTABLE: c_uint = 1;
+    CU_MEMHOSTALLOC_DEVICEMAP: c_uint = 2;
     CU_MEMORYTYPE_DEVICE: c_uint = 2;
     CU_MEM_ALLOCATION_TYPE_PINNED: CUmemAllocationType = 1;
     CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR: CUmemAllocationHandleType = 1;

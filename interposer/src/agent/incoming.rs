@@ -125,6 +125,7 @@ impl Agent {
     fn on_grant(&mut self, grant: &Grant) -> io::Result<()> {
         let start = clock::instant();
         let Process { memory, contexts, .. } = self.process;
+        let before = memory.ledger.moved();
         let mut fetched = Vec::new();
         if self.phase != Phase::Held {
             fetched = self.fetch(&grant.budget)?;
@@ -146,7 +147,8 @@ impl Agent {
         let took = clock::since(start);
         self.phase = Phase::Held;
         self.lease = grant.lease;
-        log::info!("granted: {} in {:.3} s", Amount(&fetched), took.as_secs_f64());
+        let moved = memory.ledger.moved() - before;
+        log::info!("granted: {}{moved} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.report()?;
         self.link.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))
     }
@@ -190,13 +192,15 @@ impl Agent {
         self.contended = false;
         let drain = clock::since(start);
         self.process.memory.deferred.reclaim_all();
+        let before = self.process.memory.ledger.moved();
         let evicted = self.evict(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_bypassing_work();
         log::info!(
-            "released: drained in {:.3} s, {} out in {:.3} s",
+            "released: drained in {:.3} s, {}{} out in {:.3} s",
             drain.as_secs_f64(),
             Amount(&evicted),
+            self.process.memory.ledger.moved() - before,
             evict.as_secs_f64()
         );
         self.report()?;
@@ -221,9 +225,10 @@ impl Agent {
 
     /// Memory comes in before the grant, or beside it.
     fn on_fetch(&mut self, budget: &[Share]) -> io::Result<()> {
-        let start = clock::instant();
+        let (start, before) = (clock::instant(), self.process.memory.ledger.moved());
         let fetched = self.fetch(budget)?;
-        log::info!("fetched ahead: {} in {:.3} s", Amount(&fetched), clock::since(start).as_secs_f64());
+        let (moved, took) = (self.process.memory.ledger.moved() - before, clock::since(start));
+        log::info!("fetched ahead: {}{moved} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.swap.defer_registration();
         self.report()
     }
@@ -240,9 +245,10 @@ impl Agent {
     fn on_evict(&mut self, wanted: &[Share]) -> io::Result<()> {
         let mut evicted = Vec::new();
         if self.phase.needs_grant() {
-            let start = clock::instant();
+            let (start, before) = (clock::instant(), self.process.memory.ledger.moved());
             evicted = self.evict(wanted)?;
-            log::info!("moved out: {} in {:.3} s", Amount(&evicted), clock::since(start).as_secs_f64());
+            let (moved, took) = (self.process.memory.ledger.moved() - before, clock::since(start));
+            log::info!("moved out: {}{moved} in {:.3} s", Amount(&evicted), took.as_secs_f64());
         }
         self.report()?;
         self.link.send(&ToScheduler::Evicted(evicted))

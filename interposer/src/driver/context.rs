@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // it enters contexts and records events
 use super::captures::is_refusal;
 use super::device::Device;
+use super::kernel::OwnKernel;
 use crate::driver;
 use crate::sys::lock::{Mutex, MutexGuard, ReadGuard, RwLock, rank};
 use core::ptr::null_mut;
@@ -33,6 +34,8 @@ struct Inner {
     events: Vec<usize>,
     /// One event for each [`Purpose`].
     recorded: [Option<usize>; 2],
+    /// The kernel that looks at memory, once it was wanted; the driver's error if it cannot be had here.
+    kernel: Option<Result<OwnKernel, CUresult>>,
 }
 
 /// Why all work of a context is marked.
@@ -80,6 +83,25 @@ impl Entered<'_> {
             }
             code => Err(code),
         }
+    }
+
+    /// Our kernel in this context, which `load` makes when it is first wanted. What the driver refuses is not asked for
+    /// again, unless it was for a capture.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn kernel(
+        &mut self,
+        load: impl FnOnce() -> Result<OwnKernel, CUresult>,
+    ) -> Result<OwnKernel, CUresult> {
+        if let Some(known) = self.inner.kernel {
+            return known;
+        }
+        let made = load();
+        if !made.is_err_and(is_refusal) {
+            self.inner.kernel = Some(made);
+        }
+        made
     }
 
     fn event(&mut self) -> Result<usize, CUresult> {

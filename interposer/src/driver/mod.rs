@@ -5,6 +5,7 @@ pub mod captures;
 pub mod context;
 pub mod contexts;
 pub mod device;
+pub mod kernel;
 pub mod pools;
 pub mod stream;
 pub mod table;

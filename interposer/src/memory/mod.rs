@@ -93,7 +93,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(choice: EngineChoice, uses: &Dependencies) -> Self {
+    pub fn new(choice: EngineChoice, moves_all: bool, uses: &Dependencies) -> Self {
         let Dependencies { contexts, captures, waker, .. } = uses.clone();
         let ledger = Arc::new(SharedLedger::new(waker.clone()));
         let swap = Arc::new(SwapSpace::default());
@@ -111,7 +111,8 @@ impl Memory {
         let alloc =
             Arc::new(Allocator::new(uses, ledger.clone(), engine.clone(), extents.clone(), deferred.clone()));
         let residency = Arc::new(Residency::new(ledger.clone()));
-        let pieces = Arc::new(PieceMover::new(uses, ledger.clone(), swap.clone(), residency.clone()));
+        let pieces =
+            Arc::new(PieceMover::new(uses, ledger.clone(), swap.clone(), residency.clone(), moves_all));
         let exporter = Arc::new(Exporter::new(uses, ledger.clone(), pieces.clone()));
         Self {
             frees: Frees::new(uses, ledger.clone(), releaser.clone(), deferred.clone()),

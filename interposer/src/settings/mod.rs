@@ -58,6 +58,8 @@ pub struct Settings {
     /// Per cent.
     pub time_share: Option<u32>,
     pub prefetch: bool,
+    /// At a hand-over, also what is zero or has not changed.
+    pub moves_all: bool,
     pub oversubscribe: bool,
     pub deepbind: bool,
     pub gang_choice: GangChoice,
@@ -161,6 +163,7 @@ impl Settings {
             priority: None,
             time_share: None,
             prefetch: true,
+            moves_all: false,
             oversubscribe: false,
             deepbind: false,
             gang_choice: GangChoice::Off,

@@ -137,6 +137,14 @@ pub const TABLE: &[Setting] = &[
         show: |s| if s.prefetch { "on".to_owned() } else { "off".to_owned() },
         bound: None,
     },
+    Setting {
+        name: "NVSHARE_MOVE",
+        about: "changed: a hand-over leaves out memory that is zero, or as its copy on the host; all: it moves everything, for comparison",
+        allowed: "changed, all",
+        set: |s, v| put(&mut s.moves_all, switch("all", "changed", v)),
+        show: |s| if s.moves_all { "all".to_owned() } else { "changed".to_owned() },
+        bound: None,
+    },
     // After NVSHARE_LOG, which it overrules.
     Setting {
         name: "NVSHARE_DEBUG",

@@ -59,10 +59,11 @@ pub fn named(variable: &str) -> Option<&'static Wish> {
 }
 
 /// Variables of the library that are no wishes.
-pub const OTHER_VARIABLES: [&str; 6] = [
+pub const OTHER_VARIABLES: [&str; 7] = [
     "NVSHARE_SOCKET",
     "NVSHARE_LOG",
     "NVSHARE_PREFETCH",
+    "NVSHARE_MOVE",
     "NVSHARE_DEBUG",
     "NVSHARE_ENABLE_SINGLE_OVERSUB",
     "NVSHARE_DEEPBIND",

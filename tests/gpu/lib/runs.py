@@ -52,10 +52,10 @@ def moves(log):
         return [(float(g) * SCALE, float(s)) for g, s in re.findall(what, text)]
 
     return {
-        "granted": found(r"granted: ([\d.]+) GiB in ([\d.]+) s"),
-        "ahead": found(r"fetched ahead: ([\d.]+) GiB in ([\d.]+) s"),
-        "released": found(r"released: drained in [\d.]+ s, ([\d.]+) GiB out in ([\d.]+) s"),
-        "after": found(r"moved out: ([\d.]+) GiB in ([\d.]+) s"),
+        "granted": found(r"granted: ([\d.]+) GiB(?: \([^)]*\))? in ([\d.]+) s"),
+        "ahead": found(r"fetched ahead: ([\d.]+) GiB(?: \([^)]*\))? in ([\d.]+) s"),
+        "released": found(r"released: drained in [\d.]+ s, ([\d.]+) GiB(?: \([^)]*\))? out in ([\d.]+) s"),
+        "after": found(r"moved out: ([\d.]+) GiB(?: \([^)]*\))? in ([\d.]+) s"),
         "drained": [float(s) for s in re.findall(r"released: drained in ([\d.]+) s", text)],
     }
 

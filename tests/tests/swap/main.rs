@@ -1,5 +1,6 @@
 //! The swap engine from outside: real processes and a real scheduler on the simulated card. Memory that was moved out
 //! and back is right, no more moves than is lacking, and what fails on the way is an error or a delay, never wrong data.
+mod content;
 mod failures;
 mod later;
 mod turns;
@@ -57,9 +58,14 @@ fn turns(scheduler: &Scheduler) -> Result<usize> {
 
 /// The sum of the pieces that the card has copied in, or out, in real bytes. What the load itself copies is smaller.
 fn copied(log: &Path, operation: &str) -> u64 {
+    copied_by(log, operation, PIECE)
+}
+
+/// The same of copies of at least so many bytes.
+fn copied_by(log: &Path, operation: &str, least: u64) -> u64 {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let operations = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let bytes =
         operations.filter(|part| part[2] == operation).map(|part| part[3].parse::<u64>().expect("bytes"));
-    bytes.filter(|bytes| *bytes >= PIECE * SCALE).sum::<u64>() / SCALE
+    bytes.filter(|bytes| *bytes >= least * SCALE).sum::<u64>() / SCALE
 }

@@ -5,6 +5,7 @@
 //! managed memory, or by the driver's own memory. A large allocation has an extent of its own. Small ones share an
 //! extent, their chunk, whose parts an [`Arena`] gives out.
 pub mod arena;
+pub mod content;
 pub mod peers;
 pub mod piece;
 pub mod pieces;
@@ -13,6 +14,7 @@ pub mod shared;
 pub mod sizes;
 
 use crate::memory::ledger::arena::Arena;
+use crate::memory::ledger::content::Moved;
 use crate::memory::ledger::peers::PeerAccess;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE};
@@ -173,6 +175,8 @@ pub struct Ledger {
     pub thresholds: BTreeMap<usize, (DeviceId, u64)>,
     pub arenas: BTreeMap<ArenaKey, Arena>,
     pub peers: PeerAccess,
+    /// What hand-overs have moved, by device.
+    pub moved: BTreeMap<DeviceId, Moved>,
     /// What counts against the limit, bytes: allocations, also those that are being made.
     charged: BTreeMap<DeviceId, u64>,
     /// Whether new memory may be put on the device now: while the GPU is ours.

@@ -4,6 +4,7 @@
 //! its bytes lie in its slot of the swap space, and its addresses stay reserved with nothing behind them.
 #![allow(unsafe_code)] // maps and unmaps device memory through the driver
 use crate::driver;
+use crate::memory::ledger::content::Content;
 use nvshare_abi::*;
 use nvshare_protocol::DeviceId;
 
@@ -81,6 +82,8 @@ pub struct Piece {
     pub driver_handle: Option<CUmemGenericAllocationHandle>,
     /// Whether its slot holds its bytes, which must be copied in when it is restored.
     pub saved: bool,
+    /// What is known of the bytes in its slot, also while it is on the device.
+    pub content: Content,
     /// The address of its slot in the swap space.
     pub slot: Option<u64>,
     pub mappings: Vec<Mapping>,
@@ -125,6 +128,7 @@ impl Piece {
             prop,
             driver_handle: None,
             saved: false,
+            content: Content::default(),
             slot: None,
             mappings: Vec::new(),
             pinned: None,
@@ -175,6 +179,7 @@ impl Piece {
         });
         Piece {
             saved: self.saved,
+            content: self.content.part(offset, bytes),
             slot: self.slot.map(|slot| slot + offset),
             mappings: parts.collect(),
             ..Piece::new(self.lru_seq + nth, self.device, bytes, self.prop)
@@ -258,14 +263,14 @@ impl Piece {
             .map(|map| map.at)
     }
 
-    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot, bytes)`. If no mapping
-    /// has all of it, one is made for the length of this call, and `wait` ends the copy.
+    /// Begins to copy its bytes out to its slot, or in from it, by `copy(device address, slot)`. If no mapping has all
+    /// of it, one is made for the length of this call, and `wait` ends the copy.
     ///
     /// # Errors
     /// The driver's.
     pub fn copy(
         &self,
-        copy: impl FnOnce(u64, u64, usize) -> CUresult,
+        copy: impl FnOnce(u64, u64) -> Result<(), CUresult>,
         wait: impl FnOnce() -> CUresult,
     ) -> Result<(), CUresult> {
         let (Some(real), Some(slot)) = (self.driver_handle, self.slot) else {
@@ -273,7 +278,7 @@ impl Piece {
         };
         let bytes = self.bytes as usize;
         if let Some(at) = self.full_mapping() {
-            return copy(at, slot, bytes).ok();
+            return copy(at, slot);
         }
         let mut at = 0;
         // SAFETY: the pointer is to a local.
@@ -286,7 +291,7 @@ impl Piece {
             access: vec![AccessRange { at, bytes: self.bytes, who: vec![who] }],
         };
         let done = map_with_access(&whole, real).and_then(|()| {
-            let copied = copy(at, slot, bytes).ok().and_then(|()| wait().ok());
+            let copied = copy(at, slot).and_then(|()| wait().ok());
             // SAFETY: mapped above, and the copy has ended.
             unsafe { driver::cuMemUnmap(at, bytes) };
             copied

@@ -1,5 +1,6 @@
 //! The ledger as threads share it, and how they hear of its changes.
 use crate::limits::Limits;
+use crate::memory::ledger::content::Moved;
 use crate::memory::ledger::{Ledger, Totals, Unevictable};
 use crate::refusals::{By, Refusal, SENT_WITHIN};
 use crate::sys::detached::{Detached, Transaction};
@@ -38,6 +39,11 @@ impl SharedLedger {
 
     pub fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock()
+    }
+
+    /// What hand-overs have moved since the process began, over all devices.
+    pub fn moved(&self) -> Moved {
+        self.lock().moved.values().fold(Moved::default(), |sum, moved| sum + *moved)
     }
 
     /// Waits until memory has moved, for `left` at most.

@@ -1,4 +1,5 @@
 //! How memory leaves its device and comes back.
+pub mod look;
 pub mod managed;
 pub mod pieces;
 pub mod plan;
@@ -10,6 +11,7 @@ use crate::driver::contexts::Contexts;
 use crate::memory::alloc::release::Releaser;
 use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::shared::SharedLedger;
+use crate::memory::migrate::look::Findings;
 use crate::memory::migrate::managed::ManagedMover;
 use crate::memory::migrate::pieces::{BATCH, PieceMover, TotalsOf};
 use nvshare_protocol::Bytes;
@@ -63,8 +65,10 @@ impl Migrator {
         }
         // What nothing lies in need not be kept anywhere.
         let mut moved = self.releaser.release_empty_chunks(context.device.id, 0);
+        let mut findings = Findings::new();
         while moved < wanted {
-            let Some(batch) = self.pieces.evict_batch(context, wanted - moved, progress) else { break };
+            let batch = self.pieces.evict_batch(context, wanted - moved, &mut findings, progress);
+            let Some(batch) = batch else { break };
             moved += batch;
         }
         while moved < wanted {

@@ -8,10 +8,12 @@ use crate::driver;
 use crate::driver::context::{Context, Entered, Mark};
 use crate::driver::contexts::Contexts;
 use crate::memory::dependencies::Dependencies;
+use crate::memory::ledger::content::{Content, Run, What};
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::FINE_PIECE;
 use crate::memory::ledger::{Ledger, PieceId, Totals};
+use crate::memory::migrate::look::{Findings, Looker, Looking, Target};
 use crate::memory::migrate::residency::Residency;
 use crate::memory::migrate::swap_space::SwapSpace;
 use crate::sys::{clock, log};
@@ -26,6 +28,15 @@ pub const BATCH: u64 = 512 << 20;
 const PROGRESS_STEP: u64 = 128 << 20;
 /// The shortest time between two such reports. The scheduler accepts a thousand messages a second from one tenant.
 const PROGRESS_INTERVAL: Nanos = Nanos::from_millis(2);
+
+/// How much is to leave, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// At once.
+    pub now: u64,
+    /// By this and the batches to follow.
+    pub in_all: u64,
+}
 
 /// What there is on a device, for whoever is told while the ledger is locked.
 pub type TotalsOf<'a> = &'a dyn Fn(DeviceId) -> Totals;
@@ -43,6 +54,32 @@ impl<'a> Worker<'a> {
         Some(Self { entered, stream })
     }
 
+    /// Begins to copy what is to be copied of a piece that is mapped at `at`, and to clear what is zero.
+    fn bring_back(&self, at: u64, slot: u64, runs: &[Run]) -> Result<(), CUresult> {
+        runs.iter().try_for_each(|run| {
+            let (at, slot, bytes) = (at + run.offset, slot + run.offset, run.bytes as usize);
+            // SAFETY: `Piece::copy` hands an address at which the piece is mapped and its slot, and the runs are parts
+            // of both. Neither goes before the wait that ends the batch: the ledger is locked until then.
+            unsafe {
+                match run.what {
+                    What::Zero => driver::cuMemsetD8Async(at, 0, bytes, self.stream),
+                    _ => driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, self.stream),
+                }
+            }
+            .ok()
+        })
+    }
+
+    /// Begins to copy what is to be copied of a piece that is mapped at `at` to its slot.
+    fn save(&self, at: u64, slot: u64, runs: &[Run]) -> Result<(), CUresult> {
+        runs.iter().filter(|run| run.what == What::Copy).try_for_each(|run| {
+            let (at, slot) = (at + run.offset, slot + run.offset);
+            // SAFETY: as in `bring_back`; each copy's mark is awaited before the ledger is unlocked.
+            unsafe { driver::cuMemcpyDtoHAsync_v2(slot as *mut c_void, at, run.bytes as usize, self.stream) }
+                .ok()
+        })
+    }
+
     /// Waits for the copies.
     fn wait(&self) -> CUresult {
         // SAFETY: our own stream of the context that `enter` has made current.
@@ -56,16 +93,21 @@ pub struct PieceMover {
     swap: Arc<SwapSpace>,
     residency: Arc<Residency>,
     contexts: Arc<Contexts>,
+    /// None: everything moves.
+    looker: Option<Looker>,
 }
 
 impl PieceMover {
+    /// `moves_all`: also what is zero, or has not changed.
     pub fn new(
         uses: &Dependencies,
         ledger: Arc<SharedLedger>,
         swap: Arc<SwapSpace>,
         residency: Arc<Residency>,
+        moves_all: bool,
     ) -> Self {
-        Self { ledger, swap, residency, contexts: uses.contexts.clone() }
+        let looker = (!moves_all).then(Looker::default);
+        Self { ledger, swap, residency, contexts: uses.contexts.clone(), looker }
     }
 
     /// Brings pieces back, batch by batch.
@@ -186,28 +228,28 @@ impl PieceMover {
         if !piece.saved {
             return Ok(());
         }
+        let runs = piece.content.returning(bytes);
         // What is registered in a context ends with it.
-        if let Some(slot) = piece.slot.filter(|_| !is_lent) {
+        if let Some(slot) = piece.slot.filter(|_| !is_lent && runs.iter().any(|run| run.what == What::Copy)) {
             self.swap.register(&worker.entered, slot);
         }
-        // SAFETY: `Piece::copy` hands an address at which the piece is mapped and its slot, both of these many bytes.
-        // Neither goes before the wait that ends the batch: the ledger is locked until then.
-        let copy = |at, slot, bytes| unsafe {
-            driver::cuMemcpyHtoDAsync_v2(at, slot as *const c_void, bytes, worker.stream)
-        };
-        let copied = piece.copy(copy, || worker.wait());
+        let copied = piece.copy(|at, slot| worker.bring_back(at, slot, &runs), || worker.wait());
         if copied.is_err() {
             worker.wait();
             piece.release();
+        } else {
+            ledger.moved.entry(device).or_default().add_returning(&runs);
         }
         copied
     }
 
     /// One batch of pieces out, the least recently used first; none when there is nothing more that can leave.
+    /// `findings`: what is known of them, and afterwards of those that would be next. It holds until the gate opens.
     pub fn evict_batch(
         &self,
         context: &Context,
         wanted: u64,
+        findings: &mut Findings,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> Option<u64> {
         let device = context.device.id;
@@ -217,57 +259,80 @@ impl PieceMover {
             ledger.pieces.values().filter(can).map(|piece| piece.lru_seq).collect();
         drop(ledger);
         leaving.sort_unstable();
-        Some(self.evict(context, &leaving, wanted.min(BATCH), progress)).filter(|moved| *moved > 0)
+        let moved = self.evict(
+            context,
+            &leaving,
+            Wanted { now: wanted.min(BATCH), in_all: wanted },
+            findings,
+            progress,
+        );
+        Some(moved).filter(|moved| *moved > 0)
     }
 
-    /// Moves pieces out that can leave, until at least `wanted` bytes have left; returns how many have.
+    /// Moves pieces out that can leave, until at least so many bytes have left; returns how many have.
     pub fn evict(
         &self,
         context: &Context,
         leaving: &[PieceId],
-        wanted: u64,
+        wanted: Wanted,
+        findings: &mut Findings,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
         let _nothing_stays = self.residency.suspend();
         let mut ledger = self.ledger.lock();
         let Some(mut worker) = Worker::in_context(context) else { return 0 };
-        let copies = self.begin_evicting(&ledger, &mut worker, leaving, wanted);
+        let (now, then) = split_at(&ledger, leaving, wanted);
+        if now.iter().any(|id| !findings.contains_key(id)) {
+            let looking = self.look(&ledger, &mut worker, &now);
+            findings.extend(looking.map(Looking::finish).unwrap_or_default());
+        }
+        let copies = self.begin_evicting(&mut ledger, &mut worker, &now, findings);
+        // Beside the copies.
+        let looking = self.look(&ledger, &mut worker, &then);
         let moved = self.finish_evicting(&mut ledger, &mut worker, copies, progress);
         worker.wait();
+        // What is looked at must stay where it is: the ledger is locked.
+        *findings = looking.map(Looking::finish).unwrap_or_default();
         drop(worker);
         drop(ledger);
         self.ledger.notify();
         moved
     }
 
-    /// Begins to copy pieces out, as many as are wanted; a mark in the stream behind each.
+    /// Begins to look at pieces.
+    fn look(&self, ledger: &Ledger, worker: &mut Worker<'_>, ids: &[PieceId]) -> Option<Looking> {
+        let looker = self.looker.as_ref()?;
+        let targets = ids.iter().filter_map(|id| {
+            let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident())?;
+            Some(Target { piece: *id, at: piece.full_mapping()?, bytes: piece.bytes })
+        });
+        looker.begin(&mut worker.entered, &targets.collect::<Vec<_>>())
+    }
+
+    /// Begins to copy pieces out; a mark in the stream behind each.
     fn begin_evicting(
         &self,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         worker: &mut Worker<'_>,
         leaving: &[PieceId],
-        wanted: u64,
-    ) -> Vec<(PieceId, Mark)> {
-        let (mut sum, mut copies) = (0, Vec::new());
+        findings: &Findings,
+    ) -> Vec<(PieceId, Content, Mark)> {
+        let mut copies = Vec::new();
         for id in leaving {
-            if sum >= wanted {
-                break;
-            }
-            let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident() && piece.is_evictable());
-            let Some(piece) = piece else { continue };
-            if let Some(slot) = piece.slot {
+            let Some(piece) = ledger.pieces.get_mut(id) else { continue };
+            let found = findings.get(id).map(Vec::as_slice);
+            let runs = piece.content.leaving(found, piece.bytes);
+            if let Some(slot) = piece.slot.filter(|_| runs.iter().any(|run| run.what == What::Copy)) {
                 self.swap.register(&worker.entered, slot);
             }
-            // SAFETY: `Piece::copy` hands an address at which the piece is mapped and its slot, both of these many
-            // bytes. Neither goes before the copy's mark is passed: the ledger is locked until then.
-            let copy = |at, slot, bytes| unsafe {
-                driver::cuMemcpyDtoHAsync_v2(slot as *mut c_void, at, bytes, worker.stream)
-            };
-            if piece.copy(copy, || worker.wait()).is_err() {
+            // Until the copies have ended nobody knows what the slot has.
+            piece.content.forget();
+            if piece.copy(|at, slot| worker.save(at, slot, &runs), || worker.wait()).is_err() {
                 break;
             }
-            sum += piece.bytes;
-            copies.push((*id, worker.entered.mark(worker.stream)));
+            let device = piece.device;
+            ledger.moved.entry(device).or_default().add_leaving(&runs);
+            copies.push((*id, Content::of(found), worker.entered.mark(worker.stream)));
         }
         copies
     }
@@ -277,12 +342,12 @@ impl PieceMover {
         &self,
         ledger: &mut Ledger,
         worker: &mut Worker<'_>,
-        copies: Vec<(PieceId, Mark)>,
+        copies: Vec<(PieceId, Content, Mark)>,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
         let (mut moved, mut reported, mut reported_at) = (0, 0, clock::instant());
         let mut failed = false;
-        for (id, mark) in copies {
+        for (id, content, mark) in copies {
             // A copy that failed leaves its piece where it is, and what comes after it: that is waited for all the
             // same, and gives its mark back.
             failed |= worker.entered.reached(mark, worker.stream) != CUresult::SUCCESS;
@@ -291,7 +356,7 @@ impl PieceMover {
             }
             let Some(piece) = ledger.pieces.get_mut(&id) else { continue };
             piece.release();
-            piece.saved = true;
+            (piece.saved, piece.content) = (true, content);
             moved += piece.bytes;
             ledger.split(id, FINE_PIECE, |slot| self.swap.split(slot, FINE_PIECE));
             if moved - reported >= PROGRESS_STEP && clock::since(reported_at) >= PROGRESS_INTERVAL {
@@ -304,6 +369,21 @@ impl PieceMover {
         }
         moved
     }
+}
+
+/// Of the pieces that can leave, those that do so now and those that would be next.
+fn split_at(ledger: &Ledger, leaving: &[PieceId], wanted: Wanted) -> (Vec<PieceId>, Vec<PieceId>) {
+    let (mut sum, mut now, mut then) = (0, Vec::new(), Vec::new());
+    for id in leaving {
+        let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident() && piece.is_evictable());
+        let Some(piece) = piece else { continue };
+        if sum >= wanted.in_all.min(wanted.now.saturating_add(BATCH)) {
+            break;
+        }
+        if sum < wanted.now { &mut now } else { &mut then }.push(*id);
+        sum += piece.bytes;
+    }
+    (now, then)
 }
 
 /// The pieces of a device that are not on it, the most recently used first, with their bytes.

@@ -8,7 +8,8 @@ use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::piece::{SHAREABLE, SHARED};
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
-use crate::memory::migrate::pieces::PieceMover;
+use crate::memory::migrate::look::Findings;
+use crate::memory::migrate::pieces::{PieceMover, Wanted};
 use crate::sys::sync::Deadline;
 use crate::sys::waker::Waker;
 use nvshare_abi::*;
@@ -144,7 +145,8 @@ impl Exporter {
                 piece.prop.requestedHandleTypes |= SHAREABLE;
             }
             if let Some(context) = device.and_then(|device| self.contexts.on(device)) {
-                self.pieces.evict(&context, &[id], u64::MAX, &mut |_| {});
+                let all = Wanted { now: u64::MAX, in_all: u64::MAX };
+                self.pieces.evict(&context, &[id], all, &mut Findings::new(), &mut |_| {});
             }
             if let Some(piece) = self.ledger.lock().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {
                 piece.prop.requestedHandleTypes &= !SHAREABLE;

@@ -27,17 +27,19 @@ unsafe fn work(kernel: Option<Kernel>, params: *mut *mut c_void) -> Result<Work,
         // Arguments packed into a buffer (`extra`) are not simulated.
         return Err(CUresult::ERROR_NOT_SUPPORTED);
     }
-    let mut args = Vec::with_capacity(sizes.len());
+    let mut args = Vec::with_capacity(sizes.iter().sum::<usize>() / 4);
     for (at, size) in sizes.iter().enumerate() {
         // SAFETY: the caller's promise; each argument is read in its own size.
-        args.push(unsafe {
+        unsafe {
             let argument = *params.add(at);
-            if *size == 4 {
-                u64::from(*argument.cast::<u32>())
-            } else {
-                argument.cast::<u64>().read_unaligned()
+            match *size {
+                4 => args.push(u64::from(*argument.cast::<u32>())),
+                // A structure is as many words.
+                size => {
+                    args.extend((0..size / 8).map(|nth| argument.cast::<u64>().add(nth).read_unaligned()))
+                }
             }
-        });
+        }
     }
     Ok(Work::Kernel { kernel, args })
 }

@@ -1,4 +1,5 @@
 //! The kernels that the device can run, by name: what each touches, and what it does to memory.
+use super::content;
 use std::collections::BTreeMap;
 
 /// A module or a library: the entries of its PTX.
@@ -18,6 +19,8 @@ pub enum Kernel {
     AddOne,
     Spin,
     WaitFlag,
+    /// The library's own: what is in granules of memory.
+    Content,
     /// In the module, but nothing that this device can execute.
     Unknown,
 }
@@ -37,6 +40,7 @@ impl Kernel {
             "add_one" => Self::AddOne,
             "spin" => Self::Spin,
             "wait_flag" => Self::WaitFlag,
+            "nvshare_content" => Self::Content,
             _ => Self::Unknown,
         }
     }
@@ -48,6 +52,7 @@ impl Kernel {
             Self::AddOne => "add_one",
             Self::Spin => "spin",
             Self::WaitFlag => "wait_flag",
+            Self::Content => "content",
             Self::Unknown => "unknown",
         }
     }
@@ -59,6 +64,7 @@ impl Kernel {
             Self::Fill => &[8, 4, 8],
             Self::AddOne => &[8, 8],
             Self::Spin | Self::WaitFlag => &[8],
+            Self::Content => &[8, 8, 8, 192],
             Self::Unknown => &[],
         }
     }
@@ -71,6 +77,11 @@ impl Kernel {
             (Self::Fill, [p, _, n]) => vec![touch(*p, words(*n), 1)],
             (Self::AddOne, [p, n]) => vec![touch(*p, words(*n), 2)],
             (Self::WaitFlag, [flag]) => vec![touch(*flag, 4, 1)],
+            (Self::Content, [granules, _, count, ..]) => {
+                // SAFETY: memory of the host, as the library launches it.
+                let granules = unsafe { content::addresses(*granules, *count) };
+                granules.iter().map(|at| touch(*at, content::GRANULE, 1)).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -96,6 +107,18 @@ impl Kernel {
                 // SAFETY: as above; nothing else in this process touches it while the device does.
                 let words = unsafe { std::slice::from_raw_parts_mut(*p as *mut u32, *n as usize) };
                 words.iter_mut().for_each(|word| *word = word.wrapping_add(1));
+            }
+            (Self::Content, [granules, found, count, keys @ ..]) => {
+                let Some(keys) = content::Keys::from_words(keys) else { return };
+                // SAFETY: as above, and memory of the host, as the library launches it.
+                unsafe {
+                    let granules = content::addresses(*granules, *count);
+                    let found = std::slice::from_raw_parts_mut(*found as *mut [u64; 4], granules.len());
+                    for (at, found) in granules.iter().zip(found) {
+                        let words = std::slice::from_raw_parts(*at as *const u32, content::WORDS);
+                        *found = content::look(words, &keys);
+                    }
+                }
             }
             _ => {}
         }

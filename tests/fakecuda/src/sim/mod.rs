@@ -3,6 +3,7 @@ pub mod alloc;
 pub mod array;
 pub mod capture;
 pub mod clock;
+pub mod content;
 pub mod context;
 pub mod effects;
 pub mod executor;
