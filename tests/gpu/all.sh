@@ -31,7 +31,7 @@ multi-gpu several 200
 processes processes 560
 service service 180
 hostile hostile 220
-gangs gangs 420
+gangs gangs 540
 content content 240
 recipes recipes 260
 facts facts 300'

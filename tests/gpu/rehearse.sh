@@ -14,7 +14,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile recipes
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile recipes gangs
 # What makes each of them short.
 settings() {
   case $1 in
@@ -32,6 +32,7 @@ settings() {
   frameworks) echo 'ONLY=torch_eager torch_autocast jax cupy_pool' AT_ONCE=2 ROUNDS=2 ;;
   processes) echo 'ONLY=torch_eager jax' PROCESSES=2 ROUNDS=2 ;;
   several) echo SECONDS_EACH=6 FAKECUDA_DEVICES=2 ;;
+  gangs) echo FAKECUDA_DEVICES=2 ONE_SECONDS=6 SECONDS_EACH=24 MODELS_SECONDS=6 ;;
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
   service) echo LASTS=11 ;;
   hostile) echo SECONDS_EACH=8 ;;
@@ -43,7 +44,7 @@ for script; do
   start=$SECONDS code=0
   mkdir "$out/$script"
   mapfile -t set < <(settings "$script" | sed 's/ \([A-Z_]*=\)/\n\1/g')
-  OUT=$out/$script setsid timeout -k 10 240 env "${set[@]}" bash "$here/scripts/$script.sh" >"$out/$script/table.txt" 2>"$out/$script/errors.txt" </dev/null &
+  OUT=$out/$script setsid timeout -k 10 400 env "${set[@]}" bash "$here/scripts/$script.sh" >"$out/$script/table.txt" 2>"$out/$script/errors.txt" </dev/null &
   pid=$!
   wait $pid || code=$?
   kill -KILL -- "-$pid" 2>/dev/null

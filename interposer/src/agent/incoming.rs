@@ -179,7 +179,7 @@ impl Agent {
             self.set_contended(self.contended);
             self.open_gate();
             let gang = self.process.settings.gang.as_ref();
-            if let Some(text) = self.late_drain.warning(gang, revoke) {
+            if let Some(text) = self.late_drain.warning(gang, revoke, clock::instant()) {
                 log::warning!("{text}");
                 if let Some(text) = self.late_drain.report(gang) {
                     self.link.send(&ToScheduler::Report(text))?;
