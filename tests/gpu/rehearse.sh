@@ -14,7 +14,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile recipes gangs
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile content recipes gangs
 # What makes each of them short.
 settings() {
   case $1 in
@@ -36,6 +36,7 @@ settings() {
   sharing) echo SECONDS_EACH=6 FIT_SECONDS=3 ;;
   service) echo LASTS=11 ;;
   hostile) echo SECONDS_EACH=8 ;;
+  content) echo GRANULES=16 ROUNDS=4 SECONDS_EACH=6 ;;
   recipes) echo REQUESTS=2 SHARE_SECONDS=2 MODEL_GIB=16 ;;
   esac
 }

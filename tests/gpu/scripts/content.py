@@ -34,7 +34,7 @@ def steps(kind, move):
 
 
 def hand_overs(kind, move):
-    """The seconds from one tenant's turn to the other's, once both have content on the host: from the third turn on."""
+    """The seconds from one tenant's turn to the other's, once both have content on the host: from the third hand-over on."""
     gaps = []
     for path in glob.glob(f"{out}/{kind}-{move}-trace-*.json"):
         runs = sorted(
@@ -42,7 +42,7 @@ def hand_overs(kind, move):
             for event in json.load(open(path))["traceEvents"]
             if event["name"] == "run" and "unfinished" not in event["args"]
         )
-        pairs = list(zip(runs, runs[1:]))[3:]
+        pairs = list(zip(runs, runs[1:]))[2:]
         gaps += [(after[0] - before[1]) / 1e6 for before, after in pairs if before[2] != after[2]]
     return [gap for gap in gaps if gap > 0]
 

@@ -24,11 +24,11 @@ pair() {
   ctl trace --output "$out/$name-trace.json" >&2
   stop_scheduler
 }
-step=(--spin 5000000 --flips 2)
+step=(--spin 50000000 --flips 1)
 for move in changed all changed all; do
   pair serving "$move" 20 16 --content "$(bytes_of 2)" "${step[@]}"
   pair weights "$move" 16 12 --content "$(bytes_of 12)" "${step[@]}"
-  pair training "$move" 16 12 --changing "$(bytes_of 12)" "${step[@]}"
+  pair training "$move" 16 12 --changing "$(bytes_of 12)" --spin 5000000
   for kind in serving weights training; do
     for i in 1 2; do for end in jsonl log; do cat "$out/$kind-$move-$i.$end" >>"$out/$kind-$move-$i-all.$end"; done; done
     mv "$out/$kind-$move-trace.json" "$out/$kind-$move-trace-$((++traces)).json"

@@ -5,7 +5,7 @@
 use crate::memory::ledger::sizes::GRANULE;
 use nvshare_protocol::Bytes;
 
-/// A keyed hash of a granule: see `docs/reference/content.md`.
+/// A keyed hash of a granule (`docs/adr/0023-only-what-has-content-and-has-changed-moves.md`).
 pub type Hash = [u64; 3];
 
 /// What was found in a granule on the device.

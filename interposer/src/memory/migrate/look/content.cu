@@ -1,7 +1,7 @@
 // What lies in granules of device memory: whether all of it is zero, and a keyed hash of it.
 //
 // One block of 256 threads takes one granule of 2 MiB. A thread takes 64 chunks of 128 bytes, 16 bytes in each of 8 rows:
-// neighbours read neighbouring bytes. docs/reference/content.md states the hash and the chance of a wrong answer.
+// neighbours read neighbouring bytes. docs/adr/0023 states the hash and the chance of a wrong answer.
 //
 // `content.ptx` beside this file is made of it (`make ptx`), and is what the library carries.
 typedef unsigned int u32;
