@@ -32,7 +32,8 @@ processes processes 560
 service service 180
 hostile hostile 220
 gangs gangs 420
-recipes recipes 260
+recipes recipes 200
+recipes recipes_hosts 150
 facts facts 300'
 
 names=("$@") lines=''
