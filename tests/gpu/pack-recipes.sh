@@ -39,5 +39,6 @@ cp -rn here/. eng/site/
 rm -rf eng/site/{bin,share} eng/site/*/tests
 strip eng/bin/* 2>/dev/null || true
 # One window over all of it: the Go programs have much in common, and an x86 filter helps.
-tar -C eng --owner=0 --group=0 --sort=name -c . | xz --x86 --lzma2=preset="${PRESET:-9}",dict=256MiB >"$out/recipes.tar.xz"
+tar -C eng --owner=0 --group=0 --sort=name -c . | xz --x86 --lzma2=preset="${PRESET:-9}",dict=256MiB >"$work/recipes.tar.xz"
+mv "$work/recipes.tar.xz" "$out/"
 finish_pack

@@ -30,7 +30,7 @@ def becomes(condition, seconds=20):
     end = time.monotonic() + seconds
     while not condition(tenants()):
         if time.monotonic() > end:
-            print(tenants(), file=sys.stderr)
+            print(subprocess.run(["nvsharectl", "--runtime-dir", runtime, "status", "-o", "wide"], capture_output=True).stdout.decode(), file=sys.stderr)
             return False
         time.sleep(0.05)
     return True
