@@ -31,7 +31,7 @@ work=$(mktemp -d /var/tmp/nvshare-recipes.XXXXXX) engines=/opt/nvshare-recipes
 log=$out/recipes_hosts.log facts=$out/facts.tsv failed=$out/failed.txt
 : >"$log" >"$facts" >"$failed"
 chmod 755 "$work"
-mkdir "$work"/{bin,blocks,logs,etc}
+mkdir "$work"/{bin,blocks,home,etc}
 rmdir "$runtime"; runtime=/run/nvshare # where the package's settings look for it
 installed=() engine=''
 
@@ -138,7 +138,7 @@ users_part() {
   install -d -o nvshare -g nvshare /run/nvshare /run/nvshare/tenants
   setpriv --reuid=nvshare --regid=nvshare --init-groups --inh-caps=-all --bounding-set=-all nvshare-scheduler --runtime-dir /run/nvshare \
     --config /etc/nvshare/config.toml 2>>"$out/scheduler.log" & scheduler_pid=$!
-  until_answers /run/nvshare "$scheduler_pid" || { holds 'lab: the daemon starts as its own user' tail -n 3 "$out/scheduler.log" -x; return; }
+  until_answers /run/nvshare "$scheduler_pid" || { holds 'lab: the daemon starts as its own user' sh -c "tail -n 3 $out/scheduler.log; false"; return; }
   program ada1 ada "$python $steps 6 $seconds"
   program eve1 eve "$python $steps 6 $seconds"
   program ada2 ada "$work/bin/load --bytes $(bytes_of 6) --seconds $((seconds + 4))"
@@ -169,7 +169,7 @@ users_part() {
 # ---- Notebooks ------------------------------------------------------------------------------------------------------------
 notebooks_part() {
   local started first
-  wait "$unpacking" || { holds 'notebooks: the pack is there' tail -n 3 "$log" -x; return; }
+  wait "$unpacking" || { holds 'notebooks: the pack is there' false; return; }
   # As the document writes them, between back ticks.
   started=$(sed -n 's/.*start it as `\(LD_PRELOAD=[^ ]*\) jupyter lab`.*/\1/p' "$work/recipes.md")
   first=$(sed -n "s/.*first cell, before anything uses CUDA: \`\([^\`]*\)\`.*/\1/p" "$work/recipes.md" | scaled)
@@ -177,7 +177,6 @@ notebooks_part() {
   # Notebooks of 4 and 8 GiB do not fit together, even on a simulated card.
   configure "$(usable $((scale == 1 ? 9 : 7)))" 'quantum = 1'
   start_scheduler
-  mkdir -p "$work/home"
   env "$started" HOME="$work/home" PYTHONPATH="$engines/site${PYTHONPATH:+:$PYTHONPATH}" timeout 60 \
     "$python" "$scripts/recipes_notebooks.py" "$facts" "$runtime" "$first" "$(bytes_of 1)" >>"$log" 2>"$work/said"
   code=$?

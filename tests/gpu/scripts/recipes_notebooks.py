@@ -96,15 +96,15 @@ two.step()
 if wrong:
     print(*wrong, sep="\n", file=sys.stderr)
 figure("kernels that are tenants, of 2", len({one.pid, two.pid} & tenants().keys()), "", 2, {one.pid, two.pid} <= tenants().keys())
-idle = becomes(lambda now: now[one.pid]["resident_bytes"] < now[one.pid]["allocated_bytes"] > 0)
-mine = tenants()[one.pid]
-figure("the idle one's memory that made room for the other", (mine["allocated_bytes"] - mine["resident_bytes"]) / int(gib), "GiB", "> 0", idle)
 said = one.cell(f"y = [torch.full(({gib} // 4,), 1.0, device='cuda') for _ in range(4)]")
 figure("above what it asked for: out of memory", int("out of memory" in said or "error 2" in said), "", 1, "out of memory" in said or "error 2" in said)
 one.cell("y = None")
 took = [notebook.step() for _ in range(4) for notebook in (one, two)]
 figure("a short cell after the other notebook's, the median", statistics.median(took) * 1e3, "ms")
 figure("... the longest", max(took) * 1e3, "ms")
+idle = becomes(lambda now: now[one.pid]["resident_bytes"] < now[one.pid]["allocated_bytes"] > 0)
+mine = tenants()[one.pid]
+figure("the idle one's memory that made room for the other", (mine["allocated_bytes"] - mine["resident_bytes"]) / int(gib), "GiB", "> 0", idle)
 rights = [one.right(), two.right()]
 figure("notebooks with right numbers, of 2", sum(rights), "", 2, all(rights) and one.steps == two.steps == 5)
 one.end()
