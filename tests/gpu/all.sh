@@ -34,6 +34,7 @@ hostile hostile 220
 gangs gangs 420
 recipes recipes 200
 recipes recipes_hosts 150
+slurm slurm 150
 facts facts 300'
 
 names=("$@") lines=''

@@ -3,7 +3,7 @@
 # are is nobody's concern here: the machine at hand is slow and busy.
 # usage: tests/gpu/rehearse.sh [SCRIPT...]     Needs `make gpu-pack`, or `make build`. About three minutes.
 # What the machine lacks for one of them (root and packs: for `service` tests/gpu/pack-systemd.sh, for `recipes_hosts`
-# tests/gpu/pack-recipes.sh) leaves it out.
+# tests/gpu/pack-recipes.sh, for `slurm` tests/gpu/pack-slurm.sh) leaves it out.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -15,7 +15,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile recipes recipes_hosts
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile recipes recipes_hosts slurm
 # What makes each of them short.
 settings() {
   case $1 in
@@ -37,6 +37,7 @@ settings() {
   service) echo LASTS=11 ;;
   hostile) echo SECONDS_EACH=8 ;;
   recipes) echo REQUESTS=2 SHARE_SECONDS=2 MODEL_GIB=10 ;;
+  slurm) echo JOB_SECONDS=8 ;;
   recipes_hosts) echo USERS_SECONDS=6 CONTAINER_SECONDS=8 ;;
   esac
 }

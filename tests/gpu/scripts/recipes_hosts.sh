@@ -25,92 +25,21 @@ fi
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/gpu/lib/containers.sh
 . "$gpu_tests/lib/containers.sh"
+# shellcheck source=tests/gpu/lib/place.sh
+. "$gpu_tests/lib/place.sh"
 set +e
 need_managed 28
-work=$(mktemp -d /var/tmp/nvshare-recipes.XXXXXX) engines=/opt/nvshare-recipes
-log=$out/recipes_hosts.log facts=$out/facts.tsv failed=$out/failed.txt
-: >"$log" >"$facts" >"$failed"
-chmod 755 "$work"
-mkdir "$work"/{bin,blocks,home,etc}
-rmdir "$runtime"; runtime=/run/nvshare # where the package's settings look for it
-installed=() engine=''
-
-finish() {
-  [ -z "$engine" ] || { kill "$engine" && wait "$engine"; } 2>/dev/null
-  cleanup
-  cd /
-  umount -l "$work/cgroups" /etc 2>/dev/null
-  if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then umount -l /usr /run; else rm -rf "${installed[@]}" "$engines" /run/nvshare /run/nvs-docker; ldconfig; fi 2>/dev/null
-  rm -rf --one-file-system "$work" 2>/dev/null
-}
-trap 'rc=$?; finish; exit $rc' EXIT
-trap 'exit 143' TERM INT
-
-# The table: usage: figure WHAT VALUE UNIT [PROMISE yes|no]
-figure() { printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" "${5:-}" >>"$facts"; }
-# usage: holds WHAT COMMAND...: what must succeed; what it says otherwise stands below the table
-holds() {
-  local what=$1; shift
-  if "$@" >"$work/said" 2>&1; then figure "$what" 1 '' 1 yes; return; fi
-  figure "$what" 0 '' 1 no
-  { echo "-- $what"; tail -n 6 "$work/said"; } >>"$failed"
-}
-not() { ! "$@"; }
-# usage: known SECONDS NAME CONDITION: waits until the scheduler's status is so; it stays in NAME.json
-known() {
-  local end=$((SECONDS + $1))
-  until ctl status --json >"$out/$2.json" 2>>"$log" && python3 "$scripts/service_status.py" "$out/$2.json" "$3"; do
-    [ $SECONDS -lt $end ] || { echo "not within $1 s: $3"; ctl status; return 1; }
-    sleep 0.2
-  done 2>>"$log"
-}
-handovers() { ctl status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["gpus"][0]["handovers"])'; }
-stand_in() { printf '#!/bin/sh\n%s\n' "$2" >"$work/bin/$1"; chmod 755 "$work/bin/$1"; }
-# usage: type_block FILE: as somebody types it
-type_block() { (cd "$work" && PATH=$work/bin:$PATH bash -eux "$1") </dev/null; }
-# usage: scaled: sizes of the document, as small as a simulated card is
-scaled() { if [ "$scale" = 1 ]; then cat; else python3 -c 'import re, sys; print(re.sub(r"(\d+)GiB", lambda m: f"{int(m[1]) * 1024 // int(sys.argv[1])}MiB", sys.stdin.read()), end="")' "$scale"; fi; }
-mib() { echo $(($(bytes_of "$1") / 1048576)); }
-
-# A place of its own: the package's files, a copy of /etc, programs where every user reads them.
-if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
-  mkdir -p "$work"/over/{up,work}
-  mount -t overlay overlay -o "lowerdir=/usr,upperdir=$work/over/up,workdir=$work/over/work" /usr || left_out 'no writable copy of /usr can be had'
-  mount -t tmpfs -o mode=755 tmpfs /run
-  engines=/usr/nvshare-recipes python=/usr/bin/python3 # Root's own Python is nobody else's.
-  mkdir -p "$work"/{card,lib,tests/fakecuda}
-  chmod 1777 "$work/card"
-  cp -L "$NVSHARE_TEST_DRIVER" "$work/lib/libcuda.so.1"
-  cp "$gpu_tests/../fakecuda/kernels.ptx" "$work/tests/fakecuda/"
-  export FAKECUDA_DIR=$work/card LD_LIBRARY_PATH=$work/lib PYTHONPATH=$work/tests/gpu/rehearsal:$work/tests/gpu/lib
-else
-  python=$(command -v python3)
-  installed=(/usr/lib/nvshare /usr/bin/nvshare-{runtime,hook,ctk,scheduler} /usr/bin/nvsharectl /etc/ld.so.conf.d/zz-nvshare-recipes.conf)
-fi
-mkdir -p "$work/tests/gpu"
-cp -r "$gpu_tests"/{loads,rehearsal,lib} "$work/tests/gpu/"
-cp "$built/load" "$work/bin/"
-cp -a /etc/. "$work/etc/"
-mount --bind "$work/etc" /etc || left_out '/etc cannot be a copy'
-for file in nvshare-{runtime,hook,ctk,scheduler} nvsharectl; do install -m 755 "$built/$file" /usr/bin/ || exit 2; done
-install -D -m 644 -t /usr/lib/nvshare "$built/libnvshare.so"
-mkdir -p /run/nvshare/tenants /etc/nvshare "$engines"
-(python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$built/recipes.tar.xz" "$engines" 2>>"$log") & unpacking=$!
+make_place recipes
+place_package
+# As long as `users` runs.
+mkdir -p "$engines"
+unpack "$built/recipes.tar.xz" "$engines" & unpacking=$!
+engine=''
+finish_more() { rm -rf /run/nvs-docker; [ -z "$engine" ] || { kill "$engine" && wait "$engine"; }; }
 "$gpu_tests/../documents/blocks.sh" "$work/blocks" program users compose compose-annotations jupyter
 cp "$gpu_tests/../../docs/guide/recipes.md" "$work/"
-stand_in sudo 'exec "$@"'
-container_place $("$python" -c 'import os, sys, torch
-print(sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(torch.__file__)))' 2>>"$log")
-[ -z "${NVSHARE_TEST_DRIVER:-}" ] || {
-  mounts+=("$work/lib" "$work/tests")
-  for name in FAKECUDA_DIR FAKECUDA_CARD FAKECUDA_MEMORY FAKECUDA_BYTE_SCALE REHEARSAL_SCALE PYTHONPATH; do variables+=("$name=${!name}"); done
-}
-preload=/usr/lib/nvshare/libnvshare.so
-steps=$work/tests/gpu/loads/torch_steps.py
 
 # ---- A lab's host ---------------------------------------------------------------------------------------------------------
-# usage: as USER COMMAND: in a login shell
-as() { (cd / && setpriv --reuid="$1" --regid="$1" --init-groups env -i "${variables[@]}" USER="$1" PATH=/usr/bin:/bin bash --login -c "umask 0; $2"); }
 # usage: program NAME USER COMMAND: in the background
 declare -A programs=()
 program() { as "$2" "exec $3" >"$out/users-$1.json" 2>"$out/users-$1.log" </dev/null & programs[$1]=$!; }
@@ -275,4 +204,4 @@ for part; do
   "${part}_part"
   figure "$part: seconds" $((SECONDS - from)) s
 done
-python3 "$scripts/recipes_hosts.py" "$out" "$(machine)"
+python3 "$scripts/place_table.py" "$out" "$(machine)"

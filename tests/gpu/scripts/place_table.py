@@ -1,4 +1,4 @@
-"""The table of recipes_hosts.sh. usage: recipes_hosts.py OUT MACHINE"""
+"""The table of a script that uses lib/place.sh. usage: place_table.py OUT MACHINE"""
 
 import sys
 
