@@ -33,7 +33,9 @@ service service 180
 hostile hostile 220
 gangs gangs 540
 content content 240
-recipes recipes 260
+recipes recipes 200
+recipes recipes_hosts 150
+slurm slurm 150
 facts facts 300'
 
 names=("$@") lines=''

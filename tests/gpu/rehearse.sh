@@ -2,7 +2,8 @@
 # Every script once, shortened, on the simulated GPU: each has to run to its end and to measure something. What the figures
 # are is nobody's concern here: the machine at hand is slow and busy.
 # usage: tests/gpu/rehearse.sh [SCRIPT...]     Needs `make gpu-pack`, or `make build`. About three minutes.
-# What the machine lacks for one of them (for `service`: root, and tests/gpu/pack-systemd.sh before) leaves it out.
+# What the machine lacks for one of them (root and packs: for `service` tests/gpu/pack-systemd.sh, for `recipes_hosts`
+# tests/gpu/pack-recipes.sh, for `slurm` tests/gpu/pack-slurm.sh) leaves it out.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -14,7 +15,7 @@ out=${OUT:-$root/build/rehearsal}
 rm -rf "$out"
 mkdir -p "$out"
 export NVSHARE_BUILT=$built NVSHARE_TEST_DRIVER=$driver CUDA_HEADERS=${CUDA_HEADERS:-$target/cuda-headers}
-[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile content recipes gangs
+[ $# -gt 0 ] || set -- machine two-tenants oversubscribed interactive calls alone turns handover engines programs frameworks processes sharing crowded pauses several service hostile content recipes recipes_hosts slurm gangs
 # What makes each of them short.
 settings() {
   case $1 in
@@ -37,7 +38,9 @@ settings() {
   service) echo LASTS=11 ;;
   hostile) echo SECONDS_EACH=8 ;;
   content) echo GRANULES=16 ROUNDS=4 SECONDS_EACH=6 ;;
-  recipes) echo REQUESTS=2 SHARE_SECONDS=2 MODEL_GIB=16 ;;
+  recipes) echo REQUESTS=2 SHARE_SECONDS=2 MODEL_GIB=10 ;;
+  slurm) echo JOB_SECONDS=8 ;;
+  recipes_hosts) echo USERS_SECONDS=6 CONTAINER_SECONDS=8 ;;
   esac
 }
 bad=0

@@ -38,6 +38,7 @@ make_tree() {
     [ -f "$built/$program" ] || { echo "$built/$program is missing: run tests/gpu/pack-systemd.sh" >&2; exit 2; }
     install -m 755 -t "$tree/usr/bin" "$built/$program"
   done
+  install -m 755 -t "$tree/usr/bin" "$built/load"
   install -D -m 644 -t "$tree/usr/lib/nvshare" "$built/libnvshare.so"
   install -D -m 644 -t "$tree/usr/lib/systemd/system" "$packaging/nvshare-scheduler.service"
   install -D -m 644 "$packaging/nvshare.sysusers.conf" "$tree/usr/lib/sysusers.d/nvshare.conf"
@@ -55,6 +56,8 @@ make_tree() {
     cc -shared -fPIC -o "$libraries/libnvidia-ml.so.1" "$gpu_tests/../../scheduler/tests/fake_nvml/nvml.c"
     echo "device $(smi uuid)" >"$libraries/libnvidia-ml.so.1.says"
     cp "$NVSHARE_TEST_DRIVER" "$libraries/libcuda.so.1"
+    mkdir -p "$tree$FAKECUDA_DIR"
+    mount --bind "$FAKECUDA_DIR" "$tree$FAKECUDA_DIR"
     nodes='nvidia0 195 0 nvidiactl 195 255'
   else
     for name in libnvidia-ml.so.1 libcuda.so.1; do
@@ -63,6 +66,16 @@ make_tree() {
       echo "$name: $found" >>"$log"
       cp -L "$found" "$libraries/$name"
     done
+    # What the driver loads of its own, to compile kernels for one.
+    if mountpoint -q /usr/local/nvidia; then
+      mkdir -p "$tree/usr/local/nvidia"
+      mount --rbind /usr/local/nvidia "$tree/usr/local/nvidia"
+    else
+      for name in libnvidia-ptxjitcompiler.so.1 libnvidia-gpucomp.so."$(smi driver_version)"; do
+        found=$(library "$name")
+        [ -z "$found" ] || cp -L "$found" "$libraries/$name"
+      done
+    fi
     nodes=$(for node in /dev/nvidia[0-9]* /dev/nvidiactl /dev/nvidia-uvm /dev/nvidia-uvm-tools; do
       [ ! -c "$node" ] || echo "${node#/dev/} $((16#$(stat -c %t "$node"))) $((16#$(stat -c %T "$node")))"
     done)

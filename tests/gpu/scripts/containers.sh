@@ -20,6 +20,7 @@ if [ -z "${NVSHARE_INSIDE:-}" ]; then
   exec timeout -k 5 235 unshare "${spaces[@]}" bash "$0" "$@"
 fi
 . "$(dirname "$0")/../lib/common.sh"
+. "$gpu_tests/lib/containers.sh"
 set +e
 most=222 # seconds for everything; what is left of them bounds each step
 gib=6 seconds=16
@@ -78,10 +79,7 @@ put() {
   [ -e "$3" ] || installed+=("$3")
   install -D -m "$1" "$2" "$3" || { row "" "cannot install $3"; failed=1; exit 1; }
 }
-# Engines differ in the version of cgroups that they can use; this machine's own is kept aside.
-own_cgroups() { umount -R /sys/fs/cgroup; mount --rbind "$work/cgroups" /sys/fs/cgroup; } 2>/dev/null
-cgroup2() { umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; } 2>/dev/null
-mkdir "$work/cgroups" && mount --rbind /sys/fs/cgroup "$work/cgroups"
+keep_cgroups
 
 # The package's files, and the engines.
 for file in nvshare-runtime nvshare-hook nvshare-ctk engines.tar.xz; do
@@ -114,32 +112,13 @@ else
   prefixes=$(python3 -c 'import os, sys, torch
 print(sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(torch.__file__)))')
 fi
-given=(--network none -e "PATH=$PATH" -e HOME=/tmp -e CUDA_DEVICE_ORDER -v "$gpu_tests:$gpu_tests:ro")
-[ -z "${CUDA_VISIBLE_DEVICES:-}" ] || given+=(-e CUDA_VISIBLE_DEVICES)
-for device in /dev/nvidia[0-9]* /dev/nvidiactl /dev/nvidia-uvm /dev/nvidia-uvm-tools; do
-  [ ! -c "$device" ] || given+=(--device "$device")
-done
-for directory in /usr /opt /lib /lib64; do given+=(-v "$directory:$directory:ro"); done
-for directory in $prefixes $(mountpoint -q /usr/local/nvidia && echo /usr/local/nvidia); do
-  case $directory/ in
-    /usr/local/nvidia/*) ;;
-    /usr/* | /opt/*) continue ;;
-  esac
-  case " ${given[*]} " in *" $directory:"*) ;; *) given+=(-v "$directory:$directory:ro") ;; esac
-done
-libraries=${LD_LIBRARY_PATH:-}
-if ! ldconfig -p | grep -q 'libcuda\.so\.1 '; then
-  for directory in /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do
-    [ ! -e "$directory/libcuda.so.1" ] || libraries=$directory${libraries:+:$libraries}
-  done
-fi
-[ -z "$libraries" ] || given+=(-e "LD_LIBRARY_PATH=$libraries")
-mkdir -p "$work"/image/{usr,opt,lib,lib64,etc,proc,sys,dev,tmp,var,run}
-chmod 1777 "$work/image/tmp"
-ln -s usr/bin "$work/image/bin"
-ln -s usr/sbin "$work/image/sbin"
-cp -a /etc/. "$work/image/etc/"
-rm -f "$work"/image/etc/{resolv.conf,hosts,hostname,mtab}
+# shellcheck disable=SC2086
+container_place $prefixes
+given=(--network none -v "$gpu_tests:$gpu_tests:ro")
+for variable in "${variables[@]}"; do given+=(-e "$variable"); done
+for device in "${devices[@]}"; do given+=(--device "$device"); done
+for directory in "${mounts[@]}"; do given+=(-v "$directory:$directory:ro"); done
+container_tree "$work/image"
 step "make the image" 30 tar -C "$work/image" -cf "$work/image.tar" . || exit 1
 echo "containers get: ${given[*]}" >>"$log"
 

@@ -141,6 +141,13 @@ tenants = status("again")["tenants"]
 swap = [t["swap_bytes"] for t in tenants]
 print(f"    engine {', '.join(sorted({t['engine'] for t in tenants}))}; swap space {', '.join(f'{n / 2**30:.2f} GiB' for n in swap)}")
 
+limited = [t for t in status("served")["tenants"] if str(t["pid"]) == facts["train_pid"]]
+again = [t for t in status("served-again")["tenants"] if str(t["pid"]) == facts["train_pid"]]
+row("a service with LD_PRELOAD and a limit: tenant, of its unit's process", len(limited), "", len(limited) == 1 and limited[0]["limit_bytes"] is not None, "1")
+row("... after a restart of the scheduler too", len(again), "", len(again) == 1, "1")
+numbers = last("train").get("wrong")
+row("... numbers that are wrong at its end", numbers, "", numbers == 0, "0")
+
 lived = status("lasts")["uptime_seconds"]
 row("seconds that the second daemon lived under the watchdog of 10 s", lived, "s", lived >= float(lasts) and facts["same_pid"] == "same", f">= {lasts}")
 row("restarts by systemd itself", number("restarts"), "", number("restarts") == 0, "none")

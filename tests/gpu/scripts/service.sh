@@ -2,12 +2,13 @@
 # The service as the package ships it, under systemd as PID 1 of a small Debian (tests/gpu/pack-systemd.sh), in its whole
 # sandbox beside a real driver: does it start and stay, does NVML answer in there, do tenants of the machine take turns
 # through it, and do they go on when it is restarted?
+# Then a service with LD_PRELOAD, by the drop-in of docs/guide/recipes.md.
 # What it must show: ready, exposure <= 1.0, NVIDIA's devices allowed and others not, NVML's list the same inside the sandbox
-# as outside, memory of a program outside known, turns and data right, nobody harmed by a restart, no word from the watchdog.
+# as outside, memory of a program outside known, turns and data right, nobody harmed by a restart, no word from the watchdog, the service in turns with its limit.
 #
 # Needs root, and in build/gpu what `make gpu-pack` and tests/gpu/pack-systemd.sh put there. Nothing of the machine is
 # changed: the Debian lives in memory, in namespaces of its own, and goes with the script.
-# Expected: 45 s. Settings: LASTS (15: seconds that the daemon must live), CGROUPS (2 or 1; what the machine has, 2 first).
+# Expected: 55 s. Settings: LASTS (15: seconds that the daemon must live), CGROUPS (2 or 1; what the machine has, 2 first).
 left_out() { echo "$*" >&2; exit 77; }
 [ "$(id -u)" = 0 ] || left_out 'needs root'
 PATH=$PATH:/usr/sbin:/sbin
@@ -26,7 +27,7 @@ fi
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/gpu/lib/debian.sh
 . "$gpu_tests/lib/debian.sh"
-need_managed 15
+need_managed 22
 need_free 16
 work=$(mktemp -d)
 log=$out/service.log tree=$work/tree group=nvshare-${work##*.} space='' leader=''
@@ -158,6 +159,41 @@ fact same_pid "$([ "$(service MainPID)" = "$daemon" ] && echo same)"
 fact restarts "$(service NRestarts)"
 fact watchdog "$(service WatchdogTimestampMonotonic)"
 fact ready "$(service ActiveEnterTimestampMonotonic)"
+# A service of somebody's, by the drop-in of docs/guide/recipes.md as it is typed there: a third tenant beside the two, in a
+# sandbox of its own, and through a restart of the scheduler.
+{
+  printf '[Service]\nExecStart=/usr/bin/load --bytes %s --seconds 8\nStandardOutput=truncate:/run/train.json\nStandardError=journal\n' "$(bytes_of 7)"
+  printf 'ProtectSystem=strict\nNoNewPrivileges=yes\n'
+  if [ -n "${NVSHARE_TEST_DRIVER:-}" ]; then
+    # The simulated card is a folder of root's.
+    echo "ReadWritePaths=$FAKECUDA_DIR"
+    env | sed -n 's/^FAKECUDA_/Environment=&/p'
+  else
+    printf 'PrivateTmp=yes\nUser=nobody\n'
+  fi
+  [ ! -d "$tree/usr/local/nvidia" ] || echo Environment=LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib
+} >"$tree/etc/systemd/system/train.service"
+mkdir "$work/bin"
+cat >"$work/bin/sudo" <<SH
+#!/bin/bash
+case \$1 in
+systemctl) exec env -i PATH=/usr/bin nsenter -t $leader -m -u -i -p -C "\$@" ;;
+*) exec "\${@/#\//$tree/}" ;;
+esac
+SH
+chmod 755 "$work/bin/sudo"
+"$gpu_tests/../documents/blocks.sh" "$work/blocks" machine
+size=8GiB
+[ "$scale" = 1 ] || size=$(bytes_of 8)
+sed -i "s/8GiB/$size/" "$work"/blocks/recipes-*.machine.sh
+limit=$(bytes_of 8)
+(PATH=$work/bin:$PATH bash -eux "$work"/blocks/recipes-*.machine.sh) >>"$log" 2>&1 || bad+='train-typed '
+known 20 served "any(t['limit_bytes'] == $limit and t['grants'] >= 1 for t in tenants)" || bad+='train '
+fact train_pid "$(inside systemctl show --property=MainPID --value train)"
+inside systemctl restart nvshare-scheduler >>"$log" 2>&1 || bad+='restart-2 '
+known 20 served-again "any(t['limit_bytes'] == $limit and t['grants'] >= 1 for t in tenants)" || bad+='train-again '
+until [ "$(inside systemctl show --property=ActiveState --value train)" != active ]; do sleep 0.2; done
+cp "$tree/run/train.json" "$out/train.json" || true
 exec 7>&- 8>&- 9>&-
 for pid in "${pids[@]}"; do wait "$pid" || bad+="$pid "; done
 inside nvsharectl trace --output /run/trace.json >>"$log" 2>&1 && cp "$tree/run/trace.json" "$out/trace.json"

@@ -77,6 +77,11 @@ impl Content {
     }
 }
 
+/// How many bytes are to be copied.
+pub fn copied(runs: &[Run]) -> u64 {
+    runs.iter().filter(|run| run.what == What::Copy).map(|run| run.bytes).sum()
+}
+
 fn runs(fates: impl Iterator<Item = What>, bytes: u64) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (at, what) in fates.enumerate() {

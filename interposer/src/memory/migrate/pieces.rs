@@ -8,7 +8,7 @@ use crate::driver;
 use crate::driver::context::{Context, Entered, Mark};
 use crate::driver::contexts::Contexts;
 use crate::memory::dependencies::Dependencies;
-use crate::memory::ledger::content::{Content, Run, What};
+use crate::memory::ledger::content::{self, Content, Run, What};
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::FINE_PIECE;
@@ -22,21 +22,15 @@ use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
-/// Moved between two looks at the ledger, bytes.
+/// Copied between two looks at the ledger, bytes.
 pub const BATCH: u64 = 512 << 20;
+/// Moved without a copy between two looks at the ledger, bytes. To make, clear and give up so much takes a few
+/// milliseconds.
+const UNCOPIED_BATCH: u64 = 4 << 30;
 /// Evicted memory is reported in steps of at least so many bytes. The scheduler passes on no smaller ones.
 const PROGRESS_STEP: u64 = 128 << 20;
 /// The shortest time between two such reports. The scheduler accepts a thousand messages a second from one tenant.
 const PROGRESS_INTERVAL: Nanos = Nanos::from_millis(2);
-
-/// How much is to leave, bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// At once.
-    pub now: u64,
-    /// By this and the batches to follow.
-    pub in_all: u64,
-}
 
 /// What there is on a device, for whoever is told while the ledger is locked.
 pub type TotalsOf<'a> = &'a dyn Fn(DeviceId) -> Totals;
@@ -185,12 +179,14 @@ impl PieceMover {
     fn restore_batch(&self, context: &Context, budget: u64) -> (u64, bool) {
         let device = context.device.id;
         let mut ledger = self.ledger.lock();
-        let mut room = budget.saturating_sub(ledger.totals(device).resident).min(BATCH);
         let Some(worker) = Worker::in_context(context) else { return (0, false) };
-        let (mut batch, mut begun) = (Vec::new(), Ok(()));
-        for (id, bytes) in evicted(&ledger, device) {
-            let left = budget.saturating_sub(ledger.totals(device).resident);
-            if bytes > room && !batch.is_empty() || left < bytes {
+        let (mut batch, mut begun, mut taken) = (Vec::new(), Ok(()), Taken::default());
+        // What is to be copied first: pieces without a copy are made while those copies run.
+        for (id, Sizes { bytes, copied }) in evicted(&ledger, device) {
+            if !taken.takes(bytes, copied) {
+                continue;
+            }
+            if budget.saturating_sub(ledger.totals(device).resident) < bytes {
                 break;
             }
             begun = self.begin_restoring(&mut ledger, id, &worker, context.is_lent());
@@ -198,7 +194,6 @@ impl PieceMover {
                 break;
             }
             batch.push(id);
-            room = room.saturating_sub(bytes);
         }
         let done = worker.wait().ok();
         let moved = finish_restoring(&mut ledger, &batch, done.is_ok());
@@ -259,29 +254,23 @@ impl PieceMover {
             ledger.pieces.values().filter(can).map(|piece| piece.lru_seq).collect();
         drop(ledger);
         leaving.sort_unstable();
-        let moved = self.evict(
-            context,
-            &leaving,
-            Wanted { now: wanted.min(BATCH), in_all: wanted },
-            findings,
-            progress,
-        );
+        let moved = self.evict(context, &leaving, wanted, findings, progress);
         Some(moved).filter(|moved| *moved > 0)
     }
 
-    /// Moves pieces out that can leave, until at least so many bytes have left; returns how many have.
+    /// Moves a batch of pieces out that can leave, of at least so many bytes in all; returns how many have left.
     pub fn evict(
         &self,
         context: &Context,
         leaving: &[PieceId],
-        wanted: Wanted,
+        wanted: u64,
         findings: &mut Findings,
         progress: &mut dyn FnMut(TotalsOf<'_>),
     ) -> u64 {
         let _nothing_stays = self.residency.suspend();
         let mut ledger = self.ledger.lock();
         let Some(mut worker) = Worker::in_context(context) else { return 0 };
-        let (now, then) = split_at(&ledger, leaving, wanted);
+        let (now, then) = split_at(&ledger, leaving, wanted, findings);
         if now.iter().any(|id| !findings.contains_key(id)) {
             let looking = self.look(&ledger, &mut worker, &now);
             findings.extend(looking.map(Looking::finish).unwrap_or_default());
@@ -371,25 +360,71 @@ impl PieceMover {
     }
 }
 
-/// Of the pieces that can leave, those that do so now and those that would be next.
-fn split_at(ledger: &Ledger, leaving: &[PieceId], wanted: Wanted) -> (Vec<PieceId>, Vec<PieceId>) {
-    let (mut sum, mut now, mut then) = (0, Vec::new(), Vec::new());
+/// What a batch has taken so far, bytes.
+#[derive(Default)]
+struct Taken {
+    copied: u64,
+    uncopied: u64,
+}
+
+impl Taken {
+    /// Takes a piece, unless the batch has enough of its kind.
+    fn takes(&mut self, bytes: u64, copied: u64) -> bool {
+        let (sum, most) =
+            if copied > 0 { (&mut self.copied, BATCH) } else { (&mut self.uncopied, UNCOPIED_BATCH) };
+        let fits = *sum == 0 || *sum + bytes <= most;
+        if fits {
+            self.copied += copied;
+            self.uncopied += bytes - copied;
+        }
+        fits
+    }
+}
+
+/// Of the pieces that can leave, in their order, those that do so now and those that would be next. Of the first it is
+/// known what is to be copied of them, or at most a batch is copied whole.
+fn split_at(
+    ledger: &Ledger,
+    leaving: &[PieceId],
+    wanted: u64,
+    findings: &Findings,
+) -> (Vec<PieceId>, Vec<PieceId>) {
+    let (mut sum, mut taken, mut now, mut then) = (0, Taken::default(), Vec::new(), Vec::new());
+    let mut ahead = 0;
     for id in leaving {
         let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident() && piece.is_evictable());
         let Some(piece) = piece else { continue };
-        if sum >= wanted.in_all.min(wanted.now.saturating_add(BATCH)) {
+        if sum >= wanted || ahead >= UNCOPIED_BATCH {
             break;
         }
-        if sum < wanted.now { &mut now } else { &mut then }.push(*id);
+        let runs = piece.content.leaving(findings.get(id).map(Vec::as_slice), piece.bytes);
+        if then.is_empty() && taken.takes(piece.bytes, content::copied(&runs)) {
+            now.push(*id);
+        } else {
+            then.push(*id);
+            ahead += piece.bytes;
+        }
         sum += piece.bytes;
     }
     (now, then)
 }
 
-/// The pieces of a device that are not on it, the most recently used first, with their bytes.
-fn evicted(ledger: &Ledger, device: DeviceId) -> Vec<(PieceId, u64)> {
+struct Sizes {
+    bytes: u64,
+    copied: u64,
+}
+
+/// The pieces of a device that are not on it, those with something to copy first, and of each kind the most recently used
+/// first.
+fn evicted(ledger: &Ledger, device: DeviceId) -> Vec<(PieceId, Sizes)> {
     let away = ledger.pieces.iter().rev().filter(|(_, piece)| piece.device == device && !piece.is_resident());
-    away.map(|(id, piece)| (*id, piece.bytes)).collect()
+    let sized = away.map(|(id, piece)| {
+        let copied = if piece.saved { content::copied(&piece.content.returning(piece.bytes)) } else { 0 };
+        (*id, Sizes { bytes: piece.bytes, copied })
+    });
+    let (mut first, then): (Vec<_>, Vec<_>) = sized.partition(|(_, sizes)| sizes.copied > 0);
+    first.extend(then);
+    first
 }
 
 /// What was copied is on the device; what was not stays in its slot. The bytes that have come back.

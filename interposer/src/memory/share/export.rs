@@ -9,7 +9,7 @@ use crate::memory::ledger::piece::{SHAREABLE, SHARED};
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::{Backing, Ledger, PieceId};
 use crate::memory::migrate::look::Findings;
-use crate::memory::migrate::pieces::{PieceMover, Wanted};
+use crate::memory::migrate::pieces::PieceMover;
 use crate::sys::sync::Deadline;
 use crate::sys::waker::Waker;
 use nvshare_abi::*;
@@ -145,8 +145,7 @@ impl Exporter {
                 piece.prop.requestedHandleTypes |= SHAREABLE;
             }
             if let Some(context) = device.and_then(|device| self.contexts.on(device)) {
-                let all = Wanted { now: u64::MAX, in_all: u64::MAX };
-                self.pieces.evict(&context, &[id], all, &mut Findings::new(), &mut |_| {});
+                self.pieces.evict(&context, &[id], u64::MAX, &mut Findings::new(), &mut |_| {});
             }
             if let Some(piece) = self.ledger.lock().pieces.get_mut(&id).filter(|piece| piece.is_resident()) {
                 piece.prop.requestedHandleTypes &= !SHAREABLE;
