@@ -129,6 +129,8 @@ impl Daemon {
             }
             ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
             ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
+            // Nothing asks for it yet.
+            ToScheduler::Moves(_) => return,
             ToScheduler::DrainCancelled(lease) => {
                 member.could_not_drain = true;
                 Event::DrainCancelled { tenant, lease }
