@@ -1,8 +1,9 @@
 //! Metrics, scraped as Prometheus does.
 mod common;
-use common::{Daemon, GPU, Nvml, PATIENCE, Tenant, on_gpu};
-use nvshare_protocol::tenant::{MemoryReport, Share, ToScheduler};
-use nvshare_protocol::{Bytes, LeaseId};
+use common::{Daemon, GPU, Nvml, PATIENCE, Tenant, hello, on_gpu};
+use nvshare_protocol::control::TenantMoves;
+use nvshare_protocol::tenant::{Hello, MemoryReport, Moves, Share, ToScheduler};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -151,6 +152,88 @@ fn memory_that_comes_ahead_of_a_grant_is_counted_and_what_is_allocated_is_not() 
     };
     // Four, and three less two that were allocated; the release of `Tenant` says 8 GB.
     assert_eq!((moved("in"), moved("out")), (5.0, 8e9 / f64::from(1 << 30) + 7.0));
+}
+
+/// Little enough to have moved in the time since the tenant joined.
+const MIB: u64 = 1 << 20;
+
+fn moves(copied: u64, unchanged: u64, zero: u64) -> Moves {
+    Moves {
+        device: GPU,
+        copied_out: Bytes(copied * MIB),
+        unchanged: Bytes(unchanged * MIB),
+        zero_out: Bytes(zero * MIB),
+        copied_in: Bytes(2 * copied * MIB),
+        zero_in: Bytes(2 * zero * MIB),
+        away_content: Bytes(3 * MIB),
+        clean: Bytes(u64::MAX),
+    }
+}
+
+#[test]
+fn what_was_copied_and_what_was_not_is_told_apart() {
+    let (mut daemon, address) = start();
+    let mut one = Tenant::with_work(&daemon.tenant_socket(), "one");
+    let lease = one.granted().lease;
+    one.say(&ToScheduler::Moves(vec![moves(0, 0, 0)]));
+    one.tells(Bytes(12 << 30), Bytes(5 << 30));
+    let elsewhere = Moves { device: DeviceId([9; 16]), ..moves(1, 1, 1) };
+    // It falls, which counts nothing, and is at last what it was at most.
+    for said in [moves(1, 2, 4), moves(0, 0, 0), moves(1, 2, 4)] {
+        one.say(&ToScheduler::Moves(vec![said, elsewhere]));
+    }
+    // By its answer it has moved in much more: the counters are believed instead.
+    one.ready(lease);
+    one.say(&ToScheduler::Report("that was all".into()));
+    daemon.logs("that was all");
+    let text = get(connect(&address));
+    let gpu = format!("gpu=\"{GPU}\"");
+    let way = |direction: &str| format!("direction=\"{direction}\"");
+    let skipped = |name: &str, direction: &str, kind: &str| {
+        let labels = [&gpu[..], &way(direction), &format!("kind=\"{kind}\"")];
+        value(&text, &format!("nvshare_{name}_skipped_bytes_total"), &labels) / MIB as f64
+    };
+    for name in ["gpu", "tenant"] {
+        let parts = [("out", "unchanged"), ("out", "zero"), ("in", "zero")];
+        assert_eq!(parts.map(|(direction, kind)| skipped(name, direction, kind)), [2.0, 4.0, 8.0], "{name}");
+    }
+    for name in ["gpu", "tenant", "user"] {
+        let moved = |direction: &str| {
+            value(&text, &format!("nvshare_{name}_moved_bytes_total"), &[&way(direction)]) / MIB as f64
+        };
+        assert_eq!([moved("in"), moved("out")], [2.0, 1.0], "{name}");
+    }
+    let gauge = |name: &str| value(&text, name, &["program=\"one\""]);
+    assert_eq!(gauge("nvshare_tenant_moved_out_content_bytes"), (3 * MIB) as f64);
+    assert_eq!(gauge("nvshare_tenant_clean_bytes"), f64::from(1 << 30) * 5.0, "no more than is resident");
+    let status = daemon.status();
+    let told = status.tenants[0].moves.clone().expect("it tells");
+    let expected = TenantMoves {
+        copied_out_bytes: MIB,
+        copied_in_bytes: 2 * MIB,
+        unchanged_bytes: 2 * MIB,
+        zero_out_bytes: 4 * MIB,
+        zero_in_bytes: 8 * MIB,
+        away_content_bytes: 3 * MIB,
+        clean_bytes: 5 << 30,
+    };
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_tenant_that_had_a_scheduler_before_counts_from_where_it_is() {
+    let (mut daemon, address) = start();
+    let mut tenant = Tenant::silent(&daemon.tenant_socket());
+    tenant.greets(Hello { version: 5, swap: Some(Bytes(MIB)), ..hello("back") });
+    tenant.has(Bytes(12 << 30), Bytes(0));
+    tenant.say(&ToScheduler::Moves(vec![moves(700, 700, 700)]));
+    tenant.say(&ToScheduler::Moves(vec![moves(701, 702, 703)]));
+    tenant.say(&ToScheduler::Report("that was all".into()));
+    daemon.logs("that was all");
+    let text = get(connect(&address));
+    let out = value(&text, "nvshare_tenant_moved_bytes_total", &["direction=\"out\""]);
+    assert_eq!(out, MIB as f64);
+    assert_eq!(daemon.status().tenants[0].moves.clone().unwrap().zero_out_bytes, 3 * MIB);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::model::priority::Priority;
 pub use crate::model::settings::EvictMode;
 use crate::model::settings::{Quantum, Settings};
 use crate::trace::field::{Fault, Field, Fields};
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share, ToTenant};
+use nvshare_protocol::tenant::{Grant, Moves, Ready, Released, Revoke, Share, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 
 macro_rules! event_table {
@@ -56,6 +56,8 @@ macro_rules! event_table {
                 resident: Bytes,
                 immovable: Bytes,
             } => reports::on_memory(engine);
+            /// What of the tenant's memory had to be copied on its ways out and in and what had not, by its own word.
+            "moves" Moves { tenant: TenantId, moves: Moves } => reports::on_moves(model);
             /// The tenant has work: it wants a turn, or another one, or goes on with this one.
             "requested" Requested { tenant: TenantId } => requests::on_requested(model);
             /// The memory of a tenant that was granted its devices is there.

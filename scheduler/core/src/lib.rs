@@ -74,6 +74,10 @@
 //! next tenant prefetches while the holder still computes, and a turn's leftovers move out when the next turn has
 //! begun. Under `evict=never` all that is left to the driver, where the driver can.
 //!
+//! **Content.** What of a tenant's memory is zero, or unchanged since its host copy was made, is not copied
+//! ([`event::Event::Moves`]). Costs are measured and follow by themselves; where bytes become time, the content counts.
+//! Where memory is given out, every byte counts. Whose memory leaves first does not depend on what tenants say of it.
+//!
 //! **Tenants that swap** ([`event::Event::Swaps`]) cannot run with less than all their memory. If there cannot be room
 //! for one, because of unevictable memory of others, it is parked: it waits in no queue until there can be. If room
 //! that others make comes too slowly, it tries all the same.

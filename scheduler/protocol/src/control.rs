@@ -272,6 +272,8 @@ pub struct TenantStatus {
     pub swap_bytes: u64,
     /// What it has allocated and is not on its devices: moved out, or not brought in yet.
     pub moved_out_bytes: u64,
+    /// How its memory moves, where its library tells; none: every byte is copied.
+    pub moves: Option<TenantMoves>,
     pub library: String,
     /// What was asked for: `auto`, `swap`, `managed` or `plain`.
     pub engine: String,
@@ -289,6 +291,24 @@ pub struct TenantStatus {
     pub why: Why,
     /// What the tenant has reported, for instance CUDA calls made around the library, the latest last.
     pub reports: Vec<String>,
+}
+
+/// How a tenant's memory moves on all its devices, by its own word: since it joined, and what is where now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantMoves {
+    /// Moved out and brought in by copies.
+    pub copied_out_bytes: u64,
+    pub copied_in_bytes: u64,
+    /// Moved out without a copy, because the last one was still right.
+    pub unchanged_bytes: u64,
+    /// Moved out and brought in without a copy, because it was zero.
+    pub zero_out_bytes: u64,
+    pub zero_in_bytes: u64,
+    /// Of [`TenantStatus::moved_out_bytes`], what a return has to copy.
+    pub away_content_bytes: u64,
+    /// Of [`TenantStatus::resident_bytes`], what may leave without a copy: nothing had changed when it came in.
+    pub clean_bytes: u64,
 }
 
 /// Why a tenant is in the state that it is in.
@@ -344,6 +364,9 @@ pub struct Span {
     pub end: Option<f64>,
     /// What was moved in it.
     pub bytes: u64,
+    /// The parts of that which were not copied: the last copy was still right, or it was zero.
+    pub unchanged_bytes: u64,
+    pub zero_bytes: u64,
 }
 
 /// What an event may be.

@@ -46,6 +46,12 @@ pub enum ToScheduler {
     /// at least so many bytes. [`ToScheduler::Memory`] has told before what is there. Since version 3.
     #[n(11)]
     MemoryRefused(#[n(0)] Share),
+    /// What has crossed the link and what had not to, per device. Sent where it changed, after the
+    /// [`ToScheduler::Memory`] of the same state and before the answer that ends a hand-over ([`ToScheduler::Ready`],
+    /// [`ToScheduler::Released`], [`ToScheduler::Evicted`]). A tenant that never sends it moves every byte. Since
+    /// version 5.
+    #[n(12)]
+    Moves(#[n(0)] Vec<Moves>),
 }
 
 /// From the scheduler to a tenant's library.
@@ -195,6 +201,35 @@ pub struct MemoryReport {
     /// none. Asks for no version: who does not know it skips it.
     #[n(4)]
     pub engine: Option<u32>,
+}
+
+/// How a process's memory moves on one device. The first five count bytes since the process began and never fall; the
+/// last two are of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Moves {
+    #[n(0)]
+    pub device: DeviceId,
+    /// Moved out by a copy.
+    #[n(1)]
+    pub copied_out: Bytes,
+    /// Moved out without a copy: the host copy was still right.
+    #[n(2)]
+    pub unchanged: Bytes,
+    /// Moved out without a copy: it was all zero.
+    #[n(3)]
+    pub zero_out: Bytes,
+    /// Brought in by a copy.
+    #[n(4)]
+    pub copied_in: Bytes,
+    /// Brought in without a copy: cleared on the GPU.
+    #[n(5)]
+    pub zero_in: Bytes,
+    /// Of what is away, the part that a return has to copy. The rest of it is zero.
+    #[n(6)]
+    pub away_content: Bytes,
+    /// Of what is resident, the part whose host copy was right when it came in: an eviction may need no copy of it.
+    #[n(7)]
+    pub clean: Bytes,
 }
 
 /// A number of bytes on one device.

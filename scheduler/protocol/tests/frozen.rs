@@ -50,6 +50,7 @@ const TO_SCHEDULER_4: &[&str] =
 const TO_SCHEDULER_5: &[&str] = &[
     "520000008200818d05506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a40000000f6f670746f7263683a686f73743a3239353030",
     "530000008200818e05506665646362613938373635343332313067707974686f6e3365302e312e30676d616e61676564f5191267031b00000002000000001a40000000f6f670746f7263683a686f73743a323935303002",
+    "49000000820c81818850303132333435363738396162636465661b00000002000000001b00000004000000001b0000000e000000001b00000006000000001bffffffffffffffff1a0020000000",
 ];
 
 const TO_TENANT_2: &[&str] = &[
@@ -117,7 +118,7 @@ fn messages_to_a_tenant_keep_their_bytes() {
 /// A new variant breaks this match, and so asks for its example and its line above.
 #[test]
 fn every_message_has_an_example() {
-    let mut seen = [false; 12];
+    let mut seen = [false; 13];
     for message in to_scheduler()
         .into_iter()
         .chain(to_scheduler_2())
@@ -138,9 +139,10 @@ fn every_message_has_an_example() {
             ToScheduler::Evicted(_) => 9,
             ToScheduler::SwapWanted(_) => 10,
             ToScheduler::MemoryRefused(_) => 11,
+            ToScheduler::Moves(_) => 12,
         }] = true;
     }
-    assert_eq!(seen, [true; 12]);
+    assert_eq!(seen, [true; 13]);
     let mut seen = [false; 12];
     let all = to_tenant().into_iter().chain(to_tenant_2()).chain(to_tenant_4()).chain(to_tenant_5());
     for message in all {

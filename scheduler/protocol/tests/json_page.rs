@@ -1,6 +1,7 @@
 //! docs/reference/json.md has every field of what operators' programs read, and no other.
 use nvshare_protocol::control::{
-    AuditEvent, DeviceStatus, EVENT_KINDS, Report, ReportRow, SCHEMA, Span, Status, TenantStatus, Trace, Why,
+    AuditEvent, DeviceStatus, EVENT_KINDS, Report, ReportRow, SCHEMA, Span, Status, TenantMoves,
+    TenantStatus, Trace, Why,
 };
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
@@ -55,6 +56,7 @@ fn every_field_of_the_json_is_described_and_no_other() {
         ("Status", fields::<Status>()),
         ("GPU", fields::<DeviceStatus>()),
         ("Tenant", fields::<TenantStatus>()),
+        ("Moves", fields::<TenantMoves>()),
         ("Why", fields::<Why>()),
         ("Event", fields::<AuditEvent>()),
         ("Report", fields::<Report>()),

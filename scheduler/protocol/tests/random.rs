@@ -22,6 +22,14 @@ fn shares() -> impl Strategy<Value = Vec<Share>> {
         .prop_map(|list| list.into_iter().map(|(device, b)| Share { device, bytes: Bytes(b) }).collect())
 }
 
+fn moves() -> impl Strategy<Value = Vec<Moves>> {
+    let one = (device(), any::<[u64; 7]>()).prop_map(|(device, bytes)| {
+        let [copied_out, unchanged, zero_out, copied_in, zero_in, away_content, clean] = bytes.map(Bytes);
+        Moves { device, copied_out, unchanged, zero_out, copied_in, zero_in, away_content, clean }
+    });
+    prop::collection::vec(one, 0..40)
+}
+
 fn from_tenants() -> impl Strategy<Value = ToScheduler> {
     let text = || ".{0,64}";
     prop_oneof![
@@ -72,6 +80,7 @@ fn from_tenants() -> impl Strategy<Value = ToScheduler> {
         any::<u64>().prop_map(|bytes| ToScheduler::SwapWanted(Bytes(bytes))),
         (device(), any::<u64>())
             .prop_map(|(device, bytes)| ToScheduler::MemoryRefused(Share { device, bytes: Bytes(bytes) })),
+        moves().prop_map(ToScheduler::Moves),
     ]
 }
 

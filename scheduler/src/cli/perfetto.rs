@@ -56,6 +56,11 @@ fn complete(span: &Span, process: usize, now: f64) -> Value {
         if seconds > 0.0 {
             args["GB/s"] = json!(span.bytes as f64 / 1e9 / seconds);
         }
+        let parts = [("unchanged", span.unchanged_bytes), ("zero", span.zero_bytes)];
+        for (part, bytes) in parts.into_iter().filter(|(_, bytes)| *bytes > 0) {
+            args[part] = json!(bytes);
+            args["copied"] = json!(span.bytes.saturating_sub(span.unchanged_bytes + span.zero_bytes));
+        }
     }
     if span.end.is_none() {
         args["unfinished"] = json!(true);
@@ -83,6 +88,7 @@ mod tests {
             start,
             end,
             bytes,
+            ..Span::default()
         }
     }
 
@@ -112,6 +118,11 @@ mod tests {
             spans[0]["args"],
             json!({"seconds": 0.25, "pid": 4711, "bytes": 12_500_000_000u64, "GB/s": 50.0})
         );
+        let lighter =
+            Span { unchanged_bytes: 3, zero_bytes: 4, ..span("evict", &["GPU-a"], 1.0, Some(1.25), 9) };
+        let parts = complete(&lighter, 1, 2.0)["args"].clone();
+        let part = |name: &str| parts[name].as_u64();
+        assert_eq!([part("bytes"), part("copied"), part("unchanged"), part("zero")], [9, 2, 3, 4].map(Some));
         assert_eq!((&spans[0]["ts"], &spans[0]["dur"]), (&json!(1e6), &json!(0.25e6)));
         let of_a_job = Trace {
             spans: vec![Span { gang: Some("job".into()), ..span("run", &["GPU-a"], 1.0, Some(2.0), 0) }],

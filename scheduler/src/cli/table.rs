@@ -3,7 +3,7 @@ use super::columns::{Column, lines};
 use super::gpus::called;
 use super::words::{container, cost, engine, gang, or_dash, own_quantum, program, rate, short, switch, user};
 use crate::text::{clean, memory, quantum, time};
-use nvshare_protocol::control::{DeviceStatus, Status, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, Status, TenantMoves, TenantStatus};
 
 /// So many ids are shown of those who hold or wait, and the number of the rest.
 const IDS: usize = 4;
@@ -133,6 +133,14 @@ fn tenants(status: &Status, room: Room) -> String {
         let share =
             |row: &TenantStatus| or_dash(row.time_share_percent.map(|percent| format!("{percent} %")));
         all.push(number("TIME-SHARE", 12, &share));
+    }
+    if rows.iter().any(|tenant| tenant.moves.is_some()) {
+        let moves = |part: fn(&TenantMoves) -> u64| {
+            move |row: &TenantStatus| or_dash(row.moves.as_ref().map(|moves| memory(part(moves))))
+        };
+        all.push(number("COPIED", 11, &moves(|m| m.copied_out_bytes.saturating_add(m.copied_in_bytes))));
+        all.push(number("UNCHANGED", 11, &moves(|m| m.unchanged_bytes)));
+        all.push(number("ZERO", 11, &moves(|m| m.zero_out_bytes.saturating_add(m.zero_in_bytes))));
     }
     if rows.iter().any(|tenant| tenant.gang.is_some()) {
         let most = if room.is_wide() { 128 } else { GANG };
@@ -300,6 +308,40 @@ mod tests {
         assert!(
             rows[0].ends_with("WEIGHT  TIME-SHARE") && rows[1].ends_with(" -") && rows[2].ends_with(" 30 %"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn what_hand_overs_did_not_copy_is_shown_where_somebody_tells() {
+        let moves = TenantMoves {
+            copied_out_bytes: 1 << 30,
+            copied_in_bytes: 2 << 30,
+            unchanged_bytes: 4 << 30,
+            zero_out_bytes: 8 << 30,
+            zero_in_bytes: 16 << 30,
+            ..TenantMoves::default()
+        };
+        let last = |tellers: &[Option<TenantMoves>]| {
+            let tenant = |moves: &Option<TenantMoves>| TenantStatus {
+                moves: moves.clone(),
+                ..TenantStatus::default()
+            };
+            let tenants = tellers.iter().map(tenant).collect();
+            let text = wide(&Status { tenants, ..Status::default() });
+            let rows = text.lines().skip_while(|line| !line.starts_with("TENANT"));
+            let end = |line: &str| {
+                line.split("  ")
+                    .filter(|cell| !cell.is_empty())
+                    .map(|cell| cell.trim().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            rows.map(|line| end(line).into_iter().rev().take(4).rev().collect::<Vec<_>>().join("|"))
+                .collect::<Vec<_>>()
+        };
+        assert!(last(&[None])[0].ends_with("|WEIGHT"));
+        assert_eq!(
+            last(&[None, Some(moves)]),
+            ["WEIGHT|COPIED|UNCHANGED|ZERO", "0|-|-|-", "0|3.0 GiB|4.0 GiB|24.0 GiB"]
         );
     }
 

@@ -1,14 +1,15 @@
 //! Counts what happens, for the metrics.
+use super::content::{Bounds, Content};
 use super::tenant_table::Members;
 use crate::devices::Devices;
-use crate::metrics::counts::{Counts, Moved};
+use crate::metrics::counts::{Counts, Moved, Skipped};
 use crate::metrics::exposition::Picture;
 use crate::swap::ledger::Ledger;
 use crate::usage::Totals;
 use nvshare_core::MemoryUse;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::control::Status;
-use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::tenant::{Moves, Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -53,9 +54,34 @@ impl Accounts<'_> {
         }
     }
 
+    /// Counts what has moved by the tenant's own counters; what is believed of them. None: it is not its device.
+    pub fn moves(&mut self, tenant: TenantId, said: Moves, now: Nanos) -> Option<Moves> {
+        let device = said.device;
+        let member = self.members.get_mut(tenant).filter(|member| member.devices.contains_key(&device))?;
+        let capacity = self.devices.get(device).map_or(Bytes::ZERO, |known| known.capacity);
+        let bounds = Bounds { capacity, time: now.saturating_sub(member.since) };
+        // It has swap space from a scheduler before this one, or from an earlier connection.
+        let goes_on = member.hello.swap.is_some_and(|held| held > Bytes::ZERO);
+        let begin = || if goes_on { Content::since(said) } else { Content::default() };
+        let content = member.content.entry(device).or_insert_with(begin);
+        let (moved, skipped) = content.take(said, bounds);
+        let believed = content.believed();
+        member.moved.add(moved);
+        member.counted.moved.entry(device).or_default().add(moved);
+        if let Some(counts) = self.devices.counts(device) {
+            counts.moved.add(moved);
+            counts.skipped.add(skipped);
+        }
+        Some(believed)
+    }
+
+    /// Counts what a tenant says that it has brought in or moved out. One that tells what of it was copied is counted by
+    /// that instead.
     fn moved(&mut self, tenant: TenantId, shares: &[Share], way: impl Fn(Bytes) -> Moved) {
         let Some(member) = self.members.get_mut(tenant) else { return };
-        for share in shares.iter().filter(|share| member.devices.contains_key(&share.device)) {
+        let counts = |device| member.devices.contains_key(&device) && !member.content.contains_key(&device);
+        let shares: Vec<Share> = shares.iter().copied().filter(|share| counts(share.device)).collect();
+        for share in shares {
             // The tenant says so: it is believed as far as it is possible.
             let capacity = self.devices.get(share.device).map_or(Bytes::ZERO, |known| known.capacity);
             let moved = way(share.bytes.min(capacity));
@@ -88,6 +114,11 @@ pub fn picture(
     (totals, gangs): (&Totals, usize),
 ) -> Picture {
     let moved = |id: u64| members.get(TenantId(id)).map(|member| member.moved).unwrap_or_default();
+    let skipped = |id: u64| {
+        let member = members.get(TenantId(id));
+        let of = member.into_iter().flat_map(|member| &member.content);
+        of.map(|(device, content)| (device.to_string(), content.skipped)).collect::<Vec<(String, Skipped)>>()
+    };
     let counts = |id: DeviceId| devices.get(id).map(|known| known.counts.clone()).unwrap_or_default();
     Picture {
         swap_budget: ledger.total().0,
@@ -96,6 +127,7 @@ pub fn picture(
         gangs,
         devices: ids.into_iter().map(|id| (id.to_string(), counts(id))).collect(),
         tenants: status.tenants.iter().map(|row| moved(row.id)).collect(),
+        skipped: status.tenants.iter().map(|row| skipped(row.id)).collect(),
         status,
     }
 }

@@ -97,7 +97,10 @@ impl Audit {
             ToScheduler::MemoryRefused(share) => {
                 publish("memory-refused", &|event| set_shares(event, &[*share]));
             }
-            ToScheduler::Hello(_) | ToScheduler::Memory(_) | ToScheduler::SwapWanted(_) => {}
+            ToScheduler::Hello(_)
+            | ToScheduler::Memory(_)
+            | ToScheduler::SwapWanted(_)
+            | ToScheduler::Moves(_) => {}
         }
     }
 

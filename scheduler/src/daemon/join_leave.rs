@@ -72,7 +72,7 @@ impl Daemon {
             self.nvml.set_wanted(true);
         }
         self.exits.watch(who.process.as_ref());
-        self.members.join(connected, reservation, overrides, job);
+        self.members.join(connected, reservation, overrides, job, self.clock.now());
         if let Some(member) = self.members.get_mut(tenant) {
             member.has_parted = gang.is_some_and(|gang| gang.parted);
         }

@@ -15,6 +15,7 @@
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
 mod audit;
+mod content;
 mod device_events;
 mod engine;
 mod exits;

@@ -10,9 +10,10 @@ use nvshare_core::event::{Event, TenantId};
 use nvshare_core::snapshot::{DeviceView, State, TenantView};
 use nvshare_core::{Core, parse, settings, span};
 use nvshare_protocol::control::{
-    DeviceStatus, QuantumSetting, Request, SCHEMA, Span, Status, Target, TenantChange, TenantStatus, Trace,
+    DeviceStatus, QuantumSetting, Request, SCHEMA, Span, Status, Target, TenantChange, TenantMoves,
+    TenantStatus, Trace,
 };
-use nvshare_protocol::{DeviceId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// What a request comes to.
 pub enum Command {
@@ -197,6 +198,7 @@ impl Report<'_> {
             limit_bytes: member.reservation.limit.map(|limit| limit.0),
             swap_bytes: swap_space::of_tenant(self.ledger, self.members, view.id).0,
             moved_out_bytes: sum(|memory| memory.allocated.saturating_sub(memory.resident).0),
+            moves: moves(view, member),
             library: member.hello.library.clone(),
             engine: member.hello.engine.clone(),
             engine_in_use: member.engine_in_use(sum(|memory| memory.allocated.0)).into(),
@@ -228,8 +230,29 @@ impl Report<'_> {
             start: span.start.as_secs_f64(),
             end: span.end.map(|end| end.as_secs_f64()),
             bytes: span.bytes.0,
+            unchanged_bytes: span.unchanged.0,
+            zero_bytes: span.zero.0,
         }
     }
+}
+
+/// How the tenant's memory moves on all its devices; none: it does not tell.
+fn moves(view: &TenantView, member: &Member) -> Option<TenantMoves> {
+    let told = view.memory.iter().filter_map(|(device, memory)| Some((memory, member.content.get(device)?)));
+    told.fold(None, |sum, (memory, content)| {
+        let sum: TenantMoves = sum.unwrap_or_default();
+        let (away, clean) = content.gauges(memory.allocated.saturating_sub(memory.resident), memory.resident);
+        let plus = |sum: u64, bytes: Bytes| sum.saturating_add(bytes.0);
+        Some(TenantMoves {
+            copied_out_bytes: plus(sum.copied_out_bytes, content.moved.out),
+            copied_in_bytes: plus(sum.copied_in_bytes, content.moved.into),
+            unchanged_bytes: plus(sum.unchanged_bytes, content.skipped.unchanged),
+            zero_out_bytes: plus(sum.zero_out_bytes, content.skipped.zero_out),
+            zero_in_bytes: plus(sum.zero_in_bytes, content.skipped.zero_in),
+            away_content_bytes: plus(sum.away_content_bytes, away),
+            clean_bytes: plus(sum.clean_bytes, clean),
+        })
+    })
 }
 
 /// A tenant waits also while devices that it has named are refused.

@@ -27,7 +27,7 @@ use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, Stuck, TenantId};
 use nvshare_core::{Core, print};
 use nvshare_protocol::control::Status;
-use nvshare_protocol::tenant::{MemoryReport, ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{MemoryReport, Moves, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
@@ -129,6 +129,7 @@ impl Daemon {
             }
             ToScheduler::SwapWanted(bytes) => return self.on_swap_wanted(tenant, bytes),
             ToScheduler::MemoryRefused(share) => return self.on_memory_refused(tenant, share),
+            ToScheduler::Moves(moves) => return self.on_moves(tenant, moves),
             ToScheduler::DrainCancelled(lease) => {
                 member.could_not_drain = true;
                 Event::DrainCancelled { tenant, lease }
@@ -159,6 +160,16 @@ impl Daemon {
             // Both by the core, which believes a report as far as it is possible.
             let now = self.core.memory_of(tenant, device);
             self.accounts().prefetched(tenant, device, before, now);
+        }
+    }
+
+    /// How the tenant's memory moves, as far as that is possible.
+    fn on_moves(&mut self, tenant: TenantId, moves: Vec<Moves>) {
+        let now = self.clock.now();
+        for said in moves {
+            if let Some(moves) = self.accounts().moves(tenant, said, now) {
+                self.apply(Event::Moves { tenant, moves });
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 //! The tenants, and the names of those that have left.
+use super::content::Content;
 use super::engine::Engine;
 use super::job_shares::JobMember;
 use super::liveness::Liveness;
@@ -15,7 +16,7 @@ use crate::tenants::reservations::Reservation;
 use crate::text;
 use nvshare_core::event::TenantId;
 use nvshare_protocol::tenant::Hello;
-use nvshare_protocol::{Bytes, DeviceId, LeaseId};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// The first version of the protocol with [`nvshare_protocol::tenant::ToTenant::Notice`].
@@ -34,6 +35,10 @@ pub struct Member {
     /// The devices that it has named and that are not refused.
     pub devices: BTreeMap<DeviceId, LoggedMissing>,
     pub moved: Moved,
+    /// How its memory moves, where it tells.
+    pub content: BTreeMap<DeviceId, Content>,
+    /// When it joined.
+    pub since: Nanos,
     /// What of its usage is counted.
     pub counted: Counted,
     pub reservation: Reservation,
@@ -262,6 +267,7 @@ impl Members {
         reservation: Reservation,
         overrides: Overrides,
         job: Option<JobMember>,
+        since: Nanos,
     ) {
         let Connected { tenant, who, hello, outbound, permit } = joined;
         let session = self.session(tenant, &who);
@@ -277,6 +283,8 @@ impl Members {
             _permit: permit,
             devices: BTreeMap::new(),
             moved: Moved::default(),
+            content: BTreeMap::new(),
+            since,
             counted: Counted::default(),
             resumed: hello.holds,
             who,

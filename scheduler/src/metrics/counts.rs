@@ -15,6 +15,24 @@ impl Moved {
     }
 }
 
+/// Bytes that moved without a copy, by the tenants' word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Out: the host copy was still right.
+    pub unchanged: Bytes,
+    /// They were zero.
+    pub zero_out: Bytes,
+    pub zero_in: Bytes,
+}
+
+impl Skipped {
+    pub fn add(&mut self, other: Self) {
+        self.unchanged = self.unchanged.saturating_add(other.unchanged);
+        self.zero_out = self.zero_out.saturating_add(other.zero_out);
+        self.zero_in = self.zero_in.saturating_add(other.zero_in);
+    }
+}
+
 /// Upper bounds of the buckets of [`Durations`], in milliseconds.
 const BOUNDS: [u64; 12] = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
 
@@ -55,6 +73,7 @@ impl Durations {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub moved: Moved,
+    pub skipped: Skipped,
     /// From a grant until the memory was back.
     pub fetch: Durations,
     /// From a revocation until nothing was in flight.

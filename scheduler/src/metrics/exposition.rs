@@ -1,5 +1,5 @@
 //! Writes a snapshot in the OpenMetrics format, which Prometheus reads.
-use super::counts::{Counts, Durations, Moved};
+use super::counts::{Counts, Durations, Moved, Skipped};
 use super::table::TABLE;
 use crate::usage::{Sums, Totals};
 use nvshare_core::snapshot::State;
@@ -31,6 +31,8 @@ pub struct Picture {
     pub devices: Vec<(String, Counts)>,
     /// Of the tenants, in the status's order.
     pub tenants: Vec<Moved>,
+    /// The same, by device, of those that tell it.
+    pub skipped: Vec<Vec<(String, Skipped)>>,
 }
 
 /// One value and what it belongs to.
@@ -131,6 +133,23 @@ impl Picture {
         rows.flat_map(|(row, moved)| both_ways(&Sample::of(row, 0.0), *moved)).collect()
     }
 
+    pub(super) fn skipped_by_device(&self) -> Vec<Sample> {
+        let rows = self.devices.iter();
+        rows.flat_map(|(uuid, counts)| by_kind(&Sample::new([("gpu", uuid.clone())], 0.0), counts.skipped))
+            .collect()
+    }
+
+    pub(super) fn skipped_by_tenant(&self) -> Vec<Sample> {
+        let rows = self.status.tenants.iter().zip(&self.skipped);
+        let of = |(row, by_device): (&TenantStatus, &Vec<(String, Skipped)>)| {
+            let samples = by_device
+                .iter()
+                .flat_map(|(uuid, skipped)| by_kind(&Sample::of(row, 0.0).and("gpu", uuid), *skipped));
+            samples.collect::<Vec<_>>()
+        };
+        rows.flat_map(of).collect()
+    }
+
     fn handovers(&self) -> impl Iterator<Item = (Sample, &Durations)> {
         self.devices.iter().flat_map(|(uuid, counts)| {
             let phases = [("fetch", &counts.fetch), ("drain", &counts.drain), ("evict", &counts.evict)];
@@ -145,6 +164,16 @@ fn both_ways(sample: &Sample, moved: Moved) -> [Sample; 2] {
         let sample = sample.clone().and("direction", direction);
         Sample { value: bytes.0 as f64, ..sample }
     })
+}
+
+fn by_kind(sample: &Sample, skipped: Skipped) -> [Sample; 3] {
+    let Skipped { unchanged, zero_out, zero_in } = skipped;
+    [("out", "unchanged", unchanged), ("out", "zero", zero_out), ("in", "zero", zero_in)].map(
+        |(direction, kind, bytes)| {
+            let sample = sample.clone().and("direction", direction).and("kind", kind);
+            Sample { value: bytes.0 as f64, ..sample }
+        },
+    )
 }
 
 impl Collector for Picture {

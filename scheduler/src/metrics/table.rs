@@ -1,6 +1,6 @@
 //! Every metric but the histogram, with what it is read from.
 use super::exposition::{Picture, Sample};
-use nvshare_protocol::control::{DeviceStatus, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, TenantMoves, TenantStatus};
 use prometheus_client::metrics::MetricType;
 
 /// One metric: its name without `nvshare_` and without the `_total` that counters get.
@@ -114,6 +114,12 @@ pub const TABLE: &[Metric] = &[
         samples: |p| p.moved_by_device(),
     },
     Metric {
+        name: "gpu_skipped_bytes",
+        help: "Bytes that went into the device and out of it without a copy: unchanged since the last one, or zero",
+        kind: COUNTER,
+        samples: |p| p.skipped_by_device(),
+    },
+    Metric {
         name: "gpu_tenants",
         help: "Tenants of the device by the engine that moves their memory",
         kind: GAUGE,
@@ -191,6 +197,24 @@ pub const TABLE: &[Metric] = &[
         samples: |p| p.moved_by_tenant(),
     },
     Metric {
+        name: "tenant_skipped_bytes",
+        help: "Bytes of the tenant that went into a device and out of it without a copy, where its library tells",
+        kind: COUNTER,
+        samples: |p| p.skipped_by_tenant(),
+    },
+    Metric {
+        name: "tenant_moved_out_content_bytes",
+        help: "What of the tenant's memory that is not on devices a return has to copy, where its library tells",
+        kind: GAUGE,
+        samples: |p| content(p, |moves| moves.away_content_bytes),
+    },
+    Metric {
+        name: "tenant_clean_bytes",
+        help: "What of the tenant's resident memory may leave without a copy, where its library tells",
+        kind: GAUGE,
+        samples: |p| content(p, |moves| moves.clean_bytes),
+    },
+    Metric {
         name: "user_held_seconds",
         help: "Time of devices that the user's processes have held since the scheduler's start",
         kind: COUNTER,
@@ -243,6 +267,11 @@ fn info(device: &DeviceStatus) -> Sample {
 fn devices(picture: &Picture, value: fn(&DeviceStatus) -> f64) -> Vec<Sample> {
     let rows = picture.status.devices.iter();
     rows.map(|row| Sample::new([("gpu", row.uuid.clone())], value(row))).collect()
+}
+
+fn content(picture: &Picture, value: fn(&TenantMoves) -> u64) -> Vec<Sample> {
+    let rows = picture.status.tenants.iter().filter_map(|row| Some((row, row.moves.as_ref()?)));
+    rows.map(|(row, moves)| Sample::of(row, value(moves) as f64)).collect()
 }
 
 fn tenants(picture: &Picture, value: fn(&TenantStatus) -> f64) -> Vec<Sample> {

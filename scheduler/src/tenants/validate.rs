@@ -1,6 +1,7 @@
 //! Validates what a tenant sends: what passes cannot harm the core, the log or a terminal.
 use crate::text::clean;
-use nvshare_protocol::tenant::{DeviceInfo, Hello, MemoryReport, ToScheduler};
+use nvshare_core::MAX_DEVICES;
+use nvshare_protocol::tenant::{DeviceInfo, Hello, MemoryReport, Moves, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::fmt;
 
@@ -73,6 +74,9 @@ pub fn message(message: ToScheduler) -> Result<ToScheduler, Violation> {
         ToScheduler::Hello(_) => return Err(Violation::SecondHello),
         ToScheduler::Device(named) => ToScheduler::Device(device(named)?),
         ToScheduler::Memory(report) => ToScheduler::Memory(memory(report)),
+        ToScheduler::Moves(moves) => {
+            ToScheduler::Moves(moves.into_iter().take(MAX_DEVICES).map(counted).collect())
+        }
         ToScheduler::Report(text) => ToScheduler::Report(clean(&text, REPORT)),
         plain @ (ToScheduler::Request
         | ToScheduler::Ready(_)
@@ -96,6 +100,12 @@ fn memory(report: MemoryReport) -> MemoryReport {
     let allocated = report.allocated.min(MOST);
     let part = |bytes: Bytes| bytes.min(allocated);
     MemoryReport { allocated, resident: part(report.resident), immovable: part(report.immovable), ..report }
+}
+
+/// What is away and what is resident are parts of one device's memory. The counters say nothing by themselves: only what
+/// they grow by does, which is bounded where they are read.
+fn counted(moves: Moves) -> Moves {
+    Moves { away_content: moves.away_content.min(MOST), clean: moves.clean.min(MOST), ..moves }
 }
 
 #[cfg(test)]
@@ -141,6 +151,14 @@ mod tests {
             let refused = message(ToScheduler::Device(device));
             assert!(matches!(refused, Err(Violation::Capacity { .. })), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn moves_are_of_as_many_devices_as_there_can_be() {
+        let one = Moves { away_content: Bytes::MAX, clean: Bytes::MAX, ..Moves::default() };
+        let said = message(ToScheduler::Moves(vec![one; MAX_DEVICES + 1])).unwrap();
+        let kept = Moves { away_content: MOST, clean: MOST, ..one };
+        assert_eq!(said, ToScheduler::Moves(vec![kept; MAX_DEVICES]));
     }
 
     #[test]

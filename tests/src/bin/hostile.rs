@@ -155,12 +155,28 @@ impl Liar {
         }
     }
 
+    /// Counters that rise, fall and jump, of devices that it has and has not.
+    fn moves(&mut self) -> Vec<Moves> {
+        let count = if self.dice.roll(8) == 0 { 100 } else { 1 };
+        let mut one = || Moves {
+            device: self.device(),
+            copied_out: self.dice.bytes(),
+            unchanged: self.dice.bytes(),
+            zero_out: self.dice.bytes(),
+            copied_in: self.dice.bytes(),
+            zero_in: self.dice.bytes(),
+            away_content: self.dice.bytes(),
+            clean: self.dice.bytes(),
+        };
+        (0..count).map(|_| one()).collect()
+    }
+
     fn anything(&mut self, lease: LeaseId) -> ToScheduler {
         let lease = if self.dice.roll(4) == 0 { LeaseId(self.dice.roll(1_000)) } else { lease };
         let device = self.device();
         let share = Share { device, bytes: self.dice.bytes() };
         let some_time = Nanos(self.dice.roll(u64::MAX));
-        match self.dice.roll(13) {
+        match self.dice.roll(14) {
             0 => ToScheduler::Device(DeviceInfo {
                 device,
                 capacity: Bytes(1 + self.dice.bytes().0 % (1 << 46)),
@@ -184,6 +200,7 @@ impl Liar {
             9 => ToScheduler::Idle(lease),
             10 => ToScheduler::MemoryRefused(share),
             11 => ToScheduler::SwapWanted(self.dice.bytes()),
+            12 => ToScheduler::Moves(self.moves()),
             _ => match self.dice.roll(40) {
                 0 => ToScheduler::Hello(self.hello()),
                 1 => ToScheduler::Report("all is well; tenant 1 (load, pid 1) left".into()),

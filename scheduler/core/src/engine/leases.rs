@@ -5,16 +5,20 @@ use crate::event::{Action, Stuck};
 use crate::memory::budget;
 use crate::model::ids::TenantId;
 use crate::model::lease::{Lease, Phase, Revocation, Step, TurnState};
+use crate::model::moved::{Moved, growth};
 use crate::model::span::{Span, SpanKind};
-use crate::model::tenant::Stage;
+use crate::model::tenant::{Stage, Tenant};
 use crate::policy::{fairness, liveness, quantum};
 use nvshare_protocol::tenant::{Grant, Released, Revoke, total};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
+/// Bytes of a span in which nothing moves.
+const NOTHING: (Bytes, Bytes, Bytes) = (Bytes::ZERO, Bytes::ZERO, Bytes::ZERO);
+
 /// All its devices are the tenant's. The caller has made sure that nobody is in its way.
 pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
     let Some(request) = engine.model.request(id).cloned() else { return };
-    record_span(engine, id, None, SpanKind::Wait, (request.since, engine.model.now), Bytes::ZERO);
+    record_span(engine, id, None, SpanKind::Wait, (request.since, engine.model.now), NOTHING);
     let model = &mut engine.model;
     let now = model.now;
     rounds::mark_served(model, id);
@@ -36,6 +40,7 @@ pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
     let contended = model.update(id, |tenant| {
         let contended = others_wait || tenant.quota.is_some();
         (lease.resident_at_grant, lease.peak_resident) = (tenant.resident(), tenant.resident());
+        lease.phase.moved = tenant.moved();
         lease.devices = tenant.devices.keys().copied().collect();
         lease.quantum_devices = lease.devices.clone();
         (lease.priority, lease.is_trial) = (tenant.priority, tenant.trust.ignores_claims);
@@ -170,7 +175,7 @@ fn end_request(engine: &mut Engine, id: TenantId) {
     });
     let Some(request) = request.flatten() else { return };
     rounds::refund_round(model, id, &request);
-    record_span(engine, id, None, SpanKind::Wait, (request.since, now), Bytes::ZERO);
+    record_span(engine, id, None, SpanKind::Wait, (request.since, now), NOTHING);
 }
 
 fn end_lease(engine: &mut Engine, id: TenantId, released: Option<&Released>) {
@@ -216,9 +221,19 @@ fn used_while_contended(lease: &Lease, stopped: Nanos) -> Nanos {
 
 /// The lease's present phase ends, with what was moved in it, and another begins.
 pub(crate) fn enter_phase(engine: &mut Engine, id: TenantId, kind: SpanKind, bytes: Bytes) {
-    let next = Phase { kind, start: engine.model.now };
+    let moved = engine.model.tenants.get(&id).and_then(Tenant::moved);
+    let next = Phase { kind, start: engine.model.now, moved };
     let Some((past, lease)) = engine.model.set_phase(id, next) else { return };
-    record_span(engine, id, Some(lease), past.kind, (past.start, next.start), bytes);
+    let parts = parts(past.moved, moved, bytes);
+    record_span(engine, id, Some(lease), past.kind, (past.start, next.start), parts);
+}
+
+/// What was moved: all of it, and the parts that were unchanged and zero by what the tenant has told since.
+fn parts(before: Option<Moved>, now: Option<Moved>, bytes: Bytes) -> (Bytes, Bytes, Bytes) {
+    let Some((before, now)) = before.zip(now) else { return (bytes, Bytes::ZERO, Bytes::ZERO) };
+    let zero = growth(before.zero, now.zero, bytes);
+    let unchanged = growth(before.unchanged, now.unchanged, bytes.saturating_sub(zero));
+    (bytes, unchanged, zero)
 }
 
 /// The last phase of a lease, split into drain and eviction as the tenant measured them.
@@ -232,13 +247,15 @@ fn record_end(engine: &mut Engine, id: TenantId, lease: &Lease, released: Option
         _ => Nanos(evicts.0.saturating_sub(drain.0).max(phase.start.0)),
     };
     if phase.kind != SpanKind::Drain {
-        record_span(engine, id, Some(lease.id), phase.kind, (phase.start, drains), Bytes::ZERO);
+        record_span(engine, id, Some(lease.id), phase.kind, (phase.start, drains), NOTHING);
     }
     if phase.kind == SpanKind::Drain || drains < evicts {
-        record_span(engine, id, Some(lease.id), SpanKind::Drain, (drains, evicts), Bytes::ZERO);
+        record_span(engine, id, Some(lease.id), SpanKind::Drain, (drains, evicts), NOTHING);
     }
     if evicts < now || bytes > Bytes::ZERO {
-        record_span(engine, id, Some(lease.id), SpanKind::Evict, (evicts, now), bytes);
+        let moved = engine.model.tenants.get(&id).and_then(Tenant::moved);
+        let parts = parts(phase.moved, moved, bytes);
+        record_span(engine, id, Some(lease.id), SpanKind::Evict, (evicts, now), parts);
     }
 }
 
@@ -248,8 +265,8 @@ fn record_span(
     lease: Option<LeaseId>,
     kind: SpanKind,
     (start, end): (Nanos, Nanos),
-    bytes: Bytes,
+    (bytes, unchanged, zero): (Bytes, Bytes, Bytes),
 ) {
     let devices = engine.model.devices_of(tenant);
-    engine.spans.push(Span { tenant, lease, devices, kind, start, end: Some(end), bytes });
+    engine.spans.push(Span { tenant, lease, devices, kind, start, end: Some(end), bytes, unchanged, zero });
 }

@@ -4,8 +4,10 @@ use crate::engine::{leases, migration, requests, trust, turns, usage};
 use crate::event::EvictMode;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::model::lease::Step;
+use crate::model::lease::{Lease, Step};
+use crate::model::moved::growth;
 use crate::model::span::SpanKind;
+use crate::model::tenant::Tenant;
 use crate::policy::{admission, thrash};
 use nvshare_protocol::tenant::{Ready, Released, total};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
@@ -14,11 +16,21 @@ use nvshare_protocol::{Bytes, LeaseId, Nanos};
 const MAX_LINK_RATE: u64 = 1_000_000_000_000;
 
 /// What moves less than this, in bytes, says nothing of the rate.
-const MEASURABLE: u64 = 256 << 20;
+const MEASURABLE: Bytes = Bytes(256 << 20);
 
 /// Three parts of the average so far and one of the new value; the first value as it is.
 fn average(was: Nanos, new: Nanos) -> Nanos {
     if was == Nanos::ZERO { new } else { Nanos(was.0 / 4 * 3 + new.0 / 4) }
+}
+
+/// How much of what a turn has brought in was copied. Of a tenant that tells what it copies only since the grant, nobody
+/// knows.
+fn copied_of(tenant: &Tenant, lease: &Lease, moved: Bytes) -> Bytes {
+    match (lease.phase.moved, tenant.moved()) {
+        (_, None) => moved,
+        (None, Some(_)) => Bytes::ZERO,
+        (Some(before), Some(now)) => growth(before.copied_in, now.copied_in, moved),
+    }
 }
 
 /// Its memory is there: the turn begins.
@@ -31,18 +43,19 @@ pub(crate) fn on_ready(engine: &mut Engine, id: TenantId, ready: Ready) {
     // What it costs is measured here. A rate is taken from the tenant, as far as it is possible.
     let took = now.saturating_sub(lease.granted_at);
     let (held, is_trial, is_switch) = (lease.devices.clone(), lease.is_trial, lease.is_switch);
-    let (moved, within) = (total(&ready.fetched).0, ready.took.min(took));
+    let (moved, within) = (total(&ready.fetched), ready.took.min(took));
+    let copied = copied_of(&model.tenants[&id], lease, moved);
     // One with a quota comes back again and again, with all its memory there.
     let has_quota = model.tenants[&id].quota.is_some();
-    let is_handover = is_switch && !(has_quota && moved == 0);
+    let is_handover = is_switch && !(has_quota && moved == Bytes::ZERO);
     for device in held {
         model.update_device(device, |device| {
             if is_handover {
                 device.cost.0 = average(device.cost.0, took);
             }
-            if moved >= MEASURABLE && within > Nanos::ZERO {
-                let moved = u128::from(moved.min(device.capacity.0));
-                let rate = moved * 1_000_000_000 / u128::from(within.0);
+            if copied >= MEASURABLE && within > Nanos::ZERO {
+                let copied = u128::from(copied.min(device.capacity).0);
+                let rate = copied * 1_000_000_000 / u128::from(within.0);
                 device.fetch_rate = u64::try_from(rate).unwrap_or(u64::MAX).min(MAX_LINK_RATE);
             }
         });

@@ -6,6 +6,7 @@ use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
 use crate::model::tenant::Tenant;
 use crate::policy::liveness::transfer_time;
+use nvshare_protocol::tenant::Moves;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// Memory that moves more slowly than this, in bytes a second, is no sign of life.
@@ -64,6 +65,19 @@ pub(crate) fn on_memory(
     if now.allocated > before.allocated {
         growth::resolve_growth(engine, id, device);
     }
+}
+
+/// How the tenant's memory moves on the device, by its own word. It says what its own hand-overs cost beside what is
+/// measured of them, and nothing of the room that its memory takes.
+pub(crate) fn on_moves(model: &mut Model, id: TenantId, moves: Moves) {
+    if model.tenants.get(&id).is_none_or(|tenant| !tenant.reports.contains_key(&moves.device)) {
+        return;
+    }
+    model.update(id, |tenant| {
+        if let Some(report) = tenant.reports.get_mut(&moves.device) {
+            report.moves = Some(moves);
+        }
+    });
 }
 
 /// How large the device is. What tenants have told counts as far as it is possible on such a device.

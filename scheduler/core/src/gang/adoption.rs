@@ -23,7 +23,8 @@ fn member_of(tenant: &Tenant) -> Option<Member> {
         let report = tenant.reports.get(device);
         let capacity = report.map(|report| report.capacity).unwrap_or_default();
         let seen = report.and_then(|report| report.observed).map(|observed| observed.bytes);
-        (*device, OnDevice { capacity, memory: *memory, seen })
+        let moves = report.and_then(|report| report.moves);
+        (*device, OnDevice { capacity, memory: *memory, moves, seen })
     };
     Some(Member {
         devices: tenant.devices.iter().map(on).collect(),
@@ -87,6 +88,7 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
     }
     for (device, _) in capacities {
         gangs.tell_memory(unit, device);
+        gangs.tell_moves(unit, device);
         gangs.tell_seen(unit, device);
     }
     if is_beside {

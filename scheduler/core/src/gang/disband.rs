@@ -53,6 +53,7 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         for (&device, on) in &member.devices {
             let MemoryUse { allocated, resident, immovable } = on.memory;
             gangs.events.push_back(Event::Memory { tenant: id, device, allocated, resident, immovable });
+            gangs.events.extend(on.moves.map(|moves| Event::Moves { tenant: id, moves }));
             let seen = on.seen.map(|bytes| Event::Seen { tenant: id, device, bytes });
             gangs.events.extend(seen);
         }

@@ -133,9 +133,19 @@ impl Gangs {
             Event::Memory { device, allocated, resident, immovable, .. } => {
                 if let Some(on) = member.devices.get_mut(&device) {
                     on.memory = bounded(on.capacity, allocated, resident, immovable);
+                    let is_copied_whole = on.moves.is_none();
                     self.tell_memory(unit, device);
+                    if is_copied_whole {
+                        self.tell_moves(unit, device);
+                    }
                     settling::note_growth(self, unit, device);
                     disband::note_excess(self, unit, device, model);
+                }
+            }
+            Event::Moves { moves, .. } => {
+                if let Some(on) = member.devices.get_mut(&moves.device) {
+                    on.moves = Some(moves);
+                    self.tell_moves(unit, moves.device);
                 }
             }
             Event::Seen { device, bytes, .. } => {
@@ -362,6 +372,7 @@ impl Gangs {
         }
         for device in member.devices.into_keys() {
             self.tell_memory(unit, device);
+            self.tell_moves(unit, device);
             self.tell_seen(unit, device);
         }
         self.on_fewer(unit, id);
@@ -397,6 +408,11 @@ impl Gangs {
         self.events.push_back(Event::Memory { tenant: unit, device, allocated, resident, immovable });
     }
 
+    pub(super) fn tell_moves(&mut self, unit: TenantId, device: DeviceId) {
+        let Some(moves) = self.gangs.get(&unit).and_then(|gang| gang.moves_on(device)) else { return };
+        self.events.push_back(Event::Moves { tenant: unit, moves });
+    }
+
     pub(super) fn tell_seen(&mut self, unit: TenantId, device: DeviceId) {
         let Some(bytes) = self.gangs.get(&unit).and_then(|gang| gang.seen_on(device)) else { return };
         self.events.push_back(Event::Seen { tenant: unit, device, bytes });
@@ -423,6 +439,7 @@ fn tenant_of(event: &Event) -> Option<TenantId> {
         | Event::Device { tenant, .. }
         | Event::Seen { tenant, .. }
         | Event::Memory { tenant, .. }
+        | Event::Moves { tenant, .. }
         | Event::Requested { tenant }
         | Event::Ready { tenant, .. }
         | Event::Released { tenant, .. }

@@ -1,9 +1,9 @@
 //! A gang's memory, and what of it is whose.
 use super::stage::MemberTurn;
-use super::{Gang, Member};
+use super::{Gang, Member, OnDevice};
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
-use nvshare_protocol::tenant::Share;
+use nvshare_protocol::tenant::{Moves, Share};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,27 @@ impl Gang {
                 immovable: sum.immovable.saturating_add(part.immovable),
             }
         })
+    }
+
+    /// How the memory of all members moves on the device; none: no member has told. Of one that has not, every byte is
+    /// copied.
+    pub fn moves_on(&self, device: DeviceId) -> Option<Moves> {
+        let users = || self.members.values().filter_map(|member| member.devices.get(&device));
+        let sum = |sum: Moves, on: &OnDevice| {
+            let part = on.moves.unwrap_or(Moves { away_content: Bytes::MAX, ..Moves::default() });
+            Moves {
+                device,
+                copied_out: sum.copied_out.saturating_add(part.copied_out),
+                unchanged: sum.unchanged.saturating_add(part.unchanged),
+                zero_out: sum.zero_out.saturating_add(part.zero_out),
+                copied_in: sum.copied_in.saturating_add(part.copied_in),
+                zero_in: sum.zero_in.saturating_add(part.zero_in),
+                away_content: sum.away_content.saturating_add(part.away_content.min(on.memory.lacks())),
+                clean: sum.clean.saturating_add(part.clean),
+            }
+        };
+        let tells = users().any(|on| on.moves.is_some());
+        tells.then(|| users().fold(Moves { device, ..Moves::default() }, sum))
     }
 
     /// What the driver shows of all members on the device; none: it shows nothing of one that uses it.

@@ -28,6 +28,7 @@ use crate::event::{Action, Event};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
+use nvshare_protocol::tenant::Moves;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use stage::{Beside, Excess, Gathering, MemberTurn, Turn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,6 +58,8 @@ pub(crate) struct OnDevice {
     pub capacity: Bytes,
     /// By its own word.
     pub memory: MemoryUse,
+    /// How that moves, by its own word; none: every byte is copied.
+    pub moves: Option<Moves>,
     /// By the driver's; none: not known.
     pub seen: Option<Bytes>,
 }

@@ -181,6 +181,7 @@ impl Gangs {
         self.gangs.insert(tenant, gang);
         for device in devices {
             self.tell_memory(tenant, device);
+            self.tell_moves(tenant, device);
             self.tell_seen(tenant, device);
         }
         if wants {

@@ -2,6 +2,7 @@
 use crate::memory::{budget, headroom};
 use crate::model::Model;
 use crate::model::ids::TenantId;
+use crate::policy::liveness::transfer_time;
 use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, Nanos};
 
@@ -10,6 +11,9 @@ const PREFETCH_STEP: Bytes = Bytes(128 << 20);
 
 /// How fast memory comes in where that has not been measured, in bytes a second.
 const DEFAULT_FETCH_RATE: u64 = 20_000_000_000;
+
+/// How fast memory without content comes back, in bytes a second: it is mapped, and cleared on the GPU.
+const CLEAR_RATE: u64 = 400_000_000_000;
 
 /// Prefetching begins this much earlier than it has to, because of messages and other delays.
 const PREFETCH_MARGIN: Nanos = Nanos::from_millis(30);
@@ -28,9 +32,12 @@ pub(crate) fn prefetch_starts_at(
     let time = tenant.devices.iter().map(|(device, memory)| {
         let rate =
             Some(model.devices[device].fetch_rate).filter(|rate| *rate > 0).unwrap_or(DEFAULT_FETCH_RATE);
-        let lacks = memory.lacks().0;
+        let content = tenant.lacks_content(*device);
+        let zero = memory.lacks().saturating_sub(content);
+        let alone = transfer_time(u128::from(content.0), u128::from(rate))
+            .saturating_add(transfer_time(u128::from(zero.0), u128::from(rate.max(CLEAR_RATE))));
         // Half as much again as it takes alone, because the holder computes and others may move memory too.
-        u64::try_from(u128::from(lacks) * 1_500_000_000 / u128::from(rate)).unwrap_or(u64::MAX)
+        alone.0.saturating_add(alone.0 / 2)
     });
     Some(preemptible_at.saturating_sub(Nanos(time.max().unwrap_or(0))).saturating_sub(PREFETCH_MARGIN))
 }

@@ -1,4 +1,5 @@
 //! A lease: one turn of a tenant with its devices.
+use crate::model::moved::Moved;
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
 use crate::model::settings::{Settings, seconds};
@@ -81,6 +82,8 @@ pub(crate) enum TurnState {
 pub(crate) struct Phase {
     pub kind: SpanKind,
     pub start: Nanos,
+    /// What its tenant had told by then of the way of its memory.
+    pub moved: Option<Moved>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +123,7 @@ impl Lease {
             preemptible_at: Nanos::MAX,
             devices: BTreeSet::new(),
             quantum_devices: BTreeSet::new(),
-            phase: Phase { kind, start: now },
+            phase: Phase { kind, start: now, moved: None },
             state: TurnState::Running,
             priority: Priority::default(),
             non_preemptible: false,

@@ -16,6 +16,7 @@ pub(crate) mod ids;
 pub(crate) mod index;
 pub(crate) mod lease;
 pub(crate) mod memory_use;
+pub(crate) mod moved;
 pub(crate) mod plan;
 pub(crate) mod preempted;
 pub(crate) mod priority;

@@ -1,5 +1,6 @@
 //! What was reported of a tenant on a device: by the tenant, by the driver, and by refusals.
 use crate::model::memory_use::MemoryUse;
+use nvshare_protocol::tenant::Moves;
 use nvshare_protocol::{Bytes, Nanos};
 
 /// How far a tenant believes the claims of others.
@@ -19,6 +20,8 @@ pub(crate) struct DeviceReport {
     pub capacity: Bytes,
     /// Its memory there, as it reported it.
     pub memory: MemoryUse,
+    /// How that moves, as it told; none: every byte is copied.
+    pub moves: Option<Moves>,
     /// What the driver shows of its process, where it shows anything.
     pub observed: Option<Observation>,
     /// What it was refused although it should be free.

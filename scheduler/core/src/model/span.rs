@@ -45,6 +45,9 @@ pub struct Span {
     pub end: Option<Nanos>,
     /// What was moved in it, over all its devices.
     pub bytes: Bytes,
+    /// The parts of it that were not copied, by the tenant's word: whose host copy was still right, and that was zero.
+    pub unchanged: Bytes,
+    pub zero: Bytes,
 }
 
 /// The latest finished spans, a bounded number.

@@ -6,6 +6,7 @@ use crate::model::ids::Owner;
 use crate::model::index::TenantFacts;
 use crate::model::lease::Lease;
 use crate::model::memory_use::MemoryUse;
+use crate::model::moved::Moved;
 use crate::model::preempted::PreemptedTurn;
 use crate::model::priority::Priority;
 use crate::model::queues::{HeadCount, QueueEntry};
@@ -229,6 +230,23 @@ impl Tenant {
         let observed = self.reports.get(&device).and_then(|report| report.observed);
         let verified = observed.map(|observed| claimed.min(observed.bytes));
         (verified.unwrap_or(claimed), verified.unwrap_or_default())
+    }
+}
+
+impl Tenant {
+    /// What a return of its memory to the device has to copy, as far as its word is possible. The rest of what it lacks
+    /// is zero.
+    pub(crate) fn lacks_content(&self, device: DeviceId) -> Bytes {
+        let lacks = self.devices.get(&device).map_or(Bytes::ZERO, MemoryUse::lacks);
+        let told = self.reports.get(&device).and_then(|report| report.moves);
+        told.map_or(lacks, |told| told.away_content.min(lacks))
+    }
+
+    /// What it has told of the way of its memory; none: nothing.
+    pub(crate) fn moved(&self) -> Option<Moved> {
+        let mut told = self.reports.values().filter_map(|report| report.moves.as_ref()).peekable();
+        told.peek()?;
+        Some(told.fold(Moved::default(), Moved::and))
     }
 }
 

@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 /// Memory comes in at least this fast, in bytes a second, or its tenant is not waited for.
 pub(crate) const MIN_FETCH_RATE: u128 = 1_000_000_000;
 
+/// What has no content comes in at least so many times faster: it is cleared on the GPU.
+const CLEARED_FASTER: u128 = 16;
+
 /// How long so much memory takes at so many bytes a second.
 pub(crate) fn transfer_time(bytes: u128, rate: u128) -> Nanos {
     Nanos(u64::try_from(bytes * 1_000_000_000 / rate).unwrap_or(u64::MAX))
@@ -39,10 +42,13 @@ pub fn awaited(model: &Model) -> BTreeSet<TenantId> {
 /// By when a tenant that is granted its devices now has to give a sign of life. Bringing in memory takes time, and some
 /// engines report nothing meanwhile; at most as much comes in as fits.
 pub(crate) fn alive_until(model: &Model, id: TenantId) -> Nanos {
-    let devices = model.tenants.get(&id).into_iter().flat_map(|tenant| &tenant.devices);
-    let lacks = devices.map(|(device, memory)| {
+    let tenant = model.tenants.get(&id).into_iter();
+    let devices = tenant.flat_map(|tenant| tenant.devices.iter().map(move |on| (tenant, on)));
+    let lacks = devices.map(|(tenant, (device, memory))| {
         let fits = memory.allocated.min(capacity::usable_for(model, model.facts(id, *device), *device));
-        u128::from(fits.saturating_sub(memory.resident).0)
+        let (lacks, content) = (fits.saturating_sub(memory.resident), tenant.lacks_content(*device));
+        let content = content.min(lacks);
+        u128::from(content.0) + u128::from(lacks.saturating_sub(content).0) / CLEARED_FASTER
     });
     let fetch_time = transfer_time(lacks.sum(), MIN_FETCH_RATE);
     let bound = model.settings().silence.saturating_add(fetch_time).min(model.settings().fetch_bound);

@@ -15,6 +15,7 @@ mod interactive;
 mod invariants;
 mod liars;
 mod mixes;
+mod moves;
 mod operations;
 mod operators;
 mod owners;

@@ -8,7 +8,7 @@ use crate::model::tenant::{Stage, Tenant};
 use crate::policy::run_queue;
 use crate::trace::print;
 use crate::{Core, Priority, replay};
-use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::tenant::{Moves, Ready, Released, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,12 @@ pub enum Op {
         allocated: u64,
         resident: u64,
         immovable: u64,
+    },
+    /// What has moved how, in all; what is away and has content, and what is clean.
+    Moves {
+        who: u64,
+        device: u8,
+        bytes: [u64; 7],
     },
     Request {
         who: u64,
@@ -159,6 +165,8 @@ fn operation() -> impl Strategy<Value = Op> {
         4 => (who(), at(), bytes(), bytes(), bytes()).prop_map(|(who, device, allocated, resident, immovable)| {
             Op::Report { who, device, allocated, resident, immovable }
         }),
+        4 => (who(), at(), prop::array::uniform7(bytes()))
+            .prop_map(|(who, device, bytes)| Op::Moves { who, device, bytes }),
         14 => who().prop_map(|who| Op::Request { who }),
         8 => (who(), lease()).prop_map(|(who, lease)| Op::Ready { who, lease }),
         8 => (who(), lease(), bytes()).prop_map(|(who, lease, evicted)| Op::Release { who, lease, evicted }),
@@ -323,6 +331,22 @@ impl World {
                 resident: Bytes(resident),
                 immovable: Bytes(immovable),
             },
+            Op::Moves { who, device: n, bytes } => {
+                let [copied_out, unchanged, zero_out, copied_in, zero_in, away_content, clean] =
+                    bytes.map(Bytes);
+                let (tenant, device) = (tenant(who), device(n));
+                let moves = Moves {
+                    device,
+                    copied_out,
+                    unchanged,
+                    zero_out,
+                    copied_in,
+                    zero_in,
+                    away_content,
+                    clean,
+                };
+                Event::Moves { tenant, moves }
+            }
             Op::Request { who } => Event::Requested { tenant: tenant(who) },
             Op::Ready { who, lease } => {
                 let ready = Ready { lease: its(who, lease, &self.core), fetched: vec![], took: Nanos::ZERO };

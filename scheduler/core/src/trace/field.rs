@@ -6,7 +6,7 @@ use crate::model::ids::TenantId;
 use crate::model::priority::Priority;
 use crate::model::settings::{EvictMode, Quantum, Settings};
 use crate::trace::{parse, print};
-use nvshare_protocol::tenant::{Grant, Ready, Released, Revoke, Share};
+use nvshare_protocol::tenant::{Grant, Moves, Ready, Released, Revoke, Share};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -160,6 +160,7 @@ impl Field for Settings {
 structs! {
     Ready { lease, fetched, took };
     Released { lease, evicted, drain, evict };
+    Moves { device, copied_out, unchanged, zero_out, copied_in, zero_in, away_content, clean };
     Grant { lease, budget, contended };
     Revoke { lease, evict, drain_within };
 }

@@ -172,7 +172,17 @@ fn open_span(id: TenantId, tenant: &Tenant) -> Option<Span> {
         Stage::Leased(lease) => (Some(lease.id), lease.phase.kind, lease.phase.start),
     };
     let devices = tenant.devices.keys().copied().collect();
-    Some(Span { tenant: id, lease, devices, kind, start, end: None, bytes: Bytes::ZERO })
+    Some(Span {
+        tenant: id,
+        lease,
+        devices,
+        kind,
+        start,
+        end: None,
+        bytes: Bytes::ZERO,
+        unchanged: Bytes::ZERO,
+        zero: Bytes::ZERO,
+    })
 }
 
 /// The picture after the last event. Costs time in proportion to the number of tenants.

@@ -114,7 +114,21 @@ pub fn to_scheduler_4() -> Vec<ToScheduler> {
 /// The words that version 5 added.
 pub fn to_scheduler_5() -> Vec<ToScheduler> {
     let hello = Hello { version: 5, gang: Some("torch:host:29500".into()), ..hello_2() };
-    vec![ToScheduler::Hello(hello.clone()), ToScheduler::Hello(Hello { gang_size: Some(2), ..hello })]
+    let moves = Moves {
+        device: GPU,
+        copied_out: Bytes(8 << 30),
+        unchanged: Bytes(16 << 30),
+        zero_out: Bytes(56 << 30),
+        copied_in: Bytes(24 << 30),
+        zero_in: Bytes(u64::MAX),
+        away_content: Bytes(2 << 20),
+        clean: Bytes(0),
+    };
+    vec![
+        ToScheduler::Hello(hello.clone()),
+        ToScheduler::Hello(Hello { gang_size: Some(2), ..hello }),
+        ToScheduler::Moves(vec![moves]),
+    ]
 }
 
 /// The words that version 2 added.

@@ -5,7 +5,7 @@ use super::model::{Focus, Model};
 use crate::cli::gpus::called;
 use crate::cli::words::{cost, engine, or_dash, own_quantum, program, rate, user};
 use crate::text::{clean, memory, time};
-use nvshare_protocol::control::{DeviceStatus, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, TenantMoves, TenantStatus};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -114,10 +114,29 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
         ("held", format!("{} in {} turns", time(row.held_seconds), row.grants)),
         ("waited", time(row.waited_seconds)),
     ]);
+    all.extend(row.moves.iter().flat_map(moves));
     all.extend(gang_in_full(model, row));
     all.extend(why(row));
     all.extend(row.reports.iter().map(|report| ("reports".into(), clean(report, 256))));
     all
+}
+
+/// How its memory moves, by its library's word.
+fn moves(moves: &TenantMoves) -> Rows {
+    let parts = |parts: &[(u64, &str)]| {
+        let part = |(bytes, what): &(u64, &str)| format!("{} {what}", memory(*bytes));
+        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    };
+    let TenantMoves { copied_out_bytes, unchanged_bytes, zero_out_bytes, .. } = *moves;
+    let out = [(copied_out_bytes, "copied"), (unchanged_bytes, "unchanged"), (zero_out_bytes, "zero")];
+    rows([
+        ("went out", parts(&out)),
+        ("came back", parts(&[(moves.copied_in_bytes, "copied"), (moves.zero_in_bytes, "zero")])),
+        (
+            "next time",
+            parts(&[(moves.away_content_bytes, "to copy in"), (moves.clean_bytes, "need no copy out")]),
+        ),
+    ])
 }
 
 /// Its job of several processes, and who is of it too.

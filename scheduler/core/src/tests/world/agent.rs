@@ -33,6 +33,7 @@ impl World {
                 let client = &mut self.clients[c];
                 (client.welcomed, client.lost_at) = (true, None);
                 client.told.fill(None);
+                client.told_moves.fill(None);
                 if !enabled {
                     self.go_free(c);
                 } else if client.said_holds {

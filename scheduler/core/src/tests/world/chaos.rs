@@ -72,6 +72,7 @@ impl World {
                 return;
             }
             holding.allocate(client.spec.memory);
+            holding.leave_zero(client.spec.zero);
         }
         self.set(c, Timer::Join, Nanos::ZERO);
         self.set(c, Timer::Burst, Nanos::ZERO);

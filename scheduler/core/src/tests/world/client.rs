@@ -4,7 +4,7 @@ use super::memory::{Batch, Holding};
 use crate::Priority;
 use crate::event::TenantId;
 use crate::model::memory_use::MemoryUse;
-use nvshare_protocol::tenant::{Grant, Revoke, Share};
+use nvshare_protocol::tenant::{Grant, Moves, Revoke, Share};
 use nvshare_protocol::{LeaseId, Nanos};
 use std::collections::VecDeque;
 
@@ -31,6 +31,8 @@ pub struct Spec {
     /// On each card, bytes.
     pub memory: u64,
     pub immovable: u64,
+    /// Of its memory on each card, what is never written. A client that has such memory tells how it moves.
+    pub zero: u64,
     /// What its contexts take of each card, which nobody tells of, bytes.
     pub context: u64,
     pub weight: u32,
@@ -50,6 +52,7 @@ impl Spec {
             cards: vec![0],
             memory: gib << 30,
             immovable: 0,
+            zero: 0,
             context: 0,
             weight: 1,
             priority: Priority::Normal,
@@ -159,6 +162,7 @@ pub struct Client {
     pub told_idle: bool,
     pub holdings: Vec<Holding>,
     pub told: Vec<Option<MemoryUse>>,
+    pub told_moves: Vec<Option<Moves>>,
     pub inbox: VecDeque<Message>,
     pub task: Option<Task>,
     /// Which setting of each timer counts.
@@ -200,6 +204,7 @@ impl Client {
         let holdings: Vec<Holding> = spec.cards.iter().map(|card| Holding::new(*card)).collect();
         Self {
             told: vec![None; holdings.len()],
+            told_moves: vec![None; holdings.len()],
             holdings,
             spec,
             alive: true,

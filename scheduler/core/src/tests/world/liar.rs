@@ -2,7 +2,7 @@
 //! of them are one user's.
 use super::{World, card_id};
 use crate::event::{Event, TenantId};
-use nvshare_protocol::tenant::{Ready, Released, Share};
+use nvshare_protocol::tenant::{Moves, Ready, Released, Share};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 use std::collections::BTreeMap;
 
@@ -34,10 +34,12 @@ pub enum Trick {
     Returns,
     /// Stops its process when it is granted, and goes on later.
     Stops,
+    /// Says that nothing of its memory has content, or all of it, and that any amount has moved.
+    Weighs,
 }
 
 impl Trick {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Random,
         Self::Silent,
         Self::Stays,
@@ -49,6 +51,7 @@ impl Trick {
         Self::Sleeps,
         Self::Returns,
         Self::Stops,
+        Self::Weighs,
     ];
 }
 
@@ -122,6 +125,27 @@ impl World {
         self.tell_core(Event::Memory { tenant, device, allocated, resident, immovable });
     }
 
+    /// Counters from nowhere, and nothing or all of its memory with content.
+    fn says_moves(&mut self, tenant: TenantId) {
+        let device = card_id(self.liars[&tenant].card);
+        let any = |world: &mut Self| match world.roll(4) {
+            0 => Bytes::MAX,
+            1 => Bytes::ZERO,
+            _ => Bytes(world.roll(1 << 46)),
+        };
+        let moves = Moves {
+            device,
+            copied_out: any(self),
+            unchanged: any(self),
+            zero_out: any(self),
+            copied_in: any(self),
+            zero_in: any(self),
+            away_content: any(self),
+            clean: any(self),
+        };
+        self.tell_core(Event::Moves { tenant, moves });
+    }
+
     fn says_released(&mut self, tenant: TenantId, lease: LeaseId) {
         let liar = &self.liars[&tenant];
         let evicted = vec![Share { device: card_id(liar.card), bytes: Bytes(u64::MAX) }];
@@ -181,6 +205,16 @@ impl World {
                 self.liars.get_mut(&tenant).unwrap().stopped = stopped;
                 self.tell_core(Event::Stopped { tenant, stopped });
             }
+            (Trick::Weighs, Some(lease)) if liar.revoked => {
+                self.says_moves(tenant);
+                self.says_released(tenant, lease);
+            }
+            (Trick::Weighs, Some(lease)) => {
+                self.says_moves(tenant);
+                let fetched = vec![Share { device: card_id(liar.card), bytes: Bytes(all) }];
+                let took = Nanos(self.roll(Nanos::SECOND.0));
+                self.tell_core(Event::Ready { tenant, ready: Ready { lease, fetched, took } });
+            }
             (Trick::Returns, _) => {
                 self.says_memory(tenant, all, all, 0);
                 if self.roll(4) == 0 {
@@ -191,6 +225,9 @@ impl World {
                 let (resident, immovable) = if trick == Trick::Keeps { (all, all) } else { (0, 0) };
                 let allocated = if trick == Trick::Grows { 0 } else { all };
                 self.says_memory(tenant, allocated, resident, immovable);
+                if trick == Trick::Weighs {
+                    self.says_moves(tenant);
+                }
                 self.tell_core(Event::Requested { tenant });
             }
         }
@@ -220,7 +257,7 @@ impl World {
             2 => all,
             _ => world.roll(all),
         };
-        match self.roll(10) {
+        match self.roll(11) {
             0 | 1 => {
                 let (allocated, resident, immovable) = (bytes(self), bytes(self), bytes(self));
                 self.says_memory(tenant, allocated, resident, immovable);
@@ -231,6 +268,7 @@ impl World {
             6 => self.tell_core(Event::DrainCancelled { tenant, lease }),
             7 => self.tell_core(Event::Idle { tenant, lease }),
             8 => self.tell_core(Event::Evicted { tenant }),
+            9 => self.says_moves(tenant),
             _ => {
                 let bytes = Bytes(bytes(self));
                 self.tell_core(Event::MemoryRefused { tenant, device, bytes });

@@ -49,6 +49,10 @@ impl World {
                     immovable: now.immovable,
                 })?;
             }
+            let moves = self.clients[c].holdings[h].moves(device);
+            if self.clients[c].spec.zero > 0 && self.clients[c].told_moves[h].replace(moves) != Some(moves) {
+                self.say(c, |tenant| Event::Moves { tenant, moves })?;
+            }
             if let Some(bytes) = self.clients[c].holdings[h].refused.take() {
                 self.say(c, |tenant| Event::MemoryRefused { tenant, device, bytes: Bytes(bytes) })?;
             }

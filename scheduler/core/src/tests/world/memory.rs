@@ -2,7 +2,8 @@
 //! moves them.
 use super::card::Card;
 use crate::model::memory_use::MemoryUse;
-use nvshare_protocol::Bytes;
+use nvshare_protocol::tenant::Moves;
+use nvshare_protocol::{Bytes, DeviceId};
 
 /// As large as the library's own.
 const PIECE: u64 = 128 << 20;
@@ -20,6 +21,8 @@ struct Piece {
     /// A copy of it is under way.
     moves: bool,
     pinned: bool,
+    /// Kernels never write it: it is all zero for ever, and never copied.
+    zero: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct Holding {
     hidden: u64,
     /// The smallest piece that found no room, until that is told.
     pub refused: Option<u64>,
+    /// What has moved so far.
+    pub moved: Moves,
 }
 
 /// Pieces that move together, and how many of their bytes are copied.
@@ -44,7 +49,7 @@ pub struct Batch {
 
 impl Holding {
     pub fn new(card: usize) -> Self {
-        Self { card, pieces: Vec::new(), written: None, hidden: 0, refused: None }
+        Self { card, pieces: Vec::new(), written: None, hidden: 0, refused: None, moved: Moves::default() }
     }
 
     /// Memory without a place yet.
@@ -54,6 +59,21 @@ impl Holding {
             bytes -= piece.bytes;
             self.pieces.push(piece);
         }
+    }
+
+    /// So much of what is allocated is never written.
+    pub fn leave_zero(&mut self, bytes: u64) {
+        let mut left = bytes;
+        for piece in &mut self.pieces {
+            piece.zero = piece.bytes <= left;
+            left = left.saturating_sub(piece.bytes);
+        }
+    }
+
+    /// How this memory has moved, and what of it has content and is away.
+    pub fn moves(&self, device: DeviceId) -> Moves {
+        let away = self.pieces.iter().filter(|piece| piece.on_host.is_some());
+        Moves { device, away_content: Bytes(away.map(|piece| piece.bytes).sum()), ..self.moved }
     }
 
     /// A context comes up; false if the card is full.
@@ -133,7 +153,7 @@ impl Holding {
             assert!(piece.placed && !piece.moves, "kernels run on memory that is away");
             let fresh = piece.on_device.is_none() && piece.on_host.is_none();
             assert!(fresh || piece.on_device == self.written, "contents are lost: {piece:?}");
-            (piece.on_device, piece.on_host) = (Some(number), None);
+            (piece.on_device, piece.on_host) = ((!piece.zero).then_some(number), None);
         }
         self.written = Some(number);
     }
@@ -169,9 +189,9 @@ impl Holding {
             }
             piece.moves = true;
             batch.bytes += piece.bytes;
+            batch.copied += if piece.zero { 0 } else { piece.bytes };
             batch.pieces.push(at);
         }
-        batch.copied = batch.bytes;
         (batch.bytes > 0).then_some(batch)
     }
 
@@ -182,6 +202,8 @@ impl Holding {
             piece.moves = false;
             piece.on_device = piece.on_host.take();
         }
+        let Moves { copied_in, zero_in, .. } = &mut self.moved;
+        (copied_in.0, zero_in.0) = (copied_in.0 + batch.copied, zero_in.0 + batch.bytes - batch.copied);
     }
 
     /// The batch has been copied out, and its place is free.
@@ -192,5 +214,7 @@ impl Holding {
             piece.on_host = piece.on_device.take();
             card.give(piece.bytes);
         }
+        let Moves { copied_out, zero_out, .. } = &mut self.moved;
+        (copied_out.0, zero_out.0) = (copied_out.0 + batch.copied, zero_out.0 + batch.bytes - batch.copied);
     }
 }
