@@ -23,6 +23,8 @@ const NOTICES: usize = 32;
 pub const SWAP_SINCE: u32 = 2;
 /// The version that knows of refused memory.
 pub const REFUSED_MEMORY_SINCE: u32 = 3;
+/// Schedulers of this version want to know what did not have to be copied.
+pub const MOVES_SINCE: u32 = 5;
 /// The version in which a refusal of admission is a message of its own.
 const NO_PLACE_SINCE: u32 = 4;
 

@@ -1,11 +1,11 @@
 //! What the scheduler is told of devices and memory: each change, but not too often.
-use super::link::{Link, REFUSED_MEMORY_SINCE};
+use super::link::{Link, MOVES_SINCE, REFUSED_MEMORY_SINCE};
 use crate::driver::contexts::Contexts;
 use crate::memory::engine::EngineSelection;
 use crate::memory::{Memory, Totals, TotalsOf};
 use crate::sys::clock;
 use nvshare_protocol::quantity::show_size;
-use nvshare_protocol::tenant::{DeviceInfo, MemoryReport, ToScheduler};
+use nvshare_protocol::tenant::{DeviceInfo, MemoryReport, Moves, ToScheduler};
 use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,6 +20,8 @@ const REASONS_EVERY: Duration = Duration::from_secs(10);
 pub struct Reporter {
     /// What was last reported of each device's memory. None: the device alone.
     reported: BTreeMap<DeviceId, Option<Totals>>,
+    /// What was last told of how it moves.
+    moves: Vec<Moves>,
     /// When memory may be reported again.
     totals_due: Instant,
     /// A report of it was put off until then.
@@ -36,6 +38,7 @@ impl Reporter {
     pub fn new(now: Instant) -> Self {
         Self {
             reported: BTreeMap::new(),
+            moves: Vec::new(),
             totals_due: now,
             pending: false,
             reasons_due: now,
@@ -47,6 +50,7 @@ impl Reporter {
     /// A scheduler has welcomed us, which knows nothing yet.
     pub fn forget(&mut self) {
         self.reported.clear();
+        self.moves.clear();
         self.faults_reported = false;
     }
 
@@ -116,12 +120,13 @@ impl Reporter {
         Ok(())
     }
 
-    /// What this process has on each device, if it has changed, and why some of it cannot leave.
+    /// What this process has on each device and how it moves, if that has changed, and why some of it cannot leave.
     ///
     /// # Errors
     /// The connection's.
     pub fn report(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
         self.report_totals(&|device| memory.ledger.totals(device), &memory.engine, link)?;
+        self.report_moves(memory, link)?;
         if !std::mem::take(&mut self.reasons_pending) || clock::instant() < self.reasons_due {
             return Ok(());
         }
@@ -132,6 +137,18 @@ impl Reporter {
             let reasons: Vec<String> =
                 reasons.iter().map(|(why, bytes)| format!("{why}: {}", show_size(Bytes(*bytes)))).collect();
             link.send(&ToScheduler::Report(format!("stays on {device}: {}", reasons.join(", "))))?;
+        }
+        Ok(())
+    }
+
+    fn report_moves(&mut self, memory: &Memory, link: &Link) -> io::Result<()> {
+        if !link.supports(MOVES_SINCE) {
+            return Ok(());
+        }
+        let moves = memory.ledger.moves();
+        if moves != self.moves {
+            self.moves.clone_from(&moves);
+            link.send(&ToScheduler::Moves(moves))?;
         }
         Ok(())
     }

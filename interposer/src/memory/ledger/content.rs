@@ -45,6 +45,11 @@ impl Content {
         Self(found.unwrap_or_default().to_vec())
     }
 
+    /// Of how many bytes it is known what the slot has.
+    pub fn known(&self) -> u64 {
+        self.0.len() as u64 * GRANULE
+    }
+
     /// Nothing is known any more.
     pub fn forget(&mut self) {
         self.0.clear();
@@ -65,6 +70,12 @@ impl Content {
             Found::Bytes(_) => What::Copy,
         });
         runs(fates, bytes)
+    }
+
+    /// How much of a piece of `bytes` is to be copied when it comes back.
+    pub fn copied_back(&self, bytes: u64) -> u64 {
+        let not_zero = self.0.iter().filter(|found| **found != Found::Zero).count() as u64 * GRANULE;
+        if self.0.is_empty() { bytes } else { not_zero.min(bytes) }
     }
 
     /// What is to be done when a piece of `bytes` comes back.

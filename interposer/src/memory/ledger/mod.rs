@@ -19,7 +19,8 @@ use crate::memory::ledger::peers::PeerAccess;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE};
 use nvshare_abi::CUresult;
-use nvshare_protocol::DeviceId;
+use nvshare_protocol::tenant::Moves;
+use nvshare_protocol::{Bytes, DeviceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub type PieceId = u64;
@@ -315,6 +316,29 @@ impl Ledger {
             count(unevictable.bytes, unevictable.bytes, true);
         }
         totals
+    }
+
+    /// How its memory moves.
+    pub fn moves(&self, device: DeviceId) -> Moves {
+        let moved = self.moved.get(&device).copied().unwrap_or_default();
+        let (mut away_content, mut clean) = (0, 0);
+        for piece in self.pieces.values().filter(|piece| piece.device == device) {
+            if piece.is_resident() {
+                clean += piece.content.known();
+            } else if piece.saved {
+                away_content += piece.content.copied_back(piece.bytes);
+            }
+        }
+        Moves {
+            device,
+            copied_out: moved.copied_out,
+            unchanged: moved.unchanged,
+            zero_out: moved.zero_out,
+            copied_in: moved.copied_in,
+            zero_in: moved.zero_in,
+            away_content: Bytes(away_content),
+            clean: Bytes(clean),
+        }
     }
 
     /// What stays on the device, by reason.

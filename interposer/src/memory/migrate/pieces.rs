@@ -419,7 +419,7 @@ struct Sizes {
 fn evicted(ledger: &Ledger, device: DeviceId) -> Vec<(PieceId, Sizes)> {
     let away = ledger.pieces.iter().rev().filter(|(_, piece)| piece.device == device && !piece.is_resident());
     let sized = away.map(|(id, piece)| {
-        let copied = if piece.saved { content::copied(&piece.content.returning(piece.bytes)) } else { 0 };
+        let copied = if piece.saved { piece.content.copied_back(piece.bytes) } else { 0 };
         (*id, Sizes { bytes: piece.bytes, copied })
     });
     let (mut first, then): (Vec<_>, Vec<_>) = sized.partition(|(_, sizes)| sizes.copied > 0);
