@@ -1,6 +1,7 @@
 //! Jobs of several processes, each with a device of its own, that meet inside their kernels.
 use anyhow::{Context, Result, ensure};
 use nvshare_tests::world::{Tenant, World, built, until};
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 
 /// Four cards with 72 MiB each for tenants.
@@ -267,6 +268,52 @@ fn processes_that_wait_for_each_other_are_taken_for_a_job() -> Result<()> {
     }
     let log = scheduler.log();
     ensure!(log.contains("from now on they get their GPUs together"), "{log}");
+    Ok(())
+}
+
+/// A job of two processes on the first card that a shell starts: the second one when it is told to. Nothing else tells that
+/// they belong together.
+fn unnamed(world: &World, name: &str) -> Result<Tenant> {
+    let rank = |number: u32| {
+        format!(
+            "{} --device 0 --rank {number} --ranks 2 --bytes 29360128 --seconds 3 --meet {} &",
+            built().map(|built| built.join("rank").display().to_string()).unwrap_or_default(),
+            world.dir().join(name).display()
+        )
+    };
+    let mut shell = world.command("sh")?;
+    shell.args(["-c", &format!("{} read next; {} wait", rank(0), rank(1))]).env("NVSHARE_ENGINE", "swap");
+    Tenant::spawn(shell)
+}
+
+/// On an H200 the first one could not end its work, and a stranger was let in beside it before it was known who belongs to
+/// it: each job had a process in a kernel, and neither one's other process had room. Two processes fit on the card, three
+/// do not.
+#[test]
+fn jobs_that_nobody_tells_of_do_not_lock_a_card_in_whatever_order_they_come() -> Result<()> {
+    for order in [["a", "a", "b", "b"], ["a", "b", "a", "b"], ["a", "b", "b", "a"]] {
+        let world = World::new(CARDS)?;
+        let config = CONFIG.replace("[swap]", "drain_seconds = 1\npatience_seconds = 2\n[swap]");
+        let scheduler = world.scheduler_with(&config, &[])?;
+        let mut jobs: BTreeMap<&str, Tenant> = BTreeMap::new();
+        for (at, name) in order.into_iter().enumerate() {
+            match jobs.get(name) {
+                Some(job) => job.write("next\n")?,
+                None => drop(jobs.insert(name, unnamed(&world, name)?)),
+            }
+            until("it is a tenant", || Ok(scheduler.status()?.tenants.len() > at))?;
+        }
+        for (name, job) in jobs {
+            let lines =
+                job.finish_with_lines().with_context(|| format!("{order:?}:\n{}", scheduler.log()))?;
+            let ends: Vec<_> = lines.iter().filter(|(_, line)| line.get("wrong").is_some()).collect();
+            ensure!(ends.len() == 2, "{order:?}: {name}: {lines:?}");
+            for (_, end) in ends {
+                let longest = end["longest_seconds"].as_f64().context("longest")?;
+                ensure!(end["wrong"] == 0 && longest < 9.0, "{order:?}: {end}\n{}", scheduler.log());
+            }
+        }
+    }
     Ok(())
 }
 

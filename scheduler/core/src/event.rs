@@ -22,6 +22,9 @@ macro_rules! event_table {
             /// The tenant is about to join, as a member of this gang: those of a gang are granted their devices together.
             /// `expected`: how many members its launcher has started on this host, by the tenant's word.
             "gang" Gang { tenant: TenantId, gang: u64, expected: Option<u32> } => membership::on_gang(model);
+            /// The tenant is of this family: those of one may be processes of a job that nobody has told of, and wait for
+            /// each other inside their work. To be told before the tenant requests.
+            "family" Family { tenant: TenantId, family: u64 } => membership::on_family(model);
             /// Of a gang, and told by no daemon: what is known of its members' needs. Two gangs share no device before
             /// both are settled.
             "gang-state" GangState { tenant: TenantId, state: GangState } => membership::on_gang_state(engine);

@@ -1,4 +1,5 @@
 //! Tenants come and go, with their connections and with their processes.
+use super::families;
 use super::gangs;
 use super::jobs;
 use super::metering;
@@ -83,6 +84,10 @@ impl Daemon {
         }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });
+        if self.settings.gangs && gang.is_none() {
+            let family = families::enter(&mut self.members, tenant, &mut self.last_family);
+            family.into_iter().for_each(|family| self.apply(Event::Family { tenant, family }));
+        }
         tenant_rules::apply(self, tenant);
         self.report_swap_engine(tenant);
     }

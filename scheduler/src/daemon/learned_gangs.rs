@@ -1,7 +1,7 @@
 //! Jobs that nobody has told of: a process cannot end its work while others of its family wait for a turn, which it may be
 //! waiting for. They get their GPUs together from then on, as far as they fit together.
-use super::tenant_table::{Member, Members};
-use crate::process;
+use super::families;
+use super::tenant_table::Members;
 use nvshare_core::event::TenantId;
 use nvshare_core::snapshot::TenantView;
 use nvshare_core::{Core, WaitReason};
@@ -17,6 +17,8 @@ pub struct LearnedGang {
     pub name: String,
     /// Those that are to be members and are none yet.
     pub joining: Vec<TenantId>,
+    /// How many it has with these.
+    pub size: usize,
     /// For operators.
     pub line: String,
 }
@@ -28,9 +30,12 @@ pub fn learn(members: &Members, core: &Core, stuck: TenantId) -> Option<LearnedG
     let member = members.get(stuck).filter(|member| !member.has_parted)?;
     let waiting = snapshot.tenants.iter().filter(|view| waits_for_a_turn(view) && view.gang.is_none());
     let waiting: BTreeSet<TenantId> = waiting.map(|view| view.id).collect();
-    let kin = members.all().filter(|(id, other)| {
-        *id != stuck && waiting.contains(id) && other.hello.gang.is_none() && is_kin(member, other)
-    });
+    let kin = members
+        .all()
+        .filter(|(id, other)| *id != stuck && waiting.contains(id) && other.hello.gang.is_none());
+    let kin = kin.filter_map(|(id, other)| Some((families::nearness(member, other)?, id)));
+    // Those first that are the likeliest.
+    let kin: BTreeSet<_> = kin.collect();
     let own = snapshot.tenants.iter().filter(|view| {
         view.id == stuck || view.gang.is_some() && members.gang_of(stuck).any(|(id, _)| id == view.id)
     });
@@ -50,7 +55,7 @@ pub fn learn(members: &Members, core: &Core, stuck: TenantId) -> Option<LearnedG
         }
         fit
     };
-    let mut joining: Vec<TenantId> = kin.map(|(id, _)| id).filter(fits).take(MOST).collect();
+    let mut joining: Vec<TenantId> = kin.into_iter().map(|(_, id)| id).filter(fits).take(MOST).collect();
     if joining.is_empty() {
         return None;
     }
@@ -61,13 +66,14 @@ pub fn learn(members: &Members, core: &Core, stuck: TenantId) -> Option<LearnedG
             format!("learned-{}", member.session)
         }
     };
+    let size = joining.len() + members.gang_of(stuck).count();
     let names: Vec<String> = joining.iter().map(|id| members.name(*id)).collect();
     let line = format!(
         "{} cannot end its work while others of its family wait: from now on they get their GPUs together, as a job of several processes: {}",
         members.name(stuck),
         names.join("; ")
     );
-    Some(LearnedGang { name, joining, line })
+    Some(LearnedGang { name, joining, size, line })
 }
 
 /// Counts what the tenant has allocated on its devices.
@@ -89,17 +95,4 @@ fn waits_for_a_turn(view: &TenantView) -> bool {
                 | WaitReason::Room
         )
     )
-}
-
-/// Whether two tenants may be of one job: of one owner, and in one container or started together.
-fn is_kin(one: &Member, other: &Member) -> bool {
-    let (one, other) = (&one.who, &other.who);
-    if one.charged_to() != other.charged_to() {
-        return false;
-    }
-    let is_one_container = one.container_key().is_some() && one.container_key() == other.container_key();
-    is_one_container
-        || process::family(one.pid)
-            .zip(process::family(other.pid))
-            .is_some_and(|(one, other)| one.is_of(other))
 }

@@ -11,7 +11,7 @@
 //!   the settings again;
 //! * `wishes` decides what a tenant gets of its wishes, `swap_space` what it gets of the swap space;
 //! * `gangs` has the numbers of jobs of several processes;
-//! * `learned_gangs` takes processes for a job whose work waits for each other;
+//! * `families` finds who may be of one job, `learned_gangs` takes processes for a job whose work waits for each other;
 //! * `held_requests` keeps requests back until NVML has answered.
 mod accounting;
 mod audit;
@@ -19,6 +19,7 @@ mod content;
 mod device_events;
 mod engine;
 mod exits;
+mod families;
 mod gangs;
 mod held_requests;
 mod job_shares;

@@ -3,6 +3,7 @@ use super::accounting::{Accounts, Exposition, picture};
 use super::audit::Audit;
 use super::engine::Engine;
 use super::exits::ExitWatches;
+use super::families;
 use super::gangs::{self, Gangs};
 use super::held_requests::HeldRequests;
 use super::jobs;
@@ -12,7 +13,7 @@ use super::metering;
 use super::operators::Report;
 use super::rules::ContainerOverrides;
 use super::swap_space;
-use super::tenant_table::{Members, NOTICES_SINCE};
+use super::tenant_table::{Member, Members, NOTICES_SINCE};
 use super::usage::Meter;
 use crate::clock::Clock;
 use crate::devices::served::Served;
@@ -25,10 +26,11 @@ use crate::tenants::permits::Permits;
 use crate::tenants::reservations::Reservations;
 use crate::tenants::shared::Shared;
 use nvshare_core::event::{Action, Event, Stuck, TenantId};
-use nvshare_core::{Core, print};
+use nvshare_core::{Core, print, snapshot::State};
 use nvshare_protocol::control::Status;
 use nvshare_protocol::tenant::{MemoryReport, Moves, ToScheduler, ToTenant};
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The first version of the protocol with [`nvshare_protocol::tenant::ToTenant::Evict`].
@@ -59,6 +61,10 @@ pub struct Daemon {
     pub permits: Permits,
     pub container_overrides: ContainerOverrides,
     pub gangs: Gangs,
+    /// The latest number of a family.
+    pub last_family: u64,
+    /// Tenants that could not end their work, and when it was last asked who belongs to them.
+    pub stalled: BTreeMap<TenantId, Nanos>,
     /// Reads the settings again.
     pub source: Source,
 }
@@ -226,9 +232,12 @@ impl Daemon {
         if traced {
             lines = print::event(now, &event) + "\n";
         }
-        let requests = matches!(event, Event::Requested { .. });
+        let asking = match &event {
+            Event::Requested { tenant } => Some(*tenant),
+            _ => None,
+        };
         let actions = self.core.handle(now, event);
-        if requests || !actions.is_empty() {
+        if asking.is_some() || !actions.is_empty() {
             self.polls.begin(now);
         }
         if traced {
@@ -249,10 +258,14 @@ impl Daemon {
                 action => self.carry_out(action),
             }
         }
+        // Before anything else: the core lets nobody in beside them for a moment.
+        stuck.into_iter().for_each(|tenant| self.learn_gang(tenant));
+        if let Some(tenant) = asking.filter(|_| !self.stalled.is_empty()) {
+            self.learn_late(tenant);
+        }
         // A library that does not know the message moves nothing.
         old.into_iter().for_each(|tenant| self.apply(Event::Evicted { tenant }));
         early.into_iter().for_each(|(tenant, lease)| self.withdraw_grant(tenant, lease));
-        stuck.into_iter().for_each(|tenant| self.learn_gang(tenant));
     }
 
     /// The tenant cannot end its work: if others of its family wait, they are of one job from now on.
@@ -260,14 +273,42 @@ impl Daemon {
         if !self.settings.gangs {
             return;
         }
-        let Some(learned) = learned_gangs::learn(&self.members, &self.core, stuck) else { return };
+        let Some(learned) = learned_gangs::learn(&self.members, &self.core, stuck) else {
+            self.stalled.insert(stuck, self.clock.now());
+            return;
+        };
+        self.stalled.remove(&stuck);
         self.audit.warn_of(&self.members, stuck, &learned.line);
+        // It waits for all of these before it asks for a turn.
+        let expected = u32::try_from(learned.size).ok();
         for tenant in learned.joining {
             let Some(member) = self.members.get_mut(tenant) else { continue };
             member.hello.gang = Some(learned.name.clone());
-            let entered = self.gangs.enter(member.who.charged_to(), &learned.name, None);
+            let entered = self.gangs.enter(member.who.charged_to(), &learned.name, expected);
             gangs::tell_entered(&self.audit, &self.members, tenant, entered);
-            self.apply(Event::Gang { tenant, gang: entered.number, expected: None });
+            self.apply(Event::Gang { tenant, gang: entered.number, expected });
+        }
+    }
+
+    /// This one asks for a turn: maybe one of its family waits for it that could not end its work before. Asked at most
+    /// once a second of each.
+    fn learn_late(&mut self, asking: TenantId) {
+        let (now, members) = (self.clock.now(), &self.members);
+        self.stalled.retain(|id, _| members.get(*id).is_some_and(Member::is_connected));
+        let Some(member) = members.get(asking).filter(|member| member.hello.gang.is_none()) else { return };
+        let is_due = |(id, asked): (&TenantId, &Nanos)| {
+            let kin = members.get(*id).is_some_and(|other| families::nearness(member, other).is_some());
+            (*id != asking && kin && now.saturating_sub(*asked) >= Nanos::SECOND).then_some(*id)
+        };
+        let due: Vec<TenantId> = self.stalled.iter().filter_map(is_due).collect();
+        for stuck in due {
+            let snapshot = self.core.snapshot();
+            let view = snapshot.tenants.iter().find(|view| view.id == stuck);
+            if view.is_some_and(|view| view.state == State::Unresponsive) {
+                self.learn_gang(stuck);
+            } else {
+                self.stalled.remove(&stuck);
+            }
         }
     }
 

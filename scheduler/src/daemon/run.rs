@@ -38,6 +38,7 @@ use anyhow::{Context, Result};
 use nvshare_core::Core;
 use nvshare_core::event::Event;
 use nvshare_protocol::{Bytes, Nanos};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
@@ -158,6 +159,8 @@ pub fn open(path: &Path, trace: Option<&Path>, places: Places, source: Source) -
         permits,
         container_overrides: ContainerOverrides::default(),
         gangs: Gangs::default(),
+        last_family: 0,
+        stalled: BTreeMap::new(),
         source,
     };
     daemon.begin(handed.unwrap_or_default());

@@ -8,7 +8,7 @@ use super::rules::{Overrides, TurnRules};
 use super::usage::Counted;
 use crate::identity::{Identity, Owner};
 use crate::metrics::counts::Moved;
-use crate::process::Key;
+use crate::process::{Family, Key};
 use crate::tenants::inbound::Connected;
 use crate::tenants::mailbox::{Outbound, Outgoing};
 use crate::tenants::permits::Permit;
@@ -66,8 +66,18 @@ pub struct Member {
     pub liveness: Liveness,
     /// The processes of its gang take turns with each other, because they do not fit together.
     pub has_parted: bool,
+    /// The family that it is of; none: the operator allows no gangs, or it has one.
+    pub kinship: Option<Kinship>,
     /// It could not end its work when it was last asked to give its devices back.
     pub could_not_drain: bool,
+}
+
+/// What is known of a tenant's family since it joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Kinship {
+    /// The core's number for the family.
+    pub number: u64,
+    pub lineage: Option<Family>,
 }
 
 /// How much memory the log has last said to be missing on a device.
@@ -302,6 +312,7 @@ impl Members {
             waits_for_devices: false,
             liveness: Liveness::default(),
             has_parted: false,
+            kinship: None,
             could_not_drain: false,
         };
         self.present.insert(tenant, member);

@@ -92,6 +92,12 @@ pub struct Family {
 }
 
 impl Family {
+    /// Whether one process that lives has started both.
+    #[must_use]
+    pub fn are_siblings(self, other: Self) -> bool {
+        self.parent > 1 && self.parent == other.parent
+    }
+
     /// Whether two processes have been started together: by one process that lives, or as one command of a shell.
     #[must_use]
     pub fn is_of(self, other: Self) -> bool {

@@ -103,7 +103,8 @@ part_two() {
   begin_part two 260 56 22
   alone native 7 "$steps gib=12"
   pair_of native-both 9 "$steps gib=12"
-  world auto 'gangs = true'
+  # Each has a turn for itself before they run beside each other: not a long one.
+  world auto $'quantum = 1\ngangs = true'
   alone alone 7 "$steps gib=12" "${tenant[@]}"
   pair_of fit 13 "$steps gib=12" "${tenant[@]}"
   ctl trace --output "$out/trace-fit.json" >&2

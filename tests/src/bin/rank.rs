@@ -1,5 +1,6 @@
 //! One process of a job: in every step it adds one to every word that it has, and meets the others inside a kernel, as a
-//! collective does: its kernel ends when all have begun theirs. It checks all words at the end.
+//! collective does: its kernel ends when all have begun theirs. They meet on the host before, as launchers let them, when all
+//! have a context. It checks all words at the end.
 #![allow(unsafe_code)] // maps a file that all processes share
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -55,17 +56,21 @@ fn main() -> Result<()> {
     cuda.begin_on(args.device)?;
     let (fill, add_one, wait) =
         (cuda.function("fill")?, cuda.function("add_one")?, cuda.function("wait_flag")?);
+    let meet = shared(&args.meet)?;
+    // The first word says after which step all stop, the next ones who is here; a step has a word for each process behind.
+    let (stop, here) = (&meet[0], &meet[1..=args.ranks]);
+    here[args.rank].store(1, SeqCst);
+    while here.iter().any(|word| word.load(SeqCst) == 0) {
+        std::thread::yield_now();
+    }
     let words = args.bytes / 4;
     let block = cuda.allocate(words * 4)?;
     cuda.launch(fill, &mut [block, args.rank as u64, words as u64])?;
-    let meet = shared(&args.meet)?;
     // SAFETY: the whole mapping, which stays.
     unsafe { cuda.register(meet.as_ptr().cast_mut().cast(), WORDS * 4)? };
     cuda.synchronize()?;
-    // The first word says after which step all stop; a step has a word for each process behind it.
-    let stop = &meet[0];
-    let word = |step: u32, rank: usize| meet[1 + step as usize * args.ranks + rank].as_ptr() as u64;
-    let most = u32::try_from((WORDS - 1) / args.ranks)?;
+    let word = |step: u32, rank: usize| meet[1 + (step as usize + 1) * args.ranks + rank].as_ptr() as u64;
+    let most = u32::try_from((WORDS - 1) / args.ranks - 1)?;
     let (start, mut last, mut longest, mut steps) = (Instant::now(), Instant::now(), Duration::ZERO, 0);
     while steps < most && !matches!(stop.load(SeqCst), 1.. if steps >= stop.load(SeqCst)) {
         if args.rank == 0 && start.elapsed().as_secs_f64() > args.seconds && stop.load(SeqCst) == 0 {

@@ -146,6 +146,9 @@ pub(crate) fn quarantine(engine: &mut Engine, id: TenantId, why: Stuck) {
             lease.state = TurnState::Unresponsive(revocation);
         }
     });
+    if why == Stuck::CannotDrain {
+        rounds::note_stall(model, id);
+    }
     if waited_for {
         rounds::charge(model, id, lost, why != Stuck::CannotDrain);
     }

@@ -11,7 +11,7 @@ use crate::model::report::DeviceReport;
 use crate::model::request::Wait;
 use crate::model::span::SpanKind;
 use crate::model::tenant::{MAX_DEVICES, Stage};
-use crate::policy::admission;
+use crate::policy::{admission, families};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId};
 
 /// Devices that nobody names any more are forgotten once more than this many are known.
@@ -31,9 +31,15 @@ pub(crate) fn on_joined(model: &mut Model, id: TenantId, holds: bool) {
 /// The engine knows gangs as tenants: [`crate::gang`] has taken the word.
 pub(crate) fn on_gang(_: &mut Model, _: TenantId, _: u64, _: Option<u32>) {}
 
+/// Tenants of one family may belong together.
+pub(crate) fn on_family(model: &mut Model, id: TenantId, family: u64) {
+    model.join_family(id, family);
+}
+
 /// The tenant is a gang. As a holder, it may not be beside others any more.
 pub(crate) fn on_gang_state(engine: &mut Engine, id: TenantId, state: GangState) {
-    engine.model.update(id, |tenant| tenant.gang = Some(state));
+    let goes_first = state == GangState::Aside && rounds::may_go_first(&engine.model, id);
+    engine.model.update(id, |tenant| (tenant.gang, tenant.goes_first) = (Some(state), goes_first));
     for device in engine.model.devices_of(id) {
         growth::resolve_growth(engine, id, device);
     }
@@ -138,6 +144,12 @@ pub(crate) fn on_device(engine: &mut Engine, id: TenantId, device: DeviceId, cap
     }
     usage::start_charging(&mut engine.model, id);
     turns::update_turn(&mut engine.model, id);
+    for kin in families::come_upon_others(&engine.model, id) {
+        if engine.model.lease(kin).is_some_and(|lease| !lease.is_revoked()) {
+            engine.model.update_lease(kin, |lease| (lease.rerequested, lease.leaves_alone) = (true, true));
+            leases::revoke(engine, kin);
+        }
+    }
 }
 
 /// A holder has another device too.

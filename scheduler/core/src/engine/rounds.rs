@@ -4,6 +4,7 @@ use crate::model::ids::{Owner, TenantId};
 use crate::model::priority::Priority;
 use crate::model::queue_key::{Class, QueueKey};
 use crate::model::request::{QueuePosition, Request};
+use crate::policy::families;
 use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
@@ -66,6 +67,24 @@ pub(crate) fn next_place(
     QueuePosition { key, at }
 }
 
+/// One of the tenant's owner cannot end its work from now on.
+pub(crate) fn note_stall(model: &mut Model, id: TenantId) {
+    let (now, owner) = (model.now, model.owner_of(id));
+    if model.debts.get(&owner).is_none_or(|until| *until <= now) {
+        model.accounts.entry(owner).or_default().clean_stall_at = Some(now);
+    }
+}
+
+/// Whether a gang that cannot leave a device comes before all others: it has just been found out who belongs to it, or
+/// families wait, of which one might come to be unable to leave too. Only if its owner owed nobody anything before.
+pub(crate) fn may_go_first(model: &Model, id: TenantId) -> bool {
+    let owner = model.owner_of(id);
+    let stalled_at = model.accounts.get(&owner).and_then(|account| account.clean_stall_at);
+    let has_just = stalled_at.is_some_and(|at| at.saturating_add(families::ANSWER) >= model.now);
+    let is_clean = model.debts.get(&owner).is_none_or(|until| *until <= model.now);
+    has_just || is_clean && families::wait_for(model, id)
+}
+
 /// A place in the tenant's next round at the device, or among tenants that use several.
 pub(crate) fn new_key(
     model: &mut Model,
@@ -76,6 +95,9 @@ pub(crate) fn new_key(
 ) -> QueueKey {
     let at = device.and_then(|device| model.devices.get(&device));
     let served = at.map_or(model.served_round, |at| at.served_round);
+    if model.tenants.get(&id).is_some_and(|tenant| tenant.goes_first) {
+        return QueueKey::first(priority, model.arrivals);
+    }
     let account = model.accounts.entry(model.owner_of(id)).or_default();
     // The round that is being served is closed to newcomers: those who come under new names do not prolong it.
     let next = account.next_rounds.entry((device, priority)).or_insert(served + 1);

@@ -4,12 +4,13 @@ use crate::engine::state::Engine;
 use crate::engine::{
     contention, leases, migration, quarantine, queueing, refusals, rounds, starvation, throttle, trust,
 };
+use crate::event::Stuck;
 use crate::memory::{budget, headroom, prefetch};
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::{Lease, TurnState};
 use crate::model::plan::Plan;
-use crate::policy::{admission, backfill, grants, revocations, run_queue, timers};
+use crate::policy::{admission, backfill, families, grants, revocations, run_queue, timers};
 use nvshare_protocol::DeviceId;
 use std::collections::BTreeSet;
 
@@ -130,6 +131,9 @@ fn check_revocation(engine: &mut Engine, id: TenantId) {
         }
         revocations::Verdict::Due { quarantine, retry } => {
             if let Some(why) = quarantine {
+                if why == Stuck::CannotDrain && families::has_waiting_kin(&engine.model, id) {
+                    families::stall(&mut engine.model, id);
+                }
                 leases::quarantine(engine, id, why);
             }
             if retry {

@@ -42,6 +42,7 @@ fn told_of(tenant: &Tenant) -> Told {
             Some(Owner::Named(owner)) => Some(owner),
             Some(Owner::Tenant(_)) | None => None,
         },
+        family: tenant.family,
         weight: Some(tenant.weight.max(1)),
         priority: Some(tenant.priority),
         time_share: tenant.quota.map(|quota| (quota.group, quota.percent)),

@@ -158,7 +158,7 @@ impl Gangs {
             Event::Ready { ready, .. } => self.on_ready(unit, id, &ready),
             Event::Idle { lease, .. } => self.on_idle(unit, id, lease),
             Event::Released { released, .. } => self.on_released(unit, id, &released),
-            Event::DrainCancelled { .. } => self.drain_cancelled(unit, id),
+            Event::DrainCancelled { lease, .. } => self.drain_cancelled(unit, id, lease),
             Event::Evicted { .. } => self.on_evicted(unit, id),
             Event::Stopped { stopped, .. } => {
                 member.is_stopped = stopped;
@@ -187,6 +187,10 @@ impl Gangs {
             Event::Owner { owner, .. } => {
                 gang.told.owner = Some(owner);
                 self.events.push_back(Event::Owner { tenant: unit, owner });
+            }
+            Event::Family { family, .. } => {
+                gang.told.family = Some(family);
+                self.events.push_back(Event::Family { tenant: unit, family });
             }
             Event::Weight { weight, .. } => {
                 gang.told.weight = Some(weight);
@@ -306,7 +310,10 @@ impl Gangs {
     fn on_released(&mut self, unit: TenantId, id: TenantId, released: &Released) {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.get_mut(&id) else { return };
+        // It answers what it was asked before it was granted this turn, of which it did not know yet.
+        let is_late = gang.turn.as_ref().is_some_and(|turn| turn.lease != released.lease);
         match member.turn {
+            MemberTurn::Asked | MemberTurn::Granted { .. } if is_late => {}
             MemberTurn::Asked => {
                 member.turn = MemberTurn::Drained;
                 self.reopen(unit);
@@ -436,6 +443,7 @@ fn tenant_of(event: &Event) -> Option<TenantId> {
         | Event::Disconnected { tenant }
         | Event::Stopped { tenant, .. }
         | Event::Owner { tenant, .. }
+        | Event::Family { tenant, .. }
         | Event::Device { tenant, .. }
         | Event::Seen { tenant, .. }
         | Event::Memory { tenant, .. }

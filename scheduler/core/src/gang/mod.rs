@@ -94,6 +94,7 @@ pub(crate) struct Gang {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
     pub owner: Option<u64>,
+    pub family: Option<u64>,
     pub weight: Option<u32>,
     pub priority: Option<crate::model::priority::Priority>,
     pub time_share: Option<(u64, u32)>,

@@ -5,7 +5,7 @@ use crate::event::{Action, Event};
 use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use nvshare_protocol::tenant::{Grant, Released, Revoke, Share};
-use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long the first attempt to drain may take. Each one has half as long again as the one before it: an attempt that
@@ -194,6 +194,7 @@ impl Gangs {
         let mut tell = |event| self.events.push_back(event);
         tell(Event::Joined { tenant, holds: false });
         told.owner.into_iter().for_each(|owner| tell(Event::Owner { tenant, owner }));
+        told.family.into_iter().for_each(|family| tell(Event::Family { tenant, family }));
         told.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
         told.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
         if let Some((group, percent)) = told.time_share {
@@ -214,9 +215,13 @@ impl Gangs {
     }
 
     /// A member could not drain, and goes on. Maybe it waits for others, which have drained: these go on too.
-    pub(super) fn drain_cancelled(&mut self, unit: TenantId, id: TenantId) {
+    pub(super) fn drain_cancelled(&mut self, unit: TenantId, id: TenantId, lease: LeaseId) {
         let now = self.now;
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
+        // Otherwise it answers what it was asked before this turn.
+        if gang.turn.as_ref().is_none_or(|turn| turn.lease != lease) {
+            return;
+        }
         let Some(member) = gang.members.get_mut(&id).filter(|member| member.turn == MemberTurn::Asked) else {
             return;
         };

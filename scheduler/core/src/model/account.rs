@@ -1,7 +1,7 @@
 //! An owner's rounds.
 use crate::model::decay::HeldTime;
 use crate::model::priority::Priority;
-use nvshare_protocol::DeviceId;
+use nvshare_protocol::{DeviceId, Nanos};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
@@ -11,4 +11,6 @@ pub(crate) struct OwnerAccount {
     pub next_rounds: BTreeMap<(Option<DeviceId>, Priority), u64>,
     /// Recent time that its tenants held devices as interactive ones.
     pub boosted: HeldTime,
+    /// When one of its tenants was last found unable to end its work while the owner owed nobody anything.
+    pub clean_stall_at: Option<Nanos>,
 }

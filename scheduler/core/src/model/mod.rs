@@ -74,6 +74,11 @@ pub(crate) struct Model {
     pub usages: BTreeMap<(DeviceId, u64), Usage>,
     /// The groups, by their tenants' quotas in per cent.
     pub groups: BTreeMap<u64, BTreeSet<(u32, TenantId)>>,
+    /// The tenants of each family.
+    pub families: BTreeMap<u64, BTreeSet<TenantId>>,
+    /// Until when nobody is granted a device because a tenant of a family cannot leave it, and it is still to be said who
+    /// belongs to it.
+    pub stalls: BTreeMap<DeviceId, Nanos>,
     /// What is known of a tenant on a device that it does not use.
     no_facts: TenantFacts,
 }
@@ -95,6 +100,8 @@ impl Model {
             leases: 0,
             usages: BTreeMap::new(),
             groups: BTreeMap::new(),
+            families: BTreeMap::new(),
+            stalls: BTreeMap::new(),
             no_facts: TenantFacts::default(),
             settings,
         }

@@ -41,6 +41,11 @@ impl QueueKey {
         Self { rank: Reverse(priority), effective_round: round + LEAD - class.lead(), class, arrival }
     }
 
+    /// Before all others of this priority, for one that has been waiting in the middle of its work.
+    pub fn first(priority: Priority, arrival: u64) -> Self {
+        Self { rank: Reverse(priority), effective_round: 0, class: Class::Interactive, arrival }
+    }
+
     pub fn priority(self) -> Priority {
         self.rank.0
     }

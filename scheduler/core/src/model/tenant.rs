@@ -30,6 +30,8 @@ pub(crate) struct Tenant {
     pub trust: ClaimTrust,
     /// None: it is its own owner.
     pub owner: Option<Owner>,
+    /// Those of one family may wait for each other inside their work, though nobody has said so.
+    pub family: Option<u64>,
     /// Its process is stopped.
     pub is_stopped: bool,
     /// Its connection is gone.
@@ -75,6 +77,9 @@ pub(crate) struct Tenant {
     pub prefetch: BTreeMap<DeviceId, Bytes>,
     /// It is a gang.
     pub gang: Option<GangState>,
+    /// It is a gang that cannot leave a device, and its owner owed nobody anything before: its next turn comes before those
+    /// of all others of its priority.
+    pub goes_first: bool,
     /// What the indexes of its devices have of it.
     pub(super) facts: BTreeMap<DeviceId, Box<TenantFacts>>,
     /// The number of its last grant: the tenant with the oldest one evicts first.

@@ -34,7 +34,13 @@ impl Model {
     /// `change` returns none if it has changed nothing.
     fn try_update<R>(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant) -> Option<R>) -> Option<R> {
         let tenant = self.tenants.get_mut(&id)?;
+        let turn = |tenant: &Tenant| {
+            let lease = tenant.lease().filter(|_| tenant.family.is_some())?;
+            Some((lease.is_unresponsive(), lease.is_revoked(), lease.turn_end()))
+        };
+        let before = turn(tenant);
         let result = change(tenant)?;
+        let turned = tenant.family.filter(|_| turn(tenant) != before);
         if tenant.is_queued_as_wanted() {
             Self::reindex(
                 tenant,
@@ -46,7 +52,17 @@ impl Model {
             self.move_in_queues(id);
             self.reindex_tenant(id);
         }
+        if let Some(family) = turned {
+            self.mark_family(family);
+        }
         Some(result)
+    }
+
+    /// Something has changed that matters wherever the family may run.
+    pub fn mark_family(&mut self, family: u64) {
+        let members = self.families.get(&family).into_iter().flatten();
+        let members = members.filter_map(|id| self.tenants.get(id));
+        self.dirty.extend(members.flat_map(|tenant| tenant.devices.keys()));
     }
 
     /// What the tenant's lease is spent on from now on; the phase that has ended, and the lease's number. No index has
@@ -88,6 +104,9 @@ impl Model {
         // It leaves the queues.
         self.update(id, |tenant| tenant.stage = Stage::Idle);
         let tenant = self.tenants.remove(&id)?;
+        if let Some(family) = tenant.family {
+            self.leave_family(id, family);
+        }
         for (name, facts) in &tenant.facts {
             self.dirty.insert(*name);
             if let Some(device) = self.devices.get_mut(name) {
@@ -96,6 +115,25 @@ impl Model {
             }
         }
         Some(tenant)
+    }
+
+    /// The tenant is of this family from now on.
+    pub fn join_family(&mut self, id: TenantId, family: u64) {
+        let Some(before) = self.update(id, |tenant| tenant.family.replace(family)) else { return };
+        if let Some(before) = before {
+            self.leave_family(id, before);
+        }
+        self.families.entry(family).or_default().insert(id);
+        self.mark_family(family);
+    }
+
+    fn leave_family(&mut self, id: TenantId, family: u64) {
+        self.mark_family(family);
+        let Some(members) = self.families.get_mut(&family) else { return };
+        members.remove(&id);
+        if members.is_empty() {
+            self.families.remove(&family);
+        }
     }
 
     /// A device that is known from now on, if it was not, and as large as this, if that was not known either.

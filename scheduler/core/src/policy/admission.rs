@@ -6,7 +6,7 @@ use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
 use crate::model::lease::Lease;
 use crate::model::tenant::Tenant;
-use crate::policy::{claims, priority};
+use crate::policy::{claims, families, priority};
 use nvshare_protocol::{Bytes, DeviceId, LeaseId, Nanos};
 use std::collections::BTreeSet;
 
@@ -29,7 +29,8 @@ pub(crate) fn grace_until(model: &Model, tenant: TenantId) -> Option<Nanos> {
 /// The holders that have to leave before the tenant can be granted its devices.
 pub(crate) fn conflicting_holders(model: &Model, tenant: TenantId) -> BTreeSet<TenantId> {
     let devices = model.tenants.get(&tenant).into_iter().flat_map(|tenant| tenant.devices.keys());
-    devices.flat_map(|device| victims_on(model, *device, tenant)).collect()
+    let victims = devices.flat_map(|device| victims_on(model, *device, tenant));
+    victims.chain(families::in_the_way(model, tenant)).collect()
 }
 
 /// The holders that must leave the device so that the tenant fits beside the rest: those of the least priority, and

@@ -31,7 +31,11 @@ pub(crate) fn next_at(model: &Model, device: DeviceId) -> Option<TenantId> {
 
 /// The first single-device tenant whose turn is over before the reservation begins, and until when it could begin.
 fn backfill_candidate(model: &Model, device: DeviceId) -> Option<(TenantId, Nanos)> {
-    let (start, _) = model.plan.0.get(&device)?;
+    let (start, planned) = model.plan.0.get(&device)?;
+    if model.tenants.get(planned).is_some_and(|tenant| tenant.goes_first) {
+        // One that could not end its work either would be in its way for good.
+        return None;
+    }
     let singles = model.devices.get(&device)?.queue().single.iter().take(CANDIDATES);
     let mut until = singles.filter_map(|(_, id)| {
         Some((*id, start.saturating_sub(turn_duration(model, model.tenants.get(id)?))))

@@ -4,6 +4,7 @@ pub(crate) mod backfill;
 pub(crate) mod bandwidth;
 pub(crate) mod claims;
 pub(crate) mod fairness;
+pub(crate) mod families;
 pub(crate) mod grants;
 pub(crate) mod interactive;
 pub(crate) mod liveness;

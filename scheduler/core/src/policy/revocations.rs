@@ -3,7 +3,7 @@ use crate::event::Stuck;
 use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::lease::Step;
-use crate::policy::admission;
+use crate::policy::{admission, families};
 
 /// What becomes of a revoked lease now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(crate) fn verdict(model: &Model, id: TenantId) -> Verdict {
             || lease.devices.len() < tenant.devices.len()
             || lease.devices.iter().any(|device| admission::is_overcommitted(model, *device))
             || admission::is_contended(model, tenant, lease)
+            || families::are_waited_for(model, tenant)
     };
     if matches!(revocation.step, Step::Cancelled(_)) && !must_leave() {
         return Verdict::GoOn;

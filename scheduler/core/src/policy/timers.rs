@@ -2,7 +2,7 @@
 use crate::memory::prefetch;
 use crate::model::Model;
 use crate::model::ids::TenantId;
-use crate::policy::{admission, backfill, bandwidth, priority, run_queue};
+use crate::policy::{admission, backfill, bandwidth, families, priority, run_queue};
 use nvshare_protocol::{DeviceId, Nanos};
 
 /// A tenant that ignores claims waits this many times less long for the evictions of others, whatever these report.
@@ -21,7 +21,8 @@ pub(crate) fn next_timer(model: &Model, id: DeviceId) -> Option<Nanos> {
             admission::earliest_preemption(model, id, &admission::conflicting_holders(model, id));
         let fetch = prefetch::prefetch_starts_at(model, id, preemptible_at).filter(|at| *at > model.now);
         let room = room_deadline(model, id).filter(|at| *at > model.now);
-        preemptible_at.into_iter().chain(fetch).chain(room).chain(admission::grace_until(model, id))
+        let begins = admission::grace_until(model, id).max(families::stalled_until(model, id));
+        preemptible_at.into_iter().chain(fetch).chain(room).chain(begins)
     });
     let refusals = device.index().unaccounted_timers.first().map(|(at, _)| *at);
     let trust = device.index().trust_timers.first().map(|(at, _)| *at);

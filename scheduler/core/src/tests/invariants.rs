@@ -12,6 +12,7 @@ use crate::model::tenant::{Stage, Tenant};
 use crate::policy::admission;
 use crate::policy::backfill;
 use crate::policy::bandwidth;
+use crate::policy::families;
 use crate::policy::run_queue;
 use crate::policy::timers;
 use nvshare_protocol::DeviceId;
@@ -217,6 +218,8 @@ fn verify_tenant(core: &Core, id: TenantId, tenant: &Tenant) {
                     || backfill::next_at(&core.engine.model, *device) != Some(id)
             };
             let held_up = admission::grace_until(&core.engine.model, id).is_some()
+                || families::stalled_until(&core.engine.model, id).is_some()
+                || !families::in_the_way(&core.engine.model, id).is_empty()
                 || tenant.devices.is_empty()
                 || headroom::awaits_evictions(&core.engine.model, id)
                 || tenant.swaps && budget::lacks_room(&core.engine.model, id)

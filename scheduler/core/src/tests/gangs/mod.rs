@@ -1,11 +1,12 @@
 //! Jobs of several processes, whose members wait for each other inside their work, in virtual time.
 mod bounds;
+mod families;
 mod growth;
 mod turns;
 
 use super::invariants::verify_invariants;
 use super::{device, gib};
-use crate::event::{Action, Event, TenantId};
+use crate::event::{Action, Event, Stuck, TenantId};
 use crate::model::settings::{Quantum, seconds};
 use crate::trace::snapshot::State;
 use crate::{Core, Settings, WaitReason, print, replay};
@@ -40,6 +41,7 @@ struct Process {
     /// Revocations of which the end is not waited for any more are told by number.
     asked: u64,
     alive: bool,
+    started: bool,
     /// Submissions of an earlier opening of the gate do not count.
     opened: u64,
     /// What it will have allocated once it has run for this long.
@@ -56,6 +58,10 @@ struct Job {
     gang: Option<u64>,
     /// How many processes it is known to have.
     expected: Option<u32>,
+    /// Its processes are known to be of one family.
+    family: Option<u64>,
+    /// Its processes have met once all have named their devices, and none begins a collective before.
+    meets_first: bool,
     /// How long its collectives take.
     takes: Nanos,
     done: u64,
@@ -161,6 +167,8 @@ impl World {
             members,
             gang,
             expected,
+            family: None,
+            meets_first: false,
             takes,
             done: 0,
             completing: false,
@@ -182,6 +190,7 @@ impl World {
                 told: Vec::new(),
                 asked: 0,
                 alive: true,
+                started: false,
                 opened: 0,
                 grows: None,
                 refused_since: None,
@@ -223,10 +232,22 @@ impl World {
             self.tell(Event::Gang { tenant, gang, expected });
         }
         self.tell(Event::Joined { tenant, holds: false });
+        if let Some(family) = self.jobs[job].family {
+            self.tell(Event::Family { tenant, family });
+        }
         self.tell(Event::Device { tenant, device, capacity });
         self.tell(Event::Swaps { tenant });
         self.report(process);
+        self.processes[process].started = true;
         self.tell(Event::Requested { tenant });
+        if self.jobs[job].meets_first && self.have_met(job) {
+            self.jobs[job].members.clone().into_iter().for_each(|at| self.goes_on(at));
+        }
+    }
+
+    fn have_met(&self, job: usize) -> bool {
+        let job = &self.jobs[job];
+        !job.meets_first || job.members.iter().all(|at| self.processes[*at].started)
     }
 
     fn report(&mut self, process: usize) {
@@ -250,7 +271,34 @@ impl World {
         }
         verify_invariants(&self.core);
         assert!(self.core.next_deadline().is_none_or(|due| due > self.now), "{}", self.tail());
+        let is_stuck = |action: &Action| match action {
+            Action::Stuck { tenant, why: Stuck::CannotDrain, .. } => Some(*tenant),
+            _ => None,
+        };
+        let stuck: Vec<TenantId> = actions.iter().filter_map(is_stuck).collect();
         actions.into_iter().for_each(|action| self.obey(action));
+        stuck.into_iter().for_each(|tenant| self.learn(tenant));
+    }
+
+    /// As the daemon does: others of the family that wait belong to the one that cannot end its work.
+    fn learn(&mut self, stuck: TenantId) {
+        let job = self.processes[stuck.0 as usize - 1].job;
+        if self.jobs[job].family.is_none() || self.jobs[job].gang.is_some() {
+            return;
+        }
+        let view = self.core.snapshot();
+        let waits = |id: TenantId| {
+            let tenant = view.tenants.iter().find(|tenant| tenant.id == id);
+            tenant.is_some_and(|tenant| tenant.wait.is_some() && tenant.gang.is_none())
+        };
+        let members = self.jobs[job].members.iter().map(|at| Self::id(*at));
+        let kin: Vec<TenantId> = members.filter(|id| *id != stuck && waits(*id)).collect();
+        if !kin.is_empty() {
+            let (gang, expected) = (100 + job as u64, Some(kin.len() as u32 + 1));
+            for tenant in std::iter::once(stuck).chain(kin) {
+                self.tell(Event::Gang { tenant, gang, expected });
+            }
+        }
     }
 
     fn obey(&mut self, action: Action) {
@@ -335,6 +383,7 @@ impl World {
         } else if process.open
             && process.refused_since.is_none()
             && process.submitted == self.jobs[process.job].done
+            && self.have_met(process.job)
         {
             self.after(COMPUTES.saturating_add(skew), Due::Submits(at, opened));
         }
