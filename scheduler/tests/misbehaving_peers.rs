@@ -135,6 +135,17 @@ fn a_flood_ends_the_connection_with_one_line() {
     assert_eq!(daemon.count("messages_per_second"), 1);
 }
 
+/// The loop has an event for each of them.
+#[test]
+fn a_message_about_many_devices_counts_as_many() {
+    let daemon = Daemon::start("[limits]\nmessages_per_second = 100\n");
+    let mut tenant = Tenant::with_work(&daemon.tenant_socket(), "flood");
+    let moves = vec![nvshare_protocol::tenant::Moves::default(); 64];
+    (0..5).for_each(|_| tenant.say(&ToScheduler::Moves(moves.clone())));
+    assert_eq!(tenant.refused(), "more than [limits] messages_per_second = 100");
+    serves(&daemon);
+}
+
 #[test]
 fn the_limit_that_is_reached_is_named() {
     let mut daemon = Daemon::start("[limits]\ntenants = 3\ntenants_per_user = 2\n");

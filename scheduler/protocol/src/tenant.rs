@@ -48,8 +48,8 @@ pub enum ToScheduler {
     MemoryRefused(#[n(0)] Share),
     /// What has crossed the link and what had not to, per device. Sent where it changed, after the
     /// [`ToScheduler::Memory`] of the same state and before the answer that ends a hand-over ([`ToScheduler::Ready`],
-    /// [`ToScheduler::Released`], [`ToScheduler::Evicted`]). A tenant that never sends it moves every byte. Since
-    /// version 5.
+    /// [`ToScheduler::Released`], [`ToScheduler::Evicted`]). A tenant that never sends it moves every byte. As
+    /// many devices as it names, so many messages does it count for in the limit of the rate. Since version 5.
     #[n(12)]
     Moves(#[n(0)] Vec<Moves>),
 }
@@ -204,7 +204,8 @@ pub struct MemoryReport {
 }
 
 /// How a process's memory moves on one device. The first five count bytes since the process began and never fall; the
-/// last two are of now.
+/// last two are of now. Of a process that had a scheduler before ([`Hello::swap`]), the first report of a connection says
+/// from where they count; it is best sent with the first [`ToScheduler::Memory`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Moves {
     #[n(0)]

@@ -166,7 +166,12 @@ impl Connection {
             let frame = self.reader.next().map_err(|broken| End::Fault(broken.to_string()))?;
             let Some(frame) = frame else { break };
             taken = true;
-            if !self.bucket.take(self.shared.clock.now()) {
+            let count = match &frame {
+                Received::Message(ToScheduler::Moves(moves)) => moves.len().max(1),
+                _ => 1,
+            };
+            let now = self.shared.clock.now();
+            if !(0..count).all(|_| self.bucket.take(now)) {
                 return Err(End::Fault(format!(
                     "more than [limits] messages_per_second = {}",
                     self.rules.messages_per_second

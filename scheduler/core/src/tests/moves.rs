@@ -216,3 +216,42 @@ fn saying_that_memory_has_no_content_or_all_takes_nothing_from_others() {
     let empty = in_turns(H200, &[Spec::batch(80), Spec { zero: 80 << 30, ..Spec::batch(80) }]).0;
     assert!(share(&empty).abs_diff(500) <= 15, "{empty:?}");
 }
+
+/// What the engine takes for the content of what a gang lacks, in GiB.
+fn lacks_of_gang(core: &Core) -> u64 {
+    let gang =
+        core.engine.model.tenants.iter().map(|(_, tenant)| tenant).find(|tenant| tenant.gang.is_some());
+    gang.expect("a gang").lacks_content(device(1)).0 >> 30
+}
+
+#[test]
+fn a_gang_lacks_what_its_members_lack() {
+    let mut card = Card { core: Core::new(settings()), now: Nanos::ZERO };
+    for (who, late) in [(1, false), (2, true)] {
+        let tenant = tenant(who);
+        if !late {
+            card.tell(Event::Gang { tenant, gang: 7, expected: None });
+        }
+        card.tell(Event::Joined { tenant, holds: false });
+        card.tell(Event::Device { tenant, device: device(1), capacity: gib(CAPACITY) });
+        card.has(who, 40, 0);
+    }
+    card.says(1, away(8));
+    card.says(2, away(5));
+    assert_eq!(lacks_of_gang(&card.core), 8);
+    // One that has told before it becomes a member.
+    card.tell(Event::Gang { tenant: tenant(2), gang: 7, expected: None });
+    assert_eq!(lacks_of_gang(&card.core), 13);
+    card.says(1, away(u64::MAX >> 30));
+    assert_eq!(lacks_of_gang(&card.core), 45, "a member lacks no more than it has");
+    // One that tells nothing: all of it counts, also when it has changed.
+    card.tell(Event::Gang { tenant: tenant(3), gang: 7, expected: None });
+    card.tell(Event::Joined { tenant: tenant(3), holds: false });
+    card.tell(Event::Device { tenant: tenant(3), device: device(1), capacity: gib(CAPACITY) });
+    card.has(3, 20, 20);
+    assert_eq!(lacks_of_gang(&card.core), 45);
+    card.has(3, 20, 2);
+    assert_eq!(lacks_of_gang(&card.core), 63);
+    card.tell(Event::Left { tenant: tenant(1) });
+    assert_eq!(lacks_of_gang(&card.core), 23);
+}

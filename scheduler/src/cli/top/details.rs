@@ -114,9 +114,9 @@ fn tenant(model: &Model, row: &TenantStatus) -> Rows {
         ("held", format!("{} in {} turns", time(row.held_seconds), row.grants)),
         ("waited", time(row.waited_seconds)),
     ]);
-    all.extend(row.moves.iter().flat_map(moves));
     all.extend(gang_in_full(model, row));
     all.extend(why(row));
+    all.extend(row.moves.iter().flat_map(moves));
     all.extend(row.reports.iter().map(|report| ("reports".into(), clean(report, 256))));
     all
 }

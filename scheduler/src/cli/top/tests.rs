@@ -3,7 +3,7 @@ use super::column::Column;
 use super::keys::pressed;
 use super::model::{Focus, Model, Overlay};
 use super::view;
-use nvshare_protocol::control::{DeviceStatus, QuantumSetting, SCHEMA, Status, TenantStatus};
+use nvshare_protocol::control::{DeviceStatus, QuantumSetting, SCHEMA, Status, TenantMoves, TenantStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -168,6 +168,30 @@ fn the_details_of_a_tenant_and_of_a_gpu() {
     model.focus = Focus::Gpus;
     model.scroll(3);
     insta::assert_snapshot!(picture(&model, 80, 24));
+}
+
+#[test]
+fn the_details_of_a_tenant_whose_library_tells_what_was_copied() {
+    let mut model = model(2, 2);
+    let moves = TenantMoves {
+        copied_out_bytes: 8 << 30,
+        copied_in_bytes: 16 << 30,
+        unchanged_bytes: 24 << 30,
+        zero_out_bytes: 56 << 30,
+        zero_in_bytes: 112 << 30,
+        away_content_bytes: 1 << 30,
+        clean_bytes: 7 << 30,
+    };
+    model.status.tenants.iter_mut().for_each(|row| row.moves = Some(moves.clone()));
+    model.overlay = Overlay::Details;
+    let shown = picture(&model, 100, 40);
+    for line in [
+        "went out    8.0 GiB copied, 24.0 GiB unchanged, 56.0 GiB zero",
+        "came back   16.0 GiB copied, 112.0 GiB zero",
+        "next time   1.0 GiB to copy in, 7.0 GiB need no copy out",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
 }
 
 #[test]

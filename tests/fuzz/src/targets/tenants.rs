@@ -2,7 +2,7 @@
 use minicbor::{Decode, Encode};
 use nvshare_protocol::frame::{Broken, MAX_BODY, Reader, Received};
 use nvshare_protocol::job_rules::{self, JobRules};
-use nvshare_protocol::tenant::{ToScheduler, ToTenant};
+use nvshare_protocol::tenant::{Moves, ToScheduler, ToTenant};
 use nvshare_scheduler::identity;
 use nvshare_scheduler::tenants::validate;
 use std::fmt::Debug;
@@ -38,7 +38,7 @@ where
     }
 }
 
-/// Promise: no text that is let in steers a terminal or forges a line of the log.
+/// Promise: no text that is let in steers a terminal or forges a line of the log, and no list is long.
 pub fn to_scheduler(bytes: &[u8]) {
     let harmless = |text: &str| assert!(!text.contains(char::is_control), "{text:?}");
     read(bytes, |said: ToScheduler| match said {
@@ -50,6 +50,11 @@ pub fn to_scheduler(bytes: &[u8]) {
         other => match validate::message(other) {
             Ok(ToScheduler::Device(device)) => harmless(&device.name),
             Ok(ToScheduler::Report(text)) => harmless(&text),
+            Ok(ToScheduler::Moves(moves)) => {
+                assert!(moves.len() <= 64, "{} devices", moves.len());
+                let possible = |said: &Moves| said.away_content.0 <= 1 << 46 && said.clean.0 <= 1 << 46;
+                assert!(moves.iter().all(possible), "{moves:?}");
+            }
             Ok(_) | Err(_) => {}
         },
     });
