@@ -21,7 +21,7 @@ pub struct Reporter {
     /// What was last reported of each device's memory. None: the device alone.
     reported: BTreeMap<DeviceId, Option<Totals>>,
     /// What was last told of how it moves.
-    moves: Vec<Moves>,
+    moves: BTreeMap<DeviceId, Moves>,
     /// When memory may be reported again.
     totals_due: Instant,
     /// A report of it was put off until then.
@@ -38,7 +38,7 @@ impl Reporter {
     pub fn new(now: Instant) -> Self {
         Self {
             reported: BTreeMap::new(),
-            moves: Vec::new(),
+            moves: BTreeMap::new(),
             totals_due: now,
             pending: false,
             reasons_due: now,
@@ -145,12 +145,15 @@ impl Reporter {
         if !link.supports(MOVES_SINCE) {
             return Ok(());
         }
-        let moves = memory.ledger.moves();
-        if moves != self.moves {
-            self.moves.clone_from(&moves);
-            link.send(&ToScheduler::Moves(moves))?;
+        // Also of a device where nothing has moved yet: what is told next is compared with that.
+        let mut changed = Vec::new();
+        for device in self.reported.iter().filter(|(_, totals)| totals.is_some()).map(|(device, _)| *device) {
+            let now = memory.ledger.lock().moves(device);
+            if self.moves.insert(device, now) != Some(now) {
+                changed.push(now);
+            }
         }
-        Ok(())
+        if changed.is_empty() { Ok(()) } else { link.send(&ToScheduler::Moves(changed)) }
     }
 
     /// The totals alone, by `totals`: the memory may be locked.

@@ -7,7 +7,7 @@ use crate::sys::detached::{Detached, Transaction};
 use crate::sys::lock::{Condvar, Mutex, MutexGuard, rank};
 use crate::sys::waker::Waker;
 use nvshare_abi::CUresult;
-use nvshare_protocol::tenant::{Moves, Share};
+use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -44,12 +44,6 @@ impl SharedLedger {
     /// What hand-overs have moved since the process began, over all devices.
     pub fn moved(&self) -> Moved {
         self.lock().moved.values().fold(Moved::default(), |sum, moved| sum + *moved)
-    }
-
-    /// What the scheduler is told of that, by device.
-    pub fn moves(&self) -> Vec<Moves> {
-        let ledger = self.lock();
-        ledger.moved.keys().map(|device| ledger.moves(*device)).collect()
     }
 
     /// Waits until memory has moved, for `left` at most.
