@@ -53,8 +53,9 @@ waited() {
     "$@"
 }
 node_is() { sinfo -h -o '%T' | grep -q "$1"; }
+slurmd_start() { env ${only_v2:+LD_PRELOAD="$only_v2"} slurmd -N "$node"; }
 slurm_up() {
-    slurmctld -c && env ${only_v2:+LD_PRELOAD="$only_v2"} slurmd -N "$node" && waited node_is 'idle\|mixed\|allocated'
+    slurmctld -c && slurmd_start && waited node_is 'idle\|mixed\|allocated'
 }
 slurmd_down() {
     local pid
