@@ -11,6 +11,16 @@ pub struct JobMember {
     pub whole: Option<Bytes>,
     /// What is left to it of that; none: there is no limit.
     pub share: Option<Bytes>,
+    /// Nobody of its job had more than its share when that was reckoned.
+    pub settled: bool,
+}
+
+impl JobMember {
+    /// Whether its job's shares stay what they are now that it has so much: nobody takes from the others. Each of many
+    /// processes of a job tells of its memory many times a second; what all of them have is looked at only where it counts.
+    pub fn stays(&self, has: Bytes) -> bool {
+        self.settled && self.share.is_some_and(|share| has <= share)
+    }
 }
 
 /// One of those that share.
@@ -46,6 +56,11 @@ pub fn shares(ceiling: Bytes, sharers: &[Sharer]) -> Vec<Bytes> {
     (0..sharers.len())
         .map(|at| if is_under(at) { shares[at].saturating_sub(over) } else { shares[at] })
         .collect()
+}
+
+/// Whether nobody has more than its share. Then only one who comes to have more changes what the others get.
+pub fn settled(sharers: &[Sharer], shares: &[Bytes]) -> bool {
+    sharers.iter().zip(shares).all(|(sharer, share)| sharer.has <= *share)
 }
 
 #[cfg(test)]
@@ -92,5 +107,42 @@ mod tests {
                 assert!(after <= ceiling.max(had) || wanted <= ceiling, "{ceiling} {sharers:?}: {after}");
             }
         }
+    }
+
+    /// What is not reckoned anew would be the same: whatever one has below its share, where all were below theirs.
+    #[test]
+    fn where_all_are_below_their_shares_memory_changes_none() {
+        let seen = |ceiling, sharers: &[Sharer]| shares(Bytes(ceiling), sharers);
+        let mut looked_at = 0;
+        for ceiling in 0..6 {
+            for seed in 0..6_u64.pow(4) {
+                let mut sharers = [(seed % 6, seed / 6 % 6), (seed / 36 % 6, seed / 216 % 6)]
+                    .map(|(most, has)| Sharer { most: Bytes(most), has: Bytes(has) });
+                let before = seen(ceiling, &sharers);
+                if !settled(&sharers, &before) {
+                    continue;
+                }
+                for has in 0..=before[0].0 {
+                    sharers[0].has = Bytes(has);
+                    assert_eq!(seen(ceiling, &sharers), before, "{ceiling} {sharers:?}");
+                    looked_at += 1;
+                }
+            }
+        }
+        assert!(looked_at > 1000);
+    }
+
+    #[test]
+    fn who_has_more_than_its_share_is_looked_at() {
+        let member = |settled| JobMember {
+            rules: nvshare_protocol::job_rules::JobRules::parse("NVSHARE_MEM_LIMIT=4GiB"),
+            whole: None,
+            share: Some(Bytes(4)),
+            settled,
+        };
+        assert!(member(true).stays(Bytes(4)));
+        assert!(!member(true).stays(Bytes(5)));
+        assert!(!member(false).stays(Bytes(1)));
+        assert!(!JobMember { share: None, ..member(true) }.stays(Bytes(0)));
     }
 }
