@@ -2,7 +2,7 @@
 # Jobs of a real Slurm that share GPUs by shards: munged, slurmctld and slurmd of this Debian, fake GPU devices, and the
 # simulated driver. Runs as root; installs Slurm if it is missing.
 #
-#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns operators faults guide cost removal (all by default, in this order;
+#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns several operators faults guide cost removal (all by default, in this order;
 #                                     setup always)
 #
 #   NVSHARE_WORLD     directory of the programs, libfakecuda.so and libnvshare_spank.so (default: target/debug)
@@ -98,7 +98,7 @@ for tool in /usr/bin/srun /usr/bin/sbatch /usr/bin/squeue; do [ -x $tool ] || { 
 . "$here/jobs.sh"
 
 munge_up || { echo "Bail out! munged does not start: $(tail -1 "$work/log/munged.log")"; exit 1; }
-cases=${*:-setup jobs limits turns operators faults guide cost removal}
+cases=${*:-setup jobs limits turns several operators faults guide cost removal}
 [[ " $cases " == *" setup "* ]] || cases="setup $cases"
 for case in $cases; do
     echo "# $case"
