@@ -2,8 +2,8 @@
 # Jobs of a real Slurm that share GPUs by shards: munged, slurmctld and slurmd of this Debian, fake GPU devices, and the
 # simulated driver. Runs as root; installs Slurm if it is missing.
 #
-#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns several operators faults guide cost removal (all by default, in this order;
-#                                     setup always)
+#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns several container operators faults guide cost removal
+#                                     (all by default, in this order; setup always)
 #
 #   NVSHARE_WORLD     directory of the programs, libfakecuda.so and libnvshare_spank.so (default: target/debug)
 #   NVSHARE_LIBRARY   the libnvshare.so to load (default: that of NVSHARE_WORLD)
@@ -19,8 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
-    packages=(slurm-client slurmctld slurmd munge jq iproute2)
-    for command in slurmctld slurmd srun munged jq ip; do
+    packages=(slurm-client slurmctld slurmd munge jq iproute2 runc)
+    for command in slurmctld slurmd srun munged jq ip runc; do
         command -v "$command" >/dev/null && continue
         export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
         # No daemon of the packages may start.
@@ -98,7 +98,7 @@ for tool in /usr/bin/srun /usr/bin/sbatch /usr/bin/squeue; do [ -x $tool ] || { 
 . "$here/jobs.sh"
 
 munge_up || { echo "Bail out! munged does not start: $(tail -1 "$work/log/munged.log")"; exit 1; }
-cases=${*:-setup jobs limits turns several operators faults guide cost removal}
+cases=${*:-setup jobs limits turns several container operators faults guide cost removal}
 [[ " $cases " == *" setup "* ]] || cases="setup $cases"
 for case in $cases; do
     echo "# $case"
