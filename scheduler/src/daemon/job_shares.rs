@@ -145,4 +145,26 @@ mod tests {
         assert!(!member(false).stays(Bytes(1)));
         assert!(!JobMember { share: None, ..member(true) }.stays(Bytes(0)));
     }
+
+    /// What docs/guide/slurm.md says of processes that begin at the same moment: each allocates all that it is promised before
+    /// it is told of the next one, and before the scheduler knows what it has. Then nobody gets more until enough is freed.
+    #[test]
+    fn those_that_begin_together_have_no_more_than_the_guide_says() {
+        let ceiling = 8 * 9 * 5 * 7;
+        for processes in 1..=8_u64 {
+            let none = Sharer { most: Bytes(ceiling), has: Bytes::ZERO };
+            let promised: Vec<u64> = (1..=processes)
+                .map(|nth| shares(Bytes(ceiling), &vec![none; nth as usize])[nth as usize - 1].0)
+                .collect();
+            let bound: u64 = (1..=processes).map(|nth| ceiling / nth).sum();
+            assert!(promised.iter().sum::<u64>() <= bound, "{promised:?}");
+            let known: Vec<Sharer> = promised.iter().map(|has| Sharer { has: Bytes(*has), ..none }).collect();
+            let more = shares(Bytes(ceiling), &known)
+                .iter()
+                .zip(&promised)
+                .filter(|(share, has)| share.0 > **has)
+                .count();
+            assert_eq!(more, 0, "{promised:?}");
+        }
+    }
 }
