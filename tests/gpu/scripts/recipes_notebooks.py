@@ -53,7 +53,8 @@ class Notebook:
 
         def hear(message):
             content = message["content"]
-            if message["msg_type"] == "stream":
+            # What the library says on standard error comes here too, sometimes with a later cell.
+            if message["msg_type"] == "stream" and content["name"] == "stdout":
                 said.append(content["text"])
             elif message["msg_type"] == "error":
                 said.append(f"{content['ename']}: {content['evalue']}")
@@ -75,7 +76,10 @@ class Notebook:
         return time.monotonic() - begin
 
     def right(self):
-        return self.cell(f"print(all(bool((block == {1 + self.steps}).all()) for block in x))") == "True"
+        said = self.cell(f"print(all(bool((block == {1 + self.steps}).all()) for block in x))")
+        if said != "True":
+            print(f"after {self.steps} steps:", said, self.cell("print([(block.min().item(), block.max().item()) for block in x])"), file=sys.stderr)
+        return said == "True"
 
     def end(self):
         self.client.stop_channels()
