@@ -45,6 +45,7 @@ test-containers: build lib ## Containers started by real engines, as root (insta
 .PHONY: test-slurm
 test-slurm: build ## Jobs of a real Slurm that share simulated GPUs by shards, as root (installs slurmctld, slurmd, munge)
 	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_WORLD=$(abspath $(TARGET))/debug bash tests/slurm/run.sh
+	$(if $(filter 0,$(shell id -u)),,sudo) env NVSHARE_CGROUPS=2 NVSHARE_WORLD=$(abspath $(TARGET))/debug bash tests/slurm/run.sh jobs limits turns operators
 
 .PHONY: test-slurm-newer
 test-slurm-newer: build ## The same with the Slurm of a newer Debian, in a tree of its own (debootstrap)

@@ -48,7 +48,7 @@ check "... both" right "$work/requeue.out"
 
 job=$(batch "$work/restart.out" -n1 --gres=shard:2 --wrap "work 64 --seconds 5")
 known "[.tenants[] | select(.container == \"job_$job\" and .limit_from == \"slurm\")] | length == 1" >/dev/null
-slurmd_down; slurmd -N "$node"
+slurmd_down; slurmd_start
 scheduler_down; scheduler_up
 check "slurmd and the scheduler start again: the job is known, with its limit" \
     known "[.tenants[] | select(.container == \"job_$job\" and .limit_from == \"slurm\" and .limit_bytes == 192 * 1048576)] | length == 1"

@@ -1,4 +1,4 @@
-# A cluster of one node.
+# A cluster of one node. `only_v2`: a library of only-v2.c for slurmd and slurmstepd.
 
 slurm_files() {
     cat >/etc/slurm/slurm.conf <<END
@@ -35,8 +35,8 @@ END
     local version=v2
     [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || version=v1
     printf 'CgroupPlugin=cgroup/%s\nCgroupAutomount=no\nConstrainDevices=yes\n' $version >/etc/slurm/cgroup.conf
-    # No systemd runs here to make a scope.
-    [ $version = v1 ] || echo 'IgnoreSystemd=yes' >>/etc/slurm/cgroup.conf
+    # No systemd runs here to make a scope, nor what the scope lies in.
+    [ $version = v1 ] || { echo 'IgnoreSystemd=yes' >>/etc/slurm/cgroup.conf; mkdir -p /sys/fs/cgroup/system.slice; }
 }
 
 munge_up() {
@@ -53,8 +53,9 @@ waited() {
     "$@"
 }
 node_is() { sinfo -h -o '%T' | grep -q "$1"; }
+slurmd_start() { env ${only_v2:+LD_PRELOAD="$only_v2"} slurmd -N "$node"; }
 slurm_up() {
-    slurmctld -c && slurmd -N "$node" && waited node_is 'idle\|mixed\|allocated'
+    slurmctld -c && slurmd_start && waited node_is 'idle\|mixed\|allocated'
 }
 slurmd_down() {
     local pid

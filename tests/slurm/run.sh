@@ -2,13 +2,14 @@
 # Jobs of a real Slurm that share GPUs by shards: munged, slurmctld and slurmd of this Debian, fake GPU devices, and the
 # simulated driver. Runs as root; installs Slurm if it is missing.
 #
-#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns operators faults guide cost removal (all by default, in this order;
-#                                     setup always)
+#   tests/slurm/run.sh [CASES...]      CASES: setup jobs limits turns several container operators faults guide cost removal
+#                                     (all by default, in this order; setup always)
 #
 #   NVSHARE_WORLD     directory of the programs, libfakecuda.so and libnvshare_spank.so (default: target/debug)
 #   NVSHARE_LIBRARY   the libnvshare.so to load (default: that of NVSHARE_WORLD)
 #   NVSHARE_SLURM_DEB the package nvshare-slurm, for the case package (not by default)
 #   NVSHARE_KEEP      a directory that the daemons' logs are copied to
+#   NVSHARE_CGROUPS   2: with control groups of version 2, also on a host of version 1 (needs gcc)
 #
 # Nothing of the machine is changed but the packages: everything happens in mount, process, network and host name spaces
 # of its own, with our files laid over /usr and /etc, and ends with this script.
@@ -18,8 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "${NVSHARE_TEST_INSIDE:-}" != 1 ]; then
     [ "$(id -u)" = 0 ] || { echo "Bail out! root is needed"; exit 1; }
-    packages=(slurm-client slurmctld slurmd munge jq iproute2)
-    for command in slurmctld slurmd srun munged jq ip; do
+    packages=(slurm-client slurmctld slurmd munge jq iproute2 runc)
+    for command in slurmctld slurmd srun munged jq ip runc; do
         command -v "$command" >/dev/null && continue
         export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
         # No daemon of the packages may start.
@@ -69,6 +70,11 @@ for directory in usr etc var/lib; do
     mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$work/over/$directory/up,workdir=$work/over/$directory/work" "/$directory" \
         || { echo "Bail out! cannot lay a writable copy over /$directory"; exit 1; }
 done
+if [ "${NVSHARE_CGROUPS:-}" = 2 ] && [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
+    umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || { echo "Bail out! no control groups of version 2"; exit 1; }
+    only_v2=$work/only-v2.so
+    gcc -O1 -shared -fPIC -o "$only_v2" "$here/only-v2.c" -ldl || { echo "Bail out! only-v2.c cannot be compiled"; exit 1; }
+fi
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
 hostname "$node" || { echo "Bail out! the host name cannot be set"; exit 1; }
@@ -92,7 +98,7 @@ for tool in /usr/bin/srun /usr/bin/sbatch /usr/bin/squeue; do [ -x $tool ] || { 
 . "$here/jobs.sh"
 
 munge_up || { echo "Bail out! munged does not start: $(tail -1 "$work/log/munged.log")"; exit 1; }
-cases=${*:-setup jobs limits turns operators faults guide cost removal}
+cases=${*:-setup jobs limits turns several container operators faults guide cost removal}
 [[ " $cases " == *" setup "* ]] || cases="setup $cases"
 for case in $cases; do
     echo "# $case"

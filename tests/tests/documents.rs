@@ -29,10 +29,11 @@ const RUNNERS: &[(&str, &str)] = &[
     ("slurm-suspend", "tests/slurm/case-guide.sh"),
     ("slurm-resume", "tests/slurm/case-guide.sh"),
     ("slurm-remove", "tests/slurm/case-guide.sh"),
+    ("slurm-oci", "tests/slurm/case-container.sh"),
     ("by-hand", "nobody: tests/documents/by-hand.txt says why"),
 ];
 /// What a block is written in that a test runs or uses.
-const LANGUAGES: &[&str] = &["sh", "python", "yaml", "toml", "cuda"];
+const LANGUAGES: &[&str] = &["sh", "python", "yaml", "toml", "cuda", "ini"];
 /// Blocks that are no commands.
 const OTHERS: &[&str] = &["text", "toml", "ini", "json"];
 

@@ -11,6 +11,16 @@ pub struct JobMember {
     pub whole: Option<Bytes>,
     /// What is left to it of that; none: there is no limit.
     pub share: Option<Bytes>,
+    /// Nobody of its job had more than its share when that was reckoned.
+    pub settled: bool,
+}
+
+impl JobMember {
+    /// Whether its job's shares stay what they are now that it has so much: nobody takes from the others. Each of many
+    /// processes of a job tells of its memory many times a second; what all of them have is looked at only where it counts.
+    pub fn stays(&self, has: Bytes) -> bool {
+        self.settled && self.share.is_some_and(|share| has <= share)
+    }
 }
 
 /// One of those that share.
@@ -46,6 +56,11 @@ pub fn shares(ceiling: Bytes, sharers: &[Sharer]) -> Vec<Bytes> {
     (0..sharers.len())
         .map(|at| if is_under(at) { shares[at].saturating_sub(over) } else { shares[at] })
         .collect()
+}
+
+/// Whether nobody has more than its share. Then only one who comes to have more changes what the others get.
+pub fn settled(sharers: &[Sharer], shares: &[Bytes]) -> bool {
+    sharers.iter().zip(shares).all(|(sharer, share)| sharer.has <= *share)
 }
 
 #[cfg(test)]
@@ -91,6 +106,65 @@ mod tests {
                 let wanted: u64 = sharers.iter().map(|(most, _)| *most).sum();
                 assert!(after <= ceiling.max(had) || wanted <= ceiling, "{ceiling} {sharers:?}: {after}");
             }
+        }
+    }
+
+    /// What is not reckoned anew would be the same: whatever one has below its share, where all were below theirs.
+    #[test]
+    fn where_all_are_below_their_shares_memory_changes_none() {
+        let seen = |ceiling, sharers: &[Sharer]| shares(Bytes(ceiling), sharers);
+        let mut looked_at = 0;
+        for ceiling in 0..6 {
+            for seed in 0..6_u64.pow(4) {
+                let mut sharers = [(seed % 6, seed / 6 % 6), (seed / 36 % 6, seed / 216 % 6)]
+                    .map(|(most, has)| Sharer { most: Bytes(most), has: Bytes(has) });
+                let before = seen(ceiling, &sharers);
+                if !settled(&sharers, &before) {
+                    continue;
+                }
+                for has in 0..=before[0].0 {
+                    sharers[0].has = Bytes(has);
+                    assert_eq!(seen(ceiling, &sharers), before, "{ceiling} {sharers:?}");
+                    looked_at += 1;
+                }
+            }
+        }
+        assert!(looked_at > 1000);
+    }
+
+    #[test]
+    fn who_has_more_than_its_share_is_looked_at() {
+        let member = |settled| JobMember {
+            rules: nvshare_protocol::job_rules::JobRules::parse("NVSHARE_MEM_LIMIT=4GiB"),
+            whole: None,
+            share: Some(Bytes(4)),
+            settled,
+        };
+        assert!(member(true).stays(Bytes(4)));
+        assert!(!member(true).stays(Bytes(5)));
+        assert!(!member(false).stays(Bytes(1)));
+        assert!(!JobMember { share: None, ..member(true) }.stays(Bytes(0)));
+    }
+
+    /// What docs/guide/slurm.md says of processes that begin at the same moment: each allocates all that it is promised before
+    /// it is told of the next one, and before the scheduler knows what it has. Then nobody gets more until enough is freed.
+    #[test]
+    fn those_that_begin_together_have_no_more_than_the_guide_says() {
+        let ceiling = 8 * 9 * 5 * 7;
+        for processes in 1..=8_u64 {
+            let none = Sharer { most: Bytes(ceiling), has: Bytes::ZERO };
+            let promised: Vec<u64> = (1..=processes)
+                .map(|nth| shares(Bytes(ceiling), &vec![none; nth as usize])[nth as usize - 1].0)
+                .collect();
+            let bound: u64 = (1..=processes).map(|nth| ceiling / nth).sum();
+            assert!(promised.iter().sum::<u64>() <= bound, "{promised:?}");
+            let known: Vec<Sharer> = promised.iter().map(|has| Sharer { has: Bytes(*has), ..none }).collect();
+            let more = shares(Bytes(ceiling), &known)
+                .iter()
+                .zip(&promised)
+                .filter(|(share, has)| share.0 > **has)
+                .count();
+            assert_eq!(more, 0, "{promised:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Jobs of Slurm: what a step may by its file; the processes of a job share what their job may.
-use super::job_shares::{JobMember, Sharer, shares};
+use super::job_shares::{JobMember, Sharer, settled, shares};
 use super::reactor::Daemon;
 use super::tenant_rules;
 use crate::identity::{Identity, Owner};
@@ -12,7 +12,7 @@ pub fn member(daemon: &Daemon, who: &Identity) -> Option<JobMember> {
     let (step, files) = (who.step()?, &daemon.shared.host.jobs);
     let rules = files.rules(step)?;
     let whole = files.of_whole_job(step).and_then(|rules| rules.limit);
-    Some(JobMember { rules, whole, share: rules.limit })
+    Some(JobMember { rules, whole, share: rules.limit, settled: false })
 }
 
 /// Shares out anew what a job may, among its present processes and `joining`, if there is one, whose share is returned.
@@ -38,12 +38,13 @@ pub fn share_out(
         .collect();
     sharers.extend(joining.map(|(member, wish)| Sharer { most: most(member, wish), has: Bytes::ZERO }));
     let shares = shares(ceiling, &sharers);
-    for ((tenant, member, _), share) in present.iter().zip(&shares) {
-        if member.share != Some(*share)
-            && let Some(member) = daemon.members.get_mut(*tenant)
-        {
-            member.job = member.job.map(|job| JobMember { share: Some(*share), ..job });
-            tenant_rules::reserve_one_again(daemon, *tenant);
+    let settled = settled(&sharers, &shares);
+    for ((tenant, before, _), share) in present.iter().zip(&shares) {
+        if let Some(member) = daemon.members.get_mut(*tenant) {
+            member.job = member.job.map(|job| JobMember { share: Some(*share), settled, ..job });
+            if before.share != Some(*share) {
+                tenant_rules::reserve_one_again(daemon, *tenant);
+            }
         }
     }
     joining.and_then(|_| shares.last().copied())
@@ -51,8 +52,10 @@ pub fn share_out(
 
 /// After a process of a job has come to have more or less.
 pub fn on_memory(daemon: &mut Daemon, tenant: TenantId) {
-    let Some(member) = daemon.members.get(tenant).filter(|member| member.job.is_some()) else { return };
-    share_out(daemon, member.who.container_key(), None);
+    let Some(member) = daemon.members.get(tenant) else { return };
+    if member.job.is_some_and(|job| !job.stays(has(daemon, tenant))) {
+        share_out(daemon, member.who.container_key(), None);
+    }
 }
 
 fn has(daemon: &Daemon, tenant: TenantId) -> Bytes {

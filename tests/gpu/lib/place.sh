@@ -40,7 +40,7 @@ place_package() {
   container_place $("$python" -c 'import os, sys, torch
 print(sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(torch.__file__)))' 2>>"$log")
   [ -z "${NVSHARE_TEST_DRIVER:-}" ] || {
-    mounts+=("$work/lib" "$work/tests")
+    mounts+=("$work/lib" "$work/tests") devices=(/dev/full) # The card is no device file; that one is given takes the same way.
     for name in FAKECUDA_DIR FAKECUDA_CARD FAKECUDA_MEMORY FAKECUDA_BYTE_SCALE REHEARSAL_SCALE PYTHONPATH; do variables+=("$name=${!name}"); done
   }
   steps=$work/tests/gpu/loads/torch_steps.py

@@ -103,7 +103,7 @@ def place(file, share, *services):
         "pull_policy": "never",
         "working_dir": "/work",
         "environment": place["variables"],
-        "devices": place["devices"],
+        "devices": [f"{at}:{at}:rwm" for at in place["devices"]],
         "volumes": [f"{at}:{at}:ro" for at in place["mounts"]] + [f"{at}:{at}" for at in place["writable"]] + [f"{share}:/work/share.py:ro"],
     }
     if place["pid"]:

@@ -81,10 +81,11 @@ users_part() {
   holds 'lab: ... nor does a user' not as ada 'nvsharectl set tq 5'
   program ada3 ada "$work/bin/load --bytes $(bytes_of 6) --steps 2"
   program eve2 eve "$work/bin/load --bytes $(bytes_of 24) --steps 2"
-  program eve3 eve "env NVSHARE_MEM_LIMIT=$(mib 5)MiB $work/bin/load --bytes $(bytes_of 4) --seconds 2"
-  holds 'lab: one that asks for less has less' known 20 users-less "any(t['limit_bytes'] == $(($(mib 5) * 1048576)) and t['uid'] == $eve for t in tenants)"
   holds "lab: two programs use a user's memory up: the third is refused" refused ada3
   holds 'lab: a program has at most 20 GiB: 24 are refused' refused eve2
+  # That one has had the rest of its user's memory until it ended.
+  program eve3 eve "env NVSHARE_MEM_LIMIT=$(mib 5)MiB $work/bin/load --bytes $(bytes_of 4) --seconds 2"
+  holds 'lab: one that asks for less has less' known 20 users-less "any(t['limit_bytes'] == $(($(mib 5) * 1048576)) and t['uid'] == $eve for t in tenants)"
   wide=0
   for user in ada1 ada2 eve1 eve3; do if right $user >>"$log" 2>&1; then wide=$((wide + 1)); else tail -n 3 "$out/users-$user".* >>"$failed"; fi; done
   figure 'lab: programs with right numbers, of 4' $wide '' 4 "$([ $wide = 4 ] && echo yes)"
@@ -164,7 +165,10 @@ containers_part() {
   tar -C "$work/image" -cf "$work/image.tar" .
   printf '%s\n' "${variables[@]}" >"$work/variables"
   python3 "$scripts/docker_api.py" - describe "$work" "${NVSHARE_TEST_DRIVER:+simulated}" "${mounts[*]}" "${devices[*]}" >"$work/place.json"
+  # The machine has no docker-proxy, without which dockerd refuses to start; nobody needs it here.
+  [ -z "${NVSHARE_TEST_DRIVER:-}" ] || rm -f /usr/*bin/docker-proxy /usr/libexec/docker/docker-proxy
   mkdir -p /etc/docker /run/nvs-docker
+  echo '{"userland-proxy": false}' >/etc/docker/daemon.json
   stand_in systemctl "case \"\$*\" in
     '--quiet is-active docker.service') exit 0 ;;
     'reload docker.service') [ ! -e $work/docker.pid ] || kill -HUP \$(cat $work/docker.pid) ;;

@@ -88,7 +88,7 @@ for way in ${TRACK:-own cgroup2 linuxproc}; do
   sed -i 's/Gres=gpu:2,shard:8/Gres=gpu:1,shard:16/' /etc/slurm/slurm.conf
   if [ "$way" = linuxproc ]; then
     sed -i 's|proctrack/cgroup|proctrack/linuxproc|; s|task/cgroup|task/none|' /etc/slurm/slurm.conf
-    rm /etc/slurm/cgroup.conf
+    sed -i 's/^ConstrainDevices=.*/ConstrainDevices=no/' /etc/slurm/cgroup.conf
   fi
   rm -rf "$work"/{state,spool}/*
   echo "# $way" | tee -a "$work"/log/*.log >/dev/null
