@@ -47,7 +47,8 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         gangs.past.note(gangs.now, unit, id, &member);
         gangs.of.remove(&id);
         gangs.single.insert(id, gang.number);
-        let told = Told { stopped: member.is_stopped, paused: member.is_paused, ..gang.told };
+        let told =
+            Told { stopped: member.is_stopped, paused: member.is_paused, rules: member.rules, ..gang.told };
         let capacities = member.devices.iter().map(|(device, on)| (*device, on.capacity));
         gangs.introduce(id, &told, capacities.collect());
         for (&device, on) in &member.devices {

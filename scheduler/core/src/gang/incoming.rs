@@ -1,6 +1,6 @@
 //! Events of members become events of their gang.
 use super::stage::{MemberTurn, Stage, Turn};
-use super::{Announced, Told, adoption, disband, gathering, settling};
+use super::{Announced, Told, adoption, disband, gathering, rules, settling};
 use super::{FIRST, Gang, Gangs, Member, OnDevice};
 use crate::event::Event;
 use crate::memory::budget;
@@ -183,16 +183,16 @@ impl Gangs {
                 self.events.push_back(Event::Family { tenant: unit, family });
             }
             Event::Weight { weight, .. } => {
-                gang.told.weight = Some(weight);
-                self.events.push_back(Event::Weight { tenant: unit, weight });
+                member.rules.weight = Some(weight);
+                rules::update(self, unit);
             }
             Event::Priority { priority, .. } => {
-                gang.told.priority = Some(priority);
-                self.events.push_back(Event::Priority { tenant: unit, priority });
+                member.rules.priority = Some(priority);
+                rules::update(self, unit);
             }
             Event::TimeShare { group, percent, .. } => {
-                gang.told.time_share = Some((group, percent));
-                self.events.push_back(Event::TimeShare { tenant: unit, group, percent });
+                member.rules.time_share = Some((group, percent));
+                rules::update(self, unit);
             }
             Event::Paused { paused, .. } => {
                 member.is_paused = paused;
@@ -367,6 +367,7 @@ impl Gangs {
             gang.told.paused = false;
             self.events.push_back(Event::Paused { tenant: unit, paused: false });
         }
+        rules::update(self, unit);
         for device in member.devices.into_keys() {
             self.tell_memory(unit, device);
             self.tell_seen(unit, device);

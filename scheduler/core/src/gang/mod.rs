@@ -17,6 +17,7 @@ mod incoming;
 mod memory;
 mod outgoing;
 mod past;
+mod rules;
 mod settling;
 mod stage;
 mod turn;
@@ -29,6 +30,7 @@ use crate::model::Model;
 use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use rules::Rules;
 use stage::{Beside, Excess, Gathering, MemberTurn, Turn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,6 +44,7 @@ pub(crate) struct Member {
     pub turn: MemberTurn,
     /// It asks for a turn.
     pub wants: bool,
+    pub rules: Rules,
     pub is_stopped: bool,
     /// An operator has paused it, and with it the gang.
     pub is_paused: bool,
@@ -92,9 +95,7 @@ pub(crate) struct Gang {
 pub(crate) struct Told {
     pub owner: Option<u64>,
     pub family: Option<u64>,
-    pub weight: Option<u32>,
-    pub priority: Option<crate::model::priority::Priority>,
-    pub time_share: Option<(u64, u32)>,
+    pub rules: Rules,
     pub paused: bool,
     pub swaps: bool,
     pub stopped: bool,

@@ -194,9 +194,9 @@ impl Gangs {
         tell(Event::Joined { tenant, holds: false });
         told.owner.into_iter().for_each(|owner| tell(Event::Owner { tenant, owner }));
         told.family.into_iter().for_each(|family| tell(Event::Family { tenant, family }));
-        told.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
-        told.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
-        if let Some((group, percent)) = told.time_share {
+        told.rules.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
+        told.rules.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
+        if let Some((group, percent)) = told.rules.time_share {
             tell(Event::TimeShare { tenant, group, percent });
         }
         for (device, capacity) in capacities {
