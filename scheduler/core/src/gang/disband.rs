@@ -35,7 +35,13 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         let rests = gang.members.values().all(|member| member.turn == MemberTurn::None);
         gang.turn.is_none() && gang.evicting.is_empty() && rests
     };
-    let Some(gang) = gangs.gangs.get(&unit) else { return };
+    let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+    // They may have freed memory since, or left.
+    let fits = |excess: &mut Excess| gang.memory_on(excess.device).allocated <= excess.usable;
+    let mut excess = gang.excess;
+    excess.take_if(fits);
+    gang.excess = excess;
+    let gang = &*gang;
     let Some(Excess { device, wants, usable }) = gang.excess.filter(|_| is_due(gang)) else { return };
     let Some(gang) = gangs.gangs.remove(&unit) else { return };
     gangs.by_number.remove(&gang.number);
