@@ -208,6 +208,7 @@ impl Gangs {
     fn on_requested(&mut self, unit: TenantId, id: TenantId, model: &Model) {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.get_mut(&id) else { return };
+        member.stays_out = false;
         if member.devices.is_empty() {
             // Remembered until it names one.
             member.wants = true;
@@ -310,8 +311,8 @@ impl Gangs {
                 self.check_drained(unit);
                 self.retry_if_due(unit);
             }
-            MemberTurn::Granted { .. } => {
-                member.turn = MemberTurn::None;
+            MemberTurn::Granted { ready, .. } => {
+                (member.turn, member.stays_out) = (MemberTurn::None, !ready);
                 self.leave_turn(unit);
                 self.check_drained(unit);
             }

@@ -44,6 +44,8 @@ pub(crate) struct Member {
     pub turn: MemberTurn,
     /// It asks for a turn.
     pub wants: bool,
+    /// It has given a grant back before its memory was there, and has not asked since: the others have turns without it.
+    pub stays_out: bool,
     pub rules: Rules,
     pub is_stopped: bool,
     /// An operator has paused it, and with it the gang.

@@ -221,7 +221,14 @@ impl World {
     pub fn new(settings: Settings) -> Self {
         let core = Core::new(settings);
         let log = print::settings(Nanos::ZERO, core.settings()) + "\n";
-        Self { core, now: Nanos::ZERO, log, pending: BTreeSet::new(), first: BTreeMap::new(), has_gangs: false }
+        Self {
+            core,
+            now: Nanos::ZERO,
+            log,
+            pending: BTreeSet::new(),
+            first: BTreeMap::new(),
+            has_gangs: false,
+        }
     }
 
     pub fn tell(&mut self, event: Event) -> Vec<Action> {
@@ -334,7 +341,9 @@ impl World {
 
     pub fn apply(&mut self, op: &Op) {
         let its = |who: u64, lease: Lease, core: &Core| match lease {
-            Lease::Its => core.engine.model.lease(core.gangs.unit(tenant(who))).map_or(LeaseId(0), |lease| lease.id),
+            Lease::Its => {
+                core.engine.model.lease(core.gangs.unit(tenant(who))).map_or(LeaseId(0), |lease| lease.id)
+            }
             Lease::Other(n) => LeaseId(n),
         };
         let event = match *op {
