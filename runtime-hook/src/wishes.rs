@@ -244,12 +244,12 @@ mod tests {
             ),
             (
                 json!({"annotations": {"io.nvshare.gang": "my job"}}),
-                "the annotation io.nvshare.gang=\"my job\" is not understood (allowed: auto, off, or a name of at most 128 \
+                "the annotation io.nvshare.gang=\"my job\" is not understood (allowed: auto, learn, off, or a name of at most 128 \
                  characters without spaces)",
             ),
             (
                 json!({"process": {"env": ["NVSHARE_GANG=a\u{1b}"]}}),
-                "the variable NVSHARE_GANG=\"a\\u{1b}\" is not understood (allowed: auto, off, or a name of at most 128 \
+                "the variable NVSHARE_GANG=\"a\\u{1b}\" is not understood (allowed: auto, learn, off, or a name of at most 128 \
                  characters without spaces)",
             ),
             (

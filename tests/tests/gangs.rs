@@ -106,7 +106,7 @@ fn jobs_that_do_not_fit_take_turns_whole_and_nobody_stalls() -> Result<()> {
 #[test]
 fn a_job_that_is_not_known_as_one_ends_all_the_same() -> Result<()> {
     let world = World::new(CARDS)?;
-    let _scheduler = world.scheduler_with(CONFIG, &[])?;
+    let scheduler = world.scheduler_with(CONFIG, &[])?;
     let jobs = [
         job(&world, "a", &[0, 1], "3", Known::Not("off"))?,
         job(&world, "b", &[1, 0], "3", Known::Not("off"))?,
@@ -114,6 +114,10 @@ fn a_job_that_is_not_known_as_one_ends_all_the_same() -> Result<()> {
     for tenants in jobs {
         right(tenants)?;
     }
+    // Their user says so: nobody finds out that they are one.
+    let log = scheduler.log();
+    ensure!(log.contains("cannot end its work (lease"), "{log}");
+    ensure!(!log.contains("from now on they get their GPUs together"), "{log}");
     Ok(())
 }
 

@@ -66,14 +66,16 @@ impl Nvml {
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Two programs of so many bytes each; their work beside the campaign, in per cent of that without.
-fn campaign(bytes: u64, seed: u64, shown: bool) -> Result<u64> {
+fn campaign(bytes: u64, seed: u64, shown: bool, gangs: bool) -> Result<u64> {
     let _alone = ALONE.lock();
     let world = World::new(CARD)?;
     // The other user finds the socket.
     std::fs::set_permissions(world.dir(), std::fs::Permissions::from_mode(0o755))?;
     let nvml = Nvml::beside(&world)?;
     let library = if shown { nvml.0.display().to_string() } else { String::new() };
-    let config = format!("[memory]\nreserve = \"16MiB\"\nnvml = {library:?}\n[swap]\nbudget = \"1GiB\"\n");
+    let config = format!(
+        "[memory]\nreserve = \"16MiB\"\nnvml = {library:?}\n[swap]\nbudget = \"1GiB\"\n[scheduler]\ngangs = {gangs}\n"
+    );
     let scheduler = world.scheduler_with(&config, &[])?;
     // The GPU's own time, so that processors are not what is measured.
     let load = ["--bytes", &bytes.to_string(), "--spin", "20000000", "--until-closed"];
@@ -114,7 +116,7 @@ fn campaign(bytes: u64, seed: u64, shown: bool) -> Result<u64> {
 
 #[test]
 fn two_programs_do_four_fifths_of_their_work_beside_a_campaign_where_nvml_shows_who_is_there() -> Result<()> {
-    let share = campaign(64 << 20, 1, true)?;
+    let share = campaign(64 << 20, 1, true, false)?;
     ensure!(share >= 80, "{share} %");
     Ok(())
 }
@@ -122,7 +124,15 @@ fn two_programs_do_four_fifths_of_their_work_beside_a_campaign_where_nvml_shows_
 /// Half is the other user's by right; it does not use all of that.
 #[test]
 fn two_programs_do_three_fifths_of_their_work_beside_a_campaign_where_nothing_is_shown() -> Result<()> {
-    let share = campaign(64 << 20, 1, false)?;
+    let share = campaign(64 << 20, 1, false, false)?;
     ensure!(share >= 60, "{share} %");
+    Ok(())
+}
+
+/// The campaign's connections say that they are of gangs, and are of one family.
+#[test]
+fn gangs_take_no_more_from_two_programs() -> Result<()> {
+    let share = campaign(64 << 20, 2, true, true)?;
+    ensure!(share >= 80, "{share} %");
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The connection to the scheduler: whether there is one, and when to look for one again.
 use crate::memory::Memory;
 use crate::process::Process;
+use crate::settings::GangChoice;
 use crate::sys::random::random;
 use crate::sys::{clock, log};
 use crate::transport::{Connection, Incoming, Transport};
 use nvshare_protocol::tenant::{Hello, ToScheduler};
+use nvshare_protocol::wishes::NO_GANG;
 use nvshare_protocol::{Bytes, InstanceId, VERSION};
 use std::io;
 use std::time::{Duration, Instant};
@@ -267,7 +269,10 @@ fn hello(process: &Process, instance: InstanceId, holds: bool) -> Hello {
         limit: settings.limit,
         priority: settings.priority,
         time_share: settings.time_share,
-        gang: settings.gang.as_ref().map(|gang| gang.name.clone()),
+        gang: match (&settings.gang, &settings.gang_choice) {
+            (None, GangChoice::Off) => Some(NO_GANG.to_owned()),
+            (gang, _) => gang.as_ref().map(|gang| gang.name.clone()),
+        },
         gang_size: settings.gang.as_ref().and_then(|gang| gang.size),
         swap: swap_held(memory),
     }

@@ -1,13 +1,15 @@
 //! Which job of several processes this process is of: by its user's word, or by its launcher's.
 use super::launcher::{self, Job};
-use nvshare_protocol::wishes::{LONGEST_GANG, gang as is_name};
+use nvshare_protocol::wishes::{LONGEST_GANG, NO_GANG as OFF, gang as is_name};
 
 /// What the process's user says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GangChoice {
     /// What the launcher says.
     Auto,
-    /// It is of none.
+    /// Nothing: the scheduler may find out.
+    Learn,
+    /// It is of none, whatever the scheduler may find out.
     Off,
     Named(String),
 }
@@ -16,7 +18,8 @@ impl GangChoice {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),
-            "off" => Some(Self::Off),
+            "learn" => Some(Self::Learn),
+            OFF => Some(Self::Off),
             name => is_name(name).then(|| Self::Named(name.to_owned())),
         }
     }
@@ -24,7 +27,8 @@ impl GangChoice {
     pub fn show(&self) -> String {
         match self {
             Self::Auto => "auto".to_owned(),
-            Self::Off => "off".to_owned(),
+            Self::Learn => "learn".to_owned(),
+            Self::Off => OFF.to_owned(),
             Self::Named(name) => name.clone(),
         }
     }
@@ -51,7 +55,7 @@ pub struct Gang {
 pub fn gang(choice: &GangChoice, get: impl Fn(&str) -> Option<String>) -> Option<Gang> {
     let job = || launcher::job(&get, launcher::ancestor_without);
     let (name, job) = match choice {
-        GangChoice::Off => return None,
+        GangChoice::Learn | GangChoice::Off => return None,
         GangChoice::Named(name) => (name.clone(), job()),
         GangChoice::Auto => job().map(|job| (fitted(&job.name), Some(job)))?,
     };
@@ -75,6 +79,7 @@ mod tests {
         let named = |name: &str| Some(Gang { name: name.to_owned(), size: Some(2), is_elsewhere: true });
         assert_eq!(gang(&GangChoice::Auto, get), named("torch:1:1"));
         assert_eq!(gang(&GangChoice::Off, get), None);
+        assert_eq!(gang(&GangChoice::Learn, get), None);
         assert_eq!(gang(&GangChoice::parse("mine").unwrap(), get), named("mine"));
         let alone = Gang { name: "mine".to_owned(), size: None, is_elsewhere: false };
         assert_eq!(gang(&GangChoice::parse("mine").unwrap(), |_| None), Some(alone));

@@ -4,7 +4,7 @@
 use crate::sys::log::{self, Level};
 use core::ffi::CStr;
 pub use gang::Gang;
-use gang::GangChoice;
+pub use gang::GangChoice;
 use nvshare_protocol::{Bytes, paths, wishes};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -166,7 +166,7 @@ impl Settings {
             moves_all: false,
             oversubscribe: false,
             deepbind: false,
-            gang_choice: GangChoice::Off,
+            gang_choice: GangChoice::Learn,
             gang: None,
         }
     }

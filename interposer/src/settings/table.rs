@@ -118,7 +118,7 @@ pub const TABLE: &[Setting] = &[
     },
     Setting {
         name: GANG.variable,
-        about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says; experimental",
+        about: "the job of several processes that it is of, which get their GPUs together; auto: what torchrun, mpirun or srun says; learn: what the scheduler finds out; experimental",
         allowed: GANG.allowed,
         set: |s, v| put(&mut s.gang_choice, GangChoice::parse(v)),
         show: |s| s.gang_choice.show(),

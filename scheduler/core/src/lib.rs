@@ -117,6 +117,11 @@
 //! because another has no turn, goes before gangs of which nothing is known, and pays for it. Members that do not fit on a
 //! device together are single tenants again.
 //!
+//! **Families** ([`event::Event::Family`]). Tenants of one may be a gang that nobody has told of. Two families of several
+//! tenants share a device only if all of these have had a turn, and all fit. When one of a family cannot end its work
+//! while others of it wait, nobody is granted the family's devices for a tenth of a second, in which it can be said who
+//! belongs together. That gang comes first, if its owner owed nothing before.
+//!
 //! **Tenants that do not answer.** Nobody keeps the next tenant waiting for longer than [`Settings::wait_bound`]. A
 //! holder that does not answer its revocation, or cannot drain, is quarantined: it loses its turn, and others go on
 //! beside it. One that gives no sign of life for [`Settings::silence`] is not waited for, and one that is stopped not

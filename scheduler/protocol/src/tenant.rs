@@ -163,7 +163,7 @@ pub struct Hello {
     #[n(11)]
     pub time_share: Option<u32>,
     /// The job of several processes that it is of, in words of its own or its launcher's: those of one user or container
-    /// that say the same get their devices together. At most 128 bytes.
+    /// that say the same get their devices together. At most 128 bytes. `off`: it is never to be of one.
     #[n(12)]
     pub gang: Option<String>,
     /// How many processes of that job its launcher has started on this host. The job may have more: those that they start.

@@ -46,7 +46,7 @@ pub const ENGINE: Wish = Wish {
 /// The job of several processes that a process is of.
 pub const GANG: Wish = Wish {
     variable: "NVSHARE_GANG",
-    allowed: "auto, off, or a name of at most 128 characters without spaces",
+    allowed: "auto, learn, off, or a name of at most 128 characters without spaces",
     understands: gang,
 };
 
@@ -94,7 +94,10 @@ pub fn priority(text: &str) -> Option<u32> {
 /// The longest name of a gang, in bytes.
 pub const LONGEST_GANG: usize = 128;
 
-/// A name that can be shown to people, and is short. `auto` and `off` mean more.
+/// What a process says in place of a gang's name that is never to be of one.
+pub const NO_GANG: &str = "off";
+
+/// A name that can be shown to people, and is short. `auto`, `learn` and `off` mean more.
 #[must_use]
 pub fn gang(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST_GANG && name.bytes().all(|byte| byte.is_ascii_graphic())

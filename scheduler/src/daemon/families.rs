@@ -15,7 +15,8 @@ pub enum Nearness {
 /// Whether two tenants may be of one job.
 pub fn nearness(one: &Member, other: &Member) -> Option<Nearness> {
     let (who, whose) = (&one.who, &other.who);
-    if who.charged_to() != whose.charged_to() {
+    let declines = one.declines_gangs || other.declines_gangs;
+    if declines || who.charged_to() != whose.charged_to() {
         return None;
     }
     let lineage = |member: &Member| match member.kinship {

@@ -20,6 +20,7 @@ use crate::text;
 use nvshare_core::event::{Event, TenantId};
 use nvshare_core::{Priority, print};
 use nvshare_protocol::tenant::{Hello, ToTenant, Welcome};
+use nvshare_protocol::wishes::NO_GANG;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 
 /// How long claims of swap space are believed after a scheduler that has left no ledger.
@@ -43,7 +44,8 @@ impl Daemon {
     }
 
     pub fn on_connected(&mut self, mut connected: Connected) {
-        connected.hello.gang.take_if(|_| !self.settings.gangs);
+        let said = connected.hello.gang.take_if(|name| !self.settings.gangs || name == NO_GANG);
+        let declines_gangs = said.is_some_and(|name| name == NO_GANG);
         let overrides = self.overrides_of(&connected);
         self.replace_earlier_connections(&connected);
         let Connected { tenant, who, hello, outbound, .. } = &connected;
@@ -76,6 +78,7 @@ impl Daemon {
         self.members.join(connected, reservation, overrides, job, self.clock.now());
         if let Some(member) = self.members.get_mut(tenant) {
             member.has_parted = gang.is_some_and(|gang| gang.parted);
+            member.declines_gangs = declines_gangs;
         }
         self.announce(tenant, &details, &wishes, short);
         if let Some(gang) = gang {
@@ -84,7 +87,7 @@ impl Daemon {
         }
         self.apply(Event::Joined { tenant, holds });
         self.apply(Event::Owner { tenant, owner });
-        if self.settings.gangs && gang.is_none() {
+        if self.settings.gangs && gang.is_none() && !declines_gangs {
             let family = families::enter(&mut self.members, tenant, &mut self.last_family);
             family.into_iter().for_each(|family| self.apply(Event::Family { tenant, family }));
         }

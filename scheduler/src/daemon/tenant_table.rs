@@ -66,7 +66,9 @@ pub struct Member {
     pub liveness: Liveness,
     /// The processes of its gang take turns with each other, because they do not fit together.
     pub has_parted: bool,
-    /// The family that it is of; none: the operator allows no gangs, or it has one.
+    /// Its user says that it is of no job of several processes, whatever can be found out.
+    pub declines_gangs: bool,
+    /// The family that it is of; none: the operator allows no gangs, or it has one or wants none.
     pub kinship: Option<Kinship>,
     /// It could not end its work when it was last asked to give its devices back.
     pub could_not_drain: bool,
@@ -312,6 +314,7 @@ impl Members {
             waits_for_devices: false,
             liveness: Liveness::default(),
             has_parted: false,
+            declines_gangs: false,
             kinship: None,
             could_not_drain: false,
         };

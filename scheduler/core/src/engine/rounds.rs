@@ -1,4 +1,5 @@
 //! Keeps the owners' rounds and debts.
+use crate::engine::usage;
 use crate::model::Model;
 use crate::model::ids::{Owner, TenantId};
 use crate::model::priority::Priority;
@@ -162,6 +163,7 @@ pub(crate) fn charge(model: &mut Model, id: TenantId, lost: Nanos, silent: bool)
 /// Members of a gang went on beside the turns of others for so long. They had about half of the GPU, and the gang may
 /// have gone before others.
 pub(crate) fn on_overrun(model: &mut Model, id: TenantId, lost: Nanos) {
+    usage::charge(model, id, lost);
     let owner = model.owner_of(id);
     let is_other = |other: &TenantId| model.owner_of(*other) != owner;
     let competes = |device: &DeviceId| {

@@ -1,5 +1,6 @@
 //! A tenant that is known already becomes a member of a gang: its processes turn out to belong together. While it has a
 //! turn that goes well, that waits until the turn is over.
+use super::rules::{self, Rules};
 use super::stage::MemberTurn;
 use super::{Announced, Gangs, Member, OnDevice, Told, gathering, settling};
 use crate::event::Event;
@@ -43,9 +44,11 @@ fn told_of(tenant: &Tenant) -> Told {
             Some(Owner::Tenant(_)) | None => None,
         },
         family: tenant.family,
-        weight: Some(tenant.weight.max(1)),
-        priority: Some(tenant.priority),
-        time_share: tenant.quota.map(|quota| (quota.group, quota.percent)),
+        rules: Rules {
+            weight: Some(tenant.weight.max(1)),
+            priority: Some(tenant.priority),
+            time_share: tenant.quota.map(|quota| (quota.group, quota.percent)),
+        },
         paused: tenant.is_paused,
         swaps: tenant.swaps,
         stopped: tenant.is_stopped,
@@ -72,7 +75,8 @@ pub(super) fn adopt_if_due(gangs: &mut Gangs, id: TenantId, model: &Model) {
     gang.expected = gang.expected.max(announced.expected);
     let (wants, is_beside) = (member.wants, member.turn == MemberTurn::Beside);
     let capacities: Vec<_> = member.devices.iter().map(|(device, on)| (*device, on.capacity)).collect();
-    gang.members.insert(id, member);
+    gang.members.insert(id, Member { rules: told.rules, ..member });
+    rules::update(gangs, unit);
     settling::unsettle(gangs, unit);
     let mut tell = |event| gangs.events.push_back(event);
     if told.swaps {

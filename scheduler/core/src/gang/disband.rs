@@ -35,7 +35,13 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         let rests = gang.members.values().all(|member| member.turn == MemberTurn::None);
         gang.turn.is_none() && gang.evicting.is_empty() && rests
     };
-    let Some(gang) = gangs.gangs.get(&unit) else { return };
+    let Some(gang) = gangs.gangs.get_mut(&unit) else { return };
+    // They may have freed memory since, or left.
+    let fits = |excess: &mut Excess| gang.memory_on(excess.device).allocated <= excess.usable;
+    let mut excess = gang.excess;
+    excess.take_if(fits);
+    gang.excess = excess;
+    let gang = &*gang;
     let Some(Excess { device, wants, usable }) = gang.excess.filter(|_| is_due(gang)) else { return };
     let Some(gang) = gangs.gangs.remove(&unit) else { return };
     gangs.by_number.remove(&gang.number);
@@ -47,7 +53,8 @@ pub(super) fn disband_if_due(gangs: &mut Gangs, unit: TenantId) {
         gangs.past.note(gangs.now, unit, id, &member);
         gangs.of.remove(&id);
         gangs.single.insert(id, gang.number);
-        let told = Told { stopped: member.is_stopped, paused: member.is_paused, ..gang.told };
+        let told =
+            Told { stopped: member.is_stopped, paused: member.is_paused, rules: member.rules, ..gang.told };
         let capacities = member.devices.iter().map(|(device, on)| (*device, on.capacity));
         gangs.introduce(id, &told, capacities.collect());
         for (&device, on) in &member.devices {

@@ -1,6 +1,6 @@
 //! Events of members become events of their gang.
 use super::stage::{MemberTurn, Stage, Turn};
-use super::{Announced, Told, adoption, disband, gathering, settling};
+use super::{Announced, Told, adoption, disband, gathering, rules, settling};
 use super::{FIRST, Gang, Gangs, Member, OnDevice};
 use crate::event::Event;
 use crate::memory::budget;
@@ -193,16 +193,16 @@ impl Gangs {
                 self.events.push_back(Event::Family { tenant: unit, family });
             }
             Event::Weight { weight, .. } => {
-                gang.told.weight = Some(weight);
-                self.events.push_back(Event::Weight { tenant: unit, weight });
+                member.rules.weight = Some(weight);
+                rules::update(self, unit);
             }
             Event::Priority { priority, .. } => {
-                gang.told.priority = Some(priority);
-                self.events.push_back(Event::Priority { tenant: unit, priority });
+                member.rules.priority = Some(priority);
+                rules::update(self, unit);
             }
             Event::TimeShare { group, percent, .. } => {
-                gang.told.time_share = Some((group, percent));
-                self.events.push_back(Event::TimeShare { tenant: unit, group, percent });
+                member.rules.time_share = Some((group, percent));
+                rules::update(self, unit);
             }
             Event::Paused { paused, .. } => {
                 member.is_paused = paused;
@@ -218,6 +218,7 @@ impl Gangs {
     fn on_requested(&mut self, unit: TenantId, id: TenantId, model: &Model) {
         let Some(gang) = self.gangs.get_mut(&unit) else { return };
         let Some(member) = gang.members.get_mut(&id) else { return };
+        member.stays_out = false;
         if member.devices.is_empty() {
             // Remembered until it names one.
             member.wants = true;
@@ -320,8 +321,8 @@ impl Gangs {
                 self.check_drained(unit);
                 self.retry_if_due(unit);
             }
-            MemberTurn::Granted { .. } => {
-                member.turn = MemberTurn::None;
+            MemberTurn::Granted { ready, .. } => {
+                (member.turn, member.stays_out) = (MemberTurn::None, !ready);
                 self.leave_turn(unit);
                 self.check_drained(unit);
             }
@@ -377,6 +378,7 @@ impl Gangs {
             gang.told.paused = false;
             self.events.push_back(Event::Paused { tenant: unit, paused: false });
         }
+        rules::update(self, unit);
         for device in member.devices.into_keys() {
             self.tell_memory(unit, device);
             self.tell_moves(unit, device);

@@ -17,6 +17,7 @@ mod incoming;
 mod memory;
 mod outgoing;
 mod past;
+mod rules;
 mod settling;
 mod stage;
 mod turn;
@@ -30,6 +31,7 @@ use crate::model::ids::TenantId;
 use crate::model::memory_use::MemoryUse;
 use nvshare_protocol::tenant::Moves;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
+use rules::Rules;
 use stage::{Beside, Excess, Gathering, MemberTurn, Turn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -43,6 +45,9 @@ pub(crate) struct Member {
     pub turn: MemberTurn,
     /// It asks for a turn.
     pub wants: bool,
+    /// It has given a grant back before its memory was there, and has not asked since: the others have turns without it.
+    pub stays_out: bool,
+    pub rules: Rules,
     pub is_stopped: bool,
     /// An operator has paused it, and with it the gang.
     pub is_paused: bool,
@@ -95,9 +100,7 @@ pub(crate) struct Gang {
 pub(crate) struct Told {
     pub owner: Option<u64>,
     pub family: Option<u64>,
-    pub weight: Option<u32>,
-    pub priority: Option<crate::model::priority::Priority>,
-    pub time_share: Option<(u64, u32)>,
+    pub rules: Rules,
     pub paused: bool,
     pub swaps: bool,
     pub stopped: bool,

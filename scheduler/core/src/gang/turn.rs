@@ -1,6 +1,6 @@
 //! A gang's turn: its members run, drain in attempts, and move memory out.
 use super::stage::{Drain, Gathering, MemberTurn, Stage, Turn};
-use super::{Gang, Gangs, Told, disband, gathering, settling};
+use super::{Gang, Gangs, Member, Told, disband, gathering, settling};
 use crate::event::{Action, Event};
 use crate::model::gang_state::GangState;
 use crate::model::ids::TenantId;
@@ -25,7 +25,8 @@ impl Gangs {
         let Some(turn) = &gang.turn else { return };
         let budget = gang.share_of_budget(id, &turn.budget);
         let (lease, contended) = (turn.lease, turn.contended);
-        let Some(member) = gang.members.get_mut(&id).filter(|member| member.can_run()) else { return };
+        let takes_part = |member: &&mut Member| member.can_run() && !member.stays_out;
+        let Some(member) = gang.members.get_mut(&id).filter(takes_part) else { return };
         if budget.is_empty() {
             return;
         }
@@ -195,9 +196,9 @@ impl Gangs {
         tell(Event::Joined { tenant, holds: false });
         told.owner.into_iter().for_each(|owner| tell(Event::Owner { tenant, owner }));
         told.family.into_iter().for_each(|family| tell(Event::Family { tenant, family }));
-        told.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
-        told.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
-        if let Some((group, percent)) = told.time_share {
+        told.rules.weight.into_iter().for_each(|weight| tell(Event::Weight { tenant, weight }));
+        told.rules.priority.into_iter().for_each(|priority| tell(Event::Priority { tenant, priority }));
+        if let Some((group, percent)) = told.rules.time_share {
             tell(Event::TimeShare { tenant, group, percent });
         }
         for (device, capacity) in capacities {

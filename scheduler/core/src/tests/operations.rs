@@ -23,6 +23,17 @@ pub enum Op {
     Leave {
         who: u64,
     },
+    /// It is of this family.
+    Family {
+        who: u64,
+        family: u64,
+    },
+    /// It is of this gang, from now on or when it joins.
+    Gang {
+        who: u64,
+        gang: u64,
+        expected: Option<u32>,
+    },
     Name {
         who: u64,
         device: u8,
@@ -161,6 +172,7 @@ fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (who(), prop::bool::weighted(0.2)).prop_map(|(who, holds)| Op::Join { who, holds }),
         2 => who().prop_map(|who| Op::Leave { who }),
+        2 => (who(), 0..3_u64).prop_map(|(who, family)| Op::Family { who, family }),
         8 => (who(), at()).prop_map(|(who, device)| Op::Name { who, device }),
         4 => (who(), at(), bytes(), bytes(), bytes()).prop_map(|(who, device, allocated, resident, immovable)| {
             Op::Report { who, device, allocated, resident, immovable }
@@ -209,16 +221,29 @@ pub struct World {
     pending: BTreeSet<TenantId>,
     /// Since when each waiting tenant has been next, and for what.
     first: BTreeMap<TenantId, (Nanos, Vec<DeviceId>)>,
+    /// There are gangs: the engine knows these in place of their members, of which the outsider remembers nothing.
+    has_gangs: bool,
 }
 
 impl World {
     pub fn new(settings: Settings) -> Self {
         let core = Core::new(settings);
         let log = print::settings(Nanos::ZERO, core.settings()) + "\n";
-        Self { core, now: Nanos::ZERO, log, pending: BTreeSet::new(), first: BTreeMap::new() }
+        Self {
+            core,
+            now: Nanos::ZERO,
+            log,
+            pending: BTreeSet::new(),
+            first: BTreeMap::new(),
+            has_gangs: false,
+        }
     }
 
     pub fn tell(&mut self, event: Event) -> Vec<Action> {
+        self.has_gangs |= matches!(event, Event::Gang { .. });
+        if self.has_gangs {
+            return self.tell_with_gangs(event);
+        }
         self.remember(&event);
         self.log += &(print::event(self.now, &event) + "\n");
         let actions = self.core.handle(self.now, event);
@@ -234,6 +259,15 @@ impl World {
             assert!(kept, "the request of {id:?} is lost");
         }
         self.nobody_waits_too_long();
+        actions
+    }
+
+    fn tell_with_gangs(&mut self, event: Event) -> Vec<Action> {
+        self.log += &(print::event(self.now, &event) + "\n");
+        let actions = self.core.handle(self.now, event);
+        actions.iter().for_each(|action| self.log += &(print::action(self.now, action) + "\n"));
+        verify_invariants(&self.core);
+        assert!(self.core.next_deadline().is_none_or(|due| due > self.now), "a deadline that has passed");
         actions
     }
 
@@ -315,12 +349,16 @@ impl World {
 
     pub fn apply(&mut self, op: &Op) {
         let its = |who: u64, lease: Lease, core: &Core| match lease {
-            Lease::Its => core.engine.model.lease(tenant(who)).map_or(LeaseId(0), |lease| lease.id),
+            Lease::Its => {
+                core.engine.model.lease(core.gangs.unit(tenant(who))).map_or(LeaseId(0), |lease| lease.id)
+            }
             Lease::Other(n) => LeaseId(n),
         };
         let event = match *op {
             Op::Join { who, holds } => Event::Joined { tenant: tenant(who), holds },
             Op::Leave { who } => Event::Left { tenant: tenant(who) },
+            Op::Family { who, family } => Event::Family { tenant: tenant(who), family },
+            Op::Gang { who, gang, expected } => Event::Gang { tenant: tenant(who), gang, expected },
             Op::Name { who, device: n } => {
                 Event::Device { tenant: tenant(who), device: device(n), capacity: Bytes(16 << 30) }
             }
@@ -435,6 +473,41 @@ proptest! {
         prop_assert_eq!(waiting(&world, Tenant::is_queued, since), 0);
         prop_assert!(world.core.spans().count() <= 50);
         // The log tells the same story to another core.
+        prop_assert_eq!(replay(&world.log).unwrap(), world.log);
+    }
+}
+
+/// Those of tenants that may be of gangs, which a third of them are.
+fn operation_with_gangs() -> impl Strategy<Value = Op> {
+    let gang = (0..8_u64, 0..3_u64, prop::option::of(1..4_u32));
+    prop_oneof![
+        12 => operation(),
+        1 => gang.prop_map(|(who, gang, expected)| Op::Gang { who, gang, expected }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn random_operations_of_gangs_keep_every_invariant(
+        ops in prop::collection::vec(operation_with_gangs(), 1..200),
+        share in any::<bool>(),
+        overlap in any::<bool>(),
+    ) {
+        let mut world = World::new(Settings { record: 50, share, overlap, ..Settings::default() });
+        for op in &ops {
+            world.apply(op);
+        }
+        // Whoever is silent from here on keeps nobody busy for ever: time goes on, with few events a second.
+        let end = world.now.saturating_add(Nanos(600 * Nanos::SECOND.0));
+        let mut events = 0;
+        while let Some(due) = world.core.next_deadline().filter(|due| *due <= end) {
+            world.now = due;
+            world.tell(Event::Tick);
+            events += 1;
+            prop_assert!(events < 600 * 20, "it does not come to rest");
+        }
         prop_assert_eq!(replay(&world.log).unwrap(), world.log);
     }
 }

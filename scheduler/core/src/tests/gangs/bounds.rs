@@ -1,8 +1,23 @@
 //! What a gang may do to others, and what it leaves behind.
 use super::*;
+use crate::Priority;
 
 #[test]
 fn a_gang_that_stands_aside_pays_for_it() {
+    let wait = wait_after_standing_aside(true, 100);
+    assert!(matches!(wait, Some(WaitReason::Debt { .. })), "{wait:?}");
+}
+
+/// Its last period begins with its turn of 2 s, at 4.25 s. It has run for 2 s beside the turn of another, too.
+#[test]
+fn a_share_of_time_counts_what_a_gang_runs_aside() {
+    let wait = wait_after_standing_aside(false, 80);
+    let Some(WaitReason::Quota { until }) = wait else { panic!("{wait:?}") };
+    assert_eq!(until, Nanos::from_millis(4_250 + 5_000));
+}
+
+/// Why a gang waits that has stood aside for one turn of another tenant, and had two.
+fn wait_after_standing_aside(of_two_owners: bool, percent: u32) -> Option<WaitReason> {
     let mut core = Core::new(Settings { share: false, ..settings() });
     let mut now = Nanos::ZERO;
     let [first, second, other] = [1, 2, 3].map(TenantId);
@@ -24,7 +39,10 @@ fn a_gang_that_stands_aside_pays_for_it() {
         gang.into_iter()
             .for_each(|gang| drop(tell(&mut core, none, Event::Gang { tenant, gang, expected: None })));
         tell(&mut core, none, Event::Joined { tenant, holds: false });
-        tell(&mut core, none, Event::Owner { tenant, owner: u64::from(gang.is_none()) });
+        tell(&mut core, none, Event::Owner { tenant, owner: u64::from(of_two_owners && gang.is_none()) });
+        if gang.is_some() {
+            tell(&mut core, none, Event::TimeShare { tenant, group: 7, percent });
+        }
         tell(&mut core, none, Event::Device { tenant, device, capacity: gib(16) });
         if tenant != second {
             let actions = tell(&mut core, none, Event::Requested { tenant });
@@ -55,8 +73,7 @@ fn a_gang_that_stands_aside_pays_for_it() {
     }
     let snapshot = core.snapshot();
     let view = snapshot.tenants.iter().find(|view| view.id == first).unwrap();
-    let wait = view.wait.as_ref().unwrap();
-    assert!(matches!(wait.reason, WaitReason::Debt { .. }), "{wait:?}");
+    view.wait.as_ref().map(|wait| wait.reason.clone())
 }
 
 /// A gang that gathers, and whose only process ends, leaves nothing to be looked at.
@@ -177,4 +194,38 @@ fn who_stands_aside_is_asked_again_after_a_device_of_the_gang_has_gone() {
         actions.iter().any(|action| matches!(action, Action::Revoke { tenant, .. } if *tenant == first))
     });
     assert!(asked, "{:?}", core.snapshot());
+}
+
+/// What the core has for the gang of these, in whatever order they have said so.
+fn rules_of_gang(world: &World) -> (u32, Priority, Option<u32>) {
+    let snapshot = world.core.snapshot();
+    let view = snapshot.tenants.iter().find(|view| view.gang.is_some()).unwrap();
+    (view.weight, view.priority, view.time_share)
+}
+
+#[test]
+fn the_largest_weight_the_highest_priority_and_the_least_share_hold_for_a_gang() {
+    for order in [[0, 1], [1, 0]] {
+        let mut world = World::new(settings(), gib(16), 29);
+        let job = world.job(&[0, 1], gib(2), Some(1));
+        let members = world.jobs[job].members.clone();
+        let wishes = [(4, Priority::Low, 30), (1, Priority::High, 100)];
+        for at in order {
+            let tenant = World::id(members[at]);
+            let (weight, priority, percent) = wishes[at];
+            world.tell(Event::Weight { tenant, weight });
+            world.tell(Event::Priority { tenant, priority });
+            world.tell(Event::TimeShare { tenant, group: 7, percent });
+        }
+        assert_eq!(rules_of_gang(&world), (4, Priority::High, Some(30)), "{order:?}");
+        // An operator lowers one: the others' still hold.
+        let first = World::id(members[0]);
+        world.tell(Event::Weight { tenant: first, weight: 2 });
+        assert_eq!(rules_of_gang(&world).0, 2);
+        world.tell(Event::TimeShare { tenant: first, group: 7, percent: 100 });
+        assert_eq!(rules_of_gang(&world).2, None);
+        // Who has left counts no more.
+        world.kill(members[1]);
+        assert_eq!(rules_of_gang(&world), (2, Priority::Low, None), "{order:?}");
+    }
 }

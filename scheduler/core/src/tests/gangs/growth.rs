@@ -141,3 +141,40 @@ fn a_gang_that_does_not_fit_parts_though_a_member_drains_late() {
     let done = world.done();
     assert!(done[0] > 3 && done[1] > 200, "{done:?}");
 }
+
+/// Before all of them have drained, one has freed enough for both to fit.
+#[test]
+fn a_gang_that_fits_again_does_not_part() {
+    let mut world = World::new(settings(), gib(16), 21);
+    let slow = world.prepare(&[0], gib(12), Some(1));
+    world.jobs[slow].takes = seconds(3);
+    world.start(world.jobs[slow].members[0]);
+    world.run(seconds(1));
+    let other = world.job(&[0], gib(12), Some(1));
+    let other = world.jobs[other].members[0];
+    assert_eq!(world.processes[other].resident, Bytes::ZERO);
+    world.processes[other].bytes = gib(2);
+    world.report(other);
+    // Turns end where somebody waits.
+    world.job(&[0], gib(12), None);
+    world.run(seconds(60));
+    assert!(!world.parted, "{}", world.tail());
+    let done = world.done();
+    assert!(done[0] > 3 && done[1] > 200, "{done:?}");
+}
+
+/// The one that was too large has ended.
+#[test]
+fn a_gang_of_which_the_rest_fits_does_not_part() {
+    let mut world = World::new(settings(), gib(16), 21);
+    let slow = world.prepare(&[0, 0], gib(6), Some(1));
+    world.jobs[slow].takes = seconds(3);
+    world.jobs[slow].members.clone().into_iter().for_each(|at| world.start(at));
+    world.run(seconds(1));
+    let other = world.job(&[0], gib(12), Some(1));
+    world.kill(world.jobs[other].members[0]);
+    world.job(&[0], gib(12), None);
+    world.run(seconds(60));
+    assert!(!world.parted, "{}", world.tail());
+    assert!(world.done()[0] > 3, "{:?}", world.done());
+}

@@ -180,3 +180,49 @@ fn a_member_that_asks_while_the_others_drain_for_it_is_let_in() {
         assert!(now[0] > before[0] + 200 && now[1] > before[1] + 200, "{late:?}: {before:?}, then {now:?}");
     }
 }
+
+/// A device of it is refused: the daemon gives each of its grants back, until the device is known.
+#[test]
+fn a_member_that_gives_its_grants_back_ends_one_turn_and_no_other() {
+    let mut core = Core::new(settings());
+    let mut now = Nanos::ZERO;
+    let [works, refuses] = [1, 2].map(TenantId);
+    for tenant in [works, refuses] {
+        core.handle(now, Event::Gang { tenant, gang: 1, expected: Some(2) });
+        core.handle(now, Event::Joined { tenant, holds: false });
+        core.handle(now, Event::Device { tenant, device: device(tenant.0 as u8), capacity: gib(16) });
+    }
+    let (mut events, mut revoked, mut grants) =
+        (vec![Event::Requested { tenant: refuses }, Event::Requested { tenant: works }], 0, 0);
+    let none = Nanos::ZERO;
+    for _ in 0..100 {
+        now = now.saturating_add(Nanos::from_millis(10));
+        let event = if events.is_empty() { Event::Tick } else { events.remove(0) };
+        for action in core.handle(now, event) {
+            let released = |lease| Released { lease, evicted: Vec::new(), drain: none, evict: none };
+            match action {
+                Action::Grant { tenant, grant } if tenant == refuses => {
+                    grants += 1;
+                    events.push(Event::Released { tenant, released: released(grant.lease) });
+                }
+                Action::Grant { tenant, grant } => {
+                    let ready = Ready { lease: grant.lease, fetched: Vec::new(), took: none };
+                    events.push(Event::Ready { tenant, ready });
+                }
+                Action::Revoke { tenant, revoke } if tenant == works => {
+                    revoked += 1;
+                    events.push(Event::Released { tenant, released: released(revoke.lease) });
+                    events.push(Event::Requested { tenant });
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((grants, revoked), (1, 1));
+    // Its device is known: both have a turn again.
+    let actions = core.handle(now, Event::Requested { tenant: refuses });
+    assert!(
+        actions.iter().any(|action| matches!(action, Action::Grant { tenant, .. } if *tenant == refuses)),
+        "{actions:?}"
+    );
+}
