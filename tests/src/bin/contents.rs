@@ -85,7 +85,7 @@ impl Memory {
         }
         let at = (part, random.below(PART));
         let old = self.changed.get(&at).copied().unwrap_or_else(|| self.expected(part, 0));
-        let new = if random.below(2) == 0 { old ^ 1 << random.below(32) } else { random.next() as u32 };
+        let new = if random.below(2) == 0 { old ^ 1 << random.below(32) } else { random.word() as u32 };
         self.changed.insert(at, new);
         cuda.write(self.parts[part] + 4 * at.1, &[new])
     }

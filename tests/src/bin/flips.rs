@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         granules,
         found: cuda.host_memory(32 * args.granules)?,
         count: args.granules,
-        keys: std::array::from_fn(|_| random.next() >> 3),
+        keys: std::array::from_fn(|_| random.word() >> 3),
     };
     let mut before = kernel.look()?;
     ensure!(before.iter().all(|found| found[3] == 0), "memory that is zero was not found zero");
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
             }
             let at = random.below(WORDS);
             let old = words.get(&at).copied().unwrap_or(0);
-            let new = if round % 2 == 0 { old ^ 1 << random.below(32) } else { random.next() as u32 };
+            let new = if round % 2 == 0 { old ^ 1 << random.below(32) } else { random.word() as u32 };
             words.insert(at, new);
             cuda.write(place(granule) + 4 * at, &[new])?;
             changed.push(old != new);
