@@ -255,6 +255,9 @@ fn a_drain_that_another_host_may_hold_up_is_told_as_such() -> Result<()> {
     let config = "[scheduler]\ngangs = true\nquantum = 0.2\ndrain_seconds = 0.5\npatience_seconds = 2\nshare = false\n\
          [swap]\nbudget = \"8GiB\"\n";
     let scheduler = world.scheduler_with(config, &[])?;
+    // The other one was there when they met, by the third word.
+    let words = [0_u32, 0, 1].map(u32::to_ne_bytes);
+    std::fs::write(world.dir().join("meet"), words.as_flattened())?;
     let mut command = world.command(built()?.join("rank"))?;
     command.args(["--device", "0", "--rank", "0", "--ranks", "2", "--bytes", "1048576", "--seconds", "100"]);
     command.arg("--meet").arg(world.dir().join("meet")).env("NVSHARE_GANG", "auto").envs([
