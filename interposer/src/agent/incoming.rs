@@ -31,7 +31,10 @@ impl Agent {
                 ToTenant::Welcome(welcome) => self.on_welcome(&welcome)?,
                 ToTenant::Grant(grant) => self.on_grant(&grant)?,
                 ToTenant::Revoke(revoke) => self.on_revoke(&revoke)?,
-                ToTenant::Contended(contended) => self.set_contended(contended),
+                ToTenant::Contended(contended) => {
+                    self.set_contended(contended);
+                    self.prepare_looking();
+                }
                 ToTenant::Evict(shares) => self.on_evict(&shares)?,
                 ToTenant::Fetch(shares) => self.on_fetch(&shares)?,
                 ToTenant::Swap(bytes) => self.on_swap_space(bytes, mapped),
@@ -61,6 +64,14 @@ impl Agent {
             self.stop_pacing();
         }
         self.idleness.restart();
+    }
+
+    /// Somebody waits for the GPU while we run: memory will be looked at before it leaves.
+    fn prepare_looking(&self) {
+        let Process { memory, captures, .. } = self.process;
+        if self.contended && self.phase == Phase::Held && !captures.any() {
+            memory.pieces.prepare_looking();
+        }
     }
 
     // --- joining ---
@@ -150,7 +161,9 @@ impl Agent {
         let moved = memory.ledger.moved() - before;
         log::info!("granted: {}{moved} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.report()?;
-        self.link.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))
+        self.link.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))?;
+        self.prepare_looking();
+        Ok(())
     }
 
     /// Kernels must not run while memory is away. The turn is given back, and asked for again soon.

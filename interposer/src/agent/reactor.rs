@@ -185,7 +185,7 @@ impl Agent {
         let Process { memory, .. } = self.process;
         self.contended = false;
         self.lease = LeaseId(0);
-        memory.swap.scheduler_lost();
+        memory.scheduler_lost();
         memory.ledger.set_scheduler_attached(false);
         self.stop_pacing();
         if self.phase == Phase::Waiting {

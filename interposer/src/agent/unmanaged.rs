@@ -115,7 +115,7 @@ impl Agent {
 pub fn abandon(process: &'static Process) {
     let Process { contexts, memory, settings, .. } = process;
     memory.ledger.set_scheduler_attached(false);
-    memory.swap.scheduler_lost();
+    memory.scheduler_lost();
     while !memory.residency.allow_placement() {
         memory.migrator.restore(&all_devices(contexts), settings.prefetch, || {});
         if contexts.are_broken() {

@@ -34,7 +34,7 @@ struct Inner {
     events: Vec<usize>,
     /// One event for each [`Purpose`].
     recorded: [Option<usize>; 2],
-    /// The kernel that looks at memory, once it was wanted; the driver's error if it cannot be had here.
+    /// The kernel that looks at memory, once it was loaded; the driver's error if it cannot be had here.
     kernel: Option<Result<OwnKernel, CUresult>>,
 }
 
@@ -85,23 +85,29 @@ impl Entered<'_> {
         }
     }
 
-    /// Our kernel in this context, which `load` makes when it is first wanted. What the driver refuses is not asked for
-    /// again, unless it was for a capture.
+    /// Our kernel in this context, if it has been loaded.
+    pub fn kernel(&self) -> Option<OwnKernel> {
+        self.inner.kernel?.ok()
+    }
+
+    /// Loads our kernel, if it is not there yet. What the driver refuses is not asked for again, unless there was no room,
+    /// or a capture.
     ///
     /// # Errors
     /// The driver's.
-    pub fn kernel(
+    pub fn load_kernel(
         &mut self,
         load: impl FnOnce() -> Result<OwnKernel, CUresult>,
-    ) -> Result<OwnKernel, CUresult> {
-        if let Some(known) = self.inner.kernel {
-            return known;
-        }
-        let made = load();
-        if !made.is_err_and(is_refusal) {
+    ) -> Result<(), CUresult> {
+        if self.inner.kernel.is_none() {
+            let made = load();
+            let passes = |code: CUresult| is_refusal(code) || code == CUresult::ERROR_OUT_OF_MEMORY;
+            if made.is_err_and(passes) {
+                return made.map(|_| ());
+            }
             self.inner.kernel = Some(made);
         }
-        made
+        self.inner.kernel.map_or(Ok(()), |kernel| kernel.map(|_| ()))
     }
 
     fn event(&mut self) -> Result<usize, CUresult> {

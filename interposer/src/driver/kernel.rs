@@ -22,12 +22,22 @@ impl OwnKernel {
     pub fn load(image: &CStr, name: &CStr, buffer_bytes: usize) -> Result<Self, CUresult> {
         let (mut module, mut function): (CUmodule, CUfunction) = (null_mut(), null_mut());
         let (mut stream, mut buffer): (CUstream, *mut c_void) = (null_mut(), null_mut());
-        // SAFETY: pointers to locals; the image and the name are texts that end with NUL.
+        // SAFETY: pointers to locals; the image and the name are texts that end with NUL. What was made is undone once.
         unsafe {
             driver::cuModuleLoadData(&mut module, image.as_ptr().cast()).ok()?;
-            driver::cuModuleGetFunction(&mut function, module, name.as_ptr()).ok()?;
-            driver::cuStreamCreate(&mut stream, CU_STREAM_NON_BLOCKING).ok()?;
-            driver::cuMemHostAlloc(&mut buffer, buffer_bytes, CU_MEMHOSTALLOC_DEVICEMAP).ok()?;
+            let made = driver::cuModuleGetFunction(&mut function, module, name.as_ptr())
+                .ok()
+                .and_then(|()| driver::cuStreamCreate(&mut stream, CU_STREAM_NON_BLOCKING).ok())
+                .and_then(|()| {
+                    driver::cuMemHostAlloc(&mut buffer, buffer_bytes, CU_MEMHOSTALLOC_DEVICEMAP).ok()
+                });
+            if let Err(code) = made {
+                if !stream.is_null() {
+                    driver::cuStreamDestroy_v2(stream);
+                }
+                driver::cuModuleUnload(module);
+                return Err(code);
+            }
         }
         Ok(Self { function: function as usize, stream: stream as usize, buffer: buffer as usize })
     }

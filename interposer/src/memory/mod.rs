@@ -134,6 +134,12 @@ impl Memory {
         }
     }
 
+    /// The scheduler is gone. It may give up the pages of the swap space that we have of it.
+    pub fn scheduler_lost(&self) {
+        self.swap.scheduler_lost();
+        self.ledger.lock().forget_copies();
+    }
+
     /// Whether swap space may be used: unless it is decided that plain allocations are made of other memory, and the
     /// application has made no physical memory itself.
     pub fn may_swap(&self) -> bool {

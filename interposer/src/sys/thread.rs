@@ -3,6 +3,9 @@
 use crate::symbols::glibc::real_dlsym;
 use std::mem::MaybeUninit;
 
+/// As the kernel gives a first thread: the driver's compiler runs on one of ours. Bytes of addresses, not of memory.
+const STACK: usize = 8 << 20;
+
 /// Starts a thread with every signal blocked.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Resul
         pass_over_in_sanitizer();
         body();
     };
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(quiet);
+    let spawned = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(quiet);
     if masked {
         // SAFETY: `before` was written by the successful call above.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };

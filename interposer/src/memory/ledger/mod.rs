@@ -318,13 +318,19 @@ impl Ledger {
         totals
     }
 
+    /// What is on a device is copied again when it leaves: nobody knows what the slots have. What is away has nothing
+    /// else.
+    pub fn forget_copies(&mut self) {
+        self.pieces.values_mut().filter(|piece| piece.is_resident()).for_each(|piece| piece.content.forget());
+    }
+
     /// How its memory moves.
     pub fn moves(&self, device: DeviceId) -> Moves {
         let moved = self.moved.get(&device).copied().unwrap_or_default();
         let (mut away_content, mut clean) = (0, 0);
         for piece in self.pieces.values().filter(|piece| piece.device == device) {
             if piece.is_resident() {
-                clean += piece.content.known();
+                clean += if piece.is_evictable() { piece.content.known() } else { 0 };
             } else if piece.saved {
                 away_content += piece.content.copied_back(piece.bytes);
             }
@@ -363,6 +369,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use super::content::{Content, Found};
     use super::*;
 
     const GPU: DeviceId = DeviceId([1; 16]);
@@ -392,6 +399,22 @@ mod tests {
         assert_eq!(ledger.allocation_at(0x103f), Some((0x1000, &allocation)));
         assert_eq!(ledger.allocation_at(0x1040), None);
         assert_eq!(ledger.allocation_at(0xfff), None);
+    }
+
+    #[test]
+    fn what_is_on_a_device_is_copied_again_when_nobody_keeps_its_copy() {
+        let (mut ledger, known) = (Ledger::default(), Content::of(Some(&[Found::Bytes([1, 2, 3])])));
+        for (id, driver_handle) in [(1, Some(7)), (2, None)] {
+            let prop = piece::device_prop(0);
+            let content = known.clone();
+            ledger.pieces.insert(
+                id,
+                Piece { driver_handle, content, saved: true, ..Piece::new(id, GPU, GRANULE, prop) },
+            );
+        }
+        ledger.forget_copies();
+        assert_eq!(ledger.pieces[&1].content, Content::default());
+        assert_eq!(ledger.pieces[&2].content, known, "it has nothing else");
     }
 
     #[test]

@@ -104,6 +104,18 @@ impl PieceMover {
         Self { ledger, swap, residency, contexts: uses.contexts.clone(), looker }
     }
 
+    /// Makes ready to look at memory before it leaves: while the gate is open, and somebody waits for the GPU.
+    pub fn prepare_looking(&self) {
+        if self.looker.is_none() {
+            return;
+        }
+        for context in self.contexts.all() {
+            if let Some(mut entered) = context.enter() {
+                Looker::load(&mut entered);
+            }
+        }
+    }
+
     /// Brings pieces back, batch by batch.
     pub fn restore(&self, context: &Context, budget: Bytes, progress: &mut dyn FnMut()) -> Bytes {
         let mut moved = 0;
@@ -181,19 +193,18 @@ impl PieceMover {
         let mut ledger = self.ledger.lock();
         let Some(worker) = Worker::in_context(context) else { return (0, false) };
         let (mut batch, mut begun, mut taken) = (Vec::new(), Ok(()), Taken::default());
+        let mut room = budget.saturating_sub(ledger.totals(device).resident);
         // What is to be copied first: pieces without a copy are made while those copies run.
         for (id, Sizes { bytes, copied }) in evicted(&ledger, device) {
-            if !taken.takes(bytes, copied) {
+            if bytes > room || !taken.takes(bytes, copied) {
                 continue;
-            }
-            if budget.saturating_sub(ledger.totals(device).resident) < bytes {
-                break;
             }
             begun = self.begin_restoring(&mut ledger, id, &worker, context.is_lent());
             if begun.is_err() {
                 break;
             }
             batch.push(id);
+            room -= bytes;
         }
         let done = worker.wait().ok();
         let moved = finish_restoring(&mut ledger, &batch, done.is_ok());
@@ -272,16 +283,18 @@ impl PieceMover {
         let Some(mut worker) = Worker::in_context(context) else { return 0 };
         let (now, then) = split_at(&ledger, leaving, wanted, findings);
         if now.iter().any(|id| !findings.contains_key(id)) {
-            let looking = self.look(&ledger, &mut worker, &now);
+            let looking = self.look(&ledger, &worker, &now);
             findings.extend(looking.map(Looking::finish).unwrap_or_default());
         }
         let copies = self.begin_evicting(&mut ledger, &mut worker, &now, findings);
+        findings.retain(|id, _| !now.contains(id));
         // Beside the copies.
-        let looking = self.look(&ledger, &mut worker, &then);
+        let unknown: Vec<PieceId> = then.into_iter().filter(|id| !findings.contains_key(id)).collect();
+        let looking = self.look(&ledger, &worker, &unknown);
         let moved = self.finish_evicting(&mut ledger, &mut worker, copies, progress);
         worker.wait();
         // What is looked at must stay where it is: the ledger is locked.
-        *findings = looking.map(Looking::finish).unwrap_or_default();
+        findings.extend(looking.map(Looking::finish).unwrap_or_default());
         drop(worker);
         drop(ledger);
         self.ledger.notify();
@@ -289,13 +302,13 @@ impl PieceMover {
     }
 
     /// Begins to look at pieces.
-    fn look(&self, ledger: &Ledger, worker: &mut Worker<'_>, ids: &[PieceId]) -> Option<Looking> {
+    fn look(&self, ledger: &Ledger, worker: &Worker<'_>, ids: &[PieceId]) -> Option<Looking> {
         let looker = self.looker.as_ref()?;
         let targets = ids.iter().filter_map(|id| {
             let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident())?;
             Some(Target { piece: *id, at: piece.full_mapping()?, bytes: piece.bytes })
         });
-        looker.begin(&mut worker.entered, &targets.collect::<Vec<_>>())
+        looker.begin(&worker.entered, &targets.collect::<Vec<_>>())
     }
 
     /// Begins to copy pieces out; a mark in the stream behind each.

@@ -94,22 +94,30 @@ pub struct Looker {
 }
 
 impl Looker {
+    /// Makes ready to look at memory in this context. The driver compiles the kernel for that, and may load a library: no
+    /// lock of ours may be held that a call of the application's waits for, and the gate must be open.
+    pub fn load(entered: &mut Entered<'_>) {
+        if let Err(code) = entered.load_kernel(|| OwnKernel::load(PTX, NAME, size_of::<Buffer>())) {
+            log::debug!("memory cannot be looked at on the GPU (CUDA error {}): all of it moves", code.0);
+        }
+    }
+
     /// Begins to look at pieces, from the first on as many as one launch takes. None if that is not possible here.
-    pub fn begin(&self, entered: &mut Entered<'_>, targets: &[Target]) -> Option<Looking> {
+    pub fn begin(&self, entered: &Entered<'_>, targets: &[Target]) -> Option<Looking> {
         let keys = (*self.keys.get_or_init(Keys::new))?;
+        let kernel = entered.kernel()?;
         let mut granules = 0;
-        let fit = targets.iter().take_while(|target| {
+        let can = |target: &&Target| target.granules() <= MOST && target.bytes.is_multiple_of(GRANULE);
+        let fit = targets.iter().filter(can).take_while(|target| {
             granules += target.granules();
-            granules <= MOST && target.bytes.is_multiple_of(GRANULE)
+            granules <= MOST
         });
         let targets: Vec<Target> = fit.copied().collect();
         if targets.is_empty() {
             return None;
         }
-        let kernel = entered.kernel(|| OwnKernel::load(PTX, NAME, size_of::<Buffer>()));
-        let begun = kernel.and_then(|kernel| launch(&kernel, keys, &targets).map(|()| kernel));
-        match begun {
-            Ok(kernel) => Some(Looking { kernel, targets }),
+        match launch(&kernel, keys, &targets) {
+            Ok(()) => Some(Looking { kernel, targets }),
             Err(code) => {
                 log::debug!("memory is not looked at on the GPU (CUDA error {}): all of it moves", code.0);
                 None
