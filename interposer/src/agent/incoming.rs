@@ -66,11 +66,15 @@ impl Agent {
         self.idleness.restart();
     }
 
-    /// Somebody waits for the GPU while we run: memory will be looked at before it leaves.
-    fn prepare_looking(&self) {
+    /// Somebody waits for the GPU while we run: memory will be looked at before it leaves. The driver may need the loader's
+    /// lock for that, which a program may hold while its work waits for credits: there is no end to them meanwhile.
+    fn prepare_looking(&mut self) {
         let Process { memory, captures, .. } = self.process;
-        if self.contended && self.phase == Phase::Held && !captures.any() {
+        let is_time = self.contended && self.phase == Phase::Held && !captures.any();
+        if is_time && memory.pieces.lacks_looking() {
+            self.stop_pacing();
             memory.pieces.prepare_looking();
+            self.open_gate();
         }
     }
 
@@ -136,7 +140,7 @@ impl Agent {
     fn on_grant(&mut self, grant: &Grant) -> io::Result<()> {
         let start = clock::instant();
         let Process { memory, contexts, .. } = self.process;
-        let before = memory.ledger.moved();
+        let before = memory.ledger.spared();
         let mut fetched = Vec::new();
         if self.phase != Phase::Held {
             fetched = self.fetch(&grant.budget)?;
@@ -158,8 +162,8 @@ impl Agent {
         let took = clock::since(start);
         self.phase = Phase::Held;
         self.lease = grant.lease;
-        let moved = memory.ledger.moved() - before;
-        log::info!("granted: {}{moved} in {:.3} s", Amount(&fetched), took.as_secs_f64());
+        let spared = memory.ledger.spared().since(before);
+        log::info!("granted: {}{spared} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.report()?;
         self.link.send(&ToScheduler::Ready(Ready { lease: grant.lease, fetched, took }))?;
         self.prepare_looking();
@@ -205,7 +209,7 @@ impl Agent {
         self.contended = false;
         let drain = clock::since(start);
         self.process.memory.deferred.reclaim_all();
-        let before = self.process.memory.ledger.moved();
+        let before = self.process.memory.ledger.spared();
         let evicted = self.evict(&revoke.evict)?;
         let evict = Nanos(clock::since(start).0 - drain.0);
         self.look_for_bypassing_work();
@@ -213,7 +217,7 @@ impl Agent {
             "released: drained in {:.3} s, {}{} out in {:.3} s",
             drain.as_secs_f64(),
             Amount(&evicted),
-            self.process.memory.ledger.moved() - before,
+            self.process.memory.ledger.spared().since(before),
             evict.as_secs_f64()
         );
         self.report()?;
@@ -238,10 +242,10 @@ impl Agent {
 
     /// Memory comes in before the grant, or beside it.
     fn on_fetch(&mut self, budget: &[Share]) -> io::Result<()> {
-        let (start, before) = (clock::instant(), self.process.memory.ledger.moved());
+        let (start, before) = (clock::instant(), self.process.memory.ledger.spared());
         let fetched = self.fetch(budget)?;
-        let (moved, took) = (self.process.memory.ledger.moved() - before, clock::since(start));
-        log::info!("fetched ahead: {}{moved} in {:.3} s", Amount(&fetched), took.as_secs_f64());
+        let (spared, took) = (self.process.memory.ledger.spared().since(before), clock::since(start));
+        log::info!("fetched ahead: {}{spared} in {:.3} s", Amount(&fetched), took.as_secs_f64());
         self.swap.defer_registration();
         self.report()
     }
@@ -258,10 +262,10 @@ impl Agent {
     fn on_evict(&mut self, wanted: &[Share]) -> io::Result<()> {
         let mut evicted = Vec::new();
         if self.phase.needs_grant() {
-            let (start, before) = (clock::instant(), self.process.memory.ledger.moved());
+            let (start, before) = (clock::instant(), self.process.memory.ledger.spared());
             evicted = self.evict(wanted)?;
-            let (moved, took) = (self.process.memory.ledger.moved() - before, clock::since(start));
-            log::info!("moved out: {}{moved} in {:.3} s", Amount(&evicted), took.as_secs_f64());
+            let (spared, took) = (self.process.memory.ledger.spared().since(before), clock::since(start));
+            log::info!("moved out: {}{spared} in {:.3} s", Amount(&evicted), took.as_secs_f64());
         }
         self.report()?;
         self.link.send(&ToScheduler::Evicted(evicted))

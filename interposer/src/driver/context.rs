@@ -167,6 +167,11 @@ impl Context {
         self.lent
     }
 
+    /// Whether our kernel was never asked for here, or is to be asked for again.
+    pub fn lacks_kernel(&self) -> bool {
+        self.inner.lock().kernel.is_none()
+    }
+
     /// Alive until the guard is dropped; `None` once it is gone.
     fn alive(&self) -> Option<ReadGuard<'_, bool>> {
         Some(self.life.read()).filter(|alive| **alive)

@@ -3,7 +3,7 @@
 //! A granule (2 MiB) is looked at on the GPU before it leaves (`memory/migrate/look`). Its place in the slot is right for good once
 //! it was copied there, until other bytes are found in it.
 use crate::memory::ledger::sizes::GRANULE;
-use nvshare_protocol::Bytes;
+use nvshare_protocol::tenant::Moves;
 
 /// A keyed hash of a granule (`docs/adr/0023-only-what-has-content-and-has-changed-moves.md`).
 pub type Hash = [u64; 3];
@@ -106,78 +106,59 @@ fn runs(fates: impl Iterator<Item = What>, bytes: u64) -> Vec<Run> {
     runs
 }
 
-/// What has moved since the process began.
+/// Counts what leaves.
+pub fn count_leaving(moves: &mut Moves, runs: &[Run]) {
+    for run in runs {
+        let sum = match run.what {
+            What::Copy => &mut moves.copied_out,
+            What::Unchanged => &mut moves.unchanged,
+            What::Zero => &mut moves.zero_out,
+        };
+        sum.0 += run.bytes;
+    }
+}
+
+/// Counts what comes back.
+pub fn count_returning(moves: &mut Moves, runs: &[Run]) {
+    for run in runs {
+        let sum = if run.what == What::Zero { &mut moves.zero_in } else { &mut moves.copied_in };
+        sum.0 += run.bytes;
+    }
+}
+
+/// What did not have to be copied, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    pub copied_out: Bytes,
-    /// Left without a copy, for its slot had it.
-    pub unchanged: Bytes,
-    pub zero_out: Bytes,
-    pub copied_in: Bytes,
-    /// Cleared on the device.
-    pub zero_in: Bytes,
+pub struct Spared {
+    unchanged: u64,
+    zero: u64,
 }
 
-impl Moved {
-    pub fn add_leaving(&mut self, runs: &[Run]) {
-        for run in runs {
-            let sum = match run.what {
-                What::Copy => &mut self.copied_out,
-                What::Unchanged => &mut self.unchanged,
-                What::Zero => &mut self.zero_out,
-            };
-            sum.0 += run.bytes;
-        }
+impl Spared {
+    /// Since the process began, over all devices.
+    pub fn of<'a>(all: impl Iterator<Item = &'a Moves>) -> Self {
+        all.fold(Self::default(), |sum, moves| Self {
+            unchanged: sum.unchanged + moves.unchanged.0,
+            zero: sum.zero + moves.zero_out.0 + moves.zero_in.0,
+        })
     }
 
-    pub fn add_returning(&mut self, runs: &[Run]) {
-        for run in runs {
-            let sum = if run.what == What::Zero { &mut self.zero_in } else { &mut self.copied_in };
-            sum.0 += run.bytes;
-        }
+    pub fn since(self, earlier: Self) -> Self {
+        Self { unchanged: self.unchanged - earlier.unchanged, zero: self.zero - earlier.zero }
     }
 }
 
-impl std::ops::Sub for Moved {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        let less = |a: Bytes, b: Bytes| Bytes(a.0.saturating_sub(b.0));
-        Self {
-            copied_out: less(self.copied_out, earlier.copied_out),
-            unchanged: less(self.unchanged, earlier.unchanged),
-            zero_out: less(self.zero_out, earlier.zero_out),
-            copied_in: less(self.copied_in, earlier.copied_in),
-            zero_in: less(self.zero_in, earlier.zero_in),
-        }
-    }
-}
-
-impl std::ops::Add for Moved {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        let sum = |a: Bytes, b: Bytes| Bytes(a.0 + b.0);
-        Self {
-            copied_out: sum(self.copied_out, other.copied_out),
-            unchanged: sum(self.unchanged, other.unchanged),
-            zero_out: sum(self.zero_out, other.zero_out),
-            copied_in: sum(self.copied_in, other.copied_in),
-            zero_in: sum(self.zero_in, other.zero_in),
-        }
-    }
-}
-
-/// For people: what was not copied. Empty if all was.
-impl std::fmt::Display for Moved {
+/// For people; empty if all was copied.
+impl std::fmt::Display for Spared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts = [("unchanged", self.unchanged), ("zero", Bytes(self.zero_out.0 + self.zero_in.0))];
-        let parts = parts.into_iter().filter(|(_, bytes)| *bytes > Bytes::ZERO);
-        for (nth, (what, bytes)) in parts.enumerate() {
-            let before = if nth == 0 { " (of it " } else { ", " };
-            write!(f, "{before}{:.2} GiB {what}", bytes.0 as f64 / (1 << 30) as f64)?;
+        let gib = |bytes: u64| bytes as f64 / (1 << 30) as f64;
+        match (self.unchanged, self.zero) {
+            (0, 0) => Ok(()),
+            (unchanged, 0) => write!(f, " (of it {:.2} GiB unchanged)", gib(unchanged)),
+            (0, zero) => write!(f, " (of it {:.2} GiB zero)", gib(zero)),
+            (unchanged, zero) => {
+                write!(f, " (of it {:.2} GiB unchanged, {:.2} GiB zero)", gib(unchanged), gib(zero))
+            }
         }
-        if self.unchanged.0 + self.zero_out.0 + self.zero_in.0 > 0 { f.write_str(")") } else { Ok(()) }
     }
 }
 

@@ -14,7 +14,6 @@ pub mod shared;
 pub mod sizes;
 
 use crate::memory::ledger::arena::Arena;
-use crate::memory::ledger::content::Moved;
 use crate::memory::ledger::peers::PeerAccess;
 use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::sizes::{ALIGNMENT, CHUNK_MAX, GRANULE};
@@ -176,8 +175,8 @@ pub struct Ledger {
     pub thresholds: BTreeMap<usize, (DeviceId, u64)>,
     pub arenas: BTreeMap<ArenaKey, Arena>,
     pub peers: PeerAccess,
-    /// What hand-overs have moved, by device.
-    pub moved: BTreeMap<DeviceId, Moved>,
+    /// What hand-overs have moved, by device: the counters alone.
+    pub moved: BTreeMap<DeviceId, Moves>,
     /// What counts against the limit, bytes: allocations, also those that are being made.
     charged: BTreeMap<DeviceId, u64>,
     /// Whether new memory may be put on the device now: while the GPU is ours.
@@ -335,16 +334,7 @@ impl Ledger {
                 away_content += piece.content.copied_back(piece.bytes);
             }
         }
-        Moves {
-            device,
-            copied_out: moved.copied_out,
-            unchanged: moved.unchanged,
-            zero_out: moved.zero_out,
-            copied_in: moved.copied_in,
-            zero_in: moved.zero_in,
-            away_content: Bytes(away_content),
-            clean: Bytes(clean),
-        }
+        Moves { device, away_content: Bytes(away_content), clean: Bytes(clean), ..moved }
     }
 
     /// What stays on the device, by reason.

@@ -291,10 +291,11 @@ impl Piece {
             access: vec![AccessRange { at, bytes: self.bytes, who: vec![who] }],
         };
         let done = map_with_access(&whole, real).and_then(|()| {
-            let copied = copy(at, slot).and_then(|()| wait().ok());
-            // SAFETY: mapped above, and the copy has ended.
+            // Also of a copy that failed: parts of it may have begun.
+            let (copied, waited) = (copy(at, slot), wait().ok());
+            // SAFETY: mapped above, and what was begun there has ended.
             unsafe { driver::cuMemUnmap(at, bytes) };
-            copied
+            copied.and(waited)
         });
         // SAFETY: reserved above, nothing is mapped there.
         unsafe { driver::cuMemAddressFree(at, bytes) };

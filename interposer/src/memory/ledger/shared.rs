@@ -1,6 +1,6 @@
 //! The ledger as threads share it, and how they hear of its changes.
 use crate::limits::Limits;
-use crate::memory::ledger::content::Moved;
+use crate::memory::ledger::content::Spared;
 use crate::memory::ledger::{Ledger, Totals, Unevictable};
 use crate::refusals::{By, Refusal, SENT_WITHIN};
 use crate::sys::detached::{Detached, Transaction};
@@ -41,9 +41,9 @@ impl SharedLedger {
         self.ledger.lock()
     }
 
-    /// What hand-overs have moved since the process began, over all devices.
-    pub fn moved(&self) -> Moved {
-        self.lock().moved.values().fold(Moved::default(), |sum, moved| sum + *moved)
+    /// What hand-overs did not have to copy since the process began.
+    pub fn spared(&self) -> Spared {
+        Spared::of(self.lock().moved.values())
     }
 
     /// Waits until memory has moved, for `left` at most.

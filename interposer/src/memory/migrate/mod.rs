@@ -1,4 +1,5 @@
 //! How memory leaves its device and comes back.
+pub mod batch;
 pub mod look;
 pub mod managed;
 pub mod pieces;
@@ -13,7 +14,7 @@ use crate::memory::dependencies::Dependencies;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::migrate::look::Findings;
 use crate::memory::migrate::managed::ManagedMover;
-use crate::memory::migrate::pieces::{BATCH, PieceMover, TotalsOf};
+use crate::memory::migrate::pieces::{PieceMover, TotalsOf};
 use nvshare_protocol::Bytes;
 use nvshare_protocol::tenant::Share;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Migrator {
             moved += batch;
         }
         while moved < wanted {
-            let batch = self.managed.evict(context, Bytes((wanted - moved).min(BATCH)));
+            let batch = self.managed.evict(context, Bytes((wanted - moved).min(batch::COPIED)));
             if batch == 0 {
                 break;
             }

@@ -13,6 +13,7 @@ use crate::memory::ledger::piece::Piece;
 use crate::memory::ledger::shared::SharedLedger;
 use crate::memory::ledger::sizes::FINE_PIECE;
 use crate::memory::ledger::{Ledger, PieceId, Totals};
+use crate::memory::migrate::batch::{self, Taken};
 use crate::memory::migrate::look::{Findings, Looker, Looking, Target};
 use crate::memory::migrate::residency::Residency;
 use crate::memory::migrate::swap_space::SwapSpace;
@@ -22,11 +23,6 @@ use nvshare_protocol::tenant::Share;
 use nvshare_protocol::{Bytes, DeviceId, Nanos};
 use std::sync::Arc;
 
-/// Copied between two looks at the ledger, bytes.
-pub const BATCH: u64 = 512 << 20;
-/// Moved without a copy between two looks at the ledger, bytes. To make, clear and give up so much takes a few
-/// milliseconds.
-const UNCOPIED_BATCH: u64 = 4 << 30;
 /// Evicted memory is reported in steps of at least so many bytes. The scheduler passes on no smaller ones.
 const PROGRESS_STEP: u64 = 128 << 20;
 /// The shortest time between two such reports. The scheduler accepts a thousand messages a second from one tenant.
@@ -104,11 +100,13 @@ impl PieceMover {
         Self { ledger, swap, residency, contexts: uses.contexts.clone(), looker }
     }
 
+    /// Whether a context is not ready to look at memory, and may become so.
+    pub fn lacks_looking(&self) -> bool {
+        self.looker.is_some() && self.contexts.all().iter().any(|context| context.lacks_kernel())
+    }
+
     /// Makes ready to look at memory before it leaves: while the gate is open, and somebody waits for the GPU.
     pub fn prepare_looking(&self) {
-        if self.looker.is_none() {
-            return;
-        }
         for context in self.contexts.all() {
             if let Some(mut entered) = context.enter() {
                 Looker::load(&mut entered);
@@ -192,22 +190,22 @@ impl PieceMover {
         let device = context.device.id;
         let mut ledger = self.ledger.lock();
         let Some(worker) = Worker::in_context(context) else { return (0, false) };
-        let (mut batch, mut begun, mut taken) = (Vec::new(), Ok(()), Taken::default());
+        let (mut restored, mut begun, mut taken) = (Vec::new(), Ok(()), Taken::default());
         let mut room = budget.saturating_sub(ledger.totals(device).resident);
         // What is to be copied first: pieces without a copy are made while those copies run.
-        for (id, Sizes { bytes, copied }) in evicted(&ledger, device) {
-            if bytes > room || !taken.takes(bytes, copied) {
+        for (id, sizes) in batch::returning(&ledger, device) {
+            if sizes.bytes > room || !taken.takes(sizes) {
                 continue;
             }
             begun = self.begin_restoring(&mut ledger, id, &worker, context.is_lent());
             if begun.is_err() {
                 break;
             }
-            batch.push(id);
-            room -= bytes;
+            restored.push(id);
+            room -= sizes.bytes;
         }
         let done = worker.wait().ok();
-        let moved = finish_restoring(&mut ledger, &batch, done.is_ok());
+        let moved = finish_restoring(&mut ledger, &restored, done.is_ok());
         if let Err(code) = begun.and(done) {
             log::debug!("memory does not come back yet (CUDA error {})", code.0);
         }
@@ -244,7 +242,7 @@ impl PieceMover {
             worker.wait();
             piece.release();
         } else {
-            ledger.moved.entry(device).or_default().add_returning(&runs);
+            content::count_returning(ledger.moved.entry(device).or_default(), &runs);
         }
         copied
     }
@@ -269,7 +267,7 @@ impl PieceMover {
         Some(moved).filter(|moved| *moved > 0)
     }
 
-    /// Moves a batch of pieces out that can leave, of at least so many bytes in all; returns how many have left.
+    /// Moves one batch of pieces out that can leave, and no more when `wanted` bytes have left; returns how many have.
     pub fn evict(
         &self,
         context: &Context,
@@ -281,7 +279,7 @@ impl PieceMover {
         let _nothing_stays = self.residency.suspend();
         let mut ledger = self.ledger.lock();
         let Some(mut worker) = Worker::in_context(context) else { return 0 };
-        let (now, then) = split_at(&ledger, leaving, wanted, findings);
+        let (now, then) = batch::leaving(&ledger, leaving, wanted, findings);
         if now.iter().any(|id| !findings.contains_key(id)) {
             let looking = self.look(&ledger, &worker, &now);
             findings.extend(looking.map(Looking::finish).unwrap_or_default());
@@ -333,7 +331,7 @@ impl PieceMover {
                 break;
             }
             let device = piece.device;
-            ledger.moved.entry(device).or_default().add_leaving(&runs);
+            content::count_leaving(ledger.moved.entry(device).or_default(), &runs);
             copies.push((*id, Content::of(found), worker.entered.mark(worker.stream)));
         }
         copies
@@ -371,73 +369,6 @@ impl PieceMover {
         }
         moved
     }
-}
-
-/// What a batch has taken so far, bytes.
-#[derive(Default)]
-struct Taken {
-    copied: u64,
-    uncopied: u64,
-}
-
-impl Taken {
-    /// Takes a piece, unless the batch has enough of its kind.
-    fn takes(&mut self, bytes: u64, copied: u64) -> bool {
-        let (sum, most) =
-            if copied > 0 { (&mut self.copied, BATCH) } else { (&mut self.uncopied, UNCOPIED_BATCH) };
-        let fits = *sum == 0 || *sum + bytes <= most;
-        if fits {
-            self.copied += copied;
-            self.uncopied += bytes - copied;
-        }
-        fits
-    }
-}
-
-/// Of the pieces that can leave, in their order, those that do so now and those that would be next. Of the first it is
-/// known what is to be copied of them, or at most a batch is copied whole.
-fn split_at(
-    ledger: &Ledger,
-    leaving: &[PieceId],
-    wanted: u64,
-    findings: &Findings,
-) -> (Vec<PieceId>, Vec<PieceId>) {
-    let (mut sum, mut taken, mut now, mut then) = (0, Taken::default(), Vec::new(), Vec::new());
-    let mut ahead = 0;
-    for id in leaving {
-        let piece = ledger.pieces.get(id).filter(|piece| piece.is_resident() && piece.is_evictable());
-        let Some(piece) = piece else { continue };
-        if sum >= wanted || ahead >= UNCOPIED_BATCH {
-            break;
-        }
-        let runs = piece.content.leaving(findings.get(id).map(Vec::as_slice), piece.bytes);
-        if then.is_empty() && taken.takes(piece.bytes, content::copied(&runs)) {
-            now.push(*id);
-        } else {
-            then.push(*id);
-            ahead += piece.bytes;
-        }
-        sum += piece.bytes;
-    }
-    (now, then)
-}
-
-struct Sizes {
-    bytes: u64,
-    copied: u64,
-}
-
-/// The pieces of a device that are not on it, those with something to copy first, and of each kind the most recently used
-/// first.
-fn evicted(ledger: &Ledger, device: DeviceId) -> Vec<(PieceId, Sizes)> {
-    let away = ledger.pieces.iter().rev().filter(|(_, piece)| piece.device == device && !piece.is_resident());
-    let sized = away.map(|(id, piece)| {
-        let copied = if piece.saved { piece.content.copied_back(piece.bytes) } else { 0 };
-        (*id, Sizes { bytes: piece.bytes, copied })
-    });
-    let (mut first, then): (Vec<_>, Vec<_>) = sized.partition(|(_, sizes)| sizes.copied > 0);
-    first.extend(then);
-    first
 }
 
 /// What was copied is on the device; what was not stays in its slot. The bytes that have come back.
