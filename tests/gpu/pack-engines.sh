@@ -7,11 +7,7 @@
 
 packages=(runc docker.io containerd podman conmon crun libseccomp2 libyajl2 libgpgme11 libassuan0 libdevmapper1.02.1
   libtspi1 libbtrfs0 libsubid4 libglib2.0-0 libpcre2-8-0 libcap2 libsystemd0)
-cd "$work"
-chmod 755 .
-apt-get download -qq -o APT::Sandbox::User=root "${packages[@]}"
-mkdir all
-for package in *.deb; do dpkg -x "$package" all; done
+unpack_packages "${packages[@]}"
 mkdir -p eng/bin eng/lib
 cp all/usr/sbin/{dockerd,runc} all/usr/bin/{docker,containerd,containerd-shim-runc-v2,podman,conmon,crun} eng/bin/
 find all/lib all/usr/lib -name 'lib*.so*' ! -path '*/systemd/*' -exec cp -a {} eng/lib/ \;

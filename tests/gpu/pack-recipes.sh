@@ -20,8 +20,7 @@ apt13=(-qq -o Dir::Etc::SourceList="$work/apt/sources.list" -o Dir::Etc::SourceP
   -o Dir::State::Status=/dev/null -o Dir::Cache="$work/apt" -o Acquire::Languages=none -o APT::Sandbox::User=root)
 apt-get "${apt13[@]}" update
 apt-get "${apt13[@]}" download "${newer[@]}"
-apt-get download -qq -o APT::Sandbox::User=root "${older[@]}"
-for package in *.deb; do dpkg -x "$package" all; done
+unpack_packages "${older[@]}"
 cp all/usr/sbin/{dockerd,runc} all/usr/bin/{containerd,containerd-shim-runc-v2} all/usr/libexec/docker/cli-plugins/docker-compose eng/bin/
 find all/lib all/usr/lib -name 'lib*.so*' ! -path '*/systemd/*' -exec cp -a {} eng/lib/ \;
 # What needs a newer C library than machines of 2022 have would not start on all that this is for.

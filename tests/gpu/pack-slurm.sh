@@ -8,12 +8,7 @@
 packages=(slurm-client slurmctld slurmd slurm-wlm-basic-plugins munge libmunge2 libhwloc15 libjson-c5 liblz4-1 libnuma1 libssl3 libgcrypt20
   libgpg-error0 libsystemd0 libudev1 libyaml-0-2 libzstd1 libdbus-1-3 libreadline8 libtinfo6 libpam0g libaudit1 libcap-ng0 libcap2
   liblzma5 libbz2-1.0 zlib1g)
-cd "$work"
-chmod 755 .
-get() { apt-get download -qq -o APT::Sandbox::User=root "${packages[@]}"; }
-get || { apt-get update -qq && get; }
-mkdir all
-for package in *.deb; do dpkg -x "$package" all; done
+unpack_packages "${packages[@]}"
 # tree/usr goes over the machine's; the libraries stay beside the machine's own.
 plugins=tree/usr/lib/x86_64-linux-gnu/slurm-wlm
 mkdir -p tree/usr/{bin,sbin,lib/nvshare} tree/lib $plugins

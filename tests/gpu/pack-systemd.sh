@@ -8,12 +8,7 @@
 packages=(systemd libsystemd-shared dash mount libc6 libgcc-s1 libacl1 libapparmor1 libaudit1 libblkid1 libcap-ng0 libcap2
   libcrypt1 libssl3 libgcrypt20 libgpg-error0 libip4tc2 libkmod2 liblz4-1 liblzma5 libmount1 libpam0g libpcre2-8-0
   libseccomp2 libselinux1 libzstd1)
-cd "$work"
-chmod 755 .
-get() { apt-get download -qq -o APT::Sandbox::User=root "${packages[@]}"; }
-get || { apt-get update -qq && get; }
-mkdir all
-for package in *.deb; do dpkg -x "$package" all; done
+unpack_packages "${packages[@]}"
 mkdir -p tree/{dev,proc,sys,run,root,tmp,var/tmp,var/log,etc,usr/bin,usr/sbin,usr/lib/systemd/system}
 chmod 1777 tree/{tmp,var/tmp}
 ln -s ../run tree/var/run

@@ -103,7 +103,8 @@ release_card() { kill "$holder_pid"; wait "$holder_pid" 2>/dev/null || true; hol
 
 # usage: shared COMMAND...: a tenant
 shared() { env LD_PRELOAD="$built/libnvshare.so" NVSHARE_SOCKET="$runtime/tenants/scheduler.sock" "$@"; }
-machine() { echo "$(smi name,memory.total,driver_version), $(nproc) cores, $(date -u +%F)"; }
+# `nproc` takes OpenMP's word for it.
+machine() { echo "$(smi name,memory.total,driver_version), $(env -u OMP_NUM_THREADS nproc) cores, $(date -u +%F)"; }
 # usage: block NAME COMMAND...: what it says goes to NAME.json, its log beside it
 block() { local name=$1; shift; "$@" >"$out/$name.json" 2>"$out/$name.log" || { tail -n 5 "$out/$name.log" | sed "s|^|$name: |" >&2; return 1; }; }
 # usage: blocks NAME COUNT GIB SECONDS [shared]: so many at a time; $pause as torch_steps.py has it

@@ -10,17 +10,10 @@
 # thrown away: the package's files go into /usr, the engines into /opt; they are taken out at the end. /etc is a copy.
 # usage: tests/gpu/scripts/recipes_hosts.sh [users] [notebooks] [containers]       (default: all three)
 # Expected: 75 s. Settings: USERS_SECONDS (8), CONTAINER_SECONDS (10).
-left_out() { echo "$*" >&2; exit 77; }
-[ "$(id -u)" = 0 ] || left_out 'needs root'
-PATH=$PATH:/usr/sbin:/sbin
-for tool in unshare setpriv useradd usermod groupadd ldconfig python3; do command -v $tool >/dev/null || left_out "no $tool on this machine"; done
-[ -f "${NVSHARE_BUILT:-$(dirname "$0")/../../../build/gpu}/recipes.tar.xz" ] || left_out 'needs build/gpu/recipes.tar.xz: run tests/gpu/pack-recipes.sh'
-if [ -z "${NVSHARE_INSIDE:-}" ]; then
-  export NVSHARE_INSIDE=1
-  spaces=(--mount --propagation private --pid --fork --mount-proc --kill-child)
-  said=$(unshare "${spaces[@]}" true 2>&1) || left_out "no namespaces here: $said"
-  exec timeout -k 5 145 unshare "${spaces[@]}" bash "$0" "$@"
-fi
+# shellcheck source=tests/gpu/lib/spaces.sh
+. "$(dirname "$0")/../lib/spaces.sh"
+needs recipes unshare setpriv useradd usermod groupadd ldconfig python3
+enter 145 '' '' "$@"
 # shellcheck source=tests/gpu/lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/gpu/lib/containers.sh

@@ -9,20 +9,10 @@
 # Needs root, and in build/gpu what `make gpu-pack` and tests/gpu/pack-systemd.sh put there. Nothing of the machine is
 # changed: the Debian lives in memory, in namespaces of its own, and goes with the script.
 # Expected: 55 s. Settings: LASTS (15: seconds that the daemon must live), CGROUPS (2 or 1; what the machine has, 2 first).
-left_out() { echo "$*" >&2; exit 77; }
-[ "$(id -u)" = 0 ] || left_out 'needs root'
-PATH=$PATH:/usr/sbin:/sbin
-for tool in unshare nsenter pivot_root chroot mknod ldconfig python3; do
-  command -v $tool >/dev/null || left_out "no $tool on this machine"
-done
-[ -f "${NVSHARE_BUILT:-$(dirname "$0")/../../../build/gpu}/systemd.tar.xz" ] \
-  || left_out 'needs build/gpu/systemd.tar.xz: run tests/gpu/pack-systemd.sh'
-if [ -z "${NVSHARE_INSIDE:-}" ]; then
-  export NVSHARE_INSIDE=1
-  spaces=(--mount --propagation private --pid --fork --mount-proc --kill-child)
-  said=$(unshare "${spaces[@]}" --uts --ipc --cgroup true 2>&1) || left_out "no namespaces here: $said"
-  exec timeout -k 5 170 unshare "${spaces[@]}" bash "$0" "$@"
-fi
+# shellcheck source=tests/gpu/lib/spaces.sh
+. "$(dirname "$0")/../lib/spaces.sh"
+needs systemd unshare nsenter pivot_root chroot mknod ldconfig python3
+enter 170 '' '--uts --ipc --cgroup' "$@"
 # shellcheck source=tests/gpu/lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/gpu/lib/debian.sh

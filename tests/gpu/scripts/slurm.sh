@@ -8,17 +8,10 @@
 # Needs root, and in build/gpu what `make gpu-pack` and tests/gpu/pack-slurm.sh put there. For a machine that may be thrown away:
 # Slurm goes into /usr, its libraries into /opt; they are taken out at the end. /etc is a copy; network and host name are its own.
 # Expected: 60 s. Settings: JOB_SECONDS (10); TRACK (which ways to follow a job's processes are tried: own cgroup2 linuxproc).
-left_out() { echo "$*" >&2; exit 77; }
-[ "$(id -u)" = 0 ] || left_out 'needs root'
-PATH=$PATH:/usr/sbin:/sbin
-for tool in unshare setpriv useradd ldconfig python3; do command -v $tool >/dev/null || left_out "no $tool on this machine"; done
-[ -f "${NVSHARE_BUILT:-$(dirname "$0")/../../../build/gpu}/slurm.tar.xz" ] || left_out 'needs build/gpu/slurm.tar.xz: run tests/gpu/pack-slurm.sh'
-if [ -z "${NVSHARE_INSIDE:-}" ]; then
-  export NVSHARE_INSIDE=1
-  spaces=(--mount --propagation private --net --uts --pid --fork --mount-proc --kill-child)
-  said=$(unshare "${spaces[@]}" true 2>&1) || left_out "no namespaces here: $said"
-  exec timeout -k 5 145 unshare "${spaces[@]}" bash "$0" "$@"
-fi
+# shellcheck source=tests/gpu/lib/spaces.sh
+. "$(dirname "$0")/../lib/spaces.sh"
+needs slurm unshare setpriv useradd ldconfig python3
+enter 145 '--net --uts' '' "$@"
 # shellcheck source=tests/gpu/lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/gpu/lib/containers.sh
