@@ -3,8 +3,8 @@
 //! between steps, at random places. Every word is checked at the end, those that were changed at each step.
 use anyhow::{Result, ensure};
 use clap::Parser;
+use fastrand::Rng;
 use nvshare_tests::cuda::{Cuda, Lookup};
-use nvshare_tests::random::Random;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -78,14 +78,14 @@ impl Memory {
     }
 
     /// Changes a word: a single bit of it, or all of it.
-    fn flip(&mut self, cuda: &Cuda, random: &mut Random) -> Result<()> {
-        let part = random.below(self.parts.len() as u64) as usize;
+    fn flip(&mut self, cuda: &Cuda, random: &mut Rng) -> Result<()> {
+        let part = random.usize(..self.parts.len());
         if (self.content..self.content + self.changing).contains(&part) {
             return Ok(());
         }
-        let at = (part, random.below(PART));
+        let at = (part, random.u64(..PART));
         let old = self.changed.get(&at).copied().unwrap_or_else(|| self.expected(part, 0));
-        let new = if random.below(2) == 0 { old ^ 1 << random.below(32) } else { random.word() as u32 };
+        let new = if random.bool() { old ^ 1 << random.u32(..32) } else { random.u32(..) };
         self.changed.insert(at, new);
         cuda.write(self.parts[part] + 4 * at.1, &[new])
     }
@@ -141,7 +141,7 @@ fn main() -> Result<()> {
     }
     cuda.synchronize()?;
     say(&json!({ "allocated": memory.parts.len() as u64 * 4 * PART }))?;
-    let (mut random, start) = (Random::new(args.seed), Instant::now());
+    let (mut random, start) = (Rng::with_seed(args.seed), Instant::now());
     let (mut step, mut wrong) = (0, 0);
     while step < args.steps && start.elapsed().as_secs_f64() < args.seconds {
         let begun = Instant::now();

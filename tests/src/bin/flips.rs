@@ -7,8 +7,8 @@ mod content;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use fastrand::Rng;
 use nvshare_tests::cuda::{Cuda, Lookup};
-use nvshare_tests::random::Random;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let cuda = Cuda::load(Lookup::default())?;
     cuda.begin_on(0)?;
-    let mut random = Random::new(args.seed);
+    let mut random = Rng::with_seed(args.seed);
     let fill = cuda.function("fill")?;
     let memory = cuda.allocate(args.granules * content::GRANULE as usize)?;
     cuda.launch(fill, &mut [memory, 0, args.granules as u64 * WORDS])?;
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         granules,
         found: cuda.host_memory(32 * args.granules)?,
         count: args.granules,
-        keys: std::array::from_fn(|_| random.word() >> 3),
+        keys: std::array::from_fn(|_| random.u64(..) >> 3),
     };
     let mut before = kernel.look()?;
     ensure!(before.iter().all(|found| found[3] == 0), "memory that is zero was not found zero");
@@ -89,13 +89,13 @@ fn main() -> Result<()> {
         let mut changed = Vec::new();
         for (granule, words) in words.iter_mut().enumerate() {
             // One in eight stays as it is.
-            if random.below(8) == 0 {
+            if random.u64(..8) == 0 {
                 changed.push(false);
                 continue;
             }
-            let at = random.below(WORDS);
+            let at = random.u64(..WORDS);
             let old = words.get(&at).copied().unwrap_or(0);
-            let new = if round % 2 == 0 { old ^ 1 << random.below(32) } else { random.word() as u32 };
+            let new = if round % 2 == 0 { old ^ 1 << random.u32(..32) } else { random.u32(..) };
             words.insert(at, new);
             cuda.write(place(granule) + 4 * at, &[new])?;
             changed.push(old != new);
