@@ -53,13 +53,14 @@ fn complete(span: &Span, process: usize, now: f64) -> Value {
     }
     if span.bytes > 0 {
         args["bytes"] = json!(span.bytes);
+        let copied = span.bytes.saturating_sub(span.unchanged_bytes.saturating_add(span.zero_bytes));
         if seconds > 0.0 {
-            args["GB/s"] = json!(span.bytes as f64 / 1e9 / seconds);
+            args["GB/s"] = json!(copied as f64 / 1e9 / seconds);
         }
         let parts = [("unchanged", span.unchanged_bytes), ("zero", span.zero_bytes)];
         for (part, bytes) in parts.into_iter().filter(|(_, bytes)| *bytes > 0) {
             args[part] = json!(bytes);
-            args["copied"] = json!(span.bytes.saturating_sub(span.unchanged_bytes + span.zero_bytes));
+            args["copied"] = json!(copied);
         }
     }
     if span.end.is_none() {
@@ -121,6 +122,7 @@ mod tests {
         let lighter =
             Span { unchanged_bytes: 3, zero_bytes: 4, ..span("evict", &["GPU-a"], 1.0, Some(1.25), 9) };
         let parts = complete(&lighter, 1, 2.0)["args"].clone();
+        assert_eq!(parts["GB/s"], json!(2.0 / 1e9 / 0.25), "what was not copied says nothing of the link");
         let part = |name: &str| parts[name].as_u64();
         assert_eq!([part("bytes"), part("copied"), part("unchanged"), part("zero")], [9, 2, 3, 4].map(Some));
         assert_eq!((&spans[0]["ts"], &spans[0]["dur"]), (&json!(1e6), &json!(0.25e6)));

@@ -12,13 +12,18 @@ use crate::policy::{fairness, liveness, quantum};
 use nvshare_protocol::tenant::{Grant, Released, Revoke, total};
 use nvshare_protocol::{Bytes, LeaseId, Nanos};
 
-/// Bytes of a span in which nothing moves.
-const NOTHING: (Bytes, Bytes, Bytes) = (Bytes::ZERO, Bytes::ZERO, Bytes::ZERO);
+/// What was moved in a span, and the parts of it that were not copied.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    bytes: Bytes,
+    unchanged: Bytes,
+    zero: Bytes,
+}
 
 /// All its devices are the tenant's. The caller has made sure that nobody is in its way.
 pub(crate) fn grant(engine: &mut Engine, id: TenantId) {
     let Some(request) = engine.model.request(id).cloned() else { return };
-    record_span(engine, id, None, SpanKind::Wait, (request.since, engine.model.now), NOTHING);
+    record_span(engine, id, None, SpanKind::Wait, (request.since, engine.model.now), Parts::default());
     let model = &mut engine.model;
     let now = model.now;
     rounds::mark_served(model, id);
@@ -178,7 +183,7 @@ fn end_request(engine: &mut Engine, id: TenantId) {
     });
     let Some(request) = request.flatten() else { return };
     rounds::refund_round(model, id, &request);
-    record_span(engine, id, None, SpanKind::Wait, (request.since, now), NOTHING);
+    record_span(engine, id, None, SpanKind::Wait, (request.since, now), Parts::default());
 }
 
 fn end_lease(engine: &mut Engine, id: TenantId, released: Option<&Released>) {
@@ -232,11 +237,11 @@ pub(crate) fn enter_phase(engine: &mut Engine, id: TenantId, kind: SpanKind, byt
 }
 
 /// What was moved: all of it, and the parts that were unchanged and zero by what the tenant has told since.
-fn parts(before: Option<Moved>, now: Option<Moved>, bytes: Bytes) -> (Bytes, Bytes, Bytes) {
-    let Some((before, now)) = before.zip(now) else { return (bytes, Bytes::ZERO, Bytes::ZERO) };
+fn parts(before: Option<Moved>, now: Option<Moved>, bytes: Bytes) -> Parts {
+    let Some((before, now)) = before.zip(now) else { return Parts { bytes, ..Parts::default() } };
     let zero = growth(before.zero, now.zero, bytes);
     let unchanged = growth(before.unchanged, now.unchanged, bytes.saturating_sub(zero));
-    (bytes, unchanged, zero)
+    Parts { bytes, unchanged, zero }
 }
 
 /// The last phase of a lease, split into drain and eviction as the tenant measured them.
@@ -250,10 +255,10 @@ fn record_end(engine: &mut Engine, id: TenantId, lease: &Lease, released: Option
         _ => Nanos(evicts.0.saturating_sub(drain.0).max(phase.start.0)),
     };
     if phase.kind != SpanKind::Drain {
-        record_span(engine, id, Some(lease.id), phase.kind, (phase.start, drains), NOTHING);
+        record_span(engine, id, Some(lease.id), phase.kind, (phase.start, drains), Parts::default());
     }
     if phase.kind == SpanKind::Drain || drains < evicts {
-        record_span(engine, id, Some(lease.id), SpanKind::Drain, (drains, evicts), NOTHING);
+        record_span(engine, id, Some(lease.id), SpanKind::Drain, (drains, evicts), Parts::default());
     }
     if evicts < now || bytes > Bytes::ZERO {
         let moved = engine.model.tenants.get(&id).and_then(Tenant::moved);
@@ -268,7 +273,7 @@ fn record_span(
     lease: Option<LeaseId>,
     kind: SpanKind,
     (start, end): (Nanos, Nanos),
-    (bytes, unchanged, zero): (Bytes, Bytes, Bytes),
+    Parts { bytes, unchanged, zero }: Parts,
 ) {
     let devices = engine.model.devices_of(tenant);
     engine.spans.push(Span { tenant, lease, devices, kind, start, end: Some(end), bytes, unchanged, zero });
